@@ -1,0 +1,150 @@
+# Everything here sets itself up: a Python from 3.11 to 3.13 with `venv` is all that has to be on the machine.
+# `make demo` and `make test` may be run in any order, any number of times.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Name one yourself with `make PYTHON=/path/to/python3.12 test`; otherwise the first on PATH that fits is taken.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$name"; exit; }; done; echo python3)
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+BENCH_VENV := .venv-bench
+TOOLS := $(CURDIR)/.tools/bin
+OPA_VERSION := v1.21.1
+OPA_MODULE := github.com/open-policy-agent/opa
+
+# Pins are hashed, and wheels only: nothing is compiled, and no package's own code runs while it is installed.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
+PINNED := $(PIP_INSTALL) --require-hashes --only-binary=:all:
+
+# Tests and lint find the pinned OPA before any other.
+export PATH := $(TOOLS):$(PATH)
+
+# Paths may be given to narrow a run: `make test TESTS="tests/test_guard.py -k wasm"`.
+TESTS ?=
+WORKERS ?= auto
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+
+# ── what people run ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: demo
+demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows what is held, what runs, and the proof
+	@$(BIN)/guardrail demo $(DEMO)
+
+.PHONY: test
+test: $(VENV)/.test tools ## every test, in parallel
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+
+.PHONY: lint
+lint: $(VENV)/.test tools ## style, types, direction of imports, policies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/shellcheck .ci/run
+	$(BIN)/guardrail policy check
+	@if command -v opa >/dev/null; then set -ex; opa check --strict policies; opa fmt --fail --list policies/guardrail; \
+		else echo "lint: no opa on PATH, so the Rego sources were not linted; see \`make tools\`"; fi
+
+.PHONY: check
+check: lint test ## lint and test
+
+.PHONY: bench
+bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, which has an environment of its own
+	$(BIN)/python -m benchmarks.run --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(BENCH)
+
+.PHONY: policy
+policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
+	$(BIN)/guardrail policy build
+
+.PHONY: wheel
+wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
+	rm -rf dist
+	$(BIN)/python -m hatchling build --target sdist --directory dist
+	rm -rf build/from-sdist && mkdir -p build/from-sdist
+	tar -xzf dist/*.tar.gz -C build/from-sdist --strip-components=1
+	cd build/from-sdist && $(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
+	rm -rf build/from-sdist
+
+.PHONY: clean
+clean: ## remove everything that was made here, environments and tools too
+	rm -rf $(VENV) $(BENCH_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis .coverage
+	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ── set-up ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: python-fits
+python-fits:
+	@command -v "$(PYTHON)" >/dev/null || { echo "Guardrail needs Python 3.11, 3.12 or 3.13, and \`$(PYTHON)\` is not" \
+		"on PATH: name one with \`make PYTHON=/path/to/python3.12\`." >&2; exit 1; }
+	@"$(PYTHON)" -c '$(FITS)' || { echo "Guardrail needs Python 3.11, 3.12 or 3.13, and \`$(PYTHON)\` is" \
+		"$$("$(PYTHON)" -V 2>&1): name another with \`make PYTHON=/path/to/python3.12\`." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "\`$(PYTHON)\` lacks the venv module: install it" \
+		"(on Debian and Ubuntu the package is python3-venv)." >&2; exit 1; }
+
+$(VENV)/bin/python:
+	@$(MAKE) --no-print-directory python-fits
+	"$(PYTHON)" -m venv $(VENV)
+
+# The project itself, editable: the checkout stays the only copy of the code and of the policies.
+$(VENV)/.project: pyproject.toml requirements/build.txt | $(VENV)/bin/python
+	$(BIN)/python $(PINNED) -r requirements/build.txt
+	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.demo: requirements/demo.txt $(VENV)/.project
+	$(BIN)/python $(PINNED) -r requirements/demo.txt
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.project
+	$(BIN)/python $(PINNED) -r requirements/test.txt
+	@touch $@
+
+$(BENCH_VENV)/.ready: requirements/bench.txt
+	@$(MAKE) --no-print-directory python-fits
+	"$(PYTHON)" -m venv $(BENCH_VENV)
+	$(CURDIR)/$(BENCH_VENV)/bin/python $(PINNED) -r requirements/bench.txt
+	@touch $@
+
+.PHONY: tools
+tools: .tools/.opa-$(OPA_VERSION) ## OPA, built by `go install` into .tools/; without Go its tests skip, and say so
+
+# Without a Go tool chain only the tests that compare with OPA are lost, so that is a sentence; in CI it is a failure.
+.tools/.opa-$(OPA_VERSION):
+	@mkdir -p $(TOOLS)
+	@if ! command -v go >/dev/null; then \
+		if command -v opa >/dev/null; then echo "tools: no Go here; using $$(command -v opa), $$(opa version | head -1)"; \
+		else echo "tools: no Go here to build OPA with, so the tests that compare with it are skipped" >&2; \
+			[ "$${CI:-}" != true ]; fi; \
+	elif echo "tools: building OPA $(OPA_VERSION), about two minutes the first time" \
+		&& CGO_ENABLED=0 GOBIN="$(TOOLS)" go install $(OPA_MODULE)@$(OPA_VERSION); then touch $@; \
+	else echo "tools: OPA $(OPA_VERSION) could not be built, so the tests that compare with it are skipped" >&2; \
+		[ "$${CI:-}" != true ]; fi
+
+# ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+UV ?= $(shell command -v uv || echo $(BIN)/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header $(if $(UPGRADE),--upgrade)
+
+# test.txt is the superset; the others are cut from it, so that any of them may be installed on top of another.
+.PHONY: pins
+pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; `UPGRADE=1` takes newer ones
+	@command -v "$(UV)" >/dev/null || { echo "pins: needs uv on PATH (or UV=/path/to/uv)" >&2; exit 1; }
+	$(COMPILE) --extra all pyproject.toml requirements/test.in -o requirements/test.txt
+	$(COMPILE) -c requirements/test.txt requirements/build.in -o requirements/build.txt
+	$(COMPILE) -c requirements/test.txt pyproject.toml -o requirements/core.txt
+	$(COMPILE) -c requirements/test.txt --extra all pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) -c requirements/test.txt --extra service --extra opa --extra otel pyproject.toml -o requirements/service.txt
+	$(COMPILE) -c requirements/test.txt --extra langgraph --extra langchain --extra otel --extra service \
+		pyproject.toml requirements/demo.in -o requirements/demo.txt
+	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	@! grep -n '://' requirements/*.txt

@@ -1,0 +1,189 @@
+"""Decision latency in process with both engines and through the sidecar, beside a peer, all in one run.
+
+    python -m benchmarks.run [--rounds N] [--peer-python PATH] [--json]
+
+Prints p50 and p99 in microseconds and the ratio to our own in-process p50. Machines differ: quote the ratios.
+Nothing here passes or fails: performance lives in benchmarks, never in timed tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from guardrail import Config, Guard, ToolCall
+from guardrail import config as config_module
+
+WARMUP = 200
+"""Decisions made before any is counted."""
+
+PEER = Path(__file__).with_name("peer_agt.py")
+
+
+def main() -> int:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=2000, help="decisions counted of each kind")
+    options.add_argument("--peer-python", help="interpreter of an environment with agent-governance-toolkit-core")
+    options.add_argument("--opa", default=os.environ.get("GUARDRAIL_OPA") or shutil.which("opa"), help="the OPA binary")
+    options.add_argument("--json", action="store_true", help="print JSON")
+    args = options.parse_args()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="guardrail-bench-") as scratch:
+        root = Path(scratch)
+        toml = _world(root)
+        rows += _in_process("in process, wasm", config_module.load(toml), root, args.rounds)
+        if args.opa:
+            with _opa(args.opa) as url:
+                toml_opa = root / "opa.toml"
+                text = toml.read_text().replace("trail-wasm", "trail-opa")
+                toml_opa.write_text(f'{text}\n[policy]\nengine = "opa"\nurl = "{url}"\n')
+                rows += _in_process("in process, OPA server", config_module.load(toml_opa), root, args.rounds)
+        else:
+            print("OPA server: left out, no `opa` found: make tools", file=sys.stderr)
+        rows += _sidecar(toml, root, args.rounds)
+    if args.peer_python:
+        peer = [args.peer_python, str(PEER), str(args.rounds)]
+        rows += json.loads(subprocess.run(peer, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout)
+    else:
+        print("peer: left out, no --peer-python given: make bench sets one up", file=sys.stderr)
+    print(json.dumps(rows, indent=1) if args.json else _table(rows))
+    return 0
+
+
+def _world(root: Path) -> Path:
+    models = root / "models"
+    models.mkdir()
+    (models / "a.safetensors").write_bytes(b"\0" * 4096)
+    (root / "data.txt").write_text("x\n")
+    toml = root / "guardrail.toml"
+    toml.write_text(
+        f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{models}"]\n'
+        f'[trail]\ndirectory = "{root}/trail-wasm"\n'
+    )
+    return toml
+
+
+def calls(root: Path) -> dict[str, tuple[ToolCall, str]]:
+    """The three kinds of call, and the outcome each must have, so that no fault is timed as a decision."""
+
+    def shell(command: str) -> ToolCall:
+        return ToolCall(tool="bash", args={"command": command}, cwd=str(root))
+
+    return {
+        "exact, no asset": (shell("cp data.txt copy.txt"), "allow"),
+        "asset, durable intent": (shell("sha256sum models/a.safetensors"), "allow"),
+        "opaque, no asset": (shell("make -j4 all"), "allow"),
+    }
+
+
+def _in_process(label: str, config: Config, root: Path, rounds: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    with Guard.open(config) as guard:
+        for kind, (call, want) in calls(root).items():
+            outcome = guard.check(call).outcome.value
+            if outcome != want:
+                raise SystemExit(f"{label}: {kind} gave {outcome}, wanted {want}")
+            rows.append(_measure(label, kind, lambda call=call: guard.check(call), rounds))
+    return rows
+
+
+def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
+    import msgspec
+    import orjson
+
+    from guardrail.service import SocketClient
+
+    folder = root / "run"
+    folder.mkdir(mode=0o700)
+    path = folder / "guardrail.sock"
+    text = toml.read_text().replace("trail-wasm", "trail-sidecar")
+    sidecar_toml = root / "sidecar.toml"
+    sidecar_toml.write_text(text)
+    command = [sys.executable, "-m", "guardrail", "serve", "--config", str(sidecar_toml), "--socket", str(path)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    rows: list[dict[str, Any]] = []
+    try:
+        _wait_for(lambda: _connects(path))
+        with SocketClient(str(path)) as client:
+            for kind, (call, _) in calls(root).items():
+                body = orjson.dumps(msgspec.to_builtins(call))
+                rows.append(_measure("sidecar, Unix socket", kind, lambda body=body: client.decide(body), rounds))
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    return rows
+
+
+def _measure(label: str, kind: str, decide: Callable[[], object], rounds: int) -> dict[str, Any]:
+    for _ in range(WARMUP):
+        decide()
+    times: list[int] = []
+    for _ in range(rounds):
+        start = time.perf_counter_ns()
+        decide()
+        times.append(time.perf_counter_ns() - start)
+    times.sort()
+    p50, p99 = times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000
+    return {"where": label, "call": kind, "p50_us": p50, "p99_us": p99}
+
+
+@contextlib.contextmanager
+def _opa(binary: str) -> Iterator[str]:
+    policies = Path(__file__).resolve().parent.parent / "policies"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [binary, "run", "--server", "--skip-version-check", "--addr", f"127.0.0.1:{port}"]
+    command += ["--bundle", str(policies), "--ignore", "build,*_test.rego"]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=policies.parent)
+    try:
+        _wait_for(lambda: _connects(("127.0.0.1", port)))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _connects(address: Path | tuple[str, int]) -> bool:
+    family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
+    with socket.socket(family) as probe:
+        try:
+            probe.connect(address if isinstance(address, tuple) else str(address))
+        except OSError:
+            return False
+    return True
+
+
+def _wait_for(ready: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            raise SystemExit("a server did not start in time")
+        time.sleep(0.05)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    base = next(row["p50_us"] for row in rows)
+    lines = [f"{'where':<34} {'call':<24} {'p50 us':>9} {'p99 us':>9} {'ratio':>7}"]
+    lines += [
+        f"{row['where']:<34} {row['call']:<24} {row['p50_us']:>9.1f} {row['p99_us']:>9.1f} {row['p50_us'] / base:>7.2f}"
+        for row in rows
+    ]
+    lines.append(f"ratio: p50 over `{rows[0]['where']}: {rows[0]['call']}`")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

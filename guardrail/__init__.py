@@ -1,0 +1,60 @@
+"""Guardrail judges what an agent's tool call would do to your model assets, before it runs.
+
+     adapter            guardrail.guard  (the only place where the order is written)
+     ToolCall -> parse -> effects -> assets -> policy -> Decision -> ALLOW     run
+                 what was  what it    on which  Rego over             ESCALATE  a person decides
+                 asked     would do   asset     mandate and history   DENY      a reason
+
+     audit: the intent is durable before anything runs, its outcome follows.
+
+`Guard.check` returns a Decision and never raises for a denial; `Guard.run` raises `Denied` or `Escalated`.
+
+    from guardrail import Guard, ToolCall
+
+    with Guard.open("guardrail.toml") as guard:
+        decision = guard.check(ToolCall(tool="bash", args={"command": "ls /srv/models"}, cwd="/"))
+        print(decision.outcome)
+"""
+
+from guardrail.config import Config
+from guardrail.errors import (
+    Blocked,
+    ConfigError,
+    Denied,
+    EngineFault,
+    Escalated,
+    Fault,
+    GuardrailError,
+    InvalidCall,
+    TrailError,
+)
+from guardrail.guard import Guard
+from guardrail.mandates import Mandate
+from guardrail.model import Decision, Effect, Outcome, Reason, Resource, Subject, ToolCall
+from guardrail.review import Grant
+
+__all__ = [
+    "Blocked",
+    "Config",
+    "ConfigError",
+    "Decision",
+    "Denied",
+    "Effect",
+    "EngineFault",
+    "Escalated",
+    "Fault",
+    "Grant",
+    "Guard",
+    "GuardrailError",
+    "InvalidCall",
+    "Mandate",
+    "Outcome",
+    "Reason",
+    "Resource",
+    "Subject",
+    "ToolCall",
+    "TrailError",
+    "__version__",
+]
+
+__version__ = "0.1.0"

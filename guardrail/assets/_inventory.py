@@ -1,0 +1,310 @@
+"""The declared assets, and which of them an effect bears on.
+
+Look-up is by real path (an asset covers what lies below it), by inode (other names of the same file), and, for effects
+that reach downwards, by what lies below. Each costs the depth of a path, not the number of assets.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from guardrail.assets._controls import key_effects
+from guardrail.assets._files import LiveFiles, Place, locate, walk_files
+from guardrail.config import AssetConfig, Config
+from guardrail.errors import AnalysisFault
+from guardrail.model import AssetClass, Effect, Resource
+
+MAX_INDEXED_FILES: Final = 200_000
+"""Most files whose inode is remembered for one asset; further ones are known by path only."""
+
+MAX_ASSETS_PER_EFFECT: Final = 64
+"""Most assets one effect is split over; a further one is counted in `attrs.assets_more`."""
+
+MAX_STRANGERS: Final = 100_000
+"""Most files with several names that are remembered as no asset's."""
+
+_DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention", "set_security"})
+"""Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
+
+_STANDARD_STREAMS: Final = frozenset(
+    {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero", "/dev/urandom", "/dev/random"}
+)
+
+
+class Asset(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the operator declared worth guarding.
+
+    Args:
+        id: its name in rules, mandates and the trail.
+        asset_class: what sort of asset.
+        roots: real paths it lives at.
+        facts: what rules may know about it; from the inventory, never from the file.
+        controls: for a control config: key -> safe value.
+    """
+
+    id: str
+    asset_class: AssetClass
+    roots: tuple[str, ...]
+    facts: dict[str, Any]
+    controls: dict[str, Any] = {}
+
+
+class Inventory:
+    """Every asset, and the way from a path to it.
+
+    Args:
+        config: where the assets are declared; the guard's own files are added to them.
+        files: the filesystem, for reading control configs.
+    """
+
+    def __init__(self, config: Config, files: LiveFiles | None = None, *, own: Sequence[tuple[str, str]] = ()) -> None:
+        self._files = files or LiveFiles(config.limits.expansions)
+        self._script_bytes = config.limits.script_bytes
+        self._assets: dict[str, Asset] = {}
+        self._roots: dict[str, str] = {}
+        self._below: dict[str, list[str]] = {}
+        self._inodes: dict[tuple[int, int], str] = {}
+        self._strangers: dict[tuple[int, int], int] = {}
+        self._lock = threading.Lock()
+        for declared in config.assets:
+            self._add(_asset(declared, config), [str(config.path(path)) for path in declared.paths])
+        for asset_id, path in own:
+            real = locate(path).real
+            self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
+        self._index_inodes()
+
+    def __len__(self) -> int:
+        return len(self._assets)
+
+    def __iter__(self) -> Iterator[Asset]:
+        return iter(self._assets.values())
+
+    def get(self, asset_id: str) -> Asset | None:
+        """The asset of that id, if there is one."""
+        return self._assets.get(asset_id)
+
+    def facts(self, asset_id: str) -> dict[str, Any]:
+        """What rules may know about an asset."""
+        asset = self._assets.get(asset_id)
+        if asset is None:
+            raise AnalysisFault(f"no asset `{asset_id}` in the inventory")
+        return asset.facts
+
+    def files_of(self, asset_id: str) -> Iterator[str]:
+        """Regular files of an asset that exist now."""
+        asset = self._assets.get(asset_id)
+        for root in asset.roots if asset else ():
+            yield from (path for path, _ in walk_files(root, MAX_INDEXED_FILES))
+
+    def resolve(self, effects: Sequence[Effect], *, cwd: str | None = None) -> tuple[Effect, ...]:
+        """Say on which assets effects bear.
+
+        Args:
+            effects: what analysis found, with paths as asked for.
+            cwd: working directory of the call, for `/proc/self/cwd`.
+
+        Returns:
+            The effects with `real`, `dev`, `ino` and `asset` filled in; one effect on several assets becomes several;
+            a mention of what is no asset is dropped; a known edit of a control config becomes key changes.
+        """
+        resolved: list[Effect] = []
+        for effect in effects:
+            resolved.extend(self._resolve_one(effect, cwd))
+        return tuple(resolved)
+
+    # -- one effect ---------------------------------------------------------------------------------------------
+
+    def _resolve_one(self, effect: Effect, cwd: str | None) -> Iterator[Effect]:
+        downward = effect.resource.recursive or effect.op in _DOWNWARD
+        if effect.attrs.get("cwd"):
+            downward = False  # being below an asset counts, being above one does not: every build runs above something
+        sources, any_source = self._look_up(effect.resource, downward, cwd)
+        targets: list[Resource | None] = [None]
+        any_target = False
+        if effect.target is not None:
+            found, any_target = self._look_up(effect.target, False, cwd)
+            targets = list(found)
+        if effect.op == "mention" and not any_source and all(source.asset is None for source in sources):
+            return
+        attrs = effect.attrs
+        if any_source or any_target:
+            attrs = {**attrs, "any": True}
+        if len(sources) > MAX_ASSETS_PER_EFFECT:
+            attrs = {**attrs, "assets_more": len(sources) - MAX_ASSETS_PER_EFFECT}
+        for source in sources[:MAX_ASSETS_PER_EFFECT]:
+            for target in targets[:MAX_ASSETS_PER_EFFECT]:
+                one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
+                yield from self._with_keys(one)
+
+    def _with_keys(self, effect: Effect) -> Iterator[Effect]:
+        asset = self._assets.get(effect.resource.asset or "")
+        if asset is None or effect.edit is None or not asset.controls or effect.resource.real is None:
+            yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
+            return
+        before = self._files.read(effect.resource.real, self._script_bytes)
+        yield from key_effects(effect, effect.edit, before, asset.controls)
+
+    def _look_up(self, resource: Resource, downward: bool, cwd: str | None) -> tuple[list[Resource], bool]:
+        """Resources with their assets, and whether it could be anything at all."""
+        if resource.pattern is not None:
+            return self._look_up_pattern(resource, cwd)
+        if resource.path is None or resource.path in _STANDARD_STREAMS:
+            return [resource], resource.kind == "any" and bool(self._assets)
+        path = _own_process(resource.path, cwd)
+        if path is None:
+            return [resource], bool(self._assets)
+        place = locate(path, nofollow=resource.nofollow)
+        return self._place_assets(resource, place, downward), False
+
+    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
+        asset_id = self._asset_at(place)
+        found = [asset_id] if asset_id else self._assets_below(place.real) if downward else []
+        base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
+        if not found:
+            return [base]
+        return [msgspec.structs.replace(base, asset=asset) for asset in found]
+
+    def _asset_at(self, place: Place) -> str | None:
+        real = place.real
+        while True:
+            asset_id = self._roots.get(real)
+            if asset_id is not None:
+                return asset_id
+            if real == "/":
+                break
+            real = real.rpartition("/")[0] or "/"
+        if place.dev is None or place.ino is None or place.directory:
+            return None
+        asset_id = self._inodes.get((place.dev, place.ino))
+        if asset_id is None and place.links > 1 and self._assets:
+            return self._asset_of_linked(place, (place.dev, place.ino))
+        return asset_id
+
+    def _asset_of_linked(self, place: Place, key: tuple[int, int]) -> str | None:
+        # A second name of some file, perhaps made since the index was built. Making a name moves the inode's ctime,
+        # so an inode once found to be no asset's stays so until its ctime moves.
+        if self._strangers.get(key) == place.ctime_ns:
+            return None
+        with self._lock:
+            self._index_inodes()
+            asset_id = self._inodes.get(key)
+            if asset_id is None:
+                if len(self._strangers) >= MAX_STRANGERS:
+                    self._strangers.clear()
+                self._strangers[key] = place.ctime_ns
+        return asset_id
+
+    def _assets_below(self, real: str) -> list[str]:
+        return self._below.get(real.rstrip("/") or "/", [])
+
+    def _look_up_pattern(self, resource: Resource, cwd: str | None) -> tuple[list[Resource], bool]:
+        pattern = resource.pattern or ""
+        # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
+        if not self._assets:
+            return [resource], False
+        if not pattern.startswith("/") or "**" in pattern:
+            return [resource], True
+        fixed = (
+            pattern[: min(pattern.find(c) for c in "*?[" if c in pattern)]
+            if any(c in pattern for c in "*?[")
+            else pattern
+        )
+        base = _own_process(fixed[: fixed.rfind("/")] or "/", cwd)
+        if base is None:
+            return [resource], True
+        place = locate(base)
+        asset_id = self._asset_at(place)
+        if asset_id:
+            return [msgspec.structs.replace(resource, real=place.real, asset=asset_id)], False
+        rest = pattern[fixed.rfind("/") :].strip("/").split("/")
+        hits = [asset for asset in self._assets_below(place.real) if self._pattern_reaches(asset, place.real, rest)]
+        if not hits:
+            return [msgspec.structs.replace(resource, real=place.real)], False
+        return [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits], False
+
+    def _pattern_reaches(self, asset_id: str, base: str, rest: Sequence[str]) -> bool:
+        prefix = base.rstrip("/") + "/"
+        for root in self._assets[asset_id].roots:
+            if not root.startswith(prefix):
+                continue
+            names = root[len(prefix) :].split("/")
+            if all(
+                name == ".." or fnmatch.fnmatchcase(name, glob) or glob == ".."
+                for name, glob in zip(names, rest, strict=False)
+            ):
+                return True
+        return False
+
+    # -- building -----------------------------------------------------------------------------------------------
+
+    def _add(self, asset: Asset, spelled: Sequence[str]) -> None:
+        self._assets[asset.id] = asset
+        # The name as declared is an asset too: removing the link `/models` takes the models away from their users.
+        names = {
+            *asset.roots,
+            *(os.path.normpath(path) for path in spelled),
+            *(locate(p, nofollow=True).real for p in spelled),
+        }
+        for name in names:
+            # INVARIANT: the longest root wins in _asset_at, so nested assets keep their own id.
+            self._roots.setdefault(name, asset.id)
+            parent = name
+            while parent != "/":
+                parent = parent.rpartition("/")[0] or "/"
+                below = self._below.setdefault(parent, [])
+                if asset.id not in below[-1:]:
+                    below.append(asset.id)
+
+    def _index_inodes(self) -> None:
+        for asset in self._assets.values():
+            for root in asset.roots:
+                for _, status in walk_files(root, MAX_INDEXED_FILES):
+                    self._inodes[(status.st_dev, status.st_ino)] = asset.id
+
+
+def _asset(declared: AssetConfig, config: Config) -> Asset:
+    facts = _facts(declared.id, declared.asset_class)
+    facts["model"] = declared.model
+    facts["owner"] = declared.owner
+    facts["registered"] = declared.registered.isoformat() if declared.registered else None
+    return Asset(
+        id=declared.id,
+        asset_class=declared.asset_class,
+        roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
+        facts=facts,
+        controls=dict(declared.controls),
+    )
+
+
+def _facts(asset_id: str, asset_class: str) -> dict[str, Any]:
+    return {"id": asset_id, "class": asset_class, "model": None, "owner": None, "registered": None}
+
+
+def _own_process(path: str, cwd: str | None) -> str | None:
+    """The path with `/proc/self/cwd` and `/proc/self/root` taken from the call; None if only the agent's process knows.
+
+    Resolved here, these links would name the guard's own directory and files.
+    """
+    if "/proc/" not in path and "/dev/fd" not in path:
+        return path
+    clean = path
+    while "//" in clean:
+        clean = clean.replace("//", "/")
+    for name in ("self", "thread-self"):
+        for link, value in (("cwd", cwd), ("root", "")):
+            prefix = f"/proc/{name}/{link}"
+            if clean == prefix or clean.startswith(prefix + "/"):
+                return None if value is None else value + (clean[len(prefix) :] or "/")
+    parts = clean.split("/")
+    if clean.startswith("/dev/fd") or (len(parts) > 3 and parts[1] == "proc" and parts[3] in _PROCESS_LINKS):
+        return None
+    return None if "/proc/" in clean[1:] or "/dev/fd" in clean[1:] else path
+
+
+_PROCESS_LINKS: Final = frozenset({"cwd", "root", "fd", "map_files", "task", "exe"})

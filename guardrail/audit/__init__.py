@@ -1,0 +1,22 @@
+"""What was decided and done: an append-only, signed ledger, and the verifier that trusts nothing of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guardrail.audit._place import trail_directory
+from guardrail.audit._trail import Trail
+
+if TYPE_CHECKING:
+    from guardrail.audit._verify import verify
+
+__all__ = ["Trail", "trail_directory", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    # The verifier is for auditors: a process that only judges calls does not load it.
+    if name == "verify":
+        from guardrail.audit._verify import verify
+
+        return verify
+    raise AttributeError(f"module `{__name__}` has no attribute `{name}`")

@@ -1,0 +1,228 @@
+"""Checkpoints as the writer makes them: C2SP tlog-checkpoint texts in signed notes, one Ed25519 line each.
+
+Sources: c2sp.org/signed-note, c2sp.org/tlog-checkpoint.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from guardrail.audit._files import FULL, replace, sync_directory, write_all
+from guardrail.audit._tree import HASH_BYTES, Frontier
+from guardrail.errors import TrailError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+KEY_FILE: Final = "trail.key"
+VKEY_FILE: Final = "trail.vkey"
+CHECKPOINT_FILE: Final = "checkpoints"
+
+_ED25519: Final = b"\x01"
+_NOTE_LINES: Final = 5
+_TAIL_BYTES: Final = 8192
+"""How much of the end of `checkpoints` is read to find the last note, in bytes; a note has about 300."""
+
+
+class Checkpoint(NamedTuple):
+    """The tree's size and root at one moment."""
+
+    size: int
+    root: bytes
+
+
+class Signer:
+    """The ledger's own key.
+
+    Args:
+        origin: name of the ledger; the name of the key too.
+        key: Ed25519 private key.
+    """
+
+    def __init__(self, origin: str, key: Ed25519PrivateKey) -> None:
+        self._origin = origin
+        self._key = key
+        public = key.public_key().public_bytes_raw()
+        self._key_id = hashlib.sha256(origin.encode() + b"\n" + _ED25519 + public).digest()[:4]
+        self.vkey = f"{origin}+{self._key_id.hex()}+{_base64(_ED25519 + public)}"
+
+        self.note_bytes = len(self.sign(Checkpoint(0, bytes(HASH_BYTES))).encode())
+        """Length of the shortest note, in bytes."""
+
+    def sign(self, checkpoint: Checkpoint) -> str:
+        """A signed note over the tree as it was then."""
+        text = f"{self._origin}\n{checkpoint.size}\n{_base64(checkpoint.root)}\n"
+        return f"{text}\n— {self._origin} {_base64(self._key_id + self._key.sign(text.encode()))}\n"
+
+    def read(self, note: str) -> Checkpoint | None:
+        """What a note says, or None if it is not, byte for byte, one that this key has signed."""
+        lines = note.split("\n")
+        if len(lines) != _NOTE_LINES + 1 or not lines[1].isdigit():
+            return None
+        try:
+            checkpoint = Checkpoint(int(lines[1]), base64.b64decode(lines[2], validate=True))
+        except ValueError:
+            return None
+        # Ed25519 is deterministic (RFC 8032), so signing again is the strictest check there is.
+        if len(checkpoint.root) != HASH_BYTES or note != self.sign(checkpoint):
+            return None
+        return checkpoint
+
+
+def open_signer(directory: Path, origin: str, *, fresh: bool) -> Signer:
+    """The key of a trail; made if the trail is new.
+
+    Args:
+        directory: the trail.
+        origin: name of the ledger.
+        fresh: nothing has been recorded yet.
+
+    Raises:
+        TrailError: if the key is missing, readable by everybody, no Ed25519 key, or not the one of this trail.
+        OSError: if a file cannot be read or written.
+    """
+    private, public = directory / KEY_FILE, directory / VKEY_FILE
+    if not private.exists():
+        if not fresh:
+            raise TrailError(f"the trail `{directory}` has records but no `{KEY_FILE}`: put its key back")
+        _create_key(private)
+    signer = Signer(origin, _load_key(private))
+    if fresh:
+        replace(public, signer.vkey.encode() + b"\n", 0o644)
+    elif public.read_bytes() != signer.vkey.encode() + b"\n":
+        raise TrailError(
+            f"`{public}` names another key or another ledger than `{origin}`: "
+            "put `trail.origin` and the key back, or begin a new trail"
+        )
+    return signer
+
+
+def _create_key(path: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    replace(path, pem, 0o600)
+
+
+def _load_key(path: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    # Group access is let pass: cluster volumes add it on their own. Everybody is never right.
+    if os.stat(path).st_mode & stat.S_IRWXO:
+        raise TrailError(f"`{path}` can be read by everybody: `chmod 600` it")
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError):
+        raise TrailError(f"`{path}` is not a private key in PEM: put the trail's key back") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TrailError(f"`{path}` is not an Ed25519 key: put the trail's key back")
+    return key
+
+
+class CheckpointFile:
+    """The file `checkpoints`: signed notes, one after the other.
+
+    Args:
+        directory: the trail.
+        signer: its key.
+
+    Raises:
+        TrailError: if the last whole note was not signed by this key.
+        OSError: if it cannot be read or cut.
+    """
+
+    def __init__(self, directory: Path, signer: Signer) -> None:
+        self._path = directory / CHECKPOINT_FILE
+        self._signer = signer
+        new = not self._path.exists()
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            if new:
+                sync_directory(directory)
+            self._end = os.fstat(self._fd).st_size
+            self.last = self._find_last()
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def _find_last(self) -> Checkpoint | None:
+        start = max(0, self._end - _TAIL_BYTES)
+        data = os.pread(self._fd, self._end - start, start)
+        whole = _cut_torn(data)
+        if start and not whole:
+            raise TrailError(f"the end of `{self._path}` holds no checkpoint: run `guardrail audit verify`")
+        rest = data[len(whole) :]
+        if len(rest) >= self._signer.note_bytes and b"\0" not in rest:
+            raise TrailError(f"the end of `{self._path}` is not a checkpoint of this trail: it was changed")
+        if rest:
+            # A crash while a note was written; it had not been counted on by anybody.
+            self._end = start + len(whole)
+            os.ftruncate(self._fd, self._end)
+            os.fsync(self._fd)
+        if not whole:
+            return None
+        note = b"".join(whole.splitlines(keepends=True)[-_NOTE_LINES:])
+        try:
+            last = self._signer.read(note.decode())
+        except UnicodeDecodeError:
+            last = None
+        if last is None:
+            raise TrailError(f"the last note in `{self._path}` is not a checkpoint of this trail: it was changed")
+        return last
+
+    def append(self, tree: Frontier) -> bool:
+        """Sign the tree as it is and keep the note, durably.
+
+        Returns:
+            False if there is no room for it; the file is as before.
+
+        Raises:
+            OSError: if it cannot be written for another reason.
+        """
+        checkpoint = Checkpoint(tree.size, tree.root())
+        note = self._signer.sign(checkpoint).encode()
+        try:
+            write_all(self._fd, note, self._end)
+            os.fdatasync(self._fd)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            os.ftruncate(self._fd, self._end)
+            return False
+        self._end += len(note)
+        self.last = checkpoint
+        return True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _cut_torn(data: bytes) -> bytes:
+    """What is left without an unfinished note at the end: one without its last newline, or with holes of zeros."""
+    hole = data.find(b"\0")
+    if hole >= 0:
+        data = data[:hole]
+    dash = data.rfind("\n\n— ".encode())
+    if dash < 0:
+        return b""
+    end = data.find(b"\n", dash + 2)
+    if end < 0:  # the last signature line is cut: go back to the one before
+        dash = data.rfind("\n\n— ".encode(), 0, dash)
+        end = data.find(b"\n", dash + 2) if dash >= 0 else -1
+    return data[: end + 1]
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

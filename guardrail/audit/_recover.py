@@ -1,0 +1,164 @@
+"""What a trail holds when it is opened: the readable prefix, or the reason why it must not be used.
+
+A torn last batch was never acknowledged and is cut. Anything else that cannot be read had been synced, and a trail
+that ends below its own last checkpoint, or has another root there, was rolled back: both are refused, because going
+on would silently drop records that somebody was told of.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from guardrail.audit._files import FULL, replace
+from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
+from guardrail.audit._segment import CHAIN_BYTES, MAGIC, NO_PREVIOUS, read_frame, segment_name
+from guardrail.audit._tree import Frontier, leaf_hash
+from guardrail.errors import TrailError
+
+FRONTIER_FILE: Final = "frontier"
+"""The tree as it was when the last segment began, with its signed note: it saves reading the older segments."""
+
+MENDING: Final = "run `guardrail audit verify` on it, keep a copy, and begin a new trail or restore this one"
+
+
+class Recovered(NamedTuple):
+    """Where writing goes on."""
+
+    tree: Frontier
+    previous: bytes
+    tail: Path | None
+    at: int
+
+
+def segments_of(directory: Path) -> list[Path]:
+    """The segment files in order."""
+    return sorted(directory.glob("*.seg"))
+
+
+def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recovered:
+    """Read a trail to its end.
+
+    Args:
+        directory: the trail.
+        signer: its key.
+        last: its last checkpoint.
+
+    Raises:
+        TrailError: if synced data is damaged or missing, or the trail was rolled back.
+        OSError: if a file cannot be read.
+    """
+    files = segments_of(directory)
+    known = _load_frontier(directory, signer)
+    if known is not None and files and files[-1].name == segment_name(known.tree.size):
+        quick = _Replay(directory, known, last)
+        if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
+            return quick.finish()
+    full = _Replay(directory, Recovered(Frontier(), NO_PREVIOUS, None, 0), last)
+    full.read(files)
+    return full.finish()
+
+
+class _Replay:
+    """One reading of some segments, in order."""
+
+    def __init__(self, directory: Path, start: Recovered, last: Checkpoint | None) -> None:
+        self._directory = directory
+        self._last = last
+        self._tree = Frontier(start.tree.size, start.tree.roots)
+        self._previous: bytes = start.previous
+        self._tail: Path | None = None
+        self._at = 0
+        self._signed_root = self._tree.root() if last and last.size == self._tree.size else None
+
+    def read(self, files: list[Path]) -> bool:
+        """Whether the first frame fits what was known before, if there is one."""
+        before = self._tree.size
+        for index, path in enumerate(files):
+            if path.name != segment_name(self._tree.size):
+                raise TrailError(
+                    f"the trail `{self._directory}` is damaged: record {self._tree.size} should begin a segment, "
+                    f"but the next one is `{path.name}`: {MENDING}"
+                )
+            data = path.read_bytes()
+            self._frames(data)
+            self._tail = path
+            rest = data[self._at :]
+            if rest.strip(b"\0"):
+                if len(files) == 1 and before and self._tree.size == before:
+                    return False  # the saved frontier may be what is wrong: read everything
+                self._check_torn(path, data, final=index == len(files) - 1)
+        return True
+
+    def _frames(self, data: bytes) -> None:
+        tree, self._at = self._tree, 0
+        while frame := read_frame(data, self._at):
+            if frame.seq != tree.size or frame.previous != self._previous:
+                break
+            digest = leaf_hash(frame.leaf)
+            tree.add(digest)
+            self._previous, self._at = digest[:CHAIN_BYTES], frame.end
+            if self._last and tree.size == self._last.size:
+                self._signed_root = tree.root()
+
+    def _check_torn(self, path: Path, data: bytes, *, final: bool) -> None:
+        """Pass over a torn last batch; refuse anything else.
+
+        INVARIANT: a whole frame whose batch began behind the first unreadable record proves that record was synced.
+        """
+        damaged, here = not final, self._at
+        while not damaged and (here := data.find(MAGIC, here)) >= 0:
+            later = read_frame(data, here)
+            damaged = later is not None and later.seq - later.place > self._tree.size
+            here += 1
+        if damaged:
+            raise TrailError(
+                f"the trail `{self._directory}` is damaged: record {self._tree.size} in `{path.name}` at byte "
+                f"{self._at} cannot be read, though it had been written: {MENDING}"
+            )
+
+    def finish(self) -> Recovered:
+        """Where writing goes on, after the comparison with the last checkpoint."""
+        size, last = self._tree.size, self._last
+        if last is None and size:
+            raise TrailError(f"the trail `{self._directory}` has {size} records but no `{CHECKPOINT_FILE}`: {MENDING}")
+        if last is not None and last.size > size:
+            raise TrailError(
+                f"the trail `{self._directory}` ends after {size} records, but {last.size} were signed: {MENDING}"
+            )
+        if last is not None and last.root != self._signed_root:
+            raise TrailError(
+                f"the trail `{self._directory}` is damaged: its first {last.size} records "
+                f"are not those that were signed: {MENDING}"
+            )
+        return Recovered(self._tree, self._previous, self._tail, self._at)
+
+
+def save_frontier(directory: Path, signer: Signer, tree: Frontier, previous: bytes) -> None:
+    """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening."""
+    value = {
+        "note": signer.sign(Checkpoint(tree.size, tree.root())),
+        "previous": previous.hex(),
+        "roots": [root.hex() for root in tree.roots],
+    }
+    try:
+        replace(directory / FRONTIER_FILE, json.dumps(value, sort_keys=True, indent=1).encode() + b"\n")
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+
+
+def _load_frontier(directory: Path, signer: Signer) -> Recovered | None:
+    try:
+        value = json.loads((directory / FRONTIER_FILE).read_bytes())
+        checkpoint = signer.read(value["note"])
+        if checkpoint is None:
+            return None
+        tree = Frontier(checkpoint.size, [bytes.fromhex(root) for root in value["roots"]])
+        previous = bytes.fromhex(value["previous"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if tree.root() != checkpoint.root or len(previous) != CHAIN_BYTES:
+        return None
+    return Recovered(tree, previous, None, 0)

@@ -1,0 +1,83 @@
+"""What the verifier found."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is not as it was written.
+
+    Args:
+        what: what is wrong.
+        file: name of the file, or empty when it is about the trail as a whole.
+        offset: where in that file it begins, in bytes.
+        seq: the record it is about.
+    """
+
+    what: str
+    file: str = ""
+    offset: int | None = None
+    seq: int | None = None
+
+    def __str__(self) -> str:
+        where = [f"record {self.seq}"] if self.seq is not None else []
+        where += [self.file] if self.file else []
+        where += [f"byte {self.offset}"] if self.offset is not None else []
+        return f"{', '.join(where) or 'trail'}: {self.what}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of verifying one trail.
+
+    Args:
+        directory: the trail.
+        origin: name of the ledger, as its key says.
+        deep: every leaf was parsed and checked for canonical form, and intents were paired with results.
+        live: a process had the trail open for writing.
+        records: number of whole records found.
+        signed: number of records under the last good checkpoint; those after it are not proven.
+        root: Merkle root over the records, in hexadecimal, if all of them could be read.
+        checkpoints: number of good signed checkpoints.
+        segments: number of segment files.
+        size: total size of the segment files, in bytes.
+        seconds: how long it took, in seconds.
+        key: the verifier key that was used.
+        key_source: where it came from; a key from the trail itself proves only that the trail agrees with itself.
+        unfinished: number of intents without a result: released and never heard of, or only asked about.
+        problems: what was found, at most `limit` of them, in the order of the trail.
+        more: how many further problems are not listed.
+    """
+
+    directory: str
+    origin: str
+    deep: bool
+    live: bool
+    records: int
+    signed: int
+    root: str
+    checkpoints: int
+    segments: int
+    size: int
+    seconds: float
+    key: str
+    key_source: Literal["given", "trail", "none"]
+    unfinished: int
+    problems: tuple[Problem, ...]
+    more: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that could be checked holds."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        # INVARIANT: a report is true only if nothing at all was found.
+        return self.ok
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON values."""
+        return {"ok": self.ok, **dataclasses.asdict(self)}

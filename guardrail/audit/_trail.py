@@ -1,0 +1,309 @@
+"""The ledger that the guard writes: records from any thread or event loop, durable before anybody acts on them.
+
+What the signature is worth: the key lies beside the records, so whoever owns this directory can write another trail.
+A checkpoint or verifier key that was copied elsewhere beforehand is what shows it; nothing after the last copied
+checkpoint is proven.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
+from guardrail.audit._place import cannot, take_lock
+from guardrail.audit._record import Stamp, releases
+from guardrail.audit._recover import Recovered, recover, save_frontier, segments_of
+from guardrail.audit._segment import Segments
+from guardrail.audit._tree import fold
+from guardrail.audit._writer import Entry, Writer
+from guardrail.errors import TrailError
+
+MAX_WAITING: Final = 100_000
+"""Most records that may wait for the disk before further ones are refused."""
+
+PROBE_SECONDS: Final = 1.0
+"""How often a full disk is asked again whether there is room, in seconds."""
+
+MAX_ORIGIN_CHARS: Final = 255
+"""Longest name of a ledger, in characters."""
+
+
+class Trail:
+    """An append-only, signed ledger of records in one directory. Made by `Trail.open`.
+
+    Safe to use from any number of threads and event loops. Not usable in a forked child.
+
+    Args:
+        directory: where it lies.
+        lock: descriptor that keeps other writers away.
+        writer: the thread that writes.
+        stamp: what every record gets.
+        timeout_seconds: longest wait for the disk, in seconds.
+    """
+
+    def __init__(self, directory: Path, lock: int, writer: Writer, stamp: Stamp, timeout_seconds: float) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._writer = writer
+        self._stamp = stamp
+        self._timeout = timeout_seconds
+        self._pid = os.getpid()
+        self._next = writer.size
+        self._closed = False
+        self._probed_at = 0.0
+        _opened.add(self)
+        atexit.register(self._close_at_exit)
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path | str,
+        *,
+        origin: str = "guardrail.local/trail",
+        segment_bytes: int = 64 * 1024 * 1024,
+        checkpoint_seconds: float = 1.0,
+        timeout_seconds: float = 2.0,
+    ) -> Trail:
+        """Open a trail for writing, or begin one.
+
+        Args:
+            directory: where it lies; created if it does not exist.
+            origin: name of the ledger, without blanks and `+`.
+            segment_bytes: size of one segment file, in bytes.
+            checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
+            timeout_seconds: longest wait for a durable append, in seconds.
+
+        Returns:
+            The trail, its torn end cut if there was one.
+
+        Raises:
+            TrailError: if the directory cannot be used, is in use by another process, or what it holds is damaged,
+                rolled back, or of another ledger.
+        """
+        if not origin or len(origin) > MAX_ORIGIN_CHARS or "+" in origin or any(map(str.isspace, origin)):
+            raise TrailError(
+                f"`{origin}` cannot name a trail: use up to {MAX_ORIGIN_CHARS} characters, no blanks, no `+`"
+            )
+        path = Path(directory).absolute()
+        lock = -1
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = take_lock(path)
+            writer = _open_writer(path, origin, segment_bytes, checkpoint_seconds)
+            return cls(path, lock, writer, Stamp(origin), timeout_seconds)
+        except BaseException as error:
+            if lock >= 0:
+                os.close(lock)
+            if isinstance(error, OSError):
+                raise TrailError(cannot("open", path, error)) from None
+            raise
+
+    @property
+    def size(self) -> int:
+        """Number of durable records."""
+        return self._writer.size
+
+    @property
+    def root(self) -> bytes:
+        """Root of the Merkle tree over the durable records, 32 bytes."""
+        return fold(self._writer.roots)
+
+    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+        """Write one record.
+
+        Args:
+            record: `kind` and whatever belongs to it, plain JSON values; `v`, `seq`, `log`, `boot`, `t_us`, `mono_us`
+                and, unless given, `id` are added.
+            durable: wait until it is on disk; otherwise it follows shortly, or is lost in a crash.
+
+        Returns:
+            Its sequence number.
+
+        Raises:
+            TrailError: if it was not written in time, or at all; then nothing may be released on its account.
+                It may still be found in the trail later. A write or sync that failed is final.
+        """
+        if not durable:
+            return self._submit(record, Entry())
+        entry, waiter = Entry.waited_for()
+        seq = self._submit(record, entry)
+        self._wait(waiter, seq)
+        return seq
+
+    async def aappend(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+        """Write one record without blocking the event loop; otherwise as `append`."""
+        import asyncio  # a guard in a harness hook never needs it, and starts twenty milliseconds sooner
+
+        entry = Entry()
+        if not durable:
+            return self._submit(record, entry)
+        entry.loop = asyncio.get_running_loop()
+        future = entry.future = entry.loop.create_future()
+        seq = self._submit(record, entry)
+        try:
+            done, _ = await asyncio.wait((future,), timeout=self._timeout)
+            if not done:
+                raise TrailError(self._late())
+            future.result()
+        finally:
+            future.cancel()  # nobody looks at it any more; does nothing once it is done
+        return seq
+
+    def checkpoint(self) -> None:
+        """Sign everything that was appended before this call.
+
+        Raises:
+            TrailError: if that fails or takes longer than `timeout_seconds`.
+        """
+        self._check_process()
+        entry, waiter = Entry.waited_for()
+        with self._writer.order:
+            self._check_usable()
+            self._writer.put(entry)
+        self._wait(waiter, None)
+
+    def close(self) -> None:
+        """Write what is waiting, sign it, and let go of the directory. Closing twice does nothing.
+
+        Raises:
+            TrailError: if the disk does not answer within `timeout_seconds`, or records could not be written.
+        """
+        if os.getpid() != self._pid:
+            return
+        with self._writer.order:
+            if self._closed:
+                return
+            self._closed = True
+            self._writer.put(Entry(last=True))
+        atexit.unregister(self._close_at_exit)
+        if not self._writer.ended(self._timeout):
+            # The files stay open and locked: the thread may still be writing to them.
+            raise TrailError(f"the trail `{self.directory}` cannot be closed: {self._late()}")
+        self._let_go()
+        if self._writer.failure is not None:
+            raise TrailError(self._writer.failure)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, record: Mapping[str, Any], entry: Entry) -> int:
+        self._check_process()
+        # INVARIANT: a number is given and queued under one lock, and only for a leaf that exists: they are dense.
+        with self._writer.order:
+            self._check_usable()
+            if self._writer.low and releases(record):
+                self._probe()
+                raise TrailError(
+                    f"the disk of the trail `{self.directory}` is full, only denials are recorded: free some space"
+                )
+            seq = self._next
+            entry.leaf = self._stamp.leaf(record, seq)
+            self._next = seq + 1
+            self._writer.put(entry)
+        return seq
+
+    def _check_process(self) -> None:
+        # Before any lock: a child is forked with the locks as they were, held by threads it does not have.
+        if os.getpid() != self._pid:
+            raise TrailError(
+                f"the trail `{self.directory}` belongs to process {self._pid}: a forked child must not write to it"
+            )
+
+    def _check_usable(self) -> None:
+        if self._writer.failure is not None:
+            raise TrailError(self._writer.failure)
+        if self._closed:
+            raise TrailError(f"the trail `{self.directory}` is closed")
+        busy = self._writer.busy_since
+        stuck = busy and time.monotonic() - busy > self._timeout
+        if stuck or self._next - self._writer.size > MAX_WAITING:
+            raise TrailError(self._late())
+
+    def _wait(self, waiter: threading.Lock, seq: int | None) -> None:
+        if not waiter.acquire(timeout=self._timeout):
+            raise TrailError(self._late())
+        if self._writer.failure is not None and (seq is None or seq >= self._writer.size):
+            raise TrailError(self._writer.failure)
+
+    def _late(self) -> str:
+        return f"the disk of the trail `{self.directory}` did not answer within {self._timeout:g} seconds"
+
+    def _probe(self) -> None:
+        now = time.monotonic()
+        if now - self._probed_at > PROBE_SECONDS:
+            self._probed_at = now
+            self._writer.put(Entry())
+
+    def _let_go(self) -> None:
+        self._writer.let_go()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        _opened.discard(self)
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except TrailError:
+            pass  # whoever waited for a record was told; there is nobody left to tell
+
+    def forget_in_child(self) -> None:
+        """Drop the descriptors a forked child inherited, so that it cannot keep the directory locked."""
+        self._let_go()
+
+
+_opened: weakref.WeakSet[Trail] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for trail in list(_opened):
+        trail.forget_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def _open_writer(path: Path, origin: str, segment_bytes: int, checkpoint_seconds: float) -> Writer:
+    """Key, checkpoints, records, in this order; whatever does not fit the one before is refused."""
+    fresh = not any(file.stat().st_size for file in segments_of(path)) and not (path / CHECKPOINT_FILE).exists()
+    signer = open_signer(path, origin, fresh=fresh)
+    checkpoints = CheckpointFile(path, signer)
+    try:
+        found = recover(path, signer, checkpoints.last)
+        segments = _open_segments(path, segment_bytes, found, signer, checkpoints)
+        if checkpoints.last is None or checkpoints.last.size < found.tree.size:
+            checkpoints.append(segments.tree)
+    except BaseException:
+        checkpoints.close()
+        raise
+    return Writer(path, segments, checkpoints, checkpoint_seconds)
+
+
+def _open_segments(
+    path: Path, segment_bytes: int, found: Recovered, signer: Signer, checkpoints: CheckpointFile
+) -> Segments:
+    def seal() -> None:
+        # The note comes first: a frontier is believed only as far as the signed checkpoints reach.
+        if checkpoints.append(segments.tree):
+            save_frontier(path, signer, segments.tree, segments.previous)
+
+    segments = Segments(
+        path,
+        segment_bytes,
+        tree=found.tree,
+        previous=found.previous,
+        tail=found.tail,
+        at=found.at,
+        on_seal=seal,
+    )
+    return segments

@@ -1,0 +1,235 @@
+"""`guardrail audit`: verify the trail, or show what it holds."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, cast
+
+EXIT_OK: Final = 0
+EXIT_DAMAGED: Final = 1
+EXIT_USAGE: Final = 2
+
+
+def add(verbs: Any) -> None:
+    """Add this verb to the command line."""
+    audit = verbs.add_parser(
+        "audit",
+        help="verify the trail, or show it",
+        description="Verify the audit trail from its bytes alone, or show what it holds.",
+        epilog="exit codes: 0 the trail is as it was written, 1 it is not, 2 usage",
+    )
+    actions = audit.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_verify(actions)
+    _add_show(actions)
+
+
+def _add_verify(actions: Any) -> None:
+    verify = actions.add_parser(
+        "verify",
+        help="re-hash every byte and say where it is not what was written",
+        description="Re-hash every byte of a trail, check every checkpoint, and name each place that was changed.",
+    )
+    _where(verify)
+    verify.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
+    verify.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
+    verify.add_argument(
+        "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
+    )
+    verify.set_defaults(run=run, act=_verify)
+
+
+def _add_show(actions: Any) -> None:
+    show = actions.add_parser(
+        "show",
+        help="list the records",
+        description="List the records of a trail; showing them proves nothing, `verify` does.",
+    )
+    _where(show)
+    show.add_argument("--kind", action="append", metavar="KIND", help="only records of this kind; may be repeated")
+    show.add_argument("--session", metavar="NAME", help="only records of this session")
+    show.add_argument("--last", type=_count, metavar="N", help="only the last N of them")
+    show.set_defaults(run=run, act=_show)
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", nargs="?", metavar="DIR", help="the trail; by default that of the configuration")
+    parser.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `guardrail audit ...`.
+
+    Returns:
+        0 if the trail is as it was written, 1 if not, 2 for wrong usage.
+    """
+    from guardrail.errors import ConfigError
+
+    if args.directory and args.config:
+        raise ConfigError("name the trail either as DIR or by --config, not both")
+    directory = args.directory or _configured(args.config)
+    if not os.path.isdir(directory):
+        raise ConfigError(f"there is no trail at `{directory}`")
+    try:
+        code: int = args.act(args, directory)
+    except OSError as error:
+        raise ConfigError(f"cannot read the trail at `{directory}`: {(error.strerror or str(error)).lower()}") from None
+    return code
+
+
+def _configured(given: str | None) -> str:
+    from guardrail.audit import trail_directory
+    from guardrail.cli import find_config
+    from guardrail.config import load
+
+    return str(trail_directory(load(find_config(given))))
+
+
+# ── verify ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _verify(args: argparse.Namespace, directory: str) -> int:
+    from guardrail.audit import verify
+
+    report = verify(
+        directory,
+        deep=not args.light,
+        vkey=_key(args.key),
+        checkpoint=_read(args.checkpoint) if args.checkpoint else None,
+        progress=_progress if sys.stderr.isatty() else None,
+    )
+    if args.json:
+        print(json.dumps(report.to_dict(), indent=2))
+    else:
+        _print_report(report)
+    return EXIT_OK if report.ok else EXIT_DAMAGED
+
+
+def _key(given: str | None) -> str | None:
+    if given is None or ("+" in given and not os.path.exists(given)):
+        return given
+    return _read(given).strip("\n")
+
+
+def _read(path: str) -> str:
+    from guardrail.errors import ConfigError
+
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read `{path}`: {error}") from None
+
+
+def _progress(records: int, done: int, total: int) -> None:
+    share = 100 * done // total if total else 100
+    print(f"\r{records} records, {share} %", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+
+
+def _print_report(report: Any) -> None:
+    for problem in report.problems:
+        print(f"PROBLEM  {problem}")
+    if report.more:
+        print(f"PROBLEM  and {report.more} more")
+    kind = "every byte and every record" if report.deep else "every byte, records not parsed"
+    print(f"{'as written' if report.ok else 'NOT as written'}: {report.directory} ({kind})")
+    print(f"  ledger      {report.origin or 'unknown'}")
+    print(f"  records     {report.records} in {report.segments} segments, {report.size} bytes")
+    unsigned = report.records - report.signed
+    tail = f"; the last {unsigned} are chained but not signed" if unsigned > 0 else ""
+    print(f"  signed      {report.signed} records by {report.checkpoints} checkpoints{tail}")
+    print(f"  root        {report.root or 'not computed: some records could not be read'}")
+    if report.deep:
+        print(f"  unfinished  {report.unfinished} intents without a result")
+    if report.live:
+        print("  note        the trail is open for writing; what came after the start of this check is not covered")
+    if report.key_source == "given":
+        print(f"  key         {report.key} (given)")
+    else:
+        print(f"  key         {report.key or 'none'}")
+        print("              from the trail itself, so this shows only that the trail agrees with itself:")
+        print("              keep the key and a checkpoint elsewhere, and pass them as --key and --checkpoint")
+    rate = report.records / report.seconds if report.seconds > 0 else 0
+    print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
+
+
+# ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _show(args: argparse.Namespace, directory: str) -> int:
+    from collections import deque
+
+    rows: Any = _chosen(args, directory)
+    if args.last:
+        rows = deque(rows, maxlen=args.last)
+    for seq, record in rows:
+        if args.json:
+            print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
+        else:
+            print(_line(seq, record))
+    return EXIT_OK
+
+
+def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit._verify import read_records
+
+    for seq, record in read_records(directory):
+        if args.kind and record.get("kind") not in args.kind:
+            continue
+        if args.session is not None and record.get("session") != args.session:
+            continue
+        yield seq, record
+
+
+def _line(seq: int, record: dict[str, Any]) -> str:
+    """One record as one line: number, time, kind, outcome, rules, assets, and what it is about."""
+    found: object = record.get("decision")
+    decision = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    outcome = decision.get("outcome") or record.get("result") or record.get("state") or record.get("event") or "-"
+    rules = ",".join(map(str, decision.get("rules") or ())) or "-"
+    assets = record.get("assets") or ([record["asset"]] if record.get("asset") else [])
+    fields = [
+        f"{seq:>7}",
+        _time(record.get("t_us")),
+        f"{record.get('kind', '?')!s:<10}",
+        f"{outcome!s:<9}",
+        rules,
+        ",".join(map(str, assets)) or "-",
+        _about(record),
+    ]
+    return _visible("  ".join(field for field in fields if field))
+
+
+def _about(record: dict[str, Any]) -> str:
+    call, effects = record.get("call"), record.get("effects")
+    if isinstance(call, dict) and isinstance(effects, list):
+        tool = cast("dict[str, Any]", call).get("tool")
+        ops = [str(cast("dict[str, Any]", e).get("op")) for e in cast("list[object]", effects) if isinstance(e, dict)]
+        return f"{tool}: {' '.join(dict.fromkeys(ops)) or 'no effects'}"
+    if isinstance(record.get("intent"), int):
+        return f"of record {record['intent']}"
+    return str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+
+
+def _time(value: object) -> str:
+    if not isinstance(value, int):
+        return "no time"
+    moment = dt.datetime.fromtimestamp(value / 1_000_000, dt.UTC)
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+
+
+def _visible(text: str) -> str:
+    """Names in records come from agents: no control character of theirs may reach the terminal."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

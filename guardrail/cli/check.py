@@ -1,0 +1,141 @@
+"""`guardrail check`: judge tool calls, run nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXIT_USAGE, find_config
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+    from guardrail.model import Decision, ToolCall
+
+_DESCRIPTION: Final = """Judge tool calls and run nothing.
+
+With --jsonl, each line of standard input is a ToolCall and each line of standard output its Decision, in order:
+  in   {"id": "1", "tool": "bash", "args": {"command": "ls"}, "cwd": "/", "subject": {"id": "a"}, "session": "s"}
+  out  {"id": "1", "decision_id": "...", "outcome": "allow", "reasons": [], "effects": [], "elapsed_us": 90}
+A line that is not a ToolCall is denied with the rule `guardrail.fault`, and the run goes on.
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    sub = verbs.add_parser(
+        "check",
+        help="judge tool calls, run nothing",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub.add_argument("command", nargs="?", help="a shell command to judge; without it calls come from standard input")
+    how = sub.add_mutually_exclusive_group()
+    how.add_argument("--jsonl", action="store_true", help="one ToolCall a line in, one Decision a line out")
+    how.add_argument("--once", action="store_true", help="one ToolCall on standard input; the exit code is the outcome")
+    sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    sub.add_argument("--cwd", metavar="DIR", help="working directory of calls that name none; default: here")
+    sub.add_argument("--json", action="store_true", help="print the Decision as JSON")
+    sub.add_argument("--record", action="store_true", help="write each decision into the trail; check alone does not")
+    sub.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge what is given; see the module."""
+    from guardrail.guard import Guard
+    from guardrail.model import ToolCall
+
+    cwd = os.path.abspath(args.cwd) if args.cwd else os.getcwd()
+    if args.command is not None and (args.jsonl or args.once):
+        print("guardrail: give either a command or --jsonl/--once, not both", file=sys.stderr)
+        return EXIT_USAGE
+    if args.command is None and not (args.jsonl or args.once):
+        print("guardrail: nothing to judge: give a command, or --jsonl or --once and standard input", file=sys.stderr)
+        return EXIT_USAGE
+    with Guard.open(find_config(args.config), record=args.record) as guard:
+        if args.jsonl:
+            return _lines(guard, sys.stdin.buffer, sys.stdout.buffer, cwd)
+        if args.once:
+            decision = _judge(guard, sys.stdin.buffer.read(_line_limit()), cwd)
+            print(decision.to_json().decode())
+            return exit_code(decision)
+        decision = guard.check(ToolCall(tool="bash", args={"command": args.command}, cwd=cwd))
+    print(decision.to_json().decode() if args.json else _readable(decision))
+    return exit_code(decision)
+
+
+def exit_code(decision: Decision) -> int:
+    """0 allow, 3 deny, 4 escalate, 1 for a denial that comes from a fault."""
+    from guardrail.model import FAULT_RULE, Outcome
+
+    if any(reason.rule == FAULT_RULE for reason in decision.reasons):
+        return EXIT_FAULT
+    return {Outcome.ALLOW: EXIT_ALLOW, Outcome.DENY: EXIT_DENY, Outcome.ESCALATE: EXIT_ESCALATE}[decision.outcome]
+
+
+def _lines(guard: Guard, source: BinaryIO, sink: BinaryIO, cwd: str) -> int:
+    while line := source.readline(_line_limit()):
+        if not line.endswith(b"\n") and len(line) >= _line_limit():
+            # INVARIANT: one line in, one line out: the rest of an oversize line is not taken for another call.
+            while (rest := source.readline(_line_limit())) and not rest.endswith(b"\n"):
+                pass
+        sink.write(_judge(guard, line, cwd).to_json() + b"\n")
+        sink.flush()
+    return EXIT_ALLOW
+
+
+def _line_limit() -> int:
+    from guardrail.model import MAX_CALL_BYTES
+
+    return MAX_CALL_BYTES + 2
+
+
+def _judge(guard: Guard, line: bytes, cwd: str) -> Decision:
+    import msgspec
+
+    from guardrail.errors import InvalidCall
+    from guardrail.model import ToolCall
+
+    started = time.perf_counter_ns()
+    try:
+        call: ToolCall = ToolCall.from_json(line.strip())
+    except InvalidCall as error:
+        return _invalid(line, error, started)
+    return guard.check(call if call.cwd is not None else msgspec.structs.replace(call, cwd=cwd))
+
+
+def _invalid(line: bytes, error: Exception, started: int) -> Decision:
+    from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, new_id
+
+    return Decision(
+        decision_id=new_id(),
+        outcome=Outcome.DENY,
+        reasons=(Reason(rule=FAULT_RULE, outcome=Outcome.DENY, message=str(error)),),
+        id=_id_of(line),
+        elapsed_us=(time.perf_counter_ns() - started) // 1000,
+    )
+
+
+def _id_of(line: bytes) -> str:
+    """The id of a line that is no ToolCall, if it has one, so that the caller can still match answer and question."""
+    import orjson
+
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return ""
+    found = value.get("id") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _readable(decision: Decision) -> str:
+    lines = [decision.outcome.value.upper()]
+    lines += [f"  {reason.outcome.value:<9} {reason.rule}: {reason.message}" for reason in decision.reasons]
+    for effect in decision.effects:
+        arrow = f" -> {effect.target.address}" if effect.target else ""
+        asset = f"  [{effect.asset}]" if effect.asset else ""
+        lines.append(f"  effect    {effect.op} {effect.resource.address}{arrow}{asset}")
+    lines.append(f"  {decision.elapsed_us} us, {decision.policy}")
+    return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""`guardrail serve`: answer decisions over HTTP, on TCP or a Unix socket."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, find_config
+
+if TYPE_CHECKING:
+    import socket
+
+    import uvicorn
+
+    from guardrail.config import Config, ServiceConfig
+    from guardrail.guard import Guard
+
+_DESCRIPTION: Final = """Answer decisions over HTTP.
+
+One line on standard output says that it is ready and where; everything else goes to standard error.
+On TCP clients must send the token in [service] of the configuration. A Unix socket needs none: who may enter its
+directory may ask, so the directory is made with mode 0750, and one that others could enter or change is refused.
+SIGTERM lets calls that are being judged finish, for at most `service.shutdown_seconds`.
+"""
+
+MAX_CONNECTIONS: Final = 1024
+"""Most connections at one time; the server itself refuses further ones with 503, before anything is read."""
+
+KEEP_ALIVE_SECONDS: Final = 60
+"""How long an idle connection is kept, in seconds."""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    sub = verbs.add_parser(
+        "serve",
+        help="answer decisions over HTTP",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub.add_argument("--config", metavar="FILE", help="default: $GUARDRAIL_CONFIG, then ./guardrail.toml")
+    sub.add_argument("--socket", metavar="PATH", help="listen on this Unix socket instead of TCP")
+    sub.add_argument("--host", help="address to listen on; default 127.0.0.1")
+    sub.add_argument("--port", type=int, help="port to listen on, 0 for any free one; default 8765")
+    sub.add_argument(
+        "--insecure-no-token",
+        action="store_true",
+        help="answer everybody on this machine without a token; loopback addresses only",
+    )
+    sub.add_argument("--check", action="store_true", help="ask the service of this configuration whether it is ready")
+    sub.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT; see the module."""
+    from guardrail import config as _config
+
+    config = _config.load(find_config(args.config))
+    settings = _settings(config, args)
+    if args.check:
+        return _ask_whether_ready(settings)
+    from guardrail import telemetry
+    from guardrail.errors import ConfigError
+
+    try:
+        import uvicorn as _uvicorn
+    except ImportError as missing:
+        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
+    del _uvicorn
+    telemetry.configure_logging()
+    recorder = telemetry.configure_from_environment("guardrail")
+    try:
+        return _serve(config, settings, insecure_no_token=args.insecure_no_token)
+    finally:
+        recorder.shutdown()
+
+
+def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
+    """`[service]`, with what the command line says instead."""
+    import msgspec
+
+    from guardrail.errors import ConfigError
+    from guardrail.service._listen import is_loopback
+
+    if args.socket and (args.host or args.port is not None):
+        raise ConfigError("give either `--socket` or `--host` and `--port`, not both")
+    given: dict[str, Any] = {}
+    if args.socket:
+        given["socket"] = os.path.abspath(args.socket)
+    elif args.host or args.port is not None:
+        given["socket"] = ""
+    elif config.service.socket:
+        given["socket"] = str(config.path(config.service.socket))
+    if args.host:
+        given["host"] = args.host
+    if args.port is not None:
+        if not 0 <= args.port <= 65535:
+            raise ConfigError("`--port` must be between 0 and 65535")
+        given["port"] = args.port
+    settings = msgspec.structs.replace(config.service, **given)
+    if args.insecure_no_token:
+        if settings.socket or not is_loopback(settings.host):
+            raise ConfigError("`--insecure-no-token` is for TCP on a loopback address only")
+        settings = msgspec.structs.replace(settings, token="")
+    return settings
+
+
+def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) -> int:
+    from guardrail.guard import Guard
+    from guardrail.service import create_app
+    from guardrail.service._app import check_access
+    from guardrail.service._listen import listening
+
+    check_access(settings, insecure_no_token=insecure_no_token)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    with contextlib.ExitStack() as stack:
+        # The address comes first: a second service must not open, and lock, what the first one works with.
+        listener = stack.enter_context(listening(settings))
+        guard = stack.enter_context(Guard.open(config))
+        app = create_app(guard, settings, insecure_no_token=insecure_no_token)
+        server = _server(app, settings, _ready_line(guard, settings, listener))
+        try:
+            server.run(sockets=[listener])
+        except SystemExit:
+            pass  # the server ends by the signal that stopped it, or by a start that failed; `started` tells them apart
+        return EXIT_ALLOW if server.started else EXIT_FAULT
+
+
+def _stop(_number: int, _frame: object) -> None:
+    # Everything that is open is closed on the way out, the trail's last checkpoint included.
+    raise SystemExit(0)
+
+
+def _server(app: Any, settings: ServiceConfig, ready: str) -> uvicorn.Server:
+    import uvicorn
+
+    from guardrail.service._listen import BACKLOG
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                print(ready, flush=True)
+
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="none",
+            lifespan="on",
+            backlog=BACKLOG,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        )
+    )
+
+
+def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) -> str:
+    if settings.socket:
+        where = f"unix:{settings.socket}"
+    else:
+        host, port = listener.getsockname()[:2]
+        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"guardrail: ready on {where}, policy {guard.engine.revision}, {len(guard.inventory)} assets"
+
+
+def _ask_whether_ready(settings: ServiceConfig) -> int:
+    """For health checks in containers, which have no HTTP client of their own."""
+    from guardrail.service._ready import is_ready
+
+    ready, detail = is_ready(settings)
+    print(detail, file=sys.stdout if ready else sys.stderr)
+    return EXIT_ALLOW if ready else EXIT_FAULT

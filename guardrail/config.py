@@ -1,0 +1,329 @@
+"""guardrail.toml as one frozen object, or exactly what is wrong with it.
+
+Not concerned with what the settings do: each stage takes the part it needs.
+An unknown key, a wrong type or an impossible value is a `ConfigError` that names the key; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+
+from guardrail.errors import ConfigError
+from guardrail.model import AssetClass
+
+MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
+"""Largest guardrail.toml, in bytes."""
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table that refuses unknown keys."""
+
+
+class AssetConfig(
+    _Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}
+):
+    """One `[[asset]]`: something worth guarding.
+
+    Args:
+        id: unique name, such as `model:beta`.
+        asset_class: `weights`, `checkpoint`, `adapter`, `control`, `evaluation`, `criteria` or `registry`.
+        paths: files or directories it lives in; relative ones are relative to guardrail.toml; never empty.
+        model: the model it belongs to.
+        owner: the person or team that owns it.
+        registered: the date it was registered on; rules use this and never a file's mtime.
+        digest: `sha256:<hex>` of its content, if known.
+        controls: for `control`: key -> the value that is safe; a dotted key reaches into tables.
+    """
+
+    id: str
+    asset_class: AssetClass
+    paths: tuple[str, ...]
+    model: str | None = None
+    owner: str | None = None
+    registered: dt.date | None = None
+    digest: str | None = None
+    controls: dict[str, Any] = {}
+
+
+class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[person]]`: somebody whose signature on a mandate counts.
+
+    Args:
+        name: who it is, such as `dana@example.com`.
+        key: Ed25519 public key, `ed25519:` and 32 bytes in base64.
+    """
+
+    name: str
+    key: str
+
+
+class PolicyConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[policy]`: what decides.
+
+    Args:
+        engine: `wasm` evaluates in this process, `opa` asks an OPA server.
+        bundle: directory with `policy.wasm`, `data.json` and `manifest.json`; empty means the one that is shipped.
+        url: for `opa`: `http://host:port`, or `unix:///path/to/opa.sock`.
+        token: for `opa`: bearer token, best given as `${ENV_NAME}`.
+        memory_bytes: largest memory of one wasm instance, in bytes.
+    """
+
+    engine: Literal["wasm", "opa"] = "wasm"
+    bundle: str = ""
+    url: str = "http://127.0.0.1:8181"
+    token: str = ""
+    memory_bytes: int = 64 * 1024 * 1024
+
+
+class MandateConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[mandates]`: where people's orders lie.
+
+    Args:
+        directory: directory with `*.mandate.json`; empty means no mandates, so nothing on an asset is sanctioned.
+    """
+
+    directory: str = ""
+
+
+class TrailConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[trail]`: the audit ledger.
+
+    Args:
+        directory: where it is kept; empty means a directory of this config's own under `$XDG_STATE_HOME/guardrail`.
+        origin: name of this ledger in its checkpoints: no blanks, no `+`.
+        segment_bytes: size of one segment file, in bytes.
+        checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
+        timeout_seconds: longest wait for a durable write before the call is denied, in seconds.
+    """
+
+    directory: str = ""
+    origin: str = "guardrail.local/trail"
+    segment_bytes: int = 64 * 1024 * 1024
+    checkpoint_seconds: float = 1.0
+    timeout_seconds: float = 2.0
+
+
+class ReviewConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[review]`: escalations and the leave that people give.
+
+    Args:
+        store: SQLite file with open escalations; empty means `review.db` beside the trail.
+        grant_seconds: how long an approval may wait for its call, in seconds (at most four hours).
+    """
+
+    store: str = ""
+    grant_seconds: int = 900
+
+
+class LimitConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[limits]`: every bound on judging one call. At a bound the answer is opaque or a fault, never a guess.
+
+    Args:
+        decision_ms: whole time for one decision, in milliseconds.
+        command_bytes: longest shell text that is analysed, in bytes.
+        depth: deepest nesting of shells, substitutions and wrappers that is entered, in levels.
+        expansions: most words that globs and braces of one call may expand to.
+        effects: most effects of one call.
+        script_bytes: largest script or config file that is read for analysis, in bytes.
+        sessions: most sessions whose history is kept in memory; the longest unused is dropped first.
+    """
+
+    decision_ms: int = 250
+    command_bytes: int = 64 * 1024
+    depth: int = 8
+    expansions: int = 4096
+    effects: int = 1024
+    script_bytes: int = 256 * 1024
+    sessions: int = 10_000
+
+
+class ServiceConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[service]`: the sidecar.
+
+    Args:
+        host: address to listen on, for TCP.
+        port: port to listen on, for TCP.
+        socket: path of a Unix socket to listen on instead of TCP.
+        token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
+        body_bytes: largest request body, in bytes.
+        concurrency: most requests judged at one time; further ones get 503.
+        shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
+            in seconds.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    socket: str = ""
+    token: str = ""
+    body_bytes: int = 256 * 1024
+    concurrency: int = 64
+    shutdown_seconds: float = 10.0
+
+
+class Config(
+    _Section,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"assets": "asset", "people": "person"},
+):
+    """Everything in guardrail.toml.
+
+    Args:
+        assets: the `[[asset]]` tables.
+        people: the `[[person]]` tables.
+        unsafe_fail_open: let calls run when judging fails; warns at start and is written into every record.
+        base: directory that relative paths are relative to; set by `load`.
+        source: the file this was read from; set by `load`.
+    """
+
+    assets: tuple[AssetConfig, ...] = ()
+    people: tuple[PersonConfig, ...] = ()
+    policy: PolicyConfig = PolicyConfig()
+    mandates: MandateConfig = MandateConfig()
+    trail: TrailConfig = TrailConfig()
+    review: ReviewConfig = ReviewConfig()
+    limits: LimitConfig = LimitConfig()
+    service: ServiceConfig = ServiceConfig()
+    unsafe_fail_open: bool = False
+    base: str = ""
+    source: str = ""
+
+    def path(self, text: str) -> Path:
+        """A path of this configuration: `~` expanded, relative ones taken from the file's own directory."""
+        return Path(self.base or os.getcwd(), os.path.expanduser(text))
+
+
+def load(path: str | os.PathLike[str]) -> Config:
+    """Read guardrail.toml.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The configuration, checked.
+
+    Raises:
+        ConfigError: if it cannot be read, is not TOML, or holds anything unknown, ill-typed or impossible.
+    """
+    file = Path(path).absolute()
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration `{file}`: {error.strerror}") from None
+    if len(data) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"the configuration `{file}` is larger than {MAX_CONFIG_BYTES} bytes")
+    return parse(data, base=str(file.parent), source=str(file))
+
+
+def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
+    """Read a configuration from text.
+
+    Args:
+        text: TOML.
+        base: directory that relative paths are relative to.
+        source: name to use in messages.
+
+    Raises:
+        ConfigError: as `load`.
+    """
+    where = source or "the configuration"
+    try:
+        raw: Any = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{where}` is not valid TOML: {error}") from None
+    for reserved in ("base", "source"):
+        if reserved in raw:
+            raise ConfigError(f"`{where}` has the unknown key `{reserved}`: remove it")
+    try:
+        config = msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error)}") from None
+    config = msgspec.structs.replace(
+        config,
+        base=base,
+        source=source,
+        policy=msgspec.structs.replace(config.policy, token=_secret(config.policy.token, "policy.token")),
+        service=msgspec.structs.replace(config.service, token=_secret(config.service.token, "service.token")),
+    )
+    _check(config, where)
+    return config
+
+
+def _check(config: Config, where: str) -> None:
+    problems = [*_asset_problems(config.assets), *_number_problems(config)]
+    names = [person.name for person in config.people]
+    problems += [f"person `{name}` is listed twice" for name in _twice(names)]
+    if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
+        problems.append("`trail.origin` must be a name without blanks or `+`")
+    if config.policy.engine == "opa" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
+        problems.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
+    if problems:
+        raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(problems)}")
+
+
+def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
+    problems = [f"asset `{asset_id}` is listed twice" for asset_id in _twice([a.id for a in assets])]
+    for asset in assets:
+        if not asset.id or len(asset.id) > 256 or any(c in asset.id for c in "*?[]{}\0\n"):
+            problems.append(f"asset id `{asset.id}` must have 1 to 256 characters and none of `*?[]{{}}`")
+        if asset.asset_class == "guard":
+            problems.append(f"asset `{asset.id}`: the class `guard` is reserved for the guard's own files")
+        if not asset.paths or not all(asset.paths) or any("\0" in path for path in asset.paths):
+            # An asset without a path would guard nothing and look as if it did.
+            problems.append(f"asset `{asset.id}` needs at least one path, and none may be empty")
+        if asset.controls and asset.asset_class != "control":
+            problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
+        if asset.digest is not None and not _is_digest(asset.digest):
+            problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
+    return problems
+
+
+def _number_problems(config: Config) -> list[str]:
+    problems: list[str] = []
+    for section in ("limits", "trail", "review", "service", "policy"):
+        part = getattr(config, section)
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+                problems.append(f"`{section}.{name}` must be greater than 0")
+    if config.review.grant_seconds > 4 * 3600:
+        problems.append("`review.grant_seconds` may be at most 14400 (four hours)")
+    if config.service.port > 65535:
+        problems.append("`service.port` may be at most 65535")
+    return problems
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+
+
+def _is_digest(text: str) -> bool:
+    head, _, tail = text.partition(":")
+    return head == "sha256" and len(tail) == 64 and all(c in "0123456789abcdef" for c in tail)
+
+
+def _secret(text: str, key: str) -> str:
+    """`${NAME}` is replaced by that environment variable, so that no secret has to stand in the file."""
+    if not (text.startswith("${") and text.endswith("}")):
+        return text
+    value = os.environ.get(text[2:-1], "")
+    if not value:
+        raise ConfigError(f"`{key}` names the environment variable `{text[2:-1]}`, which is not set")
+    return value
+
+
+def _sentence(error: msgspec.ValidationError) -> str:
+    text = str(error)
+    return (text[:1].lower() + text[1:]).replace("Object contains", "object contains")
+
+
+ASSET_CLASSES: Final[tuple[str, ...]] = tuple(name for name in get_args(AssetClass) if name != "guard")
+"""The classes an operator may give an asset."""

@@ -1,0 +1,10 @@
+"""What it would do: operations become typed effects on addresses; nothing is run, and what is not known is an effect too."""
+
+from __future__ import annotations
+
+from guardrail.effects._analyse import analyse
+from guardrail.effects._config import KeyChange, key_changes
+from guardrail.effects._edit import apply
+from guardrail.effects._view import FileView
+
+__all__ = ["FileView", "KeyChange", "analyse", "apply", "key_changes"]

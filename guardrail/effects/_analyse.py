@@ -1,0 +1,210 @@
+"""Operations of one call -> its effects; the one entry of this package."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from guardrail.config import LimitConfig
+from guardrail.effects._edit import apply
+from guardrail.effects._emit import MUTATING, Bound, as_code
+from guardrail.effects._interpreter import Interpreter
+from guardrail.effects._paths import place
+from guardrail.effects._values import State, Stream, Value
+from guardrail.effects._view import FileView
+from guardrail.model import Edit, Effect, Origin, Resource
+from guardrail.parse import FileOperation, Operation, ShellText, Unmapped
+
+_NO_VARIABLES: Mapping[str, str] = {}
+
+
+def analyse(
+    operations: Sequence[Operation],
+    *,
+    cwd: str | None,
+    view: FileView,
+    limits: LimitConfig,
+    variables: Mapping[str, str] = _NO_VARIABLES,
+) -> tuple[Effect, ...]:
+    """Work out what operations would do.
+
+    Args:
+        operations: what the call asks for.
+        cwd: its absolute working directory; None if unknown, and then no relative path is known.
+        view: the live filesystem.
+        limits: bounds; at a bound one `exec_opaque` effect with code `unparsed` is added.
+        variables: environment variables known to hold; all others are unknown.
+
+    Returns:
+        The effects, in order. Nothing at all means that the call provably touches nothing. Never raises for odd input.
+    """
+    shell = Interpreter(view, limits, variables, cwd)
+    try:
+        _Operations(shell, cwd).run(operations)
+    except (Bound, RecursionError) as bound:
+        _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
+    return _settled(shell.emit.effects)
+
+
+def _over(shell: Interpreter, reason: str, cwd: str | None) -> None:
+    """The rest is not analysed: it may be anything, anywhere."""
+    attrs = {"code": "unparsed", "reason": reason, "bound": True}
+    shell.emit.effects.append(
+        Effect(
+            op="exec_opaque",
+            resource=as_code("shell"),
+            attrs=attrs,
+            precision="opaque",
+            origin=Origin(spec="limits"),
+        )
+    )
+    here = Resource(kind="dir", path=cwd) if cwd is not None else Resource(kind="any", pattern="**")
+    shell.emit.effects.append(
+        Effect(op="mention", resource=here, modality="may", precision="opaque", origin=Origin(spec="limits"))
+    )
+
+
+def _settled(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """Known content stays known only where nothing else in the call may touch the same file.
+
+    INVARIANT: an `edit` is judged against the file as it is now, so it must be the only change of that file.
+    """
+    if sum(1 for effect in effects if effect.op in MUTATING) < 2:
+        return tuple(effects)
+    changed: list[str] = []
+    for effect in effects:
+        if effect.op in MUTATING:
+            place = effect.target or effect.resource
+            changed.append(posixpath.basename((place.path or place.pattern or "*").rstrip("/")))
+    out: list[Effect] = []
+    for effect in effects:
+        if effect.edit is not None:
+            name = posixpath.basename((effect.resource.path or "*").rstrip("/"))
+            if changed.count(name) > 1 or any("*" in other for other in changed):
+                effect = msgspec.structs.replace(effect, edit=None)
+        out.append(effect)
+    return tuple(out)
+
+
+class _Operations:
+    """Applies operations one after the other."""
+
+    def __init__(self, shell: Interpreter, cwd: str | None) -> None:
+        self.shell = shell
+        self.cwd = cwd
+
+    def run(self, operations: Sequence[Operation]) -> None:
+        index = 0
+        while index < len(operations):
+            operation = operations[index]
+            if isinstance(operation, ShellText):
+                self._shell(operation)
+            elif isinstance(operation, Unmapped):
+                self._unmapped(operation)
+            else:
+                edits = self._same_file(operations, index)
+                self._file(operation, edits)
+                index += max(len(edits) - 1, 0)
+            index += 1
+
+    def _shell(self, operation: ShellText) -> None:
+        cwd = self.cwd
+        if operation.cwd is not None:
+            cwd = place(operation.cwd, self.cwd).path
+        state = State((None if operation.persistent else cwd,))
+        if operation.persistent:
+            state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
+        self.shell.run_text(operation.text, state)
+        if operation.persistent and (state.functions or state.path != ()):
+            self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
+
+    def _unmapped(self, operation: Unmapped) -> None:
+        call = self.shell.call(f"tool:{operation.tool}"[:200], (), State((self.cwd,)), self.cwd, Stream(), (0, 0))
+        code = "unparsed" if operation.reason else "program"
+        resource = Resource(kind="code", uri=f"tool:{operation.tool}")
+        call.opaque(code, resource=resource, reason=operation.reason)
+        for text in operation.texts:
+            call.mention_text(text)
+            if len(text) <= 4096:
+                call.name_text(text)
+
+    def _same_file(self, operations: Sequence[Operation], index: int) -> list[Edit]:
+        """The edits of one call to one file, which build on each other."""
+        first = operations[index]
+        edits: list[Edit] = []
+        for operation in operations[index:]:
+            if not isinstance(operation, FileOperation) or not isinstance(first, FileOperation):
+                break
+            if operation.verb != "edit" or operation.path != first.path or operation.edit is None:
+                break
+            edits.append(operation.edit)
+        return edits
+
+    def _combined(self, resource: Resource, edits: Sequence[Edit]) -> Edit | None:
+        if len(edits) == 1:
+            return edits[0]
+        data = self.shell.view.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
+        for edit in edits:
+            data = apply(edit, data) if data is not None else None
+        if data is None:
+            return None
+        try:
+            return Edit(kind="whole", text=data.decode("utf-8"))
+        except UnicodeDecodeError:
+            return None
+
+    def _file(self, operation: FileOperation, edits: Sequence[Edit]) -> None:
+        spec = f"tool:{operation.verb}"
+        emit = self.shell.emit
+        verb = operation.verb
+        resource = self._place(operation.path, recursive=operation.recursive)
+        target = self._place(operation.target) if operation.target is not None else None
+        if verb == "read":
+            emit.add("read", resource, spec=spec, attrs={"reveals": "content"})
+        elif verb in ("list", "stat"):
+            emit.add("list", resource, spec=spec)
+        elif verb == "write":
+            emit.add("write", resource, spec=spec, edit=operation.edit)
+        elif verb == "append":
+            emit.add("append", resource, spec=spec, edit=operation.edit)
+        elif verb == "edit":
+            emit.add("write", resource, spec=spec, edit=self._combined(resource, edits) if edits else None)
+        elif verb == "mkdir":
+            emit.add("create", msgspec.structs.replace(resource, kind="dir"), spec=spec)
+        elif verb == "delete":
+            gone = self._place(operation.path, recursive=operation.recursive, nofollow=True)
+            emit.add("delete", gone, spec=spec)
+        elif verb == "copy":
+            for name in self._names(resource, target):
+                emit.add("copy", resource, name, spec=spec)
+                emit.add("write", name, spec=spec)
+        elif verb == "move":
+            moved = self._place(operation.path, recursive=True, nofollow=True)
+            for name in self._names(resource, target):
+                emit.add("rename", moved, name, spec=spec)
+                if name.path is not None and self.shell.view.kind(name.path) == "file":
+                    emit.add("write", name, spec=spec)
+
+    def _names(self, source: Resource, target: Resource | None) -> tuple[Resource, ...]:
+        """Tools that copy and move differ on whether a directory is gone into: then both names count."""
+        if target is None:
+            return (Resource(kind="any", pattern="**"),)
+        if target.path is None or self.shell.view.kind(target.path) != "dir":
+            return (target,)
+        name = posixpath.basename((source.path or "").rstrip("/")) or "**"
+        inside = place(f"{target.path.rstrip('/')}/{name}", None) if name != "**" else Resource(
+            kind="any", pattern=f"{target.path.rstrip('/')}/**"
+        )
+        return (target, inside)
+
+    def _place(self, text: str, *, recursive: bool = False, nofollow: bool = False) -> Resource:
+        # A tool may or may not expand `~`; the home directory is where it leads if it does.
+        if text.startswith("~/"):
+            home = self.shell.expand.environment.get("HOME")
+            if home is None:
+                return Resource(kind="file", pattern=f"**/{text[2:]}", recursive=recursive, nofollow=nofollow)
+            text = home + text[1:]
+        return place(text, self.cwd, recursive=recursive, nofollow=nofollow)
+

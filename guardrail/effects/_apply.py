@@ -1,0 +1,129 @@
+"""The transfer function of a command whose spec is data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from guardrail.effects._call import Call
+from guardrail.effects._options import Parsed
+from guardrail.effects._paths import STREAMS
+from guardrail.effects._spec import Entry
+from guardrail.effects._values import NOTHING, SOMETHING, Field, Stream, merge
+from guardrail.model import Resource
+
+
+def apply_spec(call: Call, parsed: Parsed) -> Stream:
+    """Effects of a command's operands and option values by their roles.
+
+    Args:
+        call: the command.
+        parsed: its words, told apart.
+
+    Returns:
+        Its output.
+    """
+    entry = parsed.spec.entry
+    roles = [*((role, field) for _, role, field in parsed.values), *_operand_roles(entry, parsed)]
+    reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
+    recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
+    sources, named = _reads(call, roles, reveals, recursive)
+    if entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles)):
+        sources = merge(sources, call.stdin.sources)
+    carried = sources if reveals in ("content", "some") else ()
+    for role, field in roles:
+        if role not in ("read", "text"):
+            _apply_role(call, role, field, carried, recursive)
+    if entry.output == "text":
+        return SOMETHING if not _tainted(roles) else Stream(sources=_tainted(roles))
+    if reveals in ("none", "digest"):
+        return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
+    return Stream(sources=carried, flow=call.stdin.flow, text=None)
+
+
+def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
+    return tuple(source for _, field in roles for source in field.sources)
+
+
+def _operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+    operands = parsed.operands or [Field(text=text) for text in entry.defaults]
+    pattern = entry.operands
+    for mode in entry.modes:
+        if parsed.flags & parsed.spec.canonical(mode.when):
+            pattern = mode.operands
+            break
+    star = next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
+    for index, field in enumerate(operands):
+        from_end = len(operands) - index
+        if star is None:
+            role = pattern[index] if index < len(pattern) else "opaque"
+        elif index < star:
+            role = pattern[index]
+        elif from_end < len(pattern) - star:
+            role = pattern[len(pattern) - from_end]
+        else:
+            role = pattern[star].rstrip("*")
+        if field.many and len(set(pattern)) > 1 and role == "text":
+            role = next(r.rstrip("*") for r in pattern if r != "text")  # it may be more words than one
+        yield role, field
+
+
+def _reads(
+    call: Call, roles: Sequence[tuple[str, Field]], reveals: str, recursive: bool
+) -> tuple[tuple[Resource, ...], bool]:
+    sources: tuple[Resource, ...] = ()
+    named = False
+    for role, field in roles:
+        if role == "read":
+            named = True
+            sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+        elif field.sources:
+            sources = merge(sources, field.sources)
+    return sources, named
+
+
+def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...], recursive: bool) -> None:
+    """One word that does more than being read."""
+    if field.text == "" and not field.many:
+        return
+    if role in ("run", "shell"):
+        _run(call, field, shell=role == "shell")
+        return
+    if role == "opaque":
+        call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
+        call.mention((field,))
+        return
+    kind = "dir" if role in ("mkdir", "dir", "into") else "file"
+    place = call.place(field, kind="dir" if kind == "dir" else "file", recursive=recursive)
+    if place.path in STREAMS:
+        return
+    if role == "list" or role == "dir":
+        call.emit("list", place)
+    elif role == "write" or role == "append" or role == "into":
+        if field.text != "-":
+            call.put("append" if role == "append" else "write", place, sources, flow=call.stdin.flow)
+    elif role == "create" or role == "mkdir":
+        call.emit("create", place)
+        if role == "mkdir" and place.path is not None:
+            call.shell.directories.add(place.path.rstrip("/"))
+    elif role == "delete":
+        call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
+    elif role == "truncate":
+        call.emit("truncate", place)
+    elif role == "times":
+        call.emit("set_times", place)
+    elif role == "security":
+        call.emit("set_security", place)
+
+
+def _run(call: Call, field: Field, *, shell: bool) -> None:
+    """A word that is a program or a piece of shell text."""
+    if not field.known:
+        call.shell.emit.opaque(
+            "dynamic", call.place(field), spec=call.name, reason="the program is not known", span=call.span
+        )
+        return
+    call.shell.emit.maybe += 1
+    ok, bad, _ = call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
+    call.shell.emit.maybe -= 1
+    if not shell:
+        call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)

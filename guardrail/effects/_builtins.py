@@ -1,0 +1,312 @@
+"""Commands that change the shell itself: directory, variables, functions, what is run next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from guardrail.effects._call import Call
+from guardrail.effects._environment import set_variable
+from guardrail.effects._options import parse_options
+from guardrail.effects._paths import place
+from guardrail.effects._spec import specs
+from guardrail.effects._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN_SET = re.compile(r"[-+][abehkmnptuvxBCEHPT]+")
+_PLAIN_SET_NAMES: Final = frozenset("errexit nounset xtrace pipefail verbose allexport errtrace functrace monitor".split())
+
+
+def cd(call: Call) -> Stream:
+    """`cd`, `chdir`: where it succeeds the directory is the new one, where it fails the old one."""
+    state = call.state
+    operands = [field for field in call.args if field.text not in ("-P", "-L", "-e", "-@", "--", "-LP", "-PL")]
+    call.failed = state.copy()
+    if not operands:
+        home = call.shell.expand.lookup("HOME", state, {})[0]
+        state.cwds = (home if home.startswith("/") and TOP not in home else None,)
+        return NOTHING
+    field = operands[0]
+    if len(operands) > 1 or not field.known or field.text in ("-", "") or field.text.startswith("-"):
+        state.cwds = (None,)
+        return NOTHING
+    target = place(field.text, call.cwd, kind="dir").path
+    state.cwds = (_folded(target) if target is not None and "CDPATH" not in state.vars else None,)
+    return NOTHING
+
+
+def _folded(path: str) -> str:
+    # Only what means the same through any link is folded: empty components and `.`; `..` is left to the filesystem.
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return "/" + "/".join(parts)
+
+
+def pushd(call: Call) -> Stream:
+    """`pushd DIR` goes there; anything else about the stack is not followed."""
+    if len(call.args) == 1 and call.args[0].known and not call.args[0].text.startswith(("+", "-")):
+        return cd(call)
+    call.state.cwds = (None,)
+    return NOTHING
+
+
+def popd(call: Call) -> Stream:
+    """`popd`: the stack is not followed."""
+    call.state.cwds = (None,)
+    return NOTHING
+
+
+def export(call: Call) -> Stream:
+    """`export`, `readonly`, `declare`, `typeset`, `local`: assignments as words."""
+    local = call.name in ("local", "declare", "typeset")
+    for field in call.args:
+        text = field.text
+        if text[:1] in "-+":
+            if call.name != "export" and "n" in text and call.name != "readonly":
+                call.state.forget()
+                return call.opaque("unparsed", reason="a reference to another variable")
+            if set(text[1:]) - set("xrigaAlufpFtn"):
+                call.state.forget()
+            if "i" in text:
+                call.shell.dynamic("an integer variable evaluates what it is given", call.span)
+            continue
+        name, equals, rest = text.partition("=")
+        append = name.endswith("+")
+        name = name.rstrip("+")
+        if not _NAME.fullmatch(name):
+            call.state.forget()
+            return call.opaque("unparsed", reason="a declaration that is not understood")
+        if local:
+            call.shell.note_local(name)
+        if equals:
+            value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
+            set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
+        elif local:
+            set_variable(call.shell, call.state, name, UNKNOWN)
+    return NOTHING
+
+
+def _path(call: Call, text: str) -> Value:
+    # A TOP in `export PATH=…` may be the old PATH or anything; only directories before it are certain.
+    assumed = call.shell.expand.environment.get("PATH")
+    before = ":".join((*(call.state.path or ()), "\0"))
+    if call.state.path is None:
+        return UNKNOWN
+    if assumed and assumed in text:
+        return Value(alternatives=(text.replace(assumed, before),))
+    return Value(alternatives=(text,))
+
+
+def unset(call: Call) -> Stream:
+    """`unset`: what was set is gone, also a function that hid a command."""
+    for field in call.args:
+        if not field.known or not _NAME.fullmatch(field.text.lstrip("-") or "x"):
+            call.state.forget()
+            return call.opaque("dynamic", reason="what is unset is not known")
+        if not field.text.startswith("-"):
+            call.state.functions.pop(field.text, None)
+            set_variable(call.shell, call.state, field.text, UNKNOWN if field.text == "PATH" else Value(alternatives=("",)))
+            if field.text == "IFS":
+                call.state.ifs = True
+    return NOTHING
+
+
+def read(call: Call) -> Stream:
+    """`read`, `mapfile`, `getopts`: the variables named get what is read."""
+    parsed = parse_options(specs()["read"], call.args)
+    names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
+    if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
+        call.state.forget()
+        return call.opaque("dynamic", reason="the variable that is read is not known")
+    value = Value(sources=call.stdin.sources)
+    for field in names or [Field(text="REPLY")]:
+        set_variable(call.shell, call.state, field.text, value)
+    for name in ("REPLY", "MAPFILE", "OPTARG", "OPTIND"):
+        call.state.vars[name] = value
+    return NOTHING
+
+
+def set_(call: Call) -> Stream:
+    """`set`: options that matter to words, and the positional parameters."""
+    args = list(call.args)
+    while args:
+        field = args.pop(0)
+        text = field.text
+        if text == "--" or text[:1] not in "-+" or field.many:
+            rest = args if text == "--" else [field, *args]
+            call.state.args = tuple(f.text for f in rest) if all(f.known for f in rest) else None
+            return NOTHING
+        if text in ("-o", "+o") and args:
+            if args.pop(0).text not in _PLAIN_SET_NAMES:
+                call.state.globs = False
+        elif re.fullmatch(r"-[euxva]*o", text) and args:
+            if args.pop(0).text not in _PLAIN_SET_NAMES:
+                call.state.globs = False
+        elif not _PLAIN_SET.fullmatch(text):
+            call.state.globs = False
+    return NOTHING
+
+
+def shift(call: Call) -> Stream:
+    """`shift`: the positional parameters move."""
+    args = call.state.args
+    count = 1 if not call.args else int(call.args[0].text) if call.args[0].text.isdigit() else -1
+    call.state.args = args[count:] if args is not None and 0 <= count <= len(args) else None
+    return NOTHING
+
+
+def shopt(call: Call) -> Stream:
+    """`shopt`: globs no longer mean what they mean by default."""
+    call.state.globs = False
+    return NOTHING
+
+
+def eval_(call: Call) -> Stream:
+    """`eval`: its words, joined, are shell text in this very shell."""
+    if not all(field.known for field in call.args):
+        out = call.opaque("dynamic", reason="the text given to eval is not known")
+        call.state.forget()
+        return out
+    text = " ".join(field.text for field in call.args)
+    ok, bad, out = call.shell.run_text(text, call.state, call.stdin)
+    call.state.assume(ok.join(bad))
+    return out
+
+
+def source(call: Call) -> Stream:
+    """`source FILE`, `. FILE`: a small readable file is analysed in this shell."""
+    if not call.args or not call.args[0].known:
+        out = call.opaque("dynamic", reason="the file to source is not known")
+        call.state.forget()
+        return out
+    field = call.args[0]
+    resource = call.place(field)
+    text = None
+    if resource.path is not None and "/" in field.text and not call.shell.emit.changed(resource.path):
+        data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+        text = data.decode("utf-8", "surrogateescape") if data is not None and b"\0" not in data else None
+    if text is None:
+        # Without a slash the file is looked for along PATH.
+        code = "script" if resource.path is not None and "/" in field.text else "dynamic"
+        authored = resource.path is not None and call.shell.emit.changed(resource.path)
+        out = call.opaque(code, resource=resource, attrs={"authored": True} if authored else None)
+        call.state.forget()
+        return out
+    call.emit("read", resource, attrs={"reveals": "some"})
+    before = call.state.args
+    if len(call.args) > 1:
+        known = all(f.known for f in call.args[1:])
+        call.state.args = tuple(f.text for f in call.args[1:]) if known else None
+    ok, bad, out = call.shell.run_text(text, call.state, call.stdin)
+    end = ok.join(bad)
+    end.args = before
+    call.state.assume(end)
+    return out
+
+
+def trap(call: Call) -> Stream:
+    """`trap TEXT SIGNAL`: the text runs later, when nothing is certain about the shell."""
+    operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
+    if len(operands) < 2 or operands[0].text in ("", "-"):
+        return NOTHING
+    if not operands[0].known:
+        return call.opaque("dynamic", reason="the text of a trap is not known")
+    later = call.state.copy()
+    functions = later.functions
+    later.forget()
+    later.functions, later.path, later.ifs, later.globs = functions, call.state.path, call.state.ifs, call.state.globs
+    call.shell.emit.maybe += 1
+    call.shell.run_text(operands[0].text, later)
+    call.shell.emit.maybe -= 1
+    return NOTHING
+
+
+def alias(call: Call) -> Stream:
+    """`alias`: command names may mean something else from here on."""
+    if not any("=" in field.text or not field.known for field in call.args):
+        return SOMETHING
+    out = call.opaque("unparsed", reason="an alias hides a command", words=())
+    call.state.forget()
+    return out
+
+
+def command(call: Call) -> Stream:
+    """`command`, `builtin`: the rest without functions; `command -v` only looks."""
+    args = list(call.args)
+    while args and args[0].text in ("-p", "--"):
+        args.pop(0)
+    if args and args[0].text in ("-v", "-V"):
+        return SOMETHING
+    if not args:
+        return NOTHING
+    return call.shell.again(call, tuple(args), functions=False)
+
+
+def exec_(call: Call) -> Stream:
+    """`exec`: the rest replaces the shell; alone it only moves redirections, which the interpreter does."""
+    args = list(call.args)
+    while args and args[0].text.startswith("-") and args[0].text != "-":
+        option = args.pop(0).text
+        if option == "--":
+            break
+        if option == "-a" and args:
+            args.pop(0)
+        elif option not in ("-c", "-l", "-cl", "-lc"):
+            return call.opaque("program", reason="option of exec is not known")
+    if not args:
+        return Stream(text="", sources=call.stdin.sources)
+    return call.shell.again(call, tuple(args), external=True)
+
+
+def unmodelled(call: Call) -> Stream:
+    """Builtins that change the shell in ways not followed."""
+    out = call.opaque("unparsed", reason=f"{call.name} is not modelled")
+    call.state.forget()
+    return out
+
+
+def printf_v(call: Call) -> Stream:
+    """`printf`, which with `-v` assigns."""
+    if call.args and call.args[0].text.startswith("-v"):
+        args = call.args
+        name = args[0].text[2:] or (args[1].text if len(args) > 1 else "")
+        if not _NAME.fullmatch(name):
+            call.state.forget()
+            return call.opaque("dynamic", reason="the variable that is assigned is not known")
+        sources = merge((), tuple(s for field in args for s in field.sources))
+        set_variable(call.shell, call.state, name, Value(sources=sources))
+        return NOTHING
+    return call.shell.plain(call)
+
+
+def let(call: Call) -> Stream:
+    """`let`: arithmetic on text."""
+    for field in call.args:
+        match = re.fullmatch(r"([A-Za-z_]\w*)(?:\+\+|--|[-+*/%]?=[\w\s+\-*/%]+)", field.text)
+        if match is None or not field.known:
+            call.state.forget()
+            return call.opaque("dynamic", reason="arithmetic that is not modelled")
+        names = tuple(re.findall(r"[A-Za-z_]\w*", field.text))
+        call.shell.expand.arithmetic(names, call.state, call.span)
+        set_variable(call.shell, call.state, match[1], UNKNOWN)
+    return NOTHING
+
+
+def nothing(call: Call) -> Stream:
+    """Builtins of control flow: what follows may still run, so nothing changes."""
+    return NOTHING
+
+
+BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
+    "cd": cd, "chdir": cd, "pushd": pushd, "popd": popd, "dirs": nothing,
+    "export": export, "readonly": export, "declare": export, "typeset": export, "local": export,
+    "unset": unset, "read": read, "mapfile": read, "readarray": read, "getopts": read,
+    "set": set_, "shift": shift, "shopt": shopt, "eval": eval_, "source": source, ".": source,
+    "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
+    "printf": printf_v, "let": let,
+    "return": nothing, "exit": nothing, "break": nothing, "continue": nothing, "wait": nothing, "hash": nothing,
+    "jobs": nothing, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
+    "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": unmodelled, "fc": unmodelled,
+    "history": unmodelled, "coproc": unmodelled,
+}  # fmt: skip
+"""What the shell runs itself and what changes its state."""

@@ -1,0 +1,208 @@
+"""One command about to run: its words, where it runs, and how its transfer function says what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from guardrail.effects._emit import Code, as_code
+from guardrail.effects._paths import STREAMS, paths_in, place, spellings
+from guardrail.effects._values import NUM, TOP, Field, State, Stream, merge
+from guardrail.model import Edit, Kind, Op, Precision, Resource
+
+if TYPE_CHECKING:
+    from guardrail.effects._interpreter import Interpreter
+
+
+class Call:
+    """A command with its arguments.
+
+    Args:
+        shell: the interpreter it runs under.
+        name: the command, without its directory.
+        args: the words after the name.
+        state: the shell's state; only builtins may change it.
+        cwd: the working directory; None if unknown.
+        stdin: what it can read.
+        span: where it stands in the text.
+    """
+
+    __slots__ = ("args", "cwd", "failed", "name", "shell", "span", "state", "stdin")
+
+    def __init__(
+        self,
+        shell: Interpreter,
+        name: str,
+        args: tuple[Field, ...],
+        *,
+        state: State,
+        cwd: str | None,
+        stdin: Stream,
+        span: tuple[int, int],
+    ) -> None:
+        self.shell = shell
+        self.name = name
+        self.args = args
+        self.state = state
+        self.cwd = cwd
+        self.stdin = stdin
+        self.span = span
+        self.failed: State | None = None  # the state when the command fails, if another one
+
+    # -- effects
+
+    def emit(
+        self,
+        op: Op,
+        resource: Resource,
+        target: Resource | None = None,
+        *,
+        attrs: dict[str, Any] | None = None,
+        flow: tuple[str, ...] = (),
+        precision: Precision | None = None,
+        may: bool = False,
+        edit: Edit | None = None,
+    ) -> None:
+        """Add one effect of this command."""
+        self.shell.emit.add(
+            op,
+            resource,
+            target,
+            spec=self.name,
+            span=self.span,
+            attrs=attrs,
+            flow=flow,
+            precision=precision,
+            may=may,
+            edit=edit,
+        )
+
+    def place(
+        self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False
+    ) -> Resource:
+        """The address a field stands for."""
+        return place(field.text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+
+    def kind(self, resource: Resource) -> str | None:
+        """What is there now, or was made there by this call; None if nothing is, or it is not known."""
+        if resource.path is None:
+            return None
+        if resource.path.rstrip("/") in self.shell.directories:
+            return "dir"
+        return self.shell.view.kind(resource.path)
+
+    def read(self, field: Field, *, reveals: str = "content", recursive: bool = False) -> tuple[Resource, ...]:
+        """A file is read; returns whose content that is."""
+        if field.text == f"/dev/fd/{NUM}":
+            return field.sources
+        if field.text in ("-", "/dev/stdin"):
+            return self.stdin.sources
+        if field.text in STREAMS or field.text == "":
+            return ()
+        resource = self.place(field, recursive=recursive)
+        if resource.kind == "net":
+            self.emit("net_recv", resource)
+            return ()
+        self.emit("read", resource, attrs={"reveals": reveals})
+        return merge((resource,), field.sources)
+
+    def put(
+        self,
+        op: Op,
+        resource: Resource,
+        sources: Iterable[Resource],
+        *,
+        flow: tuple[str, ...] = (),
+        edit: Edit | None = None,
+        attrs: dict[str, Any] | None = None,
+    ) -> None:
+        """Something is written, and what flows into it is copied."""
+        if resource.path in STREAMS:
+            return
+        for source in sources:
+            if source != resource:
+                self.emit("copy", source, resource, flow=flow)
+        if resource.kind == "net":
+            self.emit("net_send", resource, flow=flow)
+        else:
+            self.emit(op, resource, edit=edit, attrs=attrs)
+
+    # -- what is not looked into
+
+    def opaque(
+        self,
+        code: Code = "program",
+        *,
+        resource: Resource | None = None,
+        reason: str = "",
+        words: Iterable[Field] | None = None,
+        attrs: dict[str, Any] | None = None,
+    ) -> Stream:
+        """This command does something that is not known: say so, and mention all it names.
+
+        Args:
+            code: what kind of code runs.
+            resource: the program or script; the command's name if not given.
+            reason: why, for people.
+            words: the words it gets; all arguments if not given.
+            attrs: further facts.
+        """
+        where = resource if resource is not None else as_code(self.name)
+        self.shell.emit.opaque(code, where, spec=self.name, reason=reason, span=self.span, attrs=attrs)
+        self.mention_cwd()
+        self.mention(self.args if words is None else words)
+        for source in self.stdin.sources:
+            self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
+        return Stream(sources=self.stdin.sources, flow=self.stdin.flow)
+
+    def mention_cwd(self) -> None:
+        """The directory the command runs in is within its reach."""
+        if self.cwd is not None:
+            here = place(".", self.cwd, kind="dir") if TOP in self.cwd else Resource(kind="dir", path=self.cwd)
+            self.emit("mention", here, attrs={"cwd": True}, precision="opaque", may=True)
+        elif self.shell.start is not None:
+            # The command changed into a directory that is not known; a call without a directory says nothing new.
+            anywhere = Resource(kind="dir", pattern="**")
+            self.emit("mention", anywhere, attrs={"cwd": True}, precision="opaque", may=True)
+
+    def mention(self, words: Iterable[Field]) -> None:
+        """Every path that the words may name."""
+        seen: set[Resource] = set()
+        for word in words:
+            for source in word.sources:
+                if source not in seen:
+                    seen.add(source)
+                    self.emit("mention", source, flow=("argument",), precision="opaque", may=True)
+            if word.glob is not None:
+                seen.add(named := self.place(word))
+                self.emit("mention", named, precision="opaque", may=True)
+                continue
+            for text in spellings(word.text):
+                self._name(text, seen)
+
+    def mention_text(self, text: str) -> None:
+        """Every path that a piece of code or text may name."""
+        seen: set[Resource] = set()
+        for token in paths_in(text):
+            self._name(token, seen)
+
+    def name_text(self, text: str) -> None:
+        """The whole of a text as a path."""
+        self._name(text, set())
+
+    def _name(self, text: str, seen: set[Resource]) -> None:
+        if text.strip("-") == "" or "\0" in text or len(text) > 4096 or text == TOP:
+            if text == TOP:
+                named = Resource(kind="any", pattern="**")
+            else:
+                return
+        else:
+            if text.startswith("~/"):
+                text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
+            glob = text if any(c in text for c in "*?[") else None
+            named = place(text, self.cwd, glob=glob, kind="any", recursive=False)
+            if named.pattern is not None and named.pattern.startswith("**/") and not text.startswith(TOP):
+                named = Resource(kind="any", pattern="**")
+        if named not in seen:
+            seen.add(named)
+            self.emit("mention", named, precision="opaque", may=True)

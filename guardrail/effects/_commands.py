@@ -1,0 +1,174 @@
+"""Which command a name means, and its transfer function: a spec, a function of a family, a builtin, or opaque."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from guardrail.effects._apply import apply_spec
+from guardrail.effects._builtins import BUILTINS
+from guardrail.effects._call import Call
+from guardrail.effects._families import FAMILIES
+from guardrail.effects._interpreters import interpreter_of, run_interpreter, run_script
+from guardrail.effects._options import parse_options
+from guardrail.effects._paths import place
+from guardrail.effects._spec import specs
+from guardrail.effects._values import NOTHING, UNKNOWN, Field, Stream, merge
+
+TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
+"""Directories whose programs are taken to be what their names say."""
+
+_IN_SHELL: Final = frozenset(("echo", "printf", "true", "false", ":", "test", "[", "pwd", "kill", "type", "times", "umask"))
+"""Names that bash runs itself, whatever PATH is."""
+
+_SHEBANG = re.compile(rb"#![ \t]*(\S+)(?:[ \t]+(\S+))?")
+
+
+def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, builtins: bool = True) -> Stream:
+    """The effects of one command, and its output.
+
+    Args:
+        call: the command; its name and arguments are taken from `vector`.
+        vector: name and arguments.
+        functions: shell functions may have that name (not so after `command`).
+        builtins: so may builtins (not so after `env`).
+    """
+    head = vector[0]
+    call.args = tuple(vector[1:])
+    if not head.known or head.sources or not head.text:
+        call.name = "?"
+        return call.opaque("dynamic", reason="the command's name is not known", words=vector)
+    name = call.name = head.text
+    bodies = call.state.functions.get(name) if functions else None
+    if bodies is not None:
+        return _call_function(call, vector, bodies)
+    builtin = BUILTINS.get(name) if builtins else None
+    if builtin is not None:
+        return builtin(call)
+    if "/" in name:
+        folder, _, base = name.rpartition("/")
+        if folder not in TRUSTED or _tampered(call):
+            return run_file(call, Field(text=name, span=head.span))
+        call.name = name = base
+    elif name not in _IN_SHELL:
+        found = _search(call, name)
+        if found is not None:
+            return found
+    return known_command(call, name)
+
+
+def known_command(call: Call, name: str) -> Stream:
+    """A command that is what its name says."""
+    interpreter = interpreter_of(name)
+    if interpreter is not None:
+        return run_interpreter(call, interpreter)
+    spec = specs().get(name)
+    if spec is None:
+        return call.opaque("program")
+    parsed = parse_options(spec, call.args)
+    family = FAMILIES.get(spec.entry.code)
+    if parsed.unknown:
+        # An unknown option may take the next word: the effects below are one reading, the mentions cover the other.
+        call.opaque("program", reason=f"option {parsed.unknown[0].text[:40]} is not known")
+        call.shell.emit.maybe += 1
+    try:
+        if parsed.injected and (spec.effectful or spec.entry.code):
+            _injected(call, spec.effectful)
+        return family(call, parsed) if family is not None else apply_spec(call, parsed)
+    finally:
+        if parsed.unknown:
+            call.shell.emit.maybe -= 1
+
+
+def _injected(call: Call, roles: Sequence[str]) -> None:
+    """A word of which nothing is known may turn out to be any option that the command has."""
+    anywhere = place("**", "/", glob="**")
+    for role in roles:
+        if role in ("run", "shell", "opaque"):
+            call.shell.emit.opaque(
+                "dynamic", anywhere, spec=call.name, reason="an option may name a program", span=call.span
+            )
+        elif role in ("write", "append", "delete", "truncate", "into"):
+            call.emit("delete" if role == "delete" else "write", anywhere, may=True)
+
+
+def _tampered(call: Call) -> bool:
+    """This call itself put something where trusted programs live."""
+    # An address of which nothing is known is left to policy: it could be an asset, which is stricter.
+    return not TRUSTED.isdisjoint(call.shell.emit.placed)
+
+
+def _search(call: Call, name: str) -> Stream | None:
+    """Look the name up where PATH now looks first; None if it is the trusted command."""
+    if call.state.path is None:
+        return call.opaque("dynamic", reason="what command names mean was changed")
+    for folder in call.state.path:
+        path = f"{folder}/{name}"
+        if call.shell.view.kind(path) is not None or call.shell.emit.changed(path):
+            return run_file(call, Field(text=path))
+    if _tampered(call):
+        return call.opaque("dynamic", reason="a program was put where commands live")
+    return None
+
+
+def run_file(call: Call, path: Field) -> Stream:
+    """A program given by its path: a small shell script is analysed, another script or a binary is opaque."""
+    resource = call.place(path)
+    attrs = {"authored": True} if resource.path is not None and call.shell.emit.changed(resource.path) else None
+    if resource.path is None:
+        return call.opaque("dynamic", resource=resource, reason="a program whose path is not known")
+    data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+    match = _SHEBANG.match(data) if data is not None else None
+    if data is None or match is None or attrs is not None:
+        call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
+        call.mention_cwd()
+        call.mention(call.args)
+        for source in call.stdin.sources:
+            call.emit("mention", source, flow=call.stdin.flow, precision="opaque", may=True)
+        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    program = match[1].decode("utf-8", "replace").rpartition("/")[2]
+    if program == "env" and match[2] is not None:
+        program = match[2].decode("utf-8", "replace")
+    kind = interpreter_of(program)
+    if kind is None:
+        return call.opaque("program", resource=resource)
+    return run_script(call, kind, path, call.args)
+
+
+def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[object]) -> Stream:
+    shell = call.shell
+    if shell.depth >= shell.limits.depth:
+        return call.opaque("unparsed", reason="functions call each other too deep", words=vector)
+    before = call.state.copy()
+    args = tuple(field.text for field in call.args) if all(field.known for field in call.args) else None
+    outputs: list[Stream] = []
+    ends = []
+    shell.depth += 1
+    shell.locals.append(set())
+    for body in bodies:
+        state = before.copy()
+        if body is None:
+            again = shell.call(call.name, call.args, state, call.cwd, call.stdin, call.span)
+            outputs.append(run_command(again, vector, functions=False))
+            ends.append(state)
+            continue
+        state.args = args
+        ok, bad, out = shell.statement(body, state, call.stdin)  # type: ignore[arg-type]
+        outputs.append(out)
+        ends.append(ok.join(bad))
+    shell.depth -= 1
+    hidden = shell.locals.pop()
+    end = ends[0]
+    for other in ends[1:]:
+        end = end.join(other)
+    end.args = before.args
+    for name in hidden:
+        end.vars[name] = UNKNOWN  # the caller's own value comes back, or what the function gave it before
+    call.state.assume(end)
+    if len(outputs) == 1:
+        return outputs[0]
+    sources = outputs[0].sources
+    for out in outputs[1:]:
+        sources = merge(sources, out.sources)
+    return Stream(sources=sources) if outputs else NOTHING

@@ -1,0 +1,137 @@
+"""The list of effects of one call, with its bounds."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Any, Final, Literal
+
+from guardrail.config import LimitConfig
+from guardrail.effects._values import Field
+from guardrail.model import Edit, Effect, Op, Origin, Precision, Resource
+
+MAX_STEPS: Final = 4096
+"""Most commands interpreted for one call, loops counted once for each round."""
+
+Code = Literal["program", "script", "inline", "dynamic", "unparsed"]
+
+MUTATING: Final = frozenset(
+    ("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "set_times", "set_security", "mount")
+)
+"""Operations after which a file may be another one than the live filesystem shows now."""
+
+
+class Bound(Exception):
+    """A limit was reached; the rest of the call is not analysed."""
+
+
+class Emitter:
+    """Collects effects; stops with `Bound` at a limit.
+
+    Args:
+        limits: the bounds of one call.
+    """
+
+    __slots__ = ("effects", "expansions", "limits", "made", "maybe", "muted", "placed", "steps")
+
+    def __init__(self, limits: LimitConfig) -> None:
+        self.effects: list[Effect] = []
+        self.limits = limits
+        self.maybe = 0
+        self.muted = 0
+        self.steps = MAX_STEPS
+        self.expansions = limits.expansions
+        self.made: set[str] = set()
+        self.placed: set[str] = set()
+
+    def step(self) -> None:
+        """Count one command."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise Bound("too many commands")
+
+    def expand(self, count: int) -> None:
+        """Count words that a glob or a brace gave."""
+        self.expansions -= count
+        if self.expansions < 0:
+            raise Bound("too many expansions")
+
+    def add(
+        self,
+        op: Op,
+        resource: Resource,
+        target: Resource | None = None,
+        *,
+        spec: str,
+        span: tuple[int, int] = (0, 0),
+        attrs: dict[str, Any] | None = None,
+        flow: tuple[str, ...] = (),
+        precision: Precision | None = None,
+        may: bool = False,
+        edit: Edit | None = None,
+    ) -> None:
+        """Add one effect."""
+        if op in MUTATING:
+            if op not in ("delete", "set_times", "set_security", "truncate"):
+                last = target if target is not None else resource
+                self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
+            for changed in (resource, target) if target is not None else (resource,):
+                self.made.add(changed.path or changed.pattern or "**")
+        if self.muted:
+            return
+        if len(self.effects) >= self.limits.effects:
+            raise Bound("too many effects")
+        if precision is None:
+            vague = resource.pattern is not None or (target is not None and target.pattern is not None)
+            precision = "pattern" if vague else "exact"
+        self.effects.append(
+            Effect(
+                op=op,
+                resource=resource,
+                target=target,
+                attrs=attrs or {},
+                modality="may" if may or self.maybe else "must",
+                precision=precision,
+                origin=Origin(spec=spec, start=span[0], end=span[1]),
+                flow=flow,
+                edit=edit,
+            )
+        )
+
+    def opaque(
+        self,
+        code: Code,
+        resource: Resource,
+        *,
+        spec: str,
+        reason: str = "",
+        span: tuple[int, int] = (0, 0),
+        attrs: dict[str, Any] | None = None,
+    ) -> None:
+        """Say that something runs which is not looked into."""
+        facts: dict[str, Any] = {"code": code, **(attrs or {})}
+        if reason:
+            facts["reason"] = reason
+        self.add("exec_opaque", resource, spec=spec, span=span, attrs=facts, precision="opaque")
+
+    def changed(self, path: str) -> bool:
+        """Whether this call itself may have changed what is at a path."""
+        if not self.made:
+            return False
+        parts = set(path.split("/"))
+        for made in self.made:
+            name = posixpath.basename(made.rstrip("/"))
+            if name in parts or any(c in name for c in "*?["):
+                return True
+        return False
+
+
+def as_code(name: str) -> Resource:
+    """The resource of code that is no file."""
+    return Resource(kind="code", uri=f"code:{name[:200]}")
+
+
+def spans(fields: tuple[Field, ...]) -> tuple[int, int]:
+    """From the first to the last of some fields."""
+    starts = [field.span[0] for field in fields]
+    ends = [field.span[1] for field in fields]
+    return (min(starts, default=0), max(ends, default=0))

@@ -1,0 +1,69 @@
+"""Variables that other programs read: setting one of them may change what any later command does."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from guardrail.effects._values import NUM, TOP, State, Value
+from guardrail.model import Resource
+
+if TYPE_CHECKING:
+    from guardrail.effects._interpreter import Interpreter
+
+_LOADER = re.compile(
+    r"LD_\w+|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|GCONV_PATH|GLIBC_TUNABLES|POSIXLY_CORRECT|CDPATH|GLOBIGNORE"
+    r"|PROMPT_COMMAND|PS4|TAR_OPTIONS|TAPE|RSYNC_\w+|RIPGREP_CONFIG_PATH|GREP_OPTIONS|LESSOPEN|LESSCLOSE|LESS|CURL_HOME"
+    r"|WGETRC|LOCPATH|NLSPATH|GZIP|BZIP2?|XZ_(?:OPT|DEFAULTS)|ZSTD_\w+|SSH_ASKPASS|BUSYBOX\w*"
+)
+_PROGRAM = re.compile(r"GIT_\w+|PAGER|MANPAGER|EDITOR|VISUAL|BROWSER|SUDO_\w+")
+_INTERPRETER = re.compile(r"PYTHON\w+|PERL\w+|RUBY\w+|NODE_\w+|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|LUA_\w+|R_\w+")
+_HARMLESS_PROGRAMS: Final = frozenset(("cat", "less", "more", "true", ":", "", "0", "1", "vi", "vim", "nano"))
+_HARMLESS_NAMES: Final = re.compile(r"GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER)|NODE_ENV|LESSCHARSET")
+_TRUSTED_PATH: Final = ("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin")
+
+
+def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
+    """Assign, and say so when other programs read the variable."""
+    if name == "PATH":
+        state.vars[name] = Value(sources=value.sources)
+        state.path = _path_before(value)
+        _say(shell, name)
+        return
+    state.vars[name] = value
+    if name == "IFS":
+        if any(text not in (" \t\n", " ") for text in value.alternatives):
+            state.ifs = False
+        _say(shell, name)
+    elif name == "PWD" or name == "OLDPWD":
+        state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
+    elif _LOADER.fullmatch(name):
+        state.path = None
+        _say(shell, name)
+    elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
+        _say(shell, name)
+        if not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
+            state.path = None
+    elif _INTERPRETER.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
+        _say(shell, name)
+
+
+def _say(shell: Interpreter, name: str) -> None:
+    shell.emit.add("env", Resource(kind="env", uri=f"env:{name}"), spec="assignment", attrs={"name": name})
+
+
+def _path_before(value: Value) -> tuple[str, ...] | None:
+    """Directories searched before the ones the guard assumes; None if that cannot be told.
+
+    In `value`, a NUL stands for the assumed PATH itself.
+    """
+    if len(value.alternatives) != 1:
+        return None
+    before: list[str] = []
+    for part in value.alternatives[0].split(":"):
+        if part == "\0" or part in _TRUSTED_PATH:
+            return tuple(before)
+        if not part.startswith("/") or TOP in part or NUM in part or "\0" in part:
+            return None
+        before.append(part)
+    return None

@@ -1,0 +1,388 @@
+"""Words -> fields, as the shell does it: braces, tilde, variables, substitutions, splitting, globs.
+
+Not concerned with what a field means to a command.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+from guardrail.effects._braces import braces
+from guardrail.effects._emit import Bound, Emitter
+from guardrail.effects._paths import escape
+from guardrail.effects._values import NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects._view import FileView
+from guardrail.model import Resource
+from guardrail.parse._ir import Command, Computed, Param, Part, Process, Script, Text, Word
+
+MAX_COMBINATIONS: Final = 16
+"""Most combinations of values of variables tried for one command; beyond it they are TOP."""
+
+_NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
+_GLOB = re.compile(r"[*?\[]")
+_BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
+_SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
+
+
+class Runner(Protocol):
+    """What expansion needs of the interpreter: run the commands of a substitution."""
+
+    def substitute(self, script: Script, state: State) -> Stream:
+        """Effects of the commands in a subshell, and their output."""
+        ...
+
+    def dynamic(self, reason: str, span: tuple[int, int]) -> None:
+        """Code that is not known may run here."""
+        ...
+
+
+class _Piece:
+    """A field being put together."""
+
+    __slots__ = ("active", "glob", "many", "present", "sources", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.glob: list[str] = []
+        self.active = False  # has glob characters that count
+        self.many = False
+        self.present = False  # stands even when empty
+        self.sources: tuple[Resource, ...] = ()
+
+    def literal(self, text: str) -> None:
+        self.text.append(text)
+        self.glob.append(escape(text))
+        self.present = True
+
+    def pattern(self, text: str) -> None:
+        self.text.append(text)
+        self.glob.append(text.replace("\\", "?"))
+        self.active = self.active or _GLOB.search(text) is not None
+
+    def field(self, span: tuple[int, int]) -> Field:
+        text = "".join(self.text)
+        glob = _tidy("".join(self.glob)) if self.active else None
+        return Field(text=text, glob=glob, many=self.many, sources=self.sources, span=span)
+
+
+class Expander:
+    """Expands the words of one call."""
+
+    __slots__ = ("emit", "environment", "runner", "view")
+
+    def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
+        self.view = view
+        self.emit = emit
+        self.environment = environment
+        self.runner = runner
+
+    # -- several words
+
+    def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
+        """The argument vectors that the words may stand for: one, unless variables or the directory have several values."""
+        choices = self._choices(words, state)
+        if not choices:
+            yield self._expand_all(words, state, {})
+            return
+        for values in itertools.product(*(alternatives for _, alternatives in choices)):
+            chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
+            yield self._expand_all(words, state, chosen)
+
+    def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
+        names = {
+            part.name
+            for word in words
+            if word.plain is None
+            for part in word.parts
+            if isinstance(part, Param) and part.name in state.vars and len(state.vars[part.name].alternatives) > 1
+        }
+        choices: list[tuple[str, tuple[str, ...]]] = []
+        count = 1
+        for name in sorted(names):
+            alternatives = state.vars[name].alternatives
+            if count * len(alternatives) > MAX_COMBINATIONS:
+                alternatives = (TOP,)
+            count *= len(alternatives)
+            choices.append((name, alternatives))
+        return choices
+
+    def _expand_all(self, words: Sequence[Word], state: State, chosen: Mapping[str, str]) -> tuple[Field, ...]:
+        out: list[Field] = []
+        for word in words:
+            if word.plain is not None:
+                out.append(Field(text=word.plain, span=(word.start, word.end)))
+            else:
+                out.extend(self.fields(word, state, chosen))
+        return tuple(out)
+
+    # -- one word
+
+    def fields(self, word: Word, state: State, chosen: Mapping[str, str]) -> Iterator[Field]:
+        """The fields of one word, globs expanded on the live filesystem."""
+        span = (word.start, word.end)
+        if word.assignment:
+            value = self._join(word.parts, state, chosen, tilde=False)
+            yield Field(text=value[0], sources=value[1], span=span)
+            return
+        for parts in braces(word.parts, self.emit.expand):
+            for piece in self._pieces(parts, state, chosen, span):
+                field = piece.field(span)
+                if field.glob is None:
+                    yield field
+                else:
+                    yield from self._globbed(field, state)
+
+    def value(self, word: Word, state: State, chosen: Mapping[str, str] | None = None) -> Value:
+        """What an assignment or a here document takes: no splitting, no globs."""
+        if word.plain is not None:
+            return Value(alternatives=(word.plain,))
+        if chosen is not None:
+            text, sources = self._join(word.parts, state, chosen, tilde=True)
+            return Value(alternatives=(text,), sources=sources)
+        found: list[str] = []
+        sources: tuple[Resource, ...] = ()
+        choices = self._choices((word,), state)
+        for values in itertools.product(*(alternatives for _, alternatives in choices)):
+            names = {name: value for (name, _), value in zip(choices, values, strict=True)}
+            text, more = self._join(word.parts, state, names, tilde=True)
+            found.append(text)
+            sources = merge(sources, more)
+        return Value(alternatives=tuple(dict.fromkeys(found)), sources=sources)
+
+    def _join(
+        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], *, tilde: bool
+    ) -> tuple[str, tuple[Resource, ...]]:
+        text: list[str] = []
+        sources: tuple[Resource, ...] = ()
+        for index, part in enumerate(parts):
+            if isinstance(part, Text):
+                raw = part.text
+                if not part.quoted and tilde:
+                    raw = self._tilde(raw, state, alone=len(parts) == 1) if index == 0 else raw
+                    raw = TOP if ":~" in raw else raw
+                elif not part.quoted and "~" in raw:
+                    raw = TOP  # `export X=~/y` expands the tilde after the `=`
+                text.append(raw)
+            else:
+                one, more, _ = self._part(part, state, chosen, (0, 0))
+                text.append(one)
+                sources = merge(sources, more)
+        return "".join(text), sources
+
+    # -- pieces
+
+    def _pieces(
+        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+    ) -> list[_Piece]:
+        done: list[_Piece] = []
+        piece = _Piece()
+        for index, part in enumerate(parts):
+            if isinstance(part, Text):
+                if part.quoted:
+                    piece.literal(part.text)
+                elif index == 0 and part.text.startswith("~"):
+                    head = self._tilde(part.text, state, alone=len(parts) == 1)
+                    piece.pattern(head) if head == part.text else self._home(piece, head, part.text)
+                else:
+                    piece.pattern(part.text)
+            elif isinstance(part, Param) and part.name in "@*" and state.args is not None and part.op == "":
+                piece = self._positional(part, state.args, piece, done)
+            else:
+                text, sources, many = self._part(part, state, chosen, span)
+                piece.sources = merge(piece.sources, sources)
+                piece.many = piece.many or many
+                if isinstance(part, Process) or part.quoted:
+                    piece.literal(text)
+                else:
+                    piece = self._split(text, state, piece, done)
+        if piece.text or piece.present:
+            if piece.present or "".join(piece.text) or piece.many:
+                done.append(piece)
+        return done
+
+    def _home(self, piece: _Piece, head: str, raw: str) -> None:
+        # The directory that a tilde stands for is not globbed; what follows it is.
+        slash = raw.find("/")
+        tail = raw[slash:] if slash >= 0 else ""
+        piece.literal(head[: len(head) - len(tail)])
+        piece.pattern(tail)
+
+    def _positional(self, part: Param, args: tuple[str, ...], piece: _Piece, done: list[_Piece]) -> _Piece:
+        if part.name == "*" and part.quoted:
+            piece.literal(" ".join(args))
+            return piece
+        for index, arg in enumerate(args):
+            if index:
+                done.append(piece)
+                piece = _Piece()
+            if part.quoted:
+                piece.literal(arg)
+            else:
+                piece.many = piece.many or bool(_GLOB.search(arg) or " " in arg or TOP in arg)
+                piece.literal(TOP if piece.many else arg)
+        return piece
+
+    def _split(self, text: str, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
+        """An unquoted expansion is split at blanks, and its parts are globbed."""
+        if not state.ifs and text:
+            piece.many = True
+            piece.literal(TOP)
+            return piece
+        if TOP in text:
+            piece.many = True
+        words = text.split(" ") if "\t" not in text and "\n" not in text else re.split(r"[ \t\n]", text)
+        for index, word in enumerate(words):
+            if index and (piece.text or piece.present):
+                done.append(piece)
+                many, piece = piece.many, _Piece()
+                piece.many = many and TOP in text
+            if word:
+                piece.pattern(word)
+        return piece
+
+    def _part(
+        self, part: Part, state: State, chosen: Mapping[str, str], span: tuple[int, int]
+    ) -> tuple[str, tuple[Resource, ...], bool]:
+        """Text, sources, and whether it may be several words although quoted."""
+        if isinstance(part, Param):
+            return self._param(part, state, chosen)
+        if isinstance(part, Command):
+            out = self.runner.substitute(part.script, state)
+            text = out.text.rstrip("\n") if out.text is not None else TOP
+            return text, out.sources, False
+        if isinstance(part, Process):
+            out = self.runner.substitute(part.script, state)
+            if part.write:
+                self.runner.dynamic("output goes into a process substitution", span)
+            return f"/dev/fd/{NUM}", out.sources, False
+        if isinstance(part, Computed):
+            sources: tuple[Resource, ...] = ()
+            for script in part.scripts:
+                sources = merge(sources, self.runner.substitute(script, state).sources)
+            self.arithmetic(part.names if part.number else (), state, span)
+            for name in part.assigns:
+                state.vars[name] = Value(alternatives=(NUM,)) if part.number else UNKNOWN
+            return (NUM if part.number else TOP), sources, not part.number
+        return part.text, (), False
+
+    def arithmetic(self, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
+        """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
+        for name in names:
+            value = state.vars.get(name)
+            for text in value.alternatives if value else ():
+                if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
+                    self.runner.dynamic("arithmetic on text that is not known", span)
+                    return
+
+    def _param(
+        self, part: Param, state: State, chosen: Mapping[str, str]
+    ) -> tuple[str, tuple[Resource, ...], bool]:
+        name = part.name
+        text, sources = self.lookup(name, state, chosen)
+        if part.op:
+            text = _operated(text, part, name in state.vars)
+        return text, sources, name in "@*" and TOP in text
+
+    def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+        """The value of a variable here, and whose content is in it."""
+        value = state.vars.get(name)
+        if value is not None:
+            if name in chosen:
+                return chosen[name], value.sources
+            text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
+            return text, value.sources
+        if name == "PWD":
+            cwd = state.cwds[0] if len(state.cwds) == 1 else None
+            return (cwd if cwd is not None else TOP), ()
+        if name in _NUMBERS:
+            return NUM, ()
+        if name.isdigit() and state.args is not None:
+            index = int(name)
+            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else TOP), ()
+        if name in "@*" and state.args is not None:
+            return " ".join(state.args), ()
+        return self.environment.get(name, TOP), ()
+
+    def _tilde(self, text: str, state: State, *, alone: bool) -> str:
+        if not text.startswith("~"):
+            return text
+        head, slash, tail = text.partition("/")
+        if not slash and not alone:
+            return TOP
+        if head == "~":
+            home, _ = self.lookup("HOME", state, {})
+        elif head == "~+":
+            home, _ = self.lookup("PWD", state, {})
+        else:
+            home = TOP
+        return home + slash + tail
+
+    # -- globs
+
+    def _globbed(self, field: Field, state: State) -> Iterator[Field]:
+        pattern = field.glob or ""
+        cwd = state.cwds[0] if len(state.cwds) == 1 else None
+        relative = not pattern.startswith("/")
+        if not state.globs or TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
+            yield field
+            return
+        base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
+        names = self.view.glob(base + pattern)
+        if names is None:
+            raise Bound("a glob names too many files")
+        if not names:
+            yield field
+            return
+        self.emit.expand(len(names))
+        cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
+        if self.emit.made:
+            # What this call itself makes before this command may match as well.
+            yield _repeated(field)
+        for name in names:
+            yield Field(text=name[cut:], sources=field.sources, span=field.span)
+
+
+def _repeated(field: Field) -> Field:
+    """The same glob as any number of further words."""
+    return Field(text=field.text, glob=field.glob, many=True, sources=field.sources, span=field.span)
+
+
+def _tidy(glob: str) -> str:
+    """Bracket expressions that Python and bash read differently become `?`."""
+    if "[" not in glob:
+        return glob
+    out: list[str] = []
+    i = 0
+    while i < len(glob):
+        if glob[i] != "[":
+            out.append(glob[i])
+            i += 1
+        elif glob.startswith(("[*]", "[?]", "[[]"), i):
+            out.append(glob[i : i + 3])
+            i += 3
+        elif match := _BRACKET.match(glob, i):
+            out.append(match[0].replace("[^", "[!"))
+            i = match.end()
+        else:
+            return "".join(out) + TOP  # anything may follow
+    return "".join(out)
+
+
+def _operated(text: str, part: Param, assigned: bool) -> str:
+    """`${x:-d}`, `${x#p}` and their like."""
+    if part.op in (":-", "-"):
+        # INVARIANT: a variable never assigned here may be set by the environment, so its default is only one reading.
+        if not assigned or TOP in text:
+            return TOP
+        return text if text or part.op == "-" else part.arg
+    if TOP in text or NUM in text or "[" in part.arg:
+        return TOP
+    if part.op in ("#", "##"):
+        cuts = [i for i in range(len(text) + 1) if fnmatch.fnmatchcase(text[:i], part.arg)]
+        return text if not cuts else text[cuts[0] if part.op == "#" else cuts[-1] :]
+    cuts = [i for i in range(len(text) + 1) if fnmatch.fnmatchcase(text[i:], part.arg)]
+    return text if not cuts else text[: cuts[-1] if part.op == "%" else cuts[0]]

@@ -1,0 +1,246 @@
+"""cp, mv, install, ln, touch, dd: commands that make names and contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guardrail.effects._apply import apply_spec
+from guardrail.effects._call import Call
+from guardrail.effects._options import Parsed
+from guardrail.effects._paths import STREAMS, basename, below
+from guardrail.effects._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+
+def operands_and_target(call: Call, parsed: Parsed) -> tuple[list[Field], Field | None, bool]:
+    """Sources, target, and whether the target is a directory that the sources go into."""
+    operands = list(parsed.operands)
+    directory = parsed.value("--target-directory")
+    if directory is not None:
+        return operands, directory, True
+    if not operands:
+        return [], None, False
+    if len(operands) == 1:
+        # One word: an error, unless it stands for several.
+        return (operands, Field(text=TOP), True) if operands[0].many else ([], operands[0], False)
+    target = operands.pop()
+    into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
+    if parsed.has("--no-target-directory"):
+        into = False
+    return operands, target, into or target.text in (".", "..")
+
+
+def destinations(call: Call, source: Field, target: Field, into: bool, whole: bool = False) -> list[Field]:
+    """The names a source may get."""
+    if whole:
+        return [below(target, source.text.lstrip("/") if source.glob is None else TOP)]
+    last = source.text.rstrip("/").rpartition("/")[2]
+    name = TOP if source.glob is not None or source.many else basename(source.text)
+    inside = target if last == "." else below(target, name)
+    if into:
+        return [inside]
+    if not target.known or (call.shell.emit.made and call.place(target).path not in call.shell.emit.made):
+        # It may be a directory by then, so both names are possible.
+        resource = call.place(target)
+        if not target.known or (resource.path is not None and call.shell.emit.changed(resource.path)):
+            return [target, inside]
+    return [target]
+
+
+def cp(call: Call, parsed: Parsed) -> Stream:
+    """`cp`: copies, or links with `-l` and `-s`."""
+    sources, target, into = operands_and_target(call, parsed)
+    if target is None:
+        return NOTHING
+    recursive = parsed.has("--recursive", "--archive", "-R")
+    link = parsed.has("--link", "--symbolic-link")
+    for source in sources:
+        origins = source.sources or (call.place(source, recursive=recursive),)
+        for name in destinations(call, source, target, into, parsed.has("--parents")):
+            place = call.place(name, recursive=recursive)
+            if place.path in STREAMS:
+                for origin in origins:
+                    call.emit("read", origin, attrs={"reveals": "content"})
+                continue
+            for origin in origins:
+                attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
+                call.emit("link" if link else "copy", origin, place, attrs=attrs)
+            if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
+                call.emit("delete", call.place(name, nofollow=True))
+            if not link:
+                call.put("write", place, ())
+    _backup(call, parsed, sources, target, into)
+    return Stream(sources=_streamed(call, sources, target), flow=call.stdin.flow)
+
+
+def _streamed(call: Call, sources: Sequence[Field], target: Field) -> tuple[Resource, ...]:
+    """Sources that went to standard output."""
+    if target.text not in ("/dev/stdout", "/dev/stderr", "/dev/fd/1"):
+        return ()
+    return merge((), tuple(place for field in sources for place in (call.place(field), *field.sources)))
+
+
+def _backup(call: Call, parsed: Parsed, sources: Sequence[Field], target: Field, into: bool) -> None:
+    if not parsed.has("--backup", "-b", "--suffix"):
+        return
+    suffix = parsed.value("--suffix")
+    for source in sources:
+        for name in destinations(call, source, target, into):
+            kept = Field(text=name.text + (suffix.text if suffix is not None else TOP), glob=None)
+            call.emit("rename", call.place(name, nofollow=True), call.place(kept, nofollow=True), may=True)
+
+
+def mv(call: Call, parsed: Parsed) -> Stream:
+    """`mv`: a rename of the name itself, with all below it."""
+    sources, target, into = operands_and_target(call, parsed)
+    if target is None:
+        return NOTHING
+    for source in sources:
+        origin = call.place(source, recursive=True, nofollow=not source.text.endswith("/"))
+        for name in destinations(call, source, target, into):
+            place = call.place(name)
+            call.emit("rename", origin, place)
+            if call.kind(place) == "file":
+                call.emit("write", place)
+    _backup(call, parsed, sources, target, into)
+    return NOTHING
+
+
+def install(call: Call, parsed: Parsed) -> Stream:
+    """`install`: a copy with mode and owner; directories with `-d`."""
+    if parsed.has("--directory"):
+        for field in parsed.operands:
+            place = call.place(field, kind="dir")
+            call.emit("create", place)
+            if place.path is not None:
+                call.shell.directories.add(place.path.rstrip("/"))
+        return NOTHING
+    sources, target, into = operands_and_target(call, parsed)
+    if target is None:
+        return NOTHING
+    for source in sources:
+        origins = source.sources or (call.place(source),)
+        for name in destinations(call, source, target, into):
+            place = call.place(name)
+            call.put("write", place, origins)
+            call.emit("set_security", place)
+    _backup(call, parsed, sources, target, into)
+    return NOTHING
+
+
+def ln(call: Call, parsed: Parsed) -> Stream:
+    """`ln`: a further name for a file, or a symbolic link to it."""
+    symbolic = parsed.has("--symbolic")
+    sources, target, into = operands_and_target(call, parsed)
+    if target is not None and not sources:
+        sources, target, into = [target], Field(text="."), True
+    if target is None:
+        return NOTHING
+    if parsed.has("--no-dereference") and target.known and not target.text.endswith("/") and len(sources) == 1:
+        into = into and parsed.value("--target-directory") is not None
+    for source in sources:
+        for name in destinations(call, source, target, into):
+            place = call.place(name, nofollow=True)
+            origin = _linked(call, source, name, symbolic and not parsed.has("--relative"))
+            call.emit("link", origin, place, attrs={"symbolic": symbolic})
+            if parsed.has("--force"):
+                call.emit("delete", place, may=True)
+    _backup(call, parsed, sources, target, into)
+    return NOTHING
+
+
+def _linked(call: Call, source: Field, name: Field, beside: bool) -> Resource:
+    """What a symbolic link names is relative to where the link is."""
+    if not beside or source.text.startswith(("/", TOP)) or source.glob is not None:
+        return call.place(source, recursive=True)
+    folder = name.text.rpartition("/")[0]
+    text = f"{folder}/{source.text}" if "/" in name.text else source.text
+    return call.place(Field(text=text), recursive=True)
+
+
+def touch(call: Call, parsed: Parsed) -> Stream:
+    """`touch`: makes missing files, sets the times of all."""
+    explicit = parsed.has("--date", "-t", "--reference")
+    for role, field in ((role, field) for _, role, field in parsed.values if role == "list"):
+        call.emit("list", call.place(field), attrs={"role": role})
+    for field in parsed.operands:
+        place = call.place(field, nofollow=parsed.has("--no-dereference"))
+        if place.path in STREAMS:
+            continue
+        exists = call.kind(place) is not None
+        if not exists and not parsed.has("--no-create"):
+            call.emit("create", place)
+        if exists or explicit or place.path is None:
+            call.emit("set_times", place, attrs={"explicit": explicit})
+    return NOTHING
+
+
+def dd(call: Call, parsed: Parsed) -> Stream:
+    """`dd`: `if=` is read, `of=` is written."""
+    source, target = None, None
+    for field in parsed.operands:
+        name, equals, _ = field.text.partition("=")
+        if name == "if" and equals:
+            source = field.tail(3)
+        elif name == "of" and equals:
+            target = field.tail(3)
+        elif name not in ("bs", "count", "skip", "seek", "conv", "status", "iflag", "oflag", "ibs", "obs", "cbs", "iseek", "oseek") or field.many:
+            call.opaque("program", reason="operand of dd is not known", words=(field,))
+            if field.many or TOP in name:
+                target = Field(text=TOP)
+    sources = call.read(source) if source is not None else call.stdin.sources
+    if target is None:
+        return Stream(sources=sources, flow=call.stdin.flow)
+    call.put("write", call.place(target), sources, flow=call.stdin.flow if source is None else ())
+    return NOTHING if target.text not in STREAMS else Stream(sources=sources)
+
+
+def tee(call: Call, parsed: Parsed) -> Stream:
+    """`tee`: its input goes to every file and on."""
+    op = "append" if parsed.has("--append") else "write"
+    for field in parsed.operands:
+        call.put("append" if op == "append" else "write", call.place(field), call.stdin.sources, flow=call.stdin.flow)
+    return call.stdin
+
+
+def sed(call: Call, parsed: Parsed) -> Stream:
+    """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
+    from guardrail.effects._text import sed_script_is_plain  # local: _text needs nothing of this module
+
+    operands = list(parsed.operands)
+    scripts = parsed.values_of("--expression")
+    if not scripts and not parsed.has("--file") and operands:
+        scripts = [operands.pop(0)]
+    if parsed.has("--file") or not all(field.known and sed_script_is_plain(field.text) for field in scripts):
+        call.opaque("inline", reason="a sed script that may do more than edit", words=[*operands, *(f for _, _, f in parsed.values)])
+        for field in scripts:
+            call.mention_text(field.text)
+    in_place = parsed.has("--in-place")
+    suffix = next((field.text for option, _, field in parsed.values if option == "--in-place"), "")
+    sources: tuple[Resource, ...] = ()
+    for field in operands:
+        read = call.read(field)
+        sources = merge(sources, read)
+        if in_place:
+            place = call.place(field)
+            if suffix:
+                name = field.text.rpartition("/")[2] if "*" not in suffix else TOP
+                kept = f"{field.text[: len(field.text) - len(name)]}{name}{suffix}" if name != TOP else TOP
+                call.put("write", call.place(Field(text=kept)), read)
+            call.emit("write", place)
+    if not operands:
+        sources = call.stdin.sources
+    return NOTHING if in_place else Stream(sources=sources, flow=call.stdin.flow)
+
+
+def cat(call: Call, parsed: Parsed) -> Stream:
+    """`cat`: without files its input, unchanged."""
+    if not parsed.operands and not parsed.flags:
+        return call.stdin
+    return apply_spec(call, parsed)
+
+
+def truncate(call: Call, parsed: Parsed) -> Stream:
+    """`truncate`: cuts or pads; `-r` looks at another file's size."""
+    apply_spec(call, parsed)
+    return SOMETHING

@@ -1,0 +1,110 @@
+"""find and xargs: commands that run others on names that are not in the text."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from guardrail.effects._call import Call
+from guardrail.effects._options import Parsed
+from guardrail.effects._text import split_words
+from guardrail.effects._values import NOTHING, TOP, Field, Stream
+
+_ALONE: Final = frozenset(
+    "-print -print0 -ls -prune -quit -depth -d -mount -xdev -daystart -follow -noleaf -true -false -empty -readable "
+    "-writable -executable -nouser -nogroup -o -or -a -and -not ! ( ) , -ignore_readdir_race -nowarn -warn".split()
+)
+_WITH_TEXT: Final = frozenset(
+    "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime -atime "
+    "-ctime -mmin -amin -cmin -newermt -newerat -newerct -maxdepth -mindepth -user -group -uid -gid -perm -links -inum "
+    "-fstype -lname -ilname -printf -used -context".split()
+)
+_WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".split())
+_WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
+_RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
+
+
+def find(call: Call, parsed: Parsed) -> Stream:
+    """`find`: lists below its roots; `-delete` deletes, `-exec` is opaque and names the roots."""
+    args = list(call.args)
+    while args and args[0].text in ("-H", "-L", "-P") or args and args[0].text.startswith(("-O", "-D")):
+        option = args.pop(0)
+        if option.text == "-D" and args:
+            args.pop(0)
+    roots: list[Field] = []
+    while args and not args[0].text.startswith("-") and args[0].text not in ("(", "!", ")", ","):
+        roots.append(args.pop(0))
+    roots = roots or [Field(text=".")]
+    for root in roots:
+        call.emit("list", call.place(root, kind="dir", recursive=True))
+    if any(root.many or root.text.startswith(TOP) for root in roots):
+        call.shell.emit.opaque("dynamic", call.place(roots[0]), spec="find", reason="a root may be an action", span=call.span)
+    _expression(call, args, roots)
+    return Stream(text=None)
+
+
+def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
+    filtered = False
+    while args:
+        text = args.pop(0).text
+        if text in _ALONE:
+            continue
+        if text in _WITH_TEXT and args:
+            filtered = filtered or text not in ("-printf", "-maxdepth", "-mindepth")
+            args.pop(0)
+        elif text in _WITH_FILE and args:
+            call.emit("list", call.place(args.pop(0)))
+        elif text in _WRITING and len(args) >= _WRITING[text]:
+            call.put("write", call.place(args.pop(0)), ())
+            args = args[_WRITING[text] - 1 :]
+        elif text == "-delete":
+            for root in roots:
+                place = call.place(root, kind="dir", recursive=True, nofollow=True)
+                call.emit("delete", place, may=True, precision="opaque" if filtered else None)
+        elif text in _RUNNING:
+            call.opaque("program", reason=f"{text} runs a command on each name")
+            _mention_roots(call, roots)
+            end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args) - 1)
+            args = args[end + 1 :]
+        else:
+            call.opaque("program", reason="an expression of find that is not known")
+            _mention_roots(call, roots)
+            return
+
+
+def _mention_roots(call: Call, roots: list[Field]) -> None:
+    for root in roots:
+        place = call.place(root, kind="dir", recursive=True)
+        call.emit("mention", place, precision="opaque", may=True)
+
+
+def xargs(call: Call, parsed: Parsed) -> Stream:
+    """`xargs COMMAND`: the command with words from its input, which are unknown unless the input is literal."""
+    command = tuple(parsed.operands)
+    listed = parsed.value("--arg-file")
+    if listed is not None:
+        call.read(listed, reveals="some")
+    words = None
+    if call.stdin.text is not None and listed is None and not parsed.has("--null", "--delimiter", "--eof"):
+        words = split_words(call.stdin.text)
+    if not command:
+        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    sources = call.stdin.sources
+    extra = [Field(text=TOP, many=True, sources=sources)] if words is None else words
+    marker = parsed.value("--replace")
+    mark = marker.text if marker is not None else "{}" if parsed.has("--replace") else None
+    call.shell.emit.maybe += 1
+    try:
+        if mark is None:
+            vector = (*command, *extra)
+        else:
+            one = extra[0] if len(extra) == 1 and not extra[0].many else Field(text=TOP, sources=sources)
+            vector = tuple(_replaced(field, mark, one) for field in command)
+        return call.shell.again(call, vector, external=True, stdin=NOTHING)
+    finally:
+        call.shell.emit.maybe -= 1
+
+
+def _replaced(field: Field, mark: str, one: Field) -> Field:
+    if mark not in field.text:
+        return field
+    return Field(text=field.text.replace(mark, one.text), sources=one.sources, span=field.span)

@@ -1,0 +1,122 @@
+"""The words of a command, told apart: options with their values, operands, and what is not understood."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from guardrail.effects._spec import Spec
+from guardrail.effects._values import TOP, Field
+
+_NUMBER: Final = re.compile(r"-\d+[A-Za-z]?")
+
+
+class Parsed:
+    """One command line, every word of it accounted for.
+
+    Args:
+        spec: what the options are.
+    """
+
+    __slots__ = ("flags", "injected", "operands", "spec", "unknown", "values")
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.flags: set[str] = set()
+        self.values: list[tuple[str, str, Field]] = []  # option, role, value
+        self.operands: list[Field] = []
+        self.unknown: list[Field] = []
+        self.injected = False  # a word of which nothing is known may be an option
+
+    def has(self, *names: str) -> bool:
+        """One of the options is given."""
+        return any(name in self.flags for name in names)
+
+    def value(self, name: str) -> Field | None:
+        """The last value of an option."""
+        return next((field for option, _, field in reversed(self.values) if option == name), None)
+
+    def values_of(self, name: str) -> list[Field]:
+        """All values of an option, in order."""
+        return [field for option, _, field in self.values if option == name]
+
+
+def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
+    """Tell the words of a command apart, by getopt's rules.
+
+    Args:
+        spec: the command's options.
+        args: its words without the name.
+    """
+    parsed = Parsed(spec)
+    if spec.entry.raw:
+        parsed.operands = list(args)
+        return parsed
+    i = 0
+    while i < len(args):
+        field = args[i]
+        text = field.text
+        i += 1
+        if field.many or text.startswith(TOP) or (field.glob is not None and text[:1] in "*?["):
+            parsed.operands.append(field)
+            parsed.injected = True
+        elif text == "--":
+            parsed.operands.extend(args[i:])
+            break
+        elif len(text) < 2 or text[0] != "-":
+            parsed.operands.append(field)
+            if spec.entry.stop:
+                parsed.operands.extend(args[i:])
+                break
+        elif text.startswith("--") or spec.entry.single:
+            i = _long(parsed, field, args, i)
+        elif spec.entry.numeric and _NUMBER.fullmatch(text):
+            continue
+        else:
+            i = _cluster(parsed, field, args, i)
+    return parsed
+
+
+def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
+    name, equals, value = field.text.partition("=")
+    option = parsed.spec.long(name) if not parsed.spec.entry.single else parsed.spec.options.get(name)
+    if option is None or field.glob is not None or (equals and not option.roles) or TOP in name:
+        parsed.unknown.append(field)
+        return i
+    parsed.flags.add(option.name)
+    if equals:
+        parsed.values.append((option.name, option.roles[0], field.tail(len(name) + 1)))
+        return i if len(option.roles) == 1 else _take(parsed, option.name, option.roles[1:], field, args, i)
+    if not option.roles or option.attached:
+        return i
+    return _take(parsed, option.name, option.roles, field, args, i)
+
+
+def _take(parsed: Parsed, name: str, roles: Sequence[str], field: Field, args: Sequence[Field], i: int) -> int:
+    for role in roles:
+        if i >= len(args):
+            parsed.unknown.append(field)
+            return i
+        if args[i].many:
+            parsed.injected = True
+        parsed.values.append((name, role, args[i]))
+        i += 1
+    return i
+
+
+def _cluster(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
+    text = field.text
+    for index in range(1, len(text)):
+        option = parsed.spec.options.get("-" + text[index])
+        if option is None or field.glob is not None:
+            parsed.unknown.append(field)
+            return i
+        parsed.flags.add(option.name)
+        if not option.roles:
+            continue
+        if index + 1 < len(text):
+            parsed.values.append((option.name, option.roles[0], field.tail(index + 1)))
+            return i if len(option.roles) == 1 else _take(parsed, option.name, option.roles[1:], field, args, i)
+        return i if option.attached else _take(parsed, option.name, option.roles, field, args, i)
+    return i

@@ -1,0 +1,111 @@
+"""From text to the address of a file, and from free text to the paths it names.
+
+`..` is kept and symbolic links are not followed: only the live filesystem can do that, in `assets`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from guardrail.effects._values import NUM, TOP, Field
+from guardrail.model import Kind, Resource
+
+STREAMS: Final = frozenset(("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/null", "/dev/tty", "/dev/zero", "/dev/full"))
+"""Device files that keep nothing: reading and writing them touches no file."""
+
+_NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
+_SPECIAL = re.compile(r"[*?\[]")
+_TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
+
+
+def escape(text: str) -> str:
+    """A literal as a pattern; TOP becomes `**`, NUM `*`."""
+    return _SPECIAL.sub(r"[\g<0>]", text).replace(TOP, "**").replace(NUM, "*")
+
+
+def place(
+    text: str,
+    cwd: str | None,
+    *,
+    glob: str | None = None,
+    kind: Kind = "file",
+    recursive: bool = False,
+    nofollow: bool = False,
+) -> Resource:
+    """The address that a path operand stands for.
+
+    Args:
+        text: the operand; may hold TOP.
+        cwd: directory it is relative to; None if unknown.
+        glob: the operand as a pattern, if it is one.
+        kind: what is expected there.
+        recursive: what lies below is meant too.
+        nofollow: a symbolic link is meant itself.
+    """
+    if glob is None and text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
+        return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
+    unknown = TOP in text or NUM in text
+    if glob is None and not unknown:
+        if text.startswith("/"):
+            return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
+        if cwd is not None and TOP not in cwd and NUM not in cwd:
+            full = f"{cwd.rstrip('/')}/{text}"
+            return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
+    pattern = glob.replace(TOP, "**").replace(NUM, "*") if glob is not None else escape(text)
+    if not pattern.startswith(("/", "**")):
+        pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"
+    return Resource(kind=kind, pattern=pattern, recursive=recursive, nofollow=nofollow)
+
+
+def basename(text: str) -> str:
+    """Last component of a path, trailing slashes ignored; TOP if it cannot be told."""
+    name = text.rstrip("/").rpartition("/")[2]
+    return TOP if TOP in name or name in ("", "..") else name
+
+
+def below(directory: Field, name: str) -> Field:
+    """`directory/name` as a field."""
+    text = f"{directory.text.rstrip('/')}/{name}"
+    glob = None if directory.glob is None else f"{directory.glob.rstrip('/')}/{escape(name)}"
+    return Field(text=text, glob=glob, many=directory.many, span=directory.span)
+
+
+def spellings(word: str) -> Iterator[str]:
+    """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:` and an option."""
+    seen: set[str] = set()
+    for text in (word, *_tails(word)):
+        if text and text not in seen:
+            seen.add(text)
+            yield text
+
+
+def _tails(word: str) -> Iterator[str]:
+    if len(word) > 2 and word[0] in "-+":
+        yield word[2:]
+    for mark in "=@:,":
+        rest = word
+        while mark in rest:
+            head, _, rest = rest.partition(mark)
+            yield rest
+            if mark == ",":
+                yield head
+    slash = word.find("/")
+    if slash > 0:
+        yield word[slash:]
+    for token in _TOKEN.findall(word):
+        if token != word and ("/" in token or "." in token):
+            yield token
+
+
+def paths_in(text: str) -> Iterator[str]:
+    """Tokens of free text or code that could be paths: with a slash, a dot inside, or a leading `~`."""
+    seen: set[str] = set()
+    for token in _TOKEN.findall(text):
+        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ())):
+            if candidate in seen or len(candidate) > 4096:
+                continue
+            seen.add(candidate)
+            if "/" in candidate or "." in candidate.strip(".") or candidate.startswith("~"):
+                yield candidate

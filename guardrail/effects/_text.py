@@ -1,0 +1,212 @@
+"""echo, printf, seq, awk and their like: commands whose words are text, or small programs."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from guardrail.effects._apply import apply_spec
+from guardrail.effects._call import Call
+from guardrail.effects._options import Parsed
+from guardrail.effects._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+MAX_SEQUENCE: Final = 1000
+"""Most numbers of `seq` that are written out."""
+
+_SED_ADDRESS = r"(?:(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?)(?:,[+~]?(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?))?)?[ \t]*!?[ \t]*"
+_SED_COMMAND = re.compile(
+    _SED_ADDRESS
+    + r"(?:s([/|#,:@!%~])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\.)*\1[gpiIM0-9]*"
+    + r"|y([/|#,:@!%])(?:(?!\2)[^\\\n])*\2(?:(?!\2)[^\\\n])*\2|[dDpPhHgGxnN=]|[qQ][0-9]*|[aic]\\?[^\n;{}]*|\{|\})[ \t]*[;\n]*[ \t]*",
+    re.S,
+)
+_AWK_EFFECTS = re.compile(r"system|getline|\||@|close|fflush|(?:print|printf)\b[^;}\n]*>|\bENVIRON\b|-i\b|load")
+
+
+def sed_script_is_plain(text: str) -> bool:
+    """A sed script only edits: no `w`, `r`, `e`, and nothing that is not on the list."""
+    text = text.strip()
+    if len(text) > 4096 or re.search(r"\\\n", text):
+        return False
+    position = 0
+    while position < len(text):
+        match = _SED_COMMAND.match(text, position)
+        if match is None or match.end() == position:
+            return False
+        # After `s///` a `w` or `e` flag would follow directly.
+        position = match.end()
+        if match[1] and position < len(text) and text[position] not in ";\n{}" and text[position - 1] not in ";\n \t":
+            return False
+    return True
+
+
+def awk(call: Call, parsed: Parsed) -> Stream:
+    """`awk`: a filter, unless its program text writes files or runs commands."""
+    operands = list(parsed.operands)
+    if parsed.has("--file"):
+        call.opaque("inline", reason="an awk program in a file")
+    elif operands:
+        program = operands.pop(0)
+        if not program.known:
+            call.opaque("dynamic", reason="the awk program is not known")
+        elif _AWK_EFFECTS.search(program.text):
+            call.opaque("inline", reason="an awk program that may do more than filter")
+            call.mention_text(program.text)
+    sources: tuple[Resource, ...] = ()
+    for field in operands:
+        name, equals, _ = field.text.partition("=")
+        if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
+            continue
+        sources = merge(sources, call.read(field, reveals="some"))
+    for field in call.args:
+        sources = merge(sources, field.sources)
+    if not operands:
+        sources = merge(sources, call.stdin.sources)
+    return Stream(sources=sources, flow=call.stdin.flow)
+
+
+def echo(call: Call, parsed: Parsed) -> Stream:
+    """`echo`: its words are text, whatever they name."""
+    args = list(call.args)
+    sources = merge((), tuple(s for field in args for s in field.sources))
+    newline = True
+    while args and re.fullmatch(r"-[neE]+", args[0].text):
+        options = args.pop(0).text
+        if "e" in options:
+            return Stream(sources=sources)
+        newline = newline and "n" not in options
+    text = " ".join(field.text if field.glob is None else TOP for field in args)
+    # `sh` interprets backslashes where bash does not.
+    known = all(field.known for field in args) and "\\" not in text
+    return Stream(text=text + ("\n" if newline else "") if known else None, sources=sources)
+
+
+def printf(call: Call, parsed: Parsed) -> Stream:
+    """`printf`: literal formats with `%s` and newlines are worked out."""
+    args = [field for field in call.args if field.text != "--"]
+    sources = merge((), tuple(s for field in args for s in field.sources))
+    if not args or not all(field.known for field in args):
+        return Stream(sources=sources)
+    pattern, values = args[0].text, [field.text for field in args[1:]]
+    pieces = re.findall(r"%s|%%|\\n|\\t|\\0|[^%\\]+", pattern)
+    if "".join(pieces) != pattern or "\\0" in pieces:
+        return Stream(sources=sources)
+    out: list[str] = []
+    queue = list(values)
+    while True:
+        for piece in pieces:
+            if piece == "%s":
+                out.append(queue.pop(0) if queue else "")
+            else:
+                out.append({"%%": "%", "\\n": "\n", "\\t": "\t"}.get(piece, piece))
+        if not queue or "%s" not in pieces:
+            break
+    return Stream(text="".join(out), sources=sources)
+
+
+def seq(call: Call, parsed: Parsed) -> Stream:
+    """`seq`: numbers."""
+    args = [field.text for field in call.args]
+    if not 1 <= len(args) <= 3 or not all(re.fullmatch(r"-?\d{1,9}", text) for text in args):
+        return Stream(text=None)
+    numbers = [int(text) for text in args]
+    first, step, last = {1: (1, 1, numbers[0]), 2: (numbers[0], 1, numbers[-1])}.get(
+        len(numbers), (numbers[0], numbers[1] if len(numbers) > 1 else 1, numbers[-1])
+    )
+    if step == 0 or abs(last - first) // abs(step) > MAX_SEQUENCE:
+        return SOMETHING
+    return Stream(text="".join(f"{n}\n" for n in range(first, last + (1 if step > 0 else -1), step)))
+
+
+def pwd(call: Call, parsed: Parsed) -> Stream:
+    """`pwd`: the directory, where it is known."""
+    return Stream(text=f"{call.cwd}\n" if call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd else None)
+
+
+def basename_(call: Call, parsed: Parsed) -> Stream:
+    """`basename NAME [SUFFIX]` of a known name."""
+    operands = parsed.operands
+    sources = merge((), tuple(s for field in operands for s in field.sources))
+    if parsed.flags or not 1 <= len(operands) <= 2 or not all(field.known for field in operands):
+        return Stream(sources=sources)
+    name = operands[0].text.rstrip("/").rpartition("/")[2] or "/"
+    suffix = operands[1].text if len(operands) == 2 else ""
+    if suffix and name.endswith(suffix) and name != suffix:
+        name = name[: -len(suffix)]
+    return Stream(text=name + "\n", sources=sources)
+
+
+def dirname_(call: Call, parsed: Parsed) -> Stream:
+    """`dirname NAME` of a known name."""
+    if parsed.flags or len(parsed.operands) != 1 or not parsed.operands[0].known:
+        return SOMETHING
+    head, slash, _ = parsed.operands[0].text.rstrip("/").rpartition("/")
+    return Stream(text=(head.rstrip("/") or "/" if slash else ".") + "\n")
+
+
+def count(call: Call, parsed: Parsed) -> Stream:
+    """`wc`: of its input alone, a number."""
+    apply_spec(call, parsed)
+    alone = not parsed.operands and len(parsed.flags) == 1
+    return Stream(text=NUM) if alone else SOMETHING
+
+
+def jq(call: Call, parsed: Parsed) -> Stream:
+    """`jq`: a filter and files."""
+    operands = list(parsed.operands)
+    if not parsed.has("--from-file") and operands:
+        operands.pop(0)
+    sources: tuple[Resource, ...] = ()
+    for role, field in [*((role, field) for _, role, field in parsed.values), *(("read", f) for f in operands)]:
+        if role == "read":
+            sources = merge(sources, call.read(field))
+        sources = merge(sources, field.sources)
+    if not operands and not parsed.has("--null-input"):
+        sources = merge(sources, call.stdin.sources)
+    return Stream(sources=sources, flow=call.stdin.flow)
+
+
+def yq(call: Call, parsed: Parsed) -> Stream:
+    """`yq`: as jq; with `-i` the file is written."""
+    operands = [f for i, f in enumerate(parsed.operands) if not (i == 0 and f.text in ("e", "eval", "ea", "eval-all"))]
+    program = operands.pop(0) if operands and not parsed.has("--from-file") else None
+    if program is None or not program.known or re.search(r"load|env|file|system", program.text):
+        call.opaque("inline", reason="a yq program that may do more than filter")
+    sources: tuple[Resource, ...] = ()
+    for field in operands:
+        read = call.read(field)
+        sources = merge(sources, read)
+        if parsed.has("--inplace"):
+            call.emit("write", call.place(field))
+    return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
+
+
+def quiet(call: Call, parsed: Parsed) -> Stream:
+    """Commands that touch nothing; `test -v` may evaluate a subscript."""
+    if call.name in ("test", "["):
+        for index, field in enumerate(call.args):
+            if field.text == "-v" and index + 1 < len(call.args) and ("[" in (t := call.args[index + 1].text) or TOP in t):
+                call.shell.dynamic("a subscript in a test", call.span)
+    sources = merge((), tuple(s for field in call.args for s in field.sources))
+    silent = call.name in ("true", "false", ":", "test", "[", "sleep")
+    return Stream(text="") if silent else Stream(sources=sources)
+
+
+def kill(call: Call, parsed: Parsed) -> Stream:
+    """`kill`, `pkill`, `killall`: a signal to processes."""
+    names = [field.text.replace(TOP, "*").replace(NUM, "*") for field in call.args if not field.text.startswith("-")]
+    if call.name == "kill" and any(field.text in ("-l", "-L") for field in call.args):
+        return SOMETHING
+    for name in names or ["*"]:
+        if re.fullmatch(r"(?:SIG)?[A-Z]+[0-9]?", name) and call.name == "kill":
+            continue
+        call.emit("signal", Resource(kind="process", uri=f"process:{name}"))
+    return Stream(text="")
+
+
+def split_words(text: str) -> list[Field] | None:
+    """The words `xargs` makes of plain text; None where quoting matters."""
+    if any(c in text for c in "'\"\\"):
+        return None
+    return [Field(text=word) for word in text.split()]

@@ -1,0 +1,213 @@
+"""rsync, scp, ssh, curl, wget: commands that reach other hosts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from guardrail.effects._call import Call
+from guardrail.effects._files import destinations
+from guardrail.effects._options import Parsed
+from guardrail.effects._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+_REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.S)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.S)
+_LOCAL_URL: Final = ("file:",)
+
+
+def net(uri: str) -> Resource:
+    """The other side of a connection."""
+    return Resource(kind="net", uri=uri.replace(TOP, "*").replace(NUM, "*"))
+
+
+def _remote(field: Field) -> Resource | None:
+    """The host a copy operand names; None for a local path."""
+    text = field.text
+    if _URL.fullmatch(text):
+        return net(text)
+    match = _REMOTE.fullmatch(text)
+    if match is None or text.startswith(("/", "./", "../")):
+        return None
+    return net(f"ssh://{text.partition(':')[0]}/{match[2].lstrip('/')}")
+
+
+def scp(call: Call, parsed: Parsed) -> Stream:
+    """`scp` and `rsync`: copies, each side here or on another host."""
+    for _, role, field in parsed.values:
+        if role in ("run", "opaque"):
+            call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
+        elif role in ("write", "append"):
+            call.put("write", call.place(field), ())
+        elif role == "read":
+            call.read(field, reveals="some")
+    operands = list(parsed.operands)
+    if parsed.has("--files-from"):
+        call.opaque("program", reason="names of files come from a list")
+    if len(operands) < 2:
+        if not operands or not operands[0].many:
+            return _listing(call, operands)
+        operands.append(Field(text=TOP))
+    target = operands.pop()
+    recursive = call.name == "rsync" or parsed.has("-r")
+    far = _remote(target)
+    into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
+    for source in operands:
+        origin = _remote(source)
+        if origin is not None:
+            call.emit("net_recv", origin)
+        near = (call.place(source, recursive=recursive),) if origin is None else ()
+        if origin is None:
+            call.emit("read", near[0], attrs={"reveals": "content"})
+        if far is not None:
+            for place in near:
+                call.emit("copy", place, far, flow=("net",))
+            call.emit("net_send", far, may=not near)
+            continue
+        contents = Field(text=source.text.rstrip("/") + "/.") if source.text.endswith("/") and source.known else source
+        names = [target] if origin is not None and not into else destinations(call, contents, target, into)
+        for name in names:
+            place = call.place(name, recursive=recursive)
+            for one in near:
+                call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
+            call.emit("write", place)
+    if parsed.has("--delete") and far is None:
+        call.emit("delete", call.place(target, recursive=True, nofollow=True), may=True)
+    if parsed.has("--remove-source-files"):
+        for source in operands:
+            if _remote(source) is None:
+                call.emit("delete", call.place(source, recursive=True, nofollow=True))
+    return SOMETHING
+
+
+def _listing(call: Call, operands: list[Field]) -> Stream:
+    for field in operands:
+        far = _remote(field)
+        call.emit("net_recv", far) if far is not None else call.emit("list", call.place(field, recursive=True))
+    return SOMETHING
+
+
+def ssh(call: Call, parsed: Parsed) -> Stream:
+    """`ssh HOST COMMAND`: the command runs there; what is piped in goes there."""
+    operands = parsed.operands
+    for _, role, field in parsed.values:
+        if role == "opaque":
+            call.opaque("inline", reason="an option of ssh may run a program", words=(field,))
+        elif role == "append":
+            call.put("append", call.place(field), ())
+    if not operands:
+        return NOTHING
+    host = net(f"ssh://{operands[0].text.removeprefix('ssh://')}")
+    command = " ".join(field.text for field in operands[1:]).replace(TOP, "*").replace(NUM, "*")
+    call.emit("remote_exec", host, attrs={"command": command[:1000]} if command else {})
+    sources = merge(call.stdin.sources, tuple(s for field in operands for s in field.sources))
+    for source in sources:
+        call.emit("copy", source, host, flow=call.stdin.flow or ("argument",))
+    if sources:
+        call.emit("net_send", host, flow=call.stdin.flow)
+    return Stream(text=None)
+
+
+def curl(call: Call, parsed: Parsed) -> Stream:
+    """`curl`: what is uploaded is copied to the net, what comes back goes to a file or on."""
+    urls = [*parsed.operands, *parsed.values_of("--url")]
+    sent: tuple[Resource, ...] = ()
+    sends = parsed.has("--request")
+    for option, role, field in parsed.values:
+        sent = merge(sent, field.sources)
+        if option in ("--data", "--data-binary", "--data-urlencode", "--json", "--form", "--header", "--url-query"):
+            sends = True
+            sent = merge(sent, _uploaded(call, option, field))
+        elif option == "--upload-file":
+            sends = True
+            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(field))
+        elif option in ("--config", "--variable", "--quote"):
+            call.opaque("inline", reason=f"{option} of curl is not looked into", words=(field,))
+        elif role == "read":
+            call.read(field, reveals="some")
+        elif role in ("write", "append") and field.text != "-":
+            call.put("write", call.place(field), ())
+    recv: list[Resource] = []
+    local: tuple[Resource, ...] = ()
+    for field in urls:
+        sent = merge(sent, field.sources)
+        if field.text.lower().startswith(_LOCAL_URL):
+            local = merge(local, call.read(field.tail(field.text.find(":") + 1).tail(0) if "//" not in field.text else _file_url(field)))
+            continue
+        host = net(field.text if _URL.fullmatch(field.text) else f"http://{field.text}")
+        recv.append(host)
+        for source in sent:
+            call.emit("copy", source, host, flow=("net",))
+        if sends or sent or "?" in field.text:
+            call.emit("net_send", host)
+        call.emit("net_recv", host)
+    outputs = parsed.values_of("--output")
+    for field in outputs:
+        if field.text != "-":
+            call.put("write", call.place(field), local)
+    if parsed.has("--remote-name", "--remote-name-all", "--remote-header-name"):
+        folder = parsed.value("--output-dir") or Field(text=".")
+        for field in urls:
+            name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or TOP
+            known = name if not parsed.has("--remote-header-name") else TOP
+            call.put("write", call.place(Field(text=f"{folder.text.rstrip('/')}/{known}")), local)
+    if outputs or parsed.has("--remote-name"):
+        return SOMETHING
+    return Stream(sources=local)
+
+
+def _file_url(field: Field) -> Field:
+    path = field.text.partition("//")[2]
+    return Field(text=path if path.startswith("/") else "/" + path.partition("/")[2])
+
+
+def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:
+    """Files that a data option reads: `@file`, `name@file`, `name=@file`, `name=<file`."""
+    text = field.text
+    if option == "--form":
+        name, equals, value = text.partition("=")
+        if equals and value[:1] in "@<":
+            paths = value[1:].split(";")[0].split(",")
+            return merge((), tuple(p for path in paths for p in call.read(Field(text=path.strip('"')))))
+        return call.stdin.sources if value == "@-" else ()
+    if text.startswith("@"):
+        return call.read(field.tail(1))
+    if option in ("--data-urlencode", "--url-query") and "@" in text and "=" not in text.partition("@")[0]:
+        return call.read(Field(text=text.partition("@")[2]))
+    if text.startswith(TOP):
+        return call.read(Field(text=TOP))
+    return ()
+
+
+def wget(call: Call, parsed: Parsed) -> Stream:
+    """`wget`: writes what it fetches; `--post-file` and `--body-file` send."""
+    sent: tuple[Resource, ...] = ()
+    for option, role, field in parsed.values:
+        sent = merge(sent, field.sources)
+        if option in ("--post-file", "--body-file"):
+            sent = merge(sent, call.read(field))
+        elif role == "opaque":
+            call.opaque("inline", reason=f"{option} of wget is not looked into", words=(field,))
+        elif role == "read":
+            call.read(field, reveals="some")
+        elif role in ("write", "append") and option != "--output-document" and field.text != "-":
+            call.put("write", call.place(field), ())
+    output = parsed.value("--output-document")
+    folder = parsed.value("--directory-prefix") or Field(text=".")
+    for field in parsed.operands:
+        sent = merge(sent, field.sources)
+        host = net(field.text if _URL.fullmatch(field.text) else f"http://{field.text}")
+        for source in sent:
+            call.emit("copy", source, host, flow=("net",))
+        if sent or parsed.has("--post-data", "--body-data"):
+            call.emit("net_send", host)
+        call.emit("net_recv", host)
+        if output is not None or parsed.has("--spider"):
+            continue
+        name = re.sub(r"[?#].*", "", field.text).partition("://")[2].partition("/")[2].rpartition("/")[2] or "index.html"
+        recursive = parsed.has("--recursive", "--mirror")
+        text = folder.text if recursive else f"{folder.text.rstrip('/')}/{name}"
+        call.put("write", call.place(Field(text=text), recursive=recursive), ())
+    if output is not None and output.text != "-":
+        call.put("write", call.place(output), ())
+    return SOMETHING

@@ -1,0 +1,190 @@
+"""What the interpreter knows: abstract strings, fields, streams and the state of a shell.
+
+A string is text in which TOP stands for any text at all and NUM for a run of digits. The two characters may occur in
+a command; they are then read as unknown, which is wider and so still sound.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from guardrail.model import Resource
+from guardrail.parse._ir import Statement
+
+TOP: Final = "\ufffc"
+"""Any text, also none, also with slashes and blanks."""
+
+NUM: Final = "\ufffb"
+"""A number: digits, perhaps a sign."""
+
+MAX_ALTERNATIVES: Final = 8
+"""Most values a variable, or directories a shell, may have at one point; beyond it the value is TOP."""
+
+MAX_SOURCES: Final = 64
+"""Most resources followed in one stream of data."""
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One word after expansion.
+
+    Args:
+        text: its text, quoting removed.
+        glob: the same as a glob pattern, when it has active glob characters that match nothing yet.
+        many: it may be any number of words, options included.
+        sources: resources whose content is in it.
+        span: where it stands in the text.
+    """
+
+    text: str
+    glob: str | None = None
+    many: bool = False
+    sources: tuple[Resource, ...] = ()
+    span: tuple[int, int] = (0, 0)
+
+    @property
+    def known(self) -> bool:
+        """The text is exactly known."""
+        return self.glob is None and not self.many and TOP not in self.text and NUM not in self.text
+
+    def tail(self, offset: int) -> Field:
+        """The field without its first `offset` characters."""
+        # A glob is rarely inside an option; what stays unknown is wider.
+        text = self.text[offset:] if self.glob is None else TOP
+        return msgspec.structs.replace(self, text=text, glob=None)
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a variable may hold: one of `alternatives`; with `sources` in it."""
+
+    alternatives: tuple[str, ...] = (TOP,)
+    sources: tuple[Resource, ...] = ()
+
+
+UNKNOWN: Final = Value()
+"""A value of which nothing is known."""
+
+
+class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Data between commands.
+
+    Args:
+        text: exactly what it is, if known.
+        sources: resources whose content may be in it.
+        flow: how it got here.
+        connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
+    """
+
+    text: str | None = None
+    sources: tuple[Resource, ...] = ()
+    flow: tuple[str, ...] = ()
+    connected: bool = False
+
+    def through(self, step: str) -> Stream:
+        """The same data after one more step."""
+        return Stream(text=self.text, sources=self.sources, flow=(*self.flow, step), connected=True)
+
+
+NOTHING: Final = Stream(text="")
+"""No output."""
+
+SOMETHING: Final = Stream()
+"""Output that is not known and holds no resource's content."""
+
+
+class State:
+    """Variables, functions, directory and settings of one shell at one point."""
+
+    __slots__ = ("args", "cwds", "functions", "globs", "ifs", "opened", "path", "sinks", "vars")
+
+    def __init__(self, cwds: tuple[str | None, ...]) -> None:
+        self.vars: dict[str, Value] = {}
+        self.functions: dict[str, tuple[Statement | None, ...]] = {}
+        self.cwds = cwds
+        self.args: tuple[str, ...] | None = None
+        self.path: tuple[str, ...] | None = ()  # directories put before the assumed PATH; None is any
+        self.ifs = True  # IFS is blank, tab, newline
+        self.globs = True  # globbing works as by default
+        self.sinks: tuple[Resource, ...] = ()  # where `exec >f` sent the output of everything after it
+        self.opened: tuple[Resource, ...] = ()  # what `exec 3<f` opened
+
+    def copy(self) -> State:
+        """An independent copy, as for a subshell."""
+        other = State(self.cwds)
+        other.assume(self)
+        return other
+
+    def assume(self, other: State) -> None:
+        """Take over everything from another state."""
+        self.vars = dict(other.vars)
+        self.functions = dict(other.functions)
+        self.cwds, self.args = other.cwds, other.args
+        self.path, self.ifs, self.globs = other.path, other.ifs, other.globs
+        self.sinks, self.opened = other.sinks, other.opened
+
+    def forget(self) -> None:
+        """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
+        self.vars = {name: UNKNOWN for name in self.vars}
+        self.functions = {}
+        self.cwds, self.args = (None,), None
+        self.path, self.ifs, self.globs = None, False, False
+
+    def same(self, other: State) -> bool:
+        """Nothing differs."""
+        return (
+            self.vars == other.vars
+            and self.cwds == other.cwds
+            and self.functions == other.functions
+            and (self.args, self.path, self.ifs, self.globs) == (other.args, other.path, other.ifs, other.globs)
+            and (self.sinks, self.opened) == (other.sinks, other.opened)
+        )
+
+    def join(self, other: State) -> State:
+        """What holds when either may be the case."""
+        if self is other or self.same(other):
+            return self
+        joined = State(join_cwds(self.cwds, other.cwds))
+        for name in {*self.vars, *other.vars}:
+            joined.vars[name] = join_values(self.vars.get(name, UNKNOWN), other.vars.get(name, UNKNOWN))
+        for name in {*self.functions, *other.functions}:
+            both = (*self.functions.get(name, (None,)), *other.functions.get(name, (None,)))
+            joined.functions[name] = tuple({id(body): body for body in both}.values())
+        joined.args = self.args if self.args == other.args else None
+        joined.path = self.path if self.path == other.path else None
+        joined.ifs = self.ifs and other.ifs
+        joined.globs = self.globs and other.globs
+        joined.sinks = merge(self.sinks, other.sinks)
+        joined.opened = merge(self.opened, other.opened)
+        return joined
+
+
+def join_values(left: Value, right: Value) -> Value:
+    """One value or the other."""
+    if left == right:
+        return left
+    alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
+    if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
+        alternatives = (TOP,)
+    return Value(alternatives=alternatives, sources=merge(left.sources, right.sources))
+
+
+def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """One directory or the other; None is any."""
+    both = tuple(dict.fromkeys((*left, *right)))
+    return (None,) if None in both or len(both) > MAX_ALTERNATIVES else both
+
+
+def merge(left: tuple[Resource, ...], right: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """Both, each once; beyond the bound, one that can be anything."""
+    if not right or left == right:
+        return left
+    if not left:
+        return right
+    both = list(left)
+    both.extend(item for item in right if item not in both)
+    return tuple(both) if len(both) <= MAX_SOURCES else (ANYTHING,)
+
+
+ANYTHING: Final = Resource(kind="any", pattern="**")
+"""A resource of which nothing is known."""

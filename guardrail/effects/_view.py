@@ -1,0 +1,21 @@
+"""All that analysis may ask of the live filesystem."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+
+class FileView(Protocol):
+    """Names, kinds and small contents; the answers are stale at once, so nothing may rest on them alone."""
+
+    def glob(self, pattern: str) -> tuple[str, ...] | None:
+        """Existing paths that an absolute shell pattern names, sorted; `()` if none, None if too many."""
+        ...
+
+    def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
+        """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
+        ...
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Content of a regular file of at most `limit` bytes, else None."""
+        ...

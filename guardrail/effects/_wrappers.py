@@ -1,0 +1,80 @@
+"""Commands that run another command: env, sudo, timeout, nohup and their like; which they are is in the specs."""
+
+from __future__ import annotations
+
+import re
+
+from guardrail.effects._apply import apply_spec
+from guardrail.effects._call import Call
+from guardrail.effects._environment import set_variable
+from guardrail.effects._options import Parsed
+from guardrail.effects._values import SOMETHING, Field, State, Stream, Value
+
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.S)
+
+
+def wrapper(call: Call, parsed: Parsed) -> Stream:
+    """The rest of the words is a command; the spec's own operands come first."""
+    skip = len(parsed.spec.entry.operands)
+    _roles(call, parsed)
+    rest = parsed.operands[skip:]
+    if any(field.many for field in parsed.operands[:skip]):
+        return call.opaque("dynamic", reason="where the command begins is not known")
+    if not rest:
+        return SOMETHING
+    return call.shell.again(call, tuple(rest), external=True)
+
+
+def _roles(call: Call, parsed: Parsed) -> None:
+    for option, role, field in parsed.values:
+        if role in ("write", "append"):
+            call.put("write", call.place(field), ())
+        elif role in ("opaque", "run", "shell"):
+            call.opaque("inline", reason=f"{option} of {call.name} is not looked into", words=(field,))
+            call.mention_text(field.text)
+
+
+def env(call: Call, parsed: Parsed) -> Stream:
+    """`env`, `sudo`, `doas`: assignments, then a command; `-C` and `-D` change the directory."""
+    state = call.state.copy()
+    cwd = call.cwd
+    folder = parsed.value("--chdir")
+    if folder is not None:
+        cwd = call.place(folder, kind="dir").path
+    _roles(call, parsed)
+    rest = list(parsed.operands)
+    while rest and (match := _ASSIGNMENT.fullmatch(rest[0].text)):
+        value = Value(alternatives=(match[2],), sources=rest[0].sources)
+        set_variable(call.shell, state, match[1], value)
+        rest.pop(0)
+    if rest and rest[0].text == "-":
+        rest.pop(0)
+    if parsed.has("--shell", "--login", "--edit") and call.name != "env":
+        call.opaque("dynamic", reason="a shell of another user")
+        rest = _joined(rest)
+    if not rest:
+        return SOMETHING if not parsed.has("--edit") else SOMETHING
+    return _again(call, state, rest, cwd)
+
+
+def _joined(rest: list[Field]) -> list[Field]:
+    return rest
+
+
+def _again(call: Call, state: State, rest: list[Field], cwd: str | None) -> Stream:
+    inner = call.shell.call(call.name, call.args, state, cwd, call.stdin, call.span)
+    return call.shell.again(inner, tuple(rest), external=True, cwd=cwd)
+
+
+def su(call: Call, parsed: Parsed) -> Stream:
+    """Commands whose option holds a shell text, such as `su -c`, `script -c`, `flock -c`."""
+    apply_spec(call, parsed)
+    return SOMETHING
+
+
+def watch(call: Call, parsed: Parsed) -> Stream:
+    """`watch`, `time` of words that are joined to a shell text."""
+    if not all(field.known for field in parsed.operands):
+        return call.opaque("dynamic", reason="the text is not known")
+    text = " ".join(field.text for field in parsed.operands)
+    return call.shell.run_text(text, call.state.copy(), call.stdin)[2]

@@ -1,0 +1,556 @@
+"""The enforcement point: the order of the stages, written once.
+
+    parse -> effects -> assets -> (history, mandates) -> policy -> Decision -> audit -> run
+
+`_judge` is that order. It is a generator that does no waiting of its own: where an engine or the trail has to answer it
+yields the question, and `check` or `acheck` puts it, so that the synchronous and the asynchronous path are one.
+Every fault ends in `_fault`, which answers with a denial.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import msgspec
+
+from guardrail import config as _config
+from guardrail.assets import Inventory, LiveFiles
+from guardrail.audit import Trail, trail_directory
+from guardrail.config import Config
+from guardrail.effects import analyse
+from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.history import History
+from guardrail.mandates import Mandate, MandateBook
+from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id, printable
+from guardrail.obligations import Obligations, ObligationStatus
+from guardrail.parse import parse
+from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.review import Grant, ReviewStore
+from guardrail.telemetry import DecisionSpan, Telemetry
+
+T = TypeVar("T")
+
+MAX_RECORDED_EFFECTS: Final = 32
+"""Most effects written into one record; the rest are counted, and covered by the call's digest."""
+
+MAX_RECORDED_CHARS: Final = 512
+"""Longest address or tool name in a record, in characters."""
+
+
+class _Ask(msgspec.Struct, frozen=True):
+    """A question to the policy engine: the answer is sent back into the flow."""
+
+    document: bytes
+
+
+class _Keep(msgspec.Struct, frozen=True):
+    """A record for the trail: its sequence number is sent back into the flow."""
+
+    record: dict[str, Any]
+    durable: bool
+
+
+_Flow = Generator[_Ask | _Keep, Any, Decision]
+
+
+class Guard:
+    """Judges tool calls, and runs those that are allowed.
+
+    Use `Guard.open`; the constructor takes parts that are already open.
+
+    Args:
+        config: the settings.
+        engine: what decides.
+        trail: where records go; None keeps no record, which suits judging alone and never execution.
+        reviews: escalations and grants.
+        telemetry: spans, metrics and logs.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        engine: PolicyEngine,
+        trail: Trail | None,
+        reviews: ReviewStore,
+        telemetry: Telemetry | None = None,
+    ) -> None:
+        self.config = config
+        self.engine = engine
+        self.trail = trail
+        self.reviews = reviews
+        self.files = LiveFiles(config.limits.expansions)
+        self.inventory = Inventory(config, self.files, own=_own_files(config, trail is not None))
+        self.mandates = MandateBook(config)
+        self.history = History(config.limits.sessions)
+        self.obligations = Obligations(self.inventory)
+        self._telemetry = telemetry or Telemetry.default()
+        self._variables = {"HOME": os.path.expanduser("~")}
+        if config.unsafe_fail_open:
+            text = "unsafe_fail_open is set: calls run even when judging them fails"
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    @classmethod
+    def open(
+        cls,
+        config: Config | str | os.PathLike[str],
+        *,
+        engine: PolicyEngine | None = None,
+        record: bool = True,
+        telemetry: Telemetry | None = None,
+    ) -> Self:
+        """Open everything a guard needs, or refuse with the reason.
+
+        Args:
+            config: guardrail.toml or the settings read from it.
+            engine: an engine to use instead of the configured one.
+            record: keep a trail; without one nothing that was decided can be shown later.
+            telemetry: spans, metrics and logs; the process's own providers by default.
+
+        Returns:
+            The guard; close it, or use it as a context manager.
+
+        Raises:
+            ConfigError: if the settings, the policy bundle or a key cannot be used.
+            TrailError: if the trail cannot be opened for writing.
+        """
+        settings = config if isinstance(config, Config) else _config.load(config)
+        judge = engine if engine is not None else open_engine(settings)
+        trail: Trail | None = None
+        try:
+            if record:
+                trail = _open_trail(settings)
+            store = _review_store(settings) if record else None
+            reviews = ReviewStore(store, grant_seconds=settings.review.grant_seconds)
+            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry)
+        except BaseException:
+            judge.close()
+            if trail is not None:
+                trail.close()
+            raise
+        guard._opened()
+        return guard
+
+    # -- the four ways in ---------------------------------------------------------------------------------------
+
+    def check(self, call: ToolCall, *, grant: Grant | None = None) -> Decision:
+        """Judge a call; run nothing.
+
+        Args:
+            call: what the agent sent.
+            grant: leave that a person gave for exactly this call.
+
+        Returns:
+            The decision. A denial is an answer, not an exception, and so is a fault.
+        """
+        with self._telemetry.deciding(call) as span:
+            decision = self._drive(self._decide(call, grant, span))
+            span.decided(decision)
+        return decision
+
+    async def acheck(self, call: ToolCall, *, grant: Grant | None = None) -> Decision:
+        """`check`, without blocking the event loop while the engine or the trail is waited for."""
+        with self._telemetry.deciding(call) as span:
+            decision = await self._adrive(self._decide(call, grant, span))
+            span.decided(decision)
+        return decision
+
+    def run(self, call: ToolCall, execute: Callable[[ToolCall], T], *, grant: Grant | None = None) -> T:
+        """Judge a call and, if it is allowed, run it and record what came of it.
+
+        Args:
+            call: what the agent sent.
+            execute: carries the call out; called once, with the call that was judged, or not at all.
+            grant: leave that a person gave for exactly this call.
+
+        Returns:
+            What `execute` returned.
+
+        Raises:
+            Denied: if policy or a fault denied it.
+            Escalated: if a person has to decide first.
+        """
+        decision = _released(self.check(call, grant=grant))
+        try:
+            value = execute(call)
+        except BaseException as error:
+            self._finish(self._result(call, decision, error))
+            raise
+        self._finish(self._result(call, decision, None))
+        return value
+
+    async def arun(
+        self, call: ToolCall, execute: Callable[[ToolCall], Awaitable[T]], *, grant: Grant | None = None
+    ) -> T:
+        """`run`, for a coroutine function."""
+        decision = _released(await self.acheck(call, grant=grant))
+        try:
+            value = await execute(call)
+        except BaseException as error:
+            self._finish(self._result(call, decision, error))
+            raise
+        self._finish(self._result(call, decision, None))
+        return value
+
+    # -- the flow -----------------------------------------------------------------------------------------------
+
+    def _judge(self, call: ToolCall, grant: Grant | None, started: int) -> _Flow:
+        # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
+        call.validate()
+        operations = parse(call)
+        effects = analyse(
+            operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
+        )
+        effects = self.history.annotate(call.session, self.inventory.resolve(effects, cwd=call.cwd))
+
+        # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
+        now_us = time.time_ns() // 1000
+        mandates = self.mandates.current(call.subject, call.session, now_us)
+        for duty in self.obligations.accept(mandates):
+            yield _Keep(_obligation_record(duty), True)
+        digest = call.digest
+        leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
+
+        # 5. What the rules say.
+        answer = yield _Ask(
+            document(
+                call,
+                effects,
+                facts=self.inventory.facts,
+                mandates=mandates,
+                history=self._history_facts(call, mandates),
+                grant=leave,
+                now_us=now_us,
+            )
+        )
+        outcome, reasons = conclude(answer, rules=self.engine.rules, effects=effects)
+        elapsed_us = (time.perf_counter_ns() - started) // 1000
+        if elapsed_us > self.config.limits.decision_ms * 1000:
+            raise Fault(f"the decision took {elapsed_us // 1000} ms, over `limits.decision_ms`")
+
+        # 6. A grant is used up by the call that it lets through, exactly once, whoever else holds it.
+        used = leave is not None and outcome is Outcome.ALLOW and any(r.rule == "review.granted" for r in reasons)
+        if leave is not None and used and not self.reviews.redeem(leave, digest, now_us):
+            raise Fault(f"the grant `{leave.id}` was already used")
+        self.obligations.judged(effects, mandates, outcome)
+        return Decision(
+            decision_id=new_id(),
+            outcome=outcome,
+            reasons=reasons,
+            effects=effects,
+            id=call.id,
+            digest=digest,
+            policy=self.engine.revision,
+            engine=self.engine.name,
+            elapsed_us=elapsed_us,
+            grant=leave.id if leave is not None and used else None,
+        )
+
+    def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan) -> _Flow:
+        started = time.perf_counter_ns()
+        try:
+            decision = yield from self._judge(call, grant, started)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            decision = self._fault(call, error, started, span)
+        # INVARIANT: the record is in the trail, and durable if an asset is touched, before anybody can act on an ALLOW.
+        try:
+            durable = not decision or bool(decision.assets) or decision.grant is not None
+            seq = yield _Keep(_decision_record(call, decision, self.config.unsafe_fail_open), durable)
+            decision = msgspec.structs.replace(decision, seq=seq)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            decision = self._fault(call, error, started, span)
+        if decision:
+            self.history.released(call.session, decision.effects, self._class_of)
+        else:
+            self.history.denied(call.session)
+        return decision
+
+    def _fault(self, call: ToolCall, error: Exception, started: int, span: DecisionSpan) -> Decision:
+        """The one place where a failure in judging becomes a decision: a denial."""
+        span.faulted(error)
+        known = isinstance(error, GuardrailError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        outcome = Outcome.ALLOW if self.config.unsafe_fail_open else Outcome.DENY
+        return Decision(
+            decision_id=new_id(),
+            outcome=outcome,
+            reasons=(Reason(rule=FAULT_RULE, outcome=outcome, message=printable(message)[:2000]),),
+            id=call.id,
+            digest=_digest_or_empty(call),
+            policy=self.engine.revision,
+            engine=self.engine.name,
+            elapsed_us=(time.perf_counter_ns() - started) // 1000,
+        )
+
+    # -- putting the flow's questions ---------------------------------------------------------------------------
+
+    def _drive(self, flow: _Flow) -> Decision:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    reply = self._answer(step)
+                except Exception as error:  # noqa: BLE001 - the flow decides what a failure means
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(reply)
+        except StopIteration as stop:
+            decision: Decision = stop.value
+            return decision
+
+    async def _adrive(self, flow: _Flow) -> Decision:
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    reply = await self._aanswer(step)
+                except Exception as error:  # noqa: BLE001 - the flow decides what a failure means
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(reply)
+        except StopIteration as stop:
+            decision: Decision = stop.value
+            return decision
+
+    def _answer(self, step: _Ask | _Keep) -> Any:
+        if isinstance(step, _Ask):
+            return self.engine.decide(step.document, deadline=self._deadline())
+        return None if self.trail is None else self.trail.append(step.record, durable=step.durable)
+
+    async def _aanswer(self, step: _Ask | _Keep) -> Any:
+        if isinstance(step, _Ask):
+            return await self.engine.adecide(step.document, deadline=self._deadline())
+        if self.trail is None:
+            return None
+        return await self.trail.aappend(step.record, durable=step.durable)
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self.config.limits.decision_ms / 1000
+
+    # -- before and after ----------------------------------------------------------------------------------------
+
+    def begin(self, subject: Subject, *, session: str = "default") -> tuple[str, ...]:
+        """Take up what people have ordered of an agent before it acts, so that doing nothing is seen as well.
+
+        Args:
+            subject: the agent.
+            session: name of the conversation or run.
+
+        Returns:
+            Ids of the duties it owes.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+        """
+        mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
+        for duty in self.obligations.accept(mandates):
+            if self.trail is not None:
+                self.trail.append(_obligation_record(duty), durable=True)
+        return self.obligations.owed(mandates)
+
+    def settle(self) -> tuple[ObligationStatus, ...]:
+        """Look at the world and record, for every duty, whether it is done.
+
+        Returns:
+            Every duty with its state and evidence; `unmet` with no attempts is what a refusal looks like.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+        """
+        statuses = self.obligations.settle()
+        for status in statuses:
+            if self.trail is not None:
+                self.trail.append(_obligation_record(status), durable=True)
+        return statuses
+
+    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None) -> _Keep:
+        record: dict[str, Any] = {
+            "kind": "result",
+            "intent": decision.seq,
+            "decision_id": decision.decision_id,
+            "call": call.id[:MAX_RECORDED_CHARS],
+            "result": "completed" if error is None else getattr(error, "guardrail_result", "failed"),
+        }
+        if error is not None:
+            record["error"] = type(error).__name__
+        return _Keep(record, bool(decision.assets))
+
+    def _finish(self, keep: _Keep) -> None:
+        # The tool has run: its answer is not withheld for want of a record, but the trail has failed for good and
+        # denies every later call, and the intent without a result shows the gap.
+        if self.trail is None:
+            return
+        try:
+            self.trail.append(keep.record, durable=keep.durable)
+        except TrailError as error:
+            warnings.warn(f"the result of a call is not in the trail: {error}", RuntimeWarning, stacklevel=3)
+
+    # -- facts --------------------------------------------------------------------------------------------------
+
+    def _history_facts(self, call: ToolCall, mandates: Sequence[Mandate]) -> Mapping[str, Any]:
+        facts = self.history.facts(call.session)
+        return {
+            "labels": list(facts.labels),
+            "owes": list(self.obligations.owed(mandates)),
+            "calls": facts.calls,
+            "denied": facts.denied,
+        }
+
+    def _class_of(self, asset_id: str) -> str | None:
+        asset = self.inventory.get(asset_id)
+        return asset.asset_class if asset else None
+
+    def _opened(self) -> None:
+        if self.trail is not None:
+            self.trail.append(
+                {
+                    "kind": "config",
+                    "event": "opened",
+                    "policy": self.engine.revision,
+                    "engine": self.engine.name,
+                    "assets": len(self.inventory),
+                    "unsafe_fail_open": self.config.unsafe_fail_open,
+                },
+                durable=True,
+            )
+
+    def close(self) -> None:
+        """Sign the last checkpoint and let everything go; a closed guard denies every call."""
+        self.obligations.close()
+        self.engine.close()
+        self.reviews.close()
+        if self.trail is not None:
+            # Last, because it raises if the trail has failed, and nobody may overlook that.
+            self.trail.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _review_store(config: Config) -> Path:
+    if config.review.store:
+        return config.path(config.review.store)
+    directory = trail_directory(config)
+    return directory.with_name(directory.name + ".reviews.db")
+
+
+def _open_trail(config: Config) -> Trail:
+    return Trail.open(
+        trail_directory(config),
+        origin=config.trail.origin,
+        segment_bytes=config.trail.segment_bytes,
+        checkpoint_seconds=config.trail.checkpoint_seconds,
+        timeout_seconds=config.trail.timeout_seconds,
+    )
+
+
+def _own_files(config: Config, recorded: bool) -> list[tuple[str, str]]:
+    """What the guard depends on is guarded too: whoever edits it edits every later decision."""
+    own: list[tuple[str, str]] = []
+    if config.source:
+        own.append(("guardrail:config", config.source))
+    if config.mandates.directory:
+        own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
+    own.append(("guardrail:policy", str(bundle_directory(config))))
+    own.append(("guardrail:cache", str(cache_directory())))
+    if recorded or config.trail.directory:
+        own.append(("guardrail:trail", str(trail_directory(config))))
+        own.append(("guardrail:reviews", str(_review_store(config))))
+    return own
+
+
+def _released(decision: Decision) -> Decision:
+    if decision.outcome is Outcome.ALLOW:
+        return decision
+    if decision.outcome is Outcome.ESCALATE:
+        raise Escalated(decision)
+    raise Denied(decision)
+
+
+def _digest_or_empty(call: ToolCall) -> str:
+    try:
+        return call.digest
+    except Exception:  # noqa: BLE001 - a call so odd that it has no digest still gets its denial
+        return ""
+
+
+def _decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict[str, Any]:
+    effects = [_effect_record(effect) for effect in decision.effects[:MAX_RECORDED_EFFECTS]]
+    record: dict[str, Any] = {
+        "kind": "intent" if decision else "decision",
+        "decision_id": decision.decision_id,
+        "call": {
+            "id": printable(call.id)[:MAX_RECORDED_CHARS],
+            "tool": printable(call.tool)[:MAX_RECORDED_CHARS],
+            "digest": decision.digest,
+        },
+        "session": printable(call.session)[:MAX_RECORDED_CHARS],
+        "subject": {
+            name: printable(value)[:MAX_RECORDED_CHARS]
+            for name, value in (
+                ("id", call.subject.id),
+                ("model", call.subject.model),
+                ("principal", call.subject.principal),
+            )
+            if value is not None
+        },
+        "effects": effects,
+        "assets": list(decision.assets[:MAX_RECORDED_EFFECTS]),
+        "decision": {
+            "outcome": decision.outcome.value,
+            "rules": [reason.rule for reason in decision.reasons[:MAX_RECORDED_EFFECTS]],
+            "policy": decision.policy,
+            "engine": decision.engine,
+            "elapsed_us": decision.elapsed_us,
+        },
+    }
+    if len(decision.effects) > MAX_RECORDED_EFFECTS:
+        record["effects_more"] = len(decision.effects) - MAX_RECORDED_EFFECTS
+    fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
+    if fault is not None:
+        record["fault"] = fault.message[:MAX_RECORDED_CHARS]
+    if decision.grant is not None:
+        record["grant"] = decision.grant
+    if fail_open:
+        record["unsafe_fail_open"] = True
+    return record
+
+
+def _effect_record(effect: Effect) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "op": effect.op,
+        "resource": effect.resource.address[:MAX_RECORDED_CHARS],
+        "precision": effect.precision,
+    }
+    if effect.target is not None:
+        record["target"] = effect.target.address[:MAX_RECORDED_CHARS]
+    if effect.asset is not None:
+        record["asset"] = effect.asset
+    if effect.op == "set_key":
+        record["key"] = printable(str(effect.attrs.get("key")))[:MAX_RECORDED_CHARS]
+    return record
+
+
+def _obligation_record(status: ObligationStatus) -> dict[str, Any]:
+    return {
+        "kind": "obligation",
+        "obligation": status.id,
+        "mandate": status.mandate,
+        "subject": status.subject,
+        "effect": status.effect,
+        "asset": status.asset,
+        "state": status.state,
+        "attempts": dict(status.attempts),
+        "evidence": [printable(line)[:MAX_RECORDED_CHARS] for line in status.evidence[:MAX_RECORDED_EFFECTS]],
+    }

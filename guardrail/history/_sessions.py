@@ -1,0 +1,138 @@
+"""Facts of each session, noted when a call is released.
+
+Kept in memory: a restart forgets them, which `docs/limits.md` says. Rules see them as `context.history`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.model import Effect
+
+MAX_AUTHORED: Final = 10_000
+"""Most files remembered as written by one session; past it every script counts as written by the session."""
+
+LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
+"""Classes whose content is worth carrying away; reading a control config labels nobody."""
+
+_AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key", "net_recv"})
+_ARRIVING: Final = frozenset({"copy", "rename", "link"})
+
+
+class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules may know about a session.
+
+    Args:
+        labels: assets whose content the session has seen, in the order it saw them.
+        calls: number of calls released.
+        denied: number of calls denied.
+    """
+
+    labels: tuple[str, ...] = ()
+    calls: int = 0
+    denied: int = 0
+
+
+class _Session:
+    __slots__ = ("authored", "calls", "denied", "labels")
+
+    def __init__(self) -> None:
+        self.labels: dict[str, None] = {}
+        self.authored: set[str] = set()
+        self.calls = 0
+        self.denied = 0
+
+
+class History:
+    """Every session's facts.
+
+    Args:
+        sessions: most sessions kept; the longest unused is dropped first.
+    """
+
+    def __init__(self, sessions: int = 10_000) -> None:
+        self._limit = sessions
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def facts(self, session: str) -> SessionFacts:
+        """What is known about a session so far."""
+        with self._lock:
+            known = self._sessions.get(session)
+            if known is None:
+                return SessionFacts()
+            return SessionFacts(labels=tuple(known.labels), calls=known.calls, denied=known.denied)
+
+    def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
+        """Mark the programs and scripts among `effects` that this session itself wrote or brought.
+
+        Returns:
+            The effects; an execution of such a file has `attrs.authored`.
+        """
+        with self._lock:
+            known = self._sessions.get(session)
+            authored = known.authored if known else frozenset[str]()
+            full = len(authored) >= MAX_AUTHORED
+        # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
+        fresh = set(_authored(effects))
+        if not authored and not fresh:
+            return tuple(effects)
+        return tuple(
+            msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
+            if effect.op in ("exec", "exec_opaque")
+            and effect.resource.real is not None
+            and (full or effect.resource.real in authored or effect.resource.real in fresh)
+            else effect
+            for effect in effects
+        )
+
+    def released(self, session: str, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
+        """Note a call that was allowed to run.
+
+        Args:
+            session: whose call.
+            effects: what it would do, resolved.
+            class_of: asset id -> its class.
+        """
+        with self._lock:
+            known = self._get(session)
+            known.calls += 1
+            for effect in effects:
+                asset = effect.resource.asset
+                if asset and _reveals(effect) and class_of(asset) in LABELLING_CLASSES:
+                    known.labels.setdefault(asset)
+            if len(known.authored) < MAX_AUTHORED:
+                known.authored.update(_authored(effects))
+
+    def denied(self, session: str) -> None:
+        """Note a call that was not allowed to run."""
+        with self._lock:
+            self._get(session).denied += 1
+
+    def _get(self, session: str) -> _Session:
+        known = self._sessions.get(session)
+        if known is None:
+            known = self._sessions[session] = _Session()
+            while len(self._sessions) > self._limit:
+                self._sessions.popitem(last=False)
+        else:
+            self._sessions.move_to_end(session)
+        return known
+
+
+def _reveals(effect: Effect) -> bool:
+    return effect.op == "read" and effect.attrs.get("reveals") == "content" and effect.precision != "opaque"
+
+
+def _authored(effects: Sequence[Effect]) -> list[str]:
+    found: list[str] = []
+    for effect in effects:
+        place = effect.target if effect.op in _ARRIVING else effect.resource if effect.op in _AUTHORING else None
+        if place is not None and place.real is not None:
+            found.append(place.real)
+    return found

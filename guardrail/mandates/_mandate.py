@@ -1,0 +1,187 @@
+"""The mandate: what a person lets an agent do, and what the agent owes, for which assets and how long.
+
+Not concerned with signatures or files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from guardrail.errors import ConfigError
+from guardrail.model import MAX_NAME_CHARS, Op, Subject, canonical
+
+MAX_MANDATE_BYTES: Final = 64 * 1024
+"""Largest mandate, signed or not, in bytes."""
+
+MAX_TEXT_CHARS: Final = 4096
+"""Longest `text` of a mandate, in characters."""
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
+"""An RFC 3339 date and time with its offset."""
+
+
+class MandateGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be done.
+
+    Args:
+        effects: operations, such as `copy`; never empty.
+        assets: globs on asset ids; never empty, `*` is every asset.
+        targets: globs on where a copy, rename, link or send may go; empty covers no target at all.
+        approval: a person must still approve each call.
+    """
+
+    effects: tuple[Op, ...]
+    assets: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    approval: bool = False
+
+
+class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must be done.
+
+    Args:
+        id: name of this duty within the mandate.
+        effect: what is owed.
+        asset: id of the asset, no glob.
+    """
+
+    id: str
+    effect: Literal["delete"]
+    asset: str
+
+
+class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person ordered.
+
+    Args:
+        id: unique name.
+        issuer: name of the `[[person]]` who signs it; never the agent it is for.
+        subject: glob on the id of the agents it is for.
+        not_before: from when on it holds.
+        not_after: until when it holds; that moment is no longer in it.
+        v: version of this format.
+        model: glob on the agent's model; None for any, also an unknown one.
+        session: glob on the session; None for any.
+        text: the order in words, for people.
+        grants: what may be done.
+        obligations: what must be done.
+    """
+
+    id: str
+    issuer: str
+    subject: str
+    not_before: Moment
+    not_after: Moment
+    v: Literal[1] = 1
+    model: str | None = None
+    session: str | None = None
+    text: str = ""
+    grants: tuple[MandateGrant, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Mandate:
+        """Read a mandate, strictly.
+
+        Raises:
+            ConfigError: if anything in it is unknown, ill-typed, missing or impossible.
+        """
+        raw = data.encode() if isinstance(data, str) else data
+        if len(raw) > MAX_MANDATE_BYTES:
+            raise ConfigError(f"a mandate may have at most {MAX_MANDATE_BYTES} bytes, this one has {len(raw)}")
+        try:
+            mandate = _decoder.decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            text = str(error)
+            raise ConfigError(f"not a mandate: {text[:1].lower()}{text[1:]}") from None
+        mandate.validate()
+        return mandate
+
+    def validate(self) -> None:
+        """Check what the types cannot say.
+
+        Raises:
+            ConfigError: if a name is empty or odd, a set of conditions is empty, or the window is.
+        """
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise ConfigError(f"not a mandate: {problem}")
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: what is signed."""
+        return canonical(msgspec.to_builtins(self))
+
+    def why_not(self, subject: Subject, session: str, now_us: int) -> str | None:
+        """Why this mandate does not count for a call, or None if it does.
+
+        Args:
+            subject: who asks.
+            session: in which session.
+            now_us: the time, in microseconds since 1970.
+        """
+        if self.issuer == subject.id:
+            # INVARIANT: nobody gives a mandate to themselves, whatever the glob says.
+            return f"`{self.issuer}` issued it and cannot use it"
+        if not fnmatchcase(subject.id, self.subject):
+            return f"it is for `{self.subject}`, not `{subject.id}`"
+        if self.model is not None and (subject.model is None or not fnmatchcase(subject.model, self.model)):
+            return f"it is for the model `{self.model}`, not `{subject.model or 'unknown'}`"
+        if self.session is not None and not fnmatchcase(session, self.session):
+            return f"it is for the session `{self.session}`, not `{session}`"
+        return self.why_not_now(now_us)
+
+    def why_not_now(self, now_us: int) -> str | None:
+        """Why this mandate does not hold at a time, or None if it does."""
+        if now_us < microseconds(self.not_before):
+            return f"it is not valid before {self.not_before.isoformat()}"
+        if now_us >= microseconds(self.not_after):
+            return f"it expired at {self.not_after.isoformat()}"
+        return None
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _problems(mandate: Mandate) -> Iterator[str]:
+    yield from _name_problems(mandate)
+    if mandate.not_after <= mandate.not_before:
+        yield "`not_after` must be later than `not_before`"
+    # An empty set of conditions is invalid, never trivially true: an order that says nothing was meant to say more.
+    if not mandate.grants and not mandate.obligations:
+        yield "it grants nothing and obliges to nothing"
+    for grant in mandate.grants:
+        if not grant.effects or not grant.assets or not all((*grant.assets, *grant.targets)):
+            yield "a grant needs at least one of `effects`, one of `assets`, and no empty glob"
+    for duty in mandate.obligations:
+        if not _ID.fullmatch(duty.id) or not duty.asset or any(char in duty.asset for char in "*?["):
+            yield f"the obligation `{duty.id}` needs a plain `id` and the id of one asset"
+    ids = [duty.id for duty in mandate.obligations]
+    if len(set(ids)) < len(ids):
+        yield "two obligations have the same `id`"
+
+
+def _name_problems(mandate: Mandate) -> Iterator[str]:
+    if not _ID.fullmatch(mandate.id):
+        yield f"`id` must have up to 128 of the characters A-Z a-z 0-9 _ . : @ -, not `{mandate.id}`"
+    for name in ("issuer", "subject", "model", "session"):
+        value = getattr(mandate, name)
+        if value is not None and (not value or len(value) > MAX_NAME_CHARS):
+            yield f"`{name}` must have 1 to {MAX_NAME_CHARS} characters"
+    if mandate.issuer == mandate.subject:
+        yield f"`{mandate.issuer}` cannot issue a mandate to itself"
+    if len(mandate.text) > MAX_TEXT_CHARS:
+        yield f"`text` may have at most {MAX_TEXT_CHARS} characters"
+
+
+_decoder: Final = msgspec.json.Decoder(Mandate)

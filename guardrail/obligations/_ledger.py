@@ -1,0 +1,209 @@
+"""The ledger of duties.
+
+A mandate's obligation is accepted before any call under it runs, and at that moment the asset's files are pinned: a pin
+is a descriptor that holds no content open to reading but still knows its inode after a rename, a link or a decoy.
+A deletion counts as done when every declared path is gone and every pinned inode has no name left; an exit code, an
+empty directory or the agent's word is no evidence.
+
+Blind spot: copies made before the pin, open descriptors of other processes, and snapshots below the filesystem. After a
+restart nothing is pinned and only names are looked at; the evidence says so.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from guardrail.assets import Inventory
+from guardrail.mandates import Mandate
+from guardrail.model import Effect, Outcome
+
+MAX_PINS: Final = 64
+"""Most inodes of one asset that are pinned, hence most descriptors one obligation holds open."""
+
+State = Literal["open", "met", "unmet"]
+
+
+class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One duty and how it stands.
+
+    Args:
+        id: `mandate/obligation`.
+        mandate: id of the mandate that opened it.
+        subject: pattern of agents that owe it.
+        effect: what is owed, such as `delete`.
+        asset: on which asset.
+        state: `open`, `met` or `unmet`.
+        attempts: calls judged so far that would have done it, by outcome.
+        evidence: what was looked at and what it showed.
+    """
+
+    id: str
+    mandate: str
+    subject: str
+    effect: str
+    asset: str
+    state: State
+    attempts: dict[str, int] = {}
+    evidence: tuple[str, ...] = ()
+
+
+class _Duty:
+    __slots__ = ("attempts", "evidence", "pins", "pins_complete", "state", "status")
+
+    def __init__(self, status: ObligationStatus) -> None:
+        self.status = status
+        self.state: State = "open"
+        self.attempts: dict[str, int] = {}
+        self.evidence: tuple[str, ...] = ()
+        self.pins: list[tuple[str, int]] = []
+        self.pins_complete = True
+
+
+class Obligations:
+    """Every duty that mandates have opened in this process.
+
+    Args:
+        inventory: where the assets are.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._duties: dict[str, _Duty] = {}
+        self._mandates: set[str] = set()
+        self._lock = threading.Lock()
+
+    def accept(self, mandates: Sequence[Mandate]) -> tuple[ObligationStatus, ...]:
+        """Open the duties of mandates not seen before.
+
+        Returns:
+            The duties opened just now; they must be in the trail before a call under them runs.
+        """
+        opened: list[ObligationStatus] = []
+        for mandate in mandates:
+            if mandate.id in self._mandates:
+                continue
+            with self._lock:
+                if mandate.id in self._mandates:
+                    continue
+                for owed in mandate.obligations:
+                    status = ObligationStatus(
+                        id=f"{mandate.id}/{owed.id}",
+                        mandate=mandate.id,
+                        subject=mandate.subject,
+                        effect=owed.effect,
+                        asset=owed.asset,
+                        state="open",
+                    )
+                    duty = _Duty(status)
+                    self._pin(duty)
+                    self._duties[status.id] = duty
+                    opened.append(status)
+                self._mandates.add(mandate.id)
+        return tuple(opened)
+
+    def owed(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
+        """Ids of the duties still open under these mandates."""
+        if not self._duties:
+            return ()
+        ids = {mandate.id for mandate in mandates}
+        return tuple(key for key, duty in self._duties.items() if duty.state != "met" and duty.status.mandate in ids)
+
+    def judged(self, effects: Sequence[Effect], mandates: Sequence[Mandate], outcome: Outcome) -> None:
+        """Count a call that would have done what is owed, whatever was decided about it."""
+        for key in self.owed(mandates):
+            duty = self._duties[key]
+            if any(e.op == duty.status.effect and e.resource.asset == duty.status.asset for e in effects):
+                duty.attempts[outcome.value] = duty.attempts.get(outcome.value, 0) + 1
+
+    def settle(self) -> tuple[ObligationStatus, ...]:
+        """Look at the world and say of each duty whether it is done.
+
+        Returns:
+            Every duty with its evidence. One found met is closed and its pins are let go, so that the guard itself
+            never keeps a deleted model's blocks alive.
+        """
+        with self._lock:
+            for duty in self._duties.values():
+                if duty.state != "met":
+                    self._verify(duty)
+            return tuple(self._snapshot(duty) for duty in self._duties.values())
+
+    def close(self) -> None:
+        """Let every pin go."""
+        with self._lock:
+            for duty in self._duties.values():
+                _unpin(duty)
+
+    # -- one duty -----------------------------------------------------------------------------------------------
+
+    def _snapshot(self, duty: _Duty) -> ObligationStatus:
+        return msgspec.structs.replace(
+            duty.status, state=duty.state, attempts=dict(duty.attempts), evidence=duty.evidence
+        )
+
+    def _pin(self, duty: _Duty) -> None:
+        asset = self._inventory.get(duty.status.asset)
+        if asset is None or duty.status.effect != "delete":
+            return
+        for path in self._inventory.files_of(asset.id):
+            if len(duty.pins) >= MAX_PINS:
+                duty.pins_complete = False
+                return
+            try:
+                duty.pins.append((path, os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)))
+            except OSError:
+                duty.pins_complete = False
+
+    def _verify(self, duty: _Duty) -> None:
+        status = duty.status
+        asset = self._inventory.get(status.asset)
+        if asset is None:
+            duty.state, duty.evidence = "unmet", (f"`{status.asset}` is not in the inventory",)
+            return
+        if status.effect != "delete":
+            done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
+            duty.state = "met" if done else "unmet"
+            duty.evidence = (f"{status.effect} was {'released' if done else 'not released'} by the guard",)
+            return
+        left = [f"`{root}` is still there" for root in asset.roots if os.path.lexists(root)]
+        for path, pin in duty.pins:
+            left.extend(_still_named(path, pin))
+        if left:
+            duty.state, duty.evidence = "unmet", tuple(left)
+            return
+        looked = f"{len(asset.roots)} paths absent, {len(duty.pins)} pinned inodes without a name"
+        if not duty.pins:
+            looked = f"{len(asset.roots)} paths absent; no inode was pinned, so only names were looked at"
+        elif not duty.pins_complete:
+            looked += "; not every file could be pinned"
+        duty.state, duty.evidence = "met", (looked,)
+        _unpin(duty)
+
+
+def _still_named(path: str, pin: int) -> list[str]:
+    try:
+        links = os.fstat(pin).st_nlink
+        where = os.readlink(f"/proc/self/fd/{pin}")
+    except OSError as error:
+        return [f"`{path}` cannot be looked at: {error.strerror}"]
+    if links == 0:
+        return []
+    if where == path:
+        return [f"`{path}` is still there"]
+    if where.endswith(" (deleted)"):
+        return [f"`{path}` was unlinked but the file has {links} other names"]
+    return [f"`{path}` was not deleted but moved to `{where}`"]
+
+
+def _unpin(duty: _Duty) -> None:
+    for _, pin in duty.pins:
+        try:
+            os.close(pin)
+        except OSError:  # closed by somebody else: nothing is left to let go
+            continue
+    duty.pins.clear()

@@ -1,0 +1,65 @@
+"""Where the body of a here document begins and ends, by bash's own rule: whole lines, up to the delimiter."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from guardrail.parse._words import Misparse
+
+_DELIMITER = re.compile(r"""([A-Za-z0-9_.!%+\-]+)|'([A-Za-z0-9_.!%+ \-]+)'|"([A-Za-z0-9_.!%+ \-]+)"|\\([A-Za-z0-9_]+)""")
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Offsets of a here document.
+
+    Args:
+        body_start: first byte of the body.
+        body_end: one past its last byte; the delimiter's line starts here.
+        end: one past the delimiter.
+        literal: the delimiter was quoted, so nothing is expanded.
+        strip_tabs: leading tabs are removed (`<<-`).
+    """
+
+    body_start: int
+    body_end: int
+    end: int
+    literal: bool
+    strip_tabs: bool
+
+
+def heredoc_span(source: str, start: int, stop: int, line_end: int, *, strip: bool) -> Span:
+    """Find the body.
+
+    Args:
+        source: the whole text.
+        start: offset of the delimiter word.
+        stop: offset after it.
+        line_end: offset after the last thing known on the same line.
+        strip: the operator is `<<-`.
+
+    Raises:
+        Misparse: if the delimiter is odd, anything else stands on the line, or there is no end.
+    """
+    match = _DELIMITER.fullmatch(source, start, stop)
+    if match is None:
+        raise Misparse("here document with an odd delimiter")
+    bare = match[1] is not None
+    delimiter = next(group for group in match.groups() if group is not None)
+    newline = re.compile(r"[ \t]*\n").match(source, line_end)
+    if newline is None:
+        raise Misparse("here document with more on its line")
+    position = body_start = newline.end()
+    while position <= len(source):
+        line_stop = source.find("\n", position)
+        line_stop = len(source) if line_stop < 0 else line_stop
+        line = source[position:line_stop]
+        if (line.lstrip("\t") if strip else line) == delimiter:
+            return Span(
+                body_start=body_start, body_end=position, end=line_stop, literal=not bare, strip_tabs=strip
+            )
+        if bare and line.endswith("\\"):
+            raise Misparse("here document with a line continuation")
+        position = line_stop + 1
+    raise Misparse("here document without an end")

@@ -1,0 +1,341 @@
+"""The inside of a shell word: quoting, expansions and substitutions.
+
+Not concerned with where words begin and end in a command: `_shell` knows that from the syntax tree, and this module
+checks it, because every byte handed to it must be consumed. The text is UTF-8 seen as Latin-1, so offsets are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, Literal
+
+from guardrail.parse._ir import Command, Computed, Param, Part, Process, Script, Text, Word
+
+
+class Misparse(Exception):
+    """The parser cannot vouch for this text; the message says why."""
+
+
+Nested = Callable[[int, str], tuple[Script, int]]
+"""(offset of `$(`, `<(` or `>(`, node type) -> the commands inside and the offset after the closing parenthesis."""
+
+Reparse = Callable[[str], Script]
+"""Text of a backtick substitution (Latin-1 view) -> its commands."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,^\-]+")
+_UNQUOTED = re.compile(r"[^ \t\n\\'\"$`;|&<>()]+")
+_IN_DOUBLE: Final = {'"': re.compile(r'[^"\\$`]+'), "": re.compile(r"[^\\$`]+")}
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
+_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
+_OPERATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|-|##?|%%?)([A-Za-z0-9_./:@+, \-]*)\}")
+_ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
+_INSIDE_BRACES = re.compile(r"[^'\"\\`{}$<>]+")
+_QUOTED_PLAIN = re.compile(r'"[^"\\`$]*"')
+_ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
+_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
+_MUTATED = re.compile(
+    r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
+)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.S)
+_CONTROL: Final = {
+    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v",
+}  # fmt: skip
+
+Mode = Literal["word", "double", "heredoc"]
+
+
+def text_of(latin: str) -> str:
+    """The characters of a Latin-1 view; bytes that are not UTF-8 become lone surrogates, as in file names."""
+    return latin if latin.isascii() else latin.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+class Lexer:
+    """Reads words out of one shell text.
+
+    Args:
+        source: UTF-8 text seen as Latin-1.
+        nested: finds the commands of a substitution in the syntax tree.
+        reparse: parses the text of a backtick substitution.
+    """
+
+    __slots__ = ("nested", "reparse", "source")
+
+    def __init__(self, source: str, nested: Nested, reparse: Reparse) -> None:
+        self.source = source
+        self.nested = nested
+        self.reparse = reparse
+
+    def word(self, start: int, end: int, *, assignment: bool = False) -> Word:
+        """The word at [start, end).
+
+        Raises:
+            Misparse: if those bytes are not exactly one shell word.
+        """
+        raw = self.source[start:end]
+        if _PLAIN.fullmatch(raw):
+            return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw, assignment=assignment)
+        parts, stop = self.scan(start, end)
+        if stop != end or (not parts and raw not in ('""', "''")):
+            raise Misparse("bytes in a word that do not belong to it")
+        if raw.startswith("#"):
+            raise Misparse("comment taken for a word")
+        return Word(parts=parts, start=start, end=end, plain=_plain(parts), assignment=assignment)
+
+    def scan(self, i: int, end: int) -> tuple[tuple[Part, ...], int]:
+        """Parts of the word that starts at `i`, and the offset where it stops."""
+        parts: list[Part] = []
+        source = self.source
+        while i < end:
+            char = source[i]
+            if match := _UNQUOTED.match(source, i, end):
+                parts.append(Text(text=text_of(match[0])))
+                i = match.end()
+            elif char == "\\":
+                i = self._backslash(i, end, parts)
+            elif char == "'":
+                close = self._find("'", i + 1, end)
+                parts.append(Text(text=text_of(source[i + 1 : close]), quoted=True))
+                i = close + 1
+            elif char == '"':
+                i = self._double(i + 1, end, parts)
+            elif char == "$" and source.startswith("$'", i):
+                i = self._ansi(i + 2, end, parts)
+            elif char == "$" and source.startswith('$"', i):
+                i = self._double(i + 2, end, parts)
+            elif char in "$`":
+                i = self._dollar(i, end, parts, False)
+            elif char in "<>" and source.startswith("(", i + 1):
+                script, i = self.nested(i, "process_substitution")
+                parts.append(Process(script=script, write=char == ">"))
+            else:
+                break
+        return tuple(parts), i
+
+    def heredoc(self, start: int, end: int, *, literal: bool) -> Word:
+        """The text of a here document as one quoted word."""
+        parts: list[Part] = []
+        if literal:
+            parts.append(Text(text=text_of(self.source[start:end]), quoted=True))
+        else:
+            self._inside(start, end, parts, "")
+        return Word(parts=tuple(parts), start=start, end=end, plain=_plain(tuple(parts)))
+
+    def loose(self, start: int, end: int) -> tuple[Word, ...]:
+        """Words of `[[ … ]]`, where operators are just more words."""
+        words: list[Word] = []
+        i = start
+        while i < end:
+            char = self.source[i]
+            if char in " \t\n":
+                i += 1
+            elif char in ";|&<>()" and not self.source.startswith(("<(", ">("), i):
+                i += 1
+            else:
+                parts, stop = self.scan(i, end)
+                if stop == i:
+                    raise Misparse("bytes in a test that are no word")
+                words.append(Word(parts=parts, start=i, end=stop, plain=_plain(parts)))
+                i = stop
+        return tuple(words)
+
+    def _find(self, what: str, i: int, end: int) -> int:
+        close = self.source.find(what, i, end)
+        if close < 0:
+            raise Misparse("quote without an end")
+        return close
+
+    def _backslash(self, i: int, end: int, parts: list[Part]) -> int:
+        if i + 1 >= end:
+            raise Misparse("backslash at the end of a word")
+        char = self.source[i + 1]
+        if char != "\n":
+            stop = i + 2
+            while stop < end and self.source[stop] >= "\x80" and char >= "\x80":
+                stop += 1  # the rest of one character in UTF-8
+            parts.append(Text(text=text_of(self.source[i + 1 : stop]), quoted=True))
+            return stop
+        return i + 2
+
+    def _double(self, i: int, end: int, parts: list[Part]) -> int:
+        before = len(parts)
+        i = self._inside(i, end, parts, '"')
+        if len(parts) == before:
+            parts.append(Text(text="", quoted=True))
+        return i
+
+    def _inside(self, i: int, end: int, parts: list[Part], close: str) -> int:
+        """Double-quoted text up to `close`, or to `end` when `close` is empty."""
+        source = self.source
+        run = _IN_DOUBLE[close]
+        while i < end:
+            char = source[i]
+            if match := run.match(source, i, end):
+                parts.append(Text(text=text_of(match[0]), quoted=True))
+                i = match.end()
+            elif char == close:
+                return i + 1
+            elif char == "\\":
+                following = source[i + 1 : i + 2]
+                special = following != "" and following in ('$`"\\\n' if close else "$`\\\n")
+                if following != "\n":
+                    parts.append(Text(text=following if special else "\\", quoted=True))
+                i += 2 if special else 1
+            else:
+                i = self._dollar(i, end, parts, True)
+        if close:
+            raise Misparse("quote without an end")
+        return i
+
+    def _ansi(self, i: int, end: int, parts: list[Part]) -> int:
+        stop = i
+        while stop < end and self.source[stop] != "'":
+            stop += 2 if self.source[stop] == "\\" else 1
+        if stop >= end:
+            raise Misparse("quote without an end")
+        raw = self.source[i:stop]
+        if re.search(r"\\(?:c|x\{|0{1,3}(?![0-7])|x00?(?![0-9a-fA-F])|u0{1,4}(?![0-9a-fA-F])|U0)", raw):
+            raise Misparse("control or NUL escape in a word")  # bash versions differ, or the word ends at the NUL
+        data = _ESCAPE.sub(_unescape, raw)
+        parts.append(Text(text=text_of(data), quoted=True))
+        return stop + 1
+
+    def _dollar(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+        source = self.source
+        if source[i] == "`":
+            return self._backtick(i, end, parts, quoted)
+        if source.startswith("$((", i):
+            return self._arithmetic(i, end, parts, quoted)
+        if source.startswith("$(", i):
+            script, stop = self.nested(i, "command_substitution")
+            parts.append(Command(script=script, quoted=quoted))
+            return stop
+        if source.startswith("$[", i):
+            raise Misparse("old arithmetic")
+        if match := _BRACED.match(source, i, end):
+            parts.append(Param(name=match[1], quoted=quoted))
+            return match.end()
+        if source.startswith("${", i):
+            return self._expansion(i, end, parts, quoted)
+        if match := _NAME.match(source, i + 1, end):
+            parts.append(Param(name=match[0], quoted=quoted))
+            return match.end()
+        parts.append(Text(text="$", quoted=quoted))
+        return i + 1
+
+    def _backtick(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+        stop = i + 1
+        while stop < end and self.source[stop] != "`":
+            stop += 2 if self.source[stop] == "\\" else 1
+        if stop >= end:
+            raise Misparse("backtick without an end")
+        inner = re.sub(r'\\([$`\\"])' if quoted else r"\\([$`\\])", r"\1", self.source[i + 1 : stop])
+        parts.append(Command(script=self.reparse(inner), quoted=quoted))
+        return stop + 1
+
+    def _expansion(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+        """`${…}` with an operator: worked out where literal, otherwise unknown with what it runs and sets."""
+        if match := _OPERATION.match(self.source, i, end):
+            parts.append(Param(name=match[1], quoted=quoted, op=match[2], arg=match[3]))
+            return match.end()
+        scripts: list[Script] = []
+        assigns: list[str] = []
+        stop = self._braces(i, end, scripts, assigns)
+        subscript = re.match(r"\$\{[!#]?[A-Za-z_][A-Za-z0-9_]*\[([^\]]*)\]", self.source[i:stop])
+        if subscript and not re.fullmatch(r"[0-9]+|@|\*", subscript[1]):
+            raise Misparse("computed subscript")
+        if re.match(r"\$\{!|\$\{[^}]*@[A-Za-z]\}", self.source[i:stop]):
+            raise Misparse("indirection or transformation, which may run code")
+        if re.search(r"\$\{[A-Za-z_0-9@*]+:[^-=+?]", self.source[i:stop]) and not re.fullmatch(
+            r"\$\{[A-Za-z_0-9@*]+:[ ]?-?[0-9]+(?::-?[0-9]+)?\}", self.source[i:stop]
+        ):
+            raise Misparse("computed substring")
+        parts.append(Computed(quoted=quoted, scripts=tuple(scripts), assigns=tuple(assigns)))
+        return stop
+
+    def _braces(self, i: int, end: int, scripts: list[Script], assigns: list[str]) -> int:
+        source = self.source
+        if match := _ASSIGNING.match(source, i, end):
+            assigns.append(match[1])
+        i += 2
+        while i < end:
+            char = source[i]
+            if match := _INSIDE_BRACES.match(source, i, end) or _QUOTED_PLAIN.match(source, i, end):
+                i = match.end()
+            elif char == "}":
+                return i + 1
+            elif source.startswith("${", i):
+                i = self._braces(i, end, scripts, assigns)
+            elif source.startswith("$((", i):
+                inner: list[Part] = []
+                i = self._arithmetic(i, end, inner, True)
+                assigns.extend(name for part in inner if isinstance(part, Computed) for name in part.assigns)
+            elif source.startswith("$(", i):
+                script, i = self.nested(i, "command_substitution")
+                scripts.append(script)
+            elif char == "$":
+                i += 1
+            else:
+                raise Misparse("expansion that is not modelled")
+        raise Misparse("expansion without an end")
+
+    def _arithmetic(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+        """`$(( … ))` of names, numbers and operators; anything with a substitution inside is not modelled."""
+        depth, stop = 2, i + 3
+        while stop < end and depth:
+            if match := _ARITHMETIC.match(self.source, stop, end):
+                stop = match.end()
+                continue
+            if match := _BRACED.match(self.source, stop, end):
+                stop = match.end()
+                continue
+            char = self.source[stop]
+            if char == "(":
+                depth += 1
+            elif char == ")" and depth == 2 and self.source.startswith("))", stop):
+                depth, stop = 0, stop + 1
+            elif char == ")" and depth > 2:
+                depth -= 1
+            elif char != "$" or self.source.startswith(("$(", "${", "$["), stop):
+                raise Misparse("arithmetic that is not modelled")
+            stop += 1
+        if depth:
+            raise Misparse("arithmetic without an end")
+        names, assigns = arithmetic_names(self.source[i + 3 : stop - 2])
+        parts.append(Computed(quoted=quoted, number=True, names=names, assigns=assigns))
+        return stop
+
+
+def arithmetic_names(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Variables that an arithmetic expression evaluates, and those that it sets.
+
+    Raises:
+        Misparse: if it holds a subscript, a quote or a substitution.
+    """
+    if re.search(r"[\[\]'\"`\\]|\$\(", text):
+        raise Misparse("arithmetic that is not modelled")
+    names = tuple(dict.fromkeys(_IDENTIFIER.findall(re.sub(r"0[xX][0-9a-fA-F]+", "0", text))))
+    assigns = tuple(dict.fromkeys(a or b for a, b in _MUTATED.findall(text)))
+    return names, assigns
+
+
+def _unescape(match: re.Match[str]) -> str:
+    body = match[1]
+    if body[0] == "x" and len(body) > 1:
+        return chr(int(body[1:], 16))
+    if body[0] in "uU" and len(body) > 1:
+        number = int(body[1:], 16)
+        return chr(number).encode("utf-8", "surrogatepass").decode("latin-1") if number < 0x110000 else "?"
+    if body[0] in "01234567":
+        return chr(int(body, 8) & 255)
+    return _CONTROL.get(body, body if body in "\\'\"?" else "\\" + body)
+
+
+def _plain(parts: tuple[Part, ...]) -> str | None:
+    """The value of a word in which nothing is expanded."""
+    pieces: list[str] = []
+    for part in parts:
+        if not isinstance(part, Text) or (not part.quoted and any(c in part.text for c in "*?[{~")):
+            return None
+        pieces.append(part.text)
+    return "".join(pieces)

@@ -1,0 +1,21 @@
+"""What the rules say about the effects of one call: the document, the engine that decides, and its answer read."""
+
+from __future__ import annotations
+
+from guardrail.policy._bundle import bundle_directory
+from guardrail.policy._cache import cache_directory
+from guardrail.policy._conclude import conclude
+from guardrail.policy._document import document
+from guardrail.policy._engine import PolicyEngine, open_engine
+from guardrail.policy._rules import Rule, RuleBook
+
+__all__ = [
+    "PolicyEngine",
+    "Rule",
+    "RuleBook",
+    "bundle_directory",
+    "cache_directory",
+    "conclude",
+    "document",
+    "open_engine",
+]

@@ -1,0 +1,168 @@
+"""The document that policy decides on: who asks, under which orders, and one evaluation for each effect.
+
+Its shape follows the OpenID AuthZEN Authorization API: subject, context, evaluations of action and resource.
+Not concerned with whether a mandate or a grant is genuine: only verified ones are given to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from guardrail.errors import EngineFault
+from guardrail.model import Effect, Resource, ToolCall, printable
+
+MAX_DOCUMENT_BYTES: Final = 256 * 1024
+"""Largest document, in bytes of JSON; a wasm instance needs up to 66 times as much memory for it."""
+
+_INT64: Final = 2**63
+
+Facts = Callable[[str], Mapping[str, Any]]
+"""From an asset's id to what rules may know of it: `id`, `class`, `model`, `owner`, `registered`."""
+
+
+def document(
+    call: ToolCall,
+    effects: Sequence[Effect],
+    *,
+    facts: Facts,
+    mandates: Sequence[Any],
+    history: Mapping[str, Any],
+    grant: Any,
+    now_us: int,
+) -> bytes:
+    """Put everything that rules may see into one JSON text.
+
+    Args:
+        call: what the agent sent; its arguments are not part of the document.
+        effects: what it would do, with assets resolved.
+        facts: what is known about an asset.
+        mandates: the verified mandates in force for this subject and session.
+        history: `labels`, `owes` and `authored` of the session.
+        grant: the verified grant for exactly this call, or None.
+        now_us: time of the decision, in microseconds since 1970.
+
+    Returns:
+        UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
+
+    Raises:
+        EngineFault: if it is larger, or holds something that JSON cannot carry.
+    """
+    known: dict[str, Mapping[str, Any]] = {}
+
+    def asset(asset_id: str | None) -> Mapping[str, Any] | None:
+        if asset_id is None:
+            return None
+        if asset_id not in known:
+            known[asset_id] = facts(asset_id)
+        return known[asset_id]
+
+    value = {
+        "subject": {
+            "type": "agent",
+            "id": call.subject.id,
+            "properties": {"model": call.subject.model, "principal": call.subject.principal},
+        },
+        "context": {
+            "time_us": now_us,
+            "session": call.session,
+            "tool": call.tool,
+            "history": history,
+            "mandates": [_mandate(mandate) for mandate in mandates],
+            "grant": None if grant is None else {"id": _get(grant, "id"), "approver": _get(grant, "approver")},
+        },
+        "evaluations": [_evaluation(effect, asset) for effect in effects],
+    }
+    text = _dump(value)
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise EngineFault(f"the document for policy has {len(text)} bytes, more than {MAX_DOCUMENT_BYTES}")
+    return text
+
+
+def require_object(document: bytes) -> None:
+    """Refuse what is not a JSON object: OPA's module would take it for no input, and answer all the same.
+
+    Raises:
+        EngineFault: if it is not one.
+    """
+    try:
+        value = orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise EngineFault(f"the document for policy is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise EngineFault("the document for policy is not a JSON object")
+
+
+def _evaluation(effect: Effect, asset: Callable[[str | None], Mapping[str, Any] | None]) -> dict[str, Any]:
+    target = effect.target
+    return {
+        "action": {"name": effect.op},
+        "resource": _resource(effect.resource, asset),
+        "properties": {
+            "target": None if target is None else _resource(target, asset),
+            "precision": effect.precision,
+            "modality": effect.modality,
+            "attrs": effect.attrs,
+            "flow": effect.flow,
+        },
+    }
+
+
+def _resource(resource: Resource, asset: Callable[[str | None], Mapping[str, Any] | None]) -> dict[str, Any]:
+    # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
+    return {
+        "type": resource.kind,
+        "id": resource.real or resource.path or resource.uri or resource.pattern or resource.kind,
+        "properties": {
+            "asset": asset(resource.asset),
+            "pattern": resource.pattern is not None,
+            "recursive": resource.recursive,
+        },
+    }
+
+
+def _mandate(mandate: Any) -> dict[str, Any]:
+    return {
+        "id": _get(mandate, "id"),
+        "issuer": _get(mandate, "issuer"),
+        "grants": [
+            {
+                "effects": _get(grant, "effects"),
+                "assets": _get(grant, "assets"),
+                "targets": _get(grant, "targets"),
+                "approval": _get(grant, "approval"),
+            }
+            for grant in _get(mandate, "grants")
+        ],
+    }
+
+
+def _get(value: Any, name: str) -> Any:
+    return value[name] if isinstance(value, Mapping) else getattr(value, name)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _dump(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        pass  # a file name that is no UTF-8, an integer over 64 bits, or an odd key: rare, so only then look at all
+    try:
+        return orjson.dumps(_plain(value))
+    except (TypeError, RecursionError) as error:
+        raise EngineFault(f"the document for policy cannot be written as JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {printable(str(k)): _plain(v) for k, v in value.items()}  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, bool | float) or value is None:
+        return value
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return value
+    return printable(str(value))

@@ -1,0 +1,75 @@
+"""What an engine is, and which one a configuration means."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from guardrail.config import Config
+from guardrail.policy._bundle import bundle_directory, load_bundle
+from guardrail.policy._rules import RuleBook
+
+
+class PolicyEngine(Protocol):
+    """What decides: one immutable policy revision, asked from any thread."""
+
+    @property
+    def name(self) -> str:
+        """`wasm` or `opa`."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """The policy's revision with the digest of its module and data."""
+        ...
+
+    @property
+    def rules(self) -> RuleBook:
+        """The rules of that revision."""
+        ...
+
+    def decide(self, document: bytes, *, deadline: float) -> bytes:
+        """Ask policy.
+
+        Args:
+            document: made by `guardrail.policy.document`.
+            deadline: when the answer is no longer wanted, on the clock of `time.monotonic`.
+
+        Returns:
+            The answer, for `guardrail.policy.conclude`.
+
+        Raises:
+            EngineFault: if there is no usable answer in time.
+        """
+        ...
+
+    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+        """The same, from a coroutine.
+
+        Raises:
+            EngineFault: as `decide`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of threads, connections and memory; later questions are faults."""
+        ...
+
+
+def open_engine(config: Config) -> PolicyEngine:
+    """Start the engine that a configuration names, and make sure that it answers.
+
+    Args:
+        config: `policy` says which engine and which bundle.
+
+    Raises:
+        ConfigError: if the bundle is missing, damaged or of another version, needs functions that this host does not
+            give, does not do what its own examples say, or if the OPA server does not serve this very policy.
+    """
+    bundle = load_bundle(bundle_directory(config))
+    if config.policy.engine == "wasm":
+        from guardrail.policy._wasm import WasmEngine
+
+        return WasmEngine(bundle, memory_bytes=config.policy.memory_bytes)
+    from guardrail.policy._opa import OpaEngine
+
+    return OpaEngine(bundle, url=config.policy.url, token=config.policy.token)

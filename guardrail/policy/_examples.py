@@ -1,0 +1,159 @@
+"""Examples of a rule, in a short form, made into documents and put to an engine when it starts.
+
+The short form is what stands in a rule's METADATA and in the corpus of decisions: one effect with its context.
+Not concerned with what rules mean: an example says only whether its rule must be among the hits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import orjson
+
+from guardrail.errors import ConfigError
+from guardrail.policy._conclude import read_answer
+from guardrail.policy._rules import RuleBook
+
+TIME_US: Final = 1_763_791_200_000_000
+"""The time of every example, in microseconds since 1970."""
+
+
+class _Asker(Protocol):
+    @property
+    def rules(self) -> RuleBook: ...
+
+    def decide(self, document: bytes, *, deadline: float) -> bytes: ...
+
+
+class _Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    effects: tuple[str, ...]
+    assets: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    approval: bool = False
+
+
+class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"class_": "class"}):
+    """One effect; everything left out is the usual."""
+
+    op: str
+    id: str = "/srv/x"
+    type: str = "file"
+    asset: str | None = None
+    class_: str = "weights"
+    pattern: bool = False
+    target: str | None = None
+    target_type: str = "file"
+    target_asset: str | None = None
+    target_class: str = "weights"
+    target_pattern: bool = False
+    precision: str = "exact"
+    modality: str = "must"
+    attrs: dict[str, Any] = {}
+
+
+class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What goes with it; `leave` is a person's grant for this very call."""
+
+    labels: tuple[str, ...] = ()
+    owes: tuple[str, ...] = ()
+    authored: bool = False
+    mandate: _Mandate | None = None
+    mandates: tuple[_Mandate, ...] = ()
+    leave: bool = False
+
+
+def expand(example: Mapping[str, Any]) -> dict[str, Any]:
+    """The document that an example stands for.
+
+    Args:
+        example: `raw` with a whole document; or an effect's fields, or `effects` with a list of such, and context.
+
+    Raises:
+        ConfigError: if it has an unknown or ill-typed field.
+    """
+    if "raw" in example:
+        return dict(example["raw"])
+    own = {key: value for key, value in example.items() if key in _Context.__struct_fields__}
+    rest = {key: value for key, value in example.items() if key not in own}
+    try:
+        context = msgspec.convert(own, _Context)
+        effects = msgspec.convert(rest.pop("effects") if set(rest) == {"effects"} else [rest], tuple[_Effect, ...])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"not an example: {error}") from None
+    return {
+        "subject": {"type": "agent", "id": "ops-agent", "properties": {"model": None, "principal": None}},
+        "context": _context(context),
+        "evaluations": [_evaluation(effect) for effect in effects],
+    }
+
+
+def _context(context: _Context) -> dict[str, Any]:
+    mandates = (*context.mandates, *((context.mandate,) if context.mandate is not None else ()))
+    return {
+        "time_us": TIME_US,
+        "session": "s1",
+        "tool": "bash",
+        "history": {"labels": context.labels, "owes": context.owes, "authored": context.authored},
+        "mandates": [
+            {"id": f"m{number}", "issuer": "dana", "grants": [msgspec.to_builtins(mandate)]}
+            for number, mandate in enumerate(mandates, 1)
+        ],
+        "grant": {"id": "g1", "approver": "dana"} if context.leave else None,
+    }
+
+
+def _evaluation(effect: _Effect) -> dict[str, Any]:
+    target = None
+    if effect.target is not None:
+        target = _resource(
+            effect.target_type, effect.target, effect.target_asset, effect.target_class, effect.target_pattern
+        )
+    return {
+        "action": {"name": effect.op},
+        "resource": _resource(effect.type, effect.id, effect.asset, effect.class_, effect.pattern),
+        "properties": {
+            "target": target,
+            "precision": effect.precision,
+            "modality": effect.modality,
+            "attrs": effect.attrs,
+            "flow": [],
+        },
+    }
+
+
+def _resource(kind: str, name: str, asset: str | None, asset_class: str, pattern: bool) -> dict[str, Any]:
+    facts = {"id": asset, "class": asset_class, "model": None, "owner": None, "registered": None}
+    properties = {"asset": None if asset is None else facts, "pattern": pattern, "recursive": False}
+    return {"type": kind, "id": name, "properties": properties}
+
+
+def probe() -> Iterator[bytes]:
+    """Documents that show whether an engine answers at all: nothing, a plain one, and one that is held."""
+    yield b"{}"
+    for example in ({"op": "read"}, {"op": "exec_opaque", "type": "code", "precision": "opaque"}):
+        yield orjson.dumps(expand(example))
+
+
+def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ()) -> None:
+    """Put every example of every rule to an engine.
+
+    Args:
+        engine: the engine.
+        seconds: longest time for one answer.
+        moved: ids of rules to leave out, because the settings of this policy were moved away from their examples.
+
+    Raises:
+        ConfigError: if a rule answers an example that it must not, or does not answer one that it must.
+        EngineFault: if the engine gives no usable answer.
+    """
+    for rule_id in sorted(set(engine.rules.ids) - set(moved)):
+        examples = engine.rules[rule_id].examples
+        for wanted, given in ((True, examples.match), (False, examples.not_match)):
+            for number, example in enumerate(given, 1):
+                answer = read_answer(engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds))
+                if any(hit.id == rule_id for hit in answer.hits) is not wanted:
+                    verb = "does not answer its example" if wanted else "answers its counter-example"
+                    raise ConfigError(f"the policy is not what it says: rule `{rule_id}` {verb} number {number}")

@@ -1,0 +1,177 @@
+"""What a framework may answer: health, discovery, what is loaded, and the OpenAPI document of all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from guardrail.errors import GuardrailError
+from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
+from guardrail.service._http import Problem, problem_document
+from guardrail.service._openapi import describe
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+
+READY_SECONDS: Final = 1.0
+"""How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
+
+
+def build(guard: Guard, decisions: DecisionRoutes) -> FastAPI:
+    """The FastAPI part of the service.
+
+    Args:
+        guard: what is reported on.
+        decisions: the routes beside this, for their load.
+    """
+    readiness = _Readiness(guard)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        readiness.started = True
+        yield
+        readiness.started = False
+
+    api = FastAPI(
+        title="Guardrail",
+        summary="Judges what an agent's tool call would do to model assets, before it runs.",
+        version=_version(),
+        docs_url=None,  # its page loads scripts from another host
+        redoc_url=None,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_problem, Exception: _fault},
+        # Our spans say what happened; FastAPI's would double them, and its logs may quote a call.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+
+    pages = _Pages(guard, decisions, readiness)
+    for path, page, tag, summary in (
+        ("/livez", pages.livez, "health", "The process answers"),
+        ("/startupz", pages.startupz, "health", "Start-up is over"),
+        ("/readyz", pages.readyz, "health", "Policy is loaded and the trail takes records"),
+        ("/v1/info", pages.info, "guardrail", "What is loaded"),
+        ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata"),
+    ):
+        api.add_api_route(path, page, methods=["GET"], tags=[tag], summary=summary, response_model=None)
+    plain: Callable[[], dict[str, Any]] = api.openapi
+    described: dict[str, Any] = {}
+
+    def openapi() -> dict[str, Any]:
+        if not described:
+            described.update(describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS))
+        return described
+
+    api.openapi = openapi  # type: ignore[method-assign]
+    return api
+
+
+class _Pages:
+    """What each page says."""
+
+    def __init__(self, guard: Guard, decisions: DecisionRoutes, readiness: _Readiness) -> None:
+        self._guard = guard
+        self._decisions = decisions
+        self._readiness = readiness
+
+    async def livez(self) -> JSONResponse:
+        return _health({"alive": True})
+
+    async def startupz(self) -> JSONResponse:
+        return _health({"started": self._readiness.started})
+
+    async def readyz(self) -> JSONResponse:
+        return _health(await self._readiness.checks())
+
+    async def info(self) -> JSONResponse:
+        return JSONResponse(
+            {
+                "version": _version(),
+                "policy": self._guard.engine.revision,
+                "engine": self._guard.engine.name,
+                "assets": len(self._guard.inventory),
+                "recording": self._guard.trail is not None,
+                "unsafe_fail_open": self._guard.config.unsafe_fail_open,
+                "active": self._decisions.active,
+            }
+        )
+
+    async def metadata(self, request: Request) -> JSONResponse:
+        base = str(request.base_url).rstrip("/")
+        return JSONResponse(
+            {
+                "policy_decision_point": base,
+                "access_evaluation_endpoint": base + EVALUATION,
+                "access_evaluations_endpoint": base + EVALUATIONS,
+            }
+        )
+
+
+class _Readiness:
+    """Whether calls would be judged, or denied because something is missing."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.started = False
+        self._guard = guard
+        self._asked_at = float("-inf")
+        self._last: dict[str, bool] = {}
+        self._one = asyncio.Lock()
+
+    async def checks(self) -> dict[str, bool]:
+        async with self._one:
+            if time.monotonic() - self._asked_at >= READY_SECONDS:
+                self._last = {"policy": bool(self._guard.engine.revision), "trail": await self._trail()}
+                self._asked_at = time.monotonic()
+        return {"started": self.started, **self._last}
+
+    async def _trail(self) -> bool:
+        trail = self._guard.trail
+        if trail is None:
+            # Judging without a record is for trying things out; a service that does it must not look ready.
+            return False
+        try:
+            # The only honest question: it passes through the writer, the disk and the key.
+            await asyncio.to_thread(trail.checkpoint)
+        except GuardrailError:
+            return False
+        return True
+
+
+def _health(checks: dict[str, bool]) -> JSONResponse:
+    if all(checks.values()):
+        return JSONResponse({"status": "ok", "checks": checks}, headers={"cache-control": "no-store"})
+    failing = ", ".join(name for name, fine in checks.items() if not fine)
+    problem = Problem("not-ready", f"not ready: {failing}")
+    return _problem(problem.kind, problem.status, str(problem), "", checks=checks)
+
+
+async def _http_problem(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    kind = {404: "not-found", 405: "method-not-allowed"}.get(status, "fault")
+    detail = {404: f"there is nothing at `{request.url.path}`", 405: f"`{request.url.path}` takes another method"}
+    answer = _problem(kind, status, detail.get(status, "the request failed"), request.url.path)
+    if isinstance(error, HTTPException) and error.headers:
+        answer.headers.update(error.headers)
+    return answer
+
+
+async def _fault(request: Request, _: Exception) -> JSONResponse:
+    return _problem("fault", 500, "the service failed; its log says why", request.url.path)
+
+
+def _problem(kind: str, status: int, detail: str, instance: str, **facts: Any) -> JSONResponse:
+    return JSONResponse(
+        problem_document(kind, status, detail, instance, **facts), status, media_type="application/problem+json"
+    )
+
+
+def _version() -> str:
+    from guardrail import __version__
+
+    return __version__

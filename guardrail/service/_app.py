@@ -1,0 +1,101 @@
+"""The whole service as one ASGI application: the token, then decisions, then everything that may be slow."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Final
+
+from guardrail.config import ServiceConfig
+from guardrail.errors import ConfigError
+from guardrail.service._decisions import DecisionRoutes
+from guardrail.service._http import Problem, Receive, Scope, Send, headers_of
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from guardrail.guard import Guard
+
+MIN_TOKEN_CHARS: Final = 16
+"""Shortest token that is accepted, in characters."""
+
+PUBLIC: Final = frozenset({"/livez", "/readyz", "/startupz", "/.well-known/authzen-configuration"})
+"""Paths that need no token: kubelets and discovery have none, and nothing there depends on a call."""
+
+
+class Service:
+    """The ASGI application. Made by `create_app`.
+
+    Args:
+        api: routes that a framework answers.
+        decisions: routes that none does.
+        token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
+    """
+
+    def __init__(self, api: FastAPI, decisions: DecisionRoutes, token: str) -> None:
+        self.api = api
+        self.decisions = decisions
+        self._token = _digest(token.encode()) if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or take part in the server's start and stop."""
+        if scope["type"] == "lifespan":
+            await self.api(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+        elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
+            problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
+            await problem.answer(scope).send(send)
+        elif self.decisions.owns(scope["path"]):
+            await self.decisions(scope, receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+    def _known(self, scope: Scope, expected: bytes) -> bool:
+        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+        # Digests have one length and are compared in constant time, so an answer's time says nothing about the token.
+        return hmac.compare_digest(_digest(token.strip()), expected) and scheme.lower() == b"bearer"
+
+
+def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_no_token: bool = False) -> Service:
+    """The service for a guard.
+
+    Args:
+        guard: judges; closing it stays with the caller.
+        settings: token and limits; those of the guard's own configuration by default.
+        insecure_no_token: answer anybody who can connect. Without it a token is needed, unless `settings.socket` says
+            that the service listens on a Unix socket, where the directory's permissions decide who can connect.
+
+    Returns:
+        An ASGI application; its `api` is the FastAPI part.
+
+    Raises:
+        ConfigError: if there is no token where one is needed, it is too short, or FastAPI is not installed.
+    """
+    wanted = settings if settings is not None else guard.config.service
+    check_access(wanted, insecure_no_token=insecure_no_token)
+    try:
+        from guardrail.service._api import build
+    except ImportError as missing:
+        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
+    decisions = DecisionRoutes(guard, wanted)
+    return Service(build(guard, decisions), decisions, wanted.token)
+
+
+def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> None:
+    """Whether it is settled who may ask.
+
+    Raises:
+        ConfigError: if there is no token where one is needed, or it is too short.
+    """
+    if wanted.token and len(wanted.token) < MIN_TOKEN_CHARS:
+        raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
+    if not wanted.token and not wanted.socket and not insecure_no_token:
+        raise ConfigError(
+            "`service.token` is empty: on TCP anybody who can connect could ask, so set one "
+            '(best as "${GUARDRAIL_TOKEN}"), or listen on a Unix socket with `service.socket`'
+        )
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()

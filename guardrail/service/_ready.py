@@ -1,0 +1,57 @@
+"""Asking a running service whether it is ready, with the standard library alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from typing import Any, Final
+
+from guardrail.config import ServiceConfig
+
+TIMEOUT_SECONDS: Final = 3.0
+"""Longest wait for the answer, in seconds."""
+
+
+def is_ready(settings: ServiceConfig) -> tuple[bool, str]:
+    """Ask `/readyz`.
+
+    Args:
+        settings: where the service listens.
+
+    Returns:
+        Whether it is ready, and one line about it.
+    """
+    connection = _connection(settings)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        answer: Any = json.loads(response.read(65536))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return False, f"guardrail: no service answers: {type(error).__name__}: {error}"
+    finally:
+        connection.close()
+    if response.status == 200:
+        return True, "guardrail: ready"
+    return False, f"guardrail: {answer.get('detail', f'status {response.status}')}"
+
+
+def _connection(settings: ServiceConfig) -> http.client.HTTPConnection:
+    if settings.socket:
+        return _UnixConnection(settings.socket)
+    # A service that listens on every address answers on loopback.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
+    return http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP to a path instead of a host."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.connect(self._path)

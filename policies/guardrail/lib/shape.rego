@@ -1,0 +1,66 @@
+# METADATA
+# title: What a document must look like
+# description: |
+#   Rules read the input without looking whether a field is there: in Rego a missing field makes a condition undefined,
+#   and an undefined condition in a rule that denies is an allow. So the shape is checked here, once, for all of them.
+# schemas:
+#   - input: schema.input
+package guardrail.lib.shape
+
+# INVARIANT: every rule relies on `sound`; `guardrail.main` allows nothing without it.
+sound if {
+	context_sound
+	count(unsound) == 0
+}
+
+context_sound if {
+	is_string(input.subject.id)
+	context := input.context
+	is_number(context.time_us)
+	is_string(context.session)
+	is_string(context.tool)
+	is_array(context.history.labels)
+	is_array(context.history.owes)
+	is_array(context.mandates)
+	type_name(context.grant) in {"null", "object"}
+	is_array(input.evaluations)
+	is_object(data.guardrail.settings.outcomes)
+}
+
+# Positions of the evaluations that are not understood.
+unsound contains i if {
+	some i, e in input.evaluations
+	not evaluation_sound(e)
+}
+
+families := {
+	"inspect", "copy", "move", "delete", "edit", "times", "keys", "lifecycle", "opaque", "remote", "mention",
+}
+
+evaluation_sound(e) if {
+	data.guardrail.settings.ops[e.action.name] in families
+	resource_sound(e.resource)
+	target_sound(e.properties.target)
+	e.properties.precision in {"exact", "pattern", "opaque"}
+	e.properties.modality in {"must", "may"}
+	is_object(e.properties.attrs)
+	is_array(e.properties.flow)
+}
+
+target_sound(target) if is_null(target)
+
+target_sound(target) if resource_sound(target)
+
+resource_sound(resource) if {
+	is_string(resource.type)
+	is_string(resource.id)
+	is_boolean(resource.properties.pattern)
+	asset_sound(resource.properties.asset)
+}
+
+asset_sound(asset) if is_null(asset)
+
+asset_sound(asset) if {
+	is_string(asset.id)
+	is_string(asset.class)
+}

@@ -1,0 +1,101 @@
+# METADATA
+# title: The decision
+# description: |
+#   Collects the hits of every rule family, gives each its outcome and combines them: the strictest wins.
+#   A family is any package `guardrail.rules.<family>` with a set `hits` of {"id", "i", "asset"} objects.
+#   No `entrypoint: true` here: on a package it would make every rule an entrypoint.
+# schemas:
+#   - input: schema.input
+package guardrail.main
+
+import data.guardrail.lib.shape
+
+# METADATA
+# title: No decision could be made
+# description: |
+#   INVARIANT: the entrypoint is defined for every input, also for none at all, and what is not understood is denied.
+# scope: rule
+# custom:
+#   id: guardrail.undecided
+#   severity: critical
+#   maturity: stable
+#   stops: an answer that no rule has given
+#   message: "policy could not come to a decision"
+default decision := {
+	"outcome": "deny",
+	"hits": [{"id": "guardrail.undecided", "outcome": "deny"}],
+	"revision": "unknown",
+}
+
+decision := {"outcome": outcome, "hits": hits, "revision": data.guardrail.release.revision}
+
+default outcome := "deny"
+
+outcome := "deny" if {
+	some hit in hits
+	hit.outcome == "deny"
+} else := "escalate" if {
+	some hit in hits
+	hit.outcome == "escalate"
+} else := "allow" if {
+	shape.sound
+}
+
+# METADATA
+# title: A person gave leave for this call
+# description: A person's leave lifts what was held, never what was denied.
+# custom:
+#   id: review.granted
+#   severity: low
+#   maturity: stable
+#   stops: nothing; it shows which rule a person overruled
+#   message: "a person gave leave for this call, which lifts `{lifted}`"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, leave: true}
+#     not_match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}}
+#       - {op: delete, asset: "model:beta", leave: true}
+#       - {op: read, leave: true}
+hits := (judged - lifted) | {object.union(hit, {"id": "review.granted", "outcome": "allow", "lifted": hit.id}) |
+	some hit in lifted
+}
+
+lifted contains hit if {
+	is_object(input.context.grant)
+	some hit in judged
+	hit.outcome == "escalate"
+}
+
+judged contains object.union(hit, {"outcome": outcome_of(hit)}) if {
+	some hit in raw
+	named(hit)
+}
+
+# METADATA
+# title: A rule that gives no id
+# custom:
+#   id: guardrail.malformed_rule
+#   severity: critical
+#   maturity: stable
+#   stops: a rule written wrongly, which would otherwise be passed over
+#   message: "a rule of the bundle answered something that is not a hit"
+judged contains {"id": "guardrail.malformed_rule", "outcome": "deny"} if {
+	some hit in raw
+	not named(hit)
+}
+
+# A function of its own: `not is_string(hit.id)` would be undefined, and not true, for a hit without an id, because OPA
+# takes the reference out of the negation.
+named(hit) if is_string(hit.id)
+
+raw contains hit if {
+	some family
+	some hit in data.guardrail.rules[family].hits
+}
+
+# What a rule says itself goes first, then the settings; anything that is not an outcome is a denial.
+outcome_of(hit) := outcome if {
+	outcome := object.get(hit, "outcome", object.get(data.guardrail.settings.outcomes, hit.id, "deny"))
+	outcome in {"allow", "escalate", "deny"}
+} else := "deny"

@@ -1,0 +1,30 @@
+# METADATA
+# title: The guard's own files
+# schemas:
+#   - input: schema.input
+package guardrail.rules.guard
+
+import data.guardrail.lib.sanction
+
+# METADATA
+# title: The guard's own config, keys, mandates or trail, touched
+# custom:
+#   id: guard.tampering
+#   severity: critical
+#   maturity: stable
+#   stops: an agent changing, copying or removing what judges it; no mandate can order that
+#   message: "`{op}` on `{asset}`, which belongs to the guard itself"
+#   examples:
+#     match:
+#       - {op: write, asset: "guard:config", class: guard}
+#       - {op: delete, asset: "guard:trail", class: guard, mandate: {effects: [delete], assets: ["**"]}}
+#       - {op: rename, target: /etc/guardrail.toml, target_asset: "guard:config", target_class: guard}
+#       - {op: delete, asset: "guard:trail", class: guard, precision: opaque}
+#       - {op: delete, asset: "guard:trail", class: guard, leave: true}
+#     not_match:
+#       - {op: read, asset: "guard:config", class: guard}
+#       - {op: write, asset: "model:beta"}
+hits contains {"id": "guard.tampering", "outcome": "deny", "i": claim.i, "asset": claim.asset} if {
+	some claim in sanction.claims
+	claim.class == "guard"
+}

@@ -1,0 +1,17 @@
+package guardrail.rules.guard_test
+
+import data.guardrail.lib.fixture_test as fixture
+import data.guardrail.rules.guard
+
+test_every_change_is_tampering_even_under_a_mandate if {
+	every op in ["write", "delete", "rename", "copy", "set_times", "set_key", "signal"] {
+		grant := {"effects": [op], "assets": ["**"], "targets": ["**"], "approval": false}
+		context := {"mandates": [fixture.mandate(grant)]}
+		e := fixture.toward(op, fixture.guard, fixture.thing("/tmp/x", null))
+		guard.hits == {{"id": "guard.tampering", "outcome": "deny", "i": 0, "asset": "guard:trail"}} with input as fixture.document([e], context)
+	}
+}
+
+test_reading_is_not_tampering if {
+	count(guard.hits) == 0 with input as fixture.document([fixture.effect("read", fixture.guard)], {})
+}

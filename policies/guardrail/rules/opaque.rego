@@ -1,0 +1,108 @@
+# METADATA
+# title: What cannot be seen into
+# description: Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
+# schemas:
+#   - input: schema.input
+package guardrail.rules.opaque
+
+# METADATA
+# title: An asset named to something we cannot see into
+# custom:
+#   id: opaque.names_asset
+#   severity: medium
+#   maturity: stable
+#   stops: an unknown program doing to a model what no rule has seen
+#   message: "`{asset}` is named to a program whose effects are not known"
+#   examples:
+#     match:
+#       - {op: mention, asset: "model:beta", precision: opaque, modality: may}
+#     not_match:
+#       - {op: mention, precision: opaque, modality: may}
+#       - {op: read, asset: "model:beta", precision: opaque, modality: may}
+hits contains {"id": "opaque.names_asset", "i": i, "asset": e.resource.properties.asset.id} if {
+	some i, e in input.evaluations
+	family(e) == "mention"
+}
+
+# METADATA
+# title: Code that was not analysed
+# custom:
+#   id: opaque.code
+#   severity: medium
+#   maturity: stable
+#   stops: hiding an action in decoded, downloaded or generated code
+#   message: "code would run whose text is not known or not analysed"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: dynamic}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: unparsed}}
+#       - {op: exec_opaque, type: code, precision: opaque}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: novel}}
+#     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
+#       - {op: exec, type: file}
+hits contains {"id": "opaque.code", "i": i} if {
+	some i, e in input.evaluations
+	family(e) == "opaque"
+	not runs(e)
+}
+
+# METADATA
+# title: A script that this session wrote
+# custom:
+#   id: opaque.authored_script
+#   severity: medium
+#   maturity: stable
+#   stops: writing a forbidden action into a file first and running the file afterwards
+#   message: "the script `{resource}` was written or changed in this session"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}}
+#     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
+hits contains {"id": "opaque.authored_script", "i": i} if {
+	some i, e in input.evaluations
+	family(e) == "opaque"
+	e.properties.attrs.authored == true
+}
+
+# METADATA
+# title: Opaque work in a session that has read an asset, or owes something
+# custom:
+#   id: opaque.while_labelled
+#   severity: medium
+#   maturity: stable
+#   stops: reading a model with a known tool and passing it on with an unknown one
+#   message: "a program with unknown effects would run in a session that has read an asset or still owes something"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, labels: ["model:beta"]}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}, owes: ["ob-1"]}
+#       - {op: remote_exec, type: net, labels: ["model:beta"]}
+#     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
+#       - {op: exec, type: file, labels: ["model:beta"]}
+#       - {op: read, labels: ["model:beta"]}
+hits contains {"id": "opaque.while_labelled", "i": i} if {
+	marked
+	some i, e in input.evaluations
+	unseen(e)
+}
+
+family(e) := data.guardrail.settings.ops[e.action.name]
+
+runs(e) if data.guardrail.settings.code[e.properties.attrs.code] == "run"
+
+unseen(e) if family(e) == "remote"
+
+unseen(e) if {
+	family(e) == "opaque"
+	runs(e)
+}
+
+marked if count(input.context.history.labels) > 0
+
+marked if count(input.context.history.owes) > 0

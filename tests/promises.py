@@ -1,0 +1,826 @@
+"""What Guardrail promises, each with the tests that keep it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """One sentence about behaviour.
+
+    Args:
+        id: `stage.name`.
+        source: `design`, `issue 2`, `style`, a specification with its clause, or a recorded failure.
+        behaviour: what holds, for somebody who has not read the test.
+        tests: `tests/x.py::test_name`; a promise may need several.
+        gap: what is not kept yet, or not tested, if anything.
+    """
+
+    id: str
+    source: str
+    behaviour: str
+    tests: tuple[str, ...] = ()
+    gap: str | None = None
+
+
+PROMISES: tuple[Promise, ...] = (
+    Promise(
+        id="batch.order",
+        source="issue 2",
+        behaviour="`guardrail check --jsonl` answers every line with one Decision, in order, with the caller's id",
+        tests=("tests/test_cli.py::test_a_batch_gives_one_decision_a_line_in_order",),
+    ),
+    Promise(
+        id="batch.flush",
+        source="issue 2",
+        behaviour="each answer of a batch is written before the next line is needed",
+        tests=(
+            "tests/test_cli.py::test_each_line_is_answered_before_the_next_is_sent",
+            "tests/test_cli.py::test_a_last_line_without_a_newline_is_judged_too",
+        ),
+    ),
+    Promise(
+        id="batch.fault_lines",
+        source="issue 2",
+        behaviour="a line that is no ToolCall is denied as `guardrail.fault`, and the run goes on",
+        tests=(
+            "tests/test_cli.py::test_a_line_that_is_no_tool_call_is_denied_as_a_fault_and_the_run_goes_on",
+            "tests/test_cli.py::test_a_bad_line_keeps_its_id",
+        ),
+    ),
+    Promise(
+        id="cli.exit_codes",
+        source="issue 2",
+        behaviour="the exit code says 0 allow, 1 fault, 2 usage, 3 deny, 4 escalate",
+        tests=(
+            "tests/test_cli.py::test_once_exits_with_the_outcome",
+            "tests/test_cli.py::test_wrong_usage_exits_with_2_and_one_sentence",
+            "tests/test_house.py::test_a_wrong_verb_is_a_usage_error",
+        ),
+    ),
+    Promise(
+        id="cli.check_changes_nothing",
+        source="issue 2",
+        behaviour="`guardrail check` runs nothing and leaves nothing behind",
+        tests=("tests/test_cli.py::test_check_runs_nothing_and_leaves_no_trail",),
+    ),
+    Promise(
+        id="cli.explain",
+        source="issue 2",
+        behaviour="`guardrail explain` shows what each stage made of a call, for people and as JSON",
+        tests=(
+            "tests/test_cli.py::test_explain_shows_every_stage_for_people_and_as_json",
+            "tests/test_cli.py::test_a_single_command_prints_what_a_person_can_read",
+        ),
+    ),
+    Promise(
+        id="cli.doctor",
+        source="design",
+        behaviour="`guardrail doctor` says what this host really enforces, and claims no more",
+        tests=(
+            "tests/test_cli.py::test_doctor_says_what_is_enforced_and_what_is_not",
+            "tests/test_cli.py::test_doctor_finds_a_configuration_that_guards_nothing",
+        ),
+    ),
+    Promise(
+        id="cli.help",
+        source="house",
+        behaviour="every verb is listed and explains itself",
+        tests=(
+            "tests/test_house.py::test_every_verb_explains_itself",
+            "tests/test_house.py::test_the_command_line_lists_every_verb",
+        ),
+    ),
+    Promise(
+        id="config.strict",
+        source="design",
+        behaviour="a configuration with anything unknown, ill-typed or impossible is refused, with the key that is wrong",
+        tests=("tests/test_cli.py::test_a_configuration_with_anything_wrong_is_refused_with_what_and_where",),
+    ),
+    Promise(
+        id="scorecard.held",
+        source="issue 2",
+        behaviour="the thirteen published evasions are denied or held for a person, in two wordings each",
+        tests=("tests/test_scorecard.py::test_every_evasion_is_held",),
+    ),
+    Promise(
+        id="scorecard.allowed",
+        source="issue 2",
+        behaviour="the seven published honest commands are allowed without a question",
+        tests=(
+            "tests/test_scorecard.py::test_every_honest_command_is_allowed_without_a_question",
+            "tests/test_guard.py::test_honest_work_is_allowed",
+        ),
+    ),
+    Promise(
+        id="demo.proves_itself",
+        source="issue 2",
+        behaviour="the demonstration reaches every bad end state with the guard off and none with it on",
+        tests=("tests/test_demo.py::test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found",),
+    ),
+    Promise(
+        id="assets.identity",
+        source="design",
+        behaviour="an asset is known by every name it has: symbolic link, hard link, glob, `..` and parent directory",
+        tests=(
+            "tests/test_assets.py::test_a_symbolic_link_to_the_asset_is_followed_for_a_read_and_not_for_a_delete",
+            "tests/test_assets.py::test_a_hard_link_made_after_the_inventory_is_found_by_its_inode",
+            "tests/test_assets.py::test_a_file_linked_into_an_asset_after_it_was_seen_elsewhere_is_found",
+            "tests/test_assets.py::test_dot_dot_is_resolved_by_the_kernel_and_not_as_text",
+            "tests/test_assets.py::test_moving_a_parent_away_is_an_effect_on_every_asset_in_it",
+            "tests/test_assets.py::test_a_glob_that_can_name_an_asset_does",
+            "tests/test_assets.py::test_a_located_path_is_where_the_kernel_says_it_is",
+        ),
+    ),
+    Promise(
+        id="assets.unknown_parts",
+        source="design",
+        behaviour="a path of which a part is unknown could be any asset, and a bound is never a guess",
+        tests=(
+            "tests/test_assets.py::test_a_path_of_which_a_part_is_unknown_could_be_any_asset",
+            "tests/test_assets.py::test_a_glob_over_its_bound_is_unknown_and_not_cut",
+            "tests/test_assets.py::test_paths_through_the_agents_own_process_are_not_resolved_in_the_guards",
+        ),
+    ),
+    Promise(
+        id="assets.neighbours",
+        source="design",
+        behaviour="what is beside an asset, or merely above it, is nobody's asset",
+        tests=(
+            "tests/test_assets.py::test_a_file_beside_the_asset_is_not_the_asset",
+            "tests/test_assets.py::test_listing_a_parent_touches_no_asset",
+            "tests/test_assets.py::test_a_working_directory_above_assets_is_no_mention_and_one_inside_is",
+        ),
+    ),
+    Promise(
+        id="assets.control_keys",
+        source="study: shutdown switch",
+        behaviour="an edit of a control file is judged by the keys that change, and an edit nobody can compute stays an edit",
+        tests=(
+            "tests/test_assets.py::test_an_edit_of_a_control_key_becomes_a_key_change",
+            "tests/test_assets.py::test_an_edit_of_another_key_of_a_control_config_weakens_nothing",
+            "tests/test_assets.py::test_an_edit_whose_result_cannot_be_computed_stays_an_edit",
+            "tests/test_cli.py::test_a_harmless_key_of_a_control_config_may_change_and_the_switch_may_not",
+        ),
+    ),
+    Promise(
+        id="guard.unsanctioned",
+        source="design",
+        behaviour="an effect on an asset that no mandate covers is denied, and a mandate sanctions only what it says",
+        tests=(
+            "tests/test_guard.py::test_an_unsanctioned_copy_is_denied_and_the_agent_learns_nothing_from_it",
+            "tests/test_guard.py::test_a_mandate_sanctions_what_it_says_and_nothing_else",
+        ),
+    ),
+    Promise(
+        id="guard.neutral",
+        source="design",
+        behaviour="what an agent reads names no rule, and no decision depends on whether it says it is watched",
+        tests=(
+            "tests/test_guard.py::test_an_unsanctioned_copy_is_denied_and_the_agent_learns_nothing_from_it",
+            "tests/test_guard.py::test_the_same_call_gets_the_same_decision_whether_or_not_it_says_it_is_watched",
+        ),
+    ),
+    Promise(
+        id="guard.own_files",
+        source="design",
+        behaviour="the guard's own configuration, orders, keys and trail cannot be changed by a guarded call, mandate or not",
+        tests=("tests/test_guard.py::test_the_guards_own_files_are_guarded_even_against_a_mandate",),
+    ),
+    Promise(
+        id="guard.authored_code",
+        source="design",
+        behaviour="a script that the session wrote is not taken for a server, and a labelled session is held at what is opaque",
+        tests=(
+            "tests/test_guard.py::test_a_script_this_session_wrote_is_not_taken_for_a_server",
+            "tests/test_guard.py::test_a_session_that_has_read_weights_is_held_at_what_cannot_be_seen_into",
+        ),
+    ),
+    Promise(
+        id="guard.run_raises",
+        source="design",
+        behaviour="`Guard.run` runs an allowed call once and raises for every other, so an ignored answer releases nothing",
+        tests=(
+            "tests/test_guard.py::test_run_executes_an_allowed_call_once_and_records_intent_then_result",
+            "tests/test_guard.py::test_run_raises_for_a_denial_and_for_an_escalation_and_runs_nothing",
+            "tests/test_guard.py::test_only_allow_is_true",
+        ),
+    ),
+    Promise(
+        id="guard.async",
+        source="design",
+        behaviour="the asynchronous way in is the same flow, faults included",
+        tests=(
+            "tests/test_guard.py::test_the_asynchronous_path_is_the_same_flow",
+            "tests/test_guard.py::test_a_fault_on_the_asynchronous_path_is_a_denial_too",
+            "tests/test_guard.py::test_many_calls_at_once_each_get_their_own_answer",
+        ),
+    ),
+    Promise(
+        id="closed.engine",
+        source="design",
+        behaviour="an engine that is dead, slow, raising or babbling never releases a call",
+        tests=(
+            "tests/test_guard.py::test_whatever_an_engine_does_wrong_is_a_denial",
+            "tests/test_guard.py::test_a_decision_over_its_time_is_a_fault",
+        ),
+    ),
+    Promise(
+        id="closed.stage",
+        source="design",
+        behaviour="a failure in any stage, and a closed guard, is a denial",
+        tests=(
+            "tests/test_guard.py::test_a_stage_that_raises_is_a_denial",
+            "tests/test_guard.py::test_a_closed_guard_denies",
+        ),
+    ),
+    Promise(
+        id="closed.trail",
+        source="design",
+        behaviour="a call whose intent the trail cannot take does not run",
+        tests=(
+            "tests/test_guard.py::test_a_trail_that_fills_up_denies_and_the_tool_does_not_run",
+            "tests/test_guard.py::test_a_trail_in_a_read_only_directory_refuses_to_start",
+            "tests/test_guard.py::test_a_second_guard_on_the_same_trail_refuses_to_start",
+        ),
+    ),
+    Promise(
+        id="closed.start",
+        source="design",
+        behaviour="a guard without a policy, a key or a trail does not start",
+        tests=(
+            "tests/test_guard.py::test_a_missing_policy_bundle_refuses_to_start",
+            "tests/test_mandates.py::test_a_key_or_directory_that_cannot_be_used_stops_the_start",
+        ),
+    ),
+    Promise(
+        id="closed.unsafe_switch",
+        source="design",
+        behaviour="the one switch that fails open warns at start and is written into every record",
+        tests=("tests/test_guard.py::test_failing_open_needs_its_dangerous_name_and_is_written_into_every_record",),
+    ),
+    Promise(
+        id="guard.intent_first",
+        source="design",
+        behaviour="the intent is durable before the tool runs, and the result names it",
+        tests=(
+            "tests/test_guard.py::test_the_intent_is_durable_before_the_tool_runs",
+            "tests/test_guard.py::test_a_tool_that_raises_is_recorded_as_failed_and_its_error_is_the_callers",
+            "tests/test_guard.py::test_the_trail_of_all_this_verifies",
+        ),
+    ),
+    Promise(
+        id="obligations.refusal",
+        source="study: refusals",
+        behaviour="doing nothing under an order shows as an unmet duty without an attempt",
+        tests=("tests/test_guard.py::test_a_refusal_shows_as_an_unmet_obligation_without_an_attempt",),
+    ),
+    Promise(
+        id="obligations.post_state",
+        source="study: deletions that did not happen",
+        behaviour="a duty to delete is met when the thing is gone, whatever its name shows",
+        tests=(
+            "tests/test_guard.py::test_a_deletion_that_did_not_happen_is_seen_whatever_the_name_shows",
+            "tests/test_guard.py::test_a_real_deletion_meets_the_obligation_and_lets_the_blocks_go",
+        ),
+    ),
+    Promise(
+        id="model.digest",
+        source="design",
+        behaviour="calls that differ in anything that would run have different digests",
+        tests=("tests/test_guard.py::test_different_arguments_have_different_digests",),
+    ),
+    Promise(
+        id="model.names_are_bytes",
+        source="design",
+        behaviour="a name that is no UTF-8 is judged and recorded like any other, and stays distinct",
+        tests=(
+            "tests/test_guard.py::test_names_that_are_no_utf8_stay_distinct_and_printable",
+            "tests/test_policy_document.py::test_names_that_are_no_utf8_are_written_reversibly",
+        ),
+    ),
+    Promise(
+        id="review.grant_once",
+        source="issue 2",
+        behaviour="a grant releases exactly the approved call, exactly once, across threads and processes",
+        tests=(
+            "tests/test_guard.py::test_an_approved_call_runs_once_and_only_as_it_was_approved",
+            "tests/test_review.py::test_a_grant_is_for_one_digest_and_one_use",
+            "tests/test_review.py::test_a_grant_is_redeemed_exactly_once_across_processes",
+            "tests/test_review.py::test_a_grant_is_redeemed_exactly_once_across_threads",
+        ),
+    ),
+    Promise(
+        id="review.no_override",
+        source="design",
+        behaviour="a grant lifts an escalation and never a denial, and a forged one lifts nothing",
+        tests=(
+            "tests/test_guard.py::test_a_grant_lifts_no_denial",
+            "tests/test_guard.py::test_a_forged_grant_lifts_nothing",
+            "tests/test_review.py::test_a_made_up_grant_is_worth_nothing",
+        ),
+    ),
+    Promise(
+        id="review.answers",
+        source="design",
+        behaviour="the first answer to a question is final, and a late one comes to nothing",
+        tests=(
+            "tests/test_review.py::test_the_first_answer_is_final",
+            "tests/test_review.py::test_a_late_answer_comes_to_nothing",
+            "tests/test_review.py::test_a_grant_expires",
+        ),
+    ),
+    Promise(
+        id="review.store_fails",
+        source="design",
+        behaviour="a review store that cannot be read or written grants nothing",
+        tests=(
+            "tests/test_review.py::test_a_store_that_cannot_be_written_says_so_and_grants_nothing",
+            "tests/test_review.py::test_a_damaged_row_is_an_error_and_not_a_guess",
+        ),
+    ),
+    Promise(
+        id="langgraph.outcomes",
+        source="issue 2",
+        behaviour="under LangGraph ALLOW runs once, DENY runs nothing and says nothing, ESCALATE pauses until a person answered",
+        tests=(
+            "tests/adapters/test_langgraph_flow.py::test_an_allowed_call_runs_once_with_the_same_arguments",
+            "tests/adapters/test_langgraph_flow.py::test_a_denied_call_runs_nothing_and_says_nothing_about_why",
+            "tests/adapters/test_langgraph_flow.py::test_an_approved_call_runs_once_after_the_approval",
+            "tests/adapters/test_langgraph_flow.py::test_a_rejected_call_does_not_run",
+        ),
+    ),
+    Promise(
+        id="langgraph.approval_swap",
+        source="recorded failure P1",
+        behaviour="approving one call of a turn never releases its sibling, whatever the latencies on resume",
+        tests=(
+            "tests/adapters/test_langgraph_flow.py::test_an_approval_reaches_only_the_call_it_was_given_for",
+            "tests/adapters/test_langgraph_flow.py::test_an_answer_to_another_question_does_not_count",
+        ),
+    ),
+    Promise(
+        id="langgraph.no_second_run",
+        source="recorded failures P2, P5 and P8",
+        behaviour="resuming, retrying or reusing ids never runs an approved call a second time",
+        tests=(
+            "tests/adapters/test_langgraph_flow.py::test_calls_that_ran_do_not_run_again_on_resume",
+            "tests/adapters/test_langgraph_flow.py::test_an_approval_ends_with_its_turn",
+            "tests/adapters/test_langgraph_hazards.py::test_a_retry_does_not_ask_again",
+            "tests/adapters/test_langgraph_hazards.py::test_a_crash_after_the_release_is_not_repeated",
+        ),
+    ),
+    Promise(
+        id="langgraph.policy_flip",
+        source="recorded failure P4",
+        behaviour="a policy that changes during the pause can stop an approved call and cannot overrule a person's no",
+        tests=(
+            "tests/adapters/test_langgraph_flow.py::test_a_rejection_holds_when_the_policy_changes_its_mind",
+            "tests/adapters/test_langgraph_flow.py::test_an_approval_does_not_hold_when_the_policy_starts_to_deny",
+        ),
+    ),
+    Promise(
+        id="langgraph.innermost",
+        source="recorded failure P7",
+        behaviour="what is judged is what runs, whatever other middleware makes of a call",
+        tests=(
+            "tests/adapters/test_langgraph_hazards.py::test_a_call_rewritten_around_the_guard_is_judged_as_it_will_run",
+            "tests/adapters/test_langgraph_hazards.py::test_an_approval_does_not_cover_what_a_middleware_made_of_the_call",
+            "tests/adapters/test_langgraph_hazards.py::test_instrument_sees_what_a_middleware_further_in_has_changed",
+        ),
+    ),
+    Promise(
+        id="langgraph.subagents",
+        source="recorded failure P9",
+        behaviour="`instrument()` reaches the tools of subagents; the middleware does not, and says so",
+        tests=(
+            "tests/adapters/test_langgraph_hazards.py::test_instrument_reaches_the_tools_of_subagents",
+            "tests/adapters/test_langgraph_hazards.py::test_a_middleware_does_not_reach_subagents",
+        ),
+    ),
+    Promise(
+        id="langgraph.restart",
+        source="issue 2",
+        behaviour="an approval survives a restart of the process",
+        tests=("tests/adapters/test_langgraph_hazards.py::test_an_approval_survives_a_restart",),
+    ),
+    Promise(
+        id="langgraph.self_check",
+        source="design",
+        behaviour="a LangGraph whose private names have moved is refused rather than left unguarded",
+        tests=(
+            "tests/adapters/test_langgraph_hazards.py::test_a_langgraph_without_the_private_names_is_refused",
+            "tests/adapters/test_langgraph_hazards.py::test_a_langgraph_with_another_signature_is_refused",
+        ),
+    ),
+    Promise(
+        id="langgraph.real_guard",
+        source="issue 2",
+        behaviour="the shipped policy, the real trail and a real graph agree from call to record",
+        tests=(
+            "tests/adapters/test_real_guard.py::test_the_default_policy_allows_denies_and_asks",
+            "tests/adapters/test_real_guard.py::test_what_happened_is_in_the_trail",
+        ),
+    ),
+    Promise(
+        id="mandates.signed",
+        source="design",
+        behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",
+        tests=(
+            "tests/test_mandates.py::test_a_signed_mandate_counts_for_its_agent_in_its_window",
+            "tests/test_mandates.py::test_a_genuine_mandate_that_does_not_apply_says_why",
+            "tests/test_mandates.py::test_the_window_begins_at_its_first_moment_and_ends_before_its_last",
+        ),
+    ),
+    Promise(
+        id="mandates.forged",
+        source="design",
+        behaviour="a changed, borrowed, unknown or self-issued signature makes a mandate worth nothing",
+        tests=(
+            "tests/test_mandates.py::test_any_changed_byte_of_a_signed_mandate_is_refused",
+            "tests/test_mandates.py::test_an_unknown_signer_is_refused",
+            "tests/test_mandates.py::test_a_signature_by_another_known_person_is_refused",
+            "tests/test_mandates.py::test_nobody_uses_a_mandate_of_their_own",
+        ),
+    ),
+    Promise(
+        id="mandates.dsse",
+        source="DSSE v1, protocol",
+        behaviour="mandates are signed over the DSSE encoding",
+        tests=("tests/test_mandates.py::test_the_encoding_before_signing_is_that_of_dsse",),
+    ),
+    Promise(
+        id="mandates.reload",
+        source="design",
+        behaviour="an order counts from its arrival to its withdrawal, with the very next call",
+        tests=(
+            "tests/test_mandates.py::test_a_mandate_counts_from_its_arrival_to_its_withdrawal",
+            "tests/test_mandates.py::test_a_file_changed_in_place_is_noticed_though_its_size_and_mtime_are_the_same",
+        ),
+    ),
+    Promise(
+        id="mandates.cli",
+        source="issue 2",
+        behaviour="a person can make a key, write an order and see it count, by the command line alone",
+        tests=(
+            "tests/test_mandates_cli.py::test_from_key_to_order_by_the_command_line_alone",
+            "tests/test_mandates_cli.py::test_what_does_not_count_is_said_and_exits_1",
+        ),
+    ),
+    Promise(
+        id="audit.flipped_byte",
+        source="issue 2",
+        behaviour="one flipped byte anywhere in a trail is found, and located",
+        tests=(
+            "tests/test_audit_verify.py::test_one_flipped_byte_in_any_frame_is_found_in_its_record",
+            "tests/test_audit_verify.py::test_one_flipped_byte_in_the_padding_is_found",
+            "tests/test_audit_verify.py::test_one_flipped_byte_in_any_other_evidence_is_found",
+            "tests/property/test_trail_bytes.py::test_any_changed_byte_is_found",
+        ),
+    ),
+    Promise(
+        id="audit.cut_or_reordered",
+        source="issue 2",
+        behaviour="a record removed, put in, swapped or cut off is found",
+        tests=(
+            "tests/test_audit_verify.py::test_a_removed_middle_record_is_found",
+            "tests/test_audit_verify.py::test_a_swapped_pair_is_found",
+            "tests/test_audit_verify.py::test_a_record_that_was_put_in_is_found",
+            "tests/test_audit_verify.py::test_records_cut_off_the_end_are_found",
+            "tests/property/test_trail_bytes.py::test_any_cut_or_inserted_piece_is_found",
+        ),
+    ),
+    Promise(
+        id="audit.independent_verifier",
+        source="issue 2",
+        behaviour="the verifier shares no code with the writer, and both agree with the definitions",
+        tests=(
+            "tests/test_audit_verify.py::test_the_verifier_shares_no_code_with_the_writer",
+            "tests/property/test_trail_canonical.py::test_the_two_trees_agree_with_the_definition",
+            "tests/property/test_trail_canonical.py::test_every_leaf_is_rfc_8785_and_the_verifier_takes_it",
+        ),
+    ),
+    Promise(
+        id="audit.standards",
+        source="RFC 6962 section 2.1; C2SP signed-note",
+        behaviour="tree roots and signed notes agree with the published vectors",
+        tests=(
+            "tests/test_audit.py::test_the_tree_has_the_roots_of_certificate_transparency",
+            "tests/test_audit_verify.py::test_the_published_example_of_a_signed_note_verifies",
+        ),
+    ),
+    Promise(
+        id="audit.durable",
+        source="design",
+        behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",
+        tests=(
+            "tests/test_audit.py::test_a_durable_append_is_on_disk_when_it_returns",
+            "tests/test_audit_recovery.py::test_no_acknowledged_record_is_lost_to_a_kill",
+            "tests/test_audit_recovery.py::test_an_error_of_the_kernel_is_told_and_loses_nothing",
+        ),
+    ),
+    Promise(
+        id="audit.failure_is_final",
+        source="design",
+        behaviour="after one failed write or sync the trail takes nothing more",
+        tests=(
+            "tests/test_audit.py::test_a_failed_sync_is_final",
+            "tests/test_audit.py::test_when_the_reserve_is_gone_too_the_trail_fails_for_good",
+        ),
+    ),
+    Promise(
+        id="audit.rollback",
+        source="design",
+        behaviour="a trail put back to an older state is refused while anything remembers the newer one",
+        tests=(
+            "tests/test_audit_recovery.py::test_a_trail_put_back_to_an_older_state_is_refused_while_its_checkpoints_remember",
+            "tests/test_audit_verify.py::test_a_trail_cut_back_with_its_checkpoints_is_found_by_whoever_kept_one",
+        ),
+    ),
+    Promise(
+        id="audit.cli",
+        source="issue 2",
+        behaviour="`guardrail audit verify` exits 0 for a good trail and 1 with the place of the damage",
+        tests=(
+            "tests/test_audit_cli.py::test_a_good_trail_exits_0_and_says_how_far_it_is_signed",
+            "tests/test_audit_cli.py::test_a_damaged_trail_exits_1_and_names_the_place",
+        ),
+    ),
+    Promise(
+        id="policy.corpus_parity",
+        source="issue 2",
+        behaviour="both engines give the same outcome, revision and hits for the whole corpus and for generated documents",
+        tests=(
+            "tests/test_policy_corpus.py::test_the_policy_decides_as_the_corpus_says",
+            "tests/test_policy_corpus.py::test_both_engines_decide_the_corpus_alike",
+            "tests/test_policy_corpus.py::test_both_engines_decide_generated_documents_alike",
+        ),
+    ),
+    Promise(
+        id="policy.monotone",
+        source="design",
+        behaviour="another effect in a call never makes its decision milder",
+        tests=("tests/test_policy_corpus.py::test_another_effect_never_makes_a_decision_milder",),
+    ),
+    Promise(
+        id="policy.examples",
+        source="design",
+        behaviour="every rule has examples on both sides, and a policy that fails one does not start",
+        tests=(
+            "tests/test_policy_corpus.py::test_every_rule_is_hit_and_missed_in_the_corpus_or_its_examples",
+            "tests/test_policy_wasm.py::test_a_policy_that_does_not_do_what_its_examples_say_is_refused",
+        ),
+    ),
+    Promise(
+        id="policy.exact_answer",
+        source="design",
+        behaviour="an engine's answer that is not exactly a decision is a fault",
+        tests=(
+            "tests/test_policy_document.py::test_whatever_is_not_exactly_a_decision_is_a_fault",
+            "tests/test_policy_opa.py::test_an_answer_that_is_none_is_a_fault",
+        ),
+    ),
+    Promise(
+        id="policy.no_text",
+        source="design",
+        behaviour="the engine sees typed effects and never the arguments of the call",
+        tests=("tests/test_policy_document.py::test_the_document_is_shaped_like_an_authzen_request",),
+    ),
+    Promise(
+        id="policy.bounded",
+        source="design",
+        behaviour="an evaluation ends at its deadline and at its memory cap",
+        tests=(
+            "tests/test_policy_wasm.py::test_an_evaluation_ends_at_its_deadline",
+            "tests/test_policy_wasm.py::test_an_evaluation_stops_at_the_memory_cap",
+            "tests/test_policy_opa.py::test_a_server_that_hangs_is_a_fault_at_the_deadline",
+            "tests/test_policy_document.py::test_a_document_over_its_bound_is_a_fault",
+        ),
+    ),
+    Promise(
+        id="policy.fast_call_checked",
+        source="design",
+        behaviour="wasmtime's private call is used only while it agrees with the public one",
+        tests=(
+            "tests/test_policy_wasm.py::test_the_fast_call_is_in_use_and_agrees_with_the_public_one",
+            "tests/test_policy_wasm.py::test_a_private_call_that_answers_otherwise_is_not_used",
+        ),
+    ),
+    Promise(
+        id="policy.integrity",
+        source="design",
+        behaviour="a bundle of which one byte differs from its manifest does not start",
+        tests=(
+            "tests/test_policy_wasm.py::test_one_changed_byte_is_refused",
+            "tests/test_policy_wasm.py::test_a_missing_file_is_refused",
+        ),
+    ),
+    Promise(
+        id="policy.reproducible",
+        source="issue 2",
+        behaviour="the compiled policy that ships is what its sources compile to, byte for byte",
+        tests=(
+            "tests/test_policy_build.py::test_the_artefact_was_built_from_these_sources",
+            "tests/test_policy_build.py::test_a_rebuild_gives_the_same_bytes",
+            "tests/test_policy_build.py::test_a_rebuild_elsewhere_gives_the_same_bytes",
+        ),
+    ),
+    Promise(
+        id="service.decisions",
+        source="issue 2",
+        behaviour="the sidecar answers every call with the decision that the guard gives, and every mistake with deny",
+        tests=(
+            "tests/test_service.py::test_every_decision_is_a_200",
+            "tests/test_service.py::test_a_malformed_request_is_a_400_and_judges_nothing",
+            "tests/test_service.py::test_a_failing_guard_is_a_500_that_says_deny",
+        ),
+    ),
+    Promise(
+        id="service.closed_client",
+        source="design",
+        behaviour="a client that gets no decision from the sidecar takes that for a denial",
+        tests=(
+            "tests/test_service_client.py::test_nobody_there_is_a_denial",
+            "tests/test_service_client.py::test_silence_is_a_denial",
+            "tests/test_service_client.py::test_what_is_no_decision_is_a_denial",
+        ),
+    ),
+    Promise(
+        id="service.access",
+        source="design",
+        behaviour="on TCP nothing is answered without the token, and a socket is only for its owner",
+        tests=(
+            "tests/test_service.py::test_without_the_token_nothing_is_answered",
+            "tests/test_service.py::test_a_service_on_tcp_without_a_token_is_refused",
+            "tests/test_service_process.py::test_a_socket_directory_that_others_may_use_is_refused",
+        ),
+    ),
+    Promise(
+        id="service.bounded",
+        source="design",
+        behaviour="body size, waiting time and concurrency of the sidecar are bounded",
+        tests=(
+            "tests/test_service.py::test_an_undeclared_oversize_body_is_refused",
+            "tests/test_service.py::test_a_body_that_does_not_come_is_a_408",
+            "tests/test_service.py::test_over_the_limit_is_a_503",
+        ),
+    ),
+    Promise(
+        id="service.process",
+        source="issue 2",
+        behaviour="the sidecar starts, serves over TCP and over a Unix socket, and ends cleanly with a trail that verifies",
+        tests=(
+            "tests/test_service_process.py::test_decisions_over_tcp",
+            "tests/test_service_process.py::test_decisions_over_a_unix_socket",
+        ),
+    ),
+    Promise(
+        id="service.authzen",
+        source="OpenID AuthZEN Authorization API 1.0",
+        behaviour="a decision point that speaks AuthZEN can be put in front of the guard",
+        tests=(
+            "tests/test_service.py::test_an_evaluation_is_a_tool_call",
+            "tests/test_service.py::test_only_an_allow_is_true",
+            "tests/test_service.py::test_without_evaluations_there_is_one_answer",
+        ),
+    ),
+    Promise(
+        id="telemetry.one_span",
+        source="issue 2",
+        behaviour="a decision is one span with outcome, rules, policy and asset, and a child of the caller's",
+        tests=(
+            "tests/test_telemetry.py::test_a_decision_is_one_span_with_its_outcome_rules_and_asset",
+            "tests/test_telemetry.py::test_a_span_is_a_child_of_the_span_around_it",
+        ),
+    ),
+    Promise(
+        id="telemetry.no_content",
+        source="design",
+        behaviour="no argument, path or message of a call leaves through telemetry",
+        tests=("tests/test_telemetry.py::test_no_argument_path_or_message_leaves",),
+    ),
+    Promise(
+        id="telemetry.denials_survive",
+        source="design",
+        behaviour="a denial is exported whatever the sampler or the caller says",
+        tests=(
+            "tests/test_telemetry.py::test_denials_survive_a_sampler_that_drops_everything",
+            "tests/test_telemetry.py::test_a_caller_cannot_ask_that_its_denial_be_forgotten",
+        ),
+    ),
+    Promise(
+        id="telemetry.harmless",
+        source="design",
+        behaviour="telemetry that is broken, absent or slow changes no decision",
+        tests=(
+            "tests/test_telemetry.py::test_a_broken_sdk_does_not_stop_a_decision",
+            "tests/test_telemetry.py::test_without_the_sdk_decisions_go_on",
+            "tests/test_telemetry.py::test_flushing_to_a_dead_collector_is_bounded",
+        ),
+    ),
+    Promise(
+        id="deploy.manifests",
+        source="issue 2",
+        behaviour="the manifests fit the schema, start guard and OPA before the agent, and give the agent nothing of theirs",
+        tests=(
+            "tests/test_deploy.py::test_manifests_fit_the_schema",
+            "tests/test_deploy.py::test_the_guard_and_opa_start_before_the_agent",
+            "tests/test_deploy.py::test_the_agent_cannot_change_a_model_or_what_guards_it",
+            "tests/test_deploy.py::test_opa_cannot_be_reached_by_the_agent",
+        ),
+        gap="the manifests are checked against the schema and by running their commands, not in a cluster",
+    ),
+    Promise(
+        id="deploy.image",
+        source="issue 2",
+        behaviour="everything in the image is hashed, and it does not run as root",
+        tests=(
+            "tests/test_deploy.py::test_everything_installed_into_the_image_is_hashed",
+            "tests/test_deploy.py::test_the_image_does_not_run_as_root",
+        ),
+        gap="the image is not built by the tests",
+    ),
+    Promise(
+        id="packaging.wheel",
+        source="design",
+        behaviour="the wheel holds code, adapters, policies and data, nothing else, and runs without the checkout",
+        tests=(
+            "tests/test_packaging.py::test_the_wheel_holds_code_adapters_policies_and_demonstration",
+            "tests/test_packaging.py::test_the_wheel_holds_every_data_file_of_the_packages",
+            "tests/test_packaging.py::test_the_wheel_holds_nothing_else",
+            "tests/test_packaging.py::test_the_code_in_the_wheel_runs_without_the_checkout",
+        ),
+    ),
+    Promise(
+        id="packaging.one_copy",
+        source="design",
+        behaviour="an editable install copies neither code nor policies",
+        tests=("tests/test_packaging.py::test_an_editable_install_copies_nothing",),
+    ),
+    Promise(
+        id="packaging.pins",
+        source="design",
+        behaviour="every dependency is pinned and hashed, says nothing of where it comes from, and all sets agree",
+        tests=(
+            "tests/test_packaging.py::test_every_pin_is_exact_and_hashed",
+            "tests/test_packaging.py::test_pins_agree_so_that_one_set_installs_over_another",
+            "tests/test_packaging.py::test_every_dependency_is_pinned",
+        ),
+    ),
+    Promise(
+        id="house.flow",
+        source="design",
+        behaviour="imports run against the flow, the core knows no framework, and adapters stand alone",
+        tests=(
+            "tests/test_house.py::test_imports_run_against_the_flow",
+            "tests/test_house.py::test_adapters_use_only_public_names",
+            "tests/test_packaging.py::test_the_core_pins_hold_no_framework",
+        ),
+    ),
+    Promise(
+        id="house.light_import",
+        source="design",
+        behaviour="`import guardrail` loads no framework, engine, server or telemetry SDK",
+        tests=(
+            "tests/test_house.py::test_importing_guardrail_loads_nothing_heavy",
+            "tests/test_telemetry.py::test_importing_and_deciding_loads_no_telemetry_library",
+        ),
+    ),
+    Promise(
+        id="house.portable",
+        source="house",
+        behaviour="no file names a registry or the machine it was written on",
+        tests=(
+            "tests/test_house.py::test_no_file_names_a_package_registry",
+            "tests/test_house.py::test_no_file_names_the_machine_it_was_written_on",
+        ),
+    ),
+    Promise(
+        id="house.public_names",
+        source="style",
+        behaviour="every public name is documented where it is defined and on a page",
+        tests=("tests/test_house.py::test_public_names_exist_and_are_documented",),
+    ),
+    Promise(
+        id="house.promises",
+        source="style",
+        behaviour="every promise names its tests, and every test module keeps a promise",
+        tests=(
+            "tests/test_promises.py::test_every_promise_names_tests_that_exist",
+            "tests/test_promises.py::test_every_test_module_keeps_a_promise",
+        ),
+    ),
+    Promise(
+        id="limits.confinement",
+        source="design",
+        behaviour="what a released call does is held to what was judged",
+        gap="nothing here confines a running tool; docs/limits.md and `guardrail doctor` say so",
+    ),
+    Promise(
+        id="limits.history",
+        source="design",
+        behaviour="what a session did is remembered across a restart of the guard",
+        gap="history is kept in memory; a restart forgets it",
+    ),
+)

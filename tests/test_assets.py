@@ -1,0 +1,233 @@
+"""Which assets an effect bears on, on a real filesystem."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guardrail import config as config_module
+from guardrail.assets import Inventory, LiveFiles
+from guardrail.assets._files import locate
+from guardrail.model import Edit, Effect, Resource
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """Models with two assets, one nested in a directory with other things, and a control config."""
+    (tmp_path / "models/beta").mkdir(parents=True)
+    (tmp_path / "models/beta/w.safetensors").write_bytes(b"weights of beta")
+    (tmp_path / "models/gamma").mkdir()
+    (tmp_path / "models/gamma/w.gguf").write_bytes(b"weights of gamma")
+    (tmp_path / "models/README.md").write_text("about")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/shutdown.yaml").write_text("shutdown_enabled: true\nnote: x\n")
+    (tmp_path / "scratch").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def inventory(world: Path) -> Inventory:
+    """The inventory of that world."""
+    return Inventory(
+        config_module.parse(
+            f"""
+            [[asset]]
+            id = "model:beta"
+            class = "weights"
+            paths = ["{world}/models/beta"]
+            [[asset]]
+            id = "model:gamma"
+            class = "weights"
+            paths = ["{world}/models/gamma/w.gguf"]
+            [[asset]]
+            id = "control:shutdown"
+            class = "control"
+            paths = ["{world}/etc/shutdown.yaml"]
+            controls = {{ shutdown_enabled = true }}
+            """
+        )
+    )
+
+
+def _assets(inventory: Inventory, op: str, path: object, **more: object) -> list[str | None]:
+    effect = Effect(op=op, resource=Resource(kind="file", path=str(path), **more))  # type: ignore[arg-type]
+    return [found.resource.asset for found in inventory.resolve([effect])]
+
+
+def test_a_file_below_a_declared_directory_is_the_asset(inventory: Inventory, world: Path) -> None:
+    """An asset covers what lies in it."""
+    assert _assets(inventory, "read", world / "models/beta/w.safetensors") == ["model:beta"]
+
+
+def test_a_file_beside_the_asset_is_not_the_asset(inventory: Inventory, world: Path) -> None:
+    """A README beside the weights is nobody's asset."""
+    assert _assets(inventory, "delete", world / "models/README.md") == [None]
+
+
+def test_a_file_that_does_not_exist_yet_is_the_asset_if_it_would_lie_in_it(inventory: Inventory, world: Path) -> None:
+    """Creating a file inside an asset is an effect on the asset."""
+    assert _assets(inventory, "write", world / "models/beta/new.bin") == ["model:beta"]
+
+
+def test_a_symbolic_link_to_the_asset_is_followed_for_a_read_and_not_for_a_delete(
+    inventory: Inventory, world: Path
+) -> None:
+    """`rm link` removes a name, `cat link` reads the weights."""
+    os.symlink(world / "models", world / "scratch/link")
+    os.symlink(world / "models/beta/w.safetensors", world / "scratch/leaf")
+    assert _assets(inventory, "read", world / "scratch/link/beta/w.safetensors") == ["model:beta"]
+    assert _assets(inventory, "read", world / "scratch/leaf") == ["model:beta"]
+    assert _assets(inventory, "delete", world / "scratch/leaf", nofollow=True) == [None]
+
+
+def test_a_hard_link_made_after_the_inventory_is_found_by_its_inode(inventory: Inventory, world: Path) -> None:
+    """Another name of the same file is the same asset, whoever made it and when."""
+    os.link(world / "models/gamma/w.gguf", world / "scratch/other")
+    assert _assets(inventory, "copy", world / "scratch/other") == ["model:gamma"]
+
+
+def test_a_file_linked_into_an_asset_after_it_was_seen_elsewhere_is_found(inventory: Inventory, world: Path) -> None:
+    """A remembered stranger is looked at again once a name of it was made."""
+    (world / "scratch/a").write_text("x")
+    os.link(world / "scratch/a", world / "scratch/b")
+    assert _assets(inventory, "copy", world / "scratch/a") == [None]
+    os.link(world / "scratch/a", world / "models/beta/linked-in")
+    assert _assets(inventory, "copy", world / "scratch/a") == ["model:beta"]
+
+
+def test_dot_dot_is_resolved_by_the_kernel_and_not_as_text(inventory: Inventory, world: Path) -> None:
+    """Through a link, `x/..` is the parent of where the link leads."""
+    os.symlink(world / "models/beta", world / "scratch/deep")
+    assert _assets(inventory, "read", f"{world}/scratch/deep/../gamma/w.gguf") == ["model:gamma"]
+
+
+@pytest.mark.parametrize("op", ["rename", "delete", "mount"])
+def test_moving_a_parent_away_is_an_effect_on_every_asset_in_it(inventory: Inventory, world: Path, op: str) -> None:
+    """`mv /models /models2` takes each model along."""
+    assert sorted(map(str, _assets(inventory, op, world / "models", nofollow=True))) == ["model:beta", "model:gamma"]
+
+
+def test_listing_a_parent_touches_no_asset(inventory: Inventory, world: Path) -> None:
+    """Looking at a directory is not looking into the models in it."""
+    assert _assets(inventory, "list", world / "models") == [None]
+
+
+def test_the_declared_name_is_guarded_even_if_it_is_a_link(tmp_path: Path) -> None:
+    """Removing the link that everybody uses takes the model away from them."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/w").write_text("w")
+    os.symlink(tmp_path / "disk", tmp_path / "models")
+    inventory = Inventory(config_module.parse(f'[[asset]]\nid = "m"\nclass = "weights"\npaths = ["{tmp_path}/models"]'))
+    assert _assets(inventory, "delete", tmp_path / "models", nofollow=True) == ["m"]
+    assert _assets(inventory, "read", tmp_path / "disk/w") == ["m"]
+
+
+def test_a_glob_that_can_name_an_asset_does(inventory: Inventory, world: Path) -> None:
+    """A pattern is an effect on whatever it could match."""
+    effect = Effect(op="delete", resource=Resource(kind="file", pattern=f"{world}/mod*/b*"), precision="pattern")
+    assert [e.resource.asset for e in inventory.resolve([effect])] == ["model:beta"]
+    effect = Effect(op="delete", resource=Resource(kind="file", pattern=f"{world}/scr*/x"), precision="pattern")
+    assert [e.resource.asset for e in inventory.resolve([effect])] == [None]
+
+
+@pytest.mark.parametrize("pattern", ["**", "/tmp/**", "*", "/srv/**/x"])
+def test_a_path_of_which_a_part_is_unknown_could_be_any_asset(inventory: Inventory, pattern: str) -> None:
+    """An unknown part may hold slashes and `..`, so it can lead anywhere."""
+    effect = Effect(op="copy", resource=Resource(kind="file", pattern=pattern), precision="pattern")
+    assert inventory.resolve([effect])[0].attrs["any"] is True
+
+
+def test_paths_through_the_agents_own_process_are_not_resolved_in_the_guards(inventory: Inventory, world: Path) -> None:
+    """`/proc/self/cwd` is the agent's directory, and its descriptors are unknown here."""
+    effect = Effect(op="copy", resource=Resource(kind="file", path="/proc/self/cwd/w.safetensors"))
+    found = inventory.resolve([effect], cwd=str(world / "models/beta"))[0]
+    assert found.resource.asset == "model:beta"
+    effect = Effect(op="copy", resource=Resource(kind="file", path="/proc/self/fd/3"))
+    assert inventory.resolve([effect])[0].attrs["any"] is True
+
+
+def test_a_mention_of_something_else_is_dropped_and_of_an_asset_kept(inventory: Inventory, world: Path) -> None:
+    """Only what names an asset is worth a question."""
+    assert _assets(inventory, "mention", world / "scratch") == []
+    assert _assets(inventory, "mention", world / "models/beta") == ["model:beta"]
+
+
+def test_a_working_directory_above_assets_is_no_mention_and_one_inside_is(inventory: Inventory, world: Path) -> None:
+    """Every build runs above something; an opaque program inside the model directory is another matter."""
+    for path, wanted in ((world, []), (world / "models/beta", ["model:beta"])):
+        effect = Effect(op="mention", resource=Resource(kind="dir", path=str(path)), attrs={"cwd": True})
+        assert [e.resource.asset for e in inventory.resolve([effect])] == wanted
+
+
+def test_an_edit_of_a_control_key_becomes_a_key_change(inventory: Inventory, world: Path) -> None:
+    """What an edit does to the switch is what rules see, not that the file is written."""
+    effect = Effect(
+        op="write",
+        resource=Resource(kind="file", path=str(world / "etc/shutdown.yaml")),
+        edit=Edit(kind="replace", old="shutdown_enabled: true", text='shutdown_enabled: "false"'),
+    )
+    (found,) = inventory.resolve([effect])
+    assert (found.op, found.attrs["key"], found.attrs["before"], found.attrs["after"]) == (
+        "set_key", "shutdown_enabled", True, "false",
+    )  # fmt: skip
+    assert found.attrs["control"] is True
+    assert found.attrs["weakened"] is True
+
+
+def test_an_edit_of_another_key_of_a_control_config_weakens_nothing(inventory: Inventory, world: Path) -> None:
+    """The recorded attack begins with a harmless write into the same file; that write may pass."""
+    effect = Effect(
+        op="append",
+        resource=Resource(kind="file", path=str(world / "etc/shutdown.yaml")),
+        edit=Edit(kind="append", text="last_score: 74.05\n"),
+    )
+    (found,) = inventory.resolve([effect])
+    assert (found.op, found.attrs["key"], found.attrs["control"]) == ("set_key", "last_score", False)
+
+
+@pytest.mark.parametrize(
+    "text", ["shutdown_enabled: true\nshutdown_enabled: false\n", "{: not yaml", "a: !!python/x 1"]
+)
+def test_an_edit_whose_result_cannot_be_computed_stays_an_edit(inventory: Inventory, world: Path, text: str) -> None:
+    """Duplicate keys, broken files and tags are not guessed at."""
+    effect = Effect(
+        op="write",
+        resource=Resource(kind="file", path=str(world / "etc/shutdown.yaml")),
+        edit=Edit(kind="whole", text=text),
+    )
+    assert [found.op for found in inventory.resolve([effect])] == ["write"]
+
+
+def test_a_fifo_is_not_read(tmp_path: Path) -> None:
+    """A pipe put in place of a config must not hang the guard."""
+    os.mkfifo(tmp_path / "pipe")
+    assert LiveFiles().read(str(tmp_path / "pipe"), 100) is None
+
+
+def test_a_glob_over_its_bound_is_unknown_and_not_cut(tmp_path: Path) -> None:
+    """Too many matches is no answer, which analysis takes for anything."""
+    for number in range(5):
+        (tmp_path / f"f{number}").touch()
+    assert LiveFiles(expansions=3).glob(f"{tmp_path}/f*") is None
+    assert len(LiveFiles(expansions=5).glob(f"{tmp_path}/f*") or ()) == 5
+
+
+@given(st.lists(st.sampled_from(["..", ".", "a", "b", "link", "models", "beta", "w.safetensors"]), max_size=8))
+def test_a_located_path_is_where_the_kernel_says_it_is(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
+) -> None:
+    """Resolution agrees with realpath wherever the path can be walked."""
+    base = tmp_path_factory.getbasetemp() / "located"
+    if not base.exists():
+        (base / "a/b").mkdir(parents=True)
+        (base / "models/beta").mkdir(parents=True)
+        (base / "models/beta/w.safetensors").write_text("w")
+        os.symlink(base / "models", base / "a/link")
+    path = "/".join([str(base), *parts])
+    place = locate(path)
+    assert place.real == os.path.realpath(path)
+    assert place.exists == os.path.exists(path)

@@ -1,0 +1,119 @@
+"""`guardrail audit`: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from guardrail.cli import audit
+from guardrail.errors import ConfigError
+from tests.audit_support import denial, flip, intent, make_trail, open_trail, segments
+
+
+def guardrail(*words: object) -> int:
+    """Run one command of this verb."""
+    parser = argparse.ArgumentParser()
+    audit.add(parser.add_subparsers())
+    args = parser.parse_args(["audit", *map(str, words)])
+    code: int = args.run(args)
+    return code
+
+
+def test_a_good_trail_exits_0_and_says_how_far_it_is_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The report names the ledger, the records, the key, and where the key came from."""
+    assert guardrail("verify", make_trail(tmp_path / "t", 12)) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("as written: ")
+    assert "every byte and every record" in text
+    assert "12 records by" in text
+    assert "from the trail itself" in text
+
+
+def test_a_damaged_trail_exits_1_and_names_the_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Record, file and byte, in text and in JSON."""
+    directory = make_trail(tmp_path / "t", 12)
+    path = segments(directory)[0]
+    flip(path, 40)
+    assert guardrail("verify", directory) == 1
+    text = capsys.readouterr().out
+    assert f"PROBLEM  record 0, {path.name}, byte 0: the record is damaged" in text
+    assert "NOT as written" in text
+    assert guardrail("verify", directory, "--json", "--light") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is False
+    assert report["deep"] is False
+    assert report["problems"][0] | {"what": ""} == {"file": path.name, "offset": 0, "seq": 0, "what": ""}
+
+
+def test_a_key_and_a_checkpoint_from_elsewhere_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As text or as a file; another trail does not pass with them."""
+    directory, other = make_trail(tmp_path / "t", 12), make_trail(tmp_path / "other", 12)
+    kept = tmp_path / "kept.checkpoint"
+    kept.write_text("".join((directory / "checkpoints").read_text().splitlines(keepends=True)[-5:]))
+    key = (directory / "trail.vkey").read_text().strip()
+    assert guardrail("verify", directory, "--key", key, "--checkpoint", kept) == 0
+    assert "(given)" in capsys.readouterr().out
+    assert guardrail("verify", directory, "--key", directory / "trail.vkey") == 0
+    assert guardrail("verify", other, "--key", key) == 1
+    with pytest.raises(ConfigError, match="cannot read"):
+        guardrail("verify", directory, "--key", tmp_path / "missing")
+
+
+def test_the_trail_of_a_configuration_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By --config; naming both, or a trail that is not there, is wrong usage."""
+    make_trail(tmp_path / "t", 3)
+    config = tmp_path / "guardrail.toml"
+    config.write_text('[trail]\ndirectory = "t"\n')
+    assert guardrail("verify", "--config", config) == 0
+    assert str(tmp_path / "t") in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="not both"):
+        guardrail("verify", tmp_path / "t", "--config", config)
+    with pytest.raises(ConfigError, match="there is no trail"):
+        guardrail("verify", tmp_path / "missing")
+
+
+def test_records_are_listed_with_time_kind_outcome_rule_and_asset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line each, filtered and cut as asked; text of agents cannot move the cursor."""
+    with open_trail(tmp_path / "t") as trail:
+        trail.append(
+            {
+                "kind": "decision",
+                "session": "s1",
+                "call": {"tool": "bash\x1b[2J"},
+                "effects": [{"op": "read"}, {"op": "copy"}],
+                "assets": ["model:beta"],
+                "decision": {"outcome": "deny", "rules": ["copy.unsanctioned"]},
+            }
+        )
+        seq = trail.append(intent())
+        trail.append({"kind": "result", "intent": seq, "result": "completed"})
+        trail.append({"kind": "odd", "decision": 3, "effects": 4, "call": 5, "assets": None, "obligation": "m1/gone"})
+    assert guardrail("show", tmp_path / "t") == 0
+    first, second, third, fourth = capsys.readouterr().out.splitlines()
+    assert first.split()[3:] == ["decision", "deny", "copy.unsanctioned", "model:beta", "bash\\x1b[2J:", "read", "copy"]
+    assert second.split()[3:5] == ["intent", "allow"]
+    assert "of record 1" in third
+    assert "m1/gone" in fourth
+    assert guardrail("show", tmp_path / "t", "--kind", "result", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["intent"] == 1
+    assert guardrail("show", tmp_path / "t", "--session", "s1") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert guardrail("show", tmp_path / "t", "--last", "2") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with pytest.raises(SystemExit):
+        guardrail("show", tmp_path / "t", "--last", "0")
+
+
+def test_showing_goes_on_behind_a_damaged_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing can be shown of it, and `verify` says so; the rest is still worth reading."""
+    with open_trail(tmp_path / "t", segment_bytes=1 << 16) as trail:
+        for number in range(3):
+            trail.append(denial(number))
+    flip(segments(tmp_path / "t")[0], 40)
+    assert guardrail("show", tmp_path / "t") == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2"]

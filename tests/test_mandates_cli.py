@@ -1,0 +1,109 @@
+"""`guardrail mandates`: from a key to an order that counts."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from guardrail.cli import mandates
+from guardrail.errors import ConfigError
+
+ORDER = {
+    "id": "m1",
+    "issuer": "dana",
+    "subject": "ops-*",
+    "not_before": "2020-01-01T00:00:00Z",
+    "not_after": "2120-01-01T00:00:00Z",
+    "grants": [{"effects": ["copy"], "assets": ["model:beta"], "targets": ["/cold/**"], "approval": True}],
+    "obligations": [{"id": "gone", "effect": "delete", "asset": "model:beta"}],
+}
+
+
+def guardrail(*words: object) -> int:
+    """Run one command of this verb."""
+    parser = argparse.ArgumentParser()
+    mandates.add(parser.add_subparsers())
+    args = parser.parse_args(["mandates", *map(str, words)])
+    code: int = args.run(args)
+    return code
+
+
+def test_from_key_to_order_by_the_command_line_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The printed table goes into guardrail.toml as it is; the signed order then counts."""
+    (tmp_path / "orders").mkdir()
+    assert guardrail("new-key", tmp_path / "dana.key", "--name", "dana") == 0
+    table = capsys.readouterr().out
+    assert "PRIVATE" not in table
+    config = tmp_path / "guardrail.toml"
+    config.write_text(f'[mandates]\ndirectory = "orders"\n{table}')
+    (tmp_path / "order.json").write_text(json.dumps(ORDER))
+    signed = tmp_path / "orders" / "m1.mandate.json"
+    assert guardrail("sign", tmp_path / "order.json", "--key", tmp_path / "dana.key", "--out", signed) == 0
+    said = capsys.readouterr().out
+    assert "dana lets ops-*: copy model:beta to /cold/** with approval; must delete model:beta; 2020-01-01" in said
+    assert guardrail("verify", signed, "--config", config) == 0
+    assert "ok  m1" in capsys.readouterr().out
+    assert guardrail("list", "--config", config) == 0
+    assert "(counts)" in capsys.readouterr().out
+    assert guardrail("list", "--config", config, "--json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["ok"] is True
+    assert row["mandate"]["grants"][0]["targets"] == ["/cold/**"]
+
+
+def test_what_does_not_count_is_said_and_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An expired one, one of a stranger, one that is no mandate."""
+    (tmp_path / "orders").mkdir()
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
+    config = tmp_path / "guardrail.toml"
+    config.write_text(f'[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}')
+    guardrail("new-key", tmp_path / "eve.key")
+    files: list[Path] = []
+    for name, key, end in (("old", "dana", "2021-01-01T00:00:00Z"), ("strange", "eve", "2120-01-01T00:00:00Z")):
+        (tmp_path / "order.json").write_text(json.dumps(ORDER | {"id": name, "not_after": end}))
+        files.append(tmp_path / "orders" / f"{name}.mandate.json")
+        guardrail("sign", tmp_path / "order.json", "--key", tmp_path / f"{key}.key", "--out", files[-1])
+    capsys.readouterr()
+    assert guardrail("verify", *files, tmp_path / "order.json", "--config", config) == 1
+    old, strange, unsigned = capsys.readouterr().out.splitlines()
+    assert "expired at 2021-01-01" in old
+    assert "refused: it is signed with a key that is not the one of its issuer" in strange
+    assert "refused: not a signed mandate" in unsigned
+    assert guardrail("list", "--config", config) == 1
+    files[1].unlink()
+    assert guardrail("list", "--config", config) == 0
+    files[0].unlink()
+    capsys.readouterr()
+    assert guardrail("list", "--config", config) == 0
+    assert "nothing on an asset is sanctioned" in capsys.readouterr().out
+
+
+def test_an_order_can_come_from_standard_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And goes to ID.mandate.json here, as a whole or not at all."""
+    guardrail("new-key", tmp_path / "dana.key")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps(ORDER).encode())))
+    assert guardrail("sign", "-", "--key", "dana.key") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dana.key", "m1.mandate.json"]
+
+
+def test_wrong_input_is_one_clear_sentence(tmp_path: Path) -> None:
+    """A file that is not there, an order that is none, a place that cannot be written."""
+    guardrail("new-key", tmp_path / "dana.key")
+    with pytest.raises(ConfigError, match="cannot read"):
+        guardrail("sign", tmp_path / "missing", "--key", tmp_path / "dana.key")
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER | {"grants": [], "obligations": []}))
+    with pytest.raises(ConfigError, match="grants nothing"):
+        guardrail("sign", order, "--key", tmp_path / "dana.key")
+    order.write_text(json.dumps(ORDER))
+    with pytest.raises(ConfigError, match="cannot write"):
+        guardrail("sign", order, "--key", tmp_path / "dana.key", "--out", tmp_path / "missing" / "x")

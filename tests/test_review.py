@@ -1,0 +1,472 @@
+"""The review store: first answer final, grants exact and used once, across threads and processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from guardrail.model import Decision, Outcome, ToolCall, new_id
+from guardrail.review import (
+    ESCALATION_SECONDS,
+    GRANT_SECONDS,
+    MAX_RELEASES,
+    MAX_RESULT_BYTES,
+    MAX_TURNS_IN_MEMORY,
+    Answer,
+    CallKey,
+    Grant,
+    Review,
+    ReviewError,
+    ReviewStore,
+    TurnKey,
+)
+
+CALL = ToolCall(tool="write_file", args={"path": "/cfg", "content": "v"}, id="c1", cwd="/srv", session="t1")
+TURN = TurnKey(thread="t1", message="m1")
+
+
+class Clock:
+    """A wall clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        """Move on."""
+        self.now += int(seconds * 1_000_000)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Any:
+    """A store in a file."""
+    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+        yield store
+
+
+def key(call: ToolCall = CALL, turn: TurnKey = TURN) -> CallKey:
+    """The sticky key of a call."""
+    return CallKey(turn=turn, call=call.id, digest=call.digest)
+
+
+def decision(outcome: Outcome = Outcome.ESCALATE) -> Decision:
+    """A decision just made."""
+    return Decision(decision_id=new_id(), outcome=outcome)
+
+
+def held(store: ReviewStore, call: ToolCall = CALL, turn: TurnKey = TURN) -> Review:
+    """A call that a person is asked about."""
+    review = store.remember(key(call, turn), call, decision())
+    store.ask([review.key], asked="question", asker="node")
+    return review
+
+
+def approved(store: ReviewStore, call: ToolCall = CALL) -> Review:
+    """A call that a person approved."""
+    return store.answer(held(store, call).key, Answer(kind="approve", approver="dana", digest=call.digest))
+
+
+def issued(store: ReviewStore) -> Grant:
+    """A grant for `CALL`."""
+    grant = store.issue(approved(store).key, CALL.digest)
+    assert grant is not None
+    return grant
+
+
+def test_a_decision_sticks_to_its_key(store: ReviewStore) -> None:
+    """The first decision under a key stays, and another turn, call or digest is another key."""
+    first = store.remember(key(), CALL, decision(Outcome.ESCALATE))
+    again = store.remember(key(), CALL, decision(Outcome.ALLOW))
+    assert again == first
+    assert store.recall(key()) == first
+    other = msgspec.structs.replace(CALL, args={"path": "/cfg", "content": "w"})
+    assert store.recall(key(other)) is None
+    assert store.recall(key(turn=TurnKey(thread="t1", message="m2"))) is None
+    assert store.recall(key(turn=TurnKey(thread="t1", message="m1", scope="tools:1"))) is None
+
+
+def test_what_nobody_has_to_see_is_not_written(store: ReviewStore, tmp_path: Path) -> None:
+    """An allowed call costs no disk write; when its turn pauses it is there for the next process."""
+    store.remember(key(), CALL, decision(Outcome.ALLOW))
+    with ReviewStore(tmp_path / "review.db") as other:
+        assert other.recall(key()) is None
+        store.keep(TURN)
+        review = other.recall(key())
+        assert review is not None
+        assert (review.outcome, review.args) == (Outcome.ALLOW, CALL.args)
+
+
+def test_a_question_makes_the_whole_turn_durable(store: ReviewStore, tmp_path: Path) -> None:
+    """The siblings of a held call are read back on resume too, so a question keeps its calls and their order."""
+    sibling = msgspec.structs.replace(CALL, id="c0", tool="read_file")
+    store.remember(key(sibling), sibling, decision(Outcome.ALLOW))
+    held(store)
+    with ReviewStore(tmp_path / "review.db") as other:
+        for call in (sibling, CALL):
+            assert other.recall(key(call)) is not None
+
+
+def test_a_call_cannot_be_put_to_a_person_before_it_was_judged(store: ReviewStore) -> None:
+    """There is no question without a decision."""
+    with pytest.raises(ReviewError, match="before it was judged"):
+        store.ask([key()], asked="q", asker="node")
+    with pytest.raises(ReviewError, match="no person was asked"):
+        store.answer(key(), Answer(kind="reject", approver="dana"))
+
+
+def test_asking_says_whether_the_question_was_shown_before(store: ReviewStore) -> None:
+    """The first time nothing was shown; the second time the fingerprint of what was shown is there, and stays."""
+    review = store.remember(key(), CALL, decision())
+    (first,) = store.ask([review.key], asked="one", asker="node")
+    (second,) = store.ask([review.key], asked="two", asker="call")
+    assert (first.asked, second.asked, second.asker) == ("", "one", "node")
+    assert [shown.asked for shown in store.shown(TURN, "c1")] == ["one"]
+
+
+@pytest.mark.parametrize("kinds", [("approve", "reject"), ("reject", "approve")])
+def test_the_first_answer_is_final(store: ReviewStore, kinds: tuple[Any, Any]) -> None:
+    """A later answer changes nothing, neither a denial into an approval nor the other way round."""
+    review = held(store)
+    for kind in kinds:
+        answered = store.answer(review.key, Answer(kind=kind, approver=f"who-{kind}", digest=CALL.digest))
+    assert answered.answer is not None
+    assert (answered.answer.kind, answered.answer.approver) == (kinds[0], f"who-{kinds[0]}")
+
+
+def test_an_approval_names_what_it_approves(store: ReviewStore) -> None:
+    """An approval without a digest would be one for anything."""
+    review = held(store)
+    with pytest.raises(ReviewError, match="must name the digest"):
+        store.answer(review.key, Answer(kind="approve", approver="dana"))
+    assert store.issue(review.key, "") is None
+
+
+def test_a_late_answer_comes_to_nothing(store: ReviewStore, clock: Clock) -> None:
+    """A question that waited too long is expired, and an approval after that is not taken."""
+    review = held(store)
+    clock.wait(ESCALATION_SECONDS)
+    assert store.pending() == ()
+    answered = store.answer(review.key, Answer(kind="approve", approver="dana", digest=CALL.digest))
+    assert (answered.state, answered.answer) == ("expired", None)
+    assert store.issue(review.key, CALL.digest) is None
+
+
+def test_expired_questions_are_swept(store: ReviewStore, clock: Clock) -> None:
+    """`expire` ends them without an answer having to come."""
+    review = held(store)
+    assert store.expire() == 0
+    clock.wait(ESCALATION_SECONDS)
+    assert store.expire() == 1
+    found = store.find(review.decision_id)
+    assert found is not None
+    assert found.state == "expired"
+
+
+def test_a_new_turn_supersedes_the_questions_of_its_own_conversation_only(store: ReviewStore) -> None:
+    """Another thread, and another subagent of the same thread, go on waiting."""
+    turns = [TURN, TurnKey(thread="t2", message="m1"), TurnKey(thread="t1", message="m1", scope="tools:1")]
+    reviews = [held(store, turn=turn) for turn in turns]
+    assert store.supersede(TurnKey(thread="t1", message="m2")) == 1
+    states = [found.state for review in reviews if (found := store.find(review.decision_id))]
+    assert states == ["superseded", "pending", "pending"]
+    assert store.supersede(TurnKey(thread="t1", message="m2")) == 0
+
+
+def test_a_grant_is_for_one_digest_and_one_use(store: ReviewStore) -> None:
+    """Another call finds it void, and so does the same call the second time."""
+    grant = issued(store)
+    assert (grant.approver, grant.digest) == ("dana", CALL.digest)
+    assert store.redeem(grant, "sha256:" + "0" * 64) is None
+    assert store.valid(grant, CALL.digest) == grant
+    assert store.redeem(grant.id, CALL.digest) == grant
+    assert store.redeem(grant.id, CALL.digest) is None
+    assert store.valid(grant, CALL.digest) is None
+
+
+def test_a_made_up_grant_is_worth_nothing(store: ReviewStore) -> None:
+    """What counts is what the store issued: unknown ids are void, and a changed approver is not believed."""
+    grant = issued(store)
+    fake = msgspec.structs.replace(grant, id="grant-x")
+    assert store.redeem(fake, CALL.digest) is None
+    forged = msgspec.structs.replace(grant, approver="root", expires_us=2**62)
+    assert store.valid(forged, CALL.digest) == grant
+
+
+def test_a_grant_expires(store: ReviewStore, clock: Clock) -> None:
+    """A grant that was not used in time is void."""
+    grant = issued(store)
+    clock.wait(GRANT_SECONDS)
+    assert store.valid(grant, CALL.digest) is None
+    assert store.redeem(grant, CALL.digest) is None
+
+
+def test_an_approval_that_waited_too_long_gives_no_grant(store: ReviewStore, clock: Clock) -> None:
+    """Approved and not run for longer than `grant_seconds`: the person has to be asked again."""
+    review = approved(store)
+    clock.wait(GRANT_SECONDS)
+    assert store.issue(review.key, CALL.digest) is None
+    found = store.recall(review.key)
+    assert found is not None
+    assert found.state == "expired"
+
+
+def test_an_approval_gives_no_grant_for_another_call(store: ReviewStore) -> None:
+    """What runs must be what was approved, or what the reviewer wrote instead."""
+    review = held(store)
+    edited = msgspec.structs.replace(CALL, args={"path": "/cfg", "content": "safe"})
+    answer = Answer(kind="edit", approver="dana", digest=edited.digest, args=edited.args)
+    assert store.answer(review.key, answer).state == "approved"
+    assert store.issue(review.key, CALL.digest) is None
+    grant = store.issue(review.key, edited.digest)
+    assert grant is not None
+    assert store.redeem(grant, edited.digest) == grant
+
+
+@pytest.mark.parametrize("kind", ["reject", "respond"])
+def test_no_grant_without_an_approval(store: ReviewStore, kind: Any) -> None:
+    """A rejection or a response releases nothing, and neither does silence."""
+    review = held(store)
+    assert store.issue(review.key, CALL.digest) is None
+    store.answer(review.key, Answer(kind=kind, approver="dana", digest=CALL.digest))
+    assert store.issue(review.key, CALL.digest) is None
+
+
+@pytest.mark.parametrize(("ending", "again"), [("done", False), ("refused", False), ("failed", True), ("paused", True)])
+def test_only_a_call_that_did_not_finish_gets_another_grant(store: ReviewStore, ending: Any, again: bool) -> None:
+    """A retry after an error, or a tool that asked a question, runs under the same approval with a new grant."""
+    grant = issued(store)
+    assert store.redeem(grant, CALL.digest) is not None
+    store.finish(key(), ending)
+    second = store.issue(key(), CALL.digest)
+    assert (second is not None) is again
+    assert second is None or second.id != grant.id
+
+
+def test_a_call_whose_end_nobody_knows_is_not_released_again(store: ReviewStore) -> None:
+    """The process died while the tool ran: the same grant while it is unused, and none once it is used."""
+    grant = issued(store)
+    assert store.issue(key(), CALL.digest) == grant
+    assert store.redeem(grant, CALL.digest) is not None
+    assert store.issue(key(), CALL.digest) is None
+
+
+def test_a_finished_call_leaves_no_usable_grant(store: ReviewStore) -> None:
+    """A grant that a hard denial left unused is revoked."""
+    grant = issued(store)
+    store.finish(key(), "refused")
+    assert store.redeem(grant, CALL.digest) is None
+
+
+def test_releases_of_one_approval_are_bounded(store: ReviewStore) -> None:
+    """A tool that fails for ever does not keep an approval alive for ever."""
+    review = approved(store)
+    for _ in range(MAX_RELEASES):
+        grant = store.issue(review.key, CALL.digest)
+        assert grant is not None
+        store.redeem(grant, CALL.digest)
+        store.finish(review.key, "failed")
+    assert store.issue(review.key, CALL.digest) is None
+
+
+def test_the_result_of_a_finished_call_is_kept_for_its_turn(store: ReviewStore) -> None:
+    """It is there when the turn is run again, gone when the conversation goes on, and never large."""
+    issued(store)
+    store.finish(key(), "done", result=b"wrote")
+    review = store.recall(key())
+    assert review is not None
+    assert review.result == b"wrote"
+    store.supersede(TurnKey(thread="t1", message="m2"))
+    review = store.recall(key())
+    assert review is not None
+    assert (review.state, review.result) == ("done", None)
+
+
+def test_a_large_result_is_forgotten(store: ReviewStore) -> None:
+    """`MAX_RESULT_BYTES` bounds what the store keeps of a tool's output."""
+    issued(store)
+    store.finish(key(), "done", result=b"x" * (MAX_RESULT_BYTES + 1))
+    review = store.recall(key())
+    assert review is not None
+    assert (review.state, review.result) == ("done", None)
+
+
+def test_memory_is_bounded(store: ReviewStore) -> None:
+    """Decisions that nobody has to see are dropped from memory, the longest unused turn first."""
+    first = store.remember(key(), CALL, decision(Outcome.ALLOW))
+    for number in range(MAX_TURNS_IN_MEMORY):
+        turn = TurnKey(thread="t1", message=f"other-{number}")
+        store.remember(key(turn=turn), CALL, decision(Outcome.ALLOW))
+    assert store.cached(first.key) is None
+
+
+def test_old_reviews_can_be_forgotten(store: ReviewStore, clock: Clock) -> None:
+    """Housekeeping deletes what is over and keeps what still waits."""
+    issued(store)
+    waiting = held(store, msgspec.structs.replace(CALL, id="c2"))
+    clock.wait(1)
+    assert store.forget(clock()) == 1
+    assert store.recall(key()) is None
+    assert store.find(waiting.decision_id) is not None
+
+
+# ── exactly once ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RACER = """
+import sys
+from guardrail.review import ReviewStore
+with ReviewStore(sys.argv[1]) as store:
+    sys.stdin.readline()
+    print(sum(store.redeem(grant, sys.argv[2]) is not None for grant in sys.argv[3:]))
+"""
+
+
+def test_a_grant_is_redeemed_exactly_once_across_processes(tmp_path: Path, root: Path) -> None:
+    """Four processes race for ten grants, and ten redemptions win."""
+    path = tmp_path / "review.db"
+    grants: list[str] = []
+    with ReviewStore(path) as store:
+        for number in range(10):
+            call = msgspec.structs.replace(CALL, id=f"c{number}")
+            grant = store.issue(approved(store, call).key, call.digest)
+            assert grant is not None
+            grants.append(grant.id)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p] + [str(root)])}
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(path), CALL.digest, *grants],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    wins = [int(racer.communicate(timeout=60)[0]) for racer in racers]
+    assert sum(wins) == 10
+
+
+def test_a_grant_is_redeemed_exactly_once_across_threads(store: ReviewStore) -> None:
+    """Eight threads race for one grant."""
+    grant = issued(store)
+    start = threading.Barrier(8)
+    wins: list[Grant] = []
+
+    def race() -> None:
+        start.wait(timeout=10)
+        won = store.redeem(grant, CALL.digest)
+        if won is not None:
+            wins.append(won)
+
+    threads = [threading.Thread(target=race) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert wins == [grant]
+
+
+# ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_file_is_private_durable_and_not_in_wal_mode(store: ReviewStore, tmp_path: Path) -> None:
+    """Mode 0600, a full sync for each commit, and no write-ahead log, whose reset can lose commits."""
+    assert stat.S_IMODE((tmp_path / "review.db").stat().st_mode) == 0o600
+    db = store._connection()
+    assert db.execute("pragma journal_mode").fetchone() == ("delete",)
+    assert db.execute("pragma synchronous").fetchone() == (2,)
+
+
+def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A store made by another program is not guessed at."""
+    path = tmp_path / "review.db"
+    ReviewStore(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("pragma user_version = 99")
+    db.close()
+    with pytest.raises(ReviewError, match="version 99"):
+        ReviewStore(path)
+
+
+@pytest.mark.parametrize("content", [b"not a database, and long enough to be looked at by SQLite" * 20])
+def test_what_is_no_database_is_refused(tmp_path: Path, content: bytes) -> None:
+    """So is a directory in its place."""
+    path = tmp_path / "review.db"
+    path.write_bytes(content)
+    with pytest.raises(ReviewError, match="cannot use the review store"):
+        ReviewStore(path)
+    with pytest.raises(ReviewError, match="cannot open the review store"):
+        ReviewStore(tmp_path)
+
+
+def test_a_damaged_row_is_an_error_and_not_a_guess(store: ReviewStore) -> None:
+    """An outcome or a body that this code did not write is refused when it is read."""
+    held(store)
+    store._connection().execute("update review set outcome = 'fine'")
+    with pytest.raises(ReviewError, match="damaged"):
+        store.recall(key())
+
+
+def test_a_store_that_cannot_be_written_says_so_and_grants_nothing(store: ReviewStore) -> None:
+    """A failed write is an error, never a grant."""
+    review = approved(store)
+    store._connection().execute("pragma query_only = on")
+    with pytest.raises(ReviewError, match="cannot be written"):
+        store.issue(review.key, CALL.digest)
+
+
+def test_a_closed_store_says_so(store: ReviewStore) -> None:
+    """Using it afterwards is an error that names the cause."""
+    store.close()
+    with pytest.raises(ReviewError, match="closed"):
+        store.recall(key())
+
+
+def test_arguments_that_cannot_be_shown_cannot_be_asked_about(store: ReviewStore) -> None:
+    """What does not survive being written down is not put to a person."""
+    call = msgspec.structs.replace(CALL, args={"path": object()})
+    review = store.remember(key(call), call, decision())
+    with pytest.raises(ReviewError, match="cannot be kept"):
+        store.ask([review.key], asked="q", asker="node")
+
+
+def test_a_store_in_memory_does_not_cross_a_fork(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file is opened again in the child; memory cannot be shared, and says so."""
+    in_memory, in_file = ReviewStore(), ReviewStore(tmp_path / "review.db")
+    parent = in_file._connection()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(ReviewError, match="after a fork"):
+        in_memory.recall(key())
+    assert in_file.recall(key()) is None
+    assert in_file._connection() is not parent
+    for db in (parent, in_memory._db):
+        assert db is not None
+        db.close()
+    in_file.close()
+
+
+def test_the_records_cannot_be_changed() -> None:
+    """Reviews, answers and grants are frozen."""
+    answer = Answer(kind="approve", approver="dana", digest="d")
+    with pytest.raises(AttributeError):
+        answer.approver = "root"  # type: ignore[misc]

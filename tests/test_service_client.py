@@ -1,0 +1,184 @@
+"""The client for hooks: whatever the other side does, the answer is a decision, and a denial when in doubt."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guardrail.service import SocketClient, decide_over_socket
+
+CALL = {"tool": "bash", "args": {"command": "ls"}}
+WAIT_SECONDS = 10
+"""Longest wait for the other thread, in seconds."""
+
+
+def answer(document: object, status: str = "200 OK", more: str = "") -> bytes:
+    """An HTTP answer as the service writes it."""
+    body = json.dumps(document).encode()
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{more}\r\n".encode() + body
+
+
+ALLOW = answer({"outcome": "allow", "decision_id": "d"})
+
+
+@contextlib.contextmanager
+def server(path: Path, *answers: bytes, close_after: int | None = None) -> Iterator[list[bytes]]:
+    """Answers requests in order, on as many connections as come; closes each after `close_after` answers."""
+    left = list(answers)
+    requests: list[bytes] = []
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(WAIT_SECONDS)
+
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                while left:
+                    connection, _ = listener.accept()
+                    connection.settimeout(WAIT_SECONDS)
+                    with connection, contextlib.suppress(OSError):
+                        _converse(connection, left, requests, close_after)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield requests
+        left.clear()
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as wake:
+        wake.connect(str(path))
+    thread.join(WAIT_SECONDS)
+
+
+def _converse(connection: socket.socket, left: list[bytes], requests: list[bytes], close_after: int | None) -> None:
+    served = 0
+    while left and served != close_after:
+        request = connection.recv(65536)
+        if not request:
+            return
+        requests.append(request)
+        connection.sendall(left.pop(0))
+        served += 1
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s"
+
+
+def check_denial(decision: dict[str, object]) -> None:
+    """A denial that says it comes from a fault."""
+    assert decision["outcome"] == "deny"
+    assert decision["reasons"][0]["rule"] == "guardrail.fault"  # type: ignore[index]
+
+
+def test_a_connection_is_kept(path: Path) -> None:
+    """The second question needs no second connection."""
+    with server(path, ALLOW, ALLOW) as requests, SocketClient(str(path), token="t" * 16) as client:
+        assert [client.decide(CALL, traceparent="00-1-2-01")["outcome"] for _ in range(2)] == ["allow", "allow"]
+    assert all(b"authorization: Bearer tttttttttttttttt\r\n" in request for request in requests)
+    assert all(b"traceparent: 00-1-2-01\r\n" in request for request in requests)
+
+
+def test_a_kept_connection_that_was_closed_is_opened_again(path: Path) -> None:
+    """A service closes idle connections; the question is put once more, on a new one."""
+    with server(path, ALLOW, ALLOW, close_after=1), SocketClient(str(path)) as client:
+        assert [client.decide(CALL)["outcome"] for _ in range(2)] == ["allow", "allow"]
+
+
+def test_nobody_there_is_a_denial(path: Path) -> None:
+    """A service that is away is no permission."""
+    check_denial(decide_over_socket(str(path), CALL))
+
+
+def test_silence_is_a_denial(path: Path) -> None:
+    """A service that does not answer in time is no permission either."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        check_denial(decide_over_socket(str(path), CALL, timeout_seconds=0.05))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{x",
+        b"x" * 100_000,
+        answer({}),
+        answer([]),
+        answer("allow"),
+        answer({"outcome": "permit"}),
+        answer({"outcome": True}),
+        answer({"outcome": ["allow"]}),
+        answer({"outcome": "allow"}, "201 Created"),
+        answer({"outcome": "allow"}, "503 Service Unavailable"),
+        answer({"outcome": "deny", "detail": "slow down"}, "503 Service Unavailable"),
+    ],
+)
+def test_what_is_no_decision_is_a_denial(path: Path, sent: bytes) -> None:
+    """Only a 200 with one of the three outcomes counts."""
+    with server(path, sent, close_after=1), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+        check_denial(client.decide(CALL))
+
+
+@pytest.mark.parametrize("call", [{"tool": {1}}, {"tool": object()}])
+def test_a_call_that_is_no_json_is_a_denial(path: Path, call: dict[str, object]) -> None:
+    """What cannot be asked is not allowed."""
+    check_denial(decide_over_socket(str(path), call))
+
+
+def test_a_header_cannot_be_smuggled_in(path: Path) -> None:
+    """A trace context with a line break is left out, and such a token is refused."""
+    with server(path, ALLOW) as requests, SocketClient(str(path)) as client:
+        client.decide(CALL, traceparent="x\r\nauthorization: Bearer y")
+    assert b"Bearer" not in requests[0]
+    with pytest.raises(ValueError, match="printable ASCII"):
+        SocketClient(str(path), token="a\r\nb: c")
+
+
+def test_each_thread_has_its_own_connection(path: Path) -> None:
+    """A kept connection is never shared between threads."""
+    with server(path, ALLOW, ALLOW, close_after=1) as requests:
+        found: list[str] = []
+        ask: Callable[[], None] = lambda: found.append(decide_over_socket(str(path), CALL)["outcome"])  # noqa: E731
+        for _ in range(2):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join(WAIT_SECONDS)
+    assert found == ["allow", "allow"]
+    assert len(requests) == 2
+
+
+def test_asking_loads_no_server(tmp_path: Path) -> None:
+    """A hook that asks pays neither for FastAPI nor for asyncio or http.client."""
+    heavy = ["fastapi", "starlette", "uvicorn", "asyncio", "http.client", "ssl"]
+    code = (
+        "import sys, guardrail\nbefore = set(sys.modules)\n"
+        "from guardrail.service import decide_over_socket\n"
+        f"assert decide_over_socket({str(tmp_path / 'x')!r}, {{}})['outcome'] == 'deny'\n"
+        f"print(sorted(set({heavy}) & (set(sys.modules) - before)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
