@@ -16,22 +16,28 @@
         print(decision.outcome)
 """
 
-from guardrail.config import Config
-from guardrail.errors import (
-    Blocked,
-    ConfigError,
-    Denied,
-    EngineFault,
-    Escalated,
-    Fault,
-    GuardrailError,
-    InvalidCall,
-    TrailError,
-)
-from guardrail.guard import Guard
-from guardrail.mandates import Mandate
-from guardrail.model import Decision, Effect, Outcome, Reason, Resource, Subject, ToolCall
-from guardrail.review import Grant
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.errors import (
+        Blocked,
+        ConfigError,
+        Denied,
+        EngineFault,
+        Escalated,
+        Fault,
+        GuardrailError,
+        InvalidCall,
+        TrailError,
+    )
+    from guardrail.guard import Guard
+    from guardrail.mandates import Mandate
+    from guardrail.model import Decision, Effect, Outcome, Reason, Resource, Subject, ToolCall
+    from guardrail.review import Grant
 
 __all__ = [
     "Blocked",
@@ -58,3 +64,24 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# A harness hook starts a process for each tool call and only asks the sidecar: what judges is loaded when it is named.
+_HOMES: Final = {
+    "Config": "config",
+    "Grant": "review",
+    "Guard": "guard",
+    "Mandate": "mandates",
+    **dict.fromkeys(("Decision", "Effect", "Outcome", "Reason", "Resource", "Subject", "ToolCall"), "model"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module `guardrail` has no attribute `{name}`")
+    value = getattr(importlib.import_module(f"guardrail.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -113,7 +113,7 @@ class ReviewConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`[review]`: escalations and the leave that people give.
 
     Args:
-        store: SQLite file with open escalations; empty means `review.db` beside the trail.
+        store: SQLite file with open escalations; empty means a file beside the trail's directory.
         grant_seconds: how long an approval may wait for its call, in seconds (at most four hours).
     """
 

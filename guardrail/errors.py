@@ -7,6 +7,7 @@
     │   ├── AnalysisFault  parse, effects or assets
     │   └── EngineFault    the policy engine gave no usable answer
     ├── TrailError         the audit trail cannot take a record, or is damaged
+    ├── ReviewError        (guardrail.review) the store of escalations and grants cannot be used
     └── Blocked            the call was judged and did not run; carries the Decision
         ├── Denied
         └── Escalated

@@ -161,6 +161,23 @@ class Guard:
             span.decided(decision)
         return decision
 
+    def preview(self, call: ToolCall) -> Decision:
+        """`check`, for a call that is not to run yet: an ALLOW releases nothing, so it leaves no record and no history.
+
+        A denial or an escalation is final, and recorded, as with `check`.
+        """
+        with self._telemetry.deciding(call) as span:
+            decision = self._drive(self._decide(call, None, span, release=False))
+            span.decided(decision)
+        return decision
+
+    async def apreview(self, call: ToolCall) -> Decision:
+        """`preview`, without blocking the event loop."""
+        with self._telemetry.deciding(call) as span:
+            decision = await self._adrive(self._decide(call, None, span, release=False))
+            span.decided(decision)
+        return decision
+
     def run(self, call: ToolCall, execute: Callable[[ToolCall], T], *, grant: Grant | None = None) -> T:
         """Judge a call and, if it is allowed, run it and record what came of it.
 
@@ -238,7 +255,6 @@ class Guard:
         used = leave is not None and outcome is Outcome.ALLOW and any(r.rule == "review.granted" for r in reasons)
         if leave is not None and used and not self.reviews.redeem(leave, digest, now_us):
             raise Fault(f"the grant `{leave.id}` was already used")
-        self.obligations.judged(effects, mandates, outcome)
         return Decision(
             decision_id=new_id(),
             outcome=outcome,
@@ -252,12 +268,14 @@ class Guard:
             grant=leave.id if leave is not None and used else None,
         )
 
-    def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan) -> _Flow:
+    def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
         try:
             decision = yield from self._judge(call, grant, started)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
+        if decision and not release:
+            return decision
         # INVARIANT: the record is in the trail, and durable if an asset is touched, before anybody can act on an ALLOW.
         try:
             durable = not decision or bool(decision.assets) or decision.grant is not None
@@ -265,6 +283,7 @@ class Guard:
             decision = msgspec.structs.replace(decision, seq=seq)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
+        self._count(call, decision)
         if decision:
             self.history.released(call.session, decision.effects, self._class_of)
         else:
@@ -401,6 +420,11 @@ class Guard:
             "calls": facts.calls,
             "denied": facts.denied,
         }
+
+    def _count(self, call: ToolCall, decision: Decision) -> None:
+        if self.obligations.open:
+            mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+            self.obligations.judged(decision.effects, mandates, decision.outcome)
 
     def _class_of(self, asset_id: str) -> str | None:
         asset = self.inventory.get(asset_id)

@@ -462,10 +462,38 @@ def canonical(value: Any) -> bytes:
     Tool arguments also hold floats, larger integers and odd keys: those are encoded injectively, as
     `{"_f": "0.1"}`, `{"_i": "..."}` and `{"_o": [[key, value], ...]}`, so that no two values share a digest.
     """
-    return orjson.dumps(_injective(value), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value if _is_plain(value) else _injective(value), option=orjson.OPT_SORT_KEYS)
 
 
 _MAX_SAFE_INT: Final = 2**53 - 1
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether `_injective` would change nothing: true of nearly every record, and much cheaper to find out."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii() or _is_utf8(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii() or key[:1] == "_" or not _is_plain(item):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        for item in value:  # noqa: SIM110 - a generator costs as much again, and this runs on every decision
+            if not _is_plain(item):
+                return False
+        return True
+    if kind is int:
+        return -_MAX_SAFE_INT <= value <= _MAX_SAFE_INT
+    return kind is bool or value is None
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _injective(value: Any) -> Any:
@@ -493,11 +521,7 @@ def _injective_object(value: dict[Any, Any]) -> Any:
 
 
 def _injective_text(text: str) -> Any:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return {"_b": text.encode("utf-8", "surrogatepass").hex()}
-    return text
+    return text if _is_utf8(text) else {"_b": text.encode("utf-8", "surrogatepass").hex()}
 
 
 def _check_depth(data: bytes) -> None:

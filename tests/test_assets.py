@@ -231,3 +231,12 @@ def test_a_located_path_is_where_the_kernel_says_it_is(
     place = locate(path)
     assert place.real == os.path.realpath(path)
     assert place.exists == os.path.exists(path)
+
+
+def test_a_program_given_a_directory_above_the_guards_own_files_does_not_name_them(tmp_path: Path) -> None:
+    """`docker build .` beside guardrail.toml is every build; naming the file is not."""
+    (tmp_path / "guardrail.toml").write_text("")
+    inventory = Inventory(config_module.parse(""), own=[("guardrail:config", str(tmp_path / "guardrail.toml"))])
+    assert _assets(inventory, "mention", tmp_path) == []
+    assert _assets(inventory, "mention", tmp_path / "guardrail.toml") == ["guardrail:config"]
+    assert _assets(inventory, "delete", tmp_path) == ["guardrail:config"]

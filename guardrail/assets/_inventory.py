@@ -29,7 +29,7 @@ MAX_ASSETS_PER_EFFECT: Final = 64
 MAX_STRANGERS: Final = 100_000
 """Most files with several names that are remembered as no asset's."""
 
-_DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention", "set_security"})
+_DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
 
 _STANDARD_STREAMS: Final = frozenset(
@@ -53,6 +53,27 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     facts: dict[str, Any]
     controls: dict[str, Any] = {}
+
+
+class _Look:
+    """What one call's paths turned out to be.
+
+    Args:
+        cwd: the call's working directory.
+    """
+
+    __slots__ = ("_places", "cwd")
+
+    def __init__(self, cwd: str | None) -> None:
+        self.cwd = cwd
+        self._places: dict[tuple[str, bool], Place] = {}
+
+    def at(self, path: str, *, nofollow: bool) -> Place:
+        """The place of a path, looked up once."""
+        place = self._places.get((path, nofollow))
+        if place is None:
+            place = self._places[(path, nofollow)] = locate(path, nofollow=nofollow)
+        return place
 
 
 class Inventory:
@@ -114,24 +135,30 @@ class Inventory:
             a mention of what is no asset is dropped; a known edit of a control config becomes key changes.
         """
         resolved: list[Effect] = []
+        # One look at each path: the effects of one call name the same few, and all must be judged on the same answer.
+        look = _Look(cwd)
         for effect in effects:
-            resolved.extend(self._resolve_one(effect, cwd))
+            resolved.extend(self._resolve_one(effect, look))
         return tuple(resolved)
 
     # -- one effect ---------------------------------------------------------------------------------------------
 
-    def _resolve_one(self, effect: Effect, cwd: str | None) -> Iterator[Effect]:
+    def _resolve_one(self, effect: Effect, look: _Look) -> Iterator[Effect]:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
-        sources, any_source = self._look_up(effect.resource, downward, cwd)
+        sources, any_source = self._look_up(effect.resource, downward, look)
         targets: list[Resource | None] = [None]
         any_target = False
         if effect.target is not None:
-            found, any_target = self._look_up(effect.target, False, cwd)
+            found, any_target = self._look_up(effect.target, False, look)
             targets = list(found)
-        if effect.op == "mention" and not any_source and all(source.asset is None for source in sources):
-            return
+        if effect.op == "mention":
+            # A program that is given a directory above the guard's own files is every build; it does not name them.
+            sources = [source for source in sources if self._is_named(source)]
+            if not sources and not any_source:
+                return
+            sources = sources or [effect.resource]
         attrs = effect.attrs
         if any_source or any_target:
             attrs = {**attrs, "any": True}
@@ -142,6 +169,13 @@ class Inventory:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
                 yield from self._with_keys(one)
 
+    def _is_named(self, resource: Resource) -> bool:
+        asset = self._assets.get(resource.asset or "")
+        if asset is None or asset.asset_class != "guard":
+            return asset is not None
+        real = resource.real or ""
+        return any(real == root or real.startswith(root + "/") for root in asset.roots)
+
     def _with_keys(self, effect: Effect) -> Iterator[Effect]:
         asset = self._assets.get(effect.resource.asset or "")
         if asset is None or effect.edit is None or not asset.controls or effect.resource.real is None:
@@ -150,16 +184,16 @@ class Inventory:
         before = self._files.read(effect.resource.real, self._script_bytes)
         yield from key_effects(effect, effect.edit, before, asset.controls)
 
-    def _look_up(self, resource: Resource, downward: bool, cwd: str | None) -> tuple[list[Resource], bool]:
+    def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
         """Resources with their assets, and whether it could be anything at all."""
         if resource.pattern is not None:
-            return self._look_up_pattern(resource, cwd)
+            return self._look_up_pattern(resource, look)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
             return [resource], resource.kind == "any" and bool(self._assets)
-        path = _own_process(resource.path, cwd)
+        path = _own_process(resource.path, look.cwd)
         if path is None:
             return [resource], bool(self._assets)
-        place = locate(path, nofollow=resource.nofollow)
+        place = look.at(path, nofollow=resource.nofollow)
         return self._place_assets(resource, place, downward), False
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
@@ -203,7 +237,7 @@ class Inventory:
     def _assets_below(self, real: str) -> list[str]:
         return self._below.get(real.rstrip("/") or "/", [])
 
-    def _look_up_pattern(self, resource: Resource, cwd: str | None) -> tuple[list[Resource], bool]:
+    def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
         pattern = resource.pattern or ""
         # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not self._assets:
@@ -215,10 +249,10 @@ class Inventory:
             if any(c in pattern for c in "*?[")
             else pattern
         )
-        base = _own_process(fixed[: fixed.rfind("/")] or "/", cwd)
+        base = _own_process(fixed[: fixed.rfind("/")] or "/", look.cwd)
         if base is None:
             return [resource], True
-        place = locate(base)
+        place = look.at(base, nofollow=False)
         asset_id = self._asset_at(place)
         if asset_id:
             return [msgspec.structs.replace(resource, real=place.real, asset=asset_id)], False

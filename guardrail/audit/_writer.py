@@ -6,6 +6,7 @@ A thread of its own, and not the caller, waits for the disk, so that a disk that
 
 from __future__ import annotations
 
+import collections
 import queue
 import threading
 import time
@@ -86,7 +87,9 @@ class Writer:
         self._checkpoints = checkpoints
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
-        self._queue: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._entries: collections.deque[Entry] = collections.deque()
+        self._wake: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._armed = False
         self._thread = threading.Thread(target=self._run, name="guardrail-trail", daemon=True)
         self._thread.start()
 
@@ -96,8 +99,17 @@ class Writer:
         return self._segments.low
 
     def put(self, entry: Entry) -> None:
-        """Ask for something; the caller holds `order`."""
-        self._queue.put(entry)
+        """Ask for something; the caller holds `order`.
+
+        Waking a thread costs more than an entry does, so one that nobody waits for wakes the writer only if nothing has.
+        """
+        # INVARIANT: the entry is queued before `_armed` is read, and the writer disarms before it drains: either it
+        # finds the entry, or it is woken for it.
+        self._entries.append(entry)
+        urgent = entry.awaited or entry.last or entry.leaf is None or len(self._entries) >= MAX_BATCH
+        if urgent or not self._armed:
+            self._armed = True
+            self._wake.put(urgent)
 
     def ended(self, timeout: float) -> bool:
         """Whether the thread has ended, after waiting for it at most `timeout` seconds."""
@@ -128,23 +140,23 @@ class Writer:
 
     def _collect(self) -> list[Entry]:
         """Whatever is queued, or nothing when it is time to sign."""
-        first = self._take(self._until_checkpoint())
-        if first is None:
-            return []
-        batch, size, awaited = [first], len(first.leaf or b""), first.awaited
-        patience = time.monotonic() + LAZY_SECONDS
-        while len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES and not batch[-1].last:
-            entry = self._take(0.0 if awaited else max(0.0, patience - time.monotonic()))
-            if entry is None:
-                break
-            batch.append(entry)
-            size += len(entry.leaf or b"")
-            awaited = awaited or entry.awaited
+        urgent = self._woken(self._until_checkpoint())
+        if urgent is False:
+            self._woken(LAZY_SECONDS)
+        self._armed = False
+        batch: list[Entry] = []
+        size = 0
+        while self._entries and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
+            batch.append(self._entries.popleft())
+            size += len(batch[-1].leaf or b"")
+        if self._entries:
+            self._wake.put(True)
         return batch
 
-    def _take(self, wait: float | None) -> Entry | None:
+    def _woken(self, wait: float | None) -> bool | None:
+        """Whether somebody waits, or None if nobody woke the writer in `wait` seconds."""
         try:
-            return self._queue.get_nowait() if wait == 0.0 else self._queue.get(timeout=wait)
+            return self._wake.get(timeout=wait)
         except queue.Empty:
             return None
 
@@ -192,8 +204,8 @@ class Writer:
             # INVARIANT: from here on nothing is queued any more, so that nobody waits for a thread that has ended.
             self.failure = f"{cause}; the trail takes no more records: restart when that is mended"
         left = list(batch)
-        while (entry := self._take(0.0)) is not None:
-            left.append(entry)
+        while self._entries:
+            left.append(self._entries.popleft())
         self.busy_since = 0.0
         self._settle(left)
 

@@ -124,12 +124,23 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
         listener = stack.enter_context(listening(settings))
         guard = stack.enter_context(Guard.open(config))
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
+        _warm(guard)
         server = _server(app, settings, _ready_line(guard, settings, listener))
         try:
             server.run(sockets=[listener])
         except SystemExit:
             pass  # the server ends by the signal that stopped it, or by a start that failed; `started` tells them apart
         return EXIT_ALLOW if server.started else EXIT_FAULT
+
+
+def _warm(guard: Guard) -> None:
+    """Load what the first call would otherwise wait for; nothing is decided, and nothing recorded."""
+    from guardrail.effects import analyse
+    from guardrail.model import ToolCall
+    from guardrail.parse import parse
+
+    call = ToolCall(tool="bash", args={"command": "cp /a /b"}, cwd="/")
+    analyse(parse(call), cwd=call.cwd, view=guard.files, limits=guard.config.limits)
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""What it would do: operations become typed effects on addresses; nothing is run, and what is not known is an effect too."""
+"""What it would do: operations become typed effects on addresses; nothing runs, and the unknown is an effect too."""
 
 from __future__ import annotations
 

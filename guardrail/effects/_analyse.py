@@ -9,7 +9,7 @@ import msgspec
 
 from guardrail.config import LimitConfig
 from guardrail.effects._edit import apply
-from guardrail.effects._emit import MUTATING, Bound, as_code
+from guardrail.effects._emit import MUTATING, Bound, Code, as_code
 from guardrail.effects._interpreter import Interpreter
 from guardrail.effects._paths import place
 from guardrail.effects._values import State, Stream, Value
@@ -122,7 +122,7 @@ class _Operations:
 
     def _unmapped(self, operation: Unmapped) -> None:
         call = self.shell.call(f"tool:{operation.tool}"[:200], (), State((self.cwd,)), self.cwd, Stream(), (0, 0))
-        code = "unparsed" if operation.reason else "program"
+        code: Code = "unparsed" if operation.reason else "program"
         resource = Resource(kind="code", uri=f"tool:{operation.tool}")
         call.opaque(code, resource=resource, reason=operation.reason)
         for text in operation.texts:
@@ -160,7 +160,6 @@ class _Operations:
         emit = self.shell.emit
         verb = operation.verb
         resource = self._place(operation.path, recursive=operation.recursive)
-        target = self._place(operation.target) if operation.target is not None else None
         if verb == "read":
             emit.add("read", resource, spec=spec, attrs={"reveals": "content"})
         elif verb in ("list", "stat"):
@@ -176,16 +175,21 @@ class _Operations:
         elif verb == "delete":
             gone = self._place(operation.path, recursive=operation.recursive, nofollow=True)
             emit.add("delete", gone, spec=spec)
-        elif verb == "copy":
-            for name in self._names(resource, target):
-                emit.add("copy", resource, name, spec=spec)
-                emit.add("write", name, spec=spec)
-        elif verb == "move":
-            moved = self._place(operation.path, recursive=True, nofollow=True)
-            for name in self._names(resource, target):
-                emit.add("rename", moved, name, spec=spec)
-                if name.path is not None and self.shell.view.kind(name.path) == "file":
-                    emit.add("write", name, spec=spec)
+        else:
+            self._to_target(operation, resource, spec)
+
+    def _to_target(self, operation: FileOperation, resource: Resource, spec: str) -> None:
+        """`copy` and `move`."""
+        target = self._place(operation.target) if operation.target is not None else None
+        moved = self._place(operation.path, recursive=True, nofollow=True)
+        for name in self._names(resource, target):
+            if operation.verb == "copy":
+                self.shell.emit.add("copy", resource, name, spec=spec)
+                self.shell.emit.add("write", name, spec=spec)
+                continue
+            self.shell.emit.add("rename", moved, name, spec=spec)
+            if name.path is not None and self.shell.view.kind(name.path) == "file":
+                self.shell.emit.add("write", name, spec=spec)
 
     def _names(self, source: Resource, target: Resource | None) -> tuple[Resource, ...]:
         """Tools that copy and move differ on whether a directory is gone into: then both names count."""

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from guardrail.effects._call import Call
 from guardrail.effects._options import Parsed
 from guardrail.effects._paths import STREAMS
 from guardrail.effects._spec import Entry
 from guardrail.effects._values import NOTHING, SOMETHING, Field, Stream, merge
-from guardrail.model import Resource
+from guardrail.model import Op, Resource
+
+_OPS: Final[Mapping[str, Op]] = {
+    "list": "list",
+    "dir": "list",
+    "create": "create",
+    "mkdir": "create",
+    "truncate": "truncate",
+    "times": "set_times",
+    "security": "set_security",
+}
+"""Roles that are one operation on the place they name."""
 
 
 def apply_spec(call: Call, parsed: Parsed) -> Stream:
@@ -92,27 +104,19 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
         call.mention((field,))
         return
-    kind = "dir" if role in ("mkdir", "dir", "into") else "file"
-    place = call.place(field, kind="dir" if kind == "dir" else "file", recursive=recursive)
+    place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
     if place.path in STREAMS:
         return
-    if role == "list" or role == "dir":
-        call.emit("list", place)
-    elif role == "write" or role == "append" or role == "into":
+    op = _OPS.get(role)
+    if op is not None:
+        call.emit(op, place)
+    elif role in ("write", "append", "into"):
         if field.text != "-":
             call.put("append" if role == "append" else "write", place, sources, flow=call.stdin.flow)
-    elif role == "create" or role == "mkdir":
-        call.emit("create", place)
-        if role == "mkdir" and place.path is not None:
-            call.shell.directories.add(place.path.rstrip("/"))
     elif role == "delete":
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
-    elif role == "truncate":
-        call.emit("truncate", place)
-    elif role == "times":
-        call.emit("set_times", place)
-    elif role == "security":
-        call.emit("set_security", place)
+    if role == "mkdir" and place.path is not None:
+        call.shell.directories.add(place.path.rstrip("/"))
 
 
 def _run(call: Call, field: Field, *, shell: bool) -> None:
@@ -123,7 +127,7 @@ def _run(call: Call, field: Field, *, shell: bool) -> None:
         )
         return
     call.shell.emit.maybe += 1
-    ok, bad, _ = call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
+    call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
     call.shell.emit.maybe -= 1
     if not shell:
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)

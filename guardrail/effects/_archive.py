@@ -10,6 +10,7 @@ from guardrail.effects._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _MODES = ("--create", "--extract", "--list", "--append", "--update", "--concatenate", "--diff", "--delete")
+_NO_FOLDER: tuple[Field | None, ...] = (None,)
 _OLD_VALUES = {"f": "-f", "b": "-b", "C": "-C", "X": "-X", "T": "-T", "I": "-I", "V": "-V", "g": "-g", "N": "-N"}
 
 
@@ -55,7 +56,8 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
         return call.opaque("program", reason="an archive on another host")
     if modes[0] in ("--create", "--append", "--update"):
         return _pack(call, parsed, archive, append=modes[0] != "--create")
-    sources = call.read(archive, reveals="content" if modes[0] == "--extract" else "digest") if archive else call.stdin.sources
+    reveals = "content" if modes[0] == "--extract" else "digest"
+    sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
     if modes[0] in ("--list", "--diff"):
         return Stream(text=None)
     return _unpack(call, parsed, sources)
@@ -66,7 +68,7 @@ def _pack(call: Call, parsed: Parsed, archive: Field | None, *, append: bool) ->
     # -C holds for the operands after it; both readings are taken where there are several.
     folders = [*parsed.values_of("--directory")]
     for field in parsed.operands:
-        for folder in folders or [None]:
+        for folder in folders or _NO_FOLDER:
             inside = field if folder is None or field.text.startswith("/") else _inside(folder, field)
             place = call.place(inside, recursive=True)
             call.emit("read", place, attrs={"reveals": "content"})
@@ -88,7 +90,8 @@ def _pack(call: Call, parsed: Parsed, archive: Field | None, *, append: bool) ->
 
 def _inside(folder: Field, field: Field) -> Field:
     text = f"{folder.text.rstrip('/')}/{field.text}" if field.text != "." else folder.text
-    return Field(text=text if field.glob is None and folder.glob is None else TOP, many=field.many, sources=field.sources)
+    known = field.glob is None and folder.glob is None
+    return Field(text=text if known else TOP, many=field.many, sources=field.sources)
 
 
 def _unpack(call: Call, parsed: Parsed, sources: tuple[Resource, ...]) -> Stream:

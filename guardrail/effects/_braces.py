@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from guardrail.parse._ir import Part, Text
+from guardrail.parse.ir import Part, Text
 
 _SEQUENCE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d{1,9}))?")
 _FIRST: Final = 0xF0000
@@ -62,7 +63,7 @@ def _expand(text: str, count: Callable[[int], None]) -> list[str]:
         if commas:
             cuts = [start, *commas, close]
             choices = [
-                word for a, b in zip(cuts, cuts[1:], strict=False) for word in _expand(text[a + 1 : b], count)
+                word for a, b in itertools.pairwise(cuts) for word in _expand(text[a + 1 : b], count)
             ]
         elif match := _SEQUENCE.fullmatch(inner):
             choices = _sequence(match, count)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects._call import Call
+from guardrail.effects._emit import Code
 from guardrail.effects._environment import set_variable
 from guardrail.effects._options import parse_options
 from guardrail.effects._paths import place
@@ -15,7 +16,9 @@ from guardrail.effects._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, S
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_SET = re.compile(r"[-+][abehkmnptuvxBCEHPT]+")
-_PLAIN_SET_NAMES: Final = frozenset("errexit nounset xtrace pipefail verbose allexport errtrace functrace monitor".split())
+_PLAIN_SET_NAMES: Final = frozenset(
+    "errexit nounset xtrace pipefail verbose allexport errtrace functrace monitor".split()
+)
 
 
 def cd(call: Call) -> Stream:
@@ -105,7 +108,8 @@ def unset(call: Call) -> Stream:
             return call.opaque("dynamic", reason="what is unset is not known")
         if not field.text.startswith("-"):
             call.state.functions.pop(field.text, None)
-            set_variable(call.shell, call.state, field.text, UNKNOWN if field.text == "PATH" else Value(alternatives=("",)))
+            gone = UNKNOWN if field.text == "PATH" else Value(alternatives=("",))
+            set_variable(call.shell, call.state, field.text, gone)
             if field.text == "IFS":
                 call.state.ifs = True
     return NOTHING
@@ -136,10 +140,7 @@ def set_(call: Call) -> Stream:
             rest = args if text == "--" else [field, *args]
             call.state.args = tuple(f.text for f in rest) if all(f.known for f in rest) else None
             return NOTHING
-        if text in ("-o", "+o") and args:
-            if args.pop(0).text not in _PLAIN_SET_NAMES:
-                call.state.globs = False
-        elif re.fullmatch(r"-[euxva]*o", text) and args:
+        if (text in ("-o", "+o") and args) or (re.fullmatch(r"-[euxva]*o", text) and args):
             if args.pop(0).text not in _PLAIN_SET_NAMES:
                 call.state.globs = False
         elif not _PLAIN_SET.fullmatch(text):
@@ -187,7 +188,7 @@ def source(call: Call) -> Stream:
         text = data.decode("utf-8", "surrogateescape") if data is not None and b"\0" not in data else None
     if text is None:
         # Without a slash the file is looked for along PATH.
-        code = "script" if resource.path is not None and "/" in field.text else "dynamic"
+        code: Code = "script" if resource.path is not None and "/" in field.text else "dynamic"
         authored = resource.path is not None and call.shell.emit.changed(resource.path)
         out = call.opaque(code, resource=resource, attrs={"authored": True} if authored else None)
         call.state.forget()
@@ -292,7 +293,7 @@ def let(call: Call) -> Stream:
     return NOTHING
 
 
-def nothing(call: Call) -> Stream:
+def nothing(_call: Call) -> Stream:
     """Builtins of control flow: what follows may still run, so nothing changes."""
     return NOTHING
 

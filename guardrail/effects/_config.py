@@ -9,8 +9,8 @@ from __future__ import annotations
 import datetime
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, TypeGuard
 
 import msgspec
 import yaml
@@ -89,24 +89,31 @@ def _equal(left: Any, right: Any) -> bool:
     """Same type and value all the way down: True, 1 and "true" are three things."""
     if type(left) is not type(right):
         return False
-    if isinstance(left, list):
+    if _is_list(left) and _is_list(right):
         return len(left) == len(right) and all(_equal(a, b) for a, b in zip(left, right, strict=True))
-    if isinstance(left, dict):
+    if _is_table(left) and _is_table(right):
         return left.keys() == right.keys() and all(_equal(left[k], right[k]) for k in left)
     return bool(left == right) and repr(left) == repr(right)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def _flatten(value: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
     """Leaves by dotted key; an empty table is a leaf, a list is one value."""
     if depth > MAX_CONFIG_NESTING:
         raise _Unclear("nested too deep")
-    if not isinstance(value, dict) or not value:
+    if not _is_table(value) or not value:
         _check_plain(value, depth)
         if key or value not in ({}, None):
             yield key, _plain(value)
         return
-    table: Mapping[Any, Any] = value
-    for name, item in table.items():
+    for name, item in value.items():
         if not isinstance(name, str) or name == "" or "." in name:
             # A dotted name would look like a nested key, a number or a boolean like its text.
             raise _Unclear("a key is no plain name")
@@ -116,10 +123,10 @@ def _flatten(value: Any, key: str, depth: int) -> Iterator[tuple[str, Any]]:
 def _check_plain(value: Any, depth: int) -> None:
     if depth > MAX_CONFIG_NESTING:
         raise _Unclear("nested too deep")
-    if isinstance(value, list):
+    if _is_list(value):
         for item in value:
             _check_plain(item, depth + 1)
-    elif isinstance(value, dict):
+    elif _is_table(value):
         for name, item in value.items():
             if not isinstance(name, str):
                 raise _Unclear("a key is no plain name")
@@ -132,9 +139,9 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         raise _Unclear("binary value")
-    if isinstance(value, list):
+    if _is_list(value):
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
+    if _is_table(value):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, float) and value != value:
         raise _Unclear("not a number")
@@ -176,7 +183,7 @@ def _read_yaml(data: bytes) -> Any:
     nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     if len(nodes) > 1:
         raise _Unclear("several documents")
-    if not nodes or nodes[0] is None:
+    if not nodes:
         return {}
     _check_yaml(nodes[0], 0)
     return yaml.safe_load(text)

@@ -17,7 +17,7 @@ from guardrail.effects._paths import escape
 from guardrail.effects._values import NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects._view import FileView
 from guardrail.model import Resource
-from guardrail.parse._ir import Command, Computed, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -83,7 +83,7 @@ class Expander:
     # -- several words
 
     def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
-        """The argument vectors that the words may stand for: one, unless variables or the directory have several values."""
+        """The argument vectors that the words may stand for: one, unless variables have several values."""
         choices = self._choices(words, state)
         if not choices:
             yield self._expand_all(words, state, {})
@@ -144,14 +144,14 @@ class Expander:
             text, sources = self._join(word.parts, state, chosen, tilde=True)
             return Value(alternatives=(text,), sources=sources)
         found: list[str] = []
-        sources: tuple[Resource, ...] = ()
+        merged: tuple[Resource, ...] = ()
         choices = self._choices((word,), state)
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             names = {name: value for (name, _), value in zip(choices, values, strict=True)}
             text, more = self._join(word.parts, state, names, tilde=True)
             found.append(text)
-            sources = merge(sources, more)
-        return Value(alternatives=tuple(dict.fromkeys(found)), sources=sources)
+            merged = merge(merged, more)
+        return Value(alternatives=tuple(dict.fromkeys(found)), sources=merged)
 
     def _join(
         self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], *, tilde: bool
@@ -199,9 +199,8 @@ class Expander:
                     piece.literal(text)
                 else:
                     piece = self._split(text, state, piece, done)
-        if piece.text or piece.present:
-            if piece.present or "".join(piece.text) or piece.many:
-                done.append(piece)
+        if piece.present or piece.many or "".join(piece.text):
+            done.append(piece)
         return done
 
     def _home(self, piece: _Piece, head: str, raw: str) -> None:

@@ -8,8 +8,11 @@ from guardrail.effects._apply import apply_spec
 from guardrail.effects._call import Call
 from guardrail.effects._options import Parsed
 from guardrail.effects._paths import STREAMS, basename, below
+from guardrail.effects._text import sed_script_is_plain
 from guardrail.effects._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+
+_DD_NUMBERS = frozenset("bs count skip seek conv status iflag oflag ibs obs cbs iseek oseek".split())
 
 
 def operands_and_target(call: Call, parsed: Parsed) -> tuple[list[Field], Field | None, bool]:
@@ -184,7 +187,7 @@ def dd(call: Call, parsed: Parsed) -> Stream:
             source = field.tail(3)
         elif name == "of" and equals:
             target = field.tail(3)
-        elif name not in ("bs", "count", "skip", "seek", "conv", "status", "iflag", "oflag", "ibs", "obs", "cbs", "iseek", "oseek") or field.many:
+        elif name not in _DD_NUMBERS or field.many:
             call.opaque("program", reason="operand of dd is not known", words=(field,))
             if field.many or TOP in name:
                 target = Field(text=TOP)
@@ -205,14 +208,13 @@ def tee(call: Call, parsed: Parsed) -> Stream:
 
 def sed(call: Call, parsed: Parsed) -> Stream:
     """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
-    from guardrail.effects._text import sed_script_is_plain  # local: _text needs nothing of this module
-
     operands = list(parsed.operands)
     scripts = parsed.values_of("--expression")
     if not scripts and not parsed.has("--file") and operands:
         scripts = [operands.pop(0)]
     if parsed.has("--file") or not all(field.known and sed_script_is_plain(field.text) for field in scripts):
-        call.opaque("inline", reason="a sed script that may do more than edit", words=[*operands, *(f for _, _, f in parsed.values)])
+        words = [*operands, *(field for _, _, field in parsed.values)]
+        call.opaque("inline", reason="a sed script that may do more than edit", words=words)
         for field in scripts:
             call.mention_text(field.text)
     in_place = parsed.has("--in-place")

@@ -23,10 +23,10 @@ _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
-def find(call: Call, parsed: Parsed) -> Stream:
+def find(call: Call, _parsed: Parsed) -> Stream:
     """`find`: lists below its roots; `-delete` deletes, `-exec` is opaque and names the roots."""
     args = list(call.args)
-    while args and args[0].text in ("-H", "-L", "-P") or args and args[0].text.startswith(("-O", "-D")):
+    while (args and args[0].text in ("-H", "-L", "-P")) or (args and args[0].text.startswith(("-O", "-D"))):
         option = args.pop(0)
         if option.text == "-D" and args:
             args.pop(0)
@@ -37,7 +37,7 @@ def find(call: Call, parsed: Parsed) -> Stream:
     for root in roots:
         call.emit("list", call.place(root, kind="dir", recursive=True))
     if any(root.many or root.text.startswith(TOP) for root in roots):
-        call.shell.emit.opaque("dynamic", call.place(roots[0]), spec="find", reason="a root may be an action", span=call.span)
+        call.opaque("dynamic", resource=call.place(roots[0]), reason="a root may be an action")
     _expression(call, args, roots)
     return Stream(text=None)
 

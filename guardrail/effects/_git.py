@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects._call import Call
@@ -11,26 +12,23 @@ from guardrail.effects._values import SOMETHING, Field, Stream
 from guardrail.model import Resource
 
 _LOOKING: Final = frozenset(
-    "status log diff show branch rev-parse describe blame shortlog ls-files ls-tree reflog remote config tag cat-file "
-    "rev-list merge-base name-rev whatchanged grep count-objects version help".split()
+    "status log diff show branch rev-parse describe blame shortlog ls-files ls-tree reflog tag cat-file "
+    "rev-list merge-base name-rev whatchanged count-objects version help".split()
 )
-_RECORDING: Final = frozenset(("commit", "tag", "branch"))
 _RISKY: Final = frozenset(
     "--ext-diff --textconv --output -o --exec-path --open-files-in-pager -O --upload-pack --receive-pack --exec "
     "--template --config-env --editor".split()
 )
-_GLOBAL_FLAGS: Final = frozenset("--no-pager -P --no-optional-locks --literal-pathspecs --bare --no-replace-objects".split())
+_GLOBAL_FLAGS: Final = frozenset("--no-pager -P --no-optional-locks --literal-pathspecs --no-replace-objects".split())
 
 
-def git(call: Call, parsed: Parsed) -> Stream:
+def git(call: Call, _parsed: Parsed) -> Stream:
     """`git SUBCOMMAND`: the ones below are known, all others are opaque."""
     args = list(call.args)
-    cwd = call.cwd
     while args and args[0].text.startswith("-"):
         text = args.pop(0).text
         if text == "-C" and args and args[0].known:
-            cwd = call.place(args.pop(0), kind="dir").path
-            call.cwd = cwd
+            call.cwd = call.place(args.pop(0), kind="dir").path
         elif text in ("--version", "--help"):
             return SOMETHING
         elif text not in _GLOBAL_FLAGS:
@@ -41,22 +39,27 @@ def git(call: Call, parsed: Parsed) -> Stream:
     name = args.pop(0).text
     if any(field.text.partition("=")[0] in _RISKY or not _plain(field) for field in args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
-    if name == "add" or name == "stage":
-        return _add(call, args)
-    if name == "commit":
-        return _commit(call, args)
-    if name == "push":
-        return _push(call, args)
-    if name == "grep":
-        call.emit("read", call.place(Field(text="."), recursive=True), attrs={"reveals": "some"})
-        return Stream(sources=(call.place(Field(text="."), recursive=True),))
-    if name == "config" and any(not field.text.startswith("--get") and field.text not in ("--list", "-l") for field in args[:1]):
-        return call.opaque("program", reason="a setting of git may name a program")
+    known = _SUBCOMMANDS.get(name)
+    if known is not None:
+        return known(call, args)
     if name in _LOOKING:
-        if name in ("branch", "tag", "remote") and args and not all(field.text.startswith("-") for field in args):
-            return call.opaque("program", reason=f"git {name} with arguments is not looked into") if name == "remote" else SOMETHING
         return SOMETHING
     return call.opaque("program", reason=f"git {name} is not known")
+
+
+def _settings(call: Call, args: list[Field]) -> Stream:
+    """`git config` and `git remote` that only look."""
+    looking = ("--list", "-l", "-v", "--verbose", "get-url", "show", "get", "list")
+    if not args or args[0].text in looking or args[0].text.startswith("--get"):
+        return SOMETHING
+    return call.opaque("program", reason="a setting of git may name a program")
+
+
+def _search(call: Call, _args: list[Field]) -> Stream:
+    """`git grep`: reads what is tracked."""
+    here = call.place(Field(text="."), kind="dir", recursive=True)
+    call.emit("read", here, attrs={"reveals": "some"})
+    return Stream(sources=(here,))
 
 
 def _plain(field: Field) -> bool:
@@ -81,6 +84,7 @@ def _commit(call: Call, args: list[Field]) -> Stream:
     if parsed.unknown or parsed.injected:
         return call.opaque("program", reason="an option of git commit is not known")
     repository = call.place(Field(text=".git"), kind="dir")
+    _hooks(call)
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field, reveals="content") if role == "read" else ())):
             call.emit("copy", source, repository)
@@ -90,8 +94,30 @@ def _commit(call: Call, args: list[Field]) -> Stream:
     return SOMETHING
 
 
+def _hooks(call: Call) -> None:
+    """Hooks that are there run; whether this session wrote them is for the history to say."""
+    for name in ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"):
+        place = call.place(Field(text=f".git/hooks/{name}"))
+        if call.kind(place) is not None or (place.path is not None and call.shell.emit.changed(place.path)):
+            authored = place.path is not None and call.shell.emit.changed(place.path)
+            attrs = {"authored": True} if authored else None
+            call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)
+
+
 def _push(call: Call, args: list[Field]) -> Stream:
     names = [field.text for field in args if not field.text.startswith("-")]
     where = Resource(kind="net", uri=f"git:{names[0] if names else 'default'}")
     call.emit("net_send", where)
     return SOMETHING
+
+
+_SUBCOMMANDS: Final[Mapping[str, Callable[[Call, list[Field]], Stream]]] = {
+    "add": _add,
+    "stage": _add,
+    "commit": _commit,
+    "push": _push,
+    "grep": _search,
+    "config": _settings,
+    "remote": _settings,
+}
+"""Subcommands with effects of their own."""

@@ -34,7 +34,7 @@ from guardrail.effects._values import (
 from guardrail.effects._view import FileView
 from guardrail.model import Edit, Resource
 from guardrail.parse import parse_shell
-from guardrail.parse._ir import (
+from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
     Block,
@@ -129,7 +129,7 @@ class Interpreter:
         *,
         functions: bool = True,
         external: bool = False,
-        cwd: str | None | EllipsisType = ...,
+        cwd: str | EllipsisType | None = ...,
         stdin: Stream | None = None,
     ) -> Stream:
         """Run the command that another one wraps.
@@ -202,7 +202,7 @@ class Interpreter:
         """Any one statement."""
         return _HANDLERS[type(statement)](self, statement, state, stdin)
 
-    def _opaque(self, node: Opaque, state: State, stdin: Stream) -> Done:
+    def _opaque(self, node: Opaque, state: State, _stdin: Stream) -> Done:
         return self._unparsed(node.reason, node.text, state)
 
     def _group(self, node: Group, state: State, stdin: Stream) -> Done:
@@ -386,11 +386,11 @@ class Interpreter:
             values.extend(vector)
         return None if any(field.many for field in values) else values
 
-    def _function(self, node: Function, state: State, stdin: Stream) -> Done:
+    def _function(self, node: Function, state: State, _stdin: Stream) -> Done:
         state.functions[node.name] = (node.body,)
         return state, state, NOTHING
 
-    def _test(self, node: Test, state: State, stdin: Stream) -> Done:
+    def _test(self, node: Test, state: State, _stdin: Stream) -> Done:
         for word in node.words:
             value = self.expand.value(word, state)
             unsafe = any(TOP in text or "[" in text for text in value.alternatives)
@@ -398,7 +398,7 @@ class Interpreter:
                 self.dynamic("arithmetic on text that is not known", (word.start, word.end))
         return state, state, NOTHING
 
-    def _arithmetic(self, node: Arithmetic, state: State, stdin: Stream) -> Done:
+    def _arithmetic(self, node: Arithmetic, state: State, _stdin: Stream) -> Done:
         self.expand.arithmetic(node.names, state, (0, 0))
         for name in node.assigns:
             set_variable(self, state, name, Value(alternatives=(NUM,)))
@@ -568,7 +568,7 @@ class Interpreter:
                 for field in vector:
                     resource = place(field.text, call.cwd, glob=field.glob)
                     if redirect.op in ("<", "<&"):
-                        stdin = self._input(field, call, stdin)
+                        stdin = self._input(field, call)
                     else:
                         carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
                         outs.append((resource, redirect.op, carries))
@@ -576,7 +576,7 @@ class Interpreter:
                             stdin = Stream(sources=stdin.sources, connected=True)
         return outs, stdin
 
-    def _input(self, field: Field, call: Call, stdin: Stream) -> Stream:
+    def _input(self, field: Field, call: Call) -> Stream:
         sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
         return Stream(sources=sources, flow=("redirect",), connected=True)
 
@@ -600,7 +600,7 @@ class Interpreter:
 
 
 _DIGESTING: Final = frozenset(
-    "wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum b3sum cksum sum cmp true : false test [ read".split()
+    "wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum b3sum cksum sum cmp true : false test [".split()
 )
 """Commands whose output tells only a digest of their standard input."""
 
@@ -615,16 +615,11 @@ def _numeric(value: Value) -> bool:
 
 def _external(vectors: list[tuple[Field, ...]], state: State) -> bool:
     """None of the commands can keep an assignment that stands before it."""
-    return all(vector and vector[0].known and vector[0].text not in _KEEPING for vector in vectors) and not state.functions
+    plain = all(vector and vector[0].known and vector[0].text not in _KEEPING for vector in vectors)
+    return plain and not state.functions
 
 
 _KEEPING: Final = frozenset(("eval", "source", ".", "exec", "export", "readonly", "set", "unset", "trap", ":", "shift"))
-
-
-def _breaks(block: Block) -> bool:
-    """A loop's body may leave a round early."""
-    text = repr(block)
-    return "break" in text or "continue" in text or "return" in text or "exit" in text
 
 
 def _joined(states: list[State]) -> State:

@@ -1,4 +1,4 @@
-"""Programs that run code: shells are entered, other languages are opaque, except for Python that provably only prints."""
+"""Programs that run code: shells are entered, other languages are opaque, but for Python that provably only prints."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _OTHERS: Final = frozenset(
     "zsh ksh ksh93 mksh fish csh tcsh elvish xonsh nu guile racket sbcl clisp ghci scala groovy kotlin swift ocaml "
     "erl elixir iex gdb lldb ipython ipython3 bpython ts-node tsx".split()
 )
-_INLINE_OPTIONS = re.compile(r"-[A-Za-z0-9]*[eEcrpnifM].*|--(?:eval|print|command|exec|require|import|expression)\b.*")
 _SHELL_FLAGS = re.compile(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")
-_SHELL_LONGS: Final = frozenset("--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split())
+_SHELL_LONGS: Final = frozenset(
+    "--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split()
+)
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -85,7 +86,7 @@ def _operands(call: Call, args: Sequence[Field]) -> None:
 def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State:
     """A shell started as a program: which variables and functions it inherits is not known."""
     child = State((cwd,))
-    child.vars = {name: UNKNOWN for name in state.vars}
+    child.vars = dict.fromkeys(state.vars, UNKNOWN)
     child.functions = {name: (*bodies, None) for name, bodies in state.functions.items()}
     child.path = state.path
     if args is not None and all(field.known for field in args):

@@ -79,7 +79,7 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
 
 
 def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
-    name, equals, value = field.text.partition("=")
+    name, equals, _ = field.text.partition("=")
     option = parsed.spec.long(name) if not parsed.spec.entry.single else parsed.spec.options.get(name)
     if option is None or field.glob is not None or (equals and not option.roles) or TOP in name:
         parsed.unknown.append(field)

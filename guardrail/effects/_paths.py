@@ -12,7 +12,7 @@ from typing import Final
 from guardrail.effects._values import NUM, TOP, Field
 from guardrail.model import Kind, Resource
 
-STREAMS: Final = frozenset(("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/null", "/dev/tty", "/dev/zero", "/dev/full"))
+STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
 """Device files that keep nothing: reading and writing them touches no file."""
 
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
@@ -73,7 +73,7 @@ def below(directory: Field, name: str) -> Field:
 
 
 def spellings(word: str) -> Iterator[str]:
-    """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:` and an option."""
+    """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
     seen: set[str] = set()
     for text in (word, *_tails(word)):
         if text and text not in seen:

@@ -16,13 +16,13 @@ MAX_PYTHON_BYTES: Final = 4096
 """Longest Python text that is looked at, in bytes."""
 
 _BUILTINS: Final = frozenset(
-    "print len str int float bool sum min max sorted range list dict set tuple abs round enumerate zip repr chr ord hex "
-    "bin divmod any all reversed True False None".split()
+    "print len str int float bool sum min max sorted range list dict set tuple abs round enumerate zip repr chr ord "
+    "hex bin divmod any all reversed True False None".split()
 )
 _MODULES: Final = {
-    "sys": frozenset("version version_info platform maxsize byteorder implementation prefix argv executable stdin".split()),
+    "sys": frozenset("version version_info platform maxsize byteorder prefix argv executable stdin".split()),
     "json": frozenset("dumps loads load".split()),
-    "math": frozenset("sqrt pi e log log2 log10 exp floor ceil pow sin cos tan gcd factorial comb perm isclose hypot".split()),
+    "math": frozenset("sqrt pi e log log2 log10 exp floor ceil pow sin cos tan gcd factorial comb isclose hypot".split()),
     "re": frozenset("findall sub match search split fullmatch escape".split()),
     "platform": frozenset("python_version system machine release node platform processor".split()),
     "datetime": frozenset("datetime date timedelta timezone".split()),
@@ -33,8 +33,8 @@ _MODULES: Final = {
 }
 _METHODS: Final = frozenset(
     "join split strip rstrip lstrip lower upper replace get items keys values append startswith endswith isoformat "
-    "strftime group groups encode decode hexdigest splitlines total_seconds count index title zfill year month day hour "
-    "minute second now today utcnow fromtimestamp timestamp days seconds major minor micro name".split()
+    "strftime group groups encode decode hexdigest splitlines total_seconds count index title zfill year month day "
+    "hour minute second now today utcnow fromtimestamp timestamp days seconds major minor micro name".split()
 )
 _KEYWORDS: Final = frozenset("sep end indent sort_keys reverse flush days hours minutes seconds weeks".split())
 _NODES: Final = (

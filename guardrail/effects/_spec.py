@@ -95,7 +95,7 @@ class Spec:
             names = spellings.split()
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
-            unknown = set(roles) - ROLES
+            unknown = set(roles).difference(ROLES)
             if unknown or not names or not all(name.startswith(("-", "+")) for name in names):
                 raise ValueError(f"spec of `{entry.names[0]}`: option `{spellings}` = `{value}`")
             for name in names:
@@ -109,10 +109,10 @@ class Spec:
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
         self.longs = tuple(name for name in self.options if name.startswith("--"))
-        roles = {role for option in self.options.values() for role in option.roles}
+        every = {role for option in self.options.values() for role in option.roles}
         modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands}
         # What an operand of which nothing is known could turn out to be, if it is an option.
-        self.effectful = tuple(sorted((roles | modes) & EFFECTFUL))
+        self.effectful = tuple(sorted((every | modes) & EFFECTFUL))
 
     def long(self, name: str) -> Option | None:
         """A long option; GNU commands take any unambiguous prefix."""

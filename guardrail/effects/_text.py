@@ -14,14 +14,19 @@ from guardrail.model import Resource
 MAX_SEQUENCE: Final = 1000
 """Most numbers of `seq` that are written out."""
 
-_SED_ADDRESS = r"(?:(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?)(?:,[+~]?(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?))?)?[ \t]*!?[ \t]*"
+_SED_LINE = r"(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?)"
+_SED_ADDRESS = rf"(?:{_SED_LINE}(?:,[+~]?{_SED_LINE})?)?[ \t]*!?[ \t]*"
 _SED_COMMAND = re.compile(
     _SED_ADDRESS
     + r"(?:s([/|#,:@!%~])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\.)*\1[gpiIM0-9]*"
-    + r"|y([/|#,:@!%])(?:(?!\2)[^\\\n])*\2(?:(?!\2)[^\\\n])*\2|[dDpPhHgGxnN=]|[qQ][0-9]*|[aic]\\?[^\n;{}]*|\{|\})[ \t]*[;\n]*[ \t]*",
-    re.S,
+    + r"|y([/|#,:@!%])(?:(?!\2)[^\\\n])*\2(?:(?!\2)[^\\\n])*\2|[dDpPhHgGxnN=]|[qQ][0-9]*|[aic]\\?[^\n;{}]*|\{|\})"
+    + r"[ \t]*[;\n]*[ \t]*",
+    re.DOTALL,
 )
 _AWK_EFFECTS = re.compile(r"system|getline|\||@|close|fflush|(?:print|printf)\b[^;}\n]*>|\bENVIRON\b|-i\b|load")
+
+
+_PRINTF: Final = {"%%": "%", "\\n": "\n", "\\t": "\t"}
 
 
 def sed_script_is_plain(text: str) -> bool:
@@ -66,7 +71,7 @@ def awk(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=sources, flow=call.stdin.flow)
 
 
-def echo(call: Call, parsed: Parsed) -> Stream:
+def echo(call: Call, _parsed: Parsed) -> Stream:
     """`echo`: its words are text, whatever they name."""
     args = list(call.args)
     sources = merge((), tuple(s for field in args for s in field.sources))
@@ -82,7 +87,7 @@ def echo(call: Call, parsed: Parsed) -> Stream:
     return Stream(text=text + ("\n" if newline else "") if known else None, sources=sources)
 
 
-def printf(call: Call, parsed: Parsed) -> Stream:
+def printf(call: Call, _parsed: Parsed) -> Stream:
     """`printf`: literal formats with `%s` and newlines are worked out."""
     args = [field for field in call.args if field.text != "--"]
     sources = merge((), tuple(s for field in args for s in field.sources))
@@ -99,13 +104,13 @@ def printf(call: Call, parsed: Parsed) -> Stream:
             if piece == "%s":
                 out.append(queue.pop(0) if queue else "")
             else:
-                out.append({"%%": "%", "\\n": "\n", "\\t": "\t"}.get(piece, piece))
+                out.append(_PRINTF.get(str(piece), str(piece)))
         if not queue or "%s" not in pieces:
             break
     return Stream(text="".join(out), sources=sources)
 
 
-def seq(call: Call, parsed: Parsed) -> Stream:
+def seq(call: Call, _parsed: Parsed) -> Stream:
     """`seq`: numbers."""
     args = [field.text for field in call.args]
     if not 1 <= len(args) <= 3 or not all(re.fullmatch(r"-?\d{1,9}", text) for text in args):
@@ -119,12 +124,13 @@ def seq(call: Call, parsed: Parsed) -> Stream:
     return Stream(text="".join(f"{n}\n" for n in range(first, last + (1 if step > 0 else -1), step)))
 
 
-def pwd(call: Call, parsed: Parsed) -> Stream:
+def pwd(call: Call, _parsed: Parsed) -> Stream:
     """`pwd`: the directory, where it is known."""
-    return Stream(text=f"{call.cwd}\n" if call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd else None)
+    known = call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd
+    return Stream(text=f"{call.cwd}\n" if known else None)
 
 
-def basename_(call: Call, parsed: Parsed) -> Stream:
+def basename_(_call: Call, parsed: Parsed) -> Stream:
     """`basename NAME [SUFFIX]` of a known name."""
     operands = parsed.operands
     sources = merge((), tuple(s for field in operands for s in field.sources))
@@ -137,7 +143,7 @@ def basename_(call: Call, parsed: Parsed) -> Stream:
     return Stream(text=name + "\n", sources=sources)
 
 
-def dirname_(call: Call, parsed: Parsed) -> Stream:
+def dirname_(_call: Call, parsed: Parsed) -> Stream:
     """`dirname NAME` of a known name."""
     if parsed.flags or len(parsed.operands) != 1 or not parsed.operands[0].known:
         return SOMETHING
@@ -182,18 +188,19 @@ def yq(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
 
 
-def quiet(call: Call, parsed: Parsed) -> Stream:
+def quiet(call: Call, _parsed: Parsed) -> Stream:
     """Commands that touch nothing; `test -v` may evaluate a subscript."""
     if call.name in ("test", "["):
         for index, field in enumerate(call.args):
-            if field.text == "-v" and index + 1 < len(call.args) and ("[" in (t := call.args[index + 1].text) or TOP in t):
+            following = call.args[index + 1].text if index + 1 < len(call.args) else ""
+            if field.text == "-v" and ("[" in following or TOP in following):
                 call.shell.dynamic("a subscript in a test", call.span)
     sources = merge((), tuple(s for field in call.args for s in field.sources))
     silent = call.name in ("true", "false", ":", "test", "[", "sleep")
     return Stream(text="") if silent else Stream(sources=sources)
 
 
-def kill(call: Call, parsed: Parsed) -> Stream:
+def kill(call: Call, _parsed: Parsed) -> Stream:
     """`kill`, `pkill`, `killall`: a signal to processes."""
     names = [field.text.replace(TOP, "*").replace(NUM, "*") for field in call.args if not field.text.startswith("-")]
     if call.name == "kill" and any(field.text in ("-l", "-L") for field in call.args):

@@ -11,8 +11,8 @@ from guardrail.effects._options import Parsed
 from guardrail.effects._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
-_REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.S)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.S)
+_REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.DOTALL)
 _LOCAL_URL: Final = ("file:",)
 
 
@@ -34,50 +34,60 @@ def _remote(field: Field) -> Resource | None:
 
 def scp(call: Call, parsed: Parsed) -> Stream:
     """`scp` and `rsync`: copies, each side here or on another host."""
-    for _, role, field in parsed.values:
-        if role in ("run", "opaque"):
-            call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
-        elif role in ("write", "append"):
-            call.put("write", call.place(field), ())
-        elif role == "read":
-            call.read(field, reveals="some")
+    _side_options(call, parsed)
     operands = list(parsed.operands)
-    if parsed.has("--files-from"):
-        call.opaque("program", reason="names of files come from a list")
     if len(operands) < 2:
         if not operands or not operands[0].many:
             return _listing(call, operands)
         operands.append(Field(text=TOP))
     target = operands.pop()
-    recursive = call.name == "rsync" or parsed.has("-r")
-    far = _remote(target)
     into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
     for source in operands:
-        origin = _remote(source)
-        if origin is not None:
-            call.emit("net_recv", origin)
-        near = (call.place(source, recursive=recursive),) if origin is None else ()
-        if origin is None:
-            call.emit("read", near[0], attrs={"reveals": "content"})
-        if far is not None:
-            for place in near:
-                call.emit("copy", place, far, flow=("net",))
-            call.emit("net_send", far, may=not near)
-            continue
-        contents = Field(text=source.text.rstrip("/") + "/.") if source.text.endswith("/") and source.known else source
-        names = [target] if origin is not None and not into else destinations(call, contents, target, into)
-        for name in names:
-            place = call.place(name, recursive=recursive)
-            for one in near:
-                call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
-            call.emit("write", place)
-    if parsed.has("--delete") and far is None:
+        _one_copy(call, parsed, source, target, into)
+    if parsed.has("--delete", "--delete-before") and _remote(target) is None:
         call.emit("delete", call.place(target, recursive=True, nofollow=True), may=True)
     if parsed.has("--remove-source-files"):
         for source in operands:
             if _remote(source) is None:
                 call.emit("delete", call.place(source, recursive=True, nofollow=True))
     return SOMETHING
+
+
+def _side_options(call: Call, parsed: Parsed) -> None:
+    """Options that run a program, or read or write a file of their own."""
+    for _, role, field in parsed.values:
+        if role in ("run", "opaque"):
+            plain = call.name == "rsync" and field.text in ("ssh", "rsh")
+            if not plain:
+                call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
+        elif role in ("write", "append"):
+            call.put("write", call.place(field), ())
+        elif role == "read":
+            call.read(field, reveals="some")
+    if parsed.has("--files-from"):
+        call.opaque("program", reason="names of files come from a list")
+
+
+def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bool) -> None:
+    recursive = call.name == "rsync" or parsed.has("-r")
+    origin, far = _remote(source), _remote(target)
+    near = [call.place(source, recursive=recursive)] if origin is None else []
+    if origin is not None:
+        call.emit("net_recv", origin)
+    for place in near:
+        call.emit("read", place, attrs={"reveals": "content"})
+    if far is not None:
+        for place in near:
+            call.emit("copy", place, far, flow=("net",))
+        call.emit("net_send", far, may=not near)
+        return
+    contents = Field(text=source.text.rstrip("/") + "/.") if source.text.endswith("/") and source.known else source
+    names = [target] if origin is not None and not into else destinations(call, contents, target, into)
+    for name in names:
+        place = call.place(name, recursive=recursive)
+        for one in near:
+            call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
+        call.emit("write", place)
 
 
 def _listing(call: Call, operands: list[Field]) -> Stream:
@@ -110,54 +120,60 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
 
 def curl(call: Call, parsed: Parsed) -> Stream:
     """`curl`: what is uploaded is copied to the net, what comes back goes to a file or on."""
-    urls = [*parsed.operands, *parsed.values_of("--url")]
-    sent: tuple[Resource, ...] = ()
-    sends = parsed.has("--request")
-    for option, role, field in parsed.values:
-        sent = merge(sent, field.sources)
-        if option in ("--data", "--data-binary", "--data-urlencode", "--json", "--form", "--header", "--url-query"):
-            sends = True
-            sent = merge(sent, _uploaded(call, option, field))
-        elif option == "--upload-file":
-            sends = True
-            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(field))
-        elif option in ("--config", "--variable", "--quote"):
-            call.opaque("inline", reason=f"{option} of curl is not looked into", words=(field,))
-        elif role == "read":
-            call.read(field, reveals="some")
-        elif role in ("write", "append") and field.text != "-":
-            call.put("write", call.place(field), ())
-    recv: list[Resource] = []
+    sent, sends = _curl_options(call, parsed)
     local: tuple[Resource, ...] = ()
-    for field in urls:
+    for field in [*parsed.operands, *parsed.values_of("--url")]:
         sent = merge(sent, field.sources)
         if field.text.lower().startswith(_LOCAL_URL):
-            local = merge(local, call.read(field.tail(field.text.find(":") + 1).tail(0) if "//" not in field.text else _file_url(field)))
+            local = merge(local, call.read(_file_url(field)))
             continue
         host = net(field.text if _URL.fullmatch(field.text) else f"http://{field.text}")
-        recv.append(host)
         for source in sent:
             call.emit("copy", source, host, flow=("net",))
         if sends or sent or "?" in field.text:
             call.emit("net_send", host)
         call.emit("net_recv", host)
+    return _curl_outputs(call, parsed, local)
+
+
+def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], bool]:
+    """Whose content the options send, and whether they send anything."""
+    sent: tuple[Resource, ...] = ()
+    sends = parsed.has("--request")
+    for option, role, field in parsed.values:
+        sent = merge(sent, field.sources)
+        if option in ("--data", "--data-binary", "--data-urlencode", "--json", "--form", "--header", "--url-query"):
+            sends = sends or option != "--header"
+            sent = merge(sent, _uploaded(call, option, field))
+        elif option == "--upload-file":
+            sends = True
+            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(field))
+        elif role == "opaque":
+            call.opaque("inline", reason=f"{option} of curl is not looked into", words=(field,))
+        elif role == "read":
+            call.read(field, reveals="some")
+        elif role in ("write", "append") and option != "--output" and field.text != "-":
+            call.put("write", call.place(field), ())
+    return sent, sends or parsed.has("--data-raw", "--form-string")
+
+
+def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> Stream:
     outputs = parsed.values_of("--output")
     for field in outputs:
         if field.text != "-":
             call.put("write", call.place(field), local)
-    if parsed.has("--remote-name", "--remote-name-all", "--remote-header-name"):
+    named = parsed.has("--remote-name", "--remote-name-all", "--remote-header-name")
+    if named:
         folder = parsed.value("--output-dir") or Field(text=".")
-        for field in urls:
+        for field in [*parsed.operands, *parsed.values_of("--url")]:
             name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or TOP
             known = name if not parsed.has("--remote-header-name") else TOP
             call.put("write", call.place(Field(text=f"{folder.text.rstrip('/')}/{known}")), local)
-    if outputs or parsed.has("--remote-name"):
-        return SOMETHING
-    return Stream(sources=local)
+    return SOMETHING if outputs or named else Stream(sources=local)
 
 
 def _file_url(field: Field) -> Field:
-    path = field.text.partition("//")[2]
+    path = field.text.partition("//")[2] or field.text.partition(":")[2]
     return Field(text=path if path.startswith("/") else "/" + path.partition("/")[2])
 
 
@@ -165,7 +181,7 @@ def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:
     """Files that a data option reads: `@file`, `name@file`, `name=@file`, `name=<file`."""
     text = field.text
     if option == "--form":
-        name, equals, value = text.partition("=")
+        _, equals, value = text.partition("=")
         if equals and value[:1] in "@<":
             paths = value[1:].split(";")[0].split(",")
             return merge((), tuple(p for path in paths for p in call.read(Field(text=path.strip('"')))))
@@ -204,7 +220,8 @@ def wget(call: Call, parsed: Parsed) -> Stream:
         call.emit("net_recv", host)
         if output is not None or parsed.has("--spider"):
             continue
-        name = re.sub(r"[?#].*", "", field.text).partition("://")[2].partition("/")[2].rpartition("/")[2] or "index.html"
+        path = re.sub(r"[?#].*", "", field.text).partition("://")[2].partition("/")[2]
+        name = path.rpartition("/")[2] or "index.html"
         recursive = parsed.has("--recursive", "--mirror")
         text = folder.text if recursive else f"{folder.text.rstrip('/')}/{name}"
         call.put("write", call.place(Field(text=text), recursive=recursive), ())

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from guardrail.model import Resource
-from guardrail.parse._ir import Statement
+from guardrail.parse.ir import Statement
 
 TOP: Final = "\ufffc"
 """Any text, also none, also with slashes and blanks."""
@@ -125,7 +125,7 @@ class State:
 
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
-        self.vars = {name: UNKNOWN for name in self.vars}
+        self.vars = dict.fromkeys(self.vars, UNKNOWN)
         self.functions = {}
         self.cwds, self.args = (None,), None
         self.path, self.ifs, self.globs = None, False, False

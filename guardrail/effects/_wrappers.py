@@ -10,7 +10,7 @@ from guardrail.effects._environment import set_variable
 from guardrail.effects._options import Parsed
 from guardrail.effects._values import SOMETHING, Field, State, Stream, Value
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.S)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
 
 
 def wrapper(call: Call, parsed: Parsed) -> Stream:
@@ -51,14 +51,9 @@ def env(call: Call, parsed: Parsed) -> Stream:
         rest.pop(0)
     if parsed.has("--shell", "--login", "--edit") and call.name != "env":
         call.opaque("dynamic", reason="a shell of another user")
-        rest = _joined(rest)
     if not rest:
-        return SOMETHING if not parsed.has("--edit") else SOMETHING
+        return SOMETHING
     return _again(call, state, rest, cwd)
-
-
-def _joined(rest: list[Field]) -> list[Field]:
-    return rest
 
 
 def _again(call: Call, state: State, rest: list[Field], cwd: str | None) -> Stream:

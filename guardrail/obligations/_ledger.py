@@ -106,6 +106,11 @@ class Obligations:
                 self._mandates.add(mandate.id)
         return tuple(opened)
 
+    @property
+    def open(self) -> bool:
+        """Whether any duty is not met yet."""
+        return any(duty.state != "met" for duty in self._duties.values())
+
     def owed(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
         """Ids of the duties still open under these mandates."""
         if not self._duties:

@@ -7,8 +7,11 @@ import re
 import msgspec
 
 from guardrail.parse._words import Misparse
+from guardrail.parse.ir import Part, Text, Word
 
-_DELIMITER = re.compile(r"""([A-Za-z0-9_.!%+\-]+)|'([A-Za-z0-9_.!%+ \-]+)'|"([A-Za-z0-9_.!%+ \-]+)"|\\([A-Za-z0-9_]+)""")
+_DELIMITER = re.compile(
+    r"""([A-Za-z0-9_.!%+\-]+)|'([A-Za-z0-9_.!%+ \-]+)'|"([A-Za-z0-9_.!%+ \-]+)"|\\([A-Za-z0-9_]+)"""
+)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,3 +66,21 @@ def heredoc_span(source: str, start: int, stop: int, line_end: int, *, strip: bo
             raise Misparse("here document with a line continuation")
         position = line_stop + 1
     raise Misparse("here document without an end")
+
+
+def without_tabs(body: Word) -> Word:
+    """The body of `<<-`: tabs at the start of its lines are no part of it, those from expansions stay."""
+    out: list[Part] = []
+    line_start = True
+    for part in body.parts:
+        if not isinstance(part, Text):
+            out.append(part)
+            line_start = False
+            continue
+        lines = part.text.split("\n")
+        kept = [line.lstrip("\t") if index or line_start else line for index, line in enumerate(lines)]
+        line_start = lines[-1].lstrip("\t") == "" and (len(lines) > 1 or line_start)
+        out.append(Text(text="\n".join(kept), quoted=True))
+    texts = [part.text for part in out if isinstance(part, Text)]
+    plain = "".join(texts) if len(texts) == len(out) else None
+    return Word(parts=tuple(out), start=body.start, end=body.end, plain=plain)

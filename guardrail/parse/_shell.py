@@ -8,15 +8,17 @@ Not concerned with what a command means.
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
-from typing import Final
+from typing import Final, Literal
 
 import tree_sitter
 import tree_sitter_bash
 
-from guardrail.parse._heredoc import heredoc_span
-from guardrail.parse._ir import (
+from guardrail.parse._heredoc import heredoc_span, without_tabs
+from guardrail.parse._words import Lexer, Misparse, arithmetic_names
+from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
     Assign,
@@ -38,7 +40,6 @@ from guardrail.parse._ir import (
     Test,
     Word,
 )
-from guardrail.parse._words import Lexer, Misparse, arithmetic_names
 
 MAX_SHELL_BYTES: Final = 1024 * 1024
 """Longest shell text handed to the parser, in bytes; `limits.command_bytes` is far below it."""
@@ -55,6 +56,11 @@ _RESERVED: Final = frozenset(
 )
 _REDIRECTS: Final = frozenset(("file_redirect", "heredoc_redirect", "herestring_redirect"))
 _OPERATORS: Final = frozenset(("<", ">", ">>", ">|", "&>", "&>>", "<&", ">&", "<&-", ">&-"))
+
+_COMPOUND: Final = frozenset(
+    "subshell compound_statement if_statement while_statement for_statement c_style_for_statement case_statement "
+    "test_command".split()
+)
 
 Node = tree_sitter.Node
 
@@ -105,6 +111,19 @@ def _parse(text: str, source: str, depth: int) -> Script:
     except (LookupError, ValueError, RecursionError) as error:
         # A tree of a shape never seen is not vouched for either.
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
+
+
+class _Item:
+    """A part of a simple command: `word`, `assign`, `redirect`, `document` or `newline`."""
+
+    __slots__ = ("end", "inside", "kind", "node", "start")
+
+    def __init__(self, kind: str, start: int, end: int, node: Node | None = None, *, inside: bool = False) -> None:
+        self.kind = kind
+        self.start = start
+        self.end = end
+        self.node = node
+        self.inside = inside
 
 
 class _Builder:
@@ -204,7 +223,8 @@ class _Builder:
             return self._simple(None, redirects)
         if len(bodies) != 1 or node.child_by_field_name("body") != bodies[0]:
             raise Misparse("redirection of several commands")
-        self._cover([*bodies, *redirects], node)
+        if bodies[0].type in _COMPOUND:
+            self._cover([*bodies, *redirects], node)
         return self._attach(bodies[0], redirects)
 
     def _attach(self, body: Node, redirects: list[Node]) -> Statement:
@@ -228,10 +248,10 @@ class _Builder:
                 if extra or follow is not None:
                     raise Misparse("words after a here document of a compound command")
             else:
-                one, words = self._redirect(redirect)
-                if words:
+                items = self._redirect_items(redirect)
+                if len(items) > 1:
                     raise Misparse("words after a redirection of a compound command")
-                plain.append(one)
+                plain.append(self._redirect(items[0]))
         rest.append(self.statement(body))
         return Redirected(body=rest[0], redirects=tuple(plain))
 
@@ -242,50 +262,98 @@ class _Builder:
         return self._simple(node, [])
 
     def _simple(self, node: Node | None, redirects: list[Node]) -> Statement:
-        words: list[Word] = []
-        assigns: list[Assign] = []
-        found: list[Redirect] = []
-        spans: list[tuple[int, int, bool]] = []
+        items: list[_Item] = []
+        documents: list[Redirect] = []
         follow: Node | None = None
-        children = [*(node.children if node is not None else ()), *redirects]
-        for child in children:
+        for child in (*(node.children if node is not None else ()), *redirects):
             kind = child.type
-            if kind == "variable_assignment":
-                assigns.append(self._assign(child))
-                spans.append((child.start_byte, child.end_byte, True))
-            elif kind == "heredoc_redirect":
-                document, extra, follow = self._heredoc(child)
-                found.extend(document)
-                words.extend(extra)
-                spans.append((child.start_byte, child.end_byte, False))
+            if kind == "heredoc_redirect":
+                found, extra, follow = self._heredoc(child)
+                documents.extend(found)
+                items.append(_Item("document", child.start_byte, child.end_byte))
+                items.extend(_Item("word", word.start, word.end, inside=True) for word in extra)
             elif kind in _REDIRECTS:
-                one, extra = self._redirect(child)
-                found.append(one)
-                words.extend(extra)
-                spans.append((one.start, one.end, False))
-                spans.extend((word.start, word.end, True) for word in extra)
+                items.extend(self._redirect_items(child))
             elif kind in ("subshell", "comment"):
                 raise Misparse(f"{kind} inside a command")
             else:
-                word = self.lexer.word(child.start_byte, child.end_byte)
-                words.append(word)
-                spans.append((word.start, word.end, True))
-        if len(spans) > 1:
-            self._separate(spans)
-        if redirects or len(found) > 0:
-            words.sort(key=_start)
-            found.sort(key=_start)
-        if words and words[0].plain in _RESERVED and words[0].parts and not _is_quoted(words[0]):
+                what = "assign" if kind == "variable_assignment" else "word"
+                items.append(_Item(what, child.start_byte, child.end_byte, child))
+        if len(items) > 1:
+            items = self._mended(items)
+        return self._assemble(items, documents, follow)
+
+    def _assemble(self, items: list[_Item], documents: list[Redirect], follow: Node | None) -> Statement:
+        words: list[Word] = []
+        assigns: list[Assign] = []
+        redirects = documents
+        before: Statement | None = None
+        for item in items:
+            if item.kind == "word":
+                words.extend(self.lexer.words(item.start, item.end))
+            elif item.kind == "assign" and item.node is not None:
+                if words:
+                    raise Misparse("assignment after the command name")
+                assigns.append(self._assign(item.node, item.end))
+            elif item.kind == "redirect" and item.node is not None:
+                redirects.append(self._redirect(item))
+            elif item.kind == "newline":
+                # The parser takes assignments on one line for the environment of the command on the next.
+                before = Simple(words=(), assigns=tuple(assigns), redirects=(), start=items[0].start, end=item.start)
+                assigns = []
+        if words and words[0].plain in _RESERVED and not _is_quoted(words[0]):
             raise Misparse("reserved word as a command name")
-        if assigns and words and assigns[-1].value.start > words[0].start:
-            raise Misparse("assignment after the command name")
-        start, end = min(span[0] for span in spans), max(span[1] for span in spans)
-        simple = Simple(words=tuple(words), assigns=tuple(assigns), redirects=tuple(found), start=start, end=end)
-        return simple if follow is None else self._follow(simple, follow)
+        simple = Simple(
+            words=tuple(words),
+            assigns=tuple(assigns),
+            redirects=tuple(sorted(redirects, key=_start)),
+            start=items[0].start,
+            end=max(item.end for item in items),
+        )
+        whole = simple if follow is None else self._follow(simple, follow)
+        return whole if before is None else Group(body=(before, whole))
+
+    def _mended(self, items: list[_Item]) -> list[_Item]:
+        """The parts of a command in order: torn words joined, words left out put back, all else checked."""
+        items.sort(key=_item_start)
+        out = [items[0]]
+        for item in items[1:]:
+            last = out[-1]
+            gap = self.source[last.end : item.start]
+            if item.inside and last.kind == "document" and item.end <= last.end:
+                out.insert(-1, item)  # a word on the line of a here document's operator
+            elif item.start < last.end:
+                raise Misparse("parts that overlap")
+            elif gap in ("", "\\\n") and item.kind == "word" and last.kind in ("word", "assign", "redirect"):
+                last.end = item.end
+            elif gap == "" or _BLANKS.fullmatch(gap):
+                out.append(item)
+            elif all(other.kind == "assign" for other in out) and re.fullmatch(r"[ \t]*;?[ \t]*\n[ \t\n]*", gap):
+                out += [_Item("newline", last.end, last.end), item]
+            else:
+                out += [*self._left_out(last.end, item.start), item]
+        return out
+
+    def _left_out(self, start: int, end: int) -> list[_Item]:
+        """Words that the parser skipped, such as a lone dash before a here document."""
+        found: list[_Item] = []
+        i = start
+        while i < end:
+            blank = _BLANKS.match(self.source, i, end)
+            if blank is None:
+                raise Misparse("bytes in a command that belong to no word")
+            i = blank.end()
+            if i < end:
+                _, stop = self.lexer.scan(i, end)
+                if stop == i or self.source[i] == "#":
+                    raise Misparse("bytes in a command that belong to no word")
+                found.append(_Item("word", i, stop))
+                i = stop
+        return found
 
     def _separate(self, spans: list[tuple[int, int, bool]]) -> None:
         spans.sort()
-        for (_, end, word), (start, _, next_word) in zip(spans, spans[1:], strict=False):
+        for (_, end, word), (start, _, next_word) in itertools.pairwise(spans):
             if start < end:
                 raise Misparse("parts that overlap")
             if start == end:
@@ -294,7 +362,8 @@ class _Builder:
             elif not _BLANKS.fullmatch(self.source, end, start):
                 raise Misparse("bytes in a command that belong to no word")
 
-    def _assign(self, node: Node) -> Assign:
+    def _assign(self, node: Node, end: int | None = None) -> Assign:
+        end = node.end_byte if end is None else end
         children = node.children
         name = self._text(children[0])
         if children[0].type != "variable_name" or not _NAME.fullmatch(name) or len(children) < 2:
@@ -305,14 +374,14 @@ class _Builder:
         array = None
         start = operator.end_byte
         if len(children) == 3 and children[2].type == "array":
-            if children[2].start_byte != start:
+            if children[2].start_byte != start or end != node.end_byte:
                 raise Misparse("assignment that is not modelled")
             array = self._array(children[2])
             value = Word(parts=(), start=start, end=node.end_byte)
-        elif start == node.end_byte:
+        elif start == end:
             value = Word(parts=(), start=start, end=start, plain="")
         else:
-            value = self.lexer.word(start, node.end_byte, assignment=True)
+            value = self.lexer.word(start, end, assignment=True)
         return Assign(name=name, value=value, append=operator.type == "+=", array=array)
 
     def _array(self, node: Node) -> tuple[Word, ...]:
@@ -350,7 +419,7 @@ class _Builder:
     def assignment(self, node: Node) -> Statement:
         """Assignments without a command."""
         if node.type == "variable_assignments":
-            for left, right in zip(node.children, node.children[1:], strict=False):
+            for left, right in itertools.pairwise(node.children):
                 self._blank(left.end_byte, right.start_byte)
             assigns = tuple(self._assign(child) for child in node.children)
         else:
@@ -363,27 +432,38 @@ class _Builder:
 
     # -- redirections
 
-    def _redirect(self, node: Node) -> tuple[Redirect, list[Word]]:
+    def _redirect_items(self, node: Node) -> list[_Item]:
         """One redirection, and the words that the parser wrongly made further targets of it."""
-        fd, rest = self._descriptor(node)
+        _, rest = self._descriptor(node)
         operator = rest[0].type
         if node.type == "herestring_redirect":
             if len(rest) != 2:
                 raise Misparse("here string that is not modelled")
-            target = self.lexer.word(rest[1].start_byte, rest[1].end_byte)
-            return Redirect(op="<<<", fd=fd, target=target, start=node.start_byte, end=node.end_byte), []
-        if operator not in _OPERATORS:
+        elif operator not in _OPERATORS:
             raise Misparse("redirection that is not modelled")
-        words = [self.lexer.word(child.start_byte, child.end_byte) for child in rest[1:]]
-        position = rest[0].end_byte
-        if words and position < words[0].start:
-            self._blank(position, words[0].start)
-        if operator.endswith("-"):
-            return Redirect(op=operator[:-1], fd=fd, target=None, start=node.start_byte, end=position), words
-        if not words:
+        closing = operator.endswith("-")
+        if not closing and len(rest) < 2:
             raise Misparse("redirection without a target")
-        one = Redirect(op=operator, fd=fd, target=words[0], start=node.start_byte, end=words[0].end)
-        return one, words[1:]
+        end = rest[0].end_byte if closing else rest[1].end_byte
+        found = [_Item("redirect", node.start_byte, end, node)]
+        found.extend(_Item("word", child.start_byte, child.end_byte) for child in rest[1 if closing else 2 :])
+        return found
+
+    def _redirect(self, item: _Item) -> Redirect:
+        if item.node is None:
+            raise Misparse("redirection that is not modelled")
+        fd, rest = self._descriptor(item.node)
+        operator = rest[0].type
+        if operator.endswith("-"):
+            if item.end != rest[0].end_byte:
+                raise Misparse("redirection that is not modelled")
+            return Redirect(op=operator[:-1], fd=fd, target=None, start=item.start, end=item.end)
+        position = rest[0].end_byte
+        if position < rest[1].start_byte:
+            self._blank(position, rest[1].start_byte)
+        target = self.lexer.word(rest[1].start_byte, item.end)
+        name = "<<<" if item.node.type == "herestring_redirect" else operator
+        return Redirect(op=name, fd=fd, target=target, start=item.start, end=item.end)
 
     def _descriptor(self, node: Node) -> tuple[int | None, list[Node]]:
         children = node.children
@@ -413,11 +493,13 @@ class _Builder:
                 continue
             line_end = child.end_byte
             if kind == "file_redirect":
-                one, extra = self._redirect(child)
+                items = self._redirect_items(child)
+                one = self._redirect(items[0])
                 redirects.append(one)
+                extra = [self.lexer.word(item.start, item.end) for item in items[1:]]
                 words.extend(extra)
                 spans += [(one.start, one.end, False), *((w.start, w.end, True) for w in extra)]
-            elif kind in ("&&", "||") and index + 1 < len(rest) and rest[index + 1].type not in ("heredoc_body", "ERROR"):
+            elif kind in ("&&", "||") and rest[index + 1].type in _STATEMENTS:
                 follow = child
                 line_end = rest[index + 1].end_byte
                 self._gap(child.end_byte, rest[index + 1].start_byte)
@@ -438,8 +520,8 @@ class _Builder:
         if span.end != rest[-1].end_byte or rest[-1].type != "heredoc_end" or body_node is None:
             raise Misparse("here document whose end is not clear")
         body = self.lexer.heredoc(span.body_start, span.body_end, literal=span.literal)
-        if span.strip_tabs and "\t" in self.source[span.body_start : span.body_end]:
-            raise Misparse("here document with tabs to strip")
+        if span.strip_tabs:
+            body = without_tabs(body)
         first = Redirect(op="<<", fd=fd, target=body, start=node.start_byte, end=start.end_byte)
         return [first, *redirects], words, follow
 
@@ -458,8 +540,7 @@ class _Builder:
         right = node.next_named_sibling
         if right is None:
             raise Misparse("here document that is not modelled")
-        operator = "&&" if node.type == "&&" else "||"
-        return AndOr(first=first, rest=((operator, self.statement(right)),))
+        return AndOr(first=first, rest=((_operator(node), self.statement(right)),))
 
     # -- lists
 
@@ -468,7 +549,7 @@ class _Builder:
         return self._list(node, [])
 
     def _list(self, node: Node, redirects: list[Node]) -> Statement:
-        rest: list[tuple[str, Statement]] = []
+        rest: list[tuple[Literal["&&", "||"], Statement]] = []
         current = node
         while current.type == "list":  # a long chain nests to the left: walked, not recursed into
             parts = [child for child in current.children if child.type != "comment"]
@@ -479,10 +560,9 @@ class _Builder:
                 raise Misparse("list that nests to the right")
             last = self._attach(parts[2], redirects) if redirects else self.statement(parts[2])
             redirects = []
-            rest.append((parts[1].type, last))
+            rest.append((_operator(parts[1]), last))
             current = parts[0]
-        chain = tuple(("&&" if op == "&&" else "||", statement) for op, statement in reversed(rest))
-        return AndOr(first=self.statement(current), rest=chain)  # type: ignore[arg-type]
+        return AndOr(first=self.statement(current), rest=tuple(reversed(rest)))
 
     def pipeline(self, node: Node) -> Statement:
         """`a | b`."""
@@ -495,8 +575,7 @@ class _Builder:
         bars = [child for child in node.children if child.type in ("|", "|&")]
         if len(bars) != len(nodes) - 1:
             raise Misparse("pipeline that is not modelled")
-        for stage in nodes[:-1]:
-            stages.append(self.statement(stage))
+        stages.extend(self.statement(stage) for stage in nodes[:-1])
         stages.append(self._attach(nodes[-1], redirects) if redirects else self.statement(nodes[-1]))
         return Pipeline(stages=tuple(stages))
 
@@ -522,7 +601,7 @@ class _Builder:
         self._gap(position, node.end_byte)
 
     def _spaced(self, parts: list[Node]) -> None:
-        for left, right in zip(parts, parts[1:], strict=False):
+        for left, right in itertools.pairwise(parts):
             self._gap(left.end_byte, right.start_byte)
 
     # -- compound commands
@@ -713,6 +792,14 @@ class _Builder:
 
     def _text(self, node: Node) -> str:
         return self.source[node.start_byte : node.end_byte]
+
+
+def _operator(node: Node) -> Literal["&&", "||"]:
+    return "&&" if node.type == "&&" else "||"
+
+
+def _item_start(item: _Item) -> tuple[int, int]:
+    return (item.start, -item.end)
 
 
 def _start(item: Word | Redirect) -> int:

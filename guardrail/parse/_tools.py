@@ -10,7 +10,7 @@ import functools
 import importlib.resources
 import shlex
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
 
@@ -120,8 +120,9 @@ class _Reader:
         persistent = self.spec.persistent
         if isinstance(value, str):
             return (ShellText(text=value, persistent=persistent, cwd=cwd),)
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return tuple(ShellText(text=item, persistent=persistent, cwd=cwd) for item in self._commands(value))
+        texts = _strings_only(value)
+        if texts:
+            return tuple(ShellText(text=item, persistent=persistent, cwd=cwd) for item in self._commands(texts))
         raise _Mismatch("the command is not text")
 
     def _commands(self, value: list[str]) -> list[str]:
@@ -145,8 +146,8 @@ class _Reader:
         if self.spec.default and not any(name in self.args for name in self.spec.path):
             return [self.spec.default]
         value = self._value(self.spec.path)
-        values = value if isinstance(value, list) else [value]
-        if not values or not all(isinstance(item, str) and item and "\0" not in item for item in values):
+        values = [value] if isinstance(value, str) else _strings_only(value)
+        if not values or not all(item and "\0" not in item for item in values):
             raise _Mismatch("the path is not text")
         return values
 
@@ -154,7 +155,7 @@ class _Reader:
         spec = self.spec
         if spec.edits:
             items = self._value((spec.edits,))
-            if not isinstance(items, list) or not items:
+            if not _is_list(items) or not items:
                 raise _Mismatch("the edits are not a list")
             return [self._one_edit(item) for item in items]
         if not spec.text:
@@ -165,10 +166,9 @@ class _Reader:
             return [Edit(kind="replace", text=text, old=old, all=self._flag(spec.all))]
         return [Edit(kind="append" if verb == "append" else "whole", text=text)]
 
-    def _one_edit(self, item: object) -> Edit:
-        if not isinstance(item, dict):
+    def _one_edit(self, fields: Any) -> Edit:
+        if not _is_table(fields):
             raise _Mismatch("an edit is not an object")
-        fields: dict[Any, Any] = item
         old = next((fields[name] for name in self.spec.old if name in fields), None)
         text = next((fields[name] for name in self.spec.text if name in fields), None)
         if not isinstance(old, str) or not isinstance(text, str) or len(fields) != 2:
@@ -199,7 +199,7 @@ class _Reader:
         return any(values)
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _texts(value: Any) -> tuple[str, ...]:
     """Every string in the arguments; at the bound one more that can name anything."""
     found: list[str] = []
     for text in _strings(value):
@@ -209,14 +209,27 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _strings(value: object) -> Iterator[str]:
+def _strings_only(value: Any) -> list[str]:
+    """A list of nothing but strings, else an empty one."""
+    return value if _is_list(value) and all(isinstance(item, str) for item in value) else []
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_table(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif _is_table(value):
         for key, item in value.items():
             yield str(key)
             yield from _strings(item)
-    elif isinstance(value, list | tuple):
+    elif _is_list(value):
         for item in value:
             yield from _strings(item)
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
-from guardrail.parse._ir import Command, Computed, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 
 
 class Misparse(Exception):
@@ -30,14 +30,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
 _OPERATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|-|##?|%%?)([A-Za-z0-9_./:@+, \-]*)\}")
 _ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
-_INSIDE_BRACES = re.compile(r"[^'\"\\`{}$<>]+")
-_QUOTED_PLAIN = re.compile(r'"[^"\\`$]*"')
+# Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
+_INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
 _ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
 )
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.S)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _CONTROL: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v",
 }  # fmt: skip
@@ -81,6 +81,25 @@ class Lexer:
         if raw.startswith("#"):
             raise Misparse("comment taken for a word")
         return Word(parts=parts, start=start, end=end, plain=_plain(parts), assignment=assignment)
+
+    def words(self, start: int, end: int) -> list[Word]:
+        """The words in [start, end), which the parser may have taken for one.
+
+        Raises:
+            Misparse: if those bytes are not exactly words with blanks between them.
+        """
+        if _PLAIN.fullmatch(self.source, start, end) or "`" not in self.source[start:end]:
+            return [self.word(start, end)]
+        found: list[Word] = []
+        while start < end:
+            _, stop = self.scan(start, end)
+            if stop == start:
+                raise Misparse("bytes in a word that do not belong to it")
+            found.append(self.word(start, stop))
+            start = stop
+            while start < end and self.source[start] in " \t":
+                start += 1
+        return found
 
     def scan(self, i: int, end: int) -> tuple[tuple[Part, ...], int]:
         """Parts of the word that starts at `i`, and the offset where it stops."""
@@ -127,9 +146,7 @@ class Lexer:
         i = start
         while i < end:
             char = self.source[i]
-            if char in " \t\n":
-                i += 1
-            elif char in ";|&<>()" and not self.source.startswith(("<(", ">("), i):
+            if char in " \t\n" or (char in ";|&<>()" and not self.source.startswith(("<(", ">("), i)):
                 i += 1
             else:
                 parts, stop = self.scan(i, end)
@@ -260,8 +277,16 @@ class Lexer:
         i += 2
         while i < end:
             char = source[i]
-            if match := _INSIDE_BRACES.match(source, i, end) or _QUOTED_PLAIN.match(source, i, end):
+            if match := _INSIDE_BRACES.match(source, i, end):
                 i = match.end()
+            elif char == '"':
+                inside: list[Part] = []
+                i = self._inside(i + 1, end, inside, '"')
+                scripts.extend(part.script for part in inside if isinstance(part, Command))
+                for part in inside:
+                    if isinstance(part, Computed):
+                        scripts.extend(part.scripts)
+                        assigns.extend(part.assigns)
             elif char == "}":
                 return i + 1
             elif source.startswith("${", i):

@@ -87,5 +87,5 @@ def _wrap() -> Any:
 def _json_line(_logger: object, _name: str, event: Any) -> str:
     import orjson
 
-    event.pop("_record", None)
+    event.pop("color_message", None)  # uvicorn says its lines twice, the second time in colour
     return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode("utf-8")

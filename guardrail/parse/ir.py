@@ -1,6 +1,7 @@
 """Our own small tree of a shell script, so that the parser behind it can be changed.
 
-Offsets are bytes of the UTF-8 text that was parsed. What the parser cannot vouch for is an `Opaque`, never left out.
+Part of what `guardrail.parse` offers to `guardrail.effects`. Offsets are bytes of the UTF-8 text that was parsed.
+What the parser cannot vouch for is an `Opaque`, never left out.
 """
 
 from __future__ import annotations
@@ -10,11 +11,7 @@ from typing import Literal
 import msgspec
 
 
-class _Node(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A record without reference cycles, which the collector therefore need not track."""
-
-
-class Text(_Node):
+class Text(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Literal characters.
 
     Args:
@@ -26,7 +23,7 @@ class Text(_Node):
     quoted: bool = False
 
 
-class Param(_Node):
+class Param(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`$name` or `${name}`, with an operator that can be worked out.
 
     Args:
@@ -42,21 +39,21 @@ class Param(_Node):
     arg: str = ""
 
 
-class Command(_Node):
+class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`$(…)` or backticks."""
 
     script: Script
     quoted: bool = False
 
 
-class Process(_Node):
+class Process(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`<(…)`, or `>(…)` when `write`."""
 
     script: Script
     write: bool = False
 
 
-class Computed(_Node):
+class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An expansion whose value is not worked out.
 
     Args:
@@ -75,9 +72,10 @@ class Computed(_Node):
 
 
 Part = Text | Param | Command | Process | Computed
+"""What a word is made of."""
 
 
-class Word(_Node):
+class Word(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One word before expansion.
 
     Args:
@@ -95,7 +93,7 @@ class Word(_Node):
     assignment: bool = False
 
 
-class Assign(_Node):
+class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`name=value` before or without a command; an array has its words in `array`."""
 
     name: str
@@ -104,7 +102,7 @@ class Assign(_Node):
     array: tuple[Word, ...] | None = None
 
 
-class Redirect(_Node):
+class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A redirection.
 
     Args:
@@ -120,7 +118,7 @@ class Redirect(_Node):
     end: int
 
 
-class Simple(_Node):
+class Simple(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Assignments, words and redirections: one simple command."""
 
     words: tuple[Word, ...]
@@ -130,47 +128,47 @@ class Simple(_Node):
     end: int
 
 
-class Pipeline(_Node):
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Stages joined by `|`."""
 
     stages: tuple[Statement, ...]
 
 
-class Negated(_Node):
+class Negated(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`! command`."""
 
     body: Statement
 
 
-class AndOr(_Node):
+class AndOr(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`first && …` and `first || …`, from left to right."""
 
     first: Statement
     rest: tuple[tuple[Literal["&&", "||"], Statement], ...]
 
 
-class Group(_Node):
+class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`{ …; }`, or `( … )` when `subshell`, or a command in the background."""
 
     body: Block
     subshell: bool = False
 
 
-class Redirected(_Node):
+class Redirected(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A compound command with redirections of its own."""
 
     body: Statement
     redirects: tuple[Redirect, ...]
 
 
-class If(_Node):
+class If(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Branches of (condition, body), and what `else` does."""
 
     branches: tuple[tuple[Block, Block], ...]
     otherwise: Block | None
 
 
-class Loop(_Node):
+class Loop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`while`, `until`, or a C-style `for` whose arithmetic is in `names` and `assigns`."""
 
     condition: Block
@@ -179,7 +177,7 @@ class Loop(_Node):
     assigns: tuple[str, ...] = ()
 
 
-class For(_Node):
+class For(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`for name in words`, or `select`; `words` is None for the positional parameters."""
 
     name: str
@@ -188,35 +186,35 @@ class For(_Node):
     select: bool = False
 
 
-class Case(_Node):
+class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`case word in (patterns) body`."""
 
     word: Word
     items: tuple[tuple[tuple[Word, ...], Block], ...]
 
 
-class Function(_Node):
+class Function(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A function definition."""
 
     name: str
     body: Statement
 
 
-class Test(_Node):
+class Test(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`[[ … ]]`: no effect but those of its expansions and of arithmetic comparison."""
 
     words: tuple[Word, ...]
     arithmetic: bool
 
 
-class Arithmetic(_Node):
+class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`(( … ))`."""
 
     names: tuple[str, ...]
     assigns: tuple[str, ...]
 
 
-class Opaque(_Node):
+class Opaque(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Shell text that is not modelled or that the parser cannot vouch for."""
 
     reason: str
@@ -224,12 +222,16 @@ class Opaque(_Node):
 
 
 Statement = (
-    Simple | Pipeline | Negated | AndOr | Group | Redirected | If | Loop | For | Case | Function | Test | Arithmetic | Opaque
+    Simple | Pipeline | Negated | AndOr | Group | Redirected | If | Loop | For | Case | Function | Test
+    | Arithmetic | Opaque
 )  # fmt: skip
+"""Any one statement."""
+
 Block = tuple[Statement, ...]
+"""Statements, one after the other."""
 
 
-class Script(_Node):
+class Script(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A whole shell text.
 
     Args:
