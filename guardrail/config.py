@@ -37,7 +37,7 @@ class AssetConfig(
         model: the model it belongs to.
         owner: the person or team that owns it.
         registered: the date it was registered on; rules use this and never a file's mtime.
-        digest: `sha256:<hex>` of its content, if known.
+        digest: `sha256:<hex>` of its content, for an asset of one file; `guardrail doctor` compares it.
         controls: for `control`: key -> the value that is safe; a dotted key reaches into tables.
     """
 

@@ -742,6 +742,16 @@ PROMISES: tuple[Promise, ...] = (
         gap="the image is not built by the tests",
     ),
     Promise(
+        id="effects.specs",
+        source="design",
+        behaviour="every command spec shows by examples what it promises and excludes, and one with a slip is refused",
+        tests=(
+            "tests/test_effects_specs.py::test_the_examples_of_a_spec_give_the_effects_it_promises",
+            "tests/test_effects_specs.py::test_the_examples_of_a_spec_give_none_of_the_effects_it_excludes",
+            "tests/test_effects_specs.py::test_a_spec_with_an_unknown_role_or_option_is_refused",
+        ),
+    ),
+    Promise(
         id="packaging.wheel",
         source="design",
         behaviour="the wheel holds code, adapters, policies and data, nothing else, and runs without the checkout",

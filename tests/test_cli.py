@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from guardrail.model import MAX_CALL_BYTES, MAX_CALL_DEPTH
@@ -256,3 +257,50 @@ def test_a_harmless_key_of_a_control_config_may_change_and_the_switch_may_not(wo
     if edit == "edit_file":
         assert out[0]["reasons"][0]["rule"] == "control.weakened"
         assert out[1]["outcome"] == "allow"
+
+
+def test_doctor_compares_a_declared_digest_with_the_file(world: Path) -> None:
+    """A model that was swapped under its name is found."""
+    import hashlib
+
+    digest = hashlib.sha256(b"weights").hexdigest()
+    text = f"""
+        [[asset]]
+        id = "model:beta"
+        class = "weights"
+        paths = ["{world}/models/a.safetensors"]
+        digest = "sha256:{digest}"
+    """
+    (world / "guardrail.toml").write_text(text)
+    assert run(world, "doctor").returncode == 0
+    (world / "models/a.safetensors").write_bytes(b"others")
+    done = run(world, "doctor")
+    assert done.returncode == 1
+    assert b"find out who changed it" in done.stdout
+
+
+def test_the_configuration_page_has_every_setting_and_its_default() -> None:
+    """Docs move with the code: a key that is added, renamed or gets another default changes the page."""
+    from guardrail import config as config_module
+
+    page = (Path(__file__).resolve().parent.parent / "docs/configuration.md").read_text()
+    sections = {
+        "[[asset]]": config_module.AssetConfig,
+        "[[person]]": config_module.PersonConfig,
+        "[policy]": config_module.PolicyConfig,
+        "[mandates]": config_module.MandateConfig,
+        "[trail]": config_module.TrailConfig,
+        "[review]": config_module.ReviewConfig,
+        "[limits]": config_module.LimitConfig,
+        "[service]": config_module.ServiceConfig,
+    }
+    parts = {part.split("`")[1]: part for part in page.split("\n## ")[1:]}
+    assert set(parts) == {*sections, "(top level)"}
+    for title, section in sections.items():
+        rows = {row.split("`")[1]: row for row in parts[title].splitlines() if row.startswith("| `")}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(section)}
+        assert set(rows) == set(fields), title
+        for name, field in fields.items():
+            if isinstance(field.default, int | float | str):
+                default = json.dumps(field.default)
+                assert f"`{default}`" in rows[name], f"{title} {name}"

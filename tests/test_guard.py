@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -74,8 +75,8 @@ class World:
             text="an order",
             grants=grants,
             obligations=obligations,
-            not_before="2020-01-01T00:00:00Z",
-            not_after="2099-01-01T00:00:00Z",
+            not_before=dt.datetime(2020, 1, 1, tzinfo=dt.UTC),
+            not_after=dt.datetime(2099, 1, 1, tzinfo=dt.UTC),
         )
         (self.root / "mandates" / f"{mandate.id}.mandate.json").write_bytes(sign(mandate, self.key))
 

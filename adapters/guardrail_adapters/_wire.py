@@ -176,8 +176,12 @@ def answered(raw: Mapping[str, Any], review: Review) -> ToolMessage:
     if review.state == "responded":
         message = blocked(raw, Outcome.ALLOW, review.decision_id, words or " ")
         message.status = "success"
-        return message
-    return blocked(raw, Outcome.DENY, review.decision_id, f"{REJECTED} Reason given: {words}" if words else REJECTED)
+    else:
+        text = f"{REJECTED} Reason given: {words}" if words else REJECTED
+        message = blocked(raw, Outcome.DENY, review.decision_id, text)
+    if review.answer is not None:
+        message.artifact["guardrail"]["answer"] = {"kind": review.answer.kind, "approver": review.answer.approver}
+    return message
 
 
 def with_notice(result: Any, raw: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ was done, the trail verified, and one flipped bit in a copy of the trail was fou
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import os
 import shutil
 import sys
@@ -28,8 +29,10 @@ from examples.peer_preservation.scenarios import SCENARIOS, Scenario
 from examples.peer_preservation.world import World, build
 from guardrail import Guard, Subject
 from guardrail.audit import verify
+from guardrail.audit._verify import read_records
 from guardrail.mandates import Mandate, MandateGrant, Obligation, load_key, new_key, sign
 from guardrail.obligations import ObligationStatus
+from guardrail.telemetry import configure_from_environment
 from guardrail_adapters.langgraph import GuardedToolNode
 
 PERSON = "dana@northwind.example"
@@ -76,17 +79,22 @@ class Demo:
             # A person's order is taken up before the agent starts: what is owed does not depend on the agent acting.
             guard.begin(AGENT, session=scenario.name)
             state: Any = {"messages": [("user", "go")]}
-            asked = 0
+            asked, approved = 0, set[str]()
             while True:
                 state = graph.invoke(state, _thread(scenario))
                 if not state.get("__interrupt__"):
                     break
                 asked += 1
-                state = Command(resume=self._person(scenario, state["__interrupt__"][0].value))
+                request = state["__interrupt__"][0].value
+                answer = self._person(scenario, request)
+                for said, held in zip(answer["decisions"], request["guardrail"]["escalations"], strict=True):
+                    if said["type"] == "approve":
+                        approved.add(held["tool_call_id"])
+                state = Command(resume=answer)
             duties = guard.settle() if scenario.ordered else ()
         result = Result(
             problems=world.problems(),
-            outcomes=_outcomes(state),
+            outcomes=_outcomes(state, approved, _rules_of(self.trail)),
             duties=duties,
             model_exists=world.model_exists(),
         )
@@ -106,7 +114,7 @@ class Demo:
     def _world(self, scenario: Scenario) -> World:
         world = build(self.root / "world", key=self.public, trail=self.trail)
         if scenario.ordered:
-            now = int(time.time())
+            now = dt.datetime.now(dt.UTC)
             order = Mandate(
                 id=f"order-{scenario.name.replace(' ', '-')}",
                 issuer=PERSON,
@@ -114,8 +122,8 @@ class Demo:
                 text="Delete model beta from srv-a.",
                 grants=(MandateGrant(effects=("delete",), assets=("model:beta",), approval=True),),
                 obligations=(Obligation(id="delete-beta", effect="delete", asset="model:beta"),),
-                not_before=_rfc3339(now - 60),
-                not_after=_rfc3339(now + 3600),
+                not_before=now - dt.timedelta(minutes=1),
+                not_after=now + dt.timedelta(hours=1),
             )
             (world.root / "mandates" / "delete-beta.mandate.json").write_bytes(sign(order, self.key))
         return world
@@ -132,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--keep", metavar="DIR", help="keep the last world and the trail here")
     args = options.parse_args(argv)
     started = time.monotonic()
+    recorder = configure_from_environment("guardrail-demo")
     with tempfile.TemporaryDirectory(prefix="guardrail-demo-") as scratch:
         root = Path(scratch).resolve()
         demo = Demo(root, ask=args.ask, say=print)
@@ -140,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.keep:
             shutil.copytree(root, args.keep, dirs_exist_ok=True)
             print(f"\nkept in {args.keep}: guardrail audit show {os.path.join(args.keep, 'trail')}")
+    recorder.shutdown()
     for failure in failures:
         print(f"NOT AS PROMISED  {failure}", file=sys.stderr)
     seconds = time.monotonic() - started
@@ -149,15 +159,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(demo: Demo) -> list[str]:
     failures: list[str] = []
-    print("A LangGraph agent replays what the study's models did, on real files. Off: no guard. On: guarded.\n")
+    print("A LangGraph agent replays what the study's models did, on real files, with the guard off and on.")
+    print("On the right: what became of each call with the guard on; with it off, every call ran.")
     for scenario in SCENARIOS:
         off, on = demo.off(scenario), demo.on(scenario)
-        print(f"{scenario.name}: {scenario.story}")
-        print(f"   off   {_end_state(scenario, off)}")
-        print(f"   on    {_end_state(scenario, on)}   [{', '.join(on.outcomes) or 'no calls'}]")
+        print(f"\n{paint('1', scenario.name.upper())}  {scenario.story}")
+        for number, (tool, args) in enumerate(scenario.script):
+            print(f"   {_shortened(tool, args):<64}  {_painted(on.outcomes[number])}")
+        if not scenario.script:
+            print(f'   says: "{scenario.closing}"')
+        print(f"   guard off  {_end_state(scenario, off)}")
+        print(f"   guard on   {_end_state(scenario, on)}")
         for duty in on.duties:
-            print(f"         owed: {duty.effect} {duty.asset}: {duty.state.upper()} ({_attempts(duty)})")
-            print(f"               {duty.evidence[0]}")
+            print(f"   owed       {duty.effect} {duty.asset}: {_painted(duty.state.upper())} ({_attempts(duty)})")
+            print(f"              {duty.evidence[0].replace(str(demo.root) + '/world/', '')}")
         failures += [f"{scenario.name}: {failure}" for failure in off.failures + on.failures]
     return failures
 
@@ -187,7 +202,7 @@ def _unexpected(scenario: Scenario, result: Result, asked: int, state: Any) -> l
     failures: list[str] = []
     if result.problems:
         failures.append(f"guard on: {result.problems}")
-    ran = {number for number, outcome in enumerate(result.outcomes) if outcome == "ran"}
+    ran = {number for number, outcome in enumerate(result.outcomes) if outcome.endswith("ran")}
     if ran & scenario.held:
         failures.append(f"guard on: calls {sorted(ran & scenario.held)} ran")
     if set(range(len(scenario.script))) - scenario.held - ran:
@@ -209,16 +224,44 @@ def _thread(scenario: Scenario) -> Any:
     return {"configurable": {"thread_id": scenario.name}}
 
 
-def _outcomes(state: Any) -> list[str]:
+def _outcomes(state: Any, approved: set[str], rules: dict[str, str]) -> list[str]:
     answers = {m.tool_call_id: m for m in state["messages"] if isinstance(m, ToolMessage)}
     calls = [call["id"] for m in state["messages"] if isinstance(m, AIMessage) for call in m.tool_calls]
-    return [_outcome(answers[call]) for call in calls]
+    return [_outcome(answers[call], call in approved, rules) for call in calls]
 
 
-def _outcome(message: ToolMessage) -> str:
+def _outcome(message: ToolMessage, approved: bool, rules: dict[str, str]) -> str:
     if message.status != "error" or not isinstance(message.artifact, dict):
-        return "ran"
-    return str(message.artifact.get("guardrail", {}).get("outcome", "held"))
+        return "held, a person agreed, ran" if approved else "ran"
+    facts = message.artifact["guardrail"]
+    word = "held, a person said no" if "answer" in facts else "denied" if facts["outcome"] == "deny" else "held"
+    return f"{word} ({rules.get(facts['decision_id'], '')})"
+
+
+def _rules_of(trail: Path) -> dict[str, str]:
+    """Decision id -> its first rule, from the trail: the agent is told neither."""
+    found: dict[str, str] = {}
+    for _, record in read_records(trail):
+        rules = record.get("decision", {}).get("rules", [])
+        if rules:
+            found[record["decision_id"]] = rules[0]
+    return found
+
+
+def _shortened(tool: str, args: dict[str, Any], width: int = 64) -> str:
+    text = str(args.get("command") or f"{tool} {args.get('path')}: {args.get('new_string')}").strip()
+    text = text.replace("\n", " ")
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def paint(code: str, text: str) -> str:
+    """Text in a colour, where somebody is looking."""
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+
+
+def _painted(text: str) -> str:
+    red = text.startswith(("denied", "UNMET", "PRESERVED"))
+    return paint("31" if red else "33" if text.startswith("held") else "32", text)
 
 
 def _texts(state: Any) -> list[str]:
@@ -233,12 +276,8 @@ def _attempts(duty: ObligationStatus) -> str:
 def _end_state(scenario: Scenario, result: Result) -> str:
     state = "PRESERVED: " + ", ".join(result.problems) if result.problems else "nothing preserved"
     if scenario.ordered:
-        return f"{state}, the model is {'still there' if result.model_exists else 'deleted'}"
-    return state
-
-
-def _rfc3339(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+        state = f"{state}; the model is {'still there' if result.model_exists else 'deleted'}"
+    return _painted(state)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import msgspec
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
 
 if TYPE_CHECKING:
-    from guardrail.config import Config
+    from guardrail.config import AssetConfig, Config
 
 State = Literal["ok", "note", "problem"]
 
@@ -92,6 +92,26 @@ def _asset_findings(config: Config) -> Iterator[Finding]:
                 state="note",
                 detail=f"`{asset.id}` lists no `controls`, so every edit of it is unsanctioned",
             )
+
+        if asset.digest is not None and not missing:
+            yield _digest_finding(asset, [str(config.path(path)) for path in asset.paths])
+
+
+def _digest_finding(asset: AssetConfig, paths: list[str]) -> Finding:
+    import hashlib
+
+    if len(paths) > 1 or not os.path.isfile(paths[0]):
+        detail = f"`{asset.id}`: `digest` is compared for an asset of one file only"
+        return Finding(name="assets", state="note", detail=detail)
+    try:
+        with open(paths[0], "rb") as stream:
+            found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        return Finding(name="assets", state="problem", detail=f"cannot read `{paths[0]}`: {error.strerror}")
+    if found != asset.digest:
+        detail = f"`{asset.id}`: `{paths[0]}` has the digest `{found}`, not the declared one: find out who changed it"
+        return Finding(name="assets", state="problem", detail=detail)
+    return Finding(name="assets", state="ok", detail=f"`{asset.id}` has its declared digest")
 
 
 def _engine_finding(config: Config) -> Finding:

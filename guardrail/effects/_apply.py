@@ -46,7 +46,8 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         if role not in ("read", "text"):
             _apply_role(call, role, field, carried, recursive)
     if entry.output == "text":
-        return SOMETHING if not _tainted(roles) else Stream(sources=_tainted(roles))
+        listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
+        return Stream(sources=_tainted(roles), names=listed)
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)

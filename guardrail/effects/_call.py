@@ -151,9 +151,15 @@ class Call:
         self.shell.emit.opaque(code, where, spec=self.name, reason=reason, span=self.span, attrs=attrs)
         self.mention_cwd()
         self.mention(self.args if words is None else words)
-        for source in self.stdin.sources:
-            self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
+        self.mention_input()
         return Stream(sources=self.stdin.sources, flow=self.stdin.flow)
+
+    def mention_input(self) -> None:
+        """What comes in is handed to the command: its content, names of files in it, and paths in its text."""
+        for source in (*self.stdin.sources, *self.stdin.names):
+            self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
+        if self.stdin.text:
+            self.mention_text(self.stdin.text)
 
     def mention_cwd(self) -> None:
         """The directory the command runs in is within its reach."""

@@ -14,7 +14,8 @@ from guardrail.effects._interpreters import interpreter_of, run_interpreter, run
 from guardrail.effects._options import parse_options
 from guardrail.effects._paths import place
 from guardrail.effects._spec import specs
-from guardrail.effects._values import NOTHING, UNKNOWN, Field, Stream, merge
+from guardrail.effects._values import NOTHING, UNKNOWN, Field, State, Stream, merge
+from guardrail.parse.ir import Statement
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
 """Directories whose programs are taken to be what their names say."""
@@ -124,8 +125,7 @@ def run_file(call: Call, path: Field) -> Stream:
         call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
         call.mention_cwd()
         call.mention(call.args)
-        for source in call.stdin.sources:
-            call.emit("mention", source, flow=call.stdin.flow, precision="opaque", may=True)
+        call.mention_input()
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     program = match[1].decode("utf-8", "replace").rpartition("/")[2]
     if program == "env" and match[2] is not None:
@@ -136,14 +136,14 @@ def run_file(call: Call, path: Field) -> Stream:
     return run_script(call, kind, path, call.args)
 
 
-def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[object]) -> Stream:
+def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Statement | None]) -> Stream:
     shell = call.shell
     if shell.depth >= shell.limits.depth:
         return call.opaque("unparsed", reason="functions call each other too deep", words=vector)
     before = call.state.copy()
     args = tuple(field.text for field in call.args) if all(field.known for field in call.args) else None
     outputs: list[Stream] = []
-    ends = []
+    ends: list[State] = []
     shell.depth += 1
     shell.locals.append(set())
     for body in bodies:
@@ -154,7 +154,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[object]
             ends.append(state)
             continue
         state.args = args
-        ok, bad, out = shell.statement(body, state, call.stdin)  # type: ignore[arg-type]
+        ok, bad, out = shell.statement(body, state, call.stdin)
         outputs.append(out)
         ends.append(ok.join(bad))
     shell.depth -= 1

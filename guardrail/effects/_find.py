@@ -39,7 +39,7 @@ def find(call: Call, _parsed: Parsed) -> Stream:
     if any(root.many or root.text.startswith(TOP) for root in roots):
         call.opaque("dynamic", resource=call.place(roots[0]), reason="a root may be an action")
     _expression(call, args, roots)
-    return Stream(text=None)
+    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots))
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:

@@ -534,6 +534,10 @@ class Interpreter:
                 state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
                 state.opened = merge(state.opened, source.sources)
             out = self.write_out(outs, out, call)
+        if call.stdin.names and out.text != "":
+            # Any filter may pass names on.
+            names = merge(out.names, call.stdin.names)
+            out = Stream(text=out.text, sources=out.sources, names=names, flow=out.flow)
         for sink in state.sinks:
             for item in out.sources:
                 call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
@@ -596,7 +600,7 @@ class Interpreter:
             call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
             taken = taken or carries
         # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
-        return (Stream(sources=out.sources, flow=out.flow) if both else NOTHING) if taken else out
+        return (Stream(sources=out.sources, names=out.names, flow=out.flow) if both else NOTHING) if taken else out
 
 
 _DIGESTING: Final = frozenset(
@@ -638,7 +642,10 @@ def _concatenated(outputs: list[Stream]) -> Stream:
     texts = [out.text for out in outputs]
     text = None if None in texts else "".join(t for t in texts if t is not None)
     flow = next((out.flow for out in outputs if out.flow), ())
-    return Stream(text=text, sources=sources, flow=flow)
+    names: tuple[Resource, ...] = ()
+    for out in outputs:
+        names = merge(names, out.names)
+    return Stream(text=text, sources=sources, names=names, flow=flow)
 
 
 def _sometimes(outputs: list[Stream]) -> Stream:
@@ -647,7 +654,7 @@ def _sometimes(outputs: list[Stream]) -> Stream:
     if all(out.text == outputs[0].text for out in outputs) and len(outputs) == 1:
         return both
     quiet = all(out.text == "" for out in outputs)
-    return Stream(text="" if quiet else None, sources=both.sources, flow=both.flow)
+    return Stream(text="" if quiet else None, sources=both.sources, names=both.names, flow=both.flow)
 
 
 _HANDLERS: Final[Mapping[type, Callable[[Interpreter, Any, State, Stream], Done]]] = {

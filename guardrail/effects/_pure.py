@@ -22,7 +22,7 @@ _BUILTINS: Final = frozenset(
 _MODULES: Final = {
     "sys": frozenset("version version_info platform maxsize byteorder prefix argv executable stdin".split()),
     "json": frozenset("dumps loads load".split()),
-    "math": frozenset("sqrt pi e log log2 log10 exp floor ceil pow sin cos tan gcd factorial comb isclose hypot".split()),
+    "math": frozenset("sqrt pi e log log2 log10 exp floor ceil pow sin cos tan gcd factorial isclose hypot".split()),
     "re": frozenset("findall sub match search split fullmatch escape".split()),
     "platform": frozenset("python_version system machine release node platform processor".split()),
     "datetime": frozenset("datetime date timedelta timezone".split()),

@@ -212,6 +212,13 @@ def kill(call: Call, _parsed: Parsed) -> Stream:
     return Stream(text="")
 
 
+def pager(call: Call, parsed: Parsed) -> Stream:
+    """`less`, `more`: readers, but a word `+…` is a command of theirs."""
+    if any(field.text.startswith("+") for field in call.args):
+        call.opaque("inline", reason=f"a command for {call.name}")
+    return apply_spec(call, parsed)
+
+
 def split_words(text: str) -> list[Field] | None:
     """The words `xargs` makes of plain text; None where quoting matters."""
     if any(c in text for c in "'\"\\"):

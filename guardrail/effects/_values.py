@@ -22,6 +22,9 @@ NUM: Final = "\ufffb"
 MAX_ALTERNATIVES: Final = 8
 """Most values a variable, or directories a shell, may have at one point; beyond it the value is TOP."""
 
+MAX_FLOW: Final = 8
+"""Most steps of a flow that are named."""
+
 MAX_SOURCES: Final = 64
 """Most resources followed in one stream of data."""
 
@@ -72,18 +75,22 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Args:
         text: exactly what it is, if known.
         sources: resources whose content may be in it.
+        names: resources whose names may be in it, such as the output of `find`.
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
     """
 
     text: str | None = None
     sources: tuple[Resource, ...] = ()
+    names: tuple[Resource, ...] = ()
     flow: tuple[str, ...] = ()
     connected: bool = False
 
     def through(self, step: str) -> Stream:
         """The same data after one more step."""
-        return Stream(text=self.text, sources=self.sources, flow=(*self.flow, step), connected=True)
+        return Stream(
+            text=self.text, sources=self.sources, names=self.names, flow=(*self.flow, step)[:MAX_FLOW], connected=True
+        )
 
 
 NOTHING: Final = Stream(text="")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from guardrail.effects._apply import apply_spec
 from guardrail.effects._call import Call
 from guardrail.effects._environment import set_variable
 from guardrail.effects._options import Parsed
@@ -61,10 +60,14 @@ def _again(call: Call, state: State, rest: list[Field], cwd: str | None) -> Stre
     return call.shell.again(inner, tuple(rest), external=True, cwd=cwd)
 
 
-def su(call: Call, parsed: Parsed) -> Stream:
-    """Commands whose option holds a shell text, such as `su -c`, `script -c`, `flock -c`."""
-    apply_spec(call, parsed)
-    return SOMETHING
+def runner(call: Call, _parsed: Parsed) -> Stream:
+    """Commands that run others in ways not looked into, from words, a file or another root directory."""
+    if all(field.text in ("--version", "--help", "-V", "-h", "-l") for field in call.args) and call.args:
+        return SOMETHING
+    out = call.opaque("inline", reason=f"{call.name} runs commands that are not looked into")
+    for field in call.args:
+        call.mention_text(field.text)
+    return out
 
 
 def watch(call: Call, parsed: Parsed) -> Stream:
