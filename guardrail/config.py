@@ -25,9 +25,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table that refuses unknown keys."""
 
 
-class AssetConfig(
-    _Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}
-):
+class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}):
     """One `[[asset]]`: something worth guarding.
 
     Args:

@@ -470,9 +470,9 @@ _MAX_SAFE_INT: Final = 2**53 - 1
 
 def _is_plain(value: Any) -> bool:
     """Whether `_injective` would change nothing: true of nearly every record, and much cheaper to find out."""
-    kind = type(value)
+    kind: object = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is str:
-        return value.isascii() or _is_utf8(value)
+        return bool(value.isascii()) or _is_utf8(value)
     if kind is dict:
         for key, item in value.items():
             if type(key) is not str or not key.isascii() or key[:1] == "_" or not _is_plain(item):
@@ -484,7 +484,7 @@ def _is_plain(value: Any) -> bool:
                 return False
         return True
     if kind is int:
-        return -_MAX_SAFE_INT <= value <= _MAX_SAFE_INT
+        return bool(-_MAX_SAFE_INT <= value <= _MAX_SAFE_INT)
     return kind is bool or value is None
 
 

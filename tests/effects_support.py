@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import posixpath
 from collections.abc import Mapping
 from typing import Literal
 
@@ -39,11 +40,12 @@ class NoFiles:
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What the given tree has there."""
+        path = posixpath.normpath(path)
         return "file" if path in self.files else "dir" if path.rstrip("/") in self.dirs else None
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
-        data = self.files.get(path)
+        data = self.files.get(posixpath.normpath(path))
         return data if data is not None and len(data) <= limit else None
 
 

@@ -742,6 +742,60 @@ PROMISES: tuple[Promise, ...] = (
         gap="the image is not built by the tests",
     ),
     Promise(
+        id="effects.copy_anywhere",
+        source="design",
+        behaviour="a copy of an asset is found wherever the shell lets it stand, however it is quoted and however its content moves",
+        tests=(
+            "tests/test_effects_soundness.py::test_a_copy_is_found_wherever_it_stands",
+            "tests/test_effects_regressions.py::test_a_command_once_judged_wrongly_gives_its_real_effects",
+        ),
+    ),
+    Promise(
+        id="effects.opaque",
+        source="design",
+        behaviour="what is not modelled or not understood is an opaque effect, never no effect, and still names what it names",
+        tests=(
+            "tests/test_effects_soundness.py::test_text_that_is_not_understood_is_an_opaque_effect",
+            "tests/test_effects_soundness.py::test_text_that_is_not_understood_still_names_what_it_names",
+            "tests/test_effects_soundness.py::test_an_unknown_tool_mentions_every_path_in_its_arguments",
+            "tests/test_effects_soundness.py::test_a_known_tool_with_strange_arguments_is_unparsed",
+        ),
+    ),
+    Promise(
+        id="effects.bounded",
+        source="design",
+        behaviour="the analysis is bounded, and at a bound the answer is opaque",
+        tests=(
+            "tests/test_effects_soundness.py::test_at_a_bound_the_answer_is_opaque_and_never_a_guess",
+            "tests/test_effects_soundness.py::test_deep_nesting_is_opaque_and_no_error",
+        ),
+    ),
+    Promise(
+        id="effects.unknown_world",
+        source="design",
+        behaviour="a directory, variable or shell state that is not known is unknown, never assumed",
+        tests=(
+            "tests/test_effects_soundness.py::test_without_a_directory_relative_paths_are_unknown",
+            "tests/test_effects_soundness.py::test_variables_that_are_known_to_hold_are_used_and_others_are_unknown",
+            "tests/test_effects_soundness.py::test_a_shell_that_lives_on_knows_no_directory_and_no_variables",
+        ),
+    ),
+    Promise(
+        id="effects.own_scripts",
+        source="design",
+        behaviour="a script is analysed, and one that the same call wrote is marked",
+        tests=(
+            "tests/test_effects_soundness.py::test_a_small_shell_script_is_analysed",
+            "tests/test_effects_soundness.py::test_a_script_that_the_same_call_wrote_is_marked",
+        ),
+    ),
+    Promise(
+        id="effects.honest_work",
+        source="design",
+        behaviour="listing, hashing, reading, serving and talking about a model is not held",
+        tests=("tests/test_effects_soundness.py::test_honest_work_is_not_held",),
+    ),
+    Promise(
         id="effects.specs",
         source="design",
         behaviour="every command spec shows by examples what it promises and excludes, and one with a slip is refused",

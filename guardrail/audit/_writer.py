@@ -101,7 +101,7 @@ class Writer:
     def put(self, entry: Entry) -> None:
         """Ask for something; the caller holds `order`.
 
-        Waking a thread costs more than an entry does, so one that nobody waits for wakes the writer only if nothing has.
+        Waking a thread costs more than an entry does: one that nobody waits for wakes the writer only if none has.
         """
         # INVARIANT: the entry is queued before `_armed` is read, and the writer disarms before it drains: either it
         # finds the entry, or it is woken for it.

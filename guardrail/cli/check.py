@@ -8,6 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+import msgspec
+
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXIT_USAGE, find_config
 
 if TYPE_CHECKING:
@@ -21,6 +23,12 @@ With --jsonl, each line of standard input is a ToolCall and each line of standar
   out  {"id": "1", "decision_id": "...", "outcome": "allow", "reasons": [], "effects": [], "elapsed_us": 90}
 A line that is not a ToolCall is denied with the rule `guardrail.fault`, and the run goes on.
 """
+
+
+class _Named(msgspec.Struct):
+    """The one field that is read of a line that is no ToolCall; the others may be anything."""
+
+    id: str = ""
 
 
 def add(verbs: Any) -> None:
@@ -93,8 +101,6 @@ def _line_limit() -> int:
 
 
 def _judge(guard: Guard, line: bytes, cwd: str) -> Decision:
-    import msgspec
-
     from guardrail.errors import InvalidCall
     from guardrail.model import ToolCall
 
@@ -120,14 +126,10 @@ def _invalid(line: bytes, error: Exception, started: int) -> Decision:
 
 def _id_of(line: bytes) -> str:
     """The id of a line that is no ToolCall, if it has one, so that the caller can still match answer and question."""
-    import orjson
-
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(line, type=_Named).id
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
-    found = value.get("id") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else ""
 
 
 def _readable(decision: Decision) -> str:

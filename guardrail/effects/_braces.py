@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from guardrail.parse.ir import Part, Text
+from guardrail.parse.ir import Param, Part, Text
 
 _SEQUENCE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d{1,9}))?")
+_NAME_CHARS = re.compile(r"[A-Za-z0-9_]+")
 _FIRST: Final = 0xF0000
 """Private character that stands for the first part which is not plain text."""
 
@@ -49,7 +50,19 @@ def _restore(word: str, held: Sequence[Part]) -> list[Part]:
             plain += char
     if plain or not out:
         out.append(Text(text=plain))
-    return out
+    return _glued(out)
+
+
+def _glued(parts: list[Part]) -> list[Part]:
+    """`{a,$X}b` is `ab $Xb`: the expansion comes before names are read."""
+    for index in range(len(parts) - 1):
+        left, right = parts[index], parts[index + 1]
+        if isinstance(left, Param) and left.bare and isinstance(right, Text) and not right.quoted:
+            match = _NAME_CHARS.match(right.text)
+            if match is not None:
+                parts[index] = Param(name=left.name + match[0], bare=True)
+                parts[index + 1] = Text(text=right.text[match.end() :])
+    return parts
 
 
 def _expand(text: str, count: Callable[[int], None]) -> list[str]:

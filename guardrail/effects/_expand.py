@@ -23,7 +23,7 @@ MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
 
 _NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
-_GLOB = re.compile(r"[*?\[]")
+_GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
@@ -61,11 +61,12 @@ class _Piece:
     def pattern(self, text: str) -> None:
         self.text.append(text)
         self.glob.append(text.replace("\\", "?"))
-        self.active = self.active or _GLOB.search(text) is not None
+        self.active = self.active or any(c in text for c in "*?[")
 
     def field(self, span: tuple[int, int]) -> Field:
         text = "".join(self.text)
-        glob = _tidy("".join(self.glob)) if self.active else None
+        whole = "".join(self.glob) if self.active else ""
+        glob = _tidy(whole) if _GLOB.search(whole) else None
         return Field(text=text, glob=glob, many=self.many, sources=self.sources, span=span)
 
 
@@ -260,6 +261,9 @@ class Expander:
             return f"/dev/fd/{NUM}", out.sources, False
         if isinstance(part, Computed):
             sources: tuple[Resource, ...] = ()
+            for name in part.names:
+                if name in state.vars:
+                    sources = merge(sources, state.vars[name].sources)
             for script in part.scripts:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
             self.arithmetic(part.names if part.number else (), state, span)

@@ -523,6 +523,8 @@ class Interpreter:
         span: tuple[int, int],
     ) -> Done:
         name = vector[0].text if vector else ""
+        if state.opened and not stdin.connected:
+            stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
         call = self.call(name, vector[1:], state, cwd, stdin, span)
         if not redirects:
             out = run_command(call, vector) if vector else NOTHING

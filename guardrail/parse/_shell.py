@@ -116,7 +116,7 @@ def _parse(text: str, source: str, depth: int) -> Script:
 class _Item:
     """A part of a simple command: `word`, `assign`, `redirect`, `document` or `newline`."""
 
-    __slots__ = ("end", "inside", "kind", "node", "start")
+    __slots__ = ("descriptor", "end", "inside", "kind", "node", "start")
 
     def __init__(self, kind: str, start: int, end: int, node: Node | None = None, *, inside: bool = False) -> None:
         self.kind = kind
@@ -124,6 +124,7 @@ class _Item:
         self.end = end
         self.node = node
         self.inside = inside
+        self.descriptor: int | None = None
 
 
 class _Builder:
@@ -320,10 +321,16 @@ class _Builder:
         for item in items[1:]:
             last = out[-1]
             gap = self.source[last.end : item.start]
-            if item.inside and last.kind == "document" and item.end <= last.end:
+            if gap == "" and item.kind == "redirect" and last.kind == "word" and self._is_descriptor(last, item):
+                out.pop()
+                item.start = last.start
+                out.append(item)
+            elif item.inside and last.kind == "document" and item.end <= last.end:
                 out.insert(-1, item)  # a word on the line of a here document's operator
             elif item.start < last.end:
                 raise Misparse("parts that overlap")
+            elif gap == "" and item.kind == "document" and self.source[last.end - 1].isdigit():
+                raise Misparse("odd file descriptor")
             elif gap in ("", "\\\n") and item.kind == "word" and last.kind in ("word", "assign", "redirect"):
                 last.end = item.end
             elif gap == "" or _BLANKS.fullmatch(gap):
@@ -331,8 +338,23 @@ class _Builder:
             elif all(other.kind == "assign" for other in out) and re.fullmatch(r"[ \t]*;?[ \t]*\n[ \t\n]*", gap):
                 out += [_Item("newline", last.end, last.end), item]
             else:
-                out += [*self._left_out(last.end, item.start), item]
+                found = self._left_out(last.end, item.start)
+                if found and found[-1].end == item.start:
+                    if item.kind != "word":
+                        raise Misparse("bytes in a command that belong to no word")
+                    item.start = found.pop().start
+                out += [*found, item]
         return out
+
+    def _is_descriptor(self, word: _Item, redirect: _Item) -> bool:
+        """Digits right before a redirection belong to it, also where the parser takes them for a word."""
+        text = self.source[word.start : word.end]
+        if not (text.isascii() and text.isdigit()) or redirect.node is None:
+            return False
+        if redirect.node.children[0].type == "file_descriptor" or len(text) > 4:
+            raise Misparse("odd file descriptor")
+        redirect.descriptor = int(text)
+        return True
 
     def _left_out(self, start: int, end: int) -> list[_Item]:
         """Words that the parser skipped, such as a lone dash before a here document."""
@@ -453,6 +475,7 @@ class _Builder:
         if item.node is None:
             raise Misparse("redirection that is not modelled")
         fd, rest = self._descriptor(item.node)
+        fd = item.descriptor if item.descriptor is not None else fd
         operator = rest[0].type
         if operator.endswith("-"):
             if item.end != rest[0].end_byte:
@@ -614,6 +637,8 @@ class _Builder:
         """`{ … }` or `(( … ))`."""
         first = node.children[0]
         if self.source.startswith("((", first.start_byte):
+            if ";" in self.source[node.start_byte : node.end_byte]:
+                raise Misparse("arithmetic that is not modelled")
             names, assigns = arithmetic_names(self.source[node.start_byte + 2 : node.end_byte - 2])
             if not self.source.endswith("))", node.start_byte, node.end_byte):
                 raise Misparse("arithmetic that is not modelled")

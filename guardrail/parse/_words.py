@@ -32,7 +32,9 @@ _OPERATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|-|##?|%%?)([A-Za-z0-9_
 _ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 # Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
 _INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
+_MENTIONED = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
+_ARITHMETIC_TEXT = re.compile(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
@@ -235,7 +237,7 @@ class Lexer:
         if source.startswith("${", i):
             return self._expansion(i, end, parts, quoted)
         if match := _NAME.match(source, i + 1, end):
-            parts.append(Param(name=match[0], quoted=quoted))
+            parts.append(Param(name=match[0], quoted=quoted, bare=not quoted and match[0][0] not in "0123456789@*#?$!-"))
             return match.end()
         parts.append(Text(text="$", quoted=quoted))
         return i + 1
@@ -267,7 +269,8 @@ class Lexer:
             r"\$\{[A-Za-z_0-9@*]+:[ ]?-?[0-9]+(?::-?[0-9]+)?\}", self.source[i:stop]
         ):
             raise Misparse("computed substring")
-        parts.append(Computed(quoted=quoted, scripts=tuple(scripts), assigns=tuple(assigns)))
+        names = tuple(dict.fromkeys(_MENTIONED.findall(self.source[i:stop])))
+        parts.append(Computed(quoted=quoted, names=names, scripts=tuple(scripts), assigns=tuple(assigns)))
         return stop
 
     def _braces(self, i: int, end: int, scripts: list[Script], assigns: list[str]) -> int:
@@ -337,11 +340,21 @@ def arithmetic_names(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Raises:
         Misparse: if it holds a subscript, a quote or a substitution.
     """
-    if re.search(r"[\[\]'\"`\\]|\$\(", text):
+    if not _ARITHMETIC_TEXT.fullmatch(text) or "$(" in text or not _balanced(text):
         raise Misparse("arithmetic that is not modelled")
     names = tuple(dict.fromkeys(_IDENTIFIER.findall(re.sub(r"0[xX][0-9a-fA-F]+", "0", text))))
     assigns = tuple(dict.fromkeys(a or b for a, b in _MUTATED.findall(text)))
     return names, assigns
+
+
+def _balanced(text: str) -> bool:
+    """Parentheses pair up; `((a) || (b))` is two subshells and no arithmetic."""
+    depth = 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -31,12 +31,14 @@ class Param(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         quoted: inside double quotes, so not split.
         op: empty, or one of `:-`, `-`, `#`, `##`, `%`, `%%`.
         arg: literal right side of the operator.
+        bare: written without braces, so brace expansion may glue letters to the name.
     """
 
     name: str
     quoted: bool = False
     op: str = ""
     arg: str = ""
+    bare: bool = False
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -59,7 +61,7 @@ class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Args:
         quoted: inside double quotes, so not split.
         number: the value is a number (arithmetic).
-        names: variables that arithmetic evaluates.
+        names: variables it looks at; arithmetic evaluates their text.
         assigns: variables that it may set.
         scripts: commands that it runs on the way.
     """
