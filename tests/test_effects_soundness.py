@@ -102,6 +102,11 @@ def test_a_long_chain_of_commands_is_walked_without_recursion() -> None:
     assert "delete /models" in said(" && ".join(["true"] * 900 + ["rm /models"]))
 
 
+def test_a_text_that_grows_without_bound_becomes_unknown() -> None:
+    """Doubling a variable forty times must cost neither memory nor time."""
+    assert "delete **" in said("X=aaaaaaaa; " + "; ".join(["X=$X$X"] * 40) + "; rm $X")
+
+
 def test_deep_nesting_is_opaque_and_no_error() -> None:
     """Loops inside loops, beyond what is walked."""
     command = "while true; do " * 30 + "rm /models" + "; done" * 30
@@ -117,6 +122,13 @@ def test_a_call_without_effects_has_none() -> None:
 def test_without_a_directory_relative_paths_are_unknown() -> None:
     """A relative operand could be anything."""
     assert "delete **/x" in said("rm x", cwd=None)
+
+
+def test_a_script_is_a_script_also_without_a_directory() -> None:
+    """Inference works for a caller that does not say where it is, and a program's subcommand is no path."""
+    assert codes("python serve.py --weights /models/a", cwd=None) == {"script"}
+    assert said("make all", cwd=None) == ["exec_opaque code:make"]
+    assert "mention **" in said("foo ./x", cwd=None)
 
 
 def test_a_shell_that_lives_on_knows_no_directory_and_no_variables() -> None:

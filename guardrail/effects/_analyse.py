@@ -198,8 +198,10 @@ class _Operations:
         if target.path is None or self.shell.view.kind(target.path) != "dir":
             return (target,)
         name = posixpath.basename((source.path or "").rstrip("/")) or "**"
-        inside = place(f"{target.path.rstrip('/')}/{name}", None) if name != "**" else Resource(
-            kind="any", pattern=f"{target.path.rstrip('/')}/**"
+        inside = (
+            place(f"{target.path.rstrip('/')}/{name}", None)
+            if name != "**"
+            else Resource(kind="any", pattern=f"{target.path.rstrip('/')}/**")
         )
         return (target, inside)
 
@@ -211,4 +213,3 @@ class _Operations:
                 return Resource(kind="file", pattern=f"**/{text[2:]}", recursive=recursive, nofollow=nofollow)
             text = home + text[1:]
         return place(text, self.cwd, recursive=recursive, nofollow=nofollow)
-

@@ -7,10 +7,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from guardrail.effects._emit import Bound
 from guardrail.parse.ir import Param, Part, Text
 
 _SEQUENCE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d{1,9}))?")
 _NAME_CHARS = re.compile(r"[A-Za-z0-9_]+")
+MAX_BRACES: Final = 100
+"""Most opening braces in one word that are expanded."""
+
 _FIRST: Final = 0xF0000
 """Private character that stands for the first part which is not plain text."""
 
@@ -25,6 +29,8 @@ def braces(parts: Sequence[Part], count: Callable[[int], None]) -> Iterator[Sequ
     if not any(isinstance(part, Text) and not part.quoted and "{" in part.text for part in parts):
         yield parts
         return
+    if sum(part.text.count("{") for part in parts if isinstance(part, Text) and not part.quoted) > MAX_BRACES:
+        raise Bound("too many braces")
     held: list[Part] = []
     text: list[str] = []
     for part in parts:
@@ -75,9 +81,7 @@ def _expand(text: str, count: Callable[[int], None]) -> list[str]:
         inner = text[start + 1 : close]
         if commas:
             cuts = [start, *commas, close]
-            choices = [
-                word for a, b in itertools.pairwise(cuts) for word in _expand(text[a + 1 : b], count)
-            ]
+            choices = [word for a, b in itertools.pairwise(cuts) for word in _expand(text[a + 1 : b], count)]
         elif match := _SEQUENCE.fullmatch(inner):
             choices = _sequence(match, count)
         else:

@@ -77,9 +77,7 @@ class Call:
             edit=edit,
         )
 
-    def place(
-        self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False
-    ) -> Resource:
+    def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
         return place(field.text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
 
@@ -208,6 +206,9 @@ class Call:
             glob = text if any(c in text for c in "*?[") else None
             named = place(text, self.cwd, glob=glob, kind="any", recursive=False)
             if named.pattern is not None and named.pattern.startswith("**/") and not text.startswith(TOP):
+                # In a directory that was never given, only what looks like a path is one: a subcommand is not.
+                if self.shell.start is None and not ("/" in text or "." in text.strip(".")):
+                    return
                 named = Resource(kind="any", pattern="**")
         if named not in seen:
             seen.add(named)

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from guardrail.effects._braces import braces
 from guardrail.effects._emit import Bound, Emitter
 from guardrail.effects._paths import escape
-from guardrail.effects._values import NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects._view import FileView
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
@@ -23,6 +23,7 @@ MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
 
 _NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
+_TOPS = re.compile(f"{TOP}{{2,}}")
 _GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
@@ -43,7 +44,7 @@ class Runner(Protocol):
 class _Piece:
     """A field being put together."""
 
-    __slots__ = ("active", "glob", "many", "present", "sources", "text")
+    __slots__ = ("active", "glob", "many", "present", "room", "sources", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -52,19 +53,28 @@ class _Piece:
         self.many = False
         self.present = False  # stands even when empty
         self.sources: tuple[Resource, ...] = ()
+        self.room = MAX_TEXT
 
     def literal(self, text: str) -> None:
+        self.room -= len(text)
+        if self.room < 0:
+            return
         self.text.append(text)
         self.glob.append(escape(text))
         self.present = True
 
     def pattern(self, text: str) -> None:
+        self.room -= len(text)
+        if self.room < 0:
+            return
         self.text.append(text)
         self.glob.append(text.replace("\\", "?"))
         self.active = self.active or any(c in text for c in "*?[")
 
     def field(self, span: tuple[int, int]) -> Field:
-        text = "".join(self.text)
+        if self.room < 0:
+            return Field(text=TOP, many=True, sources=self.sources, span=span)
+        text = _TOPS.sub(TOP, "".join(self.text))
         whole = "".join(self.glob) if self.active else ""
         glob = _tidy(whole) if _GLOB.search(whole) else None
         return Field(text=text, glob=glob, many=self.many, sources=self.sources, span=span)
@@ -159,6 +169,7 @@ class Expander:
     ) -> tuple[str, tuple[Resource, ...]]:
         text: list[str] = []
         sources: tuple[Resource, ...] = ()
+        room = MAX_TEXT
         for index, part in enumerate(parts):
             if isinstance(part, Text):
                 raw = part.text
@@ -170,9 +181,10 @@ class Expander:
                 text.append(raw)
             else:
                 one, more, _ = self._part(part, state, chosen, (0, 0))
-                text.append(one)
+                text.append(one if len(one) <= room else "")
+                room -= len(one)
                 sources = merge(sources, more)
-        return "".join(text), sources
+        return (_TOPS.sub(TOP, "".join(text)) if room >= 0 else TOP), sources
 
     # -- pieces
 
@@ -281,9 +293,7 @@ class Expander:
                     self.runner.dynamic("arithmetic on text that is not known", span)
                     return
 
-    def _param(
-        self, part: Param, state: State, chosen: Mapping[str, str]
-    ) -> tuple[str, tuple[Resource, ...], bool]:
+    def _param(self, part: Param, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name
         text, sources = self.lookup(name, state, chosen)
         if part.op:

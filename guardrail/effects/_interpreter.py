@@ -19,6 +19,8 @@ from guardrail.effects._environment import set_variable
 from guardrail.effects._expand import Expander
 from guardrail.effects._paths import STREAMS, place
 from guardrail.effects._values import (
+    MAX_ALTERNATIVES,
+    MAX_TEXT,
     NOTHING,
     NUM,
     SOMETHING,
@@ -443,9 +445,9 @@ class Interpreter:
         value = self.expand.value(assign.value, state)
         if assign.append:
             old = state.vars.get(assign.name, UNKNOWN)
-            both = tuple(a + b for a in old.alternatives for b in value.alternatives)
+            both = tuple((a + b)[: MAX_TEXT + 1] for a in old.alternatives for b in value.alternatives)
             value = Value(alternatives=both, sources=merge(old.sources, value.sources))
-            if len(both) > 8:
+            if len(both) > MAX_ALTERNATIVES or any(len(text) > MAX_TEXT for text in both):
                 value = Value(sources=value.sources)
         set_variable(self, state, assign.name, value)
 
@@ -509,9 +511,7 @@ class Interpreter:
         stdin: Stream,
         span: tuple[int, int],
     ) -> Done:
-        return self._each_directory(
-            state, lambda inner, cwd: self._run(vector, redirects, inner, cwd, stdin, span)
-        )
+        return self._each_directory(state, lambda inner, cwd: self._run(vector, redirects, inner, cwd, stdin, span))
 
     def _run(
         self,
@@ -642,7 +642,8 @@ def _concatenated(outputs: list[Stream]) -> Stream:
     for out in outputs:
         sources = merge(sources, out.sources)
     texts = [out.text for out in outputs]
-    text = None if None in texts else "".join(t for t in texts if t is not None)
+    size = sum(len(t) for t in texts if t is not None)
+    text = None if None in texts or size > MAX_TEXT else "".join(t for t in texts if t is not None)
     flow = next((out.flow for out in outputs if out.flow), ())
     names: tuple[Resource, ...] = ()
     for out in outputs:

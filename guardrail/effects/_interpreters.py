@@ -47,10 +47,10 @@ def run_interpreter(call: Call, kind: str) -> Stream:
 def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Stream:
     """An interpreter that runs a script file."""
     resource = call.place(path)
-    if resource.path is None or path.many:
+    if not path.known:
         return call.opaque("dynamic", resource=resource, reason="the script is not known")
-    authored = call.shell.emit.changed(resource.path)
-    if kind == "shell" and not authored:
+    authored = call.shell.emit.changed(resource.path or path.text)
+    if kind == "shell" and not authored and resource.path is not None:
         data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
         if data is not None and b"\0" not in data:
             state = _child(call.state, args, call.cwd)
@@ -73,9 +73,7 @@ def _operands(call: Call, args: Sequence[Field]) -> None:
                 continue
             seen.add(text)
             glob = field.glob if text == field.text else text if any(c in text for c in "*?[") else None
-            resource = place(text, call.cwd, glob=glob)
-            if resource.pattern is None or call.cwd is not None or text.startswith(TOP):
-                call.emit("read", resource, attrs=attrs, precision="opaque", may=True)
+            call.emit("read", place(text, call.cwd, glob=glob), attrs=attrs, precision="opaque", may=True)
     for source in call.stdin.sources:
         call.emit("read", source, attrs=attrs, precision="opaque", may=True, flow=call.stdin.flow)
     if call.cwd is not None:

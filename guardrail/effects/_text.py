@@ -11,6 +11,9 @@ from guardrail.effects._options import Parsed
 from guardrail.effects._values import NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
+MAX_PROGRAM: Final = 4096
+"""Longest sed or awk program that is looked at, in characters."""
+
 MAX_SEQUENCE: Final = 1000
 """Most numbers of `seq` that are written out."""
 
@@ -32,7 +35,7 @@ _PRINTF: Final = {"%%": "%", "\\n": "\n", "\\t": "\t"}
 def sed_script_is_plain(text: str) -> bool:
     """A sed script only edits: no `w`, `r`, `e`, and nothing that is not on the list."""
     text = text.strip()
-    if len(text) > 4096 or re.search(r"\\\n", text):
+    if len(text) > MAX_PROGRAM or re.search(r"\\\n", text):
         return False
     position = 0
     while position < len(text):
@@ -55,7 +58,7 @@ def awk(call: Call, parsed: Parsed) -> Stream:
         program = operands.pop(0)
         if not program.known:
             call.opaque("dynamic", reason="the awk program is not known")
-        elif _AWK_EFFECTS.search(program.text):
+        elif len(program.text) > MAX_PROGRAM or _AWK_EFFECTS.search(program.text):
             call.opaque("inline", reason="an awk program that may do more than filter")
             call.mention_text(program.text)
     sources: tuple[Resource, ...] = ()

@@ -19,6 +19,9 @@ TOP: Final = "\ufffc"
 NUM: Final = "\ufffb"
 """A number: digits, perhaps a sign."""
 
+MAX_TEXT: Final = 16 * 1024
+"""Longest text of a variable, word or output that is followed, in characters; a longer one is TOP."""
+
 MAX_ALTERNATIVES: Final = 8
 """Most values a variable, or directories a shell, may have at one point; beyond it the value is TOP."""
 

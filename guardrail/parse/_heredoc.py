@@ -59,9 +59,7 @@ def heredoc_span(source: str, start: int, stop: int, line_end: int, *, strip: bo
         line_stop = len(source) if line_stop < 0 else line_stop
         line = source[position:line_stop]
         if (line.lstrip("\t") if strip else line) == delimiter:
-            return Span(
-                body_start=body_start, body_end=position, end=line_stop, literal=not bare, strip_tabs=strip
-            )
+            return Span(body_start=body_start, body_end=position, end=line_stop, literal=not bare, strip_tabs=strip)
         if bare and line.endswith("\\"):
             raise Misparse("here document with a line continuation")
         position = line_stop + 1

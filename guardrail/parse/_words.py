@@ -237,7 +237,8 @@ class Lexer:
         if source.startswith("${", i):
             return self._expansion(i, end, parts, quoted)
         if match := _NAME.match(source, i + 1, end):
-            parts.append(Param(name=match[0], quoted=quoted, bare=not quoted and match[0][0] not in "0123456789@*#?$!-"))
+            bare = not quoted and (match[0][0].isalpha() or match[0][0] == "_")
+            parts.append(Param(name=match[0], quoted=quoted, bare=bare))
             return match.end()
         parts.append(Text(text="$", quoted=quoted))
         return i + 1
