@@ -887,4 +887,113 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what a session did is remembered across a restart of the guard",
         gap="history is kept in memory; a restart forgets it",
     ),
+    Promise(
+        id="parse.words",
+        source="effects: silent misparses",
+        behaviour="words that the grammar tears or loses come back, or the command is opaque",
+        tests=(
+            "tests/test_parse_shell.py::test_the_words_of_a_command_are_all_there",
+            "tests/test_parse_shell.py::test_what_cannot_be_vouched_for_is_opaque",
+        ),
+    ),
+    Promise(
+        id="parse.tools",
+        source="design",
+        behaviour="a known tool with arguments that are not understood is not guessed at",
+        tests=("tests/test_parse_tools.py::test_a_known_tool_with_arguments_that_are_not_understood_is_unmapped",),
+    ),
+    Promise(
+        id="parse.bash_words",
+        source="effects: differential against bash",
+        behaviour="our words of a command are the words that bash passes",
+        tests=("tests/property/test_shell_words.py::test_words_are_those_that_bash_passes",),
+    ),
+    Promise(
+        id="effects.never_silent",
+        source="design: soundness 1",
+        behaviour="any text is analysed without an error, and what bash accepts is never silence about a command",
+        tests=(
+            "tests/property/test_shell_words.py::test_any_text_at_all_is_analysed_without_an_error",
+            "tests/property/test_shell_words.py::test_what_bash_accepts_is_never_silence_about_a_command",
+        ),
+    ),
+    Promise(
+        id="effects.spelling",
+        source="effects: metamorphic",
+        behaviour="quoting, wrapping and position change nothing about what a command does",
+        tests=(
+            "tests/property/test_shell_words.py::test_quoting_does_not_change_what_a_command_does",
+            "tests/test_effects_soundness.py::test_a_copy_is_found_wherever_it_stands",
+        ),
+    ),
+    Promise(
+        id="effects.honest",
+        source="study: near misses",
+        behaviour="honest work near a model is not held by the analysis",
+        tests=("tests/test_effects_soundness.py::test_honest_work_is_not_held",),
+    ),
+    Promise(
+        id="effects.bounds",
+        source="design: soundness 6",
+        behaviour="at a bound the answer is opaque and never a guess",
+        tests=("tests/test_effects_soundness.py::test_at_a_bound_the_answer_is_opaque_and_never_a_guess",),
+    ),
+    Promise(
+        id="effects.unknown_tool",
+        source="issue 2",
+        behaviour="an unknown tool mentions every path in its arguments",
+        tests=("tests/test_effects_soundness.py::test_an_unknown_tool_mentions_every_path_in_its_arguments",),
+    ),
+    Promise(
+        id="effects.joint_edits",
+        source="ours",
+        behaviour="two changes of one file in one call are never judged by one of them alone",
+        tests=("tests/test_effects_soundness.py::test_two_changes_of_one_file_lose_their_known_content",),
+    ),
+    Promise(
+        id="effects.regressions",
+        source="effects: 5.2",
+        behaviour="commands that were once judged wrongly give their real effects",
+        tests=("tests/test_effects_regressions.py::test_a_command_once_judged_wrongly_gives_its_real_effects",),
+    ),
+    Promise(
+        id="effects.keys",
+        source="study: shutdown switch",
+        behaviour="text that two readers could understand differently has no key changes, and another type is another value",
+        tests=(
+            "tests/test_effects_config.py::test_what_two_readers_could_understand_differently_has_no_answer",
+            "tests/test_effects_config.py::test_another_type_is_another_value",
+        ),
+    ),
+    Promise(
+        id="effects.pure_python",
+        source="design",
+        behaviour="only provably pure Python in an argument is exact",
+        tests=("tests/test_effects_config.py::test_python_that_could_do_more_is_not_pure",),
+    ),
+    Promise(
+        id="assets.digest",
+        source="ours",
+        behaviour="`guardrail doctor` finds a model that was swapped under its name",
+        tests=("tests/test_cli.py::test_doctor_compares_a_declared_digest_with_the_file",),
+    ),
+    Promise(
+        id="docs.configuration",
+        source="house",
+        behaviour="the configuration page has every setting and its default",
+        tests=("tests/test_cli.py::test_the_configuration_page_has_every_setting_and_its_default",),
+    ),
+    Promise(
+        id="docs.true",
+        source="house",
+        behaviour="commands, options, configurations, code and links in the pages are real, and so is the README's output",
+        tests=(
+            "tests/test_docs.py::test_every_verb_in_a_page_exists_and_takes_the_options_shown",
+            "tests/test_docs.py::test_every_configuration_in_a_page_loads",
+            "tests/test_docs.py::test_every_python_block_in_a_page_is_python",
+            "tests/test_house.py::test_documents_link_only_to_files_that_exist",
+            "tests/test_docs.py::test_the_batch_page_shows_what_is_read_and_written",
+            "tests/test_demo.py::test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found",
+        ),
+    ),
 )

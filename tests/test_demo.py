@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found() -> None:
-    """It checks itself and exits 0 only if all of it came out as promised."""
+    """It checks itself, exits 0 only if all of it came out as promised, and prints what the README shows."""
     done = subprocess.run(
         [sys.executable, "-m", "guardrail", "demo"], capture_output=True, text=True, timeout=120, check=False
     )
@@ -21,3 +25,9 @@ def test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found() ->
     assert "MET" in done.stdout
     assert "audit verify: ok" in done.stdout
     assert "found" in done.stdout.split("one bit flipped")[1]
+    printed = {line.strip() for line in done.stdout.splitlines()}
+    shown = README.split("```text\n")[1].split("```")[0].splitlines()
+    for line in shown:
+        # Byte and record numbers differ from run to run; everything else is what a reader will see.
+        if line.strip() and not re.search(r"\b(byte|records)\b", line):
+            assert line.strip() in printed
