@@ -21,6 +21,10 @@ MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 """Largest guardrail.toml, in bytes."""
 
 
+MAX_ID_CHARS: Final = 128
+"""Longest asset id, in characters."""
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table that refuses unknown keys."""
 
@@ -270,8 +274,10 @@ def _check(config: Config, where: str) -> None:
 def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
     problems = [f"asset `{asset_id}` is listed twice" for asset_id in _twice([a.id for a in assets])]
     for asset in assets:
-        if not asset.id or len(asset.id) > 256 or any(c in asset.id for c in "*?[]{}\0\n"):
-            problems.append(f"asset id `{asset.id}` must have 1 to 256 characters and none of `*?[]{{}}`")
+        if not 1 <= len(asset.id) <= MAX_ID_CHARS or not asset.id.isprintable() or any(c in asset.id for c in "*?[]{}"):
+            problems.append(
+                f"asset id `{asset.id}` must have 1 to {MAX_ID_CHARS} printable characters and none of `*?[]{{}}`"
+            )
         if asset.asset_class == "guard":
             problems.append(f"asset `{asset.id}`: the class `guard` is reserved for the guard's own files")
         if not asset.paths or not all(asset.paths) or any("\0" in path for path in asset.paths):

@@ -15,19 +15,20 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, LiveFiles
 from guardrail.audit import Trail, trail_directory
+from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
 from guardrail.effects import analyse
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
-from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id, printable
+from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id, printable
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse
 from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
@@ -35,12 +36,6 @@ from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
 
 T = TypeVar("T")
-
-MAX_RECORDED_EFFECTS: Final = 32
-"""Most effects written into one record; the rest are counted, and covered by the call's digest."""
-
-MAX_RECORDED_CHARS: Final = 512
-"""Longest address or tool name in a record, in characters."""
 
 
 class _Ask(msgspec.Struct, frozen=True):
@@ -230,7 +225,7 @@ class Guard:
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for duty in self.obligations.accept(mandates):
-            yield _Keep(_obligation_record(duty), True)
+            yield _Keep(obligation_record(duty), True)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
 
@@ -279,7 +274,7 @@ class Guard:
         # INVARIANT: the record is in the trail, and durable if an asset is touched, before anybody can act on an ALLOW.
         try:
             durable = not decision or bool(decision.assets) or decision.grant is not None
-            seq = yield _Keep(_decision_record(call, decision, self.config.unsafe_fail_open), durable)
+            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
@@ -370,7 +365,7 @@ class Guard:
         mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
         for duty in self.obligations.accept(mandates):
             if self.trail is not None:
-                self.trail.append(_obligation_record(duty), durable=True)
+                self.trail.append(obligation_record(duty), durable=True)
         return self.obligations.owed(mandates)
 
     def settle(self) -> tuple[ObligationStatus, ...]:
@@ -385,20 +380,11 @@ class Guard:
         statuses = self.obligations.settle()
         for status in statuses:
             if self.trail is not None:
-                self.trail.append(_obligation_record(status), durable=True)
+                self.trail.append(obligation_record(status), durable=True)
         return statuses
 
     def _result(self, call: ToolCall, decision: Decision, error: BaseException | None) -> _Keep:
-        record: dict[str, Any] = {
-            "kind": "result",
-            "intent": decision.seq,
-            "decision_id": decision.decision_id,
-            "call": call.id[:MAX_RECORDED_CHARS],
-            "result": "completed" if error is None else getattr(error, "guardrail_result", "failed"),
-        }
-        if error is not None:
-            record["error"] = type(error).__name__
-        return _Keep(record, bool(decision.assets))
+        return _Keep(result_record(call, decision, error), bool(decision.assets))
 
     def _finish(self, keep: _Keep) -> None:
         # The tool has run: its answer is not withheld for want of a record, but the trail has failed for good and
@@ -507,74 +493,3 @@ def _digest_or_empty(call: ToolCall) -> str:
         return call.digest
     except Exception:  # noqa: BLE001 - a call so odd that it has no digest still gets its denial
         return ""
-
-
-def _decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict[str, Any]:
-    effects = [_effect_record(effect) for effect in decision.effects[:MAX_RECORDED_EFFECTS]]
-    record: dict[str, Any] = {
-        "kind": "intent" if decision else "decision",
-        "decision_id": decision.decision_id,
-        "call": {
-            "id": printable(call.id)[:MAX_RECORDED_CHARS],
-            "tool": printable(call.tool)[:MAX_RECORDED_CHARS],
-            "digest": decision.digest,
-        },
-        "session": printable(call.session)[:MAX_RECORDED_CHARS],
-        "subject": {
-            name: printable(value)[:MAX_RECORDED_CHARS]
-            for name, value in (
-                ("id", call.subject.id),
-                ("model", call.subject.model),
-                ("principal", call.subject.principal),
-            )
-            if value is not None
-        },
-        "effects": effects,
-        "assets": list(decision.assets[:MAX_RECORDED_EFFECTS]),
-        "decision": {
-            "outcome": decision.outcome.value,
-            "rules": [reason.rule for reason in decision.reasons[:MAX_RECORDED_EFFECTS]],
-            "policy": decision.policy,
-            "engine": decision.engine,
-            "elapsed_us": decision.elapsed_us,
-        },
-    }
-    if len(decision.effects) > MAX_RECORDED_EFFECTS:
-        record["effects_more"] = len(decision.effects) - MAX_RECORDED_EFFECTS
-    fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
-    if fault is not None:
-        record["fault"] = fault.message[:MAX_RECORDED_CHARS]
-    if decision.grant is not None:
-        record["grant"] = decision.grant
-    if fail_open:
-        record["unsafe_fail_open"] = True
-    return record
-
-
-def _effect_record(effect: Effect) -> dict[str, Any]:
-    record: dict[str, Any] = {
-        "op": effect.op,
-        "resource": effect.resource.address[:MAX_RECORDED_CHARS],
-        "precision": effect.precision,
-    }
-    if effect.target is not None:
-        record["target"] = effect.target.address[:MAX_RECORDED_CHARS]
-    if effect.asset is not None:
-        record["asset"] = effect.asset
-    if effect.op == "set_key":
-        record["key"] = printable(str(effect.attrs.get("key")))[:MAX_RECORDED_CHARS]
-    return record
-
-
-def _obligation_record(status: ObligationStatus) -> dict[str, Any]:
-    return {
-        "kind": "obligation",
-        "obligation": status.id,
-        "mandate": status.mandate,
-        "subject": status.subject,
-        "effect": status.effect,
-        "asset": status.asset,
-        "state": status.state,
-        "attempts": dict(status.attempts),
-        "evidence": [printable(line)[:MAX_RECORDED_CHARS] for line in status.evidence[:MAX_RECORDED_EFFECTS]],
-    }

@@ -532,6 +532,28 @@ def test_the_trail_of_all_this_verifies(guard: Guard, world: World) -> None:
     assert report.records >= 6
 
 
+def test_the_widest_call_still_fits_into_a_record(tmp_path: Path) -> None:
+    """Many assets with long names and paths full of characters that need escaping are recorded, not a fault."""
+    world = World(tmp_path)
+    folder = world.root / "m"
+    folder.mkdir()
+    tables: list[str] = []
+    for number in range(40):
+        path = folder / f"{number:03d}{chr(1) * 200}"
+        path.write_text("w")
+        name = f"{number:03d}{'é' * 120}"
+        # In TOML a control character has to be written as an escape.
+        place = str(path).replace(chr(1), "\\u0001")
+        tables.append(f'[[asset]]\nid = "{name}"\nclass = "weights"\npaths = ["{place}"]\n')
+    world.toml.write_text(world.toml.read_text() + "".join(tables))
+    with Guard.open(world.toml) as guard:
+        call = world.call(f"rm -r {folder}; cp -r {folder} /tmp/{chr(1) * 200}")
+        decision = guard.check(msgspec.structs.replace(call, id="\x01" * 512, session="\x01" * 512))
+        assert _rules(decision)[0] != FAULT_RULE, decision.reasons
+        assert len(decision.assets) == 40
+        assert decision.seq is not None
+
+
 # -- the model ----------------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ class Parsed:
 
     def has(self, *names: str) -> bool:
         """One of the options is given."""
-        return any(name in self.flags for name in names)
+        return not self.flags.isdisjoint(names)
 
     def value(self, name: str) -> Field | None:
         """The last value of an option."""

@@ -1,0 +1,122 @@
+"""What the guard's records say: one decision, one result, one duty.
+
+Not concerned with where they go: `Trail` stamps them with number, time and boot, and writes them.
+INVARIANT: every part has a bound, so that a record always fits into a leaf, whatever a call holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall, printable
+from guardrail.obligations import ObligationStatus
+
+MAX_EFFECTS: Final = 16
+"""Most effects, assets or rules listed in one record; the rest are counted, and covered by the call's digest."""
+
+MAX_CHARS: Final = 192
+"""Longest address, name or message in a record, in characters; in the worst case each takes six bytes."""
+
+
+def decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict[str, Any]:
+    """One decision: an `intent` if it releases the call, a `decision` if not.
+
+    Args:
+        call: the call; its arguments are covered by its digest and not written.
+        decision: what was decided.
+        fail_open: whether the guard runs with `unsafe_fail_open`, which every record has to say.
+    """
+    effects = [_effect_record(effect) for effect in decision.effects[:MAX_EFFECTS]]
+    record: dict[str, Any] = {
+        "kind": "intent" if decision else "decision",
+        "decision_id": decision.decision_id,
+        "call": {
+            "id": _short(call.id),
+            "tool": _short(call.tool),
+            "digest": decision.digest,
+        },
+        "session": _short(call.session),
+        "subject": {
+            name: _short(value)
+            for name, value in (
+                ("id", call.subject.id),
+                ("model", call.subject.model),
+                ("principal", call.subject.principal),
+            )
+            if value is not None
+        },
+        "effects": effects,
+        "assets": list(decision.assets[:MAX_EFFECTS]),
+        "decision": {
+            "outcome": decision.outcome.value,
+            "rules": [reason.rule for reason in decision.reasons[:MAX_EFFECTS]],
+            "policy": decision.policy,
+            "engine": decision.engine,
+            "elapsed_us": decision.elapsed_us,
+        },
+    }
+    if len(decision.effects) > MAX_EFFECTS:
+        record["effects_more"] = len(decision.effects) - MAX_EFFECTS
+    fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
+    if fault is not None:
+        record["fault"] = _short(fault.message)
+    if decision.grant is not None:
+        record["grant"] = decision.grant
+    if fail_open:
+        record["unsafe_fail_open"] = True
+    return record
+
+
+def result_record(call: ToolCall, decision: Decision, error: BaseException | None) -> dict[str, Any]:
+    """What came of a call that was released.
+
+    Args:
+        call: the call.
+        decision: what released it, with the number of its intent.
+        error: what the tool raised, if it did; its type is recorded and not its text.
+    """
+    record: dict[str, Any] = {
+        "kind": "result",
+        "intent": decision.seq,
+        "decision_id": decision.decision_id,
+        "call": _short(call.id),
+        # An adapter marks the exception of a tool that only paused to ask a question of its own.
+        "result": "completed" if error is None else getattr(error, "guardrail_result", "failed"),
+    }
+    if error is not None:
+        record["error"] = type(error).__name__
+    return record
+
+
+def _effect_record(effect: Effect) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "op": effect.op,
+        "resource": _short(effect.resource.address),
+        "precision": effect.precision,
+    }
+    if effect.target is not None:
+        record["target"] = _short(effect.target.address)
+    if effect.asset is not None:
+        record["asset"] = effect.asset
+    if effect.op == "set_key":
+        record["key"] = _short(str(effect.attrs.get("key")))
+    return record
+
+
+def obligation_record(status: ObligationStatus) -> dict[str, Any]:
+    """One duty and how it stands."""
+    return {
+        "kind": "obligation",
+        "obligation": status.id,
+        "mandate": status.mandate,
+        "subject": status.subject,
+        "effect": status.effect,
+        "asset": status.asset,
+        "state": status.state,
+        "attempts": dict(status.attempts),
+        "evidence": [_short(line) for line in status.evidence[:MAX_EFFECTS]],
+    }
+
+
+def _short(text: str) -> str:
+    return printable(text)[:MAX_CHARS]
