@@ -62,6 +62,11 @@ _COMPOUND: Final = frozenset(
     "test_command".split()
 )
 
+_ASCII: Final = bytes(range(0x80)) + b"." * 0x80
+"""What the grammar is given for each byte: its scanner looks characters up in a table of 256 and has crashed the process
+on others. To bash every such byte is an ordinary character of a word, and so is a dot; offsets stay, and words, names and
+here documents are read from the text itself."""
+
 Node = tree_sitter.Node
 
 
@@ -100,7 +105,7 @@ def _opaque(reason: str, text: str) -> Script:
 def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
-    root = _local.parser.parse(source.encode("latin-1")).root_node
+    root = _local.parser.parse(source.encode("latin-1").translate(_ASCII)).root_node
     if root.has_error:
         return _opaque("parse error", text)
     try:

@@ -147,3 +147,14 @@ def test_quoting_does_not_change_what_a_command_does(words: list[str]) -> None:
     spelled = [effects_of(f"{name} {rest}") for name in ("rm", "'r'm", '"rm"', "\\rm", "$'\\x72m'", "r\\\nm")]
     bare = [[(e.op, e.resource, e.attrs) for e in effects] for effects in spelled]
     assert all(one == bare[0] for one in bare)
+
+
+@settings(max_examples=300)
+@given(
+    text=st.text(
+        alphabet=st.one_of(st.sampled_from("{}<>$()'\"\\ \n-=a"), st.characters(min_codepoint=0x80)), max_size=40
+    )
+)
+def test_characters_beyond_ascii_never_reach_the_grammar(text: str) -> None:
+    """The grammar's scanner reads out of bounds for them, which has killed the process; here it would kill this one."""
+    effects_of(text)
