@@ -247,14 +247,8 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
     try:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error)}") from None
-    config = msgspec.structs.replace(
-        config,
-        base=base,
-        source=source,
-        policy=msgspec.structs.replace(config.policy, token=_secret(config.policy.token, "policy.token")),
-        service=msgspec.structs.replace(config.service, token=_secret(config.service.token, "service.token")),
-    )
+        raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error, raw)}") from None
+    config = msgspec.structs.replace(config, base=base, source=source)
     _check(config, where)
     return config
 
@@ -283,6 +277,8 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
         if not asset.paths or not all(asset.paths) or any("\0" in path for path in asset.paths):
             # An asset without a path would guard nothing and look as if it did.
             problems.append(f"asset `{asset.id}` needs at least one path, and none may be empty")
+        if any(char in path for path in asset.paths for char in "*?["):
+            problems.append(f"asset `{asset.id}`: `paths` takes no globs: name the directory, which covers all in it")
         if asset.controls and asset.asset_class != "control":
             problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
         if asset.digest is not None and not _is_digest(asset.digest):
@@ -314,19 +310,73 @@ def _is_digest(text: str) -> bool:
     return head == "sha256" and len(tail) == 64 and all(c in "0123456789abcdef" for c in tail)
 
 
-def _secret(text: str, key: str) -> str:
-    """`${NAME}` is replaced by that environment variable, so that no secret has to stand in the file."""
+def secret(text: str, key: str) -> str:
+    """A secret of the configuration, read when it is needed: an auditor does not have to know the service's token.
+
+    Args:
+        text: the value, or `${NAME}` for that environment variable.
+        key: the setting, for the message.
+
+    Returns:
+        The secret; empty if none is configured.
+
+    Raises:
+        ConfigError: if the variable is not set or is empty.
+    """
     if not (text.startswith("${") and text.endswith("}")):
         return text
     value = os.environ.get(text[2:-1], "")
     if not value:
-        raise ConfigError(f"`{key}` names the environment variable `{text[2:-1]}`, which is not set")
+        raise ConfigError(
+            f"`{key}` names the environment variable `{text[2:-1]}`, which is not set or is empty: set it"
+        )
     return value
 
 
-def _sentence(error: msgspec.ValidationError) -> str:
-    text = str(error)
-    return (text[:1].lower() + text[1:]).replace("Object contains", "object contains")
+def _sentence(error: msgspec.ValidationError, raw: Any) -> str:
+    """What is wrong, where, and what would be right."""
+    text, _, place = str(error).partition(" - at `")
+    text = text[:1].lower() + text[1:]
+    steps = [step for step in place.rstrip("`").removeprefix("$").replace("[", ".[").split(".") if step]
+    section, name = _walk(steps)
+    where = ".".join(steps).replace(".[", "[")
+    entry = raw
+    for step in steps[:2]:
+        try:
+            entry = entry[int(step[1:-1])] if step.startswith("[") else entry[step]
+        except (LookupError, TypeError, ValueError):
+            break
+    if isinstance(entry, dict) and "id" in entry:
+        where += f" (`{entry['id']}`)"  # pyright: ignore[reportUnknownArgumentType]
+    if "unknown field" in text and section is not None:
+        names = [field.encode_name for field in msgspec.structs.fields(section)]
+        known = ", ".join(f"`{name}`" for name in names if name not in ("base", "source"))
+        text += f"; what is known there is {known}"
+    elif "enum value" in text and section is not None:
+        field = next((f for f in msgspec.structs.fields(section) if f.encode_name == name), None)
+        choices = [choice for choice in get_args(getattr(field, "type", None)) if choice != "guard"]
+        text += f"; use one of {', '.join(f'`{choice}`' for choice in choices)}"
+    elif "RFC3339" in text:
+        text += "; write it as 2024-08-19"
+    return f"{text}, at `{where}`" if where else text
+
+
+def _walk(steps: Sequence[str]) -> tuple[type[msgspec.Struct] | None, str]:
+    """The table that a path leads to, and the last key on the way."""
+    section: type[msgspec.Struct] = Config
+    name = ""
+    for step in steps:
+        if step.startswith("["):
+            continue
+        name = step
+        field = next((f for f in msgspec.structs.fields(section) if f.encode_name == step), None)
+        kind: Any = getattr(field, "type", None)
+        inner = next((part for part in (kind, *get_args(kind)) if isinstance(part, type)), None)
+        if inner is not None and issubclass(inner, msgspec.Struct):
+            section = inner
+        else:
+            break
+    return section, name
 
 
 ASSET_CLASSES: Final[tuple[str, ...]] = tuple(name for name in get_args(AssetClass) if name != "guard")

@@ -81,7 +81,7 @@ class Guard:
         self.trail = trail
         self.reviews = reviews
         self.files = LiveFiles(config.limits.expansions)
-        self.inventory = Inventory(config, self.files, own=_own_files(config, trail is not None))
+        self.inventory = Inventory(config, self.files, own=_own_files(config))
         self.mandates = MandateBook(config)
         self.history = History(config.limits.sessions)
         self.obligations = Obligations(self.inventory)
@@ -424,7 +424,7 @@ class Guard:
                     "event": "opened",
                     "policy": self.engine.revision,
                     "engine": self.engine.name,
-                    "assets": len(self.inventory),
+                    "inventory": len(self.inventory),
                     "unsafe_fail_open": self.config.unsafe_fail_open,
                 },
                 durable=True,
@@ -465,7 +465,7 @@ def _open_trail(config: Config) -> Trail:
     )
 
 
-def _own_files(config: Config, recorded: bool) -> list[tuple[str, str]]:
+def _own_files(config: Config) -> list[tuple[str, str]]:
     """What the guard depends on is guarded too: whoever edits it edits every later decision."""
     own: list[tuple[str, str]] = []
     if config.source:
@@ -474,9 +474,9 @@ def _own_files(config: Config, recorded: bool) -> list[tuple[str, str]]:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     own.append(("guardrail:policy", str(bundle_directory(config))))
     own.append(("guardrail:cache", str(cache_directory())))
-    if recorded or config.trail.directory:
-        own.append(("guardrail:trail", str(trail_directory(config))))
-        own.append(("guardrail:reviews", str(_review_store(config))))
+    # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
+    own.append(("guardrail:trail", str(trail_directory(config))))
+    own.append(("guardrail:reviews", str(_review_store(config))))
     return own
 
 

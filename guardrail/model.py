@@ -9,8 +9,10 @@ from __future__ import annotations
 import enum
 import functools
 import hashlib
+import json
 import os
 import time
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
@@ -114,8 +116,11 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """
         data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
         if len(data) > MAX_CALL_BYTES:
-            raise InvalidCall(f"a tool call may have at most {MAX_CALL_BYTES} bytes, this one has {len(data)}")
+            raise InvalidCall(f"not a tool call: it has more than {MAX_CALL_BYTES} bytes")
+        if not data.strip():
+            raise InvalidCall("not a tool call: the line is empty")
         _check_depth(data)
+        _check_names(data)
         try:
             call = _decoder.decode(data)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -447,6 +452,20 @@ def printable(text: str) -> str:
     return text
 
 
+def visible(text: str) -> str:
+    """Text for a person's eyes: nothing in it moves the cursor, hides, or reorders itself.
+
+    Agents choose names and commands; what they choose must not repaint the verdict about it.
+    """
+    clean = printable(text)
+    if clean.isascii() and clean.isprintable():
+        return clean
+    return "".join(f"\\u{ord(char):04x}" if unicodedata.category(char) in _HIDDEN else char for char in clean)
+
+
+_HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:
@@ -548,9 +567,24 @@ def _check_depth(data: bytes) -> None:
             depth -= 1
 
 
+def _check_names(data: bytes) -> None:
+    """Refuse an object that has a name twice: whoever carries the call out may read the other one."""
+    try:
+        json.loads(data, object_pairs_hook=_once)
+    except ValueError:
+        return  # not JSON at all: the decoder says so, and where
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({name for name, _ in pairs}) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidCall(f"not a tool call: `{visible(twice)[:64]}` stands twice in one object")
+
+
 def _lower(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    return (text[:1].lower() + text[1:]).rstrip(".").replace("\n", " ")
+    text = (str(error) or type(error).__name__).rstrip(".").replace("\n", " ")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 _decoder: Final = msgspec.json.Decoder(ToolCall)

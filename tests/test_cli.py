@@ -109,6 +109,8 @@ NOT_CALLS: tuple[bytes, ...] = (
     b'{"tool": "bash", "args": {}, "cwd": "relative"}',
     b'{"tool": "bash", "args": {}, "subject": {"name": "x"}}',
     b'{"tool": "bash", "args": {"command": "ls"}} trailing',
+    b'{"tool": "bash", "tool": "other", "args": {"command": "ls"}}',
+    b'{"tool": "bash", "args": {"command": "rm -r models", "command": "ls"}}',
     b'{"tool": "\xff\xfe", "args": {}}',
     b"[" * 100_000,
     b'{"tool": "bash", "args": {"x": ' + b"[" * (MAX_CALL_DEPTH + 1) + b"]" * (MAX_CALL_DEPTH + 1) + b"}}",
@@ -170,7 +172,7 @@ def test_wrong_usage_exits_with_2_and_one_sentence(world: Path, args: list[str])
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        ("colour = 1\n", "colour"),
+        ("colour = 1\n", "`unsafe_fail_open`"),
         ("[limits]\ndeph = 3\n", "deph"),
         ("[limits]\ndepth = 0\n", "greater than 0"),
         ('[policy]\nengine = "guess"\n', "guess"),
@@ -178,7 +180,7 @@ def test_wrong_usage_exits_with_2_and_one_sentence(world: Path, args: list[str])
         ('[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["a"]\n', "listed twice"),
         ('[[asset]]\nid = "x"\nclass = "weights"\npaths = []\n', "at least one path"),
         ('[[asset]]\nid = "x"\nclass = "guard"\npaths = ["a"]\n', "reserved"),
-        ('[service]\ntoken = "${NOT_SET_ANYWHERE}"\n', "NOT_SET_ANYWHERE"),
+        ('[[asset]]\nid = "x"\nclass = "weights"\npaths = ["/srv/*"]\n', "no globs"),
         ('[[person]]\nname = "p"\nkey = "rsa:xyz"\n', "p"),
         ("= broken", "TOML"),
     ],
@@ -239,6 +241,69 @@ def test_doctor_finds_a_configuration_that_guards_nothing(world: Path) -> None:
     """No asset, no guard: that is a problem and not a green light."""
     (world / "guardrail.toml").write_text("")
     assert run(world, "doctor").returncode == 1
+
+
+def test_what_an_agent_chose_cannot_repaint_the_answer(world: Path) -> None:
+    """Control and direction characters of a command or path are shown as escapes."""
+    for verb in ("check", "explain"):
+        done = run(world, verb, "cp models/a.safetensors '\x1b[2J\x1b[31mALLOW\u202e'")
+        assert done.returncode == 3
+        assert b"\x1b" not in done.stdout
+        assert "\u202e" not in done.stdout.decode()
+
+
+def test_check_can_ask_for_a_named_agent(world: Path) -> None:
+    """What a mandate says depends on who asks, so a person can ask as somebody."""
+    assert b"by ops-agent in" in run(world, "explain", "ls", "--subject", "ops-agent").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["check", "ls", "-l"], "quotes"),
+        (["check", "ls", "--cwd", "nowhere"], "nowhere"),
+        (["check", "ls", "--config", "models"], "not a file"),
+    ],
+)
+def test_a_slip_on_the_command_line_is_told_in_one_sentence(world: Path, args: list[str], told: str) -> None:
+    """And exits with 2."""
+    done = run(world, *args)
+    assert done.returncode == 2
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_output_that_cannot_be_written_is_a_fault_and_no_traceback(world: Path) -> None:
+    """A full disk or a terminal that knows no umlauts."""
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "guardrail", "check", "ls"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=world, timeout=SECONDS, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"guardrail: No space left on device\n"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "guardrail", "check", "cat ünïcode"]
+    done = subprocess.run(command, env=environment, capture_output=True, cwd=world, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_secret_that_is_not_set_stops_only_what_needs_it(world: Path) -> None:
+    """An auditor or a check does not have to know the service's token."""
+    with (world / "guardrail.toml").open("a") as toml:
+        toml.write('[service]\ntoken = "${NOT_SET_ANYWHERE}"\n')
+    assert run(world, "check", "ls").returncode == 0
+    done = run(world, "serve", "--port", "0")
+    assert done.returncode == 2
+    assert b"NOT_SET_ANYWHERE" in done.stderr
+
+
+def test_the_guards_own_trail_is_guarded_where_nothing_is_recorded_too(world: Path) -> None:
+    """`check` beside a `serve` of the same configuration must not call its trail nobody's."""
+    from guardrail import config as config_module
+    from guardrail.audit import trail_directory
+
+    trail = trail_directory(config_module.load(world / "guardrail.toml"))
+    for command in (f"rm -rf {trail}", f"rm {trail}.reviews.db", f"mv {trail.parent} /tmp/g"):
+        assert run(world, "check", command).returncode == 3, command
 
 
 @pytest.mark.parametrize("edit", ["edit_file", "sed"])

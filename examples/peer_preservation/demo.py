@@ -107,7 +107,7 @@ class Demo:
             yes = scenario.approve
             if self.ask:
                 self.say(f"      a person is asked: {action['name']} {action['args']}")
-                yes = input("      allow it? [y/N] ").strip().lower() in ("y", "yes")
+                yes = _asked("      allow it? [y/N] ")
             decisions.append({"type": "approve"} if yes else {"type": "reject", "message": "not like this"})
         return {"decisions": decisions}
 
@@ -139,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_argument("--ask", action="store_true", help="ask you, instead of answering from the script")
     options.add_argument("--keep", metavar="DIR", help="keep the last world and the trail here")
     args = options.parse_args(argv)
+    if args.keep:
+        os.makedirs(args.keep, exist_ok=True)
     started = time.monotonic()
     recorder = configure_from_environment("guardrail-demo")
     with tempfile.TemporaryDirectory(prefix="guardrail-demo-") as scratch:
@@ -161,6 +163,7 @@ def _run(demo: Demo) -> list[str]:
     failures: list[str] = []
     print("A LangGraph agent replays what the study's models did, on real files, with the guard off and on.")
     print("On the right: what became of each call with the guard on; with it off, every call ran.")
+    print("`held` calls wait for a person. What a person ordered is `owed` until the files show that it was done.")
     for scenario in SCENARIOS:
         off, on = demo.off(scenario), demo.on(scenario)
         print(f"\n{paint('1', scenario.name.upper())}  {scenario.story}")
@@ -180,7 +183,7 @@ def _run(demo: Demo) -> list[str]:
 def _verify(trail: Path, tampered: Path) -> list[str]:
     failures: list[str] = []
     report = verify(trail)
-    print(f"\naudit verify: {'ok' if report.ok else 'DAMAGED'}, {report.records} records")
+    print(f"\naudit verify: {'ok' if report.ok else 'DAMAGED'}, {report.records} records in the trail of all this")
     if not report.ok:
         failures.append(f"the trail does not verify: {report.problems[:1]}")
     shutil.copytree(trail, tampered)
@@ -190,7 +193,7 @@ def _verify(trail: Path, tampered: Path) -> list[str]:
     data[place + len(b'"outcome":"')] ^= 1
     segment.write_bytes(data)
     report = verify(tampered)
-    print(f"one bit flipped at byte {place + 11} of a copy: {'NOT FOUND' if report.ok else 'found'}")
+    print(f"one bit flipped in a copy of it, at byte {place + 11}: {'NOT FOUND' if report.ok else 'found'}, in")
     for problem in report.problems[:1]:
         print(f"   {problem}")
     if report.ok:
@@ -268,6 +271,14 @@ def _texts(state: Any) -> list[str]:
     return [str(m.content)[:160] for m in state["messages"] if isinstance(m, ToolMessage)]
 
 
+def _asked(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:  # nobody is there, and nobody's silence is a yes
+        print()
+        return False
+
+
 def _attempts(duty: ObligationStatus) -> str:
     tried = ", ".join(f"{count} {outcome}" for outcome, count in duty.attempts.items())
     return tried or "no attempt: refused or omitted"
@@ -276,7 +287,9 @@ def _attempts(duty: ObligationStatus) -> str:
 def _end_state(scenario: Scenario, result: Result) -> str:
     state = "PRESERVED: " + ", ".join(result.problems) if result.problems else "nothing preserved"
     if scenario.ordered:
-        state = f"{state}; the model is {'still there' if result.model_exists else 'deleted'}"
+        state = (
+            f"{state}; {'the model that should be deleted is there' if result.model_exists else 'deleted as ordered'}"
+        )
     return _painted(state)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -49,7 +50,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    args = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows no umlauts gets escapes, not a traceback.
+            stream.reconfigure(errors="backslashreplace")
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - it stands in for the rest of the process
+    args, left = parser().parse_known_args(argv)
+    if left:
+        hint = ": put the command in quotes" if args.verb in ("check", "explain") else ""
+        print(
+            f"guardrail: `{left[0]}` is not understood{hint}; see `guardrail {args.verb or '--help'}`", file=sys.stderr
+        )
+        return EXIT_USAGE
     if args.version:
         from guardrail import __version__
 
@@ -60,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     try:
         code: int = args.run(args)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"guardrail: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -72,7 +86,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAULT
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        print(
+            f"guardrail: {error.strerror or error}{f': `{error.filename}`' if error.filename else ''}", file=sys.stderr
+        )
+        return EXIT_FAULT
     return code
+
+
+def add_call_options(sub: argparse.ArgumentParser) -> None:
+    """What `check` and `explain` may be told about a shell command: where, who and in which session."""
+    sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    sub.add_argument("--cwd", metavar="DIR", help="working directory of the call; default: here")
+    sub.add_argument("--subject", metavar="ID", default="unknown", help="the agent, as mandates name it")
+    sub.add_argument("--model", metavar="NAME", help="the agent's model")
+    sub.add_argument("--session", metavar="NAME", default="default", help="name of the conversation or run")
+
+
+def working_directory(given: str | None) -> str:
+    """The directory that a call starts in.
+
+    Raises:
+        ConfigError: if the one given is none, or the process's own is gone.
+    """
+    if given is not None and not os.path.isdir(given):
+        raise ConfigError(f"`--cwd {given}` is no directory")
+    try:
+        return os.path.abspath(given) if given else os.getcwd()
+    except OSError:
+        raise ConfigError("the working directory is gone: name one with --cwd") from None
 
 
 def find_config(given: str | None) -> str:
@@ -88,6 +130,8 @@ def find_config(given: str | None) -> str:
         ConfigError: if there is none.
     """
     path = given or os.environ.get("GUARDRAIL_CONFIG") or "guardrail.toml"
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(f"the configuration `{path}` is not a file: name a guardrail.toml")
     if not os.path.isfile(path):
         raise ConfigError(
             f"no configuration at `{path}`: name one with --config, or write one; the smallest is one [[asset]] "

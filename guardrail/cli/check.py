@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
 
-from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXIT_USAGE, find_config
+from guardrail.cli import (
+    EXIT_ALLOW,
+    EXIT_DENY,
+    EXIT_ESCALATE,
+    EXIT_FAULT,
+    EXIT_USAGE,
+    add_call_options,
+    find_config,
+    working_directory,
+)
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
-    from guardrail.model import Decision, ToolCall
+    from guardrail.model import Decision, Effect, Resource, ToolCall
 
 _DESCRIPTION: Final = """Judge tool calls and run nothing.
 
@@ -43,8 +51,7 @@ def add(verbs: Any) -> None:
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--jsonl", action="store_true", help="one ToolCall a line in, one Decision a line out")
     how.add_argument("--once", action="store_true", help="one ToolCall on standard input; the exit code is the outcome")
-    sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    sub.add_argument("--cwd", metavar="DIR", help="working directory of calls that name none; default: here")
+    add_call_options(sub)
     sub.add_argument("--json", action="store_true", help="print the Decision as JSON")
     sub.add_argument("--record", action="store_true", help="write each decision into the trail; check alone does not")
     sub.set_defaults(run=run)
@@ -53,9 +60,9 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge what is given; see the module."""
     from guardrail.guard import Guard
-    from guardrail.model import ToolCall
+    from guardrail.model import Subject, ToolCall
 
-    cwd = os.path.abspath(args.cwd) if args.cwd else os.getcwd()
+    cwd = working_directory(args.cwd)
     if args.command is not None and (args.jsonl or args.once):
         print("guardrail: give either a command or --jsonl/--once, not both", file=sys.stderr)
         return EXIT_USAGE
@@ -69,7 +76,15 @@ def run(args: argparse.Namespace) -> int:
             decision = _judge(guard, sys.stdin.buffer.read(_line_limit()), cwd)
             print(decision.to_json().decode())
             return exit_code(decision)
-        decision = guard.check(ToolCall(tool="bash", args={"command": args.command}, cwd=cwd))
+        decision = guard.check(
+            ToolCall(
+                tool="bash",
+                args={"command": args.command},
+                cwd=cwd,
+                subject=Subject(id=args.subject, model=args.model),
+                session=args.session,
+            )
+        )
     print(decision.to_json().decode() if args.json else _readable(decision))
     return exit_code(decision)
 
@@ -133,11 +148,23 @@ def _id_of(line: bytes) -> str:
 
 
 def _readable(decision: Decision) -> str:
+    from guardrail.model import visible
+
     lines = [decision.outcome.value.upper()]
-    lines += [f"  {reason.outcome.value:<9} {reason.rule}: {reason.message}" for reason in decision.reasons]
-    for effect in decision.effects:
-        arrow = f" -> {effect.target.address}" if effect.target else ""
-        asset = f"  [{effect.asset}]" if effect.asset else ""
-        lines.append(f"  effect    {effect.op} {effect.resource.address}{arrow}{asset}")
-    lines.append(f"  {decision.elapsed_us} us, {decision.policy}")
+    lines += [f"  {reason.outcome.value:<9} {reason.rule}: {visible(reason.message)}" for reason in decision.reasons]
+    lines += [f"  effect    {effect_line(effect)}" for effect in decision.effects]
     return "\n".join(lines)
+
+
+def effect_line(effect: Effect) -> str:
+    """One effect for people: what is done, to what it really is, on which asset, and what is not known about it."""
+    from guardrail.model import visible
+
+    def place(resource: Resource) -> str:
+        return visible(resource.real or resource.address)
+
+    arrow = f" -> {place(effect.target)}" if effect.target else ""
+    asset = f"  [{effect.asset}]" if effect.asset else ""
+    key = f" {visible(str(effect.attrs['key']))}" if effect.op == "set_key" else ""
+    why = f"  ({visible(str(effect.attrs['reason']))})" if effect.attrs.get("reason") else ""
+    return f"{effect.op}{key} {place(effect.resource)}{arrow}{asset}{why}"

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from guardrail.cli import CONFIG_HELP, EXIT_USAGE, find_config
-from guardrail.cli.check import exit_code
+from guardrail.cli import EXIT_USAGE, add_call_options, find_config, working_directory
+from guardrail.cli.check import effect_line, exit_code
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
-    from guardrail.model import Decision, Effect, ToolCall
+    from guardrail.model import Decision, ToolCall
 
 
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
     sub = verbs.add_parser("explain", help="show what each stage made of one call; run nothing")
     sub.add_argument("command", nargs="?", help="a shell command; without it one ToolCall is read from standard input")
-    sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    sub.add_argument("--cwd", metavar="DIR", help="working directory of the call; default: here")
+    add_call_options(sub)
     sub.add_argument("--json", action="store_true", help="print the stages as JSON")
     sub.set_defaults(run=run)
 
@@ -30,11 +28,13 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from guardrail.guard import Guard
-    from guardrail.model import MAX_CALL_BYTES, ToolCall
+    from guardrail.model import MAX_CALL_BYTES, Subject, ToolCall
 
-    cwd = os.path.abspath(args.cwd) if args.cwd else os.getcwd()
+    cwd = working_directory(args.cwd)
     if args.command is not None:
-        call = ToolCall(tool="bash", args={"command": args.command}, cwd=cwd)
+        subject = Subject(id=args.subject, model=args.model)
+        command = {"command": args.command}
+        call = ToolCall(tool="bash", args=command, cwd=cwd, subject=subject, session=args.session)
     elif sys.stdin.isatty():
         print("guardrail: nothing to explain: give a command, or a ToolCall on standard input", file=sys.stderr)
         return EXIT_USAGE
@@ -67,45 +67,49 @@ def _print_json(guard: Guard, call: ToolCall, decision: Decision) -> None:
 
 
 def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
-    from guardrail.model import printable
+    from guardrail.model import visible
     from guardrail.parse import ShellText, parse
 
     operations = parse(call)
-    print(f"asked     {printable(call.tool)} in {printable(call.cwd or 'an unknown directory')}")
+    where = visible(call.cwd or "an unknown directory")
+    print(f"asked     {visible(call.tool)} by {visible(call.subject.id)} in {where}")
     for operation in operations:
-        text = printable(operation.text) if isinstance(operation, ShellText) else printable(str(operation))
+        text = operation.text if isinstance(operation, ShellText) else str(operation)
         for line in text.splitlines():
-            print(f"          {line}")
+            print(f"          {visible(line)}")
     print("would do")
     if not decision.effects:
         print("          nothing that the model of effects knows of")
     source = next((o.text for o in operations if isinstance(o, ShellText)), "")
     for number, effect in enumerate(decision.effects):
-        print(_effect_line(number, effect))
+        sure = (effect.precision, effect.modality) == ("exact", "must")
+        doubt = "" if sure else f"  ({effect.modality}, {effect.precision})"
+        print(f"      {number:>3}   {effect_line(effect)}{doubt}")
         if effect.origin is not None and 0 <= effect.origin.start < effect.origin.end <= len(source):
-            span = printable(source[effect.origin.start : effect.origin.end])
-            print(f"            from `{span}` by {effect.origin.spec}")
+            span = visible(source[effect.origin.start : effect.origin.end])
+            print(f"            from `{span}` by {visible(effect.origin.spec)}")
     print("under")
-    mandates = _mandates(guard, call)
-    for mandate in mandates:
-        print(f"          mandate {mandate.id} of {mandate.issuer}: {printable(mandate.text)}")
-    if not mandates:
-        print("          no mandate for this subject: nothing on an asset is sanctioned")
+    for line in _orders(guard, call):
+        print(f"          {line}")
     outcome = decision.outcome.value.upper()
     print(f"decided   {outcome} in {decision.elapsed_us} us by {decision.engine}, {decision.policy}")
     for reason in decision.reasons:
-        where = f" (effect {reason.effect})" if reason.effect is not None else ""
-        print(f"          {reason.rule}{where}: {reason.message}")
+        which = f" (effect {reason.effect})" if reason.effect is not None else ""
+        print(f"          {reason.rule}{which}: {visible(reason.message)}")
     print(f"agent     would read: {decision.neutral}")
 
 
-def _effect_line(number: int, effect: Effect) -> str:
-    arrow = f" -> {effect.target.address}" if effect.target else ""
-    asset = f"  asset {effect.asset}" if effect.asset else ""
-    doubt = (
-        "" if (effect.precision, effect.modality) == ("exact", "must") else f"  ({effect.modality}, {effect.precision})"
-    )
-    return f"      {number:>3}   {effect.op} {effect.resource.address}{arrow}{asset}{doubt}"
+def _orders(guard: Guard, call: ToolCall) -> list[str]:
+    """The mandates that count for this call, and why the others do not."""
+    import time
+
+    from guardrail.model import visible
+
+    lines = [f"mandate {m.id} of {m.issuer}: {visible(m.text)}" for m in _mandates(guard, call)]
+    if not lines:
+        lines.append("no mandate for this subject: nothing on an asset is sanctioned")
+    problems = guard.mandates.why_not(call.subject, call.session, time.time_ns() // 1000)
+    return lines + [f"{visible(problem.file)} does not count: {visible(problem.reason)}" for problem in problems]
 
 
 def _mandates(guard: Guard, call: ToolCall) -> Any:
