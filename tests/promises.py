@@ -996,4 +996,61 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_demo.py::test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found",
         ),
     ),
+    Promise(
+        id="cli.doctor_places",
+        source="ours",
+        behaviour="`guardrail doctor` finds a trail, asset, switch, mandate or permission that would keep the guard from guarding",
+        tests=(
+            "tests/test_doctor.py::test_a_trail_that_cannot_be_made_is_a_problem_for_root_too",
+            "tests/test_doctor.py::test_an_asset_that_may_not_be_looked_at_is_not_called_absent",
+            "tests/test_doctor.py::test_an_asset_that_is_everything_is_a_problem",
+            "tests/test_doctor.py::test_a_switch_that_is_off_or_gone_is_a_problem",
+            "tests/test_doctor.py::test_a_file_that_anybody_may_change_is_a_problem",
+            "tests/test_doctor.py::test_mandates_are_counted_and_those_that_do_not_count_explained",
+        ),
+        gap="the owner of the files, and of the directories above those looked at, is not compared with anybody",
+    ),
+    Promise(
+        id="audit.show",
+        source="ours",
+        behaviour="`guardrail audit show` shows every record of a real trail from its start, and a record of any shape as one line",
+        tests=(
+            "tests/test_audit_cli.py::test_a_real_trail_is_shown_from_its_first_record",
+            "tests/test_audit_cli.py::test_a_record_of_any_shape_is_one_line",
+        ),
+    ),
+    Promise(
+        id="mandates.silent_slips",
+        source="ours",
+        behaviour="an order that grants nothing because of its file's name or an asset's name is named as such",
+        tests=(
+            "tests/test_mandates_cli.py::test_orders_that_look_as_if_they_counted_are_named",
+            "tests/test_mandates.py::test_an_asset_that_there_is_not_is_noticed",
+        ),
+    ),
+    Promise(
+        id="langgraph.page",
+        source="house",
+        behaviour="the complete agent of the LangGraph page runs as it stands",
+        tests=("tests/adapters/test_langgraph_page.py::test_the_complete_agent_of_the_page_runs_as_it_stands",),
+    ),
+    Promise(
+        id="langgraph.misuse",
+        source="ours",
+        behaviour="a missing framework, a guard that is none and answers that there are not are one sentence at once",
+        tests=(
+            "tests/adapters/test_langgraph_hazards.py::test_without_the_framework_the_error_names_the_extra",
+            "tests/adapters/test_langgraph_hazards.py::test_what_is_no_guard_is_refused",
+            "tests/adapters/test_langgraph_hazards.py::test_answers_that_there_are_not_are_refused",
+        ),
+    ),
+    Promise(
+        id="service.secrets",
+        source="ours",
+        behaviour="tokens are read from the environment where they are used, and one that is not set stops the start",
+        tests=(
+            "tests/test_service.py::test_a_token_from_the_environment_is_read_when_the_service_is_made",
+            "tests/test_policy_opa.py::test_a_token_from_the_environment_has_to_be_there",
+        ),
+    ),
 )

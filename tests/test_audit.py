@@ -194,9 +194,15 @@ def test_a_value_nested_without_end_is_refused() -> None:
 
 
 def test_a_second_writer_is_told_who_has_the_trail(tmp_path: Path) -> None:
-    """Two writers would fork the log; the message names the process."""
-    with open_trail(tmp_path / "t"), pytest.raises(TrailError, match=f"in use by process {os.getpid()}"):
-        open_trail(tmp_path / "t")
+    """Two writers would fork the log; within one process the mistake is another one, and so is the remedy."""
+    (tmp_path / "link").symlink_to("t")
+    with open_trail(tmp_path / "t"):
+        for name in ("t", "link"):
+            with pytest.raises(TrailError, match="is already open in this process: share one Guard"):
+                open_trail(tmp_path / name)
+        with child("import sys; from guardrail.audit import Trail; Trail.open(sys.argv[1])", tmp_path / "t") as other:
+            said = other.communicate(timeout=60)[1].decode()
+        assert f"in use by process {os.getpid()}: stop it" in said
     open_trail(tmp_path / "t").close()
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from guardrail.cli import audit
+from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
+from guardrail.guard import Guard
+from guardrail.model import Subject, ToolCall
 from tests.audit_support import denial, flip, intent, make_trail, open_trail, segments
 
 
@@ -95,7 +98,16 @@ def test_records_are_listed_with_time_kind_outcome_rule_and_asset(
         trail.append({"kind": "odd", "decision": 3, "effects": 4, "call": 5, "assets": None, "obligation": "m1/gone"})
     assert guardrail("show", tmp_path / "t") == 0
     first, second, third, fourth = capsys.readouterr().out.splitlines()
-    assert first.split()[3:] == ["decision", "deny", "copy.unsanctioned", "model:beta", "bash\\x1b[2J:", "read", "copy"]
+    assert first.split()[3:] == [
+        "decision",
+        "deny",
+        "copy.unsanctioned",
+        "model:beta",
+        "-",
+        "bash\\u001b[2J:",
+        "read",
+        "copy",
+    ]
     assert second.split()[3:5] == ["intent", "allow"]
     assert "of record 1" in third
     assert "m1/gone" in fourth
@@ -117,3 +129,77 @@ def test_showing_goes_on_behind_a_damaged_record(tmp_path: Path, capsys: pytest.
     flip(segments(tmp_path / "t")[0], 40)
     assert guardrail("show", tmp_path / "t") == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2"]
+
+
+def test_a_real_trail_is_shown_from_its_first_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Opening, a denial, a run: each with its agent, and with the first thing that it would touch."""
+    (tmp_path / "w").write_bytes(b"W")
+    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+    with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 5000\n", base=str(tmp_path))) as guard:
+
+        def call(command: str) -> ToolCall:
+            return ToolCall(
+                tool="bash", args={"command": command}, cwd=str(tmp_path), subject=Subject(id="ops\u202eagent")
+            )
+
+        assert not guard.check(call("cp w x"))
+        guard.run(call("cat w"), lambda _: None)
+    assert guardrail("show", tmp_path / "t") == 0
+    opened, denied, released, result = capsys.readouterr().out.splitlines()
+    assert opened.split()[:1] + opened.split()[3:5] == ["0", "config", "opened"]
+    assert f"ops\\u202eagent  bash: copy write {tmp_path}/w" in denied
+    assert released.endswith(f"ops\\u202eagent  bash: read {tmp_path}/w")
+    assert result.endswith("of record 2")
+
+
+ODD = (3, 2**53, -1, True, None, "x", [], [None, 1, ["x"], {"op": []}], {}, {"id": {}, "tool": [], "resource": 3})
+
+
+@pytest.mark.parametrize(
+    "name", ["t_us", "kind", "decision", "subject", "assets", "asset", "call", "effects", "intent", "obligation"]
+)
+def test_a_record_of_any_shape_is_one_line(name: str) -> None:
+    """Older and newer versions, and damaged records, must not stop the rest from being shown."""
+    for value in ODD:
+        record = {"kind": "config", "t_us": 1, "call": {"tool": "x"}, "effects": [], name: value}
+        assert "\n" not in audit._line(0, record)
+        assert "\n" not in audit._line(0, {name: value, "decision": {"rules": value, "outcome": value}})
+
+
+def test_what_is_no_trail_and_what_is_no_kind_is_one_sentence(tmp_path: Path) -> None:
+    """A directory without a trail is not a damaged trail, and a misspelled kind is not an empty one."""
+    with pytest.raises(ConfigError, match="there is no trail at .*: name the directory"):
+        guardrail("verify", tmp_path)
+    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "later"\n')
+    with pytest.raises(ConfigError, match="recorded nothing yet"):
+        guardrail("show", "--config", tmp_path / "guardrail.toml")
+    directory = make_trail(tmp_path / "t", 1)
+    with pytest.raises(ConfigError, match="no record is of the kind `nonsense`: use one of `config`, `intent`"):
+        guardrail("show", directory, "--kind", "nonsense")
+    (tmp_path / "key").write_bytes(b"\xff\xfe+")
+    with pytest.raises(ConfigError, match="it is not text in UTF-8$"):
+        guardrail("verify", directory, "--key", tmp_path / "key")
+    with pytest.raises(ConfigError, match="cannot read `.*`: no such file or directory$"):
+        guardrail("verify", directory, "--key", tmp_path / "missing")
+    for segment in segments(directory):
+        segment.unlink()
+    assert guardrail("verify", directory) == 1, "what is left of a trail is looked at"
+
+
+def test_a_call_without_a_result_does_not_read_like_a_crash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Who only asks reports no result; the numbers agree with their nouns."""
+    with open_trail(tmp_path / "t") as trail:
+        trail.append(intent())
+    assert guardrail("verify", tmp_path / "t") == 0
+    text = capsys.readouterr().out
+    assert "1 intent without a result: released to a caller that reports no result, or cut off" in text
+    assert "signed      1 record by " in text
+
+
+@pytest.mark.parametrize("kind", audit.KINDS)
+def test_every_kind_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    """Those that the guard writes are those that are offered."""
+    with open_trail(tmp_path / "t") as trail:
+        trail.append({"kind": kind})
+    assert guardrail("show", tmp_path / "t", "--kind", kind) == 0
+    assert kind in capsys.readouterr().out

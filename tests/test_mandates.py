@@ -310,6 +310,58 @@ def test_a_key_or_directory_that_cannot_be_used_stops_the_start(tmp_path: Path) 
 # ── how it changes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (FileNotFoundError, "create it"),
+        (PermissionError, "let the user that the guard runs as read and enter it"),
+        (NotADirectoryError, "name a directory"),
+        (OSError, "make it readable"),
+    ],
+)
+def test_a_directory_that_cannot_be_read_comes_with_the_remedy_that_fits(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: type[OSError], remedy: str
+) -> None:
+    """Creating what is there already helps nobody."""
+
+    def refuse(path: str) -> None:
+        raise error(5, "odd", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ConfigError, match=f": odd: {remedy}, or leave `mandates.directory` empty$"):
+        MandateBook(desk.config)
+
+
+@pytest.mark.parametrize(
+    ("glob", "asset", "named"),
+    [
+        ("model:beta", "model:beta", True),
+        ("model:betta", "model:beta", False),
+        ("*", "model:beta", True),
+        ("model:*", "model:org/beta", False),
+        ("model:**", "model:org/beta", True),
+        ("model:bet?", "model:beta", True),
+        ("model.beta", "model:beta", False),
+        ("model:{a,b}", "model:beta", True),
+        ("model:[a-c]*", "model:beta", True),
+    ],
+)
+def test_an_asset_that_there_is_not_is_noticed(desk: Desk, glob: str, asset: str, named: bool) -> None:
+    """As policy reads globs, where `*` stays within a part; what is not understood is not complained about."""
+    grants = [{"effects": ["delete"], "assets": [glob]}]
+    mandate = Mandate.from_json(json.dumps(ORDER | {"grants": grants, "obligations": []}))
+    assert mandate.unknown_assets({asset}) == (() if named else (glob,))
+    assert Mandate.from_json(json.dumps(ORDER)).unknown_assets(set()) == ("model:beta",)
+
+
+def test_files_with_other_names_are_named_and_do_not_count(desk: Desk) -> None:
+    """A misnamed order is the likeliest reason why nothing is sanctioned."""
+    desk.put("m1").rename(desk.directory / "m1.json")
+    (desk.directory / ".gitkeep").write_text("")
+    book = MandateBook(desk.config)
+    assert (book.mandates, book.problems, book.unread) == ((), (), ("m1.json",))
+
+
 def test_a_mandate_counts_from_its_arrival_to_its_withdrawal(desk: Desk) -> None:
     """With the very next call, also when it is replaced by renaming."""
     book = MandateBook(desk.config)

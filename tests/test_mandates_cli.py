@@ -41,7 +41,8 @@ def test_from_key_to_order_by_the_command_line_alone(tmp_path: Path, capsys: pyt
     table = capsys.readouterr().out
     assert "PRIVATE" not in table
     config = tmp_path / "guardrail.toml"
-    config.write_text(f'[mandates]\ndirectory = "orders"\n{table}')
+    asset = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
+    config.write_text(f'{asset}[mandates]\ndirectory = "orders"\n{table}')
     (tmp_path / "order.json").write_text(json.dumps(ORDER))
     signed = tmp_path / "orders" / "m1.mandate.json"
     assert guardrail("sign", tmp_path / "order.json", "--key", tmp_path / "dana.key", "--out", signed) == 0
@@ -63,7 +64,7 @@ def test_what_does_not_count_is_said_and_exits_1(tmp_path: Path, capsys: pytest.
     guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
     config = tmp_path / "guardrail.toml"
     config.write_text(f'[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}')
-    guardrail("new-key", tmp_path / "eve.key")
+    guardrail("new-key", tmp_path / "eve.key", "--name", "eve")
     files: list[Path] = []
     for name, key, end in (("old", "dana", "2021-01-01T00:00:00Z"), ("strange", "eve", "2120-01-01T00:00:00Z")):
         (tmp_path / "order.json").write_text(json.dumps(ORDER | {"id": name, "not_after": end}))
@@ -88,7 +89,7 @@ def test_an_order_can_come_from_standard_input(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And goes to ID.mandate.json here, as a whole or not at all."""
-    guardrail("new-key", tmp_path / "dana.key")
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps(ORDER).encode())))
     assert guardrail("sign", "-", "--key", "dana.key") == 0
@@ -97,7 +98,7 @@ def test_an_order_can_come_from_standard_input(
 
 def test_wrong_input_is_one_clear_sentence(tmp_path: Path) -> None:
     """A file that is not there, an order that is none, a place that cannot be written."""
-    guardrail("new-key", tmp_path / "dana.key")
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
     with pytest.raises(ConfigError, match="cannot read"):
         guardrail("sign", tmp_path / "missing", "--key", tmp_path / "dana.key")
     order = tmp_path / "order.json"
@@ -105,5 +106,49 @@ def test_wrong_input_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="grants nothing"):
         guardrail("sign", order, "--key", tmp_path / "dana.key")
     order.write_text(json.dumps(ORDER))
-    with pytest.raises(ConfigError, match="cannot write"):
+    with pytest.raises(ConfigError, match=f"cannot write .*: create the directory `{tmp_path}/missing` first"):
         guardrail("sign", order, "--key", tmp_path / "dana.key", "--out", tmp_path / "missing" / "x")
+    with pytest.raises(ConfigError, match="cannot write .*: (not a|is a) directory"):
+        guardrail("sign", order, "--key", tmp_path / "dana.key", "--out", order / "x")
+    order.write_text("{")
+    with pytest.raises(ConfigError, match="not a mandate: (?!jSON)"):
+        guardrail("sign", order, "--key", tmp_path / "dana.key")
+    order.write_text("{]")
+    with pytest.raises(ConfigError, match="not a mandate: JSON is malformed"):
+        guardrail("sign", order, "--key", tmp_path / "dana.key")
+
+
+def test_a_key_without_a_name_is_wrong_usage(tmp_path: Path) -> None:
+    """A table for `NAME` in guardrail.toml would be nobody's."""
+    with pytest.raises(SystemExit) as stopped:
+        guardrail("new-key", tmp_path / "dana.key")
+    assert stopped.value.code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_orders_that_look_as_if_they_counted_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with another name is not read, and an asset that is misspelled is nobody's."""
+    (tmp_path / "orders").mkdir()
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
+    config = tmp_path / "guardrail.toml"
+    asset = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
+    config.write_text(f'{asset}[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}')
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps(ORDER | {"id": "slip", "obligations": [ORDER["obligations"][0] | {"asset": "betta"}]}))  # type: ignore[index, operator]
+    for name in ("slip.mandate.json", "slip.json"):
+        assert guardrail("sign", order, "--key", tmp_path / "dana.key", "--out", tmp_path / "orders" / name) == 0
+    assert capsys.readouterr().err == "note: no guard reads `slip.json`: its name must end in `.mandate.json`\n"
+    assert guardrail("list", "--config", config) == 0
+    counted, unread = capsys.readouterr().out.splitlines()
+    assert counted.endswith("(counts; no asset is called `betta`)")
+    assert unread == "NO  slip.json (not read: its name does not end in `.mandate.json`)"
+
+
+@pytest.mark.parametrize("action", ["new-key", "sign", "verify", "list"])
+def test_the_help_of_every_action_says_what_its_exit_codes_mean(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever writes a script looks there."""
+    with pytest.raises(SystemExit):
+        guardrail(action, "--help")
+    assert "exit codes: 0 " in " ".join(capsys.readouterr().out.split())

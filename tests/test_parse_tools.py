@@ -73,7 +73,9 @@ def test_a_list_of_files_or_commands_gives_one_operation_each() -> None:
         FileOperation(verb="read", path="/a"),
         FileOperation(verb="read", path="/b"),
     )
-    assert ask("terminal", commands=["ls", "pwd"]) == (ShellText(text="ls"), ShellText(text="pwd"))
+    # Some run them in one shell, so that a `cd` holds for the next, others in one each.
+    both = (ShellText(text="ls\npwd"), ShellText(text="ls"), ShellText(text="pwd"))
+    assert ask("terminal", commands=["ls", "pwd"]) == both
 
 
 def test_several_edits_of_one_file_are_kept_in_order() -> None:
@@ -132,3 +134,25 @@ def test_a_flood_of_strings_is_cut_and_then_names_everything() -> None:
     assert isinstance(found, Unmapped)
     assert len(found.texts) < 5000
     assert found.texts[-1] == "/*"
+
+
+@pytest.mark.parametrize("name", ["BASH", "Run-Bash", "run.bash", "Shell"])
+def test_a_tool_is_known_however_its_name_is_written(name: str) -> None:
+    """Case and separators are the framework's."""
+    assert all(isinstance(operation, ShellText) for operation in ask(name, command="ls"))
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("execute_python", {"text": "1"}),
+        ("python_repl", {"query": "1"}),
+        ("my_tool", {"opts": {"script": "ls"}}),
+        ("mcp__x__run", {"command": "ls"}),
+    ],
+)
+def test_an_unknown_tool_that_may_run_code_says_so(name: str, args: dict[str, object]) -> None:
+    """By its own name, or by the name of an argument at any depth."""
+    (operation,) = ask(name, **args)
+    assert isinstance(operation, Unmapped)
+    assert operation.reason == "a tool that may run code"

@@ -342,11 +342,69 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 
 
 def test_a_port_where_nobody_listens_is_said_at_once() -> None:
-    """A refused connection is not waited for."""
+    """A refused connection is not waited for, and said in our words: one cause, one remedy."""
     started = time.monotonic()
-    with pytest.raises(ConfigError, match="start one with `opa run --server"):
-        opened(f"http://127.0.0.1:{free_port()}")
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigError) as caught:
+        opened(url)
     assert time.monotonic() - started < 2
+    said = str(caught.value)
+    assert said.startswith(f"the OPA server at `{url}` gave no answer: connection refused; start one with `opa run")
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("http://nowhere.invalid:1", "its name cannot be resolved"),
+        ("unix:///nowhere/opa.sock", "no such file or directory"),
+        ("http://localhost:1", "connection refused"),
+    ],
+)
+def test_why_there_is_no_server_is_said_without_the_clients_own_words(url: str, cause: str) -> None:
+    """No `ssl:default`, no addresses in brackets, no class names."""
+    with pytest.raises(ConfigError, match=f"gave no answer: {cause}; start one with `opa run"):
+        opened(url)
+
+
+@pytest.mark.parametrize(
+    ("sent", "cause"),
+    [
+        (b"", "it closed the connection"),
+        (b"220 smtp ready\r\n", "what it sends is no answer of an OPA server"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<a/>",
+            "no answer of an OPA|not JSON",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\n\r\n{",
+            "what it sends is not JSON",
+        ),
+        (b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", "HTTP status 403: it wants another token"),
+    ],
+)
+def test_another_server_is_not_quoted(sent: bytes, cause: str) -> None:
+    """Whatever answers there, the sentence is ours."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+
+        def run() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.recv(65536)
+                        connection.sendall(sent)
+
+        threading.Thread(target=run, daemon=True).start()
+        with pytest.raises(ConfigError, match=f"gave no answer: .*({cause}).*; start one with `opa run"):
+            opened(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_token_from_the_environment_has_to_be_there() -> None:
+    """The variable is read when the engine is opened."""
+    with pytest.raises(ConfigError, match=r"`policy\.token` names the environment variable `GUARDRAIL_NOT_SET`"):
+        opened("http://127.0.0.1:1", "${GUARDRAIL_NOT_SET}")
 
 
 def test_a_server_that_never_answers_is_given_up_when_opening(monkeypatch: pytest.MonkeyPatch) -> None:

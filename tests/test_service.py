@@ -330,6 +330,23 @@ def test_a_short_token_is_refused(guard: Guard) -> None:
         create_app(guard, ServiceConfig(token="short"))
 
 
+async def test_a_token_from_the_environment_is_read_when_the_service_is_made(
+    guard: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable has to be set; its value is the token, and its name is not."""
+    settings = ServiceConfig(token="${GUARDRAIL_TEST_TOKEN}")
+    with pytest.raises(ConfigError, match=r"`service\.token` names the environment variable `GUARDRAIL_TEST_TOKEN`"):
+        create_app(guard, settings)
+    monkeypatch.setenv("GUARDRAIL_TEST_TOKEN", "short")
+    with pytest.raises(ConfigError, match="at least 16 characters"):
+        create_app(guard, settings)
+    monkeypatch.setenv("GUARDRAIL_TEST_TOKEN", TOKEN)
+    app = create_app(guard, settings)
+    assert (await ask(app, body={"tool": "ls"}, headers={"authorization": f"Bearer {TOKEN}"})).status == 200
+    named = {"authorization": "Bearer ${GUARDRAIL_TEST_TOKEN}"}
+    assert (await ask(app, body={"tool": "ls"}, headers=named)).status == 401
+
+
 async def test_a_token_counts_on_a_socket_too(guard: Guard) -> None:
     """Where both are configured both are needed."""
     app = create_app(guard, ServiceConfig(token=TOKEN, socket="/run/guardrail/decide.sock"))
@@ -555,6 +572,16 @@ async def test_info_says_what_is_loaded(app: Service) -> None:
     """Which policy answers can be asked."""
     info = (await ask(app, "/v1/info", method="GET")).json
     assert (info["policy"], info["engine"], info["recording"]) == ("policy@1", "wasm", True)
+    assert (info["assets"], info["own_assets"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"), [(b"{]", "JSON is malformed"), (b'{"subject": 3}', "expected `object | null`")]
+)
+async def test_what_the_decoder_says_keeps_its_capitals(app: Service, body: bytes, said: str) -> None:
+    """`jSON` is no word."""
+    answer = await ask(app, "/access/v1/evaluation", body)
+    assert said in answer.json["detail"]
 
 
 async def test_a_web_socket_is_closed(app: Service) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from guardrail.config import ServiceConfig
 from guardrail.service import SocketClient, decide_over_socket
+from guardrail.service._ready import is_ready
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
 WAIT_SECONDS = 10
@@ -138,8 +140,10 @@ def test_what_is_no_decision_is_a_denial(path: Path, sent: bytes) -> None:
 
 @pytest.mark.parametrize("call", [{"tool": {1}}, {"tool": object()}])
 def test_a_call_that_is_no_json_is_a_denial(path: Path, call: dict[str, object]) -> None:
-    """What cannot be asked is not allowed."""
-    check_denial(decide_over_socket(str(path), call))
+    """What cannot be asked is not allowed; said of the call, and not of the service."""
+    answer = decide_over_socket(str(path), call)
+    check_denial(answer)
+    assert answer["reasons"][0]["message"] == "the call cannot be written as JSON: give plain values"
 
 
 def test_a_header_cannot_be_smuggled_in(path: Path) -> None:
@@ -182,3 +186,66 @@ def test_asking_loads_no_server(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize("kind", ["absent", "stale", "silent", "stranger"])
+def test_why_there_is_no_answer_is_said_in_words(tmp_path: Path, kind: str) -> None:
+    """No class names, no error numbers; the socket is named."""
+    path = tmp_path / "s"
+    with contextlib.ExitStack() as stack:
+        if kind != "absent":
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(path))
+            if kind != "stale":
+                listener.listen()
+        if kind == "stranger":
+            stack.enter_context(stranger(listener))
+        answer = decide_over_socket(str(path), CALL, timeout_seconds=WAIT_SECONDS if kind == "stranger" else 0.2)
+    why = {
+        "absent": "no such file or directory",
+        "stale": "connection refused",
+        "silent": "it did not answer in time",
+        "stranger": "something else answers there",
+    }[kind]
+    assert answer["reasons"][0]["message"] == f"the guardrail service gave no answer at `{path}`: {why}"
+
+
+@contextlib.contextmanager
+def stranger(listener: socket.socket) -> Iterator[None]:
+    """Something that answers, and is no guardrail service."""
+    listener.settimeout(WAIT_SECONDS)
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"220 smtp ready\r\n\r\n")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    thread.join(WAIT_SECONDS)
+
+
+@pytest.mark.parametrize("answers", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1"])
+def test_whether_a_service_is_ready_is_said_in_words(answers: bytes) -> None:
+    """Over TCP: nobody there, or somebody else."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        listener.settimeout(WAIT_SECONDS)
+
+        def run() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answers)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        ready, said = is_ready(ServiceConfig(port=port))
+        thread.join(WAIT_SECONDS)
+    # Any JSON with status 200 is taken for ready: who listens there is the operator's choice.
+    assert ready == answers.endswith(b"1")
+    assert ready or said == f"guardrail: what answers at `127.0.0.1` port {port} is not the guardrail service"
+    ready, said = is_ready(ServiceConfig(port=port))
+    assert (ready, said) == (False, f"guardrail: no service answers at `127.0.0.1` port {port}: connection refused")

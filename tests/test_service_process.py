@@ -157,7 +157,10 @@ def failing(place: Place, *options: str, env: Mapping[str, str] | None = None) -
 def test_decisions_over_tcp(place: Place) -> None:
     """One ready line, decisions with the token, a trail that verifies, and exit code 0 on SIGTERM."""
     with serving(place, "--port", "0") as service:
-        assert re.match(r"guardrail: ready on http://127\.0\.0\.1:\d+, policy \S+, \d+ assets?\n", service.line)
+        ready = r"guardrail: ready on http://127\.0\.0\.1:\d+, policy \S+, 1 asset and \d of the guard's own\n"
+        assert re.match(ready, service.line)
+        info = service.ask("/v1/info")[1]
+        assert (info["assets"], info["own_assets"] > 1) == (1, True)
         status, decision = service.ask("/v1/decide", place.theft)
         assert (status, decision["outcome"], decision["id"]) == (200, "deny", "theft")
         assert "model:beta" in decision["assets"]
@@ -169,6 +172,7 @@ def test_decisions_over_tcp(place: Place) -> None:
         code, out, err = service.stop()
     assert (code, out) == (0, "")
     assert "Traceback" not in err
+    assert "uvicorn" not in err, "the server's own start and stop lines say nothing that ours do not"
     assert not (place.folder / "elsewhere").exists()
     assert verify(place.trail).ok
 
@@ -308,11 +312,15 @@ def test_readiness_can_be_asked_from_the_command_line(place: Place) -> None:
     command = [sys.executable, "-m", "guardrail", "serve", "--config", str(place.config), "--check"]
 
     def check() -> int:
-        return subprocess.run(
+        done = subprocess.run(
             command, cwd=Path(__file__).parent.parent, capture_output=True, timeout=START_SECONDS, check=False
-        ).returncode
+        )
+        said.append(done.stderr.decode())
+        return done.returncode
 
+    said: list[str] = []
     assert check() == 1
+    assert said == [f"guardrail: no service answers at `{place.socket}`: no such file or directory\n"]
     with serving(place):
         assert check() == 0
         with socket.socket(socket.AF_UNIX) as health:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 import msgspec
 
@@ -43,6 +44,7 @@ def analyse(
     shell = Interpreter(view, limits, variables, cwd)
     try:
         _Operations(shell, cwd).run(operations)
+        shell.finish()
     except (Bound, RecursionError) as bound:
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
     return _settled(shell.emit.effects)
@@ -88,6 +90,20 @@ def _settled(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     return tuple(out)
 
 
+def _readings(text: str) -> tuple[str, ...]:
+    """A path as it stands, and what a tool makes of it that takes URLs, trims blanks or folds `..` as text."""
+    found = [text, text.strip() or text]
+    if text.strip()[:5].lower() == "file:":
+        rest = text.strip()[5:]
+        if rest.startswith("//"):
+            rest = "/" + rest[2:].lstrip("/") if rest.startswith("///") else "/" + rest[2:].partition("/")[2]
+        found.append(unquote(rest, errors="surrogateescape") or "/")
+    parts = text.split("/")
+    if ".." in parts[next((i for i, part in enumerate(parts) if part not in ("..", ".", "")), len(parts)) :]:
+        found.append(posixpath.normpath(text))
+    return tuple(dict.fromkeys(found))
+
+
 class _Operations:
     """Applies operations one after the other."""
 
@@ -112,7 +128,7 @@ class _Operations:
     def _shell(self, operation: ShellText) -> None:
         cwd = self.cwd
         if operation.cwd is not None:
-            cwd = place(operation.cwd, self.cwd).path
+            cwd = place(operation.cwd, self.cwd).path if not operation.cwd.startswith("~") else None
         state = State((None if operation.persistent else cwd,))
         if operation.persistent:
             state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
@@ -156,10 +172,17 @@ class _Operations:
             return None
 
     def _file(self, operation: FileOperation, edits: Sequence[Edit]) -> None:
+        """The operation, for every way a tool may read its path."""
+        targets = _readings(operation.target) if operation.target is not None else (None,)
+        for path in _readings(operation.path):
+            for target in targets:
+                self._one_file(msgspec.structs.replace(operation, path=path, target=target), edits)
+
+    def _one_file(self, operation: FileOperation, edits: Sequence[Edit]) -> None:
         spec = f"tool:{operation.verb}"
         emit = self.shell.emit
         verb = operation.verb
-        resource = self._place(operation.path, recursive=operation.recursive)
+        resource = self._place(operation.path, recursive=operation.recursive or verb == "copy")
         if verb == "read":
             emit.add("read", resource, spec=spec, attrs={"reveals": "content"})
         elif verb in ("list", "stat"):

@@ -10,6 +10,7 @@ from guardrail.effects._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _MODES = ("--create", "--extract", "--list", "--append", "--update", "--concatenate", "--diff", "--delete")
+_SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst", "lz4": ".lz4", "lzma": ".lzma", "lzip": ".lz"}
 _NO_FOLDER: tuple[Field | None, ...] = (None,)
 _OLD_VALUES = {"f": "-f", "b": "-b", "C": "-C", "X": "-X", "T": "-T", "I": "-I", "V": "-V", "g": "-g", "N": "-N"}
 
@@ -45,8 +46,12 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
         if role in ("run", "opaque"):
             call.opaque("dynamic" if not field.known else "inline", reason="an option of tar runs a program")
             call.mention_text(field.text)
-    if parsed.has("--files-from"):
-        call.opaque("program", reason="names of files come from a list")
+    for field in parsed.values_of("--files-from"):
+        # A line that begins with a dash is an option.
+        names = call.listed(field, "\0" if parsed.has("--null") else "\n")
+        if any(name.text.startswith("-") for name in names):
+            call.opaque("inline", reason="options of tar come from a list")
+        parsed.operands.extend(names)
     if len(modes) != 1 or modes[0] in ("--delete", "--concatenate"):
         return call.opaque("program", reason="this mode of tar is not known")
     archive = parsed.value("--file")
@@ -125,7 +130,8 @@ def compress(call: Call, parsed: Parsed) -> Stream:
         read = call.read(field, recursive=recursive)
         stem = field.text.rpartition(".")[0]
         back = call.name.startswith("un") or call.name in ("gunzip", "bunzip2") or parsed.has("--decompress")
-        name = stem if back and stem else f"{field.text}{TOP}"
+        suffix = TOP if parsed.has("--suffix") or field.glob is not None else _SUFFIXES.get(call.name, TOP)
+        name = stem if back and stem else f"{field.text}{suffix}"
         target = Field(text=name if basename(field.text) != TOP else TOP)
         call.put("write", call.place(target, recursive=recursive), read)
         if not parsed.has("--keep") and "zst" not in call.name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -9,13 +10,20 @@ from typing import Final
 from guardrail.effects._call import Call
 from guardrail.effects._emit import Code
 from guardrail.effects._environment import set_variable
+from guardrail.effects._interpreters import STANDARD_INPUT, is_stream, note_script
 from guardrail.effects._options import parse_options
 from guardrail.effects._paths import place
 from guardrail.effects._spec import specs
 from guardrail.effects._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.model import Resource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN_SET = re.compile(r"[-+][abehkmnptuvxBCEHPT]+")
+_PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
+_PLAIN_SHOPT: Final = frozenset(
+    "checkwinsize histappend cmdhist lithist inherit_errexit huponexit nocasematch checkjobs "
+    "checkhash interactive_comments localvar_inherit progcomp promptvars xpg_echo sourcepath".split()
+)
+_PATTERN_SHOPT: Final = _PLAIN_SHOPT | frozenset("nullglob failglob dotglob globstar extglob nocaseglob".split())
 _PLAIN_SET_NAMES: Final = frozenset(
     "errexit nounset xtrace pipefail verbose allexport errtrace functrace monitor".split()
 )
@@ -35,7 +43,11 @@ def cd(call: Call) -> Stream:
         state.cwds = (None,)
         return NOTHING
     target = place(field.text, call.cwd, kind="dir").path
-    state.cwds = (_folded(target) if target is not None and "CDPATH" not in state.vars else None,)
+    if target is None or "CDPATH" in state.vars:
+        state.cwds = (None,)
+        return NOTHING
+    # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
+    state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
     return NOTHING
 
 
@@ -62,6 +74,11 @@ def popd(call: Call) -> Stream:
 def export(call: Call) -> Stream:
     """`export`, `readonly`, `declare`, `typeset`, `local`: assignments as words."""
     local = call.name in ("local", "declare", "typeset")
+    shown = (
+        call.state.contents()
+        if any(field.text[:1] == "-" and "p" in field.text for field in call.args) or not call.args
+        else ()
+    )
     for field in call.args:
         text = field.text
         if text[:1] in "-+":
@@ -86,7 +103,7 @@ def export(call: Call) -> Stream:
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
         elif local:
             set_variable(call.shell, call.state, name, UNKNOWN)
-    return NOTHING
+    return Stream(sources=shown) if shown else NOTHING
 
 
 def _path(call: Call, text: str) -> Value:
@@ -107,7 +124,10 @@ def unset(call: Call) -> Stream:
             call.state.forget()
             return call.opaque("dynamic", reason="what is unset is not known")
         if not field.text.startswith("-"):
-            call.state.functions.pop(field.text, None)
+            # `-v`, and a variable of that name, leave the function; a read-only one stays anyway.
+            bodies = call.state.functions.get(field.text)
+            if bodies is not None:
+                call.state.functions[field.text] = bodies if None in bodies else (*bodies, None)
             gone = UNKNOWN if field.text == "PATH" else Value(alternatives=("",))
             set_variable(call.shell, call.state, field.text, gone)
             if field.text == "IFS":
@@ -117,12 +137,15 @@ def unset(call: Call) -> Stream:
 
 def read(call: Call) -> Stream:
     """`read`, `mapfile`, `getopts`: the variables named get what is read."""
-    parsed = parse_options(specs()["read"], call.args)
+    parsed = parse_options(specs()["read" if call.name in ("read", "getopts") else "mapfile"], call.args)
+    for _, role, field in parsed.values:
+        if role == "shell":
+            _callback(call, field)
     names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
     if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
         call.state.forget()
         return call.opaque("dynamic", reason="the variable that is read is not known")
-    value = Value(sources=call.stdin.sources)
+    value = Value(sources=merge(call.stdin.sources, call.state.opened))
     for field in names or [Field(text="REPLY")]:
         set_variable(call.shell, call.state, field.text, value)
     for name in ("REPLY", "MAPFILE", "OPTARG", "OPTIND"):
@@ -130,21 +153,38 @@ def read(call: Call) -> Stream:
     return NOTHING
 
 
+def _callback(call: Call, field: Field) -> None:
+    """`mapfile -C TEXT`: run every so many lines, with words added."""
+    if not field.known:
+        call.shell.dynamic("the callback of mapfile is not known", call.span)
+        return
+    call.shell.emit.maybe += 1
+    call.shell.run_text(field.text, call.state.copy(), call.stdin)
+    call.shell.emit.maybe -= 1
+
+
 def set_(call: Call) -> Stream:
     """`set`: options that matter to words, and the positional parameters."""
     args = list(call.args)
+    if not args:
+        return Stream(sources=call.state.contents())
     while args:
         field = args.pop(0)
         text = field.text
         if text == "--" or text[:1] not in "-+" or field.many:
             rest = args if text == "--" else [field, *args]
-            call.state.args = tuple(f.text for f in rest) if all(f.known for f in rest) else None
+            call.state.hand(rest)
             return NOTHING
         if (text in ("-o", "+o") and args) or (re.fullmatch(r"-[euxva]*o", text) and args):
-            if args.pop(0).text not in _PLAIN_SET_NAMES:
+            option = args.pop(0).text
+            if option not in _PLAIN_SET_NAMES:
                 call.state.globs = False
+                if option not in ("noglob", "posix", "physical", "braceexpand", "noclobber", "noexec"):
+                    call.state.path = None
         elif not _PLAIN_SET.fullmatch(text):
             call.state.globs = False
+            if set(text[1:]) - set("abefhmnptuvxBCEHPT"):
+                call.state.path = None  # `-k` makes words after a command's name its environment
     return NOTHING
 
 
@@ -158,7 +198,14 @@ def shift(call: Call) -> Stream:
 
 def shopt(call: Call) -> Stream:
     """`shopt`: globs no longer mean what they mean by default."""
+    names = {field.text for field in call.args if not field.text.startswith("-")}
+    if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
+        return NOTHING
     call.state.globs = False
+    if names - _PATTERN_SHOPT:
+        out = call.opaque("unparsed", reason="an option of the shell that is not modelled", words=())
+        call.state.forget()
+        return out
     return NOTHING
 
 
@@ -183,6 +230,8 @@ def source(call: Call) -> Stream:
     field = call.args[0]
     resource = call.place(field)
     text = None
+    if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
+        return _source_stream(call, resource)
     if resource.path is not None and "/" in field.text and not call.shell.emit.changed(resource.path):
         data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
         text = data.decode("utf-8", "surrogateescape") if data is not None and b"\0" not in data else None
@@ -194,14 +243,25 @@ def source(call: Call) -> Stream:
         call.state.forget()
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
-    before = call.state.args
+    note_script(call, resource)
+    before = call.state.args, call.state.handed
     if len(call.args) > 1:
-        known = all(f.known for f in call.args[1:])
-        call.state.args = tuple(f.text for f in call.args[1:]) if known else None
+        call.state.hand(call.args[1:])
     ok, bad, out = call.shell.run_text(text, call.state, call.stdin)
     end = ok.join(bad)
-    end.args = before
+    end.args, end.handed = before
     call.state.assume(end)
+    return out
+
+
+def _source_stream(call: Call, resource: Resource) -> Stream:
+    """`. /dev/stdin`: known if the input is."""
+    if posixpath.normpath(resource.path or "") in STANDARD_INPUT and call.stdin.text is not None:
+        ok, bad, out = call.shell.run_text(call.stdin.text, call.state, SOMETHING)
+        call.state.assume(ok.join(bad))
+        return out
+    out = call.opaque("dynamic", resource=resource, reason="the file to source is a stream")
+    call.state.forget()
     return out
 
 
@@ -212,6 +272,7 @@ def trap(call: Call) -> Stream:
         return NOTHING
     if not operands[0].known:
         return call.opaque("dynamic", reason="the text of a trap is not known")
+    call.shell.traps.append(operands[0].text)
     later = call.state.copy()
     functions = later.functions
     later.forget()
@@ -266,6 +327,44 @@ def unmodelled(call: Call) -> Stream:
     return out
 
 
+def jobs(call: Call) -> Stream:
+    """`jobs`; `jobs -x` runs a command."""
+    args = list(call.args)
+    if args and args[0].text == "-x":
+        return call.shell.again(call, tuple(args[1:]), external=True)
+    return SOMETHING if all(field.known for field in args) else call.opaque("dynamic", reason="jobs may run a command")
+
+
+def hash_(call: Call) -> Stream:
+    """`hash`; `hash -p` says which file a name means."""
+    if any(field.text.startswith("-") and field.text not in ("-r", "-l", "-d", "-t") for field in call.args):
+        call.state.path = None
+    return SOMETHING
+
+
+def history(call: Call) -> Stream:
+    """`history`, to look at; `-w` and `-a` write a file, the rest is not modelled."""
+    args = list(call.args)
+    if all(field.text.isdigit() or field.text == "-c" for field in args):
+        return SOMETHING
+    if len(args) == 2 and args[0].text in ("-w", "-a"):
+        call.emit("write", call.place(args[1]))
+        return NOTHING
+    return unmodelled(call)
+
+
+def compgen(call: Call) -> Stream:
+    """`compgen`, to look at; `-C`, `-F` and `-W` run something."""
+    if all(field.known and re.fullmatch(r"-[abcdefgjksuv]+|[\w.-]*", field.text) for field in call.args):
+        return SOMETHING
+    return unmodelled(call)
+
+
+def look(_call: Call) -> Stream:
+    """Builtins that only print."""
+    return SOMETHING
+
+
 def printf_v(call: Call) -> Stream:
     """`printf`, which with `-v` assigns."""
     if call.args and call.args[0].text.startswith("-v"):
@@ -305,9 +404,9 @@ BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
     "set": set_, "shift": shift, "shopt": shopt, "eval": eval_, "source": source, ".": source,
     "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
     "printf": printf_v, "let": let,
-    "return": nothing, "exit": nothing, "break": nothing, "continue": nothing, "wait": nothing, "hash": nothing,
-    "jobs": nothing, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
-    "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": unmodelled, "fc": unmodelled,
-    "history": unmodelled, "coproc": unmodelled,
+    "return": nothing, "exit": nothing, "break": nothing, "continue": nothing, "wait": nothing, "hash": hash_,
+    "jobs": jobs, "help": look, "caller": look, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
+    "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": compgen, "fc": unmodelled,
+    "history": history, "coproc": unmodelled,
 }  # fmt: skip
 """What the shell runs itself and what changes its state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects._emit import Code, as_code
 from guardrail.effects._paths import STREAMS, paths_in, place, spellings
@@ -12,6 +12,13 @@ from guardrail.model import Edit, Kind, Op, Precision, Resource
 
 if TYPE_CHECKING:
     from guardrail.effects._interpreter import Interpreter
+
+
+MAX_PLAIN_WORD: Final = 512
+"""Longest word that all of those are taken out of, in characters; of a longer one only an eighth."""
+
+MAX_SPELLINGS: Final = 128
+"""Most paths that are taken out of one word of a program that is not known."""
 
 
 class Call:
@@ -104,6 +111,29 @@ class Call:
         self.emit("read", resource, attrs={"reveals": reveals})
         return merge((resource,), field.sources)
 
+    def origins(self, field: Field, *, recursive: bool = False) -> tuple[Resource, ...]:
+        """Whose content a source operand is, without reading it."""
+        if field.text == f"/dev/fd/{NUM}":
+            return field.sources
+        if field.text in ("/dev/stdin", "/dev/fd/0"):
+            return self.stdin.sources
+        # A name made of content: the file of that name, and the content in the name.
+        return merge((self.place(field, recursive=recursive),), field.sources)
+
+    def listed(self, field: Field, separator: str = "\n") -> list[Field]:
+        """The names in a list file, if it can be read now and this call did not change it; else one unknown word."""
+        path = self.place(field).path if field.known and not field.sources else None
+        if field.text in ("-", "/dev/stdin"):
+            text = self.stdin.text
+        elif path is None or self.shell.emit.changed(path):
+            text = None
+        else:
+            data = self.shell.view.read(path, self.shell.limits.script_bytes)
+            text = data.decode("utf-8", "surrogateescape") if data is not None else None
+        if text is None:
+            return [Field(text=TOP, many=True)]
+        return [Field(text=name) for name in text.split(separator) if name]
+
     def put(
         self,
         op: Op,
@@ -116,6 +146,8 @@ class Call:
     ) -> None:
         """Something is written, and what flows into it is copied."""
         if resource.path in STREAMS:
+            if resource.path == "/dev/stderr":
+                self.shell.divert(tuple(sources))
             return
         for source in sources:
             if source != resource:
@@ -158,6 +190,8 @@ class Call:
             self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
         if self.stdin.text:
             self.mention_text(self.stdin.text)
+        for source in self.state.contents():
+            self.emit("mention", source, flow=("environment",), precision="opaque", may=True)
 
     def mention_cwd(self) -> None:
         """The directory the command runs in is within its reach."""
@@ -181,7 +215,13 @@ class Call:
                 seen.add(named := self.place(word))
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
-            for text in spellings(word.text):
+            most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
+            for count, text in enumerate(spellings(word.text)):
+                if count >= most:
+                    self.shell.emit.opaque(
+                        "unparsed", as_code(self.name), spec=self.name, reason="a word of many parts"
+                    )
+                    break
                 self._name(text, seen)
 
     def mention_text(self, text: str) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects._apply import apply_spec
 from guardrail.effects._builtins import BUILTINS
 from guardrail.effects._call import Call
+from guardrail.effects._emit import as_code
 from guardrail.effects._families import FAMILIES
-from guardrail.effects._interpreters import interpreter_of, run_interpreter, run_script
+from guardrail.effects._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects._options import parse_options
 from guardrail.effects._paths import place
 from guardrail.effects._spec import specs
-from guardrail.effects._values import NOTHING, UNKNOWN, Field, State, Stream, merge
+from guardrail.effects._values import NOTHING, NUM, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.parse.ir import Statement
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
@@ -22,8 +22,6 @@ TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr
 
 _IN_SHELL: Final = frozenset("echo printf true false : test [ pwd kill type times umask".split())
 """Names that bash runs itself, whatever PATH is."""
-
-_SHEBANG = re.compile(rb"#![ \t]*(\S+)(?:[ \t]+(\S+))?")
 
 
 def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, builtins: bool = True) -> Stream:
@@ -66,7 +64,9 @@ def known_command(call: Call, name: str) -> Stream:
         return run_interpreter(call, interpreter)
     spec = specs().get(name)
     if spec is None:
-        return call.opaque("program")
+        out = call.opaque("program")
+        run_nested(call)
+        return out
     parsed = parse_options(spec, call.args)
     family = FAMILIES.get(spec.entry.code)
     if parsed.unknown:
@@ -76,10 +76,19 @@ def known_command(call: Call, name: str) -> Stream:
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
-        return family(call, parsed) if family is not None else apply_spec(call, parsed)
+        out = family(call, parsed) if family is not None else apply_spec(call, parsed)
+        return _with_arguments(call, out)
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _with_arguments(call: Call, out: Stream) -> Stream:
+    """Words with content in them may come out again: a format, a name, a message."""
+    given = tuple(source for field in call.args if f"/dev/fd/{NUM}" not in field.text for source in field.sources)
+    if not given or out.text is not None:
+        return out
+    return Stream(sources=merge(out.sources, given), names=out.names, flow=out.flow)
 
 
 def _injected(call: Call, roles: Sequence[str]) -> None:
@@ -108,9 +117,27 @@ def _search(call: Call, name: str) -> Stream | None:
         path = f"{folder}/{name}"
         if call.shell.view.kind(path) is not None or call.shell.emit.changed(path):
             return run_file(call, Field(text=path))
+    if call.state.path:
+        # Nothing of that name is there now; by the time it runs something may be.
+        call.shell.emit.opaque("program", as_code(name), spec=name, span=call.span)
+        call.mention_cwd()
+        call.mention(call.args)
     if _tampered(call):
         return call.opaque("dynamic", reason="a program was put where commands live")
     return None
+
+
+def _script_kind(data: bytes) -> str | None:
+    """What a file's text is for: `shell` also without a `#!`, as the shell does it; None for what is not known."""
+    if b"\0" in data:
+        return None
+    if not data.startswith(b"#!"):
+        return "shell"
+    words = data.partition(b"\n")[0][2:].decode("utf-8", "replace").split()
+    names = [word.rpartition("/")[2] for word in words]
+    if names and names[0] == "env":
+        names = [name for name in names[1:] if name[:1] != "-" and "=" not in name]
+    return interpreter_of(names[0]) if names else None
 
 
 def run_file(call: Call, path: Field) -> Stream:
@@ -120,19 +147,13 @@ def run_file(call: Call, path: Field) -> Stream:
     if resource.path is None:
         return call.opaque("dynamic", resource=resource, reason="a program whose path is not known")
     data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
-    match = _SHEBANG.match(data) if data is not None else None
-    if data is None or match is None or attrs is not None:
+    kind = _script_kind(data) if data is not None else None
+    if kind is None or attrs is not None:
         call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
         call.mention_cwd()
         call.mention(call.args)
         call.mention_input()
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
-    program = match[1].decode("utf-8", "replace").rpartition("/")[2]
-    if program == "env" and match[2] is not None:
-        program = match[2].decode("utf-8", "replace")
-    kind = interpreter_of(program)
-    if kind is None:
-        return call.opaque("program", resource=resource)
     return run_script(call, kind, path, call.args)
 
 
@@ -141,7 +162,6 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     if shell.depth >= shell.limits.depth:
         return call.opaque("unparsed", reason="functions call each other too deep", words=vector)
     before = call.state.copy()
-    args = tuple(field.text for field in call.args) if all(field.known for field in call.args) else None
     outputs: list[Stream] = []
     ends: list[State] = []
     shell.depth += 1
@@ -153,7 +173,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
             outputs.append(run_command(again, vector, functions=False))
             ends.append(state)
             continue
-        state.args = args
+        state.hand(call.args)
         ok, bad, out = shell.statement(body, state, call.stdin)
         outputs.append(out)
         ends.append(ok.join(bad))
@@ -162,9 +182,11 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     end = ends[0]
     for other in ends[1:]:
         end = end.join(other)
-    end.args = before.args
+    end.args, end.handed = before.args, before.handed
     for name in hidden:
-        end.vars[name] = UNKNOWN  # the caller's own value comes back, or what the function gave it before
+        end.vars[name] = Value(
+            sources=end.vars.get(name, UNKNOWN).sources
+        )  # the caller's own value comes back, or what the function gave it before
     call.state.assume(end)
     if len(outputs) == 1:
         return outputs[0]

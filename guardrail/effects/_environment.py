@@ -17,7 +17,13 @@ _LOADER = re.compile(
     r"|WGETRC|LOCPATH|NLSPATH|GZIP|BZIP2?|XZ_(?:OPT|DEFAULTS)|ZSTD_\w+|SSH_ASKPASS|BUSYBOX\w*"
 )
 _PROGRAM = re.compile(r"GIT_\w+|PAGER|MANPAGER|EDITOR|VISUAL|BROWSER|SUDO_\w+")
-_INTERPRETER = re.compile(r"PYTHON\w+|PERL\w+|RUBY\w+|NODE_\w+|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|LUA_\w+|R_\w+")
+_INTERPRETER = re.compile(
+    r"PYTHON\w+|PERL\w+|PERL5OPT|RUBY\w+|NODE_\w+|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|LUA_\w+|R_\w+"
+)
+_OPTIONS = re.compile(
+    r"PERL5OPT|RUBYOPT|NODE_OPTIONS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|PYTHON(?:STARTUP|HOME|BREAKPOINT)"
+)
+_LOADS = re.compile(r"/|agent|require|import|loader|eval|(?:^|\s)-[a-zA-Z]*[MmrIe]")
 _HARMLESS_PROGRAMS: Final = frozenset(("cat", "less", "more", "true", ":", "", "0", "1", "vi", "vim", "nano"))
 _HARMLESS_NAMES: Final = re.compile(
     r"GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|NODE_ENV|LESSCHARSET"
@@ -49,6 +55,8 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
             state.path = None
     elif _INTERPRETER.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
+        if _OPTIONS.fullmatch(name) and any(TOP in text or _LOADS.search(text) for text in value.alternatives):
+            state.path = None
 
 
 def _say(shell: Interpreter, name: str) -> None:

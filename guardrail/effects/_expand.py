@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -21,6 +22,12 @@ from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, 
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
+
+MAX_TRIMMED: Final = 512
+"""Longest value that `${x#p}` and its like are worked out for, in characters."""
+
+MAX_GLOB_SECONDS: Final = 0.05
+"""Longest that all globs of one call may take, in seconds."""
 
 _NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
 _TOPS = re.compile(f"{TOP}{{2,}}")
@@ -83,13 +90,15 @@ class _Piece:
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("emit", "environment", "runner", "view")
+    __slots__ = ("_names", "_spent", "emit", "environment", "runner", "view")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         self.view = view
         self.emit = emit
         self.environment = environment
         self.runner = runner
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._spent = 0.0
 
     # -- several words
 
@@ -136,6 +145,12 @@ class Expander:
         """The fields of one word, globs expanded on the live filesystem."""
         span = (word.start, word.end)
         if word.assignment:
+            first = word.parts[0] if word.parts else None
+            if isinstance(first, Text) and first.text.startswith("PATH="):
+                # A NUL stands for the assumed PATH, as in an assignment.
+                before = TOP if state.path is None else ":".join((*state.path, "\0"))
+                state = state.copy()
+                state.vars["PATH"] = Value(alternatives=(before,))
             value = self._join(word.parts, state, chosen, tilde=False)
             yield Field(text=value[0], sources=value[1], span=span)
             return
@@ -272,7 +287,7 @@ class Expander:
                 self.runner.dynamic("output goes into a process substitution", span)
             return f"/dev/fd/{NUM}", out.sources, False
         if isinstance(part, Computed):
-            sources: tuple[Resource, ...] = ()
+            sources: tuple[Resource, ...] = state.handed  # `${1/a/b}` names no variable
             for name in part.names:
                 if name in state.vars:
                     sources = merge(sources, state.vars[name].sources)
@@ -288,6 +303,8 @@ class Expander:
         """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
         for name in names:
             value = state.vars.get(name)
+            if name[0] in "0123456789@*" and name != "0":
+                value = Value(alternatives=state.args if state.args is not None else (TOP,))
             for text in value.alternatives if value else ():
                 if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
                     self.runner.dynamic("arithmetic on text that is not known", span)
@@ -315,9 +332,11 @@ class Expander:
             return NUM, ()
         if name.isdigit() and state.args is not None:
             index = int(name)
-            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else TOP), ()
+            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else TOP), state.handed
         if name in "@*" and state.args is not None:
-            return " ".join(state.args), ()
+            return " ".join(state.args), state.handed
+        if name.isdigit() or name in "@*":
+            return TOP, state.handed
         return self.environment.get(name, TOP), ()
 
     def _tilde(self, text: str, state: State, *, alone: bool) -> str:
@@ -340,11 +359,23 @@ class Expander:
         pattern = field.glob or ""
         cwd = state.cwds[0] if len(state.cwds) == 1 else None
         relative = not pattern.startswith("/")
-        if not state.globs or TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
+        if not state.globs:
+            # What a pattern matches was changed.
+            yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
+            return
+        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
             yield field
             return
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
-        names = self.view.glob(base + pattern)
+        names = self._names.get(base + pattern)
+        if names is None:
+            started = time.monotonic()
+            names = self.view.glob(base + pattern)
+            self._spent += time.monotonic() - started
+            if names is not None:
+                self._names[base + pattern] = names
+        if self._spent > MAX_GLOB_SECONDS:
+            raise Bound("globs take too long")
         if names is None:
             raise Bound("a glob names too many files")
         if not names:
@@ -392,7 +423,7 @@ def _operated(text: str, part: Param, assigned: bool) -> str:
         if not assigned or TOP in text:
             return TOP
         return text if text or part.op == "-" else part.arg
-    if TOP in text or NUM in text or "[" in part.arg:
+    if TOP in text or NUM in text or "[" in part.arg or len(text) > MAX_TRIMMED:
         return TOP
     if part.op in ("#", "##"):
         cuts = [i for i in range(len(text) + 1) if fnmatch.fnmatchcase(text[:i], part.arg)]

@@ -58,12 +58,14 @@ def cp(call: Call, parsed: Parsed) -> Stream:
     recursive = parsed.has("--recursive", "--archive", "-R")
     link = parsed.has("--link", "--symbolic-link")
     for source in sources:
-        origins = source.sources or (call.place(source, recursive=recursive),)
+        origins = call.origins(source, recursive=recursive)
         for name in destinations(call, source, target, into, parsed.has("--parents")):
             place = call.place(name, recursive=recursive)
             if place.path in STREAMS:
                 for origin in origins:
                     call.emit("read", origin, attrs={"reveals": "content"})
+                if place.path == "/dev/stderr":
+                    call.shell.divert(origins)
                 continue
             for origin in origins:
                 attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
@@ -122,7 +124,7 @@ def install(call: Call, parsed: Parsed) -> Stream:
     if target is None:
         return NOTHING
     for source in sources:
-        origins = source.sources or (call.place(source),)
+        origins = call.origins(source)
         for name in destinations(call, source, target, into):
             place = call.place(name)
             call.put("write", place, origins)

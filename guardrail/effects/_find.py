@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from guardrail.effects._call import Call
+from guardrail.effects._interpreters import interpreter_of
 from guardrail.effects._options import Parsed
+from guardrail.effects._spec import specs
 from guardrail.effects._text import split_words
-from guardrail.effects._values import NOTHING, TOP, Field, Stream
+from guardrail.effects._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
 
 _ALONE: Final = frozenset(
     "-print -print0 -ls -prune -quit -depth -d -mount -xdev -daystart -follow -noleaf -true -false -empty -readable "
@@ -20,6 +23,7 @@ _WITH_TEXT: Final = frozenset(
 )
 _WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".split())
 _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
+_CODE: Final = frozenset("wrapper env runner xargs watch time find make awk sed git".split())
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
@@ -39,7 +43,8 @@ def find(call: Call, _parsed: Parsed) -> Stream:
     if any(root.many or root.text.startswith(TOP) for root in roots):
         call.opaque("dynamic", resource=call.place(roots[0]), reason="a root may be an action")
     _expression(call, args, roots)
-    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots))
+    sources = tuple(source for field in call.args for source in field.sources)
+    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots), sources=sources)
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
@@ -52,7 +57,13 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
             filtered = filtered or text not in ("-printf", "-maxdepth", "-mindepth")
             args.pop(0)
         elif text in _WITH_FILE and args:
-            call.emit("list", call.place(args.pop(0)))
+            named = args.pop(0)
+            other = call.place(named)
+            call.emit("list", other)
+            if text == "-files0-from":
+                roots.extend(call.listed(named, "\0"))
+            if text == "-samefile":
+                call.emit("mention", other, precision="opaque", may=True)  # every name of it is meant
         elif text in _WRITING and len(args) >= _WRITING[text]:
             call.put("write", call.place(args.pop(0)), ())
             args = args[_WRITING[text] - 1 :]
@@ -63,12 +74,31 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
         elif text in _RUNNING:
             call.opaque("program", reason=f"{text} runs a command on each name")
             _mention_roots(call, roots)
-            end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args) - 1)
+            end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args))
+            _run_on_names(call, args[:end], roots, inside=text.endswith("dir"))
             args = args[end + 1 :]
         else:
             call.opaque("program", reason="an expression of find that is not known")
             _mention_roots(call, roots)
             return
+
+
+def _run_on_names(call: Call, command: list[Field], roots: list[Field], *, inside: bool) -> None:
+    """What `-exec` runs, where that runs code of its own; other commands are covered by what is mentioned."""
+    name = command[0].text.rpartition("/")[2] if command else ""
+    spec = specs().get(name)
+    if not command or (spec is not None and spec.entry.code not in _CODE and not interpreter_of(name)):
+        return
+    # Every name begins with its root, so none is taken for an option.
+    name = f"{roots[0].text.rstrip('/')}/{TOP}" if len(roots) == 1 and roots[0].known else TOP
+    vector = tuple(
+        Field(text=field.text.replace("{}", name), sources=field.sources, span=field.span) for field in command
+    )
+    call.shell.emit.maybe += 1
+    try:
+        call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
+    finally:
+        call.shell.emit.maybe -= 1
 
 
 def _mention_roots(call: Call, roots: list[Field]) -> None:
@@ -81,14 +111,15 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     """`xargs COMMAND`: the command with words from its input, which are unknown unless the input is literal."""
     command = tuple(parsed.operands)
     listed = parsed.value("--arg-file")
+    taken: tuple[Resource, ...] = ()
     if listed is not None:
-        call.read(listed, reveals="some")
+        taken = call.read(listed, reveals="some")
     words = None
     if call.stdin.text is not None and listed is None and not parsed.has("--null", "--delimiter", "--eof"):
         words = split_words(call.stdin.text)
     if not command:
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
-    sources = call.stdin.sources
+    sources = merge(call.stdin.sources, taken)
     extra = [Field(text=TOP, many=True, sources=sources)] if words is None else words
     marker = parsed.value("--replace")
     mark = marker.text if marker is not None else "{}" if parsed.has("--replace") else None

@@ -8,13 +8,15 @@ from typing import Final
 from guardrail.effects._call import Call
 from guardrail.effects._options import Parsed, parse_options
 from guardrail.effects._spec import specs
-from guardrail.effects._values import SOMETHING, Field, Stream
+from guardrail.effects._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
 _LOOKING: Final = frozenset(
     "status log diff show branch rev-parse describe blame shortlog ls-files ls-tree reflog tag cat-file "
     "rev-list merge-base name-rev whatchanged count-objects version help".split()
 )
+_SHOWING: Final = frozenset("diff show log blame cat-file whatchanged".split())
+_NAMING: Final = frozenset(("tag", "branch"))
 _RISKY: Final = frozenset(
     "--ext-diff --textconv --output -o --exec-path --open-files-in-pager -O --upload-pack --receive-pack --exec "
     "--template --config-env --editor".split()
@@ -37,14 +39,36 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     if not args or not args[0].known:
         return call.opaque("program", reason="the subcommand of git is not known")
     name = args.pop(0).text
-    if any(field.text.partition("=")[0] in _RISKY or not _plain(field) for field in args):
+    taken = name in ("add", "stage", "commit")  # an unknown word is then a file that could be anything
+    if any(field.text.partition("=")[0] in _RISKY or not (taken or _plain(field)) for field in args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
+    config = call.place(Field(text=".git/config")).path
+    if config is None or call.shell.emit.changed(config):
+        return call.opaque("dynamic", reason="a setting of git may name a program")
     known = _SUBCOMMANDS.get(name)
     if known is not None:
         return known(call, args)
     if name in _LOOKING:
-        return SOMETHING
+        return _look(call, name, args)
     return call.opaque("program", reason=f"git {name} is not known")
+
+
+def _look(call: Call, name: str, args: list[Field]) -> Stream:
+    """Subcommands that print: files they are given, and what the repository they run in holds."""
+    sources = merge((), tuple(source for field in args for source in field.sources))
+    if name in _NAMING:
+        for source in sources:
+            call.emit("copy", source, call.place(Field(text=".git/objects")))
+    if name not in _SHOWING:
+        return Stream(sources=sources)
+    for field in args:
+        if field.text[:1] != "-" and ("/" in field.text or "." in field.text or call.kind(call.place(field))):
+            sources = merge(sources, call.read(field, reveals="some"))
+    here = call.place(Field(text="."), kind="dir")
+    if here.path is not None and call.cwd != call.shell.start:
+        call.emit("read", here, attrs={"reveals": "some"})
+        sources = merge(sources, (here,))
+    return Stream(sources=sources)
 
 
 def _settings(call: Call, args: list[Field]) -> Stream:
@@ -68,9 +92,9 @@ def _plain(field: Field) -> bool:
 
 def _add(call: Call, args: list[Field]) -> Stream:
     parsed = parse_options(specs()["git-add"], args)
-    if parsed.unknown or parsed.injected:
+    if parsed.unknown:
         return call.opaque("program", reason="an option of git add is not known")
-    repository = call.place(Field(text=".git"), kind="dir", recursive=False)
+    repository = call.place(Field(text=".git/objects"), kind="dir")
     everything = parsed.has("--all", "--update") and not parsed.operands
     for field in parsed.operands or ([Field(text=".")] if everything else []):
         place = call.place(field, recursive=True)
@@ -83,7 +107,7 @@ def _commit(call: Call, args: list[Field]) -> Stream:
     parsed = parse_options(specs()["git-commit"], args)
     if parsed.unknown or parsed.injected:
         return call.opaque("program", reason="an option of git commit is not known")
-    repository = call.place(Field(text=".git"), kind="dir")
+    repository = call.place(Field(text=".git/objects"), kind="dir")
     _hooks(call)
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field, reveals="content") if role == "read" else ())):

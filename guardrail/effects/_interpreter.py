@@ -55,6 +55,8 @@ from guardrail.parse.ir import (
     Simple,
     Statement,
     Test,
+    Text,
+    Word,
 )
 
 MAX_ROUNDS: Final = 64
@@ -86,6 +88,9 @@ class Interpreter:
         self.depth = 0
         self.directories: set[str] = set()
         self.locals: list[set[str]] = []
+        self.traps: list[str] = []
+        self.defined: dict[str, tuple[Statement | None, ...]] = {}
+        self.diverted: tuple[Resource, ...] = ()
 
     # -- texts
 
@@ -103,6 +108,21 @@ class Interpreter:
             return self.block(script.body, state, stdin)
         finally:
             self.depth -= 1
+
+    def finish(self) -> None:
+        """Traps run at the end, with every function that was ever defined."""
+        if not self.defined:
+            return
+        for text in tuple(self.traps):
+            state = State((None,))
+            state.functions = dict(self.defined)
+            self.emit.maybe += 1
+            self.run_text(text, state)
+            self.emit.maybe -= 1
+
+    def divert(self, sources: tuple[Resource, ...]) -> None:
+        """Content went to a descriptor other than standard output: whoever opened that has it."""
+        self.diverted = merge(self.diverted, sources)
 
     def _unparsed(self, reason: str, text: str, state: State, code: Code = "unparsed") -> Done:
         call = self.call("shell", (), state, state.cwds[0] if len(state.cwds) == 1 else None, SOMETHING, (0, 0))
@@ -239,6 +259,8 @@ class Interpreter:
             inner = state.copy()
             if index < len(node.stages) - 1:
                 inner.sinks = ()
+            if index and self.diverted:
+                out = Stream(text=out.text, sources=merge(out.sources, self.diverted), names=out.names, flow=out.flow)
             _, _, out = self.statement(stage, inner, out.through("pipe") if index else stdin)
         return state, state, out
 
@@ -340,7 +362,9 @@ class Interpreter:
                     return wide
                 for name, value in both.vars.items():
                     if value != wide.vars.get(name):
-                        both.vars[name] = UNKNOWN if not _numeric(value) else Value(alternatives=(NUM,))
+                        both.vars[name] = (
+                            Value(alternatives=(NUM,)) if _numeric(value) else Value(sources=value.sources)
+                        )
                 if both.cwds != wide.cwds:
                     both.cwds = (None,)
                 wide = both
@@ -350,9 +374,9 @@ class Interpreter:
         return wide
 
     def _for(self, node: For, state: State, stdin: Stream) -> Done:
-        values = self._values_of(node, state)
+        values, handed = self._values_of(node, state)
         if values is None or len(values) > MAX_ROUNDS or node.select:
-            sources = merge((), tuple(s for field in values or () for s in field.sources))
+            sources = handed
 
             def once(inner: State) -> tuple[State, Stream]:
                 set_variable(self, inner, node.name, Value(sources=sources))
@@ -379,24 +403,35 @@ class Interpreter:
         end = _joined(ends)  # `break` may leave after any round
         return end, end, _concatenated(outputs)
 
-    def _values_of(self, node: For, state: State) -> list[Field] | None:
-        """The list of a `for` loop; None if it is not known how many there are."""
+    def _values_of(self, node: For, state: State) -> tuple[list[Field] | None, tuple[Resource, ...]]:
+        """The list of a `for` loop, None if it is not known how many there are; and whose content is in it."""
         if node.words is None:
-            return [Field(text=text) for text in state.args] if state.args is not None else None
+            known = state.args is not None
+            fields = [Field(text=text, sources=state.handed) for text in state.args or ()]
+            return fields if known else None, state.handed
         values: list[Field] = []
         for vector in self.expand.alternatives(node.words, state):
             values.extend(vector)
-        return None if any(field.many for field in values) else values
+        sources = merge((), tuple(source for field in values for source in field.sources))
+        return None if any(field.many for field in values) else values, sources
 
     def _function(self, node: Function, state: State, _stdin: Stream) -> Done:
         state.functions[node.name] = (node.body,)
+        self.defined[node.name] = (*self.defined.get(node.name, (None,)), node.body)
+        if node.name == "command_not_found_handle":
+            # bash calls it on its own, for any name that it does not find.
+            self.emit.maybe += 1
+            self.statement(node.body, state.copy(), SOMETHING)
+            self.emit.maybe -= 1
         return state, state, NOTHING
 
     def _test(self, node: Test, state: State, _stdin: Stream) -> Done:
         for word in node.words:
             value = self.expand.value(word, state)
             unsafe = any(TOP in text or "[" in text for text in value.alternatives)
-            if node.arithmetic and word.plain is None and unsafe:
+            if all(isinstance(part, Text) for part in word.parts):
+                unsafe = any("[" in text and ("$" in text or "`" in text) for text in value.alternatives)
+            if node.arithmetic and unsafe:
                 self.dynamic("arithmetic on text that is not known", (word.start, word.end))
         return state, state, NOTHING
 
@@ -532,8 +567,10 @@ class Interpreter:
             outs, source = self.redirections(redirects, call, stdin)
             call.stdin = source
             out = run_command(call, vector) if vector else NOTHING
+            self._through_descriptors(redirects, out, call)
             if name == "exec" and len(vector) == 1:
                 state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
+                state.held = merge(state.held, state.sinks)
                 state.opened = merge(state.opened, source.sources)
             out = self.write_out(outs, out, call)
         if call.stdin.names and out.text != "":
@@ -547,10 +584,20 @@ class Interpreter:
 
     # -- redirections
 
+    def _through_descriptors(self, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
+        """`>&3`: the output goes to whatever is open there."""
+        if not out.sources or not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
+            return
+        self.divert(out.sources)
+        for sink in call.state.held:
+            for item in out.sources:
+                call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
+
     def redirections(
         self, redirects: tuple[Redirect, ...], call: Call, stdin: Stream
     ) -> tuple[list[tuple[Resource, str, bool]], Stream]:
         """Where output goes (resource, operator, whether standard output goes there), and what input is."""
+        beside: tuple[Resource, ...] = ()  # what is open at other descriptors
         outs: list[tuple[Resource, str, bool]] = []
         # `2>&1` moves errors only; any other copy of a descriptor may carry the output anywhere.
         duplicated = any(
@@ -560,27 +607,37 @@ class Interpreter:
             if redirect.target is None:
                 continue
             if redirect.op in ("<<", "<<<"):
-                value = self.expand.value(redirect.target, call.state)
-                text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
-                text = text + "\n" if redirect.op == "<<<" else text
-                known = None if TOP in text or NUM in text else text
-                stdin = Stream(text=known, sources=value.sources, flow=("heredoc",), connected=True)
+                document = self._document(redirect.op, redirect.target, call.state)
+                if redirect.fd not in (None, 0):
+                    beside = merge(beside, document.sources)
+                else:
+                    stdin = document
                 continue
             if redirect.op in ("<&", ">&") and _is_number(redirect.target.plain):
                 if redirect.op == "<&":
-                    stdin = Stream(sources=merge(stdin.sources, call.state.opened), connected=True)
+                    stdin = Stream(sources=merge(stdin.sources, merge(beside, call.state.opened)), connected=True)
                 continue
             for vector in self.expand.alternatives((redirect.target,), call.state):
                 for field in vector:
                     resource = place(field.text, call.cwd, glob=field.glob)
-                    if redirect.op in ("<", "<&"):
+                    if redirect.op in ("<", "<&") and redirect.fd not in (None, 0):
+                        beside = merge(beside, self._input(field, call).sources)
+                    elif redirect.op in ("<", "<&"):
                         stdin = self._input(field, call)
                     else:
                         carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
                         outs.append((resource, redirect.op, carries))
                         if resource.kind == "net":
                             stdin = Stream(sources=stdin.sources, connected=True)
-        return outs, stdin
+        return outs, _beside(stdin, beside)
+
+    def _document(self, op: str, target: Word, state: State) -> Stream:
+        """A here document or here string."""
+        value = self.expand.value(target, state)
+        text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
+        text = text + "\n" if op == "<<<" else text
+        known = None if TOP in text or NUM in text else text
+        return Stream(text=known, sources=value.sources, flow=("heredoc",), connected=True)
 
     def _input(self, field: Field, call: Call) -> Stream:
         sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
@@ -592,10 +649,12 @@ class Interpreter:
         both = len([None for _, _, carries in outs if carries]) > 1
         for resource, operator, carries in outs:
             if resource.path in STREAMS:
+                if resource.path == "/dev/stderr" and carries:
+                    self.divert(out.sources)
                 taken = taken or (carries and resource.path != "/dev/stdout")
                 continue
             append = operator in (">>", "&>>")
-            sources = out.sources if carries else ()
+            sources = out.sources if carries else self.diverted
             edit = None
             if carries and operator in (">", ">>", ">|") and out.text is not None:
                 edit = Edit(kind="append" if append else "whole", text=out.text)
@@ -613,6 +672,22 @@ _DIGESTING: Final = frozenset(
 
 def _is_number(text: str | None) -> bool:
     return text is not None and text.rstrip("-").isdigit()
+
+
+def _beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
+    """The input of a command that may also read what is open at other descriptors."""
+    if not sources:
+        return stdin
+    joined = merge(stdin.sources, sources)
+    return Stream(text=stdin.text, sources=joined, names=stdin.names, flow=stdin.flow, connected=True)
+
+
+def _is_other(target: Word | None) -> bool:
+    """A descriptor that is not standard output, or one that is not known."""
+    if target is None:
+        return False
+    text = target.plain
+    return text is None or (_is_number(text) and text.rstrip("-") != "1") or text.startswith(("/dev/fd/", "/proc/"))
 
 
 def _numeric(value: Value) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +11,8 @@ from guardrail.effects._call import Call
 from guardrail.effects._emit import as_code
 from guardrail.effects._paths import place, spellings
 from guardrail.effects._pure import is_pure
-from guardrail.effects._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, State, Stream
+from guardrail.effects._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value
+from guardrail.model import Resource
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
@@ -20,9 +22,24 @@ _OTHERS: Final = frozenset(
     "erl elixir iex gdb lldb ipython ipython3 bpython ts-node tsx".split()
 )
 _SHELL_FLAGS = re.compile(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")
+_SHELL_NAMED = re.compile(r"[-+](?:[euxvahbmnpBCEHPT]*o|O)")
+_PLAIN_OPTIONS: Final = frozenset("errexit nounset xtrace pipefail verbose allexport errtrace functrace posix".split())
 _SHELL_LONGS: Final = frozenset(
     "--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split()
 )
+STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
+"""Names of standard input."""
+
+_PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
+_CODE_MODULES: Final = frozenset("timeit code asyncio IPython idlelib pdb sqlite3 xonsh ptpython bpython".split())
+_RUNNERS: Final = frozenset(
+    "pytest py.test coverage torchrun accelerate deepspeed uv poetry pipenv pdm hatch rye conda mamba micromamba "
+    "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
+)
+_ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".split())
+_CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
+_SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
+_SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -38,7 +55,7 @@ def interpreter_of(name: str) -> str | None:
 def run_interpreter(call: Call, kind: str) -> Stream:
     """An interpreter with its arguments."""
     if kind == "shell":
-        return _shell(call)
+        return _parsed_only(call) or _shell(call)
     if kind == "python":
         return _python(call)
     return _other(call)
@@ -49,16 +66,46 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
     resource = call.place(path)
     if not path.known:
         return call.opaque("dynamic", resource=resource, reason="the script is not known")
+    if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
+        return _from_stream(call, kind, resource, args)
     authored = call.shell.emit.changed(resource.path or path.text)
     if kind == "shell" and not authored and resource.path is not None:
         data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
         if data is not None and b"\0" not in data:
+            note_script(call, resource)
             state = _child(call.state, args, call.cwd)
             return call.shell.run_text(data.decode("utf-8", "surrogateescape"), state, call.stdin)[2]
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
     return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+
+
+def is_stream(path: str | None) -> bool:
+    """A name under /dev or /proc: what stands there for the guard is not what stands there for the call."""
+    if path is None:
+        return False
+    plain = posixpath.normpath(path)
+    return plain.startswith(("/dev/", "/proc/", "//dev/", "//proc/"))
+
+
+def note_script(call: Call, resource: Resource) -> None:
+    """After changes in the same call a script may be one of the changed files under another name.
+
+    The live filesystem knows: `history` compares real paths, and only a script that was written is held.
+    """
+    if call.shell.emit.made:
+        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span)
+
+
+def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
+    """A script that comes from a descriptor: from standard input it is known if that is."""
+    name = posixpath.normpath(resource.path or "")
+    if kind == "shell" and name in STANDARD_INPUT and call.stdin.text is not None:
+        return call.shell.run_text(call.stdin.text, _child(call.state, args, call.cwd), SOMETHING)[2]
+    if call.stdin.text is not None:
+        call.mention_text(call.stdin.text)
+    return call.opaque("dynamic", resource=resource, reason="the script comes from a stream")
 
 
 def _operands(call: Call, args: Sequence[Field]) -> None:
@@ -84,20 +131,39 @@ def _operands(call: Call, args: Sequence[Field]) -> None:
 def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State:
     """A shell started as a program: which variables and functions it inherits is not known."""
     child = State((cwd,))
-    child.vars = dict.fromkeys(state.vars, UNKNOWN)
+    child.vars = {name: Value(sources=value.sources) for name, value in state.vars.items()}
+    child.globs, child.held, child.opened = state.globs, state.held, state.opened
     child.functions = {name: (*bodies, None) for name, bodies in state.functions.items()}
     child.path = state.path
-    if args is not None and all(field.known for field in args):
-        child.args = tuple(field.text for field in args)
+    if args is not None:
+        child.hand(args)
     return child
 
 
 # -- shells
 
 
+def _parsed_only(call: Call) -> Stream | None:
+    """`bash -n FILE` looks whether the script parses, and runs nothing; None for anything else."""
+    args = call.args
+    if len(args) != 2 or args[0].text != "-n" or args[1].many or args[1].text[:1] in ("-", "+", TOP, ""):
+        return None
+    call.read(args[1], reveals="some")
+    return SOMETHING
+
+
+def _with_option(state: State, option: str) -> State:
+    if option in _PLAIN_OPTIONS:
+        return state
+    changed = state.copy()
+    changed.globs = False
+    return changed
+
+
 def _shell(call: Call) -> Stream:
     args = list(call.args)
-    command = False
+    command = reads_input = False
+    state = call.state
     while args:
         text = args[0].text
         if args[0].many or text[:1] not in "-+" or text in ("-", ""):
@@ -109,21 +175,22 @@ def _shell(call: Call) -> Stream:
             return NOTHING
         if text in _SHELL_LONGS:
             continue
-        if text in ("-o", "+o", "-O", "+O", "-eo", "-euo", "-ueo", "-xeo", "-exo") and args:
-            args.pop(0)
+        if _SHELL_NAMED.fullmatch(text) and args:
+            state = _with_option(state, args.pop(0).text)
         elif _SHELL_FLAGS.fullmatch(text):
             command = command or "c" in text
+            reads_input = reads_input or "s" in text
         else:
             return call.opaque("dynamic", reason="option of the shell is not known")
     if command:
         if not args or not args[0].known:
             return call.opaque("dynamic", reason="the text given to the shell is not known", words=call.args)
-        state = _child(call.state, args[2:], call.cwd)
-        return call.shell.run_text(args[0].text, state, call.stdin)[2]
-    if args and args[0].text not in ("-", "/dev/stdin"):
+        inner = _child(state, args[2:], call.cwd)
+        return call.shell.run_text(args[0].text, inner, call.stdin)[2]
+    if args and not reads_input and args[0].text not in ("-", "/dev/stdin"):
         return run_script(call, "shell", args[0], args[1:])
     if call.stdin.text is not None:
-        return call.shell.run_text(call.stdin.text, _child(call.state, None, call.cwd), SOMETHING)[2]
+        return call.shell.run_text(call.stdin.text, _child(state, args, call.cwd), SOMETHING)[2]
     return call.opaque("dynamic", reason="the shell takes its commands from its input")
 
 
@@ -137,6 +204,8 @@ def _python(call: Call) -> Stream:
         if args[0].many or not text.startswith("-") or text == "-":
             break
         args.pop(0)
+        if _PYTHON_INTERACTIVE.fullmatch(text):
+            return inline(call, "python goes on with its input")
         if text in ("--version", "-V", "-VV", "--help", "-h"):
             return NOTHING
         if text in ("-W", "-X") and args:
@@ -165,17 +234,53 @@ def _python_code(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the code given to python is not known")
     code = args[0].text
-    changed = bool(call.shell.emit.made) or any(name.startswith("PYTHON") for name in call.state.vars)
-    if not changed and is_pure(code, cwd=call.cwd, view=call.shell.view):
+    if _is_pure_here(call, code):
         call.emit("exec", as_code("python"))
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     return inline(call, "python code")
+
+
+def _scripts(call: Call, words: Sequence[Field]) -> None:
+    """Scripts that are handed to a program that runs them: whether the session wrote one is for the history to say."""
+    for field in words:
+        resource = call.place(field)
+        if field.known and _SCRIPT.search(field.text) and resource.path is not None:
+            authored = call.shell.emit.changed(resource.path)
+            if authored or call.shell.view.kind(resource.path) == "file":
+                attrs = {"authored": True} if authored else None
+                call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
+
+
+def run_nested(call: Call) -> None:
+    """A program that is not known, with an interpreter and code or a script among its words: `uv run python -c …`."""
+    if call.name in _RUNNERS:
+        _scripts(call, call.args)
+    if call.name in _ELSEWHERE:
+        return
+    for index, field in enumerate(call.args[:-1]):
+        kind = interpreter_of(field.text.rpartition("/")[2]) if field.known else None
+        following = call.args[index + 1]
+        if kind is not None and (_CODE_OPTION.fullmatch(following.text) or _SCRIPT.search(following.text)):
+            call.shell.emit.maybe += 1
+            try:
+                call.shell.again(call, call.args[index:], external=True)
+            finally:
+                call.shell.emit.maybe -= 1
+            return
+
+
+def _is_pure_here(call: Call, code: str) -> bool:
+    changed = bool(call.shell.emit.made) or any(name.startswith("PYTHON") for name in call.state.vars)
+    return not changed and is_pure(code, cwd=call.cwd, view=call.shell.view)
 
 
 def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the module given to python is not known")
     name = args[0].text
+    if name.partition(".")[0] in _CODE_MODULES:
+        return inline(call, f"python -m {name[:40]} runs code")
+    _scripts(call, args[1:])
     file = place(name.replace(".", "/") + ".py", call.cwd).path
     if file is not None and (call.shell.view.kind(file) == "file" or call.shell.emit.changed(file)):
         return run_script(call, "python", Field(text=file), args[1:])
@@ -187,7 +292,10 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
 
 def _other(call: Call) -> Stream:
     args = call.args
-    if args and all(field.text in ("--version", "-v", "-V", "--help", "-h") for field in args):
+    plain: tuple[str, ...] = ("--version", "--help")
+    if _SHORT_VERSION.fullmatch(call.name):
+        plain = ("--version", "--help", "-v", "-V", "-h")  # of shells, `-v` is another thing
+    if args and all(field.text in plain for field in args):
         return NOTHING
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
@@ -199,6 +307,9 @@ def _other(call: Call) -> Stream:
 
 def _from_stdin(call: Call, reason: str) -> Stream:
     if call.stdin.text is not None:
+        if reason.startswith("python") and _is_pure_here(call, call.stdin.text):
+            call.emit("exec", as_code("python"))
+            return SOMETHING
         call.mention_text(call.stdin.text)
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final
+from urllib.parse import unquote
 
 from guardrail.effects._values import NUM, TOP, Field
 from guardrail.model import Kind, Resource
@@ -17,6 +18,7 @@ STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null 
 
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
 _SPECIAL = re.compile(r"[*?\[]")
+_MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 
 
@@ -75,24 +77,27 @@ def below(directory: Field, name: str) -> Field:
 def spellings(word: str) -> Iterator[str]:
     """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
     seen: set[str] = set()
-    for text in (word, *_tails(word)):
+    plain = unquote(word, errors="surrogateescape") if "%" in word else word
+    for text in (word, *_tails(word), *((plain, *_tails(plain)) if plain != word else ())):
         if text and text not in seen:
             seen.add(text)
             yield text
 
 
 def _tails(word: str) -> Iterator[str]:
-    if len(word) > 2 and word[0] in "-+":
+    if len(word) > 2 and word[0] in "-+" and word[1] != "-":
         yield word[2:]
     for mark in "=@:,":
         rest = word
         while mark in rest:
-            head, _, rest = rest.partition(mark)
+            _, _, rest = rest.partition(mark)
             yield rest
-            if mark == ",":
-                yield head
+    for whole in (word, word[2:]) if word[:1] == "-" and word[1:2] != "-" else (word,):
+        pieces = _MARKS.split(whole)
+        if len(pieces) > 1:
+            yield from pieces
     slash = word.find("/")
-    if slash > 0:
+    if slash > 0 and word[slash:].strip("/"):
         yield word[slash:]
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):
@@ -103,7 +108,8 @@ def paths_in(text: str) -> Iterator[str]:
     """Tokens of free text or code that could be paths: with a slash, a dot inside, or a leading `~`."""
     seen: set[str] = set()
     for token in _TOKEN.findall(text):
-        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ())):
+        plain = (unquote(token, errors="surrogateescape"),) if "%" in token else ()
+        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ()), *plain):
             if candidate in seen or len(candidate) > 4096:
                 continue
             seen.add(candidate)

@@ -26,7 +26,9 @@ _SED_COMMAND = re.compile(
     + r"[ \t]*[;\n]*[ \t]*",
     re.DOTALL,
 )
-_AWK_EFFECTS = re.compile(r"system|getline|\||@|close|fflush|(?:print|printf)\b[^;}\n]*>|\bENVIRON\b|-i\b|load")
+_AWK_EFFECTS = re.compile(r"system|getline|\||@|close|fflush|\bENVIRON\b|\bARG[VC]\b|-i\b|load")
+_AWK_WRITE = re.compile(r"(?:print|printf)\b[^;}\n]*>")
+_AWK_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
 _PRINTF: Final = {"%%": "%", "\\n": "\n", "\\t": "\t"}
@@ -52,13 +54,13 @@ def sed_script_is_plain(text: str) -> bool:
 def awk(call: Call, parsed: Parsed) -> Stream:
     """`awk`: a filter, unless its program text writes files or runs commands."""
     operands = list(parsed.operands)
-    if parsed.has("--file"):
-        call.opaque("inline", reason="an awk program in a file")
+    if parsed.unknown or parsed.has("--file"):
+        call.opaque("inline", reason="an awk program in a file or an option")
     elif operands:
         program = operands.pop(0)
         if not program.known:
             call.opaque("dynamic", reason="the awk program is not known")
-        elif len(program.text) > MAX_PROGRAM or _AWK_EFFECTS.search(program.text):
+        elif not _only_filters(program.text):
             call.opaque("inline", reason="an awk program that may do more than filter")
             call.mention_text(program.text)
     sources: tuple[Resource, ...] = ()
@@ -72,6 +74,20 @@ def awk(call: Call, parsed: Parsed) -> Stream:
     if not operands:
         sources = merge(sources, call.stdin.sources)
     return Stream(sources=sources, flow=call.stdin.flow)
+
+
+def _only_filters(program: str) -> bool:
+    """An awk program that neither writes, nor runs, nor chooses its own files."""
+    if len(program) > MAX_PROGRAM or _AWK_EFFECTS.search(program.replace("||", " ")):
+        return False
+    if "/" in program:
+        # A regular expression may hold quotes, so where texts begin is not certain: any `>` after a print may write.
+        found = re.search(r"\bprintf?\b", program)
+        if found is None:
+            return True
+        after = _AWK_TEXT.sub("", program)[found.start() :]
+        return ">" not in after and not _AWK_WRITE.search(program) and not re.search(r'>\s*"', program)
+    return not _AWK_WRITE.search(_AWK_TEXT.sub('"', program))
 
 
 def echo(call: Call, _parsed: Parsed) -> Stream:
@@ -161,11 +177,30 @@ def count(call: Call, parsed: Parsed) -> Stream:
     return Stream(text=NUM) if alone else SOMETHING
 
 
+def cmp(call: Call, parsed: Parsed) -> Stream:
+    """`cmp`: a digest, but `-l` and `-b` print every byte that differs."""
+    out = apply_spec(call, parsed)
+    if not parsed.has("--verbose", "--print-bytes"):
+        return out
+    sources = call.stdin.sources
+    for field in parsed.operands[:2]:
+        sources = merge(sources, call.origins(field))
+    return Stream(sources=sources, flow=call.stdin.flow)
+
+
+def sort(call: Call, parsed: Parsed) -> Stream:
+    """`sort`: a filter, whose files may be named by a list."""
+    for field in parsed.values_of("--files0-from"):
+        parsed.operands.extend(call.listed(field, "\0"))
+    return apply_spec(call, parsed)
+
+
 def jq(call: Call, parsed: Parsed) -> Stream:
     """`jq`: a filter and files."""
     operands = list(parsed.operands)
-    if not parsed.has("--from-file") and operands:
-        operands.pop(0)
+    program = Field(text="") if parsed.has("--from-file") or not operands else operands.pop(0)
+    if re.search(r"\b(?:import|include)\b", program.text) or parsed.has("-L"):
+        call.opaque("inline", reason="a jq program that loads modules")
     sources: tuple[Resource, ...] = ()
     for role, field in [*((role, field) for _, role, field in parsed.values), *(("read", f) for f in operands)]:
         if role == "read":
@@ -180,7 +215,12 @@ def yq(call: Call, parsed: Parsed) -> Stream:
     """`yq`: as jq; with `-i` the file is written."""
     operands = [f for i, f in enumerate(parsed.operands) if not (i == 0 and f.text in ("e", "eval", "ea", "eval-all"))]
     program = operands.pop(0) if operands and not parsed.has("--from-file") else None
-    if program is None or not program.known or re.search(r"load|env|file|system", program.text):
+    if (
+        parsed.has("--split-exp")
+        or program is None
+        or not program.known
+        or re.search(r"load|env|file|system", program.text)
+    ):
         call.opaque("inline", reason="a yq program that may do more than filter")
     sources: tuple[Resource, ...] = ()
     for field in operands:
@@ -199,6 +239,8 @@ def quiet(call: Call, _parsed: Parsed) -> Stream:
             if field.text == "-v" and ("[" in following or TOP in following):
                 call.shell.dynamic("a subscript in a test", call.span)
     sources = merge((), tuple(s for field in call.args for s in field.sources))
+    if call.name == "printenv":
+        sources = merge(sources, call.state.contents())
     silent = call.name in ("true", "false", ":", "test", "[", "sleep")
     return Stream(text="") if silent else Stream(sources=sources)
 

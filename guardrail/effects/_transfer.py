@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 from guardrail.effects._call import Call
 from guardrail.effects._files import destinations
@@ -38,10 +39,15 @@ def scp(call: Call, parsed: Parsed) -> Stream:
     operands = list(parsed.operands)
     if len(operands) < 2:
         if not operands or not operands[0].many:
-            return _listing(call, operands)
+            return _listing(call, parsed, operands)
         operands.append(Field(text=TOP))
     target = operands.pop()
     into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
+    for option in ("--link-dest", "--copy-dest"):
+        for field in parsed.values_of(option):
+            # Files that are the same there are linked or copied from there.
+            place = call.place(field, recursive=True)
+            call.emit("link" if option == "--link-dest" else "copy", place, call.place(target), may=True)
     for source in operands:
         _one_copy(call, parsed, source, target, into)
     if parsed.has("--delete", "--delete-before") and _remote(target) is None:
@@ -66,12 +72,15 @@ def _side_options(call: Call, parsed: Parsed) -> None:
             call.read(field, reveals="some")
     if parsed.has("--files-from"):
         call.opaque("program", reason="names of files come from a list")
+    if parsed.has("--daemon", "--config"):
+        call.opaque("inline", reason="a server that hands files out")
 
 
 def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bool) -> None:
     recursive = call.name == "rsync" or parsed.has("-r")
     origin, far = _remote(source), _remote(target)
     near = [call.place(source, recursive=recursive)] if origin is None else []
+    _mention_remote(call, source, target)
     if origin is not None:
         call.emit("net_recv", origin)
     for place in near:
@@ -90,7 +99,22 @@ def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bo
         call.emit("write", place)
 
 
-def _listing(call: Call, operands: list[Field]) -> Stream:
+def _mention_remote(call: Call, source: Field, target: Field) -> None:
+    """The other host may be this one, so what is named there may be an asset here."""
+    far = _REMOTE.fullmatch(source.text) if _remote(source) is not None else None
+    if far is not None:
+        call.name_text(far[2])
+    far = _REMOTE.fullmatch(target.text) if _remote(target) is not None else None
+    if far is not None and far[2].startswith("/"):
+        for name in (far[2], f"{far[2].rstrip('/')}/{source.text.rstrip('/').rpartition('/')[2]}"):
+            # Only the name itself: what lies beside or below it is not written.
+            call.emit("mention", call.place(Field(text=name)), attrs={"cwd": True}, precision="opaque", may=True)
+
+
+def _listing(call: Call, parsed: Parsed, operands: list[Field]) -> Stream:
+    if parsed.has("--read-batch"):
+        for field in operands:
+            call.emit("write", call.place(field, recursive=True))
     for field in operands:
         far = _remote(field)
         call.emit("net_recv", far) if far is not None else call.emit("list", call.place(field, recursive=True))
@@ -108,6 +132,8 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     if not operands:
         return NOTHING
     host = net(f"ssh://{operands[0].text.removeprefix('ssh://')}")
+    for field in operands[1:]:
+        call.mention_text(field.text)  # the host may be this one
     command = " ".join(field.text for field in operands[1:]).replace(TOP, "*").replace(NUM, "*")
     call.emit("remote_exec", host, attrs={"command": command[:1000]} if command else {})
     sources = merge(call.stdin.sources, tuple(s for field in operands for s in field.sources))
@@ -128,6 +154,10 @@ def curl(call: Call, parsed: Parsed) -> Stream:
             local = merge(local, call.read(_file_url(field)))
             continue
         host = net(field.text if _URL.fullmatch(field.text) else f"http://{field.text}")
+        if not _URL.fullmatch(field.text) and parsed.has("--proto-default"):
+            local = merge(local, call.read(Field(text=TOP if _spread(field.text) else f"/{field.text.lstrip('/')}")))
+        if field.text.lower().startswith(("telnet:", "dict:", "gopher:", "tftp:", "ws:", "wss:", "mqtt:")):
+            sent = merge(sent, call.stdin.sources)
         for source in sent:
             call.emit("copy", source, host, flow=("net",))
         if sends or sent or "?" in field.text:
@@ -147,7 +177,10 @@ def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], boo
             sent = merge(sent, _uploaded(call, option, field))
         elif option == "--upload-file":
             sends = True
-            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(field))
+            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(_unspread(field)))
+        elif option == "--cookie":
+            # Without a `=` it is a file.
+            sent = merge(sent, call.read(field) if "=" not in field.text and field.text else ())
         elif role == "opaque":
             call.opaque("inline", reason=f"{option} of curl is not looked into", words=(field,))
         elif role == "read":
@@ -161,7 +194,10 @@ def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> St
     outputs = parsed.values_of("--output")
     for field in outputs:
         if field.text != "-":
-            call.put("write", call.place(field), local)
+            # `#1` stands for a part of the address.
+            numbered = re.search(r"#\d", field.text) is not None
+            whole = Field(text=re.sub(r"#\d+", TOP, field.text)) if numbered else field
+            call.put("write", call.place(whole), local)
     named = parsed.has("--remote-name", "--remote-name-all", "--remote-header-name")
     if named:
         folder = parsed.value("--output-dir") or Field(text=".")
@@ -173,8 +209,19 @@ def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> St
 
 
 def _file_url(field: Field) -> Field:
+    if _spread(field.text):
+        return Field(text=TOP)
     path = field.text.partition("//")[2] or field.text.partition(":")[2]
-    return Field(text=path if path.startswith("/") else "/" + path.partition("/")[2])
+    return Field(text=unquote(path if path.startswith("/") else "/" + path.partition("/")[2], errors="surrogateescape"))
+
+
+def _spread(text: str) -> bool:
+    """Several addresses are made of one with `{a,b}` or `[1-3]`."""
+    return any(c in text for c in "{[")
+
+
+def _unspread(field: Field) -> Field:
+    return Field(text=TOP, sources=field.sources) if _spread(field.text) else field
 
 
 def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:

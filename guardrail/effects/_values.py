@@ -6,6 +6,7 @@ a command; they are then read as unknown, which is wider and so still sound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -106,7 +107,7 @@ SOMETHING: Final = Stream()
 class State:
     """Variables, functions, directory and settings of one shell at one point."""
 
-    __slots__ = ("args", "cwds", "functions", "globs", "ifs", "opened", "path", "sinks", "vars")
+    __slots__ = ("args", "cwds", "functions", "globs", "handed", "held", "ifs", "opened", "path", "sinks", "vars")
 
     def __init__(self, cwds: tuple[str | None, ...]) -> None:
         self.vars: dict[str, Value] = {}
@@ -118,6 +119,8 @@ class State:
         self.globs = True  # globbing works as by default
         self.sinks: tuple[Resource, ...] = ()  # where `exec >f` sent the output of everything after it
         self.opened: tuple[Resource, ...] = ()  # what `exec 3<f` opened
+        self.held: tuple[Resource, ...] = ()  # what `exec 3>f` opened, also where standard output goes elsewhere
+        self.handed: tuple[Resource, ...] = ()  # whose content may be in the positional parameters
 
     def copy(self) -> State:
         """An independent copy, as for a subshell."""
@@ -132,10 +135,11 @@ class State:
         self.cwds, self.args = other.cwds, other.args
         self.path, self.ifs, self.globs = other.path, other.ifs, other.globs
         self.sinks, self.opened = other.sinks, other.opened
+        self.held, self.handed = other.held, other.handed
 
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
-        self.vars = dict.fromkeys(self.vars, UNKNOWN)
+        self.vars = {name: Value(sources=value.sources) for name, value in self.vars.items()}
         self.functions = {}
         self.cwds, self.args = (None,), None
         self.path, self.ifs, self.globs = None, False, False
@@ -148,7 +152,20 @@ class State:
             and self.functions == other.functions
             and (self.args, self.path, self.ifs, self.globs) == (other.args, other.path, other.ifs, other.globs)
             and (self.sinks, self.opened) == (other.sinks, other.opened)
+            and (self.held, self.handed) == (other.held, other.handed)
         )
+
+    def contents(self) -> tuple[Resource, ...]:
+        """Whose content may be in any variable: what `set`, `env` or a program that is started can see."""
+        found = self.handed
+        for value in self.vars.values():
+            found = merge(found, value.sources)
+        return found
+
+    def hand(self, fields: Sequence[Field]) -> None:
+        """The words become the positional parameters."""
+        self.args = tuple(field.text for field in fields) if all(field.known for field in fields) else None
+        self.handed = merge((), tuple(source for field in fields for source in field.sources))
 
     def join(self, other: State) -> State:
         """What holds when either may be the case."""
@@ -166,6 +183,8 @@ class State:
         joined.globs = self.globs and other.globs
         joined.sinks = merge(self.sinks, other.sinks)
         joined.opened = merge(self.opened, other.opened)
+        joined.held = merge(self.held, other.held)
+        joined.handed = merge(self.handed, other.handed)
         return joined
 
 

@@ -24,9 +24,38 @@ def wrapper(call: Call, parsed: Parsed) -> Stream:
     return call.shell.again(call, tuple(rest), external=True)
 
 
+def time(call: Call, parsed: Parsed) -> Stream:
+    """`time`: a word of the shell, so functions and `cd` are meant; with other options than `-p` a program."""
+    _roles(call, parsed)
+    rest = parsed.operands
+    if not rest:
+        return SOMETHING
+    if _ASSIGNMENT.fullmatch(rest[0].text):
+        return call.opaque("unparsed", reason="assignments after time", words=rest)
+    return call.shell.again(call, tuple(rest), external=bool(parsed.values or parsed.flags - {"-p"}))
+
+
+def make(call: Call, _parsed: Parsed) -> Stream:
+    """`make`: runs what its file says, and the file is one that somebody wrote."""
+    words = [field.text for field in call.args]
+    out = call.opaque("program")
+    fed = any(text in ("-", "-f-", "/dev/stdin", "-f/dev/stdin", "--file=-", "--makefile=-") for text in words)
+    if fed or any(text.startswith(("--eval", "--ev", "-E")) for text in words):
+        call.opaque("inline", reason="rules that are not in a file")
+    for name in ("GNUmakefile", "makefile", "Makefile"):
+        place = call.place(Field(text=name))
+        if place.path is not None and (call.kind(place) == "file" or call.shell.emit.changed(place.path)):
+            attrs = {"authored": True} if call.shell.emit.changed(place.path) else None
+            call.shell.emit.opaque("program", place, spec="make", span=call.span, attrs=attrs)
+    return out
+
+
 def _roles(call: Call, parsed: Parsed) -> None:
     for option, role, field in parsed.values:
-        if role in ("write", "append"):
+        if call.name in ("strace", "ltrace") and field.text[:1] in "|!" and field.text:
+            call.opaque("inline", reason=f"{option} of {call.name} runs a command", words=(field,))
+            call.mention_text(field.text)
+        elif role in ("write", "append"):
             call.put("write", call.place(field), ())
         elif role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"{option} of {call.name} is not looked into", words=(field,))
@@ -51,7 +80,7 @@ def env(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--shell", "--login", "--edit") and call.name != "env":
         call.opaque("dynamic", reason="a shell of another user")
     if not rest:
-        return SOMETHING
+        return Stream(sources=state.contents())
     return _again(call, state, rest, cwd)
 
 

@@ -63,9 +63,9 @@ _COMPOUND: Final = frozenset(
 )
 
 _ASCII: Final = bytes(range(0x80)) + b"." * 0x80
-"""What the grammar is given for each byte: its scanner looks characters up in a table of 256 and has crashed the process
-on others. To bash every such byte is an ordinary character of a word, and so is a dot; offsets stay, and words, names and
-here documents are read from the text itself."""
+"""What the grammar is given for each byte: its scanner looks characters up in a table of 256 and has crashed the
+process on others. To bash every such byte is an ordinary character of a word, and so is a dot; offsets stay, and words,
+names and here documents are read from the text itself."""
 
 Node = tree_sitter.Node
 
@@ -432,16 +432,32 @@ class _Builder:
         words: list[Word] = []
         assigns: list[Assign] = []
         spans: list[tuple[int, int, bool]] = []
-        for child in node.children:
+        children = node.children
+        for index, child in enumerate(children):
             if child.type == "variable_assignment" and any(c.type == "array" for c in child.children):
-                raise Misparse("array in a declaration")
-            is_assignment = child.type == "variable_assignment"
-            word = self.lexer.word(child.start_byte, child.end_byte, assignment=is_assignment)
+                assign = self._assign(child)
+                assigns.append(assign)
+                spans.append((child.start_byte, child.end_byte, True))
+                name_end = child.start_byte + len(assign.name)
+                words.append(self.lexer.word(child.start_byte, name_end))
+                continue
+            if index and children[index - 1].end_byte == child.start_byte:
+                continue  # the rest of a word that the parser tore
+            end = child.end_byte
+            for rest in children[index + 1 :]:
+                if rest.start_byte != end:
+                    break
+                end = rest.end_byte
+            word = self.lexer.word(child.start_byte, end, assignment=child.type == "variable_assignment")
             words.append(word)
             spans.append((word.start, word.end, True))
         self._separate(spans)
         start, end = node.start_byte, node.end_byte
-        return Simple(words=tuple(words), assigns=tuple(assigns), redirects=(), start=start, end=end)
+        declared = Simple(words=tuple(words), assigns=(), redirects=(), start=start, end=end)
+        if not assigns:
+            return declared
+        filled = Simple(words=(), assigns=tuple(assigns), redirects=(), start=start, end=end)
+        return Group(body=(declared, filled))
 
     def assignment(self, node: Node) -> Statement:
         """Assignments without a command."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeGuard
@@ -16,6 +17,11 @@ import msgspec
 
 from guardrail.model import Edit, ToolCall
 from guardrail.parse._operations import FileOperation, Operation, ShellText, Unmapped, Verb
+
+_CODE_TOOL: Final = frozenset(
+    "bash shell sh zsh powershell python terminal repl exec interpreter notebook jupyter".split()
+)
+_CODE_ARGUMENT: Final = frozenset("command commands cmd cmdline code script shell bash source_code python".split())
 
 MAX_TEXTS: Final = 4096
 """Most strings taken from the arguments of a tool that is not understood."""
@@ -83,9 +89,10 @@ def parse(call: ToolCall) -> tuple[Operation, ...]:
         _, _, rest = name.partition("__")
         server, _, short = rest.partition("__")
         name = short if server in servers else name
-    entries = specs.get(name)
+    entries = specs.get(name) or specs.get(_plain_name(name))
     if entries is None:
-        return (Unmapped(tool=call.tool, texts=_texts(call.args)),)
+        reason = "a tool that may run code" if _names_code(name, call.args) else ""
+        return (Unmapped(tool=call.tool, texts=_texts(call.args), reason=reason),)
     reason = "no known form of this tool"
     for entry in entries:
         if all(call.args.get(key) == value for key, value in entry.when.items()):
@@ -94,6 +101,28 @@ def parse(call: ToolCall) -> tuple[Operation, ...]:
             except _Mismatch as mismatch:
                 reason = str(mismatch)
     return (Unmapped(tool=call.tool, texts=_texts(call.args), reason=reason),)
+
+
+def _plain_name(name: str) -> str:
+    """`Run-Bash` and `run.bash` are `run_bash`."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower())
+
+
+def _names_code(name: str, args: Any) -> bool:
+    """The tool's name, or the name of one of its arguments, says that it runs code."""
+    if not _CODE_TOOL.isdisjoint(_plain_name(name).split("_")):
+        return True
+    return any(_plain_name(key) in _CODE_ARGUMENT for key in _keys(args))
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if _is_table(value):
+        for key, item in value.items():
+            yield str(key)
+            yield from _keys(item)
+    elif _is_list(value):
+        for item in value:
+            yield from _keys(item)
 
 
 class _Reader:
@@ -122,7 +151,10 @@ class _Reader:
             return (ShellText(text=value, persistent=persistent, cwd=cwd),)
         texts = _strings_only(value)
         if texts:
-            return tuple(ShellText(text=item, persistent=persistent, cwd=cwd) for item in self._commands(texts))
+            lines = self._commands(texts)
+            if len(lines) > 1:
+                lines = ["\n".join(lines), *lines]  # one shell for all of them, or one for each
+            return tuple(ShellText(text=item, persistent=persistent, cwd=cwd) for item in lines)
         raise _Mismatch("the command is not text")
 
     def _commands(self, value: list[str]) -> list[str]:

@@ -35,6 +35,7 @@ _INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%
 _MENTIONED = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
 _ARITHMETIC_TEXT = re.compile(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
+_POSITIONAL = re.compile(r"\$\{?([0-9]+|[@*])")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
@@ -343,7 +344,8 @@ def arithmetic_names(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if not _ARITHMETIC_TEXT.fullmatch(text) or "$(" in text or not _balanced(text):
         raise Misparse("arithmetic that is not modelled")
-    names = tuple(dict.fromkeys(_IDENTIFIER.findall(re.sub(r"0[xX][0-9a-fA-F]+", "0", text))))
+    named = [*_IDENTIFIER.findall(re.sub(r"0[xX][0-9a-fA-F]+", "0", text)), *_POSITIONAL.findall(text)]
+    names = tuple(dict.fromkeys(named))
     assigns = tuple(dict.fromkeys(a or b for a, b in _MUTATED.findall(text)))
     return names, assigns
 

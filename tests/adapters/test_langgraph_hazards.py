@@ -451,12 +451,65 @@ def test_a_guarded_node_under_instrument_is_guarded_once() -> None:
     assert other.records == []
 
 
-def test_an_empty_list_of_answers_is_refused() -> None:
-    """A question that nobody could answer is a mistake of the operator, said at once."""
-    with pytest.raises(ValueError, match="allowed_decisions"):
-        GuardedToolNode([], guard=ToyGuard(), allowed_decisions=())
-    with pytest.raises(ValueError, match="interrupt_mode"):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "`allowed_decisions` is empty"),
+        ([], "`allowed_decisions` is empty"),
+        (["foo"], "must be a list of `approve`, `edit`, `reject`, `respond`, and `foo` is not"),
+        (["approve", None], "and `None` is not"),
+        ("approve", "and `approve` is not"),
+    ],
+)
+def test_answers_that_there_are_not_are_refused(given: Any, said: str) -> None:
+    """A question that nobody could answer is a mistake of the operator, said at once, however the guard is attached."""
+    with pytest.raises(ConfigError, match=said):
+        GuardedToolNode([], guard=ToyGuard(), allowed_decisions=given)
+    with pytest.raises(ConfigError, match=said):
+        GuardrailMiddleware(ToyGuard(), allowed_decisions=given)
+    with pytest.raises(ConfigError, match=said):
+        instrument(ToyGuard(), allowed_decisions=given)
+
+
+@pytest.mark.parametrize("guard", ["guardrail.toml", None, object()])
+def test_what_is_no_guard_is_refused(guard: Any) -> None:
+    """The path of a configuration is an easy slip; the error says what to write."""
+    for attach in (lambda: GuardedToolNode([], guard=guard), lambda: GuardrailMiddleware(guard)):
+        with pytest.raises(ConfigError, match=r"`guard` must be an open guard, such as `Guard.open\("):
+            attach()
+    with pytest.raises(ConfigError, match="must be an open guard"):
+        instrument(guard)
+
+
+def test_an_unknown_way_of_asking_is_refused() -> None:
+    """`batched` and `per_call` are all there is."""
+    with pytest.raises(ConfigError, match="interrupt_mode"):
         GuardrailMiddleware(ToyGuard(), interrupt_mode="never")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("module", "absent", "extra"),
+    [
+        ("langgraph", "langgraph", "langgraph"),
+        ("langgraph", "langchain_core", "langgraph"),
+        ("langchain", "langchain", "langchain"),
+    ],
+)
+def test_without_the_framework_the_error_names_the_extra(module: str, absent: str, extra: str, root: Path) -> None:
+    """Who installed the core alone learns what to install."""
+    code = f"import sys; sys.modules[{absent!r}] = None; import guardrail_adapters.{module}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "adapters")))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: `")
+    assert last.endswith(f"install `guardrail-runtime[{extra}]`")
+    assert "During handling" not in done.stderr
 
 
 # ── the store fails ──────────────────────────────────────────────────────────────────────────────────────────────────
