@@ -28,6 +28,9 @@ from guardrail import config as config_module
 WARMUP = 200
 """Decisions made before any is counted."""
 
+SESSION_CALLS = 10_000
+"""Calls of one session, each recorded, before its late decisions are measured."""
+
 PEER = Path(__file__).with_name("peer_agt.py")
 
 
@@ -53,6 +56,7 @@ def main() -> int:
         else:
             print("OPA server: left out, no `opa` found: make tools", file=sys.stderr)
         rows += _sidecar(toml, root, args.rounds)
+        rows += _growth(root, args.rounds)
     if args.peer_python:
         peer = [args.peer_python, str(PEER), str(args.rounds)]
         rows += json.loads(subprocess.run(peer, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout)
@@ -96,6 +100,28 @@ def _in_process(label: str, config: Config, root: Path, rounds: int) -> list[dic
             if outcome != want:
                 raise SystemExit(f"{label}: {kind} gave {outcome}, wanted {want}")
             rows.append(_measure(label, kind, lambda call=call: guard.check(call), rounds))
+    return rows
+
+
+def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
+    """Whether a decision costs more in a large inventory, and late in a long session with its trail."""
+    rows: list[dict[str, Any]] = []
+    call = calls(root)["exact, no asset"][0]
+    for count in (10, 10_000):
+        tables = "".join(
+            f'[[asset]]\nid = "m:{n}"\nclass = "weights"\npaths = ["{root}/many/{n % 100}/{n}"]\n' for n in range(count)
+        )
+        with Guard.open(config_module.parse(tables, base=str(root)), record=False) as guard:
+            rows.append(_measure(f"growth: {count} assets", "exact, no asset", lambda: guard.check(call), rounds))
+    toml = root / "growth.toml"
+    toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-growth"))
+    with Guard.open(toml) as guard:
+        rows.append(_measure("growth: a new session", "exact, no asset", lambda: guard.check(call), rounds))
+        for number in range(SESSION_CALLS):
+            made = {"command": f"cp data.txt made-{number % 4000}.txt"}
+            guard.check(ToolCall(tool="bash", args=made, cwd=str(root)))
+        label = f"growth: after {SESSION_CALLS} calls"
+        rows.append(_measure(label, "exact, no asset", lambda: guard.check(call), rounds))
     return rows
 
 

@@ -1053,4 +1053,40 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_policy_opa.py::test_a_token_from_the_environment_has_to_be_there",
         ),
     ),
+    Promise(
+        id="effects.live_files",
+        source="red team",
+        behaviour="scripts run by path, names from lists and changed build files are what the live filesystem says they are",
+        tests=(
+            "tests/test_effects_live.py::test_a_script_run_by_its_path_is_analysed",
+            "tests/test_effects_live.py::test_names_come_from_a_list_that_can_be_read",
+            "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
+            "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",
+            "tests/test_effects_live.py::test_many_slow_globs_end_in_a_bound",
+        ),
+    ),
+    Promise(
+        id="assets.hard_links_below",
+        source="red team",
+        behaviour="a tree that holds another name of an asset is copied with the asset in it",
+        tests=("tests/test_assets.py::test_a_tree_that_holds_another_name_of_an_asset_is_copied_with_it",),
+    ),
+    Promise(
+        id="assets.dotted_controls",
+        source="ours",
+        behaviour="a control key is the same key with a dot and as a table in a table",
+        tests=("tests/test_assets.py::test_a_control_key_may_be_written_with_a_dot_or_as_a_table",),
+    ),
+    Promise(
+        id="cli.no_repaint",
+        source="newcomer",
+        behaviour="nothing an agent chose moves, hides or colours what a person reads about it",
+        tests=("tests/test_cli.py::test_what_an_agent_chose_cannot_repaint_the_answer",),
+    ),
+    Promise(
+        id="parse.ascii_grammar",
+        source="ours: found by fuzzing",
+        behaviour="characters beyond ASCII never reach the grammar, whose scanner has crashed the process on them",
+        tests=("tests/property/test_shell_words.py::test_characters_beyond_ascii_never_reach_the_grammar",),
+    ),
 )

@@ -240,3 +240,29 @@ def test_a_program_given_a_directory_above_the_guards_own_files_does_not_name_th
     assert _assets(inventory, "mention", tmp_path) == []
     assert _assets(inventory, "mention", tmp_path / "guardrail.toml") == ["guardrail:config"]
     assert _assets(inventory, "delete", tmp_path) == ["guardrail:config"]
+
+
+def test_a_tree_that_holds_another_name_of_an_asset_is_copied_with_it(inventory: Inventory, world: Path) -> None:
+    """A hard link below the copied directory is the model, whatever it is called; deleting around it is not."""
+    (world / "scratch/deep").mkdir()
+    os.link(world / "models/gamma/w.gguf", world / "scratch/deep/innocent.txt")
+    assert _assets(inventory, "copy", world / "scratch", recursive=True) == ["model:gamma", None]
+    assert _assets(inventory, "list", world / "scratch", recursive=True) == [None]
+
+
+def test_a_control_key_may_be_written_with_a_dot_or_as_a_table(tmp_path: Path) -> None:
+    """TOML reads `a.b = true` as a table in a table; it is the key `a.b` all the same."""
+    (tmp_path / "c.yaml").write_text("monitoring:\n  enabled: true\n")
+    for spelled in ("monitoring.enabled = true", '"monitoring.enabled" = true', "monitoring = { enabled = true }"):
+        inventory = Inventory(
+            config_module.parse(
+                f'[[asset]]\nid = "c"\nclass = "control"\npaths = ["{tmp_path}/c.yaml"]\n[asset.controls]\n{spelled}'
+            )
+        )
+        effect = Effect(
+            op="write",
+            resource=Resource(kind="file", path=str(tmp_path / "c.yaml")),
+            edit=Edit(kind="replace", old="true", text="false"),
+        )
+        (found,) = inventory.resolve([effect])
+        assert (found.op, found.attrs["key"], found.attrs["weakened"]) == ("set_key", "monitoring.enabled", True)

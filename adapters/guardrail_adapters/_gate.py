@@ -13,11 +13,30 @@ errors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from guardrail import ConfigError
 from guardrail.review import AnswerKind
 from guardrail_adapters._ask import Asking
 from guardrail_adapters._calls import DEFAULT_DECISIONS, CallReader, Options
 from guardrail_adapters._enforce import Enforcing
 from guardrail_adapters._guard import GuardLike
+
+_NEEDED: Final = ("check", "acheck", "run", "arun", "reviews")
+"""What a guard has, see `GuardLike`."""
+
+
+def _allowed(given: Sequence[AnswerKind]) -> tuple[AnswerKind, ...]:
+    allowed, known = tuple(given), get_args(AnswerKind)
+    if not allowed:
+        raise ConfigError("`allowed_decisions` is empty, so no held call could ever be answered: name at least one")
+    # A single name would be read as its letters.
+    unknown = [given] if isinstance(given, str) else [kind for kind in allowed if kind not in known]
+    if unknown:
+        names = ", ".join(f"`{kind}`" for kind in known)
+        raise ConfigError(f"`allowed_decisions` must be a list of {names}, and `{unknown[0]}` is not")
+    return allowed
 
 
 class Gate:
@@ -28,13 +47,16 @@ class Gate:
         options: see `Options`.
 
     Raises:
-        ValueError: if no answer would be allowed.
+        ConfigError: if `guard` is no guard, or `allowed_decisions` is empty or names an answer that there is not.
     """
 
     def __init__(self, guard: GuardLike, options: Options) -> None:
-        allowed: tuple[AnswerKind, ...] = tuple(options.get("allowed_decisions", DEFAULT_DECISIONS))
-        if not allowed:
-            raise ValueError("`allowed_decisions` is empty, so no held call could ever be answered: name at least one")
+        missing = [name for name in _NEEDED if not hasattr(guard, name)]
+        if missing:
+            raise ConfigError(
+                f'`guard` must be an open guard, such as `Guard.open("guardrail.toml")`, not a `{type(guard).__name__}`'
+            )
+        allowed = _allowed(options.get("allowed_decisions", DEFAULT_DECISIONS))
         reader = CallReader.of(options)
         asking, enforcing = Asking(guard, reader, allowed), Enforcing(guard, reader)
         self.ask, self.aask = asking.ask, asking.aask

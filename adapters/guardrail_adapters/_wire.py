@@ -6,7 +6,6 @@ The shapes are those of `langchain.agents.middleware.human_in_the_loop`, so that
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired, Union
 
@@ -16,7 +15,7 @@ from langgraph.types import Command
 from pydantic import AfterValidator, Discriminator
 from typing_extensions import TypedDict
 
-from guardrail.model import NEUTRAL, Outcome, printable
+from guardrail.model import NEUTRAL, Outcome, visible
 from guardrail.review import AnswerKind, Review
 
 EDIT_NOTICE: Final = (
@@ -105,7 +104,8 @@ def batched_schema(held: Sequence[Review], allowed: Sequence[AnswerKind]) -> Any
     def check(answers: Answers) -> Answers:
         given = answers["decisions"]
         if len(given) != len(held):
-            raise ValueError(f"{len(held)} calls were shown, so {len(held)} decisions are needed, not {len(given)}")
+            shown = "1 call was shown" if len(held) == 1 else f"{len(held)} calls were shown"
+            raise ValueError(f"{shown}, so as many decisions are needed, and {len(given)} came")
         for review, answer in zip(held, given, strict=True):
             _check_answer(answer, review.tool, allowed)
         return answers
@@ -134,14 +134,6 @@ def describe(review: Review) -> str:
     """Why a person is asked, in one line; control and direction characters are made visible."""
     reasons = "; ".join(dict.fromkeys(reason.message for reason in review.reasons)) or "needs a decision by a person"
     return visible(f"{reasons} [{review.key.digest[:19]}]")
-
-
-def visible(text: str) -> str:
-    """Text in which nothing hides or reorders itself: control and format characters are written as escapes."""
-    return "".join(
-        f"\\u{ord(char):04x}" if unicodedata.category(char) in ("Cc", "Cf", "Co", "Cn", "Zl", "Zp") else char
-        for char in printable(text)
-    )
 
 
 def _facts(review: Review) -> dict[str, Any]:

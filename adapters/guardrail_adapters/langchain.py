@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, Unpack, get_args
 
-from langchain.agents.middleware import AgentMiddleware
-from langchain.agents.middleware.types import TracePolicy, omit_payload
-from langchain_core.messages import AIMessage
-from langgraph.config import get_config
+try:
+    from langchain.agents.middleware import AgentMiddleware
+    from langchain.agents.middleware.types import TracePolicy, omit_payload
+    from langchain_core.messages import AIMessage
+    from langgraph.config import get_config
+except ImportError as missing:
+    raise ImportError(
+        f"`{missing.name}` is not installed in a version that can be guarded: install `guardrail-runtime[langchain]`"
+    ) from None
 
+from guardrail import ConfigError
 from guardrail.review import AnswerKind
 from guardrail_adapters._calls import Options, Site
 from guardrail_adapters._gate import Gate
@@ -38,7 +44,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         allowed_decisions: what a reviewer may answer.
 
     Raises:
-        ValueError: if `interrupt_mode` is neither.
+        ConfigError: if `interrupt_mode` is neither, or `guard` or an option cannot be used.
     """
 
     # Keeps tool arguments out of LangSmith spans, as the framework's own security middlewares do.
@@ -49,7 +55,7 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> None:
         super().__init__()
         if interrupt_mode not in get_args(InterruptMode):
-            raise ValueError(f"`interrupt_mode` must be `batched` or `per_call`, not `{interrupt_mode}`")
+            raise ConfigError(f"`interrupt_mode` must be `batched` or `per_call`, not `{interrupt_mode}`")
         self._batched = interrupt_mode == "batched"
         self._gate = Gate(guard, options)
 

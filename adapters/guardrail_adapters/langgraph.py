@@ -13,9 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack, cast
 
-from langchain_core.tools import BaseTool
-from langgraph.prebuilt import ToolNode
-from langgraph.prebuilt.tool_node import ToolCallRequest
+try:
+    from langchain_core.tools import BaseTool
+    from langgraph.prebuilt import ToolNode
+    from langgraph.prebuilt.tool_node import ToolCallRequest
+except ImportError as missing:
+    raise ImportError(
+        f"`{missing.name}` is not installed in a version that can be guarded: install `guardrail-runtime[langgraph]`"
+    ) from None
 
 from guardrail import ConfigError
 from guardrail.review import AnswerKind
@@ -144,7 +149,7 @@ class GuardedToolNode(ToolNode):
         node: further keyword arguments of `ToolNode`.
 
     Raises:
-        ConfigError: if the installed langgraph cannot be guarded.
+        ConfigError: if the installed langgraph cannot be guarded, or `guard` or an option cannot be used.
     """
 
     def __init__(

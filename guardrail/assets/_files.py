@@ -149,6 +149,30 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, status
 
 
+def names_below(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
+    """Files with several names below a directory: each may be another name of something that lies elsewhere.
+
+    Args:
+        root: a directory, without symbolic links; links in it are not followed.
+        limit: most entries that are looked at; of what lies beyond nothing is claimed.
+    """
+    left = limit
+    folders = [root]
+    while folders and left > 0:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in islice(entries, left):
+                    left -= 1
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        status = entry.stat(follow_symlinks=False)
+                        if status.st_nlink > 1:
+                            yield entry.path, status
+        except OSError:
+            continue  # what cannot be listed here cannot be copied from here by anybody with the same rights
+
+
 class LiveFiles:
     """What analysis may ask of the filesystem: names, kinds and small contents.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from guardrail.assets._controls import key_effects
-from guardrail.assets._files import LiveFiles, Place, locate, walk_files
+from guardrail.assets._files import LiveFiles, Place, locate, names_below, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import AssetClass, Effect, Resource
@@ -28,6 +28,12 @@ MAX_ASSETS_PER_EFFECT: Final = 64
 
 MAX_STRANGERS: Final = 100_000
 """Most files with several names that are remembered as no asset's."""
+
+MAX_WALKED: Final = 2_000
+"""Most entries of a directory tree that are looked at for other names of assets, when a call takes a whole tree."""
+
+_WHOLE: Final = frozenset({"read", "copy", "net_send"})
+"""Ops that take the content of every file in a tree, under whatever name it lies there."""
 
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
@@ -148,6 +154,9 @@ class Inventory:
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
         sources, any_source = self._look_up(effect.resource, downward, look)
+        if any_source and effect.op == "mention" and not (effect.resource.pattern or "").startswith("**"):
+            # A word that only ends in something unknown, such as `app:$(git rev-parse HEAD)`, is not held for it.
+            any_source = False
         targets: list[Resource | None] = [None]
         any_target = False
         if effect.target is not None:
@@ -164,10 +173,35 @@ class Inventory:
             attrs = {**attrs, "any": True}
         if len(sources) > MAX_ASSETS_PER_EFFECT:
             attrs = {**attrs, "assets_more": len(sources) - MAX_ASSETS_PER_EFFECT}
+        if effect.resource.recursive and effect.op in _WHOLE:
+            yield from self._linked(effect, sources[0], targets[0], attrs)
         for source in sources[:MAX_ASSETS_PER_EFFECT]:
             for target in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
                 yield from self._with_keys(one)
+
+    def _linked(
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
+    ) -> Iterator[Effect]:
+        """Other names of assets below a directory whose whole content is read, copied or sent."""
+        if place.real is None or place.dev is None or place.asset is not None:
+            return
+        known: set[str] = set()
+        for path, status in names_below(place.real, MAX_WALKED):
+            asset = self._inodes.get((status.st_dev, status.st_ino))
+            if asset is None or asset in known:
+                continue
+            known.add(asset)
+            resource = msgspec.structs.replace(
+                effect.resource,
+                path=path,
+                real=path,
+                dev=status.st_dev,
+                ino=status.st_ino,
+                asset=asset,
+                recursive=False,
+            )
+            yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _is_named(self, resource: Resource) -> bool:
         asset = self._assets.get(resource.asset or "")
@@ -312,8 +346,17 @@ def _asset(declared: AssetConfig, config: Config) -> Asset:
         asset_class=declared.asset_class,
         roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
         facts=facts,
-        controls=dict(declared.controls),
+        controls=dict(_dotted(declared.controls)),
     )
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys with dots, however they were written: TOML reads `a.b = true` as a table in a table."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _facts(asset_id: str, asset_class: str) -> dict[str, Any]:

@@ -30,8 +30,12 @@ def trail_directory(config: Config) -> Path:
     return base / "guardrail" / f"trail-{name}"
 
 
-def take_lock(directory: Path) -> int:
+def take_lock(directory: Path, *, ours: bool = False) -> int:
     """Become the only writer of a trail; two of them would fork the log.
+
+    Args:
+        directory: the trail.
+        ours: this process has it open already, for the message.
 
     Returns:
         The descriptor that holds the lock: it lasts until that is closed, or the process ends, whatever ends it.
@@ -42,18 +46,22 @@ def take_lock(directory: Path) -> int:
     """
     fd = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _lock(fd, directory)
+        _lock(fd, directory, ours=ours)
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def _lock(fd: int, directory: Path) -> None:
+def _lock(fd: int, directory: Path, *, ours: bool) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(fd, _HOLDER_BYTES, 0).decode("utf-8", "replace").strip() or "another process"
+        if ours:
+            raise TrailError(
+                f"the trail `{directory}` is in use: it is already open in this process: share one Guard"
+            ) from None
         raise TrailError(
             f"the trail `{directory}` is in use by {holder}: stop it, or give this one a `trail.directory` of its own"
         ) from None

@@ -122,17 +122,22 @@ class _Replay:
         """Where writing goes on, after the comparison with the last checkpoint."""
         size, last = self._tree.size, self._last
         if last is None and size:
-            raise TrailError(f"the trail `{self._directory}` has {size} records but no `{CHECKPOINT_FILE}`: {MENDING}")
+            raise TrailError(
+                f"the trail `{self._directory}` has {_records(size)} but no `{CHECKPOINT_FILE}`: {MENDING}"
+            )
         if last is not None and last.size > size:
             raise TrailError(
-                f"the trail `{self._directory}` ends after {size} records, but {last.size} were signed: {MENDING}"
+                f"the trail `{self._directory}` ends after {_records(size)}, but {last.size} were signed: {MENDING}"
             )
         if last is not None and last.root != self._signed_root:
-            raise TrailError(
-                f"the trail `{self._directory}` is damaged: its first {last.size} records "
-                f"are not those that were signed: {MENDING}"
-            )
+            those = f"its first {last.size} records are not those that were signed"
+            first = "its first record is not the one that was signed" if last.size == 1 else those
+            raise TrailError(f"the trail `{self._directory}` is damaged: {first}: {MENDING}")
         return Recovered(self._tree, self._previous, self._tail, self._at)
+
+
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number} records"
 
 
 def save_frontier(directory: Path, signer: Signer, tree: Frontier, previous: bytes) -> None:

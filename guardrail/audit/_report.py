@@ -47,7 +47,7 @@ class Report:
         seconds: how long it took, in seconds.
         key: the verifier key that was used.
         key_source: where it came from; a key from the trail itself proves only that the trail agrees with itself.
-        unfinished: number of intents without a result: released and never heard of, or only asked about.
+        unfinished: number of intents without a result: released to a caller that reports none, or cut off.
         problems: what was found, at most `limit` of them, in the order of the trail.
         more: how many further problems are not listed.
     """

@@ -95,7 +95,7 @@ class Trail:
         lock = -1
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = take_lock(path)
+            lock = take_lock(path, ours=_is_open_here(path))
             writer = _open_writer(path, origin, segment_bytes, checkpoint_seconds)
             return cls(path, lock, writer, Stamp(origin), timeout_seconds)
         except BaseException as error:
@@ -263,6 +263,10 @@ class Trail:
 
 
 _opened: weakref.WeakSet[Trail] = weakref.WeakSet()
+
+
+def _is_open_here(path: Path) -> bool:
+    return any(trail.directory.resolve() == path.resolve() for trail in list(_opened))
 
 
 def _after_fork() -> None:

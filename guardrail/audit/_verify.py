@@ -209,7 +209,7 @@ class _Walk:
                 continue
             if note.size < largest:
                 self.problem(
-                    f"the checkpoint covers {note.size} records, fewer than the one before",
+                    f"the checkpoint covers {_records(note.size)}, fewer than the one before",
                     file="checkpoints",
                     offset=offset,
                 )
@@ -405,8 +405,7 @@ class _Walk:
             elif not self.suspect:
                 self.suspect = True
                 self.problem(
-                    f"the first {item.note.size} records are not those that were signed: "
-                    f"one of records {self.signed} to {item.note.size - 1} was changed",
+                    f"{_not_signed(item.note.size)}: {_one_of(self.signed, item.note.size - 1)} was changed",
                     file=item.file,
                     offset=item.offset,
                     seq=self.signed,
@@ -421,7 +420,8 @@ class _Walk:
         if end > self.seq:
             item = self.expected[-1]
             self.problem(
-                f"{end} records were signed, but the trail ends after {self.seq}: it was cut back",
+                f"{_records(end)} {'was' if end == 1 else 'were'} signed, "
+                f"but the trail ends after {self.seq}: it was cut back",
                 file=item.file,
                 offset=item.offset,
                 seq=self.seq,
@@ -481,6 +481,20 @@ class _Frontier:
         expected = [digest.hex() for digest in walk.tree.stack], (walk.previous or b"").hex(), walk.tree.root()
         if (self.roots, self.previous, self.note.root) != expected:
             walk.problem("does not fit the records; remove it, it will be made anew", file="frontier", offset=0)
+
+
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number} records"
+
+
+def _not_signed(number: int) -> str:
+    if number == 1:
+        return "the first record is not the one that was signed"
+    return f"the first {number} records are not those that were signed"
+
+
+def _one_of(first: int, last: int) -> str:
+    return f"record {first}" if first == last else f"one of records {first} to {last}"
 
 
 def _in_use(directory: Path) -> bool:

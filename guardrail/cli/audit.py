@@ -10,9 +10,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from guardrail.cli._words import counted
+
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
+
+KINDS: Final = ("config", "intent", "decision", "result", "obligation")
+"""What records the guard writes."""
 
 
 def add(verbs: Any) -> None:
@@ -50,7 +55,8 @@ def _add_show(actions: Any) -> None:
         description="List the records of a trail; showing them proves nothing, `verify` does.",
     )
     _where(show)
-    show.add_argument("--kind", action="append", metavar="KIND", help="only records of this kind; may be repeated")
+    kinds = ", ".join(KINDS)
+    show.add_argument("--kind", action="append", metavar="KIND", help=f"only this kind of {kinds}; may be repeated")
     show.add_argument("--session", metavar="NAME", help="only records of this session")
     show.add_argument("--last", type=_count, metavar="N", help="only the last N of them")
     show.set_defaults(run=run, act=_show)
@@ -63,10 +69,9 @@ def _where(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of 1 or more")
+    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,13 +85,24 @@ def run(args: argparse.Namespace) -> int:
     if args.directory and args.config:
         raise ConfigError("name the trail either as DIR or by --config, not both")
     directory = args.directory or _configured(args.config)
-    if not os.path.isdir(directory):
-        raise ConfigError(f"there is no trail at `{directory}`")
     try:
+        if not _has_trail(directory):
+            how = (
+                "name the directory that holds one" if args.directory else "this configuration has recorded nothing yet"
+            )
+            raise ConfigError(f"there is no trail at `{directory}`: {how}")
         code: int = args.act(args, directory)
     except OSError as error:
         raise ConfigError(f"cannot read the trail at `{directory}`: {(error.strerror or str(error)).lower()}") from None
     return code
+
+
+def _has_trail(directory: str) -> bool:
+    # One file of a trail is enough: what is left of a damaged one has to be looked at.
+    names = os.listdir(directory) if os.path.isdir(directory) else []
+    return any(
+        name in ("trail.vkey", "trail.key", "checkpoints", "frontier") or name.endswith(".seg") for name in names
+    )
 
 
 def _configured(given: str | None) -> str:
@@ -129,30 +145,38 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             return stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read `{path}`: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read `{path}`: it is not text in UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
 
 
 def _progress(records: int, done: int, total: int) -> None:
     share = 100 * done // total if total else 100
-    print(f"\r{records} records, {share} %", end="\n" if done >= total else "", file=sys.stderr, flush=True)
+    print(f"\r{counted(records, 'record')}, {share} %", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
 def _print_report(report: Any) -> None:
+    from guardrail.model import visible
+
     for problem in report.problems:
-        print(f"PROBLEM  {problem}")
+        print(visible(f"PROBLEM  {problem}"))
     if report.more:
         print(f"PROBLEM  and {report.more} more")
     kind = "every byte and every record" if report.deep else "every byte, records not parsed"
     print(f"{'as written' if report.ok else 'NOT as written'}: {report.directory} ({kind})")
     print(f"  ledger      {report.origin or 'unknown'}")
-    print(f"  records     {report.records} in {report.segments} segments, {report.size} bytes")
+    print(f"  records     {report.records} in {counted(report.segments, 'segment')}, {counted(report.size, 'byte')}")
     unsigned = report.records - report.signed
-    tail = f"; the last {unsigned} are chained but not signed" if unsigned > 0 else ""
-    print(f"  signed      {report.signed} records by {report.checkpoints} checkpoints{tail}")
+    last = "the last one is" if unsigned == 1 else f"the last {unsigned} are"
+    tail = f"; {last} chained but not signed" if unsigned > 0 else ""
+    signed, checkpoints = counted(report.signed, "record"), counted(report.checkpoints, "checkpoint")
+    print(f"  signed      {signed} by {checkpoints}{tail}")
     print(f"  root        {report.root or 'not computed: some records could not be read'}")
     if report.deep:
-        print(f"  unfinished  {report.unfinished} intents without a result")
+        # The trail cannot tell them apart: `check` and the service release a call, and nobody reports what came of it.
+        why = ": released to a caller that reports no result, or cut off while running" if report.unfinished else ""
+        print(f"  unfinished  {counted(report.unfinished, 'intent')} without a result{why}")
     if report.live:
         print("  note        the trail is open for writing; what came after the start of this check is not covered")
     if report.key_source == "given":
@@ -171,6 +195,11 @@ def _print_report(report: Any) -> None:
 def _show(args: argparse.Namespace, directory: str) -> int:
     from collections import deque
 
+    from guardrail.errors import ConfigError
+
+    unknown = next((kind for kind in args.kind or () if kind not in KINDS), None)
+    if unknown is not None:
+        raise ConfigError(f"no record is of the kind `{unknown}`: use one of {', '.join(f'`{k}`' for k in KINDS)}")
     rows: Any = _chosen(args, directory)
     if args.last:
         rows = deque(rows, maxlen=args.last)
@@ -194,42 +223,53 @@ def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dic
 
 
 def _line(seq: int, record: dict[str, Any]) -> str:
-    """One record as one line: number, time, kind, outcome, rules, assets, and what it is about."""
-    found: object = record.get("decision")
-    decision = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
+    from guardrail.model import visible
+
+    decision, subject = _table(record.get("decision")), _table(record.get("subject"))
     outcome = decision.get("outcome") or record.get("result") or record.get("state") or record.get("event") or "-"
-    rules = ",".join(map(str, decision.get("rules") or ())) or "-"
-    assets = record.get("assets") or ([record["asset"]] if record.get("asset") else [])
+    assets = _list(record.get("assets")) or ([record["asset"]] if record.get("asset") else [])
     fields = [
         f"{seq:>7}",
         _time(record.get("t_us")),
         f"{record.get('kind', '?')!s:<10}",
         f"{outcome!s:<9}",
-        rules,
-        ",".join(map(str, assets)) or "-",
+        _joined(decision.get("rules")),
+        _joined(assets),
+        # An obligation names its subject, a decision has it as a table with the model and the principal.
+        str(subject.get("id") or (not subject and record.get("subject")) or "-"),
         _about(record),
     ]
-    return _visible("  ".join(field for field in fields if field))
+    # Names in records come from agents: nothing of theirs may repaint the terminal.
+    return visible("  ".join(field for field in fields if field))
 
 
 def _about(record: dict[str, Any]) -> str:
-    call, effects = record.get("call"), record.get("effects")
-    if isinstance(call, dict) and isinstance(effects, list):
-        tool = cast("dict[str, Any]", call).get("tool")
-        ops = [str(cast("dict[str, Any]", e).get("op")) for e in cast("list[object]", effects) if isinstance(e, dict)]
-        return f"{tool}: {' '.join(dict.fromkeys(ops)) or 'no effects'}"
+    call, effects = _table(record.get("call")), [_table(effect) for effect in _list(record.get("effects"))]
+    if call and "effects" in record:
+        ops = dict.fromkeys(str(effect.get("op")) for effect in effects)
+        first = next((str(effect["resource"]) for effect in effects if effect.get("resource")), "")
+        return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
     return str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
 
 
+def _joined(value: object) -> str:
+    return ",".join(map(str, _list(value))) or "-"
+
+
+def _table(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
 def _time(value: object) -> str:
-    if not isinstance(value, int):
+    try:
+        moment = dt.datetime.fromtimestamp(cast("int", value) / 1_000_000, dt.UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
         return "no time"
-    moment = dt.datetime.fromtimestamp(value / 1_000_000, dt.UTC)
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-
-
-def _visible(text: str) -> str:
-    """Names in records come from agents: no control character of theirs may reach the terminal."""
-    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)

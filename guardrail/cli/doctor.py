@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import grp
 import importlib.util
+import json
 import os
 import platform
+import pwd
+import stat
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
+from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
     from guardrail.config import AssetConfig, Config
+    from guardrail.mandates import MandateBook
 
 State = Literal["ok", "note", "problem"]
 
@@ -36,7 +45,11 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
-    sub = verbs.add_parser("doctor", help="say what this host and configuration really enforce")
+    sub = verbs.add_parser(
+        "doctor",
+        help="say what this host and configuration really enforce",
+        epilog="exit codes: 0 no problem was found, 1 at least one was, 2 usage",
+    )
     sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
     sub.add_argument("--json", action="store_true", help="print the findings as JSON")
     sub.set_defaults(run=run)
@@ -46,17 +59,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings; 1 if any is a problem."""
     import orjson
 
+    from guardrail.model import visible
+
     findings = list(_findings(args.config))
     if args.json:
         print(orjson.dumps(msgspec.to_builtins(findings), option=orjson.OPT_INDENT_2).decode())
     else:
         for finding in findings:
-            print(f"{finding.state:<8} {finding.name:<12} {finding.detail}")
+            print(visible(f"{finding.state:<8} {finding.name:<12} {finding.detail}"))
     return EXIT_FAULT if any(finding.state == "problem" for finding in findings) else EXIT_ALLOW
 
 
 def _findings(given: str | None) -> Iterator[Finding]:
     from guardrail import config as _config
+    from guardrail.config import MandateConfig
     from guardrail.errors import ConfigError
 
     yield Finding(
@@ -67,34 +83,144 @@ def _findings(given: str | None) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding(name="config", state="problem", detail=str(error))
         return
-    yield Finding(name="config", state="ok", detail=f"{config.source}: {len(config.assets)} assets")
+    yield Finding(name="config", state="ok", detail=f"{config.source}: {counted(len(config.assets), 'asset')}")
+    yield from _writable_findings(config)
     yield from _asset_findings(config)
-    yield _engine_finding(config)
-    yield _mandate_finding(config)
+    book = _book(config)
+    # What the mandates lack is said once, below, and not as a fault of the policy too.
+    judged = config if book.error is None else msgspec.structs.replace(config, mandates=MandateConfig(), people=())
+    yield _engine_finding(judged)
+    yield from _mandate_findings(config, book)
     yield _trail_finding(config)
+    yield from _service_findings(config)
     yield from _strength_findings(config)
+
+
+# ── the configuration and who may change it ──────────────────────────────────────────────────────────────────────────
+
+
+def _writable_findings(config: Config) -> Iterator[Finding]:
+    """Whoever can change these files decides what is guarded, and by whose order."""
+    files = [("config", Path(config.source))]
+    if config.mandates.directory:
+        directory = config.path(config.mandates.directory)
+        files += [("mandates", path) for path in (directory, *_mandate_files(directory))]
+    places: dict[Path, tuple[str, bool]] = {}
+    for name, path in files:
+        places.setdefault(path, (name, False))
+        # Whoever may write to the directory can put another file in place, except where it is sticky.
+        places.setdefault(path.absolute().parent, (name, True))
+    for place, (name, sticky) in places.items():
+        if others := _other_writers(place, sticky=sticky):
+            how = f"{others} may change `{place}`, and with it what is guarded or ordered: `chmod go-w` it"
+            yield Finding(name=name, state="problem", detail=how)
+
+
+def _mandate_files(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.glob("*.mandate.json"))
+    except OSError:
+        return []  # said where they are read
+
+
+def _other_writers(place: Path, *, sticky: bool) -> str:
+    """Who besides its owner may write there; a volume that is mounted read-only is nobody's to write to."""
+    try:
+        found, flags = os.stat(place), os.statvfs(place).f_flag
+    except OSError:
+        return ""  # said where it is read
+    if flags & os.ST_RDONLY or (sticky and found.st_mode & stat.S_ISVTX):
+        return ""
+    if found.st_mode & stat.S_IWOTH:
+        return "everybody"
+    return "its group" if found.st_mode & stat.S_IWGRP and not _is_own_group(found) else ""
+
+
+def _is_own_group(found: os.stat_result) -> bool:
+    """Whether the group is its owner alone, as where every user has a group of the same name."""
+    try:
+        owner, group = pwd.getpwuid(found.st_uid).pw_name, grp.getgrgid(found.st_gid)
+    except KeyError:
+        return False
+    return group.gr_name == owner and not set(group.gr_mem) - {owner}
+
+
+# ── the assets ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _asset_findings(config: Config) -> Iterator[Finding]:
     if not config.assets:
         yield Finding(name="assets", state="problem", detail="none declared, so nothing is guarded: add an [[asset]]")
     for asset in config.assets:
-        missing = [path for path in asset.paths if not os.path.lexists(config.path(path))]
-        if missing:
-            yield Finding(
-                name="assets",
-                state="note",
-                detail=f"`{asset.id}`: nothing at `{missing[0]}` yet; the name is guarded, other names of it cannot be",
-            )
-        elif asset.asset_class == "control" and not asset.controls:
-            yield Finding(
-                name="assets",
-                state="note",
-                detail=f"`{asset.id}` lists no `controls`, so every edit of it is unsanctioned",
-            )
+        paths = [config.path(path) for path in asset.paths]
+        told = [finding for path in paths for finding in _path_findings(asset, path)]
+        yield from told
+        if asset.asset_class == "control" and not asset.controls:
+            detail = f"`{asset.id}` lists no `controls`, so every edit of it is unsanctioned"
+            yield Finding(name="assets", state="note", detail=detail)
+        if told:
+            continue
+        for path in paths:
+            yield from _control_findings(asset, path)
+        if asset.digest is not None:
+            yield _digest_finding(asset, [str(path) for path in paths])
 
-        if asset.digest is not None and not missing:
-            yield _digest_finding(asset, [str(config.path(path)) for path in asset.paths])
+
+def _path_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            os.scandir(path).close()
+    except (FileNotFoundError, NotADirectoryError):
+        detail = f"`{asset.id}`: nothing at `{path}` yet; the name is guarded, other names of it cannot be"
+        yield Finding(name="assets", state="note", detail=detail)
+    except OSError as error:
+        detail = (
+            f"`{asset.id}`: cannot look at `{path}`: {_cause(error)}, so other names of it stay unknown: "
+            "let the user that the guard runs as read it and enter the directories above it"
+        )
+        yield Finding(name="assets", state="problem", detail=detail)
+    if os.path.realpath(path) == "/":
+        detail = (
+            f"`{asset.id}` is all of `/`, so every command touches it, and the guard's own files count as part of it: "
+            "name the directories that the model lies in"
+        )
+        yield Finding(name="assets", state="problem", detail=detail)
+
+
+def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
+    """Whether each control has its safe value now: the guard sees changes, and this one may have been made before."""
+    from guardrail.effects import key_changes
+
+    if not asset.controls or not path.is_file():
+        return
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        yield Finding(name="assets", state="problem", detail=f"`{asset.id}`: cannot read `{path}`: {_cause(error)}")
+        return
+    keys = key_changes(str(path), None, content)
+    if keys is None:
+        detail = (
+            f"`{asset.id}`: `{path}` is not JSON, TOML or YAML with one plain meaning, so its controls cannot be read, "
+            "and every edit of it is unsanctioned"
+        )
+        yield Finding(name="assets", state="problem", detail=detail)
+        return
+    values = {change.key: change.after for change in keys}
+    for key, safe in asset.controls.items():
+        if key not in values:
+            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it with its safe value, or mend `controls`"
+            yield Finding(name="assets", state="problem", detail=detail)
+        elif type(values[key]) is not type(safe) or values[key] != safe:
+            detail = (
+                f"`{asset.id}`: `{key}` in `{path}` is {_value(values[key])} now, and {_value(safe)} is the safe "
+                "value: find out who changed it"
+            )
+            yield Finding(name="assets", state="problem", detail=detail)
+
+
+def _value(value: object) -> str:
+    return f"`{json.dumps(value, default=str)[:64]}`"
 
 
 def _digest_finding(asset: AssetConfig, paths: list[str]) -> Finding:
@@ -107,7 +233,7 @@ def _digest_finding(asset: AssetConfig, paths: list[str]) -> Finding:
         with open(paths[0], "rb") as stream:
             found = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        return Finding(name="assets", state="problem", detail=f"cannot read `{paths[0]}`: {error.strerror}")
+        return Finding(name="assets", state="problem", detail=f"cannot read `{paths[0]}`: {_cause(error)}")
     if found != asset.digest:
         detail = f"`{asset.id}`: `{paths[0]}` has the digest `{found}`, not the declared one: find out who changed it"
         return Finding(name="assets", state="problem", detail=detail)
@@ -136,21 +262,61 @@ def _engine_finding(config: Config) -> Finding:
     )
 
 
-def _mandate_finding(config: Config) -> Finding:
+# ── mandates ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Book(msgspec.Struct, frozen=True, kw_only=True):
+    """The mandates as they could be read.
+
+    Args:
+        book: the mandates, if a directory is set and can be read.
+        error: why they cannot be read.
+    """
+
+    book: MandateBook | None = None
+    error: str | None = None
+
+
+def _book(config: Config) -> _Book:
     from guardrail.errors import GuardrailError
     from guardrail.mandates import MandateBook
 
-    if not config.mandates.directory:
-        return Finding(
-            name="mandates", state="note", detail="no directory set, so no effect on an asset is ever sanctioned"
-        )
     try:
-        book = MandateBook(config)
+        return _Book(book=MandateBook(config))
     except GuardrailError as error:
-        return Finding(name="mandates", state="problem", detail=str(error))
+        return _Book(error=str(error))
+
+
+def _mandate_findings(config: Config, read: _Book) -> Iterator[Finding]:
+    if read.book is None:
+        yield Finding(name="mandates", state="problem", detail=read.error or "cannot be read")
+        return
+    if not config.mandates.directory:
+        detail = "no directory set, so no effect on an asset is ever sanctioned"
+        yield Finding(name="mandates", state="note", detail=detail)
+        return
+    book, now_us = read.book, time.time_ns() // 1000
+    why_not = [(mandate.id, mandate.why_not_now(now_us)) for mandate in book.mandates]
+    files, count = len(book.mandates) + len(book.problems), sum(reason is None for _, reason in why_not)
+    others = "".join(f"; `{name}`: {reason}" for name, reason in why_not if reason is not None)
+    detail = f"{config.path(config.mandates.directory)}: {counted(files, 'file')}, {count} in force now{others}"
+    if count == 0:
+        detail += ", so nothing on an asset is sanctioned"
+    yield Finding(name="mandates", state="ok" if files else "note", detail=detail)
     if book.problems:
-        return Finding(name="mandates", state="problem", detail=f"refused: {'; '.join(map(str, book.problems))}")
-    return Finding(name="mandates", state="ok", detail=f"read from {config.path(config.mandates.directory)}")
+        yield Finding(name="mandates", state="problem", detail=f"refused: {'; '.join(map(str, book.problems))}")
+    known = {asset.id for asset in config.assets}
+    for mandate in book.mandates:
+        for name in mandate.unknown_assets(known):
+            detail = f"`{mandate.id}` is about `{name}`, and no asset is called that"
+            yield Finding(name="mandates", state="note", detail=detail)
+    if book.unread:
+        names = ", ".join(f"`{name}`" for name in book.unread)
+        detail = f"not read, because a mandate's name ends in `.mandate.json`: {names}"
+        yield Finding(name="mandates", state="note", detail=detail)
+
+
+# ── the trail ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _trail_finding(config: Config) -> Finding:
@@ -158,15 +324,40 @@ def _trail_finding(config: Config) -> Finding:
 
     directory = trail_directory(config)
     parent = directory
-    while not parent.exists() and parent != parent.parent:
+    while not os.path.lexists(parent) and parent != parent.parent:
         parent = parent.parent
-    if not os.access(parent, os.W_OK | os.X_OK):
+    try:
+        # Asking for permission is no proof: root has it on file systems that take no file at all.
+        with tempfile.TemporaryFile(dir=parent, prefix=".guardrail-doctor-"):
+            pass
+    except OSError as error:
         return Finding(
             name="trail",
             state="problem",
-            detail=f"cannot write to `{parent}`: calls would be denied: set `trail.directory` elsewhere",
+            detail=f"cannot write to `{parent}`: {_cause(error)}, so every call would be denied: "
+            "set `trail.directory` to where the guard may write",
         )
     return Finding(name="trail", state="ok", detail=f"{directory}, signed with a key kept in the same place")
+
+
+def _cause(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+# ── the service ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _service_findings(config: Config) -> Iterator[Finding]:
+    from guardrail.config import secret
+    from guardrail.errors import ConfigError
+
+    try:
+        secret(config.service.token, "service.token")
+    except ConfigError as error:
+        yield Finding(name="service", state="note", detail=f"`guardrail serve` would not start here: {error}")
+
+
+# ── how strong ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _strength_findings(config: Config) -> Iterator[Finding]:

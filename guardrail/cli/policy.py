@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from guardrail.cli._words import counted
+
 _OK = 0
 _STALE = 1
 
@@ -49,7 +51,11 @@ def _build(args: argparse.Namespace, root: Path) -> int:
     changed = builder.differences(root, files)
     builder.write(root, files)
     revision = json.loads(files[builder.RELEASE])["revision"]
-    _say(args, {"revision": revision, "changed": list(changed)}, f"built {revision}: {len(changed)} files changed")
+    _say(
+        args,
+        {"revision": revision, "changed": list(changed)},
+        f"built {revision}: {counted(len(changed), 'file')} changed",
+    )
     return _OK
 
 
@@ -70,7 +76,9 @@ def _check(args: argparse.Namespace, root: Path) -> int:
     engine = WasmEngine(bundle, memory_bytes=64 * 1024 * 1024)
     engine.close()
     facts = {"ok": True, "stale": [], "revision": bundle.manifest.revision, "rules": list(bundle.rules.ids)}
-    _say(args, facts, f"{bundle.manifest.revision}: {len(bundle.rules)} rules, all examples as they should be")
+    _say(
+        args, facts, f"{bundle.manifest.revision}: {counted(len(bundle.rules), 'rule')}, all examples as they should be"
+    )
     return _OK
 
 

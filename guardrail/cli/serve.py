@@ -9,7 +9,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, find_config
+from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
+from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
     import socket
@@ -42,7 +43,7 @@ def add(verbs: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sub.add_argument("--config", metavar="FILE", help="default: $GUARDRAIL_CONFIG, then ./guardrail.toml")
+    sub.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
     sub.add_argument("--socket", metavar="PATH", help="listen on this Unix socket instead of TCP")
     sub.add_argument("--host", help="address to listen on; default 127.0.0.1")
     sub.add_argument("--port", type=int, help="port to listen on, 0 for any free one; default 8765")
@@ -163,6 +164,7 @@ def _server(app: Any, settings: ServiceConfig, ready: str) -> uvicorn.Server:
         uvicorn.Config(
             app,
             log_config=None,
+            log_level="warning",  # our own line says that it is ready, and where
             access_log=False,
             server_header=False,
             date_header=False,
@@ -183,7 +185,9 @@ def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) 
     else:
         host, port = listener.getsockname()[:2]
         where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    return f"guardrail: ready on {where}, policy {guard.engine.revision}, {len(guard.inventory)} assets"
+    declared = len(guard.config.assets)
+    assets = f"{counted(declared, 'asset')} and {len(guard.inventory) - declared} of the guard's own"
+    return f"guardrail: ready on {where}, policy {guard.engine.revision}, {assets}"
 
 
 def _ask_whether_ready(settings: ServiceConfig) -> int:

@@ -217,6 +217,9 @@ class Call:
                 continue
             most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
             for count, text in enumerate(spellings(word.text)):
+                # `app:$(git rev-parse HEAD)` names a version; what is wholly unknown, or after `=`, may be a model.
+                if text == TOP and ":" in word.text and "=" not in word.text:
+                    continue
                 if count >= most:
                     self.shell.emit.opaque(
                         "unparsed", as_code(self.name), spec=self.name, reason="a word of many parts"

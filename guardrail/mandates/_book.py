@@ -89,7 +89,7 @@ class MandateBook:
             except OSError as error:
                 raise ConfigError(
                     f"cannot read the mandates in `{self._directory}`: {(error.strerror or str(error)).lower()}: "
-                    "create it, or leave `mandates.directory` empty"
+                    f"{_remedy(error)}, or leave `mandates.directory` empty"
                 ) from None
             self._state = _read(self._directory, self._people)
 
@@ -102,6 +102,15 @@ class MandateBook:
     def mandates(self) -> tuple[Mandate, ...]:
         """Every mandate that is genuine, in force or not."""
         return tuple(item.mandate for item in self._fresh().genuine)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names in the directory that are not looked at, because they do not end like a mandate; hidden ones aside."""
+        try:
+            names = os.listdir(self._directory) if self._directory is not None else []
+        except OSError:
+            return ()  # `problems` says so
+        return tuple(sorted(name for name in names if not name.endswith(SUFFIX) and not name.startswith(".")))
 
     def current(self, subject: Subject, session: str, now_us: int) -> tuple[Mandate, ...]:
         """The mandates that hold for a call.
@@ -142,6 +151,18 @@ class MandateBook:
             return self._state
 
 
+def _remedy(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "create it"
+        case PermissionError():
+            return "let the user that the guard runs as read and enter it"
+        case NotADirectoryError():
+            return "name a directory"
+        case _:
+            return "make it readable"
+
+
 def _unchanged(directory: str, state: _State) -> bool:
     if not state.settled:
         return False
@@ -169,7 +190,9 @@ def _read(directory: str, people: dict[str, bytes]) -> _State:
         problem = MandateProblem(directory, f"cannot be read: {(error.strerror or str(error)).lower()}")
         return _State((), (), (), (problem,), settled=False, looked=now)
     if len(names) > MAX_FILES:
-        problem = MandateProblem(directory, f"holds {len(names)} mandates, at most {MAX_FILES} are read: none counts")
+        problem = MandateProblem(
+            directory, f"holds {len(names)} mandates, and at most {MAX_FILES} are read: none counts"
+        )
         return _State(known, (), (), (problem,), settled=True, looked=now)
     files: list[tuple[str, tuple[int, ...]]] = []
     mandates: list[tuple[str, Mandate]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 
@@ -101,8 +101,7 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         try:
             mandate = _decoder.decode(raw)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            text = str(error)
-            raise ConfigError(f"not a mandate: {text[:1].lower()}{text[1:]}") from None
+            raise ConfigError(f"not a mandate: {sentence(error)}") from None
         mandate.validate()
         return mandate
 
@@ -139,6 +138,17 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             return f"it is for the session `{self.session}`, not `{session}`"
         return self.why_not_now(now_us)
 
+    def unknown_assets(self, ids: Collection[str]) -> tuple[str, ...]:
+        """What it names as an asset although no asset is called that, each once; a slip there grants nothing, silently.
+
+        Args:
+            ids: the assets that exist.
+        """
+        globs = dict.fromkeys(glob for grant in self.grants for glob in grant.assets)
+        owed = dict.fromkeys(duty.asset for duty in self.obligations if duty.asset not in globs)
+        missed = (glob for glob in globs if not any(map(_glob(glob).fullmatch, ids)))
+        return (*missed, *(asset for asset in owed if asset not in ids))
+
     def why_not_now(self, now_us: int) -> str | None:
         """Why this mandate does not hold at a time, or None if it does."""
         if now_us < microseconds(self.not_before):
@@ -146,6 +156,21 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if now_us >= microseconds(self.not_after):
             return f"it expired at {self.not_after.isoformat()}"
         return None
+
+
+def sentence(error: Exception) -> str:
+    """What a decoder says, as the second half of a sentence: `JSON is malformed` keeps its capitals."""
+    text = str(error) or type(error).__name__
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def _glob(text: str) -> re.Pattern[str]:
+    """A glob as policy reads it: `*` stays within a part, `**` does not. What else a glob may hold fits anything."""
+    if any(char in text for char in "[]{}\\"):
+        return re.compile(".*", re.DOTALL)
+    wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*|\*|\?)", text)
+    return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
 
 def microseconds(moment: dt.datetime) -> int:

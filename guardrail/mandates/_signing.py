@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from guardrail.errors import ConfigError
-from guardrail.mandates._mandate import MAX_MANDATE_BYTES, Mandate
+from guardrail.mandates._mandate import MAX_MANDATE_BYTES, Mandate, sentence
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,7 +72,7 @@ def new_key(path: Path | str) -> str:
     except FileExistsError:
         raise ConfigError(f"`{path}` exists: a key is never overwritten, name another file") from None
     except OSError as error:
-        raise ConfigError(f"cannot write the key `{path}`: {error.strerror}") from None
+        raise ConfigError(f"cannot write the key `{path}`: {(error.strerror or str(error)).lower()}") from None
     return public_text(key)
 
 
@@ -89,7 +89,7 @@ def load_key(path: Path | str) -> Ed25519PrivateKey:
         with open(path, "rb") as stream:
             mode, pem = os.fstat(stream.fileno()).st_mode, stream.read(MAX_MANDATE_BYTES)
     except OSError as error:
-        raise ConfigError(f"cannot read the key `{path}`: {error.strerror}") from None
+        raise ConfigError(f"cannot read the key `{path}`: {(error.strerror or str(error)).lower()}") from None
     if mode & 0o077:
         raise ConfigError(f"the key `{path}` can be read by others: `chmod 600` it")
     try:
@@ -179,7 +179,7 @@ def _unpack(data: bytes) -> tuple[bytes, _Signature]:
     try:
         envelope = _decoder.decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not a signed mandate: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        raise ConfigError(f"not a signed mandate: {sentence(error)}") from None
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ConfigError(f"its payload type is `{envelope.payload_type}`, not `{PAYLOAD_TYPE}`")
     if len(envelope.signatures) != 1:

@@ -14,7 +14,7 @@ import orjson
 from guardrail.errors import EngineFault
 from guardrail.model import Effect, Resource, ToolCall, printable
 
-MAX_DOCUMENT_BYTES: Final = 256 * 1024
+MAX_DOCUMENT_BYTES: Final = 768 * 1024
 """Largest document, in bytes of JSON; a wasm instance needs up to 66 times as much memory for it."""
 
 _INT64: Final = 2**63

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from guardrail.config import Config
+from guardrail.config import Config, secret
 from guardrail.policy._bundle import bundle_directory, load_bundle
 from guardrail.policy._rules import RuleBook
 
@@ -63,7 +63,8 @@ def open_engine(config: Config) -> PolicyEngine:
 
     Raises:
         ConfigError: if the bundle is missing, damaged or of another version, needs functions that this host does not
-            give, does not do what its own examples say, or if the OPA server does not serve this very policy.
+            give, does not do what its own examples say, or if the OPA server does not serve this very policy,
+            or the variable of its token is not set.
     """
     bundle = load_bundle(bundle_directory(config))
     if config.policy.engine == "wasm":
@@ -72,4 +73,4 @@ def open_engine(config: Config) -> PolicyEngine:
         return WasmEngine(bundle, memory_bytes=config.policy.memory_bytes)
     from guardrail.policy._opa import OpaEngine
 
-    return OpaEngine(bundle, url=config.policy.url, token=config.policy.token)
+    return OpaEngine(bundle, url=config.policy.url, token=secret(config.policy.token, "policy.token"))

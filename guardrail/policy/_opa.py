@@ -236,5 +236,29 @@ def _split(url: str) -> SplitResult:
 
 
 def _sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:300]
+    """What went wrong, in our words: the client's own quote addresses, certificates and whole answers."""
+    import aiohttp
+
+    from guardrail.policy._opa_client import BadAnswer
+
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its name cannot be resolved"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted here"
+        case aiohttp.ClientSSLError():
+            return "it does not speak TLS"
+        case aiohttp.ServerDisconnectedError():
+            return "it closed the connection"
+        case OSError() if error.errno is not None and error.errno > 0:
+            return os.strerror(error.errno).lower()
+        case OSError():
+            return "nothing can be reached there"
+        case aiohttp.ClientError():
+            return "what it sends is no answer of an OPA server"
+        case BadAnswer():
+            return str(error)
+        case ValueError():
+            return "what it sends is not JSON"
+        case _:
+            return f"the client failed ({type(error).__name__})"

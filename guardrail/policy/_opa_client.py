@@ -21,6 +21,10 @@ OK: Final = 200
 _module: Any = importlib.import_module("opa_client.opa_async")
 
 
+class BadAnswer(ValueError):
+    """An HTTP answer without a decision; its text says why, in our words."""
+
+
 def new_client(url: SplitResult, token: str, seconds: float) -> Any:
     """A client for this address; must be called on the event loop it will live on.
 
@@ -68,7 +72,7 @@ class _Session:
         response = await self._session.request(method, url, allow_redirects=False, **options)
         if response.status != OK:
             response.close()
-            raise ValueError(f"HTTP status {response.status}")
+            raise BadAnswer(_meaning(response.status))
         return response
 
     async def close(self) -> None:
@@ -83,9 +87,15 @@ class _BoundedResponse(aiohttp.ClientResponse):
                 body += chunk
                 if len(body) > MAX_ANSWER_BYTES:
                     self.close()
-                    raise ValueError(f"more than {MAX_ANSWER_BYTES} bytes")
+                    raise BadAnswer(f"it sends more than {MAX_ANSWER_BYTES} bytes")
             self._body = bytes(body)
         return self._body
+
+
+def _meaning(status: int) -> str:
+    if status in (401, 403):
+        return f"HTTP status {status}: it wants another token, so set `policy.token`"
+    return f"HTTP status {status}"
 
 
 def _dumps(value: Any) -> str:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from guardrail.review._records import ReviewError
-from guardrail.review._schema import connect, failures
+from guardrail.review._schema import cause, connect, failures
 
 if TYPE_CHECKING:
     import sqlite3
@@ -56,7 +56,7 @@ class ReviewFile:
             try:
                 return self._connection().execute(sql, values).fetchall()
             except failures() as error:
-                raise ReviewError(f"the review store cannot be read: {error}") from None
+                raise ReviewError(f"the review store cannot be read: {cause(error)}") from None
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -71,7 +71,7 @@ class ReviewFile:
                 if db.in_transaction:
                     db.execute("rollback")
                 if isinstance(error, failures()):
-                    raise ReviewError(f"the review store cannot be written: {error}") from None
+                    raise ReviewError(f"the review store cannot be written: {cause(error)}") from None
                 raise
 
     def _connection(self) -> sqlite3.Connection:

@@ -81,12 +81,12 @@ def connect(path: Path | None) -> sqlite3.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except failures() as error:
-        raise ReviewError(f"cannot open the review store `{name}`: {error}") from None
+        raise ReviewError(f"cannot open the review store `{name}`: {cause(error)}") from None
     try:
         _prepare(db)
     except failures() as error:
         db.close()
-        raise ReviewError(f"cannot use the review store `{name}`: {error}") from None
+        raise ReviewError(f"cannot use the review store `{name}`: {cause(error)}") from None
     except ReviewError:
         db.close()
         raise
@@ -98,6 +98,11 @@ def failures() -> tuple[type[Exception], ...]:
     import sqlite3
 
     return (sqlite3.Error, OSError, UnicodeError, OverflowError)
+
+
+def cause(error: BaseException) -> str:
+    """What SQLite or the system says, without numbers of errors."""
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _prepare(db: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from guardrail.config import ServiceConfig
+from guardrail.config import ServiceConfig, secret
 from guardrail.errors import ConfigError
 from guardrail.service._decisions import DecisionRoutes
 from guardrail.service._http import Problem, Receive, Scope, Send, headers_of
@@ -73,28 +73,33 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         ConfigError: if there is no token where one is needed, it is too short, or FastAPI is not installed.
     """
     wanted = settings if settings is not None else guard.config.service
-    check_access(wanted, insecure_no_token=insecure_no_token)
+    token = check_access(wanted, insecure_no_token=insecure_no_token)
     try:
         from guardrail.service._api import build
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
-    return Service(build(guard, decisions), decisions, wanted.token)
+    return Service(build(guard, decisions), decisions, token)
 
 
-def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> None:
+def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
     """Whether it is settled who may ask.
 
+    Returns:
+        The token that clients must send; empty where none is needed.
+
     Raises:
-        ConfigError: if there is no token where one is needed, or it is too short.
+        ConfigError: if there is no token where one is needed, its variable is not set, or it is too short.
     """
-    if wanted.token and len(wanted.token) < MIN_TOKEN_CHARS:
+    token = secret(wanted.token, "service.token")
+    if token and len(token) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
-    if not wanted.token and not wanted.socket and not insecure_no_token:
+    if not token and not wanted.socket and not insecure_no_token:
         raise ConfigError(
             "`service.token` is empty: on TCP anybody who can connect could ask, so set one "
             '(best as "${GUARDRAIL_TOKEN}"), or listen on a Unix socket with `service.socket`'
         )
+    return token
 
 
 def _digest(token: bytes) -> bytes:

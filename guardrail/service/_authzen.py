@@ -170,8 +170,13 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text = str(error) or type(error).__name__
-        raise InvalidCall(f"not an evaluation request: {text[:1].lower()}{text[1:]}") from None
+        raise InvalidCall(f"not an evaluation request: {_sentence(error)}") from None
+
+
+def _sentence(error: Exception) -> str:
+    # `JSON is malformed` keeps its capitals.
+    text = str(error) or type(error).__name__
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _call(request: _Evaluation) -> ToolCall:

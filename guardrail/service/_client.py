@@ -7,6 +7,7 @@ It reads what our own service sends, which always says how long an answer is, an
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -61,10 +62,16 @@ class SocketClient:
         """
         try:
             body = call if isinstance(call, bytes) else json.dumps(call).encode()
+        except (ValueError, TypeError, RecursionError):
+            return _denial("the call cannot be written as JSON: give plain values")
+        try:
             return _decision(*self.post(DECIDE, body, traceparent=traceparent))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+        except OSError as error:
             self.close()
-            return _denial(f"the guardrail service gave no answer: {type(error).__name__}: {error}")
+            return _denial(f"the guardrail service gave no answer at `{self._path}`: {cause(error)}")
+        except (ValueError, RecursionError):
+            self.close()
+            return _denial(f"the guardrail service gave no answer at `{self._path}`: something else answers there")
 
     def post(self, target: str, body: bytes, *, traceparent: str = "") -> tuple[int, bytes]:
         """One exchange.
@@ -177,6 +184,14 @@ def decide_over_socket(
         _kept.wanted = wanted
     client: SocketClient = _kept.client
     return client.decide(call)
+
+
+def cause(error: OSError) -> str:
+    """What went wrong in a connection, as a person would say it."""
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or str(error)
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
 def _decision(status: int, answer: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import socket
 from typing import Any, Final
 
 from guardrail.config import ServiceConfig
+from guardrail.service._client import cause
 
 TIMEOUT_SECONDS: Final = 3.0
 """Longest wait for the answer, in seconds."""
@@ -27,13 +28,20 @@ def is_ready(settings: ServiceConfig) -> tuple[bool, str]:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
         answer: Any = json.loads(response.read(65536))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return False, f"guardrail: no service answers: {type(error).__name__}: {error}"
+    except (http.client.HTTPException, ValueError):
+        return False, f"guardrail: what answers at {_place(settings)} is not the guardrail service"
+    except OSError as error:
+        return False, f"guardrail: no service answers at {_place(settings)}: {cause(error)}"
     finally:
         connection.close()
     if response.status == 200:
         return True, "guardrail: ready"
-    return False, f"guardrail: {answer.get('detail', f'status {response.status}')}"
+    detail: Any = answer.get("detail") if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return False, f"guardrail: {detail or f'the service answered with status {response.status}'}"
+
+
+def _place(settings: ServiceConfig) -> str:
+    return f"`{settings.socket}`" if settings.socket else f"`{settings.host}` port {settings.port}"
 
 
 def _connection(settings: ServiceConfig) -> http.client.HTTPConnection:

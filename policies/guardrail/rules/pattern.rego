@@ -26,3 +26,24 @@ hits contains {"id": "pattern.could_be_asset", "i": i} if {
 	e.properties.attrs.any == true
 	data.guardrail.settings.ops[e.action.name] in sanction.mutating
 }
+
+# METADATA
+# title: A name that is not known, handed to a program that is not known
+# custom:
+#   id: pattern.names_unknown
+#   severity: medium
+#   maturity: stable
+#   stops: handing a model to an unknown program behind a variable or a substitution
+#   message: "a program with unknown effects is given a name that is not known and could be an asset"
+#   examples:
+#     match:
+#       - {op: mention, id: "**", pattern: true, precision: opaque, modality: may, attrs: {any: true}}
+#     not_match:
+#       - {op: mention, id: "/tmp/x", precision: opaque, modality: may}
+#       - {op: mention, id: "**", pattern: true, precision: opaque, modality: may, attrs: {any: true, cwd: true}}
+hits contains {"id": "pattern.names_unknown", "i": i} if {
+	some i, e in input.evaluations
+	e.properties.attrs.any == true
+	data.guardrail.settings.ops[e.action.name] == "mention"
+	not e.properties.attrs.cwd == true
+}
