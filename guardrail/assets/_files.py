@@ -72,6 +72,10 @@ def locate(path: str, *, nofollow: bool = False) -> Place:
         os.close(descriptor)
     if not real.startswith("/"):
         real = os.path.realpath(path)
+    return _found(real, status)
+
+
+def _found(real: str, status: os.stat_result) -> Place:
     return Place(
         real=real,
         exists=True,
@@ -114,15 +118,7 @@ def _by_walk(path: str, *, nofollow: bool) -> Place:
         status = os.lstat(real) if nofollow else os.stat(real)
     except OSError:
         return Place(real=real)
-    return Place(
-        real=real,
-        exists=True,
-        dev=status.st_dev,
-        ino=status.st_ino,
-        links=status.st_nlink,
-        ctime_ns=status.st_ctime_ns,
-        directory=stat.S_ISDIR(status.st_mode),
-    )
+    return _found(real, status)
 
 
 def walk_files(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
