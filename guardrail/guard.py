@@ -9,6 +9,7 @@ Every fault ends in `_fault`, which answers with a denial.
 
 from __future__ import annotations
 
+import copy
 import os
 import time
 import warnings
@@ -187,7 +188,9 @@ class Guard:
         Raises:
             Denied: if policy or a fault denied it.
             Escalated: if a person has to decide first.
+            TrailError: if this guard keeps no trail.
         """
+        call = self._own(call)
         decision = _released(self.check(call, grant=grant))
         try:
             value = execute(call)
@@ -201,6 +204,7 @@ class Guard:
         self, call: ToolCall, execute: Callable[[ToolCall], Awaitable[T]], *, grant: Grant | None = None
     ) -> T:
         """`run`, for a coroutine function."""
+        call = self._own(call)
         decision = _released(await self.acheck(call, grant=grant))
         try:
             value = await execute(call)
@@ -219,13 +223,14 @@ class Guard:
         effects = analyse(
             operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
         )
-        effects = self.history.annotate(call.session, self.inventory.resolve(effects, cwd=call.cwd))
+        effects = self.history.annotate(call.session, self.inventory.resolve(effects))
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for duty in self.obligations.accept(mandates):
             yield _Keep(obligation_record(duty), True)
+        self.obligations.recorded(mandates)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
 
@@ -347,6 +352,16 @@ class Guard:
     def _deadline(self) -> float:
         return time.monotonic() + self.config.limits.decision_ms / 1000
 
+    def _own(self, call: ToolCall) -> ToolCall:
+        """The call with arguments that nobody else holds: what runs is what was judged, whoever changes theirs since.
+
+        Raises:
+            TrailError: if this guard keeps no trail, because then nothing may run on its word.
+        """
+        if self.trail is None:
+            raise TrailError("this guard keeps no trail, so it runs nothing: open it with `record=True`")
+        return msgspec.structs.replace(call, args=copy.deepcopy(call.args))
+
     # -- before and after ----------------------------------------------------------------------------------------
 
     def begin(self, subject: Subject, *, session: str = "default") -> tuple[str, ...]:
@@ -366,6 +381,7 @@ class Guard:
         for duty in self.obligations.accept(mandates):
             if self.trail is not None:
                 self.trail.append(obligation_record(duty), durable=True)
+        self.obligations.recorded(mandates)
         return self.obligations.owed(mandates)
 
     def settle(self) -> tuple[ObligationStatus, ...]:

@@ -120,7 +120,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not data.strip():
             raise InvalidCall("not a tool call: the line is empty")
         _check_depth(data)
-        _check_names(data)
+        check_names(data)
         try:
             call = _decoder.decode(data)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -567,8 +567,15 @@ def _check_depth(data: bytes) -> None:
             depth -= 1
 
 
-def _check_names(data: bytes) -> None:
-    """Refuse an object that has a name twice: whoever carries the call out may read the other one."""
+def check_names(data: bytes) -> None:
+    """Refuse an object that has a name twice: whoever carries the call out may read the other one.
+
+    Args:
+        data: JSON; what is none is left to its decoder.
+
+    Raises:
+        InvalidCall: if any object in it has a name twice.
+    """
     try:
         json.loads(data, object_pairs_hook=_once)
     except ValueError:

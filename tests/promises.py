@@ -1089,4 +1089,59 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="characters beyond ASCII never reach the grammar, whose scanner has crashed the process on them",
         tests=("tests/property/test_shell_words.py::test_characters_beyond_ascii_never_reach_the_grammar",),
     ),
+    Promise(
+        id="assets.patterns",
+        source="review",
+        behaviour="a pattern is followed through links that are there, and one that leads into a process or back up could be anything",
+        tests=(
+            "tests/test_assets.py::test_a_pattern_that_leads_into_a_process_or_back_up_could_be_any_asset",
+            "tests/test_assets.py::test_a_pattern_is_followed_through_links_that_are_there",
+            "tests/test_assets.py::test_a_path_through_the_root_of_the_own_process_is_the_path",
+        ),
+    ),
+    Promise(
+        id="assets.nested",
+        source="review",
+        behaviour="what takes an asset takes the assets in it, and needs leave for each",
+        tests=("tests/test_assets.py::test_what_takes_an_asset_takes_the_assets_in_it",),
+    ),
+    Promise(
+        id="assets.inode_reuse",
+        source="review",
+        behaviour="a new file in the inode of a deleted asset is not the asset",
+        tests=("tests/test_assets.py::test_a_new_file_in_the_inode_of_a_deleted_asset_is_not_the_asset",),
+    ),
+    Promise(
+        id="assets.unreadable_control",
+        source="review",
+        behaviour="a control config that cannot be read has no harmless edit",
+        tests=("tests/test_assets.py::test_a_control_config_that_cannot_be_read_has_no_harmless_edit",),
+    ),
+    Promise(
+        id="assets.glob_time",
+        source="review",
+        behaviour="a glob that matches nothing ends in time as well",
+        tests=("tests/test_assets.py::test_a_glob_that_matches_nothing_still_ends_in_time",),
+    ),
+    Promise(
+        id="history.no_laundering",
+        source="review",
+        behaviour="a script is not laundered by moving or copying its directory",
+        tests=("tests/test_guard.py::test_a_script_is_not_laundered_by_moving_or_copying_its_directory",),
+    ),
+    Promise(
+        id="guard.runs_what_was_judged",
+        source="review",
+        behaviour="what runs is what was judged, whoever changes the arguments meanwhile, and nothing runs without a trail",
+        tests=(
+            "tests/test_guard.py::test_what_runs_is_what_was_judged_whoever_changes_the_arguments_meanwhile",
+            "tests/test_guard.py::test_a_guard_without_a_trail_runs_nothing",
+        ),
+    ),
+    Promise(
+        id="obligations.never_swallowed",
+        source="review",
+        behaviour="a duty that could not be recorded is recorded before the next call",
+        tests=("tests/test_guard.py::test_a_duty_that_could_not_be_recorded_is_recorded_before_the_next_call",),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -141,13 +142,95 @@ def test_a_path_of_which_a_part_is_unknown_could_be_any_asset(inventory: Invento
     assert inventory.resolve([effect])[0].attrs["any"] is True
 
 
-def test_paths_through_the_agents_own_process_are_not_resolved_in_the_guards(inventory: Inventory, world: Path) -> None:
-    """`/proc/self/cwd` is the agent's directory, and its descriptors are unknown here."""
-    effect = Effect(op="copy", resource=Resource(kind="file", path="/proc/self/cwd/w.safetensors"))
-    found = inventory.resolve([effect], cwd=str(world / "models/beta"))[0]
-    assert found.resource.asset == "model:beta"
-    effect = Effect(op="copy", resource=Resource(kind="file", path="/proc/self/fd/3"))
-    assert inventory.resolve([effect])[0].attrs["any"] is True
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/proc/self/cwd/w.safetensors",
+        "/proc/self/fd/3",
+        "/proc/./self/cwd/w",
+        "//proc//self/./cwd/w",
+        "/proc/self/fdinfo/../cwd/w",
+        "/proc/1/root/srv/w",
+        "/proc/1/cwd/w",
+        "/dev/fd/3",
+        "/dev/./fd/3",
+        "{scratch}/c/w",
+    ],
+)
+def test_paths_through_the_agents_own_process_are_not_resolved_in_the_guards(
+    inventory: Inventory, world: Path, path: str
+) -> None:
+    """Its directory and descriptors are unknown here, however the path is spelled, and also behind a link."""
+    os.symlink("/proc/self/cwd", world / "scratch/c")
+    effect = Effect(op="copy", resource=Resource(kind="file", path=path.format(scratch=world / "scratch")))
+    (found,) = inventory.resolve([effect])
+    assert found.attrs["any"] is True
+
+
+def test_a_path_through_the_root_of_the_own_process_is_the_path(inventory: Inventory, world: Path) -> None:
+    """`/proc/self/root` is where everything begins."""
+    assert _assets(inventory, "copy", f"/proc/self/root{world}/models/beta/w.safetensors") == ["model:beta"]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["/proc/*/root/x", "/proc/[s]elf/cwd/w", "/pro*/self/cwd/w", "{w}/scr*/../models/beta/w.safetensors"]
+)
+def test_a_pattern_that_leads_into_a_process_or_back_up_could_be_any_asset(
+    inventory: Inventory, world: Path, pattern: str
+) -> None:
+    """`$$` is a number nobody knows here, and `x*/..` may be made by the call itself."""
+    resource = Resource(kind="file", pattern=pattern.format(w=world))
+    assert inventory.resolve([Effect(op="copy", resource=resource, precision="pattern")])[0].attrs["any"] is True
+
+
+def test_a_pattern_is_followed_through_links_that_are_there(inventory: Inventory, world: Path) -> None:
+    """A link whose name matches leads where it leads."""
+    os.symlink(world / "models", world / "scratch/7")
+    resource = Resource(kind="file", pattern=f"{world}/scratch/*/beta/w.safetensors")
+    found = inventory.resolve([Effect(op="copy", resource=resource, precision="pattern")])
+    assert [effect.resource.asset for effect in found] == ["model:beta"]
+
+
+def test_what_takes_an_asset_takes_the_assets_in_it(tmp_path: Path) -> None:
+    """Leave for the outer one is no leave for the inner one."""
+    (tmp_path / "models/beta").mkdir(parents=True)
+    (tmp_path / "models/beta/eval.json").write_text("{}")
+    tables = "".join(
+        f'[[asset]]\nid = "{name}"\nclass = "weights"\npaths = ["{tmp_path}/{path}"]\n'
+        for name, path in (("all", "models"), ("beta", "models/beta"), ("eval", "models/beta/eval.json"))
+    )
+    inventory = Inventory(config_module.parse(tables))
+    assert sorted(map(str, _assets(inventory, "delete", tmp_path / "models"))) == ["all", "beta", "eval"]
+    assert sorted(map(str, _assets(inventory, "rename", tmp_path / "models/beta"))) == ["beta", "eval"]
+    assert _assets(inventory, "delete", tmp_path / "models/beta/eval.json") == ["eval"]
+
+
+def test_a_new_file_in_the_inode_of_a_deleted_asset_is_not_the_asset(inventory: Inventory, world: Path) -> None:
+    """The filesystem gives inodes away again; a moved file keeps its size or its date."""
+    os.rename(world / "models/gamma/w.gguf", world / "scratch/moved")
+    assert _assets(inventory, "copy", world / "scratch/moved") == ["model:gamma"]
+    (world / "scratch/moved").write_text("something else of another size")
+    assert _assets(inventory, "copy", world / "scratch/moved") == [None]
+
+
+def test_a_control_config_that_cannot_be_read_has_no_harmless_edit(inventory: Inventory, world: Path) -> None:
+    """A file padded over the bound is not taken for an absent one, whose switch an edit could leave out."""
+    (world / "etc/shutdown.yaml").write_text("shutdown_enabled: true\n" + "#" * 300_000)
+    effect = Effect(
+        op="write",
+        resource=Resource(kind="file", path=str(world / "etc/shutdown.yaml")),
+        edit=Edit(kind="whole", text="threshold: 1\n"),
+    )
+    assert [found.op for found in inventory.resolve([effect])] == ["write"]
+
+
+def test_a_glob_that_matches_nothing_still_ends_in_time(tmp_path: Path) -> None:
+    """Links to oneself make a tree without end; the clock is looked at while it is walked."""
+    for name in "abcd":
+        os.symlink(".", tmp_path / name)
+    began = time.monotonic()
+    assert LiveFiles().glob(f"{tmp_path}" + "/*" * 14 + "/zzz") is None
+    assert time.monotonic() - began < 5
 
 
 def test_a_mention_of_something_else_is_dropped_and_of_an_asset_kept(inventory: Inventory, world: Path) -> None:

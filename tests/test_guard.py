@@ -176,6 +176,19 @@ def test_a_script_this_session_wrote_is_not_taken_for_a_server(guard: Guard, wor
     assert guard.check(world.call(command, session="another"))
 
 
+@pytest.mark.parametrize("bring", ["mv d e", "cp -r d e", "mkdir e && cp -r d/. e"])
+def test_a_script_is_not_laundered_by_moving_or_copying_its_directory(guard: Guard, world: World, bring: str) -> None:
+    """What lies in a tree that the session brought is the session's."""
+    cwd = str(world.root / "work")
+    (world.root / "work/d").mkdir()
+    write = ToolCall(tool="write_file", args={"path": "d/x.py", "content": "x"}, cwd=cwd, session="s")
+    assert guard.check(write)
+    (world.root / "work/d/x.py").write_text("x")
+    assert guard.check(world.call(bring))
+    subprocess.run(["bash", "-c", bring], cwd=cwd, check=True)
+    assert guard.check(world.call(f"python3 e/x.py {world.weights}")).outcome is Outcome.ESCALATE
+
+
 def test_a_session_that_has_read_weights_is_held_at_what_cannot_be_seen_into(guard: Guard, world: World) -> None:
     """Reading labels the session; an opaque program may then be the way out."""
     assert guard.check(world.call("make all"))
@@ -228,6 +241,51 @@ def test_run_raises_for_a_denial_and_for_an_escalation_and_runs_nothing(guard: G
     with pytest.raises(Escalated):
         guard.run(world.call(f"unknown-tool {world.weights}"), ran.append)
     assert ran == []
+
+
+async def test_what_runs_is_what_was_judged_whoever_changes_the_arguments_meanwhile(guard: Guard, world: World) -> None:
+    """The arguments are the guard's own from the moment it is asked."""
+    call = world.call("ls")
+
+    async def execute(own: ToolCall) -> str:
+        call.args["command"] = "rm -rf /"
+        await asyncio.sleep(0)
+        return str(own.args["command"])
+
+    assert await guard.arun(call, execute) == "ls"
+
+
+def test_a_guard_without_a_trail_runs_nothing(world: World) -> None:
+    """Nothing that was decided could be shown later, so it may judge and no more."""
+    with Guard.open(world.toml, record=False) as guard:
+        assert guard.check(world.call("ls"))
+        with pytest.raises(TrailError, match="record=True"):
+            guard.run(world.call("ls"), lambda _: pytest.fail("ran"))
+
+
+def test_a_duty_that_could_not_be_recorded_is_recorded_before_the_next_call(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk must not swallow a debt."""
+    world.order(
+        MandateGrant(effects=("delete",), assets=("model:beta",)),
+        obligations=(Obligation(id="o", effect="delete", asset="model:beta"),),
+    )
+    with Guard.open(world.toml) as guard:
+        assert guard.trail is not None
+        append = guard.trail.append
+
+        def slow(record: Any, *, durable: bool = True) -> int:
+            if record["kind"] == "obligation":
+                raise TrailError("the disk did not answer in time")
+            return append(record, durable=durable)
+
+        monkeypatch.setattr(guard.trail, "append", slow)
+        assert _rules(guard.check(world.call("ls"))) == [FAULT_RULE]
+        monkeypatch.setattr(guard.trail, "append", append)
+        assert guard.check(world.call(f"rm {world.weights}"))
+        kinds = [record["kind"] for record in _records(world, guard)]
+    assert kinds.index("obligation") < kinds.index("intent")
 
 
 def test_a_tool_that_raises_is_recorded_as_failed_and_its_error_is_the_callers(guard: Guard, world: World) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from guardrail.effects import apply, key_changes
-from guardrail.model import Edit, Effect
+from guardrail.model import Edit, Effect, canonical
 
 
 def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapping[str, Any]) -> Iterator[Effect]:
@@ -20,7 +20,7 @@ def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapp
     Args:
         effect: the write or append, on a control asset.
         edit: the new content.
-        before: the file's content now; None if it is absent or too large.
+        before: the file's content now; None if there is no file.
         controls: control key -> its safe value.
 
     Yields:
@@ -53,4 +53,4 @@ def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapp
 
 def _same(value: Any, safe: Any, exact_key: bool) -> bool:
     # INVARIANT: same value and same type; the string "true" and the number 1 are not the boolean true.
-    return exact_key and type(value) is type(safe) and value == safe
+    return exact_key and canonical(value) == canonical(safe)

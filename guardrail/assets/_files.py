@@ -7,8 +7,9 @@ names what was resolved, and confinement (where there is any) holds the call to 
 from __future__ import annotations
 
 import errno
-import glob
+import fnmatch
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         ino: inode number, if it exists.
         links: number of names of the inode, if it exists.
         ctime_ns: when the inode last changed, if it exists; no call can set it.
+        mtime_ns: when the content is said to have changed, if it exists; anybody can set it.
+        size: size in bytes, if it exists.
         directory: whether it is a directory.
     """
 
@@ -43,6 +46,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     ino: int | None = None
     links: int = 0
     ctime_ns: int = 0
+    mtime_ns: int = 0
+    size: int = -1
     directory: bool = False
 
 
@@ -83,8 +88,62 @@ def _found(real: str, status: os.stat_result) -> Place:
         ino=status.st_ino,
         links=status.st_nlink,
         ctime_ns=status.st_ctime_ns,
+        mtime_ns=status.st_mtime_ns,
+        size=status.st_size,
         directory=stat.S_ISDIR(status.st_mode),
     )
+
+
+_PROCESS: Final = re.compile(r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?")
+_MAX_HOPS: Final = 40
+"""Most symbolic links on one path, as in the kernel."""
+
+
+def of_process(path: str, *, nofollow: bool = False) -> str | None:
+    """The path, if it means the same in the agent's process as in this one.
+
+    `/proc/self/cwd`, `/proc/self/fd/3` and the like, also behind other links, name different things in each process:
+    resolved here they would be the guard's, and a command may have changed its directory since its call began.
+
+    Args:
+        path: absolute path.
+        nofollow: the last component is meant itself.
+
+    Returns:
+        The path as it is if it leads through no process, without `/proc/self/root` if it only leads through that, and
+        None if only the agent's process, or another one, knows where it leads.
+    """
+    left = path.split("/")[::-1]
+    here, hops, through = "", 0, False
+    while left:
+        name = left.pop()
+        if name in ("", "."):
+            continue
+        if name == "..":
+            here = here.rpartition("/")[0]
+            continue
+        if _PROCESS.fullmatch(here):
+            if name == "root" and not here[6:7].isdigit():
+                here, through = "", True
+                continue
+            if name in ("cwd", "root", "exe", "fd", "map_files", "ns"):
+                return None
+        here = f"{here}/{name}"
+        if here in ("/proc/self", "/proc/thread-self") or (nofollow and not any(left)):
+            continue
+        try:
+            target = os.readlink(here)
+        except (OSError, ValueError):
+            continue
+        hops += 1
+        if hops > _MAX_HOPS:
+            return None
+        if target.startswith("/"):
+            here = ""
+        else:
+            here = here.rpartition("/")[0]
+        left.extend(target.split("/")[::-1])
+    return (here or "/") if through else path
 
 
 def _missing(path: str, error: OSError | ValueError) -> Place:
@@ -169,6 +228,49 @@ def names_below(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
             continue  # what cannot be listed here cannot be copied from here by anybody with the same rights
 
 
+class _TooMuch(Exception):
+    """A glob is over one of its bounds."""
+
+
+def _expand(pattern: str, most: int) -> list[str]:
+    """Component by component: the clock is looked at while directories are read, not only when something matches."""
+    deadline = time.monotonic() + MAX_GLOB_SECONDS
+    found = ["/"]
+    parts = pattern.split("/")[1:]
+    for index, part in enumerate(parts):
+        if part == "":
+            if index == len(parts) - 1:
+                found = [f"{path.rstrip('/')}/" for path in found if os.path.isdir(path)]
+            continue
+        found = _matching(found, part, most, deadline)
+    return found
+
+
+def _matching(folders: list[str], part: str, most: int, deadline: float) -> list[str]:
+    magic = any(char in part for char in "*?[")
+    found: list[str] = []
+    for count, folder in enumerate(folders):
+        base = folder.rstrip("/")
+        if not magic:
+            if os.path.lexists(f"{base}/{part}"):
+                found.append(f"{base}/{part}")
+        else:
+            try:
+                with os.scandir(folder) as entries:
+                    for number, entry in enumerate(entries):
+                        if number % 64 == 0 and time.monotonic() > deadline:
+                            raise _TooMuch
+                        name = entry.name
+                        # As in the shell, a leading dot has to be named.
+                        if (name[0] != "." or part[0] == ".") and fnmatch.fnmatchcase(name, part):
+                            found.append(f"{base}/{name}")
+            except OSError:
+                continue  # not a directory, or not for us to read
+        if len(found) > most or (count % 64 == 0 and time.monotonic() > deadline):
+            raise _TooMuch
+    return found
+
+
 class LiveFiles:
     """What analysis may ask of the filesystem: names, kinds and small contents.
 
@@ -185,16 +287,10 @@ class LiveFiles:
         Returns:
             Sorted paths, `()` if there are none, None if there are too many or it took too long.
         """
-        found: list[str] = []
-        deadline = time.monotonic() + MAX_GLOB_SECONDS
         try:
-            for path in glob.iglob(pattern.replace("[^", "[!")):
-                found.append(path)
-                if len(found) > self._expansions or time.monotonic() > deadline:
-                    return None
-        except (OSError, ValueError, RecursionError):
+            return tuple(sorted(_expand(pattern.replace("[^", "[!"), self._expansions)))
+        except (OSError, ValueError, _TooMuch):
             return None
-        return tuple(sorted(found))
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fnmatch
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from guardrail.assets._controls import key_effects
-from guardrail.assets._files import LiveFiles, Place, locate, names_below, walk_files
+from guardrail.assets._files import LiveFiles, Place, locate, names_below, of_process, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import AssetClass, Effect, Resource
@@ -25,6 +26,12 @@ MAX_INDEXED_FILES: Final = 200_000
 
 MAX_ASSETS_PER_EFFECT: Final = 64
 """Most assets one effect is split over; a further one is counted in `attrs.assets_more`."""
+
+INDEX_CHEAP_SECONDS: Final = 0.005
+"""A walk over all assets in search of new names that took longer, in seconds, gets at most a tenth of the time."""
+
+MAX_PATTERN_ENTRIES: Final = 20_000
+"""Most directory entries that are looked at to see where a pattern leads; beyond, it could lead anywhere."""
 
 MAX_STRANGERS: Final = 100_000
 """Most files with several names that are remembered as no asset's."""
@@ -61,25 +68,34 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     controls: dict[str, Any] = {}
 
 
+class _Anywhere(Exception):
+    """A pattern may lead anywhere."""
+
+
 class _Look:
-    """What one call's paths turned out to be.
+    """What one call's paths turned out to be."""
 
-    Args:
-        cwd: the call's working directory.
-    """
+    __slots__ = ("_places",)
 
-    __slots__ = ("_places", "cwd")
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, bool], Place | None] = {}
 
-    def __init__(self, cwd: str | None) -> None:
-        self.cwd = cwd
-        self._places: dict[tuple[str, bool], Place] = {}
+    def at(self, path: str, *, nofollow: bool) -> Place | None:
+        """The place of a path, looked up once; None if it leads through a process of which nothing is known here."""
+        key = (path, nofollow)
+        if key not in self._places:
+            self._places[key] = self._found(path, nofollow)
+        return self._places[key]
 
-    def at(self, path: str, *, nofollow: bool) -> Place:
-        """The place of a path, looked up once."""
-        place = self._places.get((path, nofollow))
-        if place is None:
-            place = self._places[(path, nofollow)] = locate(path, nofollow=nofollow)
-        return place
+    def _found(self, path: str, nofollow: bool) -> Place | None:
+        place = locate(path, nofollow=nofollow)
+        # A path that is its own resolution has crossed no link, and so no process.
+        if place.real == path and "/proc/" not in path and not path.startswith("/dev/"):
+            return place
+        inside = of_process(path, nofollow=nofollow)
+        if inside is None:
+            return None
+        return place if inside == path else locate(inside, nofollow=nofollow)
 
 
 class Inventory:
@@ -96,7 +112,9 @@ class Inventory:
         self._assets: dict[str, Asset] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
-        self._inodes: dict[tuple[int, int], str] = {}
+        self._inodes: dict[tuple[int, int], tuple[str, int, int]] = {}
+        self._indexed_at = 0.0
+        self._index_cost = 0.0
         self._strangers: dict[tuple[int, int], int] = {}
         self._lock = threading.Lock()
         for declared in config.assets:
@@ -129,12 +147,11 @@ class Inventory:
         for root in asset.roots if asset else ():
             yield from (path for path, _ in walk_files(root, MAX_INDEXED_FILES))
 
-    def resolve(self, effects: Sequence[Effect], *, cwd: str | None = None) -> tuple[Effect, ...]:
+    def resolve(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Say on which assets effects bear.
 
         Args:
             effects: what analysis found, with paths as asked for.
-            cwd: working directory of the call, for `/proc/self/cwd`.
 
         Returns:
             The effects with `real`, `dev`, `ino` and `asset` filled in; one effect on several assets becomes several;
@@ -142,7 +159,7 @@ class Inventory:
         """
         resolved: list[Effect] = []
         # One look at each path: the effects of one call name the same few, and all must be judged on the same answer.
-        look = _Look(cwd)
+        look = _Look()
         for effect in effects:
             resolved.extend(self._resolve_one(effect, look))
         return tuple(resolved)
@@ -188,7 +205,7 @@ class Inventory:
             return
         known: set[str] = set()
         for path, status in names_below(place.real, MAX_WALKED):
-            asset = self._inodes.get((status.st_dev, status.st_ino))
+            asset, _, _ = self._inodes.get((status.st_dev, status.st_ino), (None, 0, 0))
             if asset is None or asset in known:
                 continue
             known.add(asset)
@@ -216,6 +233,10 @@ class Inventory:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
         before = self._files.read(effect.resource.real, self._script_bytes)
+        if before is None and effect.resource.ino is not None:
+            # It is there and cannot be read, or is too large: what an edit makes of it is not known.
+            yield msgspec.structs.replace(effect, edit=None)
+            return
         yield from key_effects(effect, effect.edit, before, asset.controls)
 
     def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
@@ -224,15 +245,16 @@ class Inventory:
             return self._look_up_pattern(resource, look)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
             return [resource], resource.kind == "any" and bool(self._assets)
-        path = _own_process(resource.path, look.cwd)
-        if path is None:
+        place = look.at(resource.path, nofollow=resource.nofollow)
+        if place is None:
             return [resource], bool(self._assets)
-        place = look.at(path, nofollow=resource.nofollow)
         return self._place_assets(resource, place, downward), False
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
         asset_id = self._asset_at(place)
-        found = [asset_id] if asset_id else self._assets_below(place.real) if downward else []
+        # An asset may hold others: what takes the whole takes each of them, and needs leave for each.
+        found = [asset_id] if asset_id else []
+        found += [below for below in (self._assets_below(place.real) if downward else ()) if below != asset_id]
         base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
         if not found:
             return [base]
@@ -249,10 +271,12 @@ class Inventory:
             real = real.rpartition("/")[0] or "/"
         if place.dev is None or place.ino is None or place.directory:
             return None
-        asset_id = self._inodes.get((place.dev, place.ino))
-        if asset_id is None and place.links > 1 and self._assets:
-            return self._asset_of_linked(place, (place.dev, place.ino))
-        return asset_id
+        known = self._inodes.get((place.dev, place.ino))
+        if known is None:
+            return self._asset_of_linked(place, (place.dev, place.ino)) if place.links > 1 and self._assets else None
+        # An inode whose file was deleted is given to the next new file: that one has neither the size nor the date.
+        asset_id, size, mtime_ns = known
+        return asset_id if place.links > 1 or size == place.size or mtime_ns == place.mtime_ns else None
 
     def _asset_of_linked(self, place: Place, key: tuple[int, int]) -> str | None:
         # A second name of some file, perhaps made since the index was built. Making a name moves the inode's ctime,
@@ -260,53 +284,79 @@ class Inventory:
         if self._strangers.get(key) == place.ctime_ns:
             return None
         with self._lock:
+            if self._index_cost > INDEX_CHEAP_SECONDS and time.monotonic() - self._indexed_at < 10 * self._index_cost:
+                # Only a process that is not guarded can have made a name since: making one is an effect on the asset.
+                return None
             self._index_inodes()
-            asset_id = self._inodes.get(key)
-            if asset_id is None:
-                if len(self._strangers) >= MAX_STRANGERS:
-                    self._strangers.clear()
-                self._strangers[key] = place.ctime_ns
-        return asset_id
+            known = self._inodes.get(key)
+            if known is not None:
+                return known[0]
+            if len(self._strangers) >= MAX_STRANGERS:
+                self._strangers.clear()
+            self._strangers[key] = place.ctime_ns
+        return None
 
     def _assets_below(self, real: str) -> list[str]:
         return self._below.get(real.rstrip("/") or "/", [])
 
     def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
         pattern = resource.pattern or ""
-        # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not self._assets:
             return [resource], False
+        # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not pattern.startswith("/") or "**" in pattern:
             return [resource], True
-        fixed = (
-            pattern[: min(pattern.find(c) for c in "*?[" if c in pattern)]
-            if any(c in pattern for c in "*?[")
-            else pattern
-        )
-        base = _own_process(fixed[: fixed.rfind("/")] or "/", look.cwd)
-        if base is None:
-            return [resource], True
+        parts = pattern.split("/")
+        first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), len(parts))
+        base, rest = "/".join(parts[:first]) or "/", [part for part in parts[first:] if part not in ("", ".")]
         place = look.at(base, nofollow=False)
-        asset_id = self._asset_at(place)
-        if asset_id:
-            return [msgspec.structs.replace(resource, real=place.real, asset=asset_id)], False
-        rest = pattern[fixed.rfind("/") :].strip("/").split("/")
-        hits = [asset for asset in self._assets_below(place.real) if self._pattern_reaches(asset, place.real, rest)]
+        if place is None or ".." in rest:
+            return [resource], True
+        hits: dict[str, None] = {}
+        try:
+            self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
+        except _Anywhere:
+            return [resource], True
         if not hits:
             return [msgspec.structs.replace(resource, real=place.real)], False
         return [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits], False
 
-    def _pattern_reaches(self, asset_id: str, base: str, rest: Sequence[str]) -> bool:
+    def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+        """Collect the assets that a pattern below a place can name: by their names, and by what is there now.
+
+        Raises:
+            _Anywhere: if it leads into a process, or over a bound.
+        """
+        asset_id = self._asset_at(place)
+        if asset_id:
+            hits[asset_id] = None
+        for asset in self._assets_below(place.real):
+            if self._named_by(asset, place.real, rest):
+                hits[asset] = None
+        if not rest:
+            return
+        if place.real.startswith("/proc") or (place.real == "/" and fnmatch.fnmatchcase("proc", rest[0])):
+            raise _Anywhere
+        try:
+            with os.scandir(place.real) as entries:
+                for entry in entries:
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise _Anywhere
+                    if fnmatch.fnmatchcase(entry.name, rest[0]) and (
+                        entry.is_symlink() or len(rest) > 1 or entry.is_file()
+                    ):
+                        self._reach(locate(entry.path), rest[1:], hits, left)
+        except OSError:
+            return  # nothing is there, or nothing that can be listed: the names are all there is
+
+    def _named_by(self, asset_id: str, base: str, rest: Sequence[str]) -> bool:
         prefix = base.rstrip("/") + "/"
         for root in self._assets[asset_id].roots:
-            if not root.startswith(prefix):
-                continue
-            names = root[len(prefix) :].split("/")
-            if all(
-                name == ".." or fnmatch.fnmatchcase(name, glob) or glob == ".."
-                for name, glob in zip(names, rest, strict=False)
-            ):
-                return True
+            if root.startswith(prefix):
+                names = root[len(prefix) :].split("/")
+                if all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
+                    return True
         return False
 
     # -- building -----------------------------------------------------------------------------------------------
@@ -330,10 +380,13 @@ class Inventory:
                     below.append(asset.id)
 
     def _index_inodes(self) -> None:
+        began = time.monotonic()
         for asset in self._assets.values():
             for root in asset.roots:
                 for _, status in walk_files(root, MAX_INDEXED_FILES):
-                    self._inodes[(status.st_dev, status.st_ino)] = asset.id
+                    self._inodes[(status.st_dev, status.st_ino)] = (asset.id, status.st_size, status.st_mtime_ns)
+        self._indexed_at = time.monotonic()
+        self._index_cost = self._indexed_at - began
 
 
 def _asset(declared: AssetConfig, config: Config) -> Asset:
@@ -361,27 +414,3 @@ def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 def _facts(asset_id: str, asset_class: str) -> dict[str, Any]:
     return {"id": asset_id, "class": asset_class, "model": None, "owner": None, "registered": None}
-
-
-def _own_process(path: str, cwd: str | None) -> str | None:
-    """The path with `/proc/self/cwd` and `/proc/self/root` taken from the call; None if only the agent's process knows.
-
-    Resolved here, these links would name the guard's own directory and files.
-    """
-    if "/proc/" not in path and "/dev/fd" not in path:
-        return path
-    clean = path
-    while "//" in clean:
-        clean = clean.replace("//", "/")
-    for name in ("self", "thread-self"):
-        for link, value in (("cwd", cwd), ("root", "")):
-            prefix = f"/proc/{name}/{link}"
-            if clean == prefix or clean.startswith(prefix + "/"):
-                return None if value is None else value + (clean[len(prefix) :] or "/")
-    parts = clean.split("/")
-    if clean.startswith("/dev/fd") or (len(parts) > 3 and parts[1] == "proc" and parts[3] in _PROCESS_LINKS):
-        return None
-    return None if "/proc/" in clean[1:] or "/dev/fd" in clean[1:] else path
-
-
-_PROCESS_LINKS: Final = frozenset({"cwd", "root", "fd", "map_files", "task", "exe"})

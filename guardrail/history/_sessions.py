@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -86,7 +87,7 @@ class History:
             msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
             if effect.op in ("exec", "exec_opaque")
             and effect.resource.real is not None
-            and (full or effect.resource.real in authored or effect.resource.real in fresh)
+            and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
             else effect
             for effect in effects
         )
@@ -125,6 +126,15 @@ class History:
         return known
 
 
+def _under(path: str, places: AbstractSet[str]) -> bool:
+    """Whether a path, or a directory it lies in, is among places that were written or brought."""
+    while path not in places:
+        path = path.rpartition("/")[0]
+        if not path:
+            return False
+    return True
+
+
 def _reveals(effect: Effect) -> bool:
     return effect.op == "read" and effect.attrs.get("reveals") == "content" and effect.precision != "opaque"
 
@@ -132,7 +142,10 @@ def _reveals(effect: Effect) -> bool:
 def _authored(effects: Sequence[Effect]) -> list[str]:
     found: list[str] = []
     for effect in effects:
-        place = effect.target if effect.op in _ARRIVING else effect.resource if effect.op in _AUTHORING else None
+        # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
+        made = effect.op == "create" and effect.resource.kind == "dir"
+        written = effect.op in _AUTHORING and not made
+        place = effect.target if effect.op in _ARRIVING else effect.resource if written else None
         if place is not None and place.real is not None:
             found.append(place.real)
     return found

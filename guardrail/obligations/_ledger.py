@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from guardrail.assets import Inventory
-from guardrail.mandates import Mandate
+from guardrail.mandates import Mandate, Obligation
 from guardrail.model import Effect, Outcome
 
 MAX_PINS: Final = 64
@@ -74,37 +74,45 @@ class Obligations:
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
         self._duties: dict[str, _Duty] = {}
-        self._mandates: set[str] = set()
+        self._recorded: set[tuple[str, tuple[Obligation, ...]]] = set()
         self._lock = threading.Lock()
 
     def accept(self, mandates: Sequence[Mandate]) -> tuple[ObligationStatus, ...]:
-        """Open the duties of mandates not seen before.
+        """Open the duties of mandates that are not on record yet.
 
         Returns:
-            The duties opened just now; they must be in the trail before a call under them runs.
+            Duties that must be in the trail before a call under them runs; they are returned again, to everybody who
+            asks, until `recorded` says that they are.
         """
-        opened: list[ObligationStatus] = []
-        for mandate in mandates:
-            if mandate.id in self._mandates:
-                continue
-            with self._lock:
-                if mandate.id in self._mandates:
-                    continue
-                for owed in mandate.obligations:
-                    status = ObligationStatus(
-                        id=f"{mandate.id}/{owed.id}",
-                        mandate=mandate.id,
-                        subject=mandate.subject,
-                        effect=owed.effect,
-                        asset=owed.asset,
-                        state="open",
-                    )
-                    duty = _Duty(status)
-                    self._pin(duty)
-                    self._duties[status.id] = duty
-                    opened.append(status)
-                self._mandates.add(mandate.id)
-        return tuple(opened)
+        missing = [mandate for mandate in mandates if mandate.obligations and _key(mandate) not in self._recorded]
+        if not missing:
+            return ()
+        with self._lock:
+            return tuple(self._duty(mandate, owed).status for mandate in missing for owed in mandate.obligations)
+
+    def recorded(self, mandates: Sequence[Mandate]) -> None:
+        """The duties of these mandates are durable in the trail."""
+        self._recorded.update(_key(mandate) for mandate in mandates if mandate.obligations)
+
+    def _duty(self, mandate: Mandate, owed: Obligation) -> _Duty:
+        key = f"{mandate.id}/{owed.id}"
+        duty = self._duties.get(key)
+        if duty is None or (duty.status.effect, duty.status.asset) != (owed.effect, owed.asset):
+            if duty is not None:
+                _unpin(duty)
+            status = ObligationStatus(
+                id=key,
+                mandate=mandate.id,
+                subject=mandate.subject,
+                effect=owed.effect,
+                asset=owed.asset,
+                state="open",
+            )
+            duty = _Duty(status)
+            self._pin(duty)
+            # A new table, so that those who read it without the lock never see it change.
+            self._duties = {**self._duties, key: duty}
+        return duty
 
     @property
     def open(self) -> bool:
@@ -188,6 +196,11 @@ class Obligations:
             looked += "; not every file could be pinned"
         duty.state, duty.evidence = "met", (looked,)
         _unpin(duty)
+
+
+def _key(mandate: Mandate) -> tuple[str, tuple[Obligation, ...]]:
+    """A mandate that is replaced under its id may oblige to something else."""
+    return mandate.id, mandate.obligations
 
 
 def _still_named(path: str, pin: int) -> list[str]:
