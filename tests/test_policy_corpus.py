@@ -137,9 +137,15 @@ def _examples() -> st.SearchStrategy[dict[str, Any]]:
         },
     )
     labels = st.lists(st.sampled_from(["model:beta", "model:gamma"]), max_size=2)
+    held = ["opaque.code", "opaque.names_asset", "opaque.while_labelled", "mandate.approval_required"]
+    shown = st.fixed_dictionaries(
+        {"rule": st.sampled_from(held)},
+        optional={"asset": st.sampled_from([None, "model:beta", "model:gamma"])},
+    )
+    leave = st.lists(shown, max_size=3)
     return st.fixed_dictionaries(
         {"effects": st.lists(_effects(), max_size=4)},
-        optional={"labels": labels, "owes": labels, "leave": st.booleans(), "mandates": st.lists(mandate, max_size=2)},
+        optional={"labels": labels, "owes": labels, "leave": leave, "mandates": st.lists(mandate, max_size=2)},
     )
 
 
@@ -154,6 +160,19 @@ def test_both_engines_decide_generated_documents_alike(
     assert normal(first) == normal(second)
     outcomes = [Outcome(hit.outcome) for hit in first.hits]
     assert first.outcome == (strictest(outcomes) if outcomes else Outcome.ALLOW).value
+
+
+@settings(max_examples=GENERATED, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(example=_examples())
+def test_leave_lifts_exactly_what_was_shown(example: dict[str, Any], wasm: WasmEngine) -> None:
+    """With leave, each hit that holds is lifted if its rule and asset were shown, and nothing else changes."""
+    shown = {(reason["rule"], reason.get("asset")) for reason in example.get("leave", ())}
+    without = ask(wasm, orjson.dumps(expand({key: value for key, value in example.items() if key != "leave"})))
+    lifted = {h for h in without.hits if h.outcome == "escalate" and (h.id, h.asset) in shown}
+    given_leave = ask(wasm, orjson.dumps(expand(example)))
+    assert {h for h in given_leave.hits if h.id != "review.granted"} == set(without.hits) - lifted
+    granted = {(h.lifted, h.i, h.asset) for h in given_leave.hits if h.id == "review.granted"}
+    assert granted == {(h.id, h.i, h.asset) for h in lifted}
 
 
 @settings(max_examples=GENERATED, suppress_health_check=[HealthCheck.function_scoped_fixture])

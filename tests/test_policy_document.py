@@ -12,6 +12,7 @@ from guardrail.errors import ConfigError, EngineFault
 from guardrail.model import Effect, Outcome, Resource, Subject, ToolCall
 from guardrail.policy import Rule, RuleBook, conclude, document
 from guardrail.policy._document import MAX_DOCUMENT_BYTES
+from guardrail.review import Grant
 from tests.policy_support import POLICIES, bundle
 
 CALL = ToolCall(
@@ -112,7 +113,8 @@ def test_the_document_is_the_one_that_rules_are_checked_against() -> None:
     schema = orjson.loads((POLICIES / "schemas" / "input.json").read_bytes())
     effect = Effect(op="copy", resource=file("/srv/w", asset="model:beta"), target=file("/x", asset="model:beta"))
     grant = MandateGrant(effects=("delete",), assets=("model:*",))
-    value = written(effect, mandates=[Mandate(id="m", issuer="d", grants=(grant,))], grant={"id": "g", "approver": "d"})
+    leave = {"id": "g", "approver": "d", "shown": (("opaque.code", None),)}
+    value = written(effect, mandates=[Mandate(id="m", issuer="d", grants=(grant,))], grant=leave)
     assert _unknown(value, schema) == []
     value["evaluations"][0]["resource"]["properties"]["owner"] = 1
     assert _unknown(value, schema) == [".evaluations[].resource.properties.owner"]
@@ -143,9 +145,22 @@ def test_mandates_and_grants_may_be_records_or_mappings() -> None:
         }
     ]
     assert written(mandates=seen)["context"]["mandates"] == seen
-    assert written(grant={"id": "g1", "approver": "dana", "digest": "d"})["context"]["grant"] == {
-        "id": "g1", "approver": "dana",
-    }  # fmt: skip
+    shown = (("opaque.code", None), ("opaque.names_asset", "model:beta"))
+    leave = Grant(
+        id="g1", digest="d", approver="dana", created_us=1, expires_us=2, escalation="e", shown=shown,
+    )  # fmt: skip
+    for grant_ in (leave, msgspec.structs.asdict(leave)):
+        assert written(grant=grant_)["context"]["grant"] == {
+            "id": "g1",
+            "approver": "dana",
+            "shown": [{"rule": "opaque.code", "asset": None}, {"rule": "opaque.names_asset", "asset": "model:beta"}],
+        }
+
+
+def test_a_grant_that_does_not_say_what_was_shown_is_no_grant() -> None:
+    """There is no way to write leave that lifts whatever comes up."""
+    with pytest.raises(KeyError, match="shown"):
+        written(grant={"id": "g1", "approver": "dana"})
 
 
 def test_names_that_are_no_utf8_are_written_reversibly() -> None:

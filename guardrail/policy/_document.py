@@ -71,7 +71,7 @@ def document(
             "tool": call.tool,
             "history": history,
             "mandates": [_mandate(mandate) for mandate in mandates],
-            "grant": None if grant is None else {"id": _get(grant, "id"), "approver": _get(grant, "approver")},
+            "grant": None if grant is None else _grant(grant),
         },
         "evaluations": [_evaluation(effect, asset) for effect in effects],
     }
@@ -136,6 +136,14 @@ def _mandate(mandate: Any) -> dict[str, Any]:
             }
             for grant in _get(mandate, "grants")
         ],
+    }
+
+
+def _grant(grant: Any) -> dict[str, Any]:
+    return {
+        "id": _get(grant, "id"),
+        "approver": _get(grant, "approver"),
+        "shown": [{"rule": rule, "asset": asset} for rule, asset in _get(grant, "shown")],
     }
 
 

@@ -54,15 +54,22 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     attrs: dict[str, Any] = {}
 
 
+class _Shown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One reason that a person has seen before giving leave."""
+
+    rule: str
+    asset: str | None = None
+
+
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes with it; `leave` is a person's grant for this very call."""
+    """What goes with it; `leave` is a person's grant for this very call, given after seeing these reasons."""
 
     labels: tuple[str, ...] = ()
     owes: tuple[str, ...] = ()
     authored: bool = False
     mandate: _Mandate | None = None
     mandates: tuple[_Mandate, ...] = ()
-    leave: bool = False
+    leave: tuple[_Shown, ...] | None = None
 
 
 def expand(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,8 +108,12 @@ def _context(context: _Context) -> dict[str, Any]:
             {"id": f"m{number}", "issuer": "dana", "grants": [msgspec.to_builtins(mandate)]}
             for number, mandate in enumerate(mandates, 1)
         ],
-        "grant": {"id": "g1", "approver": "dana"} if context.leave else None,
+        "grant": None if context.leave is None else _leave(context.leave),
     }
+
+
+def _leave(shown: Sequence[_Shown]) -> dict[str, Any]:
+    return {"id": "g1", "approver": "dana", "shown": [{"rule": s.rule, "asset": s.asset} for s in shown]}
 
 
 def _evaluation(effect: _Effect) -> dict[str, Any]:

@@ -8,14 +8,14 @@ Values reach SQL as parameters only; what is formatted into a statement is a con
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from guardrail.model import new_id
+from guardrail.model import Outcome, Reason, new_id
 from guardrail.review._file import ReviewFile
-from guardrail.review._records import CallKey, Grant, clock_us
+from guardrail.review._records import CallKey, Grant, ReviewError, clock_us
 from guardrail.review._schema import KEY, SELECT, key_row, to_review
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ Ending = Literal["done", "failed", "paused", "refused"]
 """How a released call ended."""
 
 _LEAVE: Final = "id, digest, approver, created_us, expires_us, escalation"
+_FIND: Final = (
+    f"select {_LEAVE}, (select reasons from review where decision_id = leave.escalation limit 1) from leave where "
+)
+_reasons: Final = msgspec.msgpack.Decoder(tuple[Reason, ...])
 
 
 class GrantStore(ReviewFile):
@@ -98,6 +102,7 @@ class GrantStore(ReviewFile):
                 created_us=now,
                 expires_us=now + self._grant_us,
                 escalation=review.decision_id,
+                shown=_shown(review.reasons),
             )
             db.execute(
                 f"update review set state = 'released', releases = releases + 1 where {KEY}",
@@ -123,7 +128,7 @@ class GrantStore(ReviewFile):
             ReviewError: if the store cannot be read.
         """
         now = self._clock() if now_us is None else now_us
-        sql = f"select {_LEAVE} from leave where id = ? and digest = ? and state = 'active' and expires_us > ?"
+        sql = _FIND + "id = ? and digest = ? and state = 'active' and expires_us > ?"
         rows = self._read(sql, (_id(grant), digest, now))
         return _grant(rows[0]) if rows else None
 
@@ -152,7 +157,7 @@ class GrantStore(ReviewFile):
             )
             if won.rowcount != 1:
                 return None
-            return _grant(db.execute(f"select {_LEAVE} from leave where id = ?", (_id(grant),)).fetchone())
+            return _grant(db.execute(_FIND + "id = ?", (_id(grant),)).fetchone())
 
     def finish(self, key: CallKey, ending: Ending, *, result: bytes | None = None) -> None:
         """Record how a released call ended; without this it stays `released` and is never run again.
@@ -183,12 +188,23 @@ def _id(grant: Grant | str) -> str:
 
 
 def _grant(row: tuple[Any, ...]) -> Grant:
-    return msgspec.convert(dict(zip(_LEAVE.split(", "), row, strict=True)), Grant)
+    *own, reasons = row
+    try:
+        # INVARIANT: without the review that it was issued from, a grant has shown nothing, and so lifts nothing.
+        shown = () if reasons is None else _shown(_reasons.decode(reasons))
+        return msgspec.convert({**dict(zip(_LEAVE.split(", "), own, strict=True)), "shown": shown}, Grant)
+    except (msgspec.DecodeError, ValueError, TypeError) as error:
+        raise ReviewError(f"the review store holds a damaged grant: {error}") from None
+
+
+def _shown(reasons: Iterable[Reason]) -> tuple[tuple[str, str | None], ...]:
+    held = ((reason.rule, reason.asset) for reason in reasons if reason.outcome is Outcome.ESCALATE)
+    return tuple(dict.fromkeys(held))
 
 
 def _active(db: sqlite3.Connection, escalation: str, digest: str, now: int) -> Grant | None:
     row = db.execute(
-        f"select {_LEAVE} from leave where escalation = ? and digest = ? and state = 'active' and expires_us > ?",
+        _FIND + "escalation = ? and digest = ? and state = 'active' and expires_us > ?",
         (escalation, digest, now),
     ).fetchone()
     return None if row is None else _grant(row)

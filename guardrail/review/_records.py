@@ -150,6 +150,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         created_us: when it was issued, in microseconds since the epoch.
         expires_us: when it ends, in microseconds since the epoch.
         escalation: `decision_id` of the decision that was escalated.
+        shown: what the person saw: rule and asset of each reason that held the call. It lifts these and nothing else.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     created_us: int
     expires_us: int
     escalation: str
+    shown: tuple[tuple[str, str | None], ...] = ()
 
 
 def clock_us() -> int:

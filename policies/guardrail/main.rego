@@ -43,7 +43,9 @@ outcome := "deny" if {
 
 # METADATA
 # title: A person gave leave for this call
-# description: A person's leave lifts what was held, never what was denied.
+# description: |
+#   A person's leave lifts what the person was shown, rule by rule and asset by asset, and never what is denied.
+#   What came up only afterwards, for instance because a link was moved, stays held.
 # custom:
 #   id: review.granted
 #   severity: low
@@ -52,20 +54,28 @@ outcome := "deny" if {
 #   message: "a person gave leave for this call, which lifts `{lifted}`"
 #   examples:
 #     match:
-#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, leave: true}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, leave: [{rule: opaque.code}]}
+#       - {op: mention, asset: "model:beta", precision: opaque, modality: may, leave: [{rule: opaque.names_asset, asset: "model:beta"}]}
 #     not_match:
 #       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}}
-#       - {op: delete, asset: "model:beta", leave: true}
-#       - {op: read, leave: true}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, leave: []}
+#       - {op: mention, asset: "model:beta", precision: opaque, modality: may, leave: [{rule: opaque.code}]}
+#       - {op: mention, asset: "model:beta", precision: opaque, modality: may, leave: [{rule: opaque.names_asset, asset: "model:gamma"}]}
+#       - {op: delete, asset: "model:beta", leave: [{rule: delete.unsanctioned, asset: "model:beta"}]}
+#       - {op: read, leave: [{rule: opaque.code}]}
 hits := (judged - lifted) | {object.union(hit, {"id": "review.granted", "outcome": "allow", "lifted": hit.id}) |
 	some hit in lifted
 }
 
+# INVARIANT: leave lifts only what its giver has seen.
 lifted contains hit if {
-	is_object(input.context.grant)
 	some hit in judged
 	hit.outcome == "escalate"
+	[hit.id, object.get(hit, "asset", null)] in shown
 }
+
+# Empty without a grant.
+shown contains [reason.rule, reason.asset] if some reason in input.context.grant.shown
 
 judged contains object.union(hit, {"outcome": outcome_of(hit)}) if {
 	some hit in raw

@@ -49,16 +49,70 @@ test_the_strictest_outcome_wins if {
 	fixture.ids(d) == {"opaque.code", "delete.unsanctioned"}
 }
 
-test_leave_lifts_what_was_held if {
-	d := main.decision with input as fixture.document([held], fixture.leave)
+seen := fixture.leave([{"rule": "opaque.code", "asset": null}])
+
+test_leave_lifts_what_was_shown if {
+	d := main.decision with input as fixture.document([held], seen)
 	d.outcome == "allow"
 	d.hits == {{"id": "review.granted", "outcome": "allow", "i": 0, "lifted": "opaque.code"}}
 }
 
 test_leave_never_lifts_a_denial if {
-	d := main.decision with input as fixture.document([held, fixture.effect("delete", fixture.weights)], fixture.leave)
+	everything := fixture.leave([
+		{"rule": "opaque.code", "asset": null},
+		{"rule": "delete.unsanctioned", "asset": fixture.weights.id},
+	])
+	d := main.decision with input as fixture.document([held, fixture.effect("delete", fixture.weights)], everything)
 	d.outcome == "deny"
 	fixture.ids(d) == {"review.granted", "delete.unsanctioned"}
+}
+
+test_leave_lifts_nothing_that_was_not_shown if {
+	named := fixture.effect("mention", fixture.weights)
+	d := main.decision with input as fixture.document([held, named], seen)
+	d.outcome == "escalate"
+	fixture.ids(d) == {"review.granted", "opaque.names_asset"}
+}
+
+test_leave_for_one_asset_is_none_for_another if {
+	named := fixture.effect("mention", fixture.weights)
+	every asset in ["model:gamma", null] {
+		d := main.decision with input as fixture.document(
+			[named],
+			fixture.leave([{"rule": "opaque.names_asset", "asset": asset}]),
+		)
+		d.outcome == "escalate"
+		fixture.ids(d) == {"opaque.names_asset"}
+	}
+	d := main.decision with input as fixture.document(
+		[named],
+		fixture.leave([{"rule": "opaque.names_asset", "asset": fixture.weights.id}]),
+	)
+	d.outcome == "allow"
+}
+
+test_leave_that_shows_nothing_lifts_nothing if {
+	d := main.decision with input as fixture.document([held], fixture.leave([]))
+	d.outcome == "escalate"
+}
+
+test_leave_that_does_not_say_what_was_shown_is_denied if {
+	whole := {"id": "g1", "approver": "dana", "shown": []}
+	every grant in [
+		true, "g1", [], {},
+		object.remove(whole, {"shown"}),
+		object.remove(whole, {"id"}),
+		object.union(whole, {"shown": null}),
+		object.union(whole, {"shown": {"a": {"rule": "opaque.code", "asset": null}}}),
+		object.union(whole, {"shown": ["opaque.code"]}),
+		object.union(whole, {"shown": [{"rule": "opaque.code"}]}),
+		object.union(whole, {"shown": [{"rule": "opaque.code", "asset": 1}]}),
+		object.union(whole, {"shown": [{"asset": null}]}),
+	] {
+		d := main.decision with input as fixture.document([held], {"grant": grant})
+		d.outcome == "deny"
+		"guardrail.malformed_document" in fixture.ids(d)
+	}
 }
 
 test_settings_can_move_an_outcome if {

@@ -44,6 +44,6 @@ document(effects, context) := {
 	"evaluations": effects,
 }
 
-leave := {"grant": {"id": "g1", "approver": "dana"}}
+leave(shown) := {"grant": {"id": "g1", "approver": "dana", "shown": shown}}
 
 ids(decision) := {hit.id | some hit in decision.hits}

@@ -22,9 +22,22 @@ context_sound if {
 	is_array(context.history.labels)
 	is_array(context.history.owes)
 	is_array(context.mandates)
-	type_name(context.grant) in {"null", "object"}
+	grant_sound(context.grant)
 	is_array(input.evaluations)
 	is_object(data.guardrail.settings.outcomes)
+}
+
+grant_sound(grant) if is_null(grant)
+
+grant_sound(grant) if {
+	is_string(grant.id)
+	is_array(grant.shown)
+	count([reason | some reason in grant.shown; not shown_sound(reason)]) == 0
+}
+
+shown_sound(reason) if {
+	is_string(reason.rule)
+	type_name(reason.asset) in {"null", "string"}
 }
 
 # Positions of the evaluations that are not understood.

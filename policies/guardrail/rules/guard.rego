@@ -20,7 +20,7 @@ import data.guardrail.lib.sanction
 #       - {op: delete, asset: "guard:trail", class: guard, mandate: {effects: [delete], assets: ["**"]}}
 #       - {op: rename, target: /etc/guardrail.toml, target_asset: "guard:config", target_class: guard}
 #       - {op: delete, asset: "guard:trail", class: guard, precision: opaque}
-#       - {op: delete, asset: "guard:trail", class: guard, leave: true}
+#       - {op: delete, asset: "guard:trail", class: guard, leave: [{rule: guard.tampering, asset: "guard:trail"}]}
 #     not_match:
 #       - {op: read, asset: "guard:config", class: guard}
 #       - {op: write, asset: "model:beta"}

@@ -20,7 +20,7 @@ import data.guardrail.lib.sanction
 #     not_match:
 #       - {op: delete, asset: "model:beta"}
 #       - {op: delete, asset: "model:beta", mandate: {effects: [delete], assets: ["model:beta"]}}
-#       - {op: delete, asset: "model:beta", leave: true, mandate: {effects: [delete], assets: ["model:beta"], approval: true}}
+#       - {op: delete, asset: "model:beta", leave: [{rule: mandate.approval_required, asset: "model:beta"}], mandate: {effects: [delete], assets: ["model:beta"], approval: true}}
 hits contains {"id": "mandate.approval_required", "i": claim.i, "asset": claim.asset} if {
 	some claim in sanction.claims
 	claim.standing == "approval"
