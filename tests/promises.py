@@ -1144,4 +1144,21 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a duty that could not be recorded is recorded before the next call",
         tests=("tests/test_guard.py::test_a_duty_that_could_not_be_recorded_is_recorded_before_the_next_call",),
     ),
+    Promise(
+        id="service.own_answer",
+        source="review",
+        behaviour="a client takes no answer but that to its own question, after a fork or an interruption either",
+        tests=(
+            "tests/test_service_client.py::test_a_decision_about_another_call_is_a_denial",
+            "tests/test_service_client.py::test_an_answer_to_another_request_is_a_denial",
+            "tests/test_service_client.py::test_an_exchange_that_was_broken_off_leaves_no_answer_for_the_next",
+            "tests/test_service_client.py::test_a_connection_does_not_cross_a_fork",
+        ),
+    ),
+    Promise(
+        id="review.only_what_was_shown",
+        source="review",
+        behaviour="a grant lifts only the escalations that a person was shown",
+        tests=("tests/test_review.py::test_a_link_moved_after_the_approval_is_not_covered_by_it",),
+    ),
 )

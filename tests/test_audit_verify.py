@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import orjson
 import pytest
 
 from guardrail.audit import _verify, _verify_format, verify
@@ -429,6 +430,8 @@ def test_damage_in_one_place_does_not_hide_damage_in_another(trail: Path) -> Non
         b"1",
         b"",
         b"{",
+        b'{"a":' + b"[" * 254 + b"]" * 254 + b"}",
+        b'{"a":' + b'{"b":' * 500 + b"1" + b"}" * 500 + b"}",
         b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
     ],
 )
@@ -439,6 +442,17 @@ def test_a_leaf_that_could_be_written_in_another_way_is_refused(leaf: bytes, mon
     monkeypatch.setattr(_verify_format, "_orjson", None)
     with pytest.raises(ValueError):
         read_leaf(leaf)
+
+
+@pytest.mark.parametrize(
+    "inner", [b"[" * 253 + b"]" * 253, b'"' + b"[" * 5000 + b'\\"[{"', b"[[],{}," * 100 + b"[]" + b"]" * 100]
+)
+def test_a_leaf_as_deep_as_one_can_be_written_is_read(inner: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is that of the writer, brackets in text do not count, and both parsers agree."""
+    leaf = b'{"a":' + inner + b"}"
+    assert orjson.dumps(read_leaf(leaf)) == leaf
+    monkeypatch.setattr(_verify_format, "_orjson", None)
+    assert orjson.dumps(read_leaf(leaf)) == leaf
 
 
 def test_a_leaf_with_the_wrong_number_or_ledger_is_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import stat
@@ -32,6 +33,7 @@ from guardrail.review import (
     ReviewStore,
     TurnKey,
 )
+from guardrail.review._store import KEPT_SECONDS
 
 CALL = ToolCall(tool="write_file", args={"path": "/cfg", "content": "v"}, id="c1", cwd="/srv", session="t1")
 TURN = TurnKey(thread="t1", message="m1")
@@ -108,7 +110,7 @@ def test_a_decision_sticks_to_its_key(store: ReviewStore) -> None:
 def test_what_nobody_has_to_see_is_not_written(store: ReviewStore, tmp_path: Path) -> None:
     """An allowed call costs no disk write; when its turn pauses it is there for the next process."""
     store.remember(key(), CALL, decision(Outcome.ALLOW))
-    with ReviewStore(tmp_path / "review.db") as other:
+    with ReviewStore(tmp_path / "review.db", clock=store._clock) as other:
         assert other.recall(key()) is None
         store.keep(TURN)
         review = other.recall(key())
@@ -121,7 +123,7 @@ def test_a_question_makes_the_whole_turn_durable(store: ReviewStore, tmp_path: P
     sibling = msgspec.structs.replace(CALL, id="c0", tool="read_file")
     store.remember(key(sibling), sibling, decision(Outcome.ALLOW))
     held(store)
-    with ReviewStore(tmp_path / "review.db") as other:
+    with ReviewStore(tmp_path / "review.db", clock=store._clock) as other:
         for call in (sibling, CALL):
             assert other.recall(key(call)) is not None
 
@@ -629,6 +631,111 @@ def test_a_store_in_memory_does_not_cross_a_fork(monkeypatch: pytest.MonkeyPatch
         assert db is not None
         db.close()
     in_file.close()
+
+
+def test_a_store_that_nobody_holds_any_more_is_closed(tmp_path: Path) -> None:
+    """Also one that is part of a cycle, where its connection could be finalised before it."""
+    connections: list[sqlite3.Connection] = []
+    for cyclic in (False, True):
+        store = ReviewStore(tmp_path / "review.db")
+        connections.append(store._connection())
+        if cyclic:
+            store.__dict__["self"] = store
+        del store
+    gc.collect()
+    for db in connections:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("select 1")
+
+
+def test_a_child_does_not_close_the_connection_of_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closing it there could roll back what the parent is writing."""
+    used, dropped = ReviewStore(tmp_path / "review.db"), ReviewStore(tmp_path / "review.db")
+    parents = [used._connection(), dropped._connection()]
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        assert used.recall(key()) is None
+        used.close()
+        del dropped
+        gc.collect()
+    for db in parents:
+        assert db.execute("select 1").fetchone() == (1,)
+        db.close()
+
+
+def test_a_child_that_cannot_open_the_file_does_not_use_the_parents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at the first attempt nor at the next."""
+    store = ReviewStore(tmp_path / "s" / "review.db")
+    with store._connection() as parent:
+        (tmp_path / "s").rename(tmp_path / "moved")
+        (tmp_path / "s").write_text("in the way")
+        with monkeypatch.context() as child:
+            child.setattr(os, "getpid", lambda: -1)
+            for _ in range(2):
+                with pytest.raises(ReviewError, match="cannot open"):
+                    store.recall(key())
+    parent.close()
+
+
+def test_what_ended_long_ago_is_forgotten_when_the_store_is_opened(tmp_path: Path, clock: Clock) -> None:
+    """Reviews, used and lapsed grants go after 30 days, so that the file does not grow for ever; nothing else goes."""
+    calls = [msgspec.structs.replace(CALL, id=f"c{at}", args={"at": at}) for at in range(4)]
+    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+        used = store.issue(approved(store, calls[0]).key, calls[0].digest)
+        assert used is not None
+        assert store.redeem(used, calls[0].digest) is not None
+        assert store.issue(approved(store, calls[1]).key, calls[1].digest) is not None
+        left = held(store, calls[2])
+        clock.wait(KEPT_SECONDS)
+        recent = held(store, calls[3])
+    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+        assert rows(store) == (4, 2)
+        found = store.recall(left.key)
+        assert found is not None
+        assert found.state == "expired"
+    clock.wait(1)
+    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+        assert rows(store) == (1, 0)
+        assert [review.key for review in store.pending()] == [recent.key]
+
+
+def rows(store: ReviewStore) -> tuple[int, int]:
+    """How many reviews and grants are in the file."""
+    return store._read("select (select count(*) from review), (select count(*) from leave)", ())[0]  # type: ignore[return-value]
+
+
+def test_forgetting_stops_at_its_bound(store: ReviewStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest first; what is left goes the next time."""
+    monkeypatch.setattr("guardrail.review._store.MAX_FORGOTTEN", 2)
+    for at in range(3):
+        approved(store, msgspec.structs.replace(CALL, id=f"c{at}"))
+        clock.wait(1)
+    assert store.forget(clock()) == 2
+    assert [row[0] for row in store._read("select call from review", ())] == ["c2"]
+    assert store.forget(clock()) == 1
+
+
+def test_a_store_that_cannot_be_swept_still_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Housekeeping is not what the store is for."""
+
+    def fail(self: ReviewStore) -> int:
+        raise ReviewError("the review store cannot be written: disk full")
+
+    monkeypatch.setattr(ReviewStore, "expire", fail)
+    with ReviewStore(tmp_path / "review.db") as store:
+        assert store.recall(key()) is None
+
+
+def test_a_store_made_before_the_indexes_of_age_gets_them(tmp_path: Path) -> None:
+    """Its version stays, since older programs can use it as well."""
+    with ReviewStore(tmp_path / "review.db") as store:
+        store._connection().execute("drop index review_age")
+        store._connection().execute("drop index leave_age")
+    with ReviewStore(tmp_path / "review.db") as store:
+        found = store._read("select name from sqlite_master where name in ('review_age', 'leave_age')", ())
+    assert len(found) == 2
 
 
 def test_the_records_cannot_be_changed() -> None:

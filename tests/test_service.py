@@ -412,6 +412,32 @@ async def test_what_nobody_would_read_is_refused(app: Service, guard: Guard, mem
     assert not guard.calls
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("/access/v1/evaluation", '"command": "ls"', '"command": "ls", "command": "rm"'),
+        ("/access/v1/evaluation", '"type": "tool"', '"type": "tool", "type": "tool"'),
+        ("/access/v1/evaluations", '"command": "ls"', '"command": "ls", "\\u0063ommand": "rm"'),
+        ("/access/v1/evaluations", '"session": "s2"', '"session": "s2", "session": "s3"'),
+    ],
+)
+async def test_a_name_that_stands_twice_is_refused(app: Service, guard: Guard, path: str, old: str, new: str) -> None:
+    """Whoever carries the call out may read the other one; in an evaluation among others too."""
+    more = {"evaluations": [{}, {"context": {"session": "s2"}}]} if path.endswith("s") else {}
+    body = json.dumps(evaluation(**more))
+    assert old in body
+    check_problem(await ask(app, path, body.replace(old, new, 1).encode()), 400, "malformed")
+    assert not guard.calls
+
+
+@pytest.mark.parametrize("path", ["/access/v1/evaluation", "/access/v1/evaluations"])
+async def test_an_evaluation_that_is_nested_too_deep_is_refused(app: Service, path: str) -> None:
+    """Not a fault of the service."""
+    body = json.dumps(evaluation(action={"name": "bash", "properties": {"x": "here"}}))
+    deep = body.replace('"here"', "[" * 1_500 + "]" * 1_500).encode()
+    check_problem(await ask(app, path, deep), 400, "malformed")
+
+
 async def test_evaluations_inherit_what_they_do_not_say(app: Service, guard: Guard) -> None:
     """Members of the request are defaults; an evaluation replaces them whole."""
     body = evaluation(

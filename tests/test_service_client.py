@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,11 +31,19 @@ def answer(document: object, status: str = "200 OK", more: str = "") -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n{more}\r\n".encode() + body
 
 
-ALLOW = answer({"outcome": "allow", "decision_id": "d"})
+ALLOW = answer({"id": "", "outcome": "allow", "decision_id": "d"})
+
+
+def marked(answer: bytes, request: bytes) -> bytes:
+    """The answer with the request's own mark on it, as the service sends it back."""
+    mark = next(line for line in request.split(b"\r\n") if line.startswith(b"x-request-id: "))
+    return answer.replace(b"\r\n\r\n", b"\r\n" + mark + b"\r\n\r\n", 1)
 
 
 @contextlib.contextmanager
-def server(path: Path, *answers: bytes, close_after: int | None = None) -> Iterator[list[bytes]]:
+def server(
+    path: Path, *answers: bytes, close_after: int | None = None, write: Callable[[bytes, bytes], bytes] = marked
+) -> Iterator[list[bytes]]:
     """Answers requests in order, on as many connections as come; closes each after `close_after` answers."""
     left = list(answers)
     requests: list[bytes] = []
@@ -47,7 +58,7 @@ def server(path: Path, *answers: bytes, close_after: int | None = None) -> Itera
                     connection, _ = listener.accept()
                     connection.settimeout(WAIT_SECONDS)
                     with connection, contextlib.suppress(OSError):
-                        _converse(connection, left, requests, close_after)
+                        _converse(connection, left, requests, close_after, write)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -58,14 +69,20 @@ def server(path: Path, *answers: bytes, close_after: int | None = None) -> Itera
     thread.join(WAIT_SECONDS)
 
 
-def _converse(connection: socket.socket, left: list[bytes], requests: list[bytes], close_after: int | None) -> None:
+def _converse(
+    connection: socket.socket,
+    left: list[bytes],
+    requests: list[bytes],
+    close_after: int | None,
+    write: Callable[[bytes, bytes], bytes],
+) -> None:
     served = 0
     while left and served != close_after:
         request = connection.recv(65536)
         if not request:
             return
         requests.append(request)
-        connection.sendall(left.pop(0))
+        connection.sendall(write(left.pop(0), request))
         served += 1
 
 
@@ -124,11 +141,11 @@ def test_silence_is_a_denial(path: Path) -> None:
         answer({}),
         answer([]),
         answer("allow"),
-        answer({"outcome": "permit"}),
-        answer({"outcome": True}),
-        answer({"outcome": ["allow"]}),
-        answer({"outcome": "allow"}, "201 Created"),
-        answer({"outcome": "allow"}, "503 Service Unavailable"),
+        answer({"id": "", "outcome": "permit"}),
+        answer({"id": "", "outcome": True}),
+        answer({"id": "", "outcome": ["allow"]}),
+        answer({"id": "", "outcome": "allow"}, "201 Created"),
+        answer({"id": "", "outcome": "allow"}, "503 Service Unavailable"),
         answer({"outcome": "deny", "detail": "slow down"}, "503 Service Unavailable"),
     ],
 )
@@ -136,6 +153,96 @@ def test_what_is_no_decision_is_a_denial(path: Path, sent: bytes) -> None:
     """Only a 200 with one of the three outcomes counts."""
     with server(path, sent, close_after=1), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
         check_denial(client.decide(CALL))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("asked", "answered"), [("a", "b"), ("a", ""), ("a", None), ("", "a"), (None, "a"), (None, None)]
+)
+def test_a_decision_about_another_call_is_a_denial(
+    path: Path, asked: str | None, answered: str | None, as_text: bool
+) -> None:
+    """A decision names the call that it is about; that of a call without an id has an empty one."""
+    call = CALL if asked is None else {**CALL, "id": asked}
+    allow = {"outcome": "allow"} if answered is None else {"id": answered, "outcome": "allow"}
+    with server(path, answer(allow)), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+        check_denial(client.decide(json.dumps(call).encode() if as_text else call))
+        assert client._socket is None
+
+
+@pytest.mark.parametrize("mark", [b"", b"x-request-id: 0011223344556677\r\n"])
+def test_an_answer_to_another_request_is_a_denial(path: Path, mark: bytes) -> None:
+    """Calls without an id are told apart as well: each request has a mark, and its answer the same."""
+    write = lambda answer, request: answer.replace(b"\r\n\r\n", b"\r\n" + mark + b"\r\n", 1)  # noqa: E731
+    with server(path, ALLOW, write=write), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+        check_denial(client.decide(CALL))
+        assert client._socket is None
+
+
+@contextlib.contextmanager
+def interrupted_by(raised: type[BaseException]) -> Iterator[None]:
+    """Raises in the middle of what this thread waits for, as a pressed key does."""
+
+    def handler(*_: object) -> None:
+        raise raised
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(raised):
+            yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, ZeroDivisionError, GeneratorExit])
+def test_an_exchange_that_was_broken_off_leaves_no_answer_for_the_next(path: Path, raised: type[BaseException]) -> None:
+    """The answer to the first call comes when the second is asked about, and is not taken for it."""
+    late = threading.Event()
+
+    def write(answer: bytes, request: bytes) -> bytes:
+        if b"slow" in request:
+            late.wait(WAIT_SECONDS)
+        return marked(answer, request)
+
+    answers = [ALLOW, ALLOW, answer({"id": "", "outcome": "deny", "reasons": []})]
+    with server(path, *answers, write=write), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+        assert client.decide(CALL)["outcome"] == "allow"
+        with interrupted_by(raised):
+            client.decide({"tool": "slow"})
+        assert client._socket is None
+        late.set()
+        assert client.decide(CALL) == {"id": "", "outcome": "deny", "reasons": []}
+
+
+def test_a_question_asked_in_the_middle_of_another_has_its_own_connection(path: Path) -> None:
+    """A signal handler may ask as well."""
+    with server(path, ALLOW, ALLOW), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+        assert client.decide(CALL)["outcome"] == "allow"
+        taken = client._take()
+        assert taken is not None
+        with taken:
+            taken.close()
+            assert client.decide(CALL)["outcome"] == "allow"
+
+
+def test_a_connection_does_not_cross_a_fork(path: Path) -> None:
+    """Parent and child ask at the same time, each on its own connection; the parent's stays open."""
+    with server(path, ALLOW, ALLOW, close_after=None) as requests, SocketClient(str(path)) as client:
+        assert client.decide(CALL)["outcome"] == "allow"
+        mine = client._socket
+        assert mine is not None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # CPython 3.12 warns of forking with threads
+            child = os.fork()
+        if child == 0:
+            # The parent's connection would be busy for ever with the server's only thread, so only taking it is tried.
+            os._exit(0 if client._take() is None and mine.fileno() == -1 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert client.decide(CALL)["outcome"] == "allow"
+        assert client._socket is mine
+    assert len(requests) == 2
 
 
 @pytest.mark.parametrize("call", [{"tool": {1}}, {"tool": object()}])

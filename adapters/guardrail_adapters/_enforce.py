@@ -17,8 +17,8 @@ from typing import Any, Final, cast
 from langchain_core.messages import ToolMessage
 from langgraph.errors import GraphBubbleUp
 
-from guardrail import Blocked, Denied, Grant, Outcome, ToolCall
-from guardrail.model import new_id
+from guardrail import Blocked, Decision, Denied, Grant, Outcome, ToolCall
+from guardrail.model import FAULT_RULE, new_id
 from guardrail.review import CallKey, Review, ReviewError
 from guardrail_adapters import _wire
 from guardrail_adapters._calls import Asked, CallReader, Site
@@ -196,7 +196,8 @@ class Enforcing:
         # 3. The tool did not run.
         if not isinstance(error, Blocked):
             return _faulted(step.asked.raw, error)
-        if isinstance(error, Denied) and step.held is not None:
+        # A failure in judging may pass: the approval stays, and its grant is given again if it was not used up.
+        if isinstance(error, Denied) and step.held is not None and not _is_fault(error.decision):
             with _reported("the end of a review"):
                 self._guard.reviews.finish(step.held, "refused")
         return _wire.blocked(step.asked.raw, error.decision.outcome, error.decision.decision_id)
@@ -217,6 +218,10 @@ class Enforcing:
             # A cancelled call may have done anything: it stays released, and is not run again.
             if step.held is not None and isinstance(ran.error, Exception):
                 self._guard.reviews.finish(step.held, "paused" if paused else "failed")
+
+
+def _is_fault(decision: Decision) -> bool:
+    return any(reason.rule == FAULT_RULE for reason in decision.reasons)
 
 
 def _marked(error: BaseException) -> BaseException:

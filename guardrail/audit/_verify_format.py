@@ -21,6 +21,11 @@ _ED25519: Final = 1
 _NOTE_LINES: Final = 5
 _DASH: Final = "— "
 
+_MAX_DEPTH: Final = 254
+"""Deepest nesting of arrays and objects in a leaf; no trail holds a deeper one, because none could be written."""
+
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
+
 _MEMBER: Final = re.compile(rb'":-?(?:[0-9]+[.eE]|[0-9]{17}|9[0-9]{15})')
 _FIRST: Final = re.compile(rb"\[[-0-9]")
 _FURTHER: Final = re.compile(rb",[-0-9]")
@@ -140,8 +145,9 @@ def read_leaf(leaf: bytes) -> dict[str, Any]:
     """A leaf, if it is in canonical form: RFC 8785, without floats and with ASCII keys.
 
     Raises:
-        ValueError: if another program could write the same record differently.
+        ValueError: if another program could write the same record differently, or it is nested too deep.
     """
+    _check_depth(leaf)
     if _orjson is None or not leaf.isascii() or _MEMBER.search(leaf) or _FIRST.search(leaf) or _FURTHER.search(leaf):
         return _read_leaf_slowly(leaf)
     try:
@@ -151,6 +157,20 @@ def read_leaf(leaf: bytes) -> dict[str, Any]:
     if not isinstance(record, dict) or _orjson.dumps(record, option=_orjson.OPT_SORT_KEYS) != leaf:
         raise ValueError("is not in canonical form")
     return record  # pyright: ignore[reportUnknownVariableType]
+
+
+def _check_depth(leaf: bytes) -> None:
+    # Parsers differ in how deep they go, and some of them from one Python to the next; a verdict must not.
+    if leaf.count(b"[") + leaf.count(b"{") <= _MAX_DEPTH:
+        return
+    depth = 0
+    for byte in _STRING.sub(b"", leaf):
+        if byte in b"[{":
+            depth += 1
+            if depth > _MAX_DEPTH:
+                raise ValueError("is nested too deep")
+        elif byte in b"]}":
+            depth -= 1
 
 
 def _read_leaf_slowly(leaf: bytes) -> dict[str, Any]:
@@ -163,8 +183,6 @@ def _read_leaf_slowly(leaf: bytes) -> dict[str, Any]:
             parse_int=_integer,
         )
         again = json.dumps(record, ensure_ascii=False, separators=(",", ":"), check_circular=False).encode()
-    except RecursionError:
-        raise ValueError("is nested too deep") from None
     except (json.JSONDecodeError, UnicodeError):
         raise ValueError("is not JSON") from None
     if not isinstance(record, dict) or again != leaf:

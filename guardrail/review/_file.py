@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from guardrail.review._records import ReviewError
 from guardrail.review._schema import cause, connect, failures
@@ -19,9 +20,12 @@ from guardrail.review._schema import cause, connect, failures
 if TYPE_CHECKING:
     import sqlite3
 
+_inherited: Final[list[sqlite3.Connection]] = []
+"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
+
 
 class ReviewFile:
-    """The file behind a store.
+    """The file behind a store; it is closed when nobody holds the store any more.
 
     Args:
         path: the file; None keeps everything in memory.
@@ -33,8 +37,8 @@ class ReviewFile:
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self._path = None if path is None else Path(path)
         self._lock = threading.RLock()
-        self._pid = os.getpid()
-        self._db: sqlite3.Connection | None = connect(self._path)
+        self._db: sqlite3.Connection | None = None
+        self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -47,8 +51,7 @@ class ReviewFile:
     def close(self) -> None:
         """Close the file; later uses raise `ReviewError`."""
         with self._lock:
-            if self._db is not None:
-                self._db.close()
+            self._end()
             self._db = None
 
     def _read(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -79,7 +82,23 @@ class ReviewFile:
             # SQLite connections must not cross a fork; a store in memory cannot.
             if self._path is None:
                 raise ReviewError("a review store in memory cannot be used after a fork: give it a file")
-            self._db, self._pid = connect(self._path), os.getpid()
+            if self._db is not None:
+                self._end()
+                self._open()
         if self._db is None:
             raise ReviewError("the review store is closed")
         return self._db
+
+    def _open(self) -> None:
+        # The process is noted after the connection is there: while it is not, the parent's must not pass for it.
+        db = connect(self._path)
+        self._db, self._pid = db, os.getpid()
+        # Not `__del__`: in a cycle the connection may be finalised first, and from Python 3.13 warns that it is open.
+        self._end = weakref.finalize(self, _close, db, self._pid)
+
+
+def _close(db: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        db.close()
+    else:
+        _inherited.append(db)

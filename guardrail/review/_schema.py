@@ -41,6 +41,12 @@ create table leave (
 create index leave_escalation on leave (escalation);
 """
 
+_AGES: Final = (
+    "create index if not exists review_age on review (created_us)",
+    "create index if not exists leave_age on leave (created_us)",
+)
+"""So that finding what may be forgotten costs the same however much is kept. Stores made before them get them too."""
+
 COLUMNS: Final = (
     "thread, scope, message, call, digest, decision_id, outcome, reasons, tool, args, state, asked, asker, answer,"
     " created_us, expires_us, releases, result"
@@ -117,6 +123,9 @@ def _prepare(db: sqlite3.Connection) -> None:
             for statement in filter(str.strip, _TABLES.split(";")):
                 db.execute(statement)
             db.execute(f"pragma user_version = {SCHEMA_VERSION}")
+        if version in (0, SCHEMA_VERSION):
+            for statement in _AGES:
+                db.execute(statement)
         db.execute("commit")
     except BaseException:
         db.execute("rollback")

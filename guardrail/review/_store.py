@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 ESCALATION_SECONDS: Final = 24 * 3600
 """How long a question may wait for a person, in seconds; after that it counts as not answered."""
+
+KEPT_SECONDS: Final = 30 * 24 * 3600
+"""How long reviews and grants that came to an end are kept, in seconds; the trail keeps them for good."""
+
+MAX_FORGOTTEN: Final = 10_000
+"""Most reviews, and most grants, that are deleted at one time."""
 
 MAX_TURNS_IN_MEMORY: Final = 4096
 """Most turns whose decisions are kept in memory only; the longest unused is dropped first."""
@@ -47,6 +54,7 @@ class ReviewStore(GrantStore):
 
     A decision that no person has to see is remembered in memory only, and written when its turn pauses.
     It is thread-safe; a fork opens its own connection.
+    Opening it ends what waited too long and forgets what ended more than `KEPT_SECONDS` ago.
 
     Args:
         path: the file, created with mode 0600; None keeps everything in memory, so that nothing outlives the process.
@@ -69,6 +77,10 @@ class ReviewStore(GrantStore):
         super().__init__(path, grant_seconds=grant_seconds, clock=clock)
         self._escalation_us = escalation_seconds * 1_000_000
         self._turns: OrderedDict[TurnKey, dict[CallKey, Review]] = OrderedDict()
+        # Only housekeeping: a file that cannot be written says so to whoever needs it written.
+        with suppress(ReviewError):
+            self.expire()
+            self.forget(clock() - KEPT_SECONDS * 1_000_000)
 
     # ── decisions that stick ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,17 +238,30 @@ class ReviewStore(GrantStore):
             return db.execute(sql, (self._clock(),)).rowcount
 
     def forget(self, before_us: int) -> int:
-        """Delete reviews and grants made before a time; a call still waiting is kept.
+        """Delete the oldest reviews and grants made before a time; a call still waiting is kept.
+
+        Args:
+            before_us: in microseconds since the epoch.
 
         Returns:
-            How many reviews.
+            How many reviews, at most `MAX_FORGOTTEN`.
 
         Raises:
             ReviewError: if it cannot be written.
         """
+        oldest = "created_us < ? and {} order by created_us limit ?"
+        used = oldest.format("(state <> 'active' or expires_us <= ?)")
+        over = oldest.format("state <> 'pending'")
+        primary = "thread, scope, message, call, digest"
         with self._transaction() as db:
-            db.execute("delete from leave where created_us < ? and state <> 'active'", (before_us,))
-            return db.execute("delete from review where created_us < ? and state <> 'pending'", (before_us,)).rowcount
+            db.execute(
+                f"delete from leave where id in (select id from leave where {used})",
+                (before_us, self._clock(), MAX_FORGOTTEN),
+            )
+            return db.execute(
+                f"delete from review where ({primary}) in (select {primary} from review where {over})",
+                (before_us, MAX_FORGOTTEN),
+            ).rowcount
 
     def pending(self) -> tuple[Review, ...]:
         """Every call that waits for a person, oldest first.

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from guardrail.errors import InvalidCall
-from guardrail.model import Decision, Outcome, ToolCall
+from guardrail.model import Decision, Outcome, ToolCall, check_names
 
 MAX_EVALUATIONS: Final = 64
 """Most evaluations in one request."""
@@ -104,18 +104,18 @@ def read_evaluation(body: bytes) -> ToolCall:
     """The call of an access evaluation request.
 
     Raises:
-        InvalidCall: if it is not one, or names something that is not a tool call.
+        InvalidCall: if it is not one, has a name twice, or names something that is not a tool call.
     """
-    return _call(_decode(_one, body))
+    return _call(_decode(_one, _once(body)))
 
 
 def read_evaluations(body: bytes) -> Batch:
     """The calls of an access evaluations request; members of the request are defaults for each evaluation.
 
     Raises:
-        InvalidCall: if the request as a whole is malformed or has too many evaluations.
+        InvalidCall: if the request as a whole is malformed, has a name twice, or has too many evaluations.
     """
-    request = _decode(_many, body)
+    request = _decode(_many, _once(body))
     if not request.evaluations:
         return Batch(calls=(_call(request),), semantic="execute_all", single=True)
     if len(request.evaluations) > MAX_EVALUATIONS:
@@ -164,6 +164,15 @@ def _item(request: _Evaluations, raw: msgspec.Raw) -> ToolCall | InvalidCall:
         )
     except InvalidCall as error:
         return error
+
+
+def _once(body: bytes) -> bytes:
+    # Here and not at the ToolCall made of it, where of two `command`s only the last is left.
+    try:
+        check_names(body)
+    except RecursionError:
+        raise InvalidCall("not an evaluation request: it is nested too deep") from None
+    return body
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:

@@ -22,8 +22,8 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import Command, interrupt
 
 from guardrail.errors import ConfigError
-from guardrail.model import NEUTRAL, Outcome, ToolCall
-from guardrail.review import ReviewStore
+from guardrail.model import FAULT_RULE, NEUTRAL, Decision, Outcome, Reason, ToolCall, new_id
+from guardrail.review import Grant, ReviewStore
 from guardrail_adapters.langchain import GuardrailMiddleware
 from guardrail_adapters.langgraph import GuardedToolNode, check_langgraph, instrument
 from tests.adapters.bench import (
@@ -263,6 +263,50 @@ async def test_an_approved_call_does_not_run_again_because_a_sibling_pauses(kind
     assert ran == [("write_file", "/cfg", "v")]
     results = {m.tool_call_id: (m.content, m.status) for m in out["messages"] if isinstance(m, ToolMessage)}
     assert results == {"c1": ("wrote v", "success"), "c2": ("sure", "success")}
+
+
+class Faulty(ToyGuard):
+    """Fails to judge the first call that comes with a grant."""
+
+    rule = FAULT_RULE
+    left = 1
+
+    def _decide(self, call: ToolCall, grant: Grant | None, *, preview: bool) -> Decision:
+        if grant is None or not self.left:
+            return super()._decide(call, grant, preview=preview)
+        self.left -= 1
+        reason = Reason(rule=self.rule, outcome=Outcome.DENY, message="the policy engine did not answer in time")
+        return Decision(decision_id=new_id(), outcome=Outcome.DENY, reasons=(reason,), digest=call.digest)
+
+
+class Refusing(Faulty):
+    """Denies the first call that comes with a grant."""
+
+    rule = "toy.rule"
+
+
+@MODES
+@pytest.mark.parametrize("guard", [Faulty, Refusing])
+async def test_an_approval_outlives_a_failure_in_judging_and_no_denial(guard: type[Faulty], mode: str) -> None:
+    """The engine was away for a moment: the call was not run, and when its turn runs again the approval counts."""
+    ran: Ran = []
+
+    @tool
+    def ask_somebody() -> str:
+        """Ask a question."""
+        return str(interrupt({"question": "sure?"}))
+
+    sibling = {"name": "ask_somebody", "args": {}, "id": "c2", "type": "tool_call"}
+    script = [turn(write("c1"), sibling)]
+    with attached(NODE, guard(), [*tools(ran), ask_somebody], script, mode=mode) as bench:
+        pause = await bench.answer(await bench.start(), {"c1": APPROVE})
+        assert ran == []
+        out = await bench.send(Command(resume={pause.interrupts[0].id: "sure"}))
+    fault = guard is Faulty
+    assert ran == ([("write_file", "/cfg", "v")] if fault else [])
+    results = {m.tool_call_id: (m.content, m.status) for m in out["messages"] if isinstance(m, ToolMessage)}
+    wanted = ("wrote v", "success") if fault else (NEUTRAL[Outcome.DENY], "error")
+    assert results == {"c1": wanted, "c2": ("sure", "success")}
 
 
 @MODES
