@@ -1161,4 +1161,13 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a grant lifts only the escalations that a person was shown",
         tests=("tests/test_review.py::test_a_link_moved_after_the_approval_is_not_covered_by_it",),
     ),
+    Promise(
+        id="assets.followed_links",
+        source="red team",
+        behaviour="a command that goes through links in a tree takes what they lead to",
+        tests=(
+            "tests/test_assets.py::test_a_command_that_goes_through_links_reaches_what_they_lead_to",
+            "tests/test_guard.py::test_links_in_a_tree_are_no_way_around",
+        ),
+    ),
 )

@@ -349,3 +349,12 @@ def test_a_control_key_may_be_written_with_a_dot_or_as_a_table(tmp_path: Path) -
         )
         (found,) = inventory.resolve([effect])
         assert (found.op, found.attrs["key"], found.attrs["weakened"]) == ("set_key", "monitoring.enabled", True)
+
+
+def test_a_command_that_goes_through_links_reaches_what_they_lead_to(inventory: Inventory, world: Path) -> None:
+    """`cp -rL .` copies the models that a link in the tree leads to; `cp -r .` copies the link."""
+    os.symlink(world / "models", world / "scratch/link")
+    tree = Resource(kind="dir", path=str(world / "scratch"), recursive=True)
+    for attrs, wanted in (({}, [None]), ({"follows": True}, ["model:beta", "model:gamma", None])):
+        found = inventory.resolve([Effect(op="copy", resource=tree, attrs=attrs)])
+        assert [effect.resource.asset for effect in found] == wanted

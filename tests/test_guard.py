@@ -208,6 +208,23 @@ def test_the_guards_own_files_are_guarded_even_against_a_mandate(world: World, t
             assert "guard.tampering" in _rules(decision)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cp -rL . ../out",
+        "cp --dereference -r . ../out",
+        "tar chf ../x.tar .",
+        "rsync -aL ./ ../out",
+        "find -L . -delete",
+    ],
+)
+def test_links_in_a_tree_are_no_way_around(guard: Guard, world: World, command: str) -> None:
+    """A command that goes through links takes what they lead to."""
+    os.symlink(world.weights.parent, world.root / "work/link")
+    assert not guard.check(world.call(command))
+    assert guard.check(world.call("cp -r . ../out"))
+
+
 # -- running ------------------------------------------------------------------------------------------------------
 
 

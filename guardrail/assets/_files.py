@@ -211,6 +211,21 @@ def names_below(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
         root: a directory, without symbolic links; links in it are not followed.
         limit: most entries that are looked at; of what lies beyond nothing is claimed.
     """
+    for entry in _entries_below(root, limit):
+        if entry.is_file(follow_symlinks=False):
+            status = entry.stat(follow_symlinks=False)
+            if status.st_nlink > 1:
+                yield entry.path, status
+
+
+def links_below(root: str, limit: int) -> Iterator[str]:
+    """Symbolic links below a directory; `root` and `limit` are as for `names_below`."""
+    for entry in _entries_below(root, limit):
+        if entry.is_symlink():
+            yield entry.path
+
+
+def _entries_below(root: str, limit: int) -> Iterator[os.DirEntry[str]]:
     left = limit
     folders = [root]
     while folders and left > 0:
@@ -220,10 +235,8 @@ def names_below(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
                     left -= 1
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif entry.is_file(follow_symlinks=False):
-                        status = entry.stat(follow_symlinks=False)
-                        if status.st_nlink > 1:
-                            yield entry.path, status
+                    else:
+                        yield entry
         except OSError:
             continue  # what cannot be listed here cannot be copied from here by anybody with the same rights
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.assets._controls import key_effects
-from guardrail.assets._files import LiveFiles, Place, locate, names_below, of_process, walk_files
+from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import AssetClass, Effect, Resource
@@ -190,6 +190,8 @@ class Inventory:
             attrs = {**attrs, "any": True}
         if len(sources) > MAX_ASSETS_PER_EFFECT:
             attrs = {**attrs, "assets_more": len(sources) - MAX_ASSETS_PER_EFFECT}
+        if effect.attrs.get("follows"):
+            yield from self._followed(effect, sources[0], targets[0], attrs)
         if effect.resource.recursive and effect.op in _WHOLE:
             yield from self._linked(effect, sources[0], targets[0], attrs)
         for source in sources[:MAX_ASSETS_PER_EFFECT]:
@@ -219,6 +221,22 @@ class Inventory:
                 recursive=False,
             )
             yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+
+    def _followed(
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
+    ) -> Iterator[Effect]:
+        """Assets that a command which goes through symbolic links would reach from a directory."""
+        if place.real is None or place.dev is None or place.asset is not None:
+            return
+        known: set[str] = set()
+        for path in links_below(place.real, MAX_WALKED):
+            there = locate(path)
+            reached = [self._asset_at(there), *(self._assets_below(there.real) if there.directory else ())]
+            for asset in reached:
+                if asset is not None and asset not in known:
+                    known.add(asset)
+                    resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
+                    yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _is_named(self, resource: Resource) -> bool:
         asset = self._assets.get(resource.asset or "")

@@ -21,6 +21,16 @@ MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
 
+_FOLLOWING: Final = {
+    "cp": ("L", ("--dereference",)),
+    "rsync": ("L", ("--copy-links", "--copy-unsafe-links", "--copy-dirlinks")),
+    "tar": ("h", ("--dereference",)),
+    "find": ("L", ("-follow",)),
+    "scp": ("", ()),
+}
+"""Commands that go through symbolic links in a tree: always (no letter), or with this option letter or word."""
+
+
 class Call:
     """A command with its arguments.
 
@@ -71,6 +81,8 @@ class Call:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect of this command."""
+        if resource.recursive and self._follows():
+            attrs = {**(attrs or {}), "follows": True}
         self.shell.emit.add(
             op,
             resource,
@@ -83,6 +95,18 @@ class Call:
             may=may,
             edit=edit,
         )
+
+    def _follows(self) -> bool:
+        """Whether this command goes through symbolic links that it meets in a tree."""
+        if self.name not in _FOLLOWING:
+            return False
+        letter, words = _FOLLOWING[self.name]
+        # An old-style first word of tar has no dash. A letter too many is a question too many, and no leak.
+        bundles = [field.text for field in self.args if field.text[:1] == "-" and field.text[:2] != "--"]
+        if self.name == "tar" and self.args:
+            bundles.append(self.args[0].text)
+        named = any(field.text in words or field.text == TOP for field in self.args)
+        return named or letter == "" or any(letter in bundle for bundle in bundles)
 
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
