@@ -492,6 +492,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))
+    own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
     return own
 

@@ -1170,4 +1170,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_guard.py::test_links_in_a_tree_are_no_way_around",
         ),
     ),
+    Promise(
+        id="guard.key_stays",
+        source="ours: tried as a hostile agent",
+        behaviour="the key that signs the trail is not read out",
+        tests=("tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",),
+    ),
 )

@@ -225,6 +225,16 @@ def test_links_in_a_tree_are_no_way_around(guard: Guard, world: World, command: 
     assert guard.check(world.call("cp -r . ../out"))
 
 
+@pytest.mark.parametrize("command", ["cat {k}", "base64 {k} | head", "head -c 9 {d}/*.key", "python3 send.py {k}"])
+def test_the_key_that_signs_the_trail_is_not_read_out(guard: Guard, world: World, command: str) -> None:
+    """Who has it can write another history; hashing it, or searching a tree above it, is not reading it out."""
+    trail = world.root / "trail"
+    decision = guard.check(world.call(command.format(k=trail / "trail.key", d=trail)))
+    assert decision.outcome is Outcome.DENY
+    assert "guard.secret" in _rules(decision)
+    assert guard.check(world.call(f"sha256sum {trail}/trail.key; grep -rn models {world.root}"))
+
+
 # -- running ------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from typing import Any, Final, TypeGuard
@@ -189,6 +190,10 @@ def _read_yaml(data: bytes) -> Any:
     return yaml.safe_load(text)
 
 
+_YAML_BOOLEANS: Final = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
+_YAML_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+
+
 def _check_yaml(node: yaml.Node, depth: int) -> None:
     if depth > MAX_CONFIG_NESTING:
         raise _Unclear("nested too deep")
@@ -202,6 +207,11 @@ def _check_yaml(node: yaml.Node, depth: int) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_yaml(item, depth + 1)
+    elif node.tag == "tag:yaml.org,2002:bool" and node.value not in _YAML_BOOLEANS:
+        # `yes` is true to readers of YAML 1.1 and a text to those of 1.2.
+        raise _Unclear("a boolean of YAML 1.1 only")
+    elif node.tag == "tag:yaml.org,2002:int" and not _YAML_INTEGER.fullmatch(node.value):
+        raise _Unclear("a number of YAML 1.1 only")
 
 
 _READERS: Final = {

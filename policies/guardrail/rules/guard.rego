@@ -28,3 +28,28 @@ hits contains {"id": "guard.tampering", "outcome": "deny", "i": claim.i, "asset"
 	some claim in sanction.claims
 	claim.class == "guard"
 }
+
+# METADATA
+# title: The key that signs the trail, read
+# custom:
+#   id: guard.secret
+#   severity: critical
+#   maturity: stable
+#   stops: an agent taking the key with which it could write another history; searching a tree above it is not that
+#   message: "`{op}` of `{asset}`, which signs the trail"
+#   examples:
+#     match:
+#       - {op: read, asset: "guardrail:key", class: guard, attrs: {reveals: content}}
+#       - {op: read, asset: "guardrail:key", class: guard, precision: opaque, modality: may}
+#     not_match:
+#       - {op: read, asset: "guardrail:key", class: guard, attrs: {reveals: digest}}
+#       - {op: read, asset: "guardrail:trail", class: guard, attrs: {reveals: content}}
+hits contains {"id": "guard.secret", "outcome": "deny", "i": i, "asset": asset.id} if {
+	some i, e in input.evaluations
+	e.action.name == "read"
+	asset := e.resource.properties.asset
+	asset.class == "guard"
+	asset.id == "guardrail:key"
+	not e.resource.properties.recursive == true
+	not e.properties.attrs.reveals == "digest"
+}
