@@ -7,10 +7,10 @@ WORKDIR /src
 COPY requirements/build.txt requirements/service.txt requirements/
 # Everything that is installed is hashed, and is a wheel: no code of a dependency runs while the image is built.
 RUN python -m venv /opt/build \
- && /opt/build/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: -r requirements/build.txt \
+ && /opt/build/bin/pip install --no-cache-dir --require-hashes --no-deps --only-binary=:all: -r requirements/build.txt \
  && python -m venv --without-pip /opt/guardrail \
  && /opt/build/bin/pip --python /opt/guardrail/bin/python install \
-      --no-cache-dir --require-hashes --only-binary=:all: -r requirements/service.txt
+      --no-cache-dir --require-hashes --no-deps --only-binary=:all: -r requirements/service.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY guardrail guardrail
 COPY adapters adapters

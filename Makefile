@@ -17,8 +17,9 @@ OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
 
 # Pins are hashed, and wheels only: nothing is compiled, and no package's own code runs while it is installed.
+# The files are complete, so nothing is resolved either: a release of tomorrow cannot change what is installed.
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
-PINNED := $(PIP_INSTALL) --require-hashes --only-binary=:all:
+PINNED := $(PIP_INSTALL) --require-hashes --no-deps --only-binary=:all:
 
 # Tests and lint find the pinned OPA before any other.
 export PATH := $(TOOLS):$(PATH)
