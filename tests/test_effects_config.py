@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from guardrail.effects import KeyChange, apply, key_changes
-from guardrail.effects._pure import is_pure
+from guardrail.effects.code._pure import is_pure
 from guardrail.model import Edit
 from tests.effects_support import NoFiles
 

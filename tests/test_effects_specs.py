@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from guardrail.effects._families import FAMILIES
-from guardrail.effects._spec import Entry, Spec, specs
+from guardrail.effects.catalogue._spec import Entry, Spec, specs
+from guardrail.effects.commands._families import FAMILIES
 from tests.effects_support import said
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from guardrail.effects._analyse import analyse
-from guardrail.effects._config import KeyChange, key_changes
-from guardrail.effects._edit import apply
-from guardrail.effects._view import FileView
+from guardrail.effects.domain._view import FileView
+from guardrail.effects.keys._config import KeyChange, key_changes
+from guardrail.effects.keys._edit import apply
 
 __all__ = ["FileView", "KeyChange", "analyse", "apply", "key_changes"]

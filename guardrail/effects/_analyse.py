@@ -9,12 +9,12 @@ from urllib.parse import unquote
 import msgspec
 
 from guardrail.config import LimitConfig
-from guardrail.effects._edit import apply
-from guardrail.effects._emit import MUTATING, Bound, Code, as_code
-from guardrail.effects._interpreter import Interpreter
-from guardrail.effects._paths import place
-from guardrail.effects._values import State, Stream, Value
-from guardrail.effects._view import FileView
+from guardrail.effects.domain._emit import MUTATING, Bound, Code, as_code
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import State, Stream, Value
+from guardrail.effects.domain._view import FileView
+from guardrail.effects.keys._edit import apply
+from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Edit, Effect, Origin, Resource
 from guardrail.parse import FileOperation, Operation, ShellText, Unmapped
 

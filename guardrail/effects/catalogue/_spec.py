@@ -139,7 +139,7 @@ def specs() -> Mapping[str, Spec]:
         ValueError: if an entry is not usable, or a command has two.
     """
     table: dict[str, Spec] = {}
-    folder = importlib.resources.files("guardrail.effects").joinpath("specs")
+    folder = importlib.resources.files("guardrail.effects.catalogue").joinpath("specs")
     for file in sorted(folder.iterdir(), key=_name):
         if not file.name.endswith(".toml"):
             continue

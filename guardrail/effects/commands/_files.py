@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from guardrail.effects._apply import apply_spec
-from guardrail.effects._call import Call
-from guardrail.effects._options import Parsed
-from guardrail.effects._paths import STREAMS, basename, below
-from guardrail.effects._text import sed_script_is_plain
-from guardrail.effects._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._text import sed_script_is_plain
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import STREAMS, basename, below
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _DD_NUMBERS = frozenset("bs count skip seek conv status iflag oflag ibs obs cbs iseek oseek".split())
@@ -248,3 +250,18 @@ def truncate(call: Call, parsed: Parsed) -> Stream:
     """`truncate`: cuts or pads; `-r` looks at another file's size."""
     apply_spec(call, parsed)
     return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "cat": cat,
+    "cp": cp,
+    "dd": dd,
+    "install": install,
+    "ln": ln,
+    "mv": mv,
+    "sed": sed,
+    "tee": tee,
+    "touch": touch,
+    "truncate": truncate,
+}
+"""What `code` of a spec may say, for this module."""

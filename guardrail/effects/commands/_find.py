@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects._call import Call
-from guardrail.effects._interpreters import interpreter_of
-from guardrail.effects._options import Parsed
-from guardrail.effects._spec import specs
-from guardrail.effects._text import split_words
-from guardrail.effects._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._text import split_words
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _ALONE: Final = frozenset(
@@ -139,3 +141,10 @@ def _replaced(field: Field, mark: str, one: Field) -> Field:
     if mark not in field.text:
         return field
     return Field(text=field.text.replace(mark, one.text), sources=one.sources, span=field.span)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "find": find,
+    "xargs": xargs,
+}
+"""What `code` of a spec may say, for this module."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects._call import Call
-from guardrail.effects._options import Parsed
-from guardrail.effects._paths import STREAMS
-from guardrail.effects._spec import Entry
-from guardrail.effects._values import NOTHING, SOMETHING, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._spec import Entry
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import STREAMS
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
 from guardrail.model import Op, Resource
 
 _OPS: Final[Mapping[str, Op]] = {

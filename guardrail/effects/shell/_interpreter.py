@@ -12,13 +12,10 @@ from types import EllipsisType
 from typing import Any, Final
 
 from guardrail.config import LimitConfig
-from guardrail.effects._call import Call
-from guardrail.effects._commands import known_command, run_command
-from guardrail.effects._emit import Bound, Code, Emitter, as_code
-from guardrail.effects._environment import set_variable
-from guardrail.effects._expand import Expander
-from guardrail.effects._paths import STREAMS, place
-from guardrail.effects._values import (
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
+from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_TEXT,
     NOTHING,
@@ -33,7 +30,10 @@ from guardrail.effects._values import (
     join_values,
     merge,
 )
-from guardrail.effects._view import FileView
+from guardrail.effects.domain._view import FileView
+from guardrail.effects.shell._commands import known_command, run_command
+from guardrail.effects.shell._environment import set_variable
+from guardrail.effects.shell._expand import Expander
 from guardrail.model import Edit, Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import (

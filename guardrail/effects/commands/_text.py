@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects._apply import apply_spec
-from guardrail.effects._call import Call
-from guardrail.effects._options import Parsed
-from guardrail.effects._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 MAX_PROGRAM: Final = 4096
@@ -269,3 +271,23 @@ def split_words(text: str) -> list[Field] | None:
     if any(c in text for c in "'\"\\"):
         return None
     return [Field(text=word) for word in text.split()]
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "awk": awk,
+    "basename": basename_,
+    "cmp": cmp,
+    "count": count,
+    "dirname": dirname_,
+    "echo": echo,
+    "jq": jq,
+    "kill": kill,
+    "pager": pager,
+    "printf": printf,
+    "pwd": pwd,
+    "quiet": quiet,
+    "seq": seq,
+    "sort": sort,
+    "yq": yq,
+}
+"""What `code` of a spec may say, for this module."""

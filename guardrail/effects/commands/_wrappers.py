@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Final
 
-from guardrail.effects._call import Call
-from guardrail.effects._environment import set_variable
-from guardrail.effects._options import Parsed
-from guardrail.effects._values import SOMETHING, Field, State, Stream, Value
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value
+from guardrail.effects.shell._environment import set_variable
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
 
@@ -105,3 +108,14 @@ def watch(call: Call, parsed: Parsed) -> Stream:
         return call.opaque("dynamic", reason="the text is not known")
     text = " ".join(field.text for field in parsed.operands)
     return call.shell.run_text(text, call.state.copy(), call.stdin)[2]
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "env": env,
+    "make": make,
+    "runner": runner,
+    "time": time,
+    "watch": watch,
+    "wrapper": wrapper,
+}
+"""What `code` of a spec may say, for this module."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from guardrail.effects._call import Call
-from guardrail.effects._options import Parsed, parse_options
-from guardrail.effects._spec import specs
-from guardrail.effects._values import SOMETHING, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
 _LOOKING: Final = frozenset(
@@ -145,3 +146,9 @@ _SUBCOMMANDS: Final[Mapping[str, Callable[[Call, list[Field]], Stream]]] = {
     "remote": _settings,
 }
 """Subcommands with effects of their own."""
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "git": git,
+}
+"""What `code` of a spec may say, for this module."""

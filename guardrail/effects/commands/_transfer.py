@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects._call import Call
-from guardrail.effects._files import destinations
-from guardrail.effects._options import Parsed
-from guardrail.effects._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._files import destinations
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
@@ -275,3 +277,12 @@ def wget(call: Call, parsed: Parsed) -> Stream:
     if output is not None and output.text != "-":
         call.put("write", call.place(output), ())
     return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "curl": curl,
+    "scp": scp,
+    "ssh": ssh,
+    "wget": wget,
+}
+"""What `code` of a spec may say, for this module."""

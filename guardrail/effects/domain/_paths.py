@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects._values import NUM, TOP, Field
+from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Kind, Resource
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())

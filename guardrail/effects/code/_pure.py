@@ -10,7 +10,7 @@ import ast
 import sys
 from typing import Final
 
-from guardrail.effects._view import FileView
+from guardrail.effects.domain._view import FileView
 
 MAX_PYTHON_BYTES: Final = 4096
 """Longest Python text that is looked at, in bytes."""

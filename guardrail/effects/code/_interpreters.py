@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects._call import Call
-from guardrail.effects._emit import as_code
-from guardrail.effects._paths import place, spellings
-from guardrail.effects._pure import is_pure
-from guardrail.effects._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value
+from guardrail.effects.code._pure import is_pure
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._paths import place, spellings
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value
 from guardrail.model import Resource
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from guardrail.effects._values import NUM, TOP, State, Value
+from guardrail.effects.domain._values import NUM, TOP, State, Value
 from guardrail.model import Resource
 
 if TYPE_CHECKING:
-    from guardrail.effects._interpreter import Interpreter
+    from guardrail.effects.shell._interpreter import Interpreter
 
 _LOADER = re.compile(
     r"LD_\w+|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|GCONV_PATH|GLIBC_TUNABLES|POSIXLY_CORRECT|CDPATH|GLOBIGNORE"

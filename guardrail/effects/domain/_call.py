@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.effects._emit import Code, as_code
-from guardrail.effects._paths import STREAMS, paths_in, place, spellings
-from guardrail.effects._values import NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._emit import Code, as_code
+from guardrail.effects.domain._paths import STREAMS, paths_in, place, spellings
+from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
 if TYPE_CHECKING:
-    from guardrail.effects._interpreter import Interpreter
+    from guardrail.effects.shell._interpreter import Interpreter
 
 
 MAX_PLAIN_WORD: Final = 512

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects._spec import Spec
-from guardrail.effects._values import TOP, Field
+from guardrail.effects.catalogue._spec import Spec
+from guardrail.effects.domain._values import TOP, Field
 
 _NUMBER: Final = re.compile(r"-\d+[A-Za-z]?")
 

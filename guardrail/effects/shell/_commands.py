@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects._apply import apply_spec
-from guardrail.effects._builtins import BUILTINS
-from guardrail.effects._call import Call
-from guardrail.effects._emit import as_code
-from guardrail.effects._families import FAMILIES
-from guardrail.effects._interpreters import interpreter_of, run_interpreter, run_nested, run_script
-from guardrail.effects._options import parse_options
-from guardrail.effects._paths import place
-from guardrail.effects._spec import specs
-from guardrail.effects._values import NOTHING, NUM, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.catalogue._options import parse_options
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._families import FAMILIES
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import NOTHING, NUM, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.parse.ir import Statement
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from guardrail.effects._call import Call
-from guardrail.effects._options import Parsed, parse_options
-from guardrail.effects._paths import basename
-from guardrail.effects._spec import specs
-from guardrail.effects._values import NOTHING, TOP, Field, Stream, merge
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _MODES = ("--create", "--extract", "--list", "--append", "--update", "--concatenate", "--diff", "--delete")
@@ -137,3 +141,10 @@ def compress(call: Call, parsed: Parsed) -> Stream:
         if not parsed.has("--keep") and "zst" not in call.name:
             call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
     return NOTHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "compress": compress,
+    "tar": tar,
+}
+"""What `code` of a spec may say, for this module."""

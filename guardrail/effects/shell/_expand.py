@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
-from guardrail.effects._braces import braces
-from guardrail.effects._emit import Bound, Emitter
-from guardrail.effects._paths import escape
-from guardrail.effects._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
-from guardrail.effects._view import FileView
+from guardrail.effects.domain._emit import Bound, Emitter
+from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.domain._view import FileView
+from guardrail.effects.shell._braces import braces
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 

@@ -6,7 +6,7 @@ import posixpath
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
-from guardrail.effects._values import Field
+from guardrail.effects.domain._values import Field
 from guardrail.model import Edit, Effect, Op, Origin, Precision, Resource
 
 MAX_STEPS: Final = 4096

@@ -1,0 +1,26 @@
+"""Names of functions in `code` of a spec -> the functions; each module of a family lists its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Final
+
+from guardrail.effects.commands import _archive, _files, _find, _git, _text, _transfer, _wrappers
+from guardrail.effects.commands._family import Family
+
+_MODULES: Final[tuple[ModuleType, ...]] = (_archive, _files, _find, _git, _text, _transfer, _wrappers)
+
+
+def _collected() -> Mapping[str, Family]:
+    table: dict[str, Family] = {}
+    for module in _MODULES:
+        for name, function in module.FAMILIES.items():
+            if name in table:
+                raise ValueError(f"two functions are called `{name}` in the families of commands")
+            table[name] = function
+    return table
+
+
+FAMILIES: Final = _collected()
+"""What `code` may say."""

@@ -1,0 +1,1 @@
+"""What the analysis knows: abstract strings, streams, states, addresses, effects, a command about to run."""

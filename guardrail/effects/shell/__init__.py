@@ -1,0 +1,1 @@
+"""The abstract interpreter of shell texts: words, state, builtins, control flow, and which command a name means."""
