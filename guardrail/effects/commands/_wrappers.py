@@ -9,8 +9,8 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value
-from guardrail.effects.shell._environment import set_variable
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
 

@@ -12,9 +12,9 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, note_script
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
+from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
-from guardrail.effects.shell._environment import set_variable
 from guardrail.model import Resource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
+from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
@@ -32,7 +33,6 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._commands import known_command, run_command
-from guardrail.effects.shell._environment import set_variable
 from guardrail.effects.shell._expand import Expander
 from guardrail.model import Edit, Resource
 from guardrail.parse import parse_shell
