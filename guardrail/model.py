@@ -61,7 +61,8 @@ Op = Literal[
 ]  # fmt: skip
 """What an effect does. `mention` is an operand naming a thing, of which we cannot say what is done to it."""
 
-Kind = Literal["file", "dir", "net", "process", "service", "env", "code", "any"]
+Kind = Literal["file", "dir", "net", "process", "service", "account", "object", "env", "code", "any"]
+"""What sort of thing. `account` is a user, role or token; `object` is something behind an API, such as a bucket's."""
 Modality = Literal["must", "may"]
 Precision = Literal["exact", "pattern", "opaque"]
 AssetClass = Literal["weights", "checkpoint", "adapter", "control", "evaluation", "criteria", "registry", "guard"]

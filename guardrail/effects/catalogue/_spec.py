@@ -1,11 +1,14 @@
 """Command specs: what each word of a command is, as data read from `specs/*.toml`.
 
 Format, one `[[command]]` a family:
-    names      the commands it is for
+    names      the commands it is for; several words name a subcommand, which also takes its parents' options
     operands   one role for each operand; `read*` repeats, and takes all but those that stand after it
     defaults   operands to use when none is given, such as `.`
     options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`
-    modes      `{ when = ["-e"], operands = [...] }`: other operands when one of the options is given
+    modes      `{ when = ["-e"], operands = [...], emits = [...] }`: other operands, or more effects, with some options
+    emits      effects that the command has whatever its words: `OP@SCHEME:NAME`, such as `schedule@cron:*`
+    transfer   what happens between `from` and `to`: copy, move or link
+    remote     scheme of a `from` or `to` that is written `host:path`
     reveals    what its output tells of what it reads: content, some, digest, none
     digest     options that lower that to a digest
     recursive  options that make the operands recursive; `["always"]`
@@ -17,7 +20,9 @@ Format, one `[[command]]` a family:
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
-Roles: text, read, list, write, append, create, mkdir, delete, truncate, times, security, run, shell, dir, into, opaque.
+Roles: text, read, list, write, append, create, mkdir, delete, truncate, times, security, mount, run, shell, dir, into,
+opaque, mention; `from` and `to` for what may be here or at an address, `from@SCHEME` and `to@SCHEME` for what is known
+by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """
 
@@ -25,18 +30,46 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from guardrail.model import Op
+
 ROLES: Final = frozenset(
-    "text read list write append create mkdir delete truncate times security run shell dir into opaque".split()
+    "text read list write append create mkdir delete truncate times security mount run shell dir into opaque mention "
+    "from to url post".split()
 )
 """What a word may be. `into` is a directory that files are put into, `dir` one that names are relative to."""
 
-EFFECTFUL: Final = ROLES - {"text", "read", "list", "dir"}
+EFFECTFUL: Final = ROLES - {"text", "read", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
+
+_ADDRESSED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
+_EMITTED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*):(?P<name>.+)")
+_OPS: Final = frozenset(get_args(Op))
+_LOOKING: Final = frozenset(("from", "read", "list", "net_recv"))
+
+
+def is_role(text: str) -> bool:
+    """Whether a spec may say this of a word."""
+    if text in ROLES:
+        return True
+    match = _ADDRESSED.fullmatch(text)
+    return match is not None and (match["op"] in _OPS or match["op"] in ("from", "to"))
+
+
+def addressed(role: str) -> tuple[str, str] | None:
+    """Operation and scheme of a role `OP@SCHEME`; None for the others."""
+    op, at, scheme = role.partition("@")
+    return (op, scheme) if at else None
+
+
+def _is_effectful(role: str) -> bool:
+    return role in EFFECTFUL or ("@" in role and role.partition("@")[0] not in _LOOKING)
+
 
 Reveals = Literal["content", "some", "digest", "none"]
 
@@ -45,7 +78,8 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Other operands when one of some options is given."""
 
     when: tuple[str, ...]
-    operands: tuple[str, ...]
+    operands: tuple[str, ...] | None = None
+    emits: tuple[str, ...] = ()
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,6 +90,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     defaults: tuple[str, ...] = ()
     options: dict[str, str] = {}
     modes: tuple[Mode, ...] = ()
+    emits: tuple[str, ...] = ()
+    transfer: Literal["copy", "move", "link"] = "copy"
+    remote: str = ""
     reveals: Reveals = "content"
     digest: tuple[str, ...] = ()
     recursive: tuple[str, ...] = ()
@@ -85,34 +122,46 @@ class Spec:
         entry: as read from the file.
     """
 
-    __slots__ = ("aliases", "effectful", "entry", "longs", "options")
+    __slots__ = ("children", "effectful", "entry", "longs", "options", "transfers")
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
         self.options: dict[str, Option] = {}
-        self.aliases: dict[str, str] = {}
+        self.children: dict[str, Spec] = {}
         for spellings, value in entry.options.items():
             names = spellings.split()
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
-            unknown = set(roles).difference(ROLES)
-            if unknown or not names or not all(name.startswith(("-", "+")) for name in names):
+            if (
+                not all(is_role(role) for role in roles)
+                or not names
+                or not all(name.startswith(("-", "+")) for name in names)
+            ):
                 raise ValueError(f"spec of `{entry.names[0]}`: option `{spellings}` = `{value}`")
             for name in names:
                 if name in self.options:
                     raise ValueError(f"spec of `{entry.names[0]}`: option `{name}` stands twice")
                 self.options[name] = Option(name=names[0], roles=roles, attached=attached)
-        for operand in (*entry.operands, *(o for mode in entry.modes for o in mode.operands)):
-            if operand.rstrip("*") not in ROLES:
+        for name, option in parent.options.items() if parent is not None else ():
+            self.options.setdefault(name, option)
+        every_operand = (*entry.operands, *(o for mode in entry.modes for o in mode.operands or ()))
+        for operand in every_operand:
+            if not is_role(operand.rstrip("*")):
                 raise ValueError(f"spec of `{entry.names[0]}`: operand `{operand}`")
+        for emitted in (*entry.emits, *(e for mode in entry.modes for e in mode.emits)):
+            match = _EMITTED.fullmatch(emitted)
+            if match is None or match["op"] not in _OPS:
+                raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
         for name in (*entry.digest, *entry.recursive, *(w for mode in entry.modes for w in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
         self.longs = tuple(name for name in self.options if name.startswith("--"))
         every = {role for option in self.options.values() for role in option.roles}
-        modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands}
+        modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands or ()}
         # What an operand of which nothing is known could turn out to be, if it is an option.
-        self.effectful = tuple(sorted((every | modes) & EFFECTFUL))
+        self.effectful = tuple(sorted(role for role in every | modes if _is_effectful(role)))
+        said = {*every, *(operand.rstrip("*") for operand in every_operand)}
+        self.transfers = any(role.partition("@")[0] in ("from", "to") for role in said)
 
     def long(self, name: str) -> Option | None:
         """A long option; GNU commands take any unambiguous prefix."""
@@ -138,18 +187,39 @@ def specs() -> Mapping[str, Spec]:
     Raises:
         ValueError: if an entry is not usable, or a command has two.
     """
-    table: dict[str, Spec] = {}
+    entries: list[Entry] = []
     folder = importlib.resources.files("guardrail.effects.catalogue").joinpath("specs")
     for file in sorted(folder.iterdir(), key=_name):
         if not file.name.endswith(".toml"):
             continue
-        for entry in msgspec.toml.decode(file.read_bytes(), type=_SpecFile).command:
-            spec = Spec(entry)
-            for name in entry.names:
-                if name in table:
-                    raise ValueError(f"spec of `{name}` stands twice")
-                table[name] = spec
+        entries.extend(msgspec.toml.decode(file.read_bytes(), type=_SpecFile).command)
+    # Parents first: a subcommand takes their options.
+    entries.sort(key=_words)
+    table: dict[str, Spec] = {}
+    for entry in entries:
+        parents = {name: _parent(table, name) for name in entry.names}
+        first = parents[entry.names[0]]
+        if any(parent is not first for parent in parents.values()):
+            raise ValueError(f"spec of `{entry.names[0]}`: its names have different parents")
+        spec = Spec(entry, first)
+        for name in entry.names:
+            if name in table:
+                raise ValueError(f"spec of `{name}` stands twice")
+            table[name] = spec
+            if first is not None:
+                first.children[name.rpartition(" ")[2]] = spec
     return table
+
+
+def _words(entry: Entry) -> int:
+    return entry.names[0].count(" ")
+
+
+def _parent(table: Mapping[str, Spec], name: str) -> Spec | None:
+    head = name.rpartition(" ")[0]
+    if head and head not in table:
+        raise ValueError(f"spec of `{name}`: there is none of `{head}`")
+    return table[head] if head else None
 
 
 def _name(file: Any) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
+from guardrail.effects.commands._places import transfer
+from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
@@ -20,6 +22,7 @@ _OPS: Final[Mapping[str, Op]] = {
     "truncate": "truncate",
     "times": "set_times",
     "security": "set_security",
+    "mount": "mount",
 }
 """Roles that are one operation on the place they name."""
 
@@ -42,15 +45,55 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     if entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles)):
         sources = merge(sources, call.stdin.sources)
     carried = sources if reveals in ("content", "some") else ()
+    _emitted(call, parsed)
     for role, field in roles:
-        if role not in ("read", "text"):
+        if role in ("read", "text"):
+            continue
+        if "@" in role or role in ("url", "post"):
+            _addressed(call, role, field, carried)
+        elif role not in ("from", "to"):
             _apply_role(call, role, field, carried, recursive)
+    if parsed.spec.transfers:
+        return transfer(call, entry, roles, recursive=recursive, given=carried)
     if entry.output == "text":
         listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
         return Stream(sources=_tainted(roles), names=listed)
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)
+
+
+def _emitted(call: Call, parsed: Parsed) -> None:
+    """Effects that the command has whatever its operands are."""
+    entry = parsed.spec.entry
+    more = (e for mode in entry.modes if parsed.flags & parsed.spec.canonical(mode.when) for e in mode.emits)
+    for text in (*entry.emits, *more):
+        op, _, rest = text.partition("@")
+        scheme, _, name = rest.partition(":")
+        call.emit(_op(op), at(scheme, name))
+
+
+def _addressed(call: Call, role: str, field: Field, sources: tuple[Resource, ...]) -> None:
+    """A word that names something at an address."""
+    if role in ("url", "post"):
+        place = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
+        op: Op = "net_send" if role == "post" else "net_recv"
+    else:
+        name, _, scheme = role.partition("@")
+        if name in ("from", "to") or field.text == "":
+            return
+        place, op = at(scheme, field.text), _op(name)
+    if op == "net_send":
+        for source in sources:
+            call.emit("copy", source, place, flow=("argument",))
+    call.emit(op, place)
+    for source in field.sources:
+        call.emit("copy", source, place, flow=("argument",))
+
+
+def _op(name: str) -> Op:
+    # INVARIANT: Spec has checked every operation that a spec names.
+    return cast("Op", name)
 
 
 def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
@@ -61,7 +104,7 @@ def _operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
     pattern = entry.operands
     for mode in entry.modes:
-        if parsed.flags & parsed.spec.canonical(mode.when):
+        if mode.operands is not None and parsed.flags & parsed.spec.canonical(mode.when):
             pattern = mode.operands
             break
     star = next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
@@ -100,6 +143,9 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
         return
     if role in ("run", "shell"):
         _run(call, field, shell=role == "shell")
+        return
+    if role == "mention":
+        call.mention((field,))
         return
     if role == "opaque":
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)

@@ -8,48 +8,14 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.commands._text import sed_script_is_plain
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import STREAMS, basename, below
+from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _DD_NUMBERS = frozenset("bs count skip seek conv status iflag oflag ibs obs cbs iseek oseek".split())
-
-
-def operands_and_target(call: Call, parsed: Parsed) -> tuple[list[Field], Field | None, bool]:
-    """Sources, target, and whether the target is a directory that the sources go into."""
-    operands = list(parsed.operands)
-    directory = parsed.value("--target-directory")
-    if directory is not None:
-        return operands, directory, True
-    if not operands:
-        return [], None, False
-    if len(operands) == 1:
-        # One word: an error, unless it stands for several.
-        return (operands, Field(text=TOP), True) if operands[0].many else ([], operands[0], False)
-    target = operands.pop()
-    into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
-    if parsed.has("--no-target-directory"):
-        into = False
-    return operands, target, into or target.text in (".", "..")
-
-
-def destinations(call: Call, source: Field, target: Field, into: bool, whole: bool = False) -> list[Field]:
-    """The names a source may get."""
-    if whole:
-        return [below(target, source.text.lstrip("/") if source.glob is None else TOP)]
-    last = source.text.rstrip("/").rpartition("/")[2]
-    name = TOP if source.glob is not None or source.many else basename(source.text)
-    inside = target if last == "." else below(target, name)
-    if into:
-        return [inside]
-    if not target.known or (call.shell.emit.made and call.place(target).path not in call.shell.emit.made):
-        # It may be a directory by then, so both names are possible.
-        resource = call.place(target)
-        if not target.known or (resource.path is not None and call.shell.emit.changed(resource.path)):
-            return [target, inside]
-    return [target]
 
 
 def cp(call: Call, parsed: Parsed) -> Stream:

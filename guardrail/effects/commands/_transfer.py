@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._files import destinations
+from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource

@@ -7,13 +7,14 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import parse_options
 from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.parse.ir import Statement
 
@@ -67,6 +68,11 @@ def known_command(call: Call, name: str) -> Stream:
         out = call.opaque("program")
         run_nested(call)
         return out
+    if spec.children:
+        spec, call.args, found = subcommand(spec, call.args)
+        if spec.children and not spec.entry.operands and not spec.entry.code:
+            return _no_subcommand(call)
+        call.name = f"{name} {found}" if found else name
     parsed = parse_options(spec, call.args)
     family = FAMILIES.get(spec.entry.code)
     if parsed.unknown:
@@ -81,6 +87,13 @@ def known_command(call: Call, name: str) -> Stream:
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _no_subcommand(call: Call) -> Stream:
+    """A subcommand that no spec is about, or only a question for help."""
+    if all(field.text in ("--help", "-h", "--version", "help", "version") for field in call.args):
+        return SOMETHING
+    return call.opaque("program", reason=f"this subcommand of {call.name} is not known")
 
 
 def _with_arguments(call: Call, out: Stream) -> Stream:

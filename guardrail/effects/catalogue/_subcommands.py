@@ -1,0 +1,52 @@
+"""From the words of a command to the spec of its subcommand: `aws --profile x s3 cp a b` is one of `aws s3 cp`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guardrail.effects.catalogue._spec import Spec
+from guardrail.effects.domain._values import Field
+
+
+def subcommand(spec: Spec, args: Sequence[Field]) -> tuple[Spec, tuple[Field, ...], str]:
+    """Follow the first operands down to the most exact spec there is.
+
+    Args:
+        spec: the command's own spec.
+        args: its words without the name.
+
+    Returns:
+        The spec, the words without the subcommand's, and the subcommand; the spec given if it has no such subcommand.
+    """
+    words = list(args)
+    names: list[str] = []
+    while spec.children:
+        index = _first_operand(spec, words)
+        if index is None or not words[index].known:
+            break
+        child = spec.children.get(words[index].text)
+        if child is None:
+            break
+        names.append(words.pop(index).text)
+        spec = child
+    return spec, tuple(words), " ".join(names)
+
+
+def _first_operand(spec: Spec, words: Sequence[Field]) -> int | None:
+    """Where the first word stands that is neither an option nor the value of one."""
+    i = 0
+    while i < len(words):
+        text = words[i].text
+        if len(text) < 2 or text[0] != "-":
+            return i
+        i += 1
+        if text == "--":
+            return i if i < len(words) else None
+        if "=" in text:
+            continue
+        option = (
+            spec.long(text) if text.startswith("--") else spec.options.get(text[:2] if not spec.entry.single else text)
+        )
+        if option is not None and option.roles and not option.attached and (text.startswith("--") or len(text) == 2):
+            i += len(option.roles)
+    return None

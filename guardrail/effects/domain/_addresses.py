@@ -1,0 +1,61 @@
+"""Addresses that are no local files: things behind an API, processes, services, accounts, other hosts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.domain._values import NUM, TOP
+from guardrail.model import Kind, Resource
+
+URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
+"""A word that says itself where it leads."""
+
+REMOTE: Final = re.compile(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
+"""`host:path`: a colon before the first slash."""
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "process": "process",
+    "systemd": "service",
+    "service": "service",
+    "cron": "service",
+    "at": "service",
+    "clock": "service",
+    "power": "service",
+    "firewall": "service",
+    "kernel": "service",
+    "account": "account",
+    "env": "env",
+    "http": "net",
+    "https": "net",
+    "ftp": "net",
+    "sftp": "net",
+    "ssh": "net",
+    "rsync": "net",
+    "git": "net",
+    "tcp": "net",
+    "udp": "net",
+    "net": "net",
+    "smtp": "net",
+}
+"""What is behind a scheme; what is not listed is an object behind an API."""
+
+
+def at(scheme: str, text: str) -> Resource:
+    """The resource of that name behind a scheme.
+
+    Args:
+        scheme: such as `process`, `account`, `k8s` or `s3`.
+        text: its name; a URL keeps its own scheme. Unknown parts become `*`.
+    """
+    name = text.replace(TOP, "*").replace(NUM, "*")
+    if URL.fullmatch(name):
+        return remote(name)
+    return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}:{name or '*'}")
+
+
+def remote(url: str) -> Resource:
+    """The resource that a URL names."""
+    name = url.replace(TOP, "*").replace(NUM, "*")
+    return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)
