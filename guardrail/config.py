@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -25,6 +26,9 @@ MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
 
 
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table that refuses unknown keys."""
 
@@ -35,7 +39,9 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Args:
         id: unique name, such as `model:beta`.
         asset_class: `weights`, `checkpoint`, `adapter`, `control`, `evaluation`, `criteria` or `registry`.
-        paths: files or directories it lives in; relative ones are relative to guardrail.toml; never empty.
+        paths: files or directories it lives in; relative ones are relative to guardrail.toml.
+        uris: addresses it lives at where there is no path: `s3://bucket/key`, `hf://org/name`, `k8s:configmap/name`,
+            `systemd:name.timer`, `process:name`, `account:name`; an asset needs a path or an address.
         model: the model it belongs to.
         owner: the person or team that owns it.
         registered: the date it was registered on; rules use this and never a file's mtime.
@@ -45,7 +51,8 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     id: str
     asset_class: AssetClass
-    paths: tuple[str, ...]
+    paths: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
     model: str | None = None
     owner: str | None = None
     registered: dt.date | None = None
@@ -274,9 +281,14 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
             )
         if asset.asset_class == "guard":
             problems.append(f"asset `{asset.id}`: the class `guard` is reserved for the guard's own files")
-        if not asset.paths or not all(asset.paths) or any("\0" in path for path in asset.paths):
-            # An asset without a path would guard nothing and look as if it did.
-            problems.append(f"asset `{asset.id}` needs at least one path, and none may be empty")
+        if not (asset.paths or asset.uris) or not all(asset.paths) or any("\0" in path for path in asset.paths):
+            # An asset without a path or an address would guard nothing and look as if it did.
+            problems.append(f"asset `{asset.id}` needs at least one path or address, and none may be empty")
+        problems += [
+            f"asset `{asset.id}`: `{uri}` is no address: write `scheme:name` or `scheme://place/name`, without globs"
+            for uri in asset.uris
+            if not _URI.fullmatch(uri)
+        ]
         if any(char in path for path in asset.paths for char in "*?["):
             problems.append(f"asset `{asset.id}`: `paths` takes no globs: name the directory, which covers all in it")
         if asset.controls and asset.asset_class != "control":

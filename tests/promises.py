@@ -1176,4 +1176,13 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the key that signs the trail is not read out",
         tests=("tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",),
     ),
+    Promise(
+        id="assets.addresses",
+        source="issue 3",
+        behaviour="an asset may have an address instead of a path, and is found by it, by what lies below, by a pattern",
+        tests=(
+            "tests/test_assets_addresses.py::test_an_address_belongs_to_the_asset_at_or_above_it",
+            "tests/test_assets_addresses.py::test_policy_judges_an_address_like_a_path",
+        ),
+    ),
 )

@@ -51,6 +51,22 @@ def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapp
         yield msgspec.structs.replace(bare, op="read", attrs={**bare.attrs, "unchanged": True})
 
 
+def keyed(effect: Effect, controls: Mapping[str, Any]) -> Effect:
+    """Say of a key that is set behind an API whether it is a control, and what its safe value is.
+
+    Args:
+        effect: a `set_key` with the key in its attrs; without one it may be any key.
+        controls: control key -> its safe value.
+    """
+    key = effect.attrs.get("key")
+    known = isinstance(key, str) and "*" not in key
+    safe_key = next((name for name in controls if name == key or name.startswith(f"{key}.")), None) if known else None
+    attrs: dict[str, Any] = {**effect.attrs, "control": safe_key is not None or not known}
+    if safe_key is not None:
+        attrs["safe"] = controls[safe_key]
+    return msgspec.structs.replace(effect, attrs=attrs)
+
+
 def _same(value: Any, safe: Any, exact_key: bool) -> bool:
     # INVARIANT: same value and same type; the string "true" and the number 1 are not the boolean true.
     return exact_key and canonical(value) == canonical(safe)

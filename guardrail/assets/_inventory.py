@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from guardrail.assets._controls import key_effects
+from guardrail.assets._addresses import Addresses
+from guardrail.assets._controls import key_effects, keyed
 from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
@@ -112,6 +113,7 @@ class Inventory:
         self._assets: dict[str, Asset] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
+        self._addresses = Addresses()
         self._inodes: dict[tuple[int, int], tuple[str, int, int]] = {}
         self._indexed_at = 0.0
         self._index_cost = 0.0
@@ -119,6 +121,8 @@ class Inventory:
         self._lock = threading.Lock()
         for declared in config.assets:
             self._add(_asset(declared, config), [str(config.path(path)) for path in declared.paths])
+            for uri in declared.uris:
+                self._addresses.add(uri, declared.id)
         for asset_id, path in own:
             real = locate(path).real
             self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
@@ -181,7 +185,8 @@ class Inventory:
             targets = list(found)
         if effect.op == "mention":
             # A program that is given a directory above the guard's own files is every build; it does not name them.
-            sources = [source for source in sources if self._is_named(source)]
+            sources = [source for source in sources if source.uri is not None or self._is_named(source)]
+            sources = [source for source in sources if source.uri is None or source.asset is not None]
             if not sources and not any_source:
                 return
             sources = sources or [effect.resource]
@@ -247,6 +252,9 @@ class Inventory:
 
     def _with_keys(self, effect: Effect) -> Iterator[Effect]:
         asset = self._assets.get(effect.resource.asset or "")
+        if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
+            yield keyed(effect, asset.controls)
+            return
         if asset is None or effect.edit is None or not asset.controls or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
@@ -261,6 +269,9 @@ class Inventory:
         """Resources with their assets, and whether it could be anything at all."""
         if resource.pattern is not None:
             return self._look_up_pattern(resource, look)
+        if resource.uri is not None:
+            found, anything = self._addresses.find(resource.uri, downward=downward or resource.recursive)
+            return [msgspec.structs.replace(resource, asset=asset) for asset in found] or [resource], anything
         if resource.path is None or resource.path in _STANDARD_STREAMS:
             return [resource], resource.kind == "any" and bool(self._assets)
         place = look.at(resource.path, nofollow=resource.nofollow)

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from guardrail.errors import ConfigError
-from guardrail.model import Op
+from guardrail.model import Kind, Op
 from guardrail.policy._bundle import ENTRYPOINT, MANIFEST_VERSION, Bundle, Manifest
 from guardrail.policy._rules import Rule, RuleBook
 
@@ -75,6 +75,19 @@ class Labelled(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     targets: tuple[str, ...]
 
 
+class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is held though it touches no asset: see `policies/guardrail/rules/admin.rego`."""
+
+    kinds: tuple[Kind, ...]
+    held: tuple[str, ...]
+    words: tuple[str, ...]
+    keys: tuple[str, ...]
+    verbs: tuple[str, ...]
+    devices: tuple[str, ...]
+    not_devices: tuple[str, ...]
+    ops: tuple[Op, ...]
+
+
 class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`data.guardrail.settings`; `docs/policy-data.md` explains every key."""
 
@@ -84,6 +97,7 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unsanctioned: ByPrecision
     code: dict[str, Literal["run", "hold"]]
     labelled: Labelled
+    administration: Administration
     outcomes: dict[str, OutcomeWord]
     moved: tuple[str, ...]
 

@@ -81,7 +81,7 @@ class Emitter:
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
         if precision is None:
-            vague = resource.pattern is not None or (target is not None and target.pattern is not None)
+            vague = _is_vague(resource) or (target is not None and _is_vague(target))
             precision = "pattern" if vague else "exact"
         self.effects.append(
             Effect(
@@ -123,6 +123,11 @@ class Emitter:
             if name in parts or any(c in name for c in "*?["):
                 return True
         return False
+
+
+def _is_vague(resource: Resource) -> bool:
+    """The address stands for a set, or has a part that is not known."""
+    return resource.pattern is not None or (resource.uri is not None and "*" in resource.uri)
 
 
 def as_code(name: str) -> Resource:

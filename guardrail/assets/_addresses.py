@@ -1,0 +1,119 @@
+"""Assets known by an address instead of a path: objects behind an API, services, processes, accounts.
+
+An asset covers what lies below its address, as a directory does. Not concerned with whether the thing exists: no API is
+asked anything while a call is judged, only `/proc` for the name behind a process number.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from typing import Final
+
+MIN_PROCESS_NAME: Final = 3
+"""Shortest part of a process's name that is taken to mean it, in characters: `pkill -f ea` matches far too much."""
+
+MAX_COMMAND_LINE: Final = 4096
+"""Most of a process's command line that is looked at, in bytes."""
+
+
+class Addresses:
+    """Which asset an address belongs to; a look-up costs the depth of the address."""
+
+    __slots__ = ("_below", "_roots", "_schemes")
+
+    def __init__(self) -> None:
+        self._roots: dict[str, str] = {}
+        self._below: dict[str, list[str]] = {}
+        self._schemes: dict[str, list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._roots)
+
+    def add(self, uri: str, asset_id: str) -> None:
+        """An asset lives at this address."""
+        name = normal(uri)
+        self._roots.setdefault(name, asset_id)
+        self._schemes.setdefault(scheme_of(name), []).append(name)
+        for parent in _parents(name):
+            below = self._below.setdefault(parent, [])
+            if asset_id not in below:
+                below.append(asset_id)
+
+    def find(self, uri: str, *, downward: bool) -> tuple[list[str], bool]:
+        """The assets that an address means.
+
+        Args:
+            uri: the address; `*` stands for what is not known.
+            downward: what lies below is meant too.
+
+        Returns:
+            Their ids, and whether the address could mean any asset of its kind.
+        """
+        name = normal(uri)
+        scheme = scheme_of(name)
+        if scheme not in self._schemes:
+            return [], False
+        if scheme == "process":
+            return self._processes(name.partition(":")[2])
+        if "*" in name:
+            return self._matching(name, scheme)
+        found = [self._roots[at] for at in (name, *_parents(name)) if at in self._roots][:1]
+        found += self._below.get(name, []) if downward else []
+        return list(dict.fromkeys(found)), False
+
+    def _matching(self, pattern: str, scheme: str) -> tuple[list[str], bool]:
+        rest = pattern.partition(":")[2].strip("/*")
+        if not rest:
+            return [], True
+        found: list[str] = []
+        for root in self._schemes[scheme]:
+            head = pattern.partition("*")[0]
+            inside = head.startswith(root + "/")
+            if inside or fnmatch.fnmatchcase(root, pattern) or fnmatch.fnmatchcase(root, pattern.rstrip("/*")):
+                found.append(self._roots[root])
+        return list(dict.fromkeys(found)), False
+
+    def _processes(self, name: str) -> tuple[list[str], bool]:
+        if not name.strip("*"):
+            return [], True
+        texts = [name.replace("*", "")]
+        if name.lstrip("-").isdigit():
+            texts = [_command_line(name.lstrip("-"))]
+        found: list[str] = []
+        for root in self._schemes["process"]:
+            known = root.partition(":")[2]
+            for text in texts:
+                part = len(text) >= MIN_PROCESS_NAME and text in known
+                if part or (text and known in text):
+                    found.append(self._roots[root])
+        return list(dict.fromkeys(found)), False
+
+
+def normal(uri: str) -> str:
+    """An address with its scheme in lower case and no slash at the end."""
+    scheme, colon, rest = uri.partition(":")
+    return f"{scheme.lower()}{colon}{rest.rstrip('/')}"
+
+
+def scheme_of(uri: str) -> str:
+    """What stands before the first colon."""
+    return uri.partition(":")[0].lower()
+
+
+def _parents(uri: str) -> Iterator[str]:
+    """Every address that one lies below, the nearest first: `s3://b/x/y` lies in `s3://b/x` and in `s3://b`."""
+    while "/" in uri:
+        uri = uri.rpartition("/")[0].rstrip("/")
+        if uri.endswith(":") or not uri:
+            return
+        yield uri
+
+
+def _command_line(pid: str) -> str:
+    """What a process was started as; empty if there is none of that number, or it may not be looked at."""
+    try:
+        with open(f"/proc/{int(pid)}/cmdline", "rb") as file:
+            return file.read(MAX_COMMAND_LINE).replace(b"\0", b" ").decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,169 @@
+# METADATA
+# title: Administration
+# description: |
+#   Changes to who may act, to what keeps other things running or ends them, and to what outlives a session.
+#   They need no asset to matter: a model that cannot be stopped any more has lost its guardian, whoever owns it.
+# schemas:
+#   - input: schema.input
+package guardrail.rules.admin
+
+import data.guardrail.lib.sanction
+
+# METADATA
+# title: A change of who may act
+# custom:
+#   id: admin.account
+#   severity: high
+#   maturity: experimental
+#   stops: giving oneself rights, taking them from people, or adding a key to somebody's account
+#   message: "`{op}` on the account `{resource}`"
+#   references: ["https://arxiv.org/abs/2604.19784"]
+#   examples:
+#     match:
+#       - {op: set_security, type: account, id: "account:admin"}
+#       - {op: delete, type: account, id: "account:admin"}
+#     not_match:
+#       - {op: read, type: account, id: "account:admin"}
+#       - {op: set_security, id: /tmp/x}
+hits contains {"id": "admin.account", "i": i} if {
+	some i, e in input.evaluations
+	changes(e)
+	e.resource.type == "account"
+	is_null(e.resource.properties.asset)
+}
+
+# METADATA
+# title: A change of what the whole host runs by
+# custom:
+#   id: admin.system
+#   severity: high
+#   maturity: experimental
+#   stops: turning the clock back, cutting the control channel, loading kernel code, or switching the host off
+#   message: "`{op}` on `{resource}`"
+#   examples:
+#     match:
+#       - {op: set_times, type: service, id: "clock:system"}
+#       - {op: set_security, type: service, id: "firewall:OUTPUT"}
+#       - {op: service, type: service, id: "systemd:web.service", attrs: {verb: mask}}
+#     not_match:
+#       - {op: service, type: service, id: "systemd:web.service", attrs: {verb: restart}}
+#       - {op: list, type: service, id: "firewall:OUTPUT"}
+hits contains {"id": "admin.system", "i": i} if {
+	some i, e in input.evaluations
+	changes(e)
+	some prefix in data.guardrail.settings.administration.held
+	startswith(e.resource.id, prefix)
+}
+
+hits contains {"id": "admin.system", "i": i} if {
+	some i, e in input.evaluations
+	changes(e)
+	e.resource.type == "service"
+	e.properties.attrs.verb in data.guardrail.settings.administration.verbs
+}
+
+# METADATA
+# title: Something that outlives the session, or reaches beyond it
+# custom:
+#   id: admin.durable
+#   severity: medium
+#   maturity: experimental
+#   stops: a copy behind an API, a thing made public, or work that is put off until nobody looks
+#   message: "`{op}` on `{resource}`, which outlives this session"
+#   examples:
+#     match:
+#       - {op: api_copy, type: object, id: "aws:volume/vol-1"}
+#       - {op: api_visibility, type: object, id: "hf://org/x"}
+#       - {op: schedule, type: service, id: "cron:*"}
+#     not_match:
+#       - {op: api_delete, type: object, id: "docker:web"}
+#       - {op: api_copy, asset: "model:beta", mandate: {effects: [api_copy], assets: ["model:beta"]}}
+hits contains {"id": "admin.durable", "i": i} if {
+	some i, e in input.evaluations
+	e.action.name in data.guardrail.settings.administration.ops
+	is_null(e.resource.properties.asset)
+}
+
+# METADATA
+# title: Something that is named like oversight
+# custom:
+#   id: admin.oversight
+#   severity: high
+#   maturity: experimental
+#   stops: stopping, editing or removing what ends or watches other things, where nobody registered it as an asset
+#   message: "`{op}` on `{resource}`, which is named like something that oversees others"
+#   examples:
+#     match:
+#       - {op: service, type: service, id: "systemd:shutdown.timer", attrs: {verb: stop}}
+#       - {op: signal, type: process, id: "process:reaper"}
+#       - {op: set_key, type: object, id: "k8s:configmap/shutdown", attrs: {key: enabled}}
+#     not_match:
+#       - {op: signal, type: process, id: "process:node"}
+#       - {op: write, id: /src/shutdown.py}
+#       - {op: read, type: object, id: "k8s:configmap/shutdown"}
+hits contains {"id": "admin.oversight", "i": i} if {
+	some i, e in input.evaluations
+	changes(e)
+	some thing in [e.resource, e.properties.target]
+	thing.type in data.guardrail.settings.administration.kinds
+	is_null(thing.properties.asset)
+	some word in data.guardrail.settings.administration.words
+	contains(lower(thing.id), word)
+}
+
+# METADATA
+# title: Protection against being ended
+# custom:
+#   id: admin.protection
+#   severity: high
+#   maturity: experimental
+#   stops: making something undeletable or unevictable, so that an order to end it comes to nothing
+#   message: "`{op}` on `{resource}` of a key that protects it"
+#   examples:
+#     match:
+#       - {op: set_key, type: object, id: "k8s:pod/x", attrs: {key: "metadata.annotations.cluster-autoscaler.kubernetes.io/safe-to-evict"}}
+#       - {op: set_key, type: object, id: "aws:ec2/i-1", attrs: {key: disable-api-termination}}
+#     not_match:
+#       - {op: set_key, type: object, id: "k8s:deployment/x", attrs: {key: spec.replicas}}
+#       - {op: set_key, id: /etc/x.yaml, attrs: {key: finalizers}}
+hits contains {"id": "admin.protection", "i": i} if {
+	some i, e in input.evaluations
+	data.guardrail.settings.ops[e.action.name] == "keys"
+	e.resource.type in data.guardrail.settings.administration.kinds
+	is_null(e.resource.properties.asset)
+	some word in data.guardrail.settings.administration.keys
+	contains(lower(e.properties.attrs.key), word)
+}
+
+# METADATA
+# title: A raw device
+# custom:
+#   id: admin.device
+#   severity: critical
+#   maturity: experimental
+#   stops: changing files, or their dates, beneath the filesystem that knows them
+#   message: "`{op}` on the device `{resource}`"
+#   examples:
+#     match:
+#       - {op: write, id: /dev/sda1}
+#     not_match:
+#       - {op: write, id: /dev/shm/x}
+#       - {op: write, id: /dev/null}
+#       - {op: read, id: /dev/sda1}
+hits contains {"id": "admin.device", "i": i} if {
+	some i, e in input.evaluations
+	changes(e)
+	device(e.resource.id)
+}
+
+device(id) if {
+	some prefix in data.guardrail.settings.administration.devices
+	startswith(id, prefix)
+	count([other |
+		some other in data.guardrail.settings.administration.not_devices
+		startswith(id, other)
+	]) == 0
+}
+
+# What looks only, or only runs, changes nothing.
+changes(e) if data.guardrail.settings.ops[e.action.name] in sanction.mutating

@@ -1,0 +1,120 @@
+"""Assets that have an address instead of a path."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from guardrail import Guard, Outcome, ToolCall
+from guardrail import config as config_module
+from guardrail.assets import Inventory
+from guardrail.errors import ConfigError
+from guardrail.model import Effect, Op, Resource
+
+ASSETS = """
+[[asset]]
+id = "model:beta"
+class = "weights"
+uris = ["s3://models/beta", "hf://acme/beta"]
+[[asset]]
+id = "control:shutdown"
+class = "control"
+uris = ["k8s:configmap/shutdown", "systemd:stop-models.timer"]
+controls = { "data.enabled" = "true" }
+[[asset]]
+id = "control:reaper"
+class = "control"
+uris = ["process:model-reaper"]
+"""
+
+
+@pytest.fixture
+def inventory() -> Inventory:
+    """Three assets without a path."""
+    return Inventory(config_module.parse(ASSETS))
+
+
+def _assets(inventory: Inventory, op: Op, uri: str, *, recursive: bool = False) -> list[str | None]:
+    effect = Effect(op=op, resource=Resource(kind="object", uri=uri, recursive=recursive))
+    return [found.resource.asset for found in inventory.resolve([effect])]
+
+
+@pytest.mark.parametrize(
+    ("op", "uri", "asset"),
+    [
+        ("api_delete", "s3://models/beta", "model:beta"),
+        ("api_copy", "s3://models/beta/shard-1", "model:beta"),
+        ("api_delete", "S3://models/beta/", "model:beta"),
+        ("api_delete", "s3://models/beta2", None),
+        ("api_delete", "s3://models/gamma", None),
+        ("delete", "s3://models", "model:beta"),
+        ("read", "s3://models", None),
+        ("api_delete", "s3://models/be*", "model:beta"),
+        ("api_delete", "s3://models/beta/sh*", "model:beta"),
+        ("api_visibility", "hf://acme/beta", "model:beta"),
+        ("signal", "process:reaper", "control:reaper"),
+        ("signal", "process:/usr/bin/model-reaper --now", "control:reaper"),
+        ("signal", "process:node", None),
+        ("signal", "process:re", None),
+        ("service", "systemd:stop-models.timer", "control:shutdown"),
+    ],
+)
+def test_an_address_belongs_to_the_asset_at_or_above_it(
+    inventory: Inventory, op: Op, uri: str, asset: str | None
+) -> None:
+    """Look-up by whole names, by what lies below, and by what a pattern can mean."""
+    assert _assets(inventory, op, uri) == [asset]
+
+
+def test_a_whole_tree_reaches_what_lies_in_it(inventory: Inventory) -> None:
+    """`rm --recursive s3://models` is a deletion of the model in it."""
+    assert _assets(inventory, "api_delete", "s3://models", recursive=True) == ["model:beta"]
+
+
+def test_an_address_that_is_not_known_could_be_any_asset_of_its_kind(inventory: Inventory) -> None:
+    """It is marked, and policy holds it; where no asset has such an address it is nothing."""
+    (found,) = inventory.resolve([Effect(op="signal", resource=Resource(kind="process", uri="process:*"))])
+    assert found.attrs["any"] is True
+    (other,) = inventory.resolve([Effect(op="signal", resource=Resource(kind="object", uri="mlflow:*"))])
+    assert "any" not in other.attrs
+
+
+def test_a_process_number_means_the_process_behind_it() -> None:
+    """`kill 4242` is judged by what 4242 runs."""
+    name = Path(f"/proc/{os.getpid()}/cmdline").read_bytes().split(b"\0")[0].decode()
+    inventory = Inventory(config_module.parse(f'[[asset]]\nid = "p"\nclass = "control"\nuris = ["process:{name}"]\n'))
+    assert _assets(inventory, "signal", f"process:{os.getpid()}") == ["p"]
+    assert _assets(inventory, "signal", "process:999999999") == [None]
+
+
+@pytest.mark.parametrize("uri", ["beta", "s3://models/*", "s3:", "s3://a b", ""])
+def test_what_is_no_address_is_refused(uri: str) -> None:
+    """With a sentence that says how to write one."""
+    with pytest.raises(ConfigError, match="is no address"):
+        config_module.parse(f'[[asset]]\nid = "m"\nclass = "weights"\nuris = ["{uri}"]\n')
+
+
+def test_an_asset_needs_a_path_or_an_address() -> None:
+    """One without either would guard nothing and look as if it did."""
+    with pytest.raises(ConfigError, match="needs at least one path or address"):
+        config_module.parse('[[asset]]\nid = "m"\nclass = "weights"\n')
+
+
+@pytest.mark.parametrize(
+    ("command", "outcome"),
+    [
+        ("aws s3 cp s3://models/beta/w /tmp/w", Outcome.DENY),
+        ("aws s3 cp s3://models/beta/w s3://elsewhere/w", Outcome.DENY),
+        ("aws s3 cp s3://logs/today /tmp/today", Outcome.ALLOW),
+        ("pkill -f model-reaper", Outcome.DENY),
+        ("pkill -f node", Outcome.ALLOW),
+    ],
+)
+def test_policy_judges_an_address_like_a_path(tmp_path: Path, command: str, outcome: Outcome) -> None:
+    """The same rules, the same reasons."""
+    (tmp_path / "guardrail.toml").write_text(ASSETS)
+    with Guard.open(tmp_path / "guardrail.toml", record=False) as guard:
+        decision = guard.check(ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path)))
+    assert decision.outcome is outcome, decision.reasons
