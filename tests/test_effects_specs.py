@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from guardrail.effects.catalogue._spec import Entry, Spec, specs
+from guardrail.effects.catalogue._spec import Entry, Spec, _SpecFile, specs, texts
 from guardrail.effects.commands._families import FAMILIES
 from tests.effects_support import said
 
@@ -35,6 +36,13 @@ def test_the_examples_of_a_spec_give_none_of_the_effects_it_excludes(spec: Spec)
         found = said(command)
         for want in unwanted:
             assert not matches(found, want), f"{command}: {want} in {found}"
+
+
+def test_the_catalogue_holds_what_its_files_say() -> None:
+    """Entries are read one by one when they are needed; read as a whole, the files say the same."""
+    whole = [entry for _, text in texts() for entry in msgspec.toml.decode(text, type=_SpecFile).command]
+    assert sorted(name for entry in whole for name in entry.names) == sorted(specs())
+    assert [specs()[entry.names[0]].entry for entry in whole] == whole
 
 
 def test_every_spec_names_a_function_that_exists() -> None:

@@ -31,7 +31,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -127,7 +127,7 @@ class Spec:
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
         self.options: dict[str, Option] = {}
-        self.children: dict[str, Spec] = {}
+        self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
         for spellings, value in entry.options.items():
             names = spellings.split()
             attached = value.endswith("?")
@@ -180,46 +180,87 @@ class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     command: tuple[Entry, ...]
 
 
+class Catalogue(Mapping[str, Spec]):
+    """Every command's spec by name, each read from its file's text when it is first asked for.
+
+    Args:
+        texts: the specs files' texts.
+
+    Raises:
+        ValueError: if two entries are for one name, or a subcommand's command has none.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._sources: dict[str, str] = {}
+        self._specs: dict[str, Spec] = {}
+        self._groups: dict[str, dict[str, str]] = {}
+        for text in texts:
+            for piece in _PIECES.split(text)[1:]:
+                names = _NAMES.search(piece)
+                for name in _QUOTED.findall(names[1]) if names else ():
+                    if name in self._sources:
+                        raise ValueError(f"spec of `{name}` stands twice")
+                    self._sources[name] = piece
+        for name in self._sources:
+            head, blank, word = name.rpartition(" ")
+            if not blank:
+                continue
+            if head not in self._sources:
+                raise ValueError(f"spec of `{name}`: there is none of `{head}`")
+            self._groups.setdefault(head, {})[word] = name
+
+    def __getitem__(self, name: str) -> Spec:
+        found = self._specs.get(name)
+        return found if found is not None else self._load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The spec of that name."""
+        found = self._specs.get(name)
+        if found is not None:
+            return found
+        return self._load(name) if name in self._sources else default
+
+    def _load(self, name: str) -> Spec:
+        (entry,) = msgspec.toml.decode(_HEADER + self._sources[name], type=_SpecFile).command
+        heads = {other.rpartition(" ")[0] for other in entry.names}
+        if len(heads) > 1:
+            raise ValueError(f"spec of `{name}`: its names are not subcommands of one command")
+        head = heads.pop()
+        spec = Spec(entry, self[head] if head else None)
+        for other in entry.names:
+            self._specs[other] = spec
+            spec.children.update(self._groups.get(other, {}))
+        return spec
+
+
+_HEADER: Final = "[[command]]\n"
+_PIECES = re.compile(r"^\[\[command\]\]\n", re.MULTILINE)
+_NAMES = re.compile(r"^names = \[(.*?)\]", re.MULTILINE | re.DOTALL)
+_QUOTED = re.compile(r'"([^"]*)"')
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Name and text of every specs file."""
+    folder = importlib.resources.files("guardrail.effects.catalogue").joinpath("specs")
+    for file in sorted(folder.iterdir(), key=_name):
+        if file.name.endswith(".toml"):
+            yield file.name, file.read_text(encoding="utf-8")
+
+
 @functools.cache
-def specs() -> Mapping[str, Spec]:
+def specs() -> Catalogue:
     """Every command's spec by name.
 
     Raises:
-        ValueError: if an entry is not usable, or a command has two.
+        ValueError: if a command has two.
     """
-    entries: list[Entry] = []
-    folder = importlib.resources.files("guardrail.effects.catalogue").joinpath("specs")
-    for file in sorted(folder.iterdir(), key=_name):
-        if not file.name.endswith(".toml"):
-            continue
-        entries.extend(msgspec.toml.decode(file.read_bytes(), type=_SpecFile).command)
-    # Parents first: a subcommand takes their options.
-    entries.sort(key=_words)
-    table: dict[str, Spec] = {}
-    for entry in entries:
-        parents = {name: _parent(table, name) for name in entry.names}
-        first = parents[entry.names[0]]
-        if any(parent is not first for parent in parents.values()):
-            raise ValueError(f"spec of `{entry.names[0]}`: its names have different parents")
-        spec = Spec(entry, first)
-        for name in entry.names:
-            if name in table:
-                raise ValueError(f"spec of `{name}` stands twice")
-            table[name] = spec
-            if first is not None:
-                first.children[name.rpartition(" ")[2]] = spec
-    return table
-
-
-def _words(entry: Entry) -> int:
-    return entry.names[0].count(" ")
-
-
-def _parent(table: Mapping[str, Spec], name: str) -> Spec | None:
-    head = name.rpartition(" ")[0]
-    if head and head not in table:
-        raise ValueError(f"spec of `{name}`: there is none of `{head}`")
-    return table[head] if head else None
+    return Catalogue(text for _, text in texts())
 
 
 def _name(file: Any) -> str:

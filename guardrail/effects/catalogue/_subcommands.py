@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from guardrail.effects.catalogue._spec import Spec
+from guardrail.effects.catalogue._spec import Spec, specs
 from guardrail.effects.domain._values import Field
 
 
@@ -28,7 +28,7 @@ def subcommand(spec: Spec, args: Sequence[Field]) -> tuple[Spec, tuple[Field, ..
         if child is None:
             break
         names.append(words.pop(index).text)
-        spec = child
+        spec = specs()[child]
     return spec, tuple(words), " ".join(names)
 
 
