@@ -51,6 +51,7 @@ lint: $(VENV)/.test tools ## style, types, direction of imports, policies
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck .ci/run
 	$(BIN)/guardrail policy check
+	$(BIN)/python scripts/effects_page.py --check
 	@if command -v opa >/dev/null; then set -ex; opa check --strict policies; opa fmt --fail --list policies/guardrail; \
 		else echo "lint: no opa on PATH, so the Rego sources were not linted; see \`make tools\`"; fi
 
@@ -64,6 +65,10 @@ bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, 
 .PHONY: policy
 policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
 	$(BIN)/guardrail policy build
+
+.PHONY: docs
+docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
+	$(BIN)/python scripts/effects_page.py
 
 .PHONY: wheel
 wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it

@@ -1185,4 +1185,19 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_assets_addresses.py::test_policy_judges_an_address_like_a_path",
         ),
     ),
+    Promise(
+        id="explain.catalogue",
+        source="issue 3",
+        behaviour="the catalogue documents itself: `explain --specs`, and a page that is written from the data",
+        tests=(
+            "tests/test_explain.py::test_the_catalogue_prints_a_spec_without_a_configuration",
+            "tests/test_explain.py::test_the_page_of_effects_is_what_the_catalogue_says",
+        ),
+    ),
+    Promise(
+        id="explain.spans",
+        source="issue 3",
+        behaviour="explain marks, under each line of a command, the words that each effect comes from",
+        tests=("tests/test_explain.py::test_each_effect_is_marked_under_the_words_it_comes_from",),
+    ),
 )

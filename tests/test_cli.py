@@ -221,7 +221,7 @@ def test_explain_shows_every_stage_for_people_and_as_json(world: Path) -> None:
     done = run(world, "explain", "cd models && cp a.safetensors /tmp/x")
     assert done.returncode == 3
     text = done.stdout.decode()
-    for word in ("asked", "would do", "from `", "under", "decided   DENY", "agent     would read"):
+    for word in ("asked", "would do", "^^^", "by cp", "under", "decided   DENY", "agent     would read"):
         assert word in text
     stages = json.loads(run(world, "explain", "--json", "ls").stdout)
     assert set(stages) == {"call", "operations", "assets", "mandates", "decision"}

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import EXIT_USAGE, add_call_options, find_config, working_directory
 from guardrail.cli.check import effect_line, exit_code
 
+_DESCRIPTION: Final = """Show what each stage made of one call, and run nothing.
+
+  guardrail explain 'cp /srv/models/beta/w /tmp/'   what was asked, what it would do, under which order, the decision
+  guardrail explain --specs                         every command that the catalogue knows
+  guardrail explain --specs cp 'aws s3 cp'          what the words of these commands are, and examples
+"""
+
 if TYPE_CHECKING:
     from guardrail.guard import Guard
-    from guardrail.model import Decision, ToolCall
+    from guardrail.model import Decision, Effect, ToolCall
 
 
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
-    sub = verbs.add_parser("explain", help="show what each stage made of one call; run nothing")
+    sub = verbs.add_parser(
+        "explain",
+        help="show what each stage made of one call, or what is known of a command; run nothing",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sub.add_argument("command", nargs="?", help="a shell command; without it one ToolCall is read from standard input")
     add_call_options(sub)
-    sub.add_argument("--json", action="store_true", help="print the stages as JSON")
+    sub.add_argument("--json", action="store_true", help="print the stages, or the specs, as JSON")
+    sub.add_argument(
+        "--specs",
+        nargs="*",
+        metavar="NAME",
+        help="print what is known of these commands; without a name, list them all",
+    )
     sub.set_defaults(run=run)
 
 
@@ -27,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     """Judge one call and show how; the exit code is the outcome."""
     import msgspec
 
+    if args.specs is not None:
+        from guardrail.cli._specs import show
+
+        return show(args.specs, as_json=args.json)
     from guardrail.guard import Guard
     from guardrail.model import MAX_CALL_BYTES, Subject, ToolCall
 
@@ -74,20 +97,20 @@ def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
     where = visible(call.cwd or "an unknown directory")
     print(f"asked     {visible(call.tool)} by {visible(call.subject.id)} in {where}")
     for operation in operations:
-        text = operation.text if isinstance(operation, ShellText) else str(operation)
-        for line in text.splitlines():
-            print(f"          {visible(line)}")
+        if isinstance(operation, ShellText):
+            for line in underlined(operation.text, decision.effects):
+                print(f"          {line}".rstrip())
+        else:
+            print(f"          {visible(str(operation))}")
     print("would do")
     if not decision.effects:
         print("          nothing that the model of effects knows of")
-    source = next((o.text for o in operations if isinstance(o, ShellText)), "")
     for number, effect in enumerate(decision.effects):
         sure = (effect.precision, effect.modality) == ("exact", "must")
         doubt = "" if sure else f"  ({effect.modality}, {effect.precision})"
-        print(f"      {number:>3}   {effect_line(effect)}{doubt}")
-        if effect.origin is not None and 0 <= effect.origin.start < effect.origin.end <= len(source):
-            span = visible(source[effect.origin.start : effect.origin.end])
-            print(f"            from `{span}` by {visible(effect.origin.spec)}")
+        by = f"  by {visible(effect.origin.spec)}" if effect.origin is not None else ""
+        through = f" through {visible(', '.join(effect.flow))}" if effect.flow else ""
+        print(f"      {number:>3}   {effect_line(effect)}{doubt}{by}{through}")
     print("under")
     for line in _orders(guard, call):
         print(f"          {line}")
@@ -97,6 +120,45 @@ def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
         which = f" (effect {reason.effect})" if reason.effect is not None else ""
         print(f"          {reason.rule}{which}: {visible(reason.message)}")
     print(f"agent     would read: {decision.neutral}")
+
+
+def underlined(text: str, effects: Sequence[Effect]) -> Iterator[str]:
+    """The lines of a shell text, each followed by a line that marks where effects come from, with their numbers.
+
+    Args:
+        text: the shell text.
+        effects: the effects; spans are bytes of the text.
+    """
+    from guardrail.model import visible
+
+    spans: dict[tuple[int, int], list[int]] = {}
+    for number, effect in enumerate(effects):
+        if effect.origin is not None and effect.origin.start < effect.origin.end:
+            spans.setdefault((effect.origin.start, effect.origin.end), []).append(number)
+    position = 0
+    for line in text.split("\n"):
+        yield visible(line)
+        size = len(line.encode("utf-8", "surrogateescape"))
+        for (start, end), numbers in sorted(spans.items()):
+            if position <= start < position + size:
+                data = line.encode("utf-8", "surrogateescape")
+                left = len(visible(data[: start - position].decode("utf-8", "surrogateescape")))
+                width = len(visible(data[start - position : end - position].decode("utf-8", "surrogateescape")))
+                yield f"{' ' * left}{'^' * max(width, 1)} {_ranges(numbers)}"
+        position += size + 1
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`0-2 5` for 0, 1, 2 and 5."""
+    out: list[str] = []
+    first = last = numbers[0]
+    for number in (*numbers[1:], -1):
+        if number == last + 1:
+            last = number
+            continue
+        out.append(f"{first}-{last}" if last > first else str(first))
+        first = last = number
+    return " ".join(out)
 
 
 def _orders(guard: Guard, call: ToolCall) -> list[str]:

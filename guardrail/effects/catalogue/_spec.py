@@ -184,23 +184,25 @@ class Catalogue(Mapping[str, Spec]):
     """Every command's spec by name, each read from its file's text when it is first asked for.
 
     Args:
-        texts: the specs files' texts.
+        files: name and text of each specs file.
 
     Raises:
         ValueError: if two entries are for one name, or a subcommand's command has none.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, files: Iterable[tuple[str, str]]) -> None:
         self._sources: dict[str, str] = {}
+        self._files: dict[str, str] = {}
         self._specs: dict[str, Spec] = {}
         self._groups: dict[str, dict[str, str]] = {}
-        for text in texts:
+        for file, text in files:
             for piece in _PIECES.split(text)[1:]:
                 names = _NAMES.search(piece)
                 for name in _QUOTED.findall(names[1]) if names else ():
                     if name in self._sources:
                         raise ValueError(f"spec of `{name}` stands twice")
                     self._sources[name] = piece
+                    self._files[name] = file
         for name in self._sources:
             head, blank, word = name.rpartition(" ")
             if not blank:
@@ -225,6 +227,10 @@ class Catalogue(Mapping[str, Spec]):
         if found is not None:
             return found
         return self._load(name) if name in self._sources else default
+
+    def file_of(self, name: str) -> str:
+        """The specs file that a command stands in."""
+        return self._files[name]
 
     def _load(self, name: str) -> Spec:
         (entry,) = msgspec.toml.decode(_HEADER + self._sources[name], type=_SpecFile).command
@@ -260,7 +266,7 @@ def specs() -> Catalogue:
     Raises:
         ValueError: if a command has two.
     """
-    return Catalogue(text for _, text in texts())
+    return Catalogue(texts())
 
 
 def _name(file: Any) -> str:

@@ -1,0 +1,82 @@
+"""`guardrail explain`: what the stages made of a call, and the catalogue about itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from guardrail.cli.explain import underlined
+from guardrail.effects import describe, families
+from guardrail.effects.catalogue._spec import specs
+from tests.effects_support import effects_of
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "guardrail", "explain", *words],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_the_catalogue_prints_a_spec_without_a_configuration() -> None:
+    """What a command's words are, and examples with their effects."""
+    answer = _run("--specs", "cp")
+    assert answer.returncode == 0, answer.stderr
+    assert "--target-directory -t  where files are put" in answer.stdout
+    assert "e.g. cp /a /b\n         copy /a -> /b" in answer.stdout
+
+
+def test_the_catalogue_prints_specs_as_json() -> None:
+    """The same for machines, several at once, subcommands too."""
+    answer = _run("--json", "--specs", "cp", "aws s3 cp")
+    found = json.loads(answer.stdout)
+    assert found["cp"]["options"]["--suffix -S"] == "text"
+    assert found["aws s3 cp"]["operands"] == ["from", "to"]
+
+
+def test_without_a_name_every_command_is_listed() -> None:
+    """By family, each once."""
+    answer = _run("--json", "--specs")
+    listed = [name for names in json.loads(answer.stdout).values() for name in names]
+    assert sorted(listed) == sorted(name for name in specs() if " " not in name)
+
+
+def test_an_unknown_command_is_said_to_be_opaque() -> None:
+    """Exit code 2, and what near names there are."""
+    answer = _run("--specs", "cq")
+    assert answer.returncode == 2
+    assert "no `cq`" in answer.stderr
+    assert "`cp`" in answer.stderr
+
+
+@pytest.mark.parametrize("name", sorted(specs()))
+def test_every_spec_can_be_printed(name: str) -> None:
+    """No entry breaks the printer."""
+    from guardrail.cli._specs import _grammar, _option_lines
+
+    entry = describe(name)
+    assert entry is not None
+    assert [*_grammar(entry), *_option_lines(entry)]
+
+
+def test_the_page_of_effects_is_what_the_catalogue_says() -> None:
+    """docs/effects.md is written from the data, and is fresh."""
+    answer = subprocess.run(
+        [sys.executable, "scripts/effects_page.py", "--check"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=ROOT,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert families()
+
+
+def test_each_effect_is_marked_under_the_words_it_comes_from() -> None:
+    """Also after characters that take several bytes, and on the line they stand on."""
+    text = "echo é; rm /a\ncp /b /c"
+    lines = list(underlined(text, effects_of(text)))
+    assert lines == ["echo é; rm /a", "        ^^^^^ 0", "cp /b /c", "^^^^^^^^ 1-2"]
