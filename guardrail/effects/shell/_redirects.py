@@ -1,0 +1,120 @@
+"""Redirections: where output goes, what input is, and what flows into which file.
+
+Not concerned with the command between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.shell._streams import beside
+from guardrail.model import Edit, Resource
+from guardrail.parse.ir import Redirect, Word
+
+if TYPE_CHECKING:
+    from guardrail.effects.shell._interpreter import Interpreter
+
+
+def through_descriptors(shell: Interpreter, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
+    """`>&3`: the output goes to whatever is open there."""
+    if not out.sources or not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
+        return
+    shell.divert(out.sources)
+    for sink in call.state.held:
+        for item in out.sources:
+            call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
+
+
+def redirections(
+    shell: Interpreter, redirects: tuple[Redirect, ...], call: Call, stdin: Stream
+) -> tuple[list[tuple[Resource, str, bool]], Stream]:
+    """Where output goes (resource, operator, whether standard output goes there), and what input is."""
+    others: tuple[Resource, ...] = ()  # what is open at other descriptors
+    outs: list[tuple[Resource, str, bool]] = []
+    # `2>&1` moves errors only; any other copy of a descriptor may carry the output anywhere.
+    duplicated = any(
+        r.op == ">&" and r.fd != 2 and r.target is not None and _is_number(r.target.plain) for r in redirects
+    )
+    for redirect in redirects:
+        if redirect.target is None:
+            continue
+        if redirect.op in ("<<", "<<<"):
+            document = _document(shell, redirect.op, redirect.target, call.state)
+            if redirect.fd not in (None, 0):
+                others = merge(others, document.sources)
+            else:
+                stdin = document
+            continue
+        if redirect.op in ("<&", ">&") and _is_number(redirect.target.plain):
+            if redirect.op == "<&":
+                stdin = Stream(sources=merge(stdin.sources, merge(others, call.state.opened)), connected=True)
+            continue
+        for vector in shell.expand.alternatives((redirect.target,), call.state):
+            for field in vector:
+                resource = place(field.text, call.cwd, glob=field.glob)
+                if redirect.op in ("<", "<&") and redirect.fd not in (None, 0):
+                    others = merge(others, _input(field, call).sources)
+                elif redirect.op in ("<", "<&"):
+                    stdin = _input(field, call)
+                else:
+                    carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
+                    outs.append((resource, redirect.op, carries))
+                    if resource.kind == "net":
+                        stdin = Stream(sources=stdin.sources, connected=True)
+    return outs, beside(stdin, others)
+
+
+def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream:
+    """A here document or here string."""
+    value = shell.expand.value(target, state)
+    text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
+    text = text + "\n" if op == "<<<" else text
+    known = None if TOP in text or NUM in text else text
+    return Stream(text=known, sources=value.sources, flow=("heredoc",), connected=True)
+
+
+def _input(field: Field, call: Call) -> Stream:
+    sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
+    return Stream(sources=sources, flow=("redirect",), connected=True)
+
+
+def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: Stream, call: Call) -> Stream:
+    """Apply output redirections to what a command gave; returns what still reaches standard output."""
+    taken = False
+    both = len([None for _, _, carries in outs if carries]) > 1
+    for resource, operator, carries in outs:
+        if resource.path in STREAMS:
+            if resource.path == "/dev/stderr" and carries:
+                shell.divert(out.sources)
+            taken = taken or (carries and resource.path != "/dev/stdout")
+            continue
+        append = operator in (">>", "&>>")
+        sources = out.sources if carries else shell.diverted
+        edit = None
+        if carries and operator in (">", ">>", ">|") and out.text is not None:
+            edit = Edit(kind="append" if append else "whole", text=out.text)
+        call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
+        taken = taken or carries
+    # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
+    return (Stream(sources=out.sources, names=out.names, flow=out.flow) if both else NOTHING) if taken else out
+
+
+_DIGESTING: Final = frozenset(
+    "wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum b3sum cksum sum cmp true : false test [".split()
+)
+"""Commands whose output tells only a digest of their standard input."""
+
+
+def _is_number(text: str | None) -> bool:
+    return text is not None and text.rstrip("-").isdigit()
+
+
+def _is_other(target: Word | None) -> bool:
+    """A descriptor that is not standard output, or one that is not known."""
+    if target is None:
+        return False
+    text = target.plain
+    return text is None or (_is_number(text) and text.rstrip("-") != "1") or text.startswith(("/dev/fd/", "/proc/"))

@@ -1,0 +1,190 @@
+"""Simple commands: assignments, every argument vector that the words may stand for, and their redirections.
+
+Not concerned with what a command does: `_commands` knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._values import (
+    MAX_ALTERNATIVES,
+    MAX_TEXT,
+    NOTHING,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Stream,
+    Value,
+    join_values,
+    merge,
+)
+from guardrail.effects.shell._commands import run_command
+from guardrail.effects.shell._control import each_directory
+from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
+from guardrail.effects.shell._streams import Done, joined, sometimes
+from guardrail.model import Resource
+from guardrail.parse.ir import Assign, Redirect, Simple
+
+if TYPE_CHECKING:
+    from guardrail.effects.shell._interpreter import Interpreter
+
+
+def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Done:
+    """One simple command."""
+    shell.emit.step()
+    span = (node.start, node.end)
+    if not node.words:
+        return _assignments(shell, node, state, stdin, span)
+    if node.assigns:
+        return _with_assignments(shell, node, state, stdin, span)
+    return _command(shell, node, state, stdin, span)
+
+
+def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
+    for one in node.assigns:
+        assign(shell, one, state)
+    if not node.redirects:
+        return state, state, NOTHING
+
+    def once(inner: State, cwd: str | None) -> Done:
+        call = shell.call("redirection", (), inner, cwd, stdin, span)
+        outs, source = redirections(shell, node.redirects, call, NOTHING)
+        # `$(< file)` is the file's content.
+        return inner, inner, write_out(shell, outs, source, call)
+
+    return each_directory(shell, state, once)
+
+
+def assign(shell: Interpreter, given: Assign, state: State) -> None:
+    """One assignment, applied to the state."""
+    if given.array is not None:
+        sources: tuple[Resource, ...] = ()
+        for vector in shell.expand.alternatives(given.array, state):
+            sources = merge(sources, tuple(s for field in vector for s in field.sources))
+        set_variable(shell, state, given.name, Value(sources=sources))
+        return
+    if given.name == "PATH":
+        _assign_path(shell, given, state)
+        return
+    value = shell.expand.value(given.value, state)
+    if given.append:
+        old = state.vars.get(given.name, UNKNOWN)
+        both = tuple((a + b)[: MAX_TEXT + 1] for a in old.alternatives for b in value.alternatives)
+        value = Value(alternatives=both, sources=merge(old.sources, value.sources))
+        if len(both) > MAX_ALTERNATIVES or any(len(text) > MAX_TEXT for text in both):
+            value = Value(sources=value.sources)
+    set_variable(shell, state, given.name, value)
+
+
+def _assign_path(shell: Interpreter, given: Assign, state: State) -> None:
+    before = "\0" if state.path == () else ":".join((*state.path, "\0")) if state.path is not None else TOP
+    probe = state.copy()
+    probe.vars["PATH"] = Value(alternatives=(before,))
+    value = shell.expand.value(given.value, probe)
+    text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
+    set_variable(shell, state, "PATH", Value(alternatives=(before + text if given.append else text,)))
+
+
+def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
+    """`X=1 command`: words see the old values, the command and what it runs see the new ones."""
+    inner = state.copy()
+    for one in node.assigns:
+        assign(shell, one, inner)
+    vectors = list(shell.expand.alternatives(node.words, state))
+    ok, bad, out = _vectors(shell, vectors, node, inner, stdin, span)
+    keeps = not _external(vectors, state)
+    for end in (ok,) if ok is bad else (ok, bad):
+        for one in node.assigns:
+            old, new = state.vars.get(one.name, UNKNOWN), end.vars.get(one.name, UNKNOWN)
+            end.vars[one.name] = join_values(old, new) if keeps else old
+            if not keeps and one.name not in state.vars:
+                del end.vars[one.name]
+        if not keeps:
+            end.path, end.ifs = state.path, state.ifs
+    return ok, bad, out
+
+
+def _command(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
+    return _vectors(shell, list(shell.expand.alternatives(node.words, state)), node, state, stdin, span)
+
+
+def _vectors(
+    shell: Interpreter,
+    vectors: list[tuple[Field, ...]],
+    node: Simple,
+    state: State,
+    stdin: Stream,
+    span: tuple[int, int],
+) -> Done:
+    """Run every argument vector that the words may stand for."""
+    if len(vectors) == 1:
+        return _vector(shell, vectors[0], node.redirects, state, stdin, span)
+    shell.emit.maybe += 1
+    oks: list[State] = []
+    bads: list[State] = []
+    outputs: list[Stream] = []
+    for vector in vectors:
+        ok, bad, out = _vector(shell, vector, node.redirects, state.copy(), stdin, span)
+        oks.append(ok)
+        bads.append(bad)
+        outputs.append(out)
+    shell.emit.maybe -= 1
+    return joined(oks), joined(bads), sometimes(outputs)
+
+
+def _vector(
+    shell: Interpreter,
+    vector: tuple[Field, ...],
+    redirects: tuple[Redirect, ...],
+    state: State,
+    stdin: Stream,
+    span: tuple[int, int],
+) -> Done:
+    return each_directory(shell, state, lambda inner, cwd: _run(shell, vector, redirects, inner, cwd, stdin, span))
+
+
+def _run(
+    shell: Interpreter,
+    vector: tuple[Field, ...],
+    redirects: tuple[Redirect, ...],
+    state: State,
+    cwd: str | None,
+    stdin: Stream,
+    span: tuple[int, int],
+) -> Done:
+    name = vector[0].text if vector else ""
+    if state.opened and not stdin.connected:
+        stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
+    call = shell.call(name, vector[1:], state, cwd, stdin, span)
+    if not redirects:
+        out = run_command(call, vector) if vector else NOTHING
+    else:
+        outs, source = redirections(shell, redirects, call, stdin)
+        call.stdin = source
+        out = run_command(call, vector) if vector else NOTHING
+        through_descriptors(shell, redirects, out, call)
+        if name == "exec" and len(vector) == 1:
+            state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
+            state.held = merge(state.held, state.sinks)
+            state.opened = merge(state.opened, source.sources)
+        out = write_out(shell, outs, out, call)
+    if call.stdin.names and out.text != "":
+        # Any filter may pass names on.
+        names = merge(out.names, call.stdin.names)
+        out = Stream(text=out.text, sources=out.sources, names=names, flow=out.flow)
+    for sink in state.sinks:
+        for item in out.sources:
+            call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
+    return state, call.failed if call.failed is not None else state, out
+
+
+def _external(vectors: list[tuple[Field, ...]], state: State) -> bool:
+    """None of the commands can keep an assignment that stands before it."""
+    plain = all(vector and vector[0].known and vector[0].text not in _KEEPING for vector in vectors)
+    return plain and not state.functions
+
+
+_KEEPING: Final = frozenset(("eval", "source", ".", "exec", "export", "readonly", "set", "unset", "trap", ":", "shift"))

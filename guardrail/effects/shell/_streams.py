@@ -1,0 +1,54 @@
+"""Outputs and states put together: one after the other, or one or the other.
+
+Not concerned with what makes them.
+"""
+
+from __future__ import annotations
+
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, State, Stream, merge
+from guardrail.model import Resource
+
+Done = tuple[State, State, Stream]
+"""The state if the statement succeeds, the state if it fails, and its output."""
+
+
+def joined(states: list[State]) -> State:
+    """What holds when any of them may be the case."""
+    end = states[0]
+    for state in states[1:]:
+        end = end.join(state)
+    return end
+
+
+def concatenated(outputs: list[Stream]) -> Stream:
+    """Output one after the other."""
+    if not outputs:
+        return NOTHING
+    sources: tuple[Resource, ...] = ()
+    for out in outputs:
+        sources = merge(sources, out.sources)
+    texts = [out.text for out in outputs]
+    size = sum(len(t) for t in texts if t is not None)
+    text = None if None in texts or size > MAX_TEXT else "".join(t for t in texts if t is not None)
+    flow = next((out.flow for out in outputs if out.flow), ())
+    names: tuple[Resource, ...] = ()
+    for out in outputs:
+        names = merge(names, out.names)
+    return Stream(text=text, sources=sources, names=names, flow=flow)
+
+
+def sometimes(outputs: list[Stream]) -> Stream:
+    """Output of which parts may be missing."""
+    both = concatenated(outputs)
+    if all(out.text == outputs[0].text for out in outputs) and len(outputs) == 1:
+        return both
+    quiet = all(out.text == "" for out in outputs)
+    return Stream(text="" if quiet else None, sources=both.sources, names=both.names, flow=both.flow)
+
+
+def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
+    """The input of a command that may also read what is open at other descriptors."""
+    if not sources:
+        return stdin
+    joined = merge(stdin.sources, sources)
+    return Stream(text=stdin.text, sources=joined, names=stdin.names, flow=stdin.flow, connected=True)
