@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._redirects import redirections, write_out
-from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
+from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import (
     AndOr,
@@ -44,7 +44,12 @@ def group(shell: Interpreter, node: Group, state: State, stdin: Stream) -> Done:
     """`{ …; }` in this shell, `( … )` and a background command in a copy of it."""
     if not node.subshell:
         return shell.block(node.body, state, stdin)
+    mark = shell.contents.mark()
     _, _, out = shell.block(node.body, state.copy(), stdin)
+    if node.background:
+        shell.contents.lose(mark, lasting=True)
+    else:
+        shell.contents.weaken(mark)
     return state, state, out
 
 
@@ -58,6 +63,7 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
     """`a && b || c`: what stands to the right runs where the left side ended that way."""
     ok, bad, out = shell.statement(node.first, state, stdin)
     outputs = [out]
+    mark = shell.contents.mark()
     for operator, statement in node.rest:
         if operator == "&&":
             # The right side changes a copy: after a failure on the left the state is what it was there.
@@ -68,20 +74,26 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
             second, bad, out = shell.statement(statement, bad.copy(), stdin)
             shell.emit.maybe -= 1
             ok = ok.join(second)
-        outputs.append(out)
+        outputs.append(perhaps(out))
+    shell.contents.weaken(mark)
     return ok, bad, concatenated(outputs)
 
 
 def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) -> Done:
     """`a | b`: every stage in a shell of its own, and what one says the next one reads."""
     out = stdin
+    first = shell.stages + 1
     for index, stage in enumerate(node.stages):
+        shell.stages += 1
+        shell.contents.enter_stage(shell.stages)
         inner = state.copy()
         if index < len(node.stages) - 1:
             inner.sinks = ()
         if index and shell.diverted:
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
         _, _, out = shell.statement(stage, inner, out.through("pipe") if index else stdin)
+        shell.contents.leave_stage()
+    shell.contents.end_pipeline(range(first, shell.stages + 1))
     return state, state, out
 
 
@@ -223,6 +235,7 @@ def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
     ends: list[State] = [] if values else [state]
     outputs: list[Stream] = []
     current = state
+    mark = shell.contents.mark()
     for field in values:
         text = TOP if field.glob is not None or field.many else field.text
         inner = current.copy()
@@ -232,6 +245,7 @@ def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
         ends.append(current)
         outputs.append(out)
     end = joined(ends)  # `break` may leave after any round
+    shell.contents.weaken(mark)
     return end, end, concatenated(outputs)
 
 

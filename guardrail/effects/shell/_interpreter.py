@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
@@ -27,7 +28,7 @@ from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell import _control, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._expand import Expander
-from guardrail.effects.shell._streams import Done, concatenated
+from guardrail.effects.shell._streams import Done, concatenated, perhaps
 from guardrail.model import Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import (
@@ -65,7 +66,8 @@ class Interpreter:
         self.view = view
         self.limits = limits
         self.start = start
-        self.emit = Emitter(limits)
+        self.contents = Contents(view)
+        self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
         self.directories: set[str] = set()
@@ -73,6 +75,9 @@ class Interpreter:
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
+        self.jumps = 0
+        self.errexit = False
+        self.stages = 0
 
     # -- texts
 
@@ -86,10 +91,13 @@ class Interpreter:
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         self.depth += 1
+        mark = self.contents.mark()
         try:
             return self.block(script.body, state, stdin)
         finally:
             self.depth -= 1
+            if self.depth:
+                self.contents.weaken(mark)  # it may leave at any point, and what runs it goes on
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
@@ -176,15 +184,18 @@ class Interpreter:
         if self.locals:
             self.locals[-1].add(name)
 
-    def substitute(self, script: Script, state: State) -> Stream:
-        """Effects of a substitution, in a subshell, and its output."""
+    def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
+        """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
         self.depth += 1
         try:
             inner = state.copy()
             inner.sinks = ()
-            return self.block(script.body, inner, SOMETHING)[2]
+            mark = self.contents.mark()
+            out = self.block(script.body, inner, SOMETHING)[2]
+            self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
+            return out
         finally:
             self.depth -= 1
 
@@ -198,9 +209,12 @@ class Interpreter:
         """Statements one after the other."""
         ok = bad = state
         outputs: list[Stream] = []
+        jumps = self.jumps
         for statement in block:
+            cut = self.jumps != jumps or (self.errexit and bool(outputs))
             ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
-            outputs.append(out)
+            # After something that may have left the block, what is printed may not be.
+            outputs.append(perhaps(out) if cut else out)
         return ok, bad, outputs[0] if len(outputs) == 1 else concatenated(outputs)
 
     def statement(self, statement: Statement, state: State, stdin: Stream) -> Done:

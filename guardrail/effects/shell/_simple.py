@@ -156,6 +156,9 @@ def _run(
     span: tuple[int, int],
 ) -> Done:
     name = vector[0].text if vector else ""
+    if name in _LEAVING:
+        shell.jumps += 1
+        shell.errexit = shell.errexit or (name == "set" and any(_may_exit(field.text) for field in vector[1:]))
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
@@ -185,6 +188,17 @@ def _external(vectors: list[tuple[Field, ...]], state: State) -> bool:
     """None of the commands can keep an assignment that stands before it."""
     plain = all(vector and vector[0].known and vector[0].text not in _KEEPING for vector in vectors)
     return plain and not state.functions
+
+
+_LEAVING: Final = frozenset(
+    ("exit", "return", "break", "continue", "exec", "set", "kill", "eval", "source", ".", "trap")
+)
+"""Commands after which the rest of a block may not run, or end where it would have gone on."""
+
+
+def _may_exit(option: str) -> bool:
+    """An option of `set` after which any command that fails ends the shell."""
+    return option == "errexit" or TOP in option or (option[:1] == "-" and "e" in option)
 
 
 _KEEPING: Final = frozenset(("eval", "source", ".", "exec", "export", "readonly", "set", "unset", "trap", ":", "shift"))

@@ -46,6 +46,11 @@ def sometimes(outputs: list[Stream]) -> Stream:
     return Stream(text="" if quiet else None, sources=both.sources, names=both.names, flow=both.flow)
 
 
+def perhaps(out: Stream) -> Stream:
+    """The same output, or none."""
+    return out if out.text in ("", None) else Stream(sources=out.sources, names=out.names, flow=out.flow)
+
+
 def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
     """The input of a command that may also read what is open at other descriptors."""
     if not sources:
