@@ -80,3 +80,13 @@ def test_each_effect_is_marked_under_the_words_it_comes_from() -> None:
     text = "echo é; rm /a\ncp /b /c"
     lines = list(underlined(text, effects_of(text)))
     assert lines == ["echo é; rm /a", "        ^^^^^ 0", "cp /b /c", "^^^^^^^^ 1-2"]
+
+
+def test_what_is_nested_in_a_word_is_marked_where_that_word_stands() -> None:
+    """Offsets are those of the call's own text, not of a text inside it."""
+    text = "true; bash -c 'cd /; rm /a' && cp /b /c"
+    assert [(e.op, text[e.origin.start : e.origin.end]) for e in effects_of(text) if e.origin] == [
+        ("delete", "bash -c 'cd /; rm /a'"),
+        ("copy", "cp /b /c"),
+        ("write", "cp /b /c"),
+    ]

@@ -48,7 +48,21 @@ def analyse(
         shell.finish()
     except (Bound, RecursionError) as bound:
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
-    return tuple(shell.emit.effects)
+    return _distinct(shell.emit.effects)
+
+
+def _distinct(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """Each effect once: a command that may run in several directories does the same to an absolute path in each."""
+    if len(effects) < 2:
+        return tuple(effects)
+    seen: dict[object, list[Effect]] = {}
+    kept: list[Effect] = []
+    for effect in effects:
+        same = seen.setdefault((effect.op, effect.resource, effect.target, effect.origin), [])
+        if effect not in same:
+            same.append(effect)
+            kept.append(effect)
+    return tuple(kept)
 
 
 def _over(shell: Interpreter, reason: str, cwd: str | None) -> None:

@@ -75,6 +75,8 @@ class Interpreter:
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
+        self.here = (0, 0)
+        self.outer: tuple[int, int] | None = None
         self.jumps = 0
         self.errexit = False
         self.stages = 0
@@ -90,12 +92,16 @@ class Interpreter:
         if TOP in text or NUM in text:
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
+        outer = self.outer
+        if self.depth:
+            self.outer = outer or self.here
         self.depth += 1
         mark = self.contents.mark()
         try:
             return self.block(script.body, state, stdin)
         finally:
             self.depth -= 1
+            self.outer = outer
             if self.depth:
                 self.contents.weaken(mark)  # it may leave at any point, and what runs it goes on
 
@@ -198,6 +204,11 @@ class Interpreter:
             return out
         finally:
             self.depth -= 1
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Where a command stands in the call's own text; what is nested in a word stands where its command does."""
+        self.here = self.outer or (start, end)
+        return self.here
 
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Done:
     """One simple command."""
     shell.emit.step()
-    span = (node.start, node.end)
+    span = shell.span(node.start, node.end)
     if not node.words:
         return _assignments(shell, node, state, stdin, span)
     if node.assigns:
