@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from guardrail import config as config_module
 from guardrail.assets import Inventory, LiveFiles
 from guardrail.assets._files import locate
-from guardrail.model import Edit, Effect, Resource
+from guardrail.model import Edit, Effect, Op, Resource
 
 
 @pytest.fixture
@@ -358,3 +358,13 @@ def test_a_command_that_goes_through_links_reaches_what_they_lead_to(inventory: 
     for attrs, wanted in (({}, [None]), ({"follows": True}, ["model:beta", "model:gamma", None])):
         found = inventory.resolve([Effect(op="copy", resource=tree, attrs=attrs)])
         assert [effect.resource.asset for effect in found] == wanted
+
+
+@pytest.mark.parametrize("op", ["rename", "copy", "link", "delete", "set_times"])
+def test_an_edit_says_something_only_of_what_it_is_the_content_of(world: Path, inventory: Inventory, op: Op) -> None:
+    """A control file that is moved away is no unchanged file, whatever its content is where it arrives."""
+    text = (world / "etc/shutdown.yaml").read_text()
+    here = Resource(kind="file", path=f"{world}/etc/shutdown.yaml")
+    there = Resource(kind="file", path=f"{world}/etc/shutdown.yaml.bak")
+    effect = Effect(op=op, resource=here, target=there, edit=Edit(kind="whole", text=text))
+    assert [found.op for found in inventory.resolve([effect])] == [op]

@@ -43,6 +43,9 @@ MAX_WALKED: Final = 2_000
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
 
+_EDITING: Final = frozenset({"write", "append", "create", "truncate"})
+"""Ops whose edit is the new content of their own resource."""
+
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
 
@@ -255,7 +258,10 @@ class Inventory:
         if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
             yield keyed(effect, asset.controls)
             return
-        if asset is None or effect.edit is None or not asset.controls or effect.resource.real is None:
+        # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved away, copied
+        # or linked carries the content of its target.
+        known = effect.edit if effect.op in _EDITING else None
+        if asset is None or known is None or not asset.controls or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
         before = self._files.read(effect.resource.real, self._script_bytes)
@@ -263,7 +269,7 @@ class Inventory:
             # It is there and cannot be read, or is too large: what an edit makes of it is not known.
             yield msgspec.structs.replace(effect, edit=None)
             return
-        yield from key_effects(effect, effect.edit, before, asset.controls)
+        yield from key_effects(effect, known, before, asset.controls)
 
     def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
         """Resources with their assets, and whether it could be anything at all."""
