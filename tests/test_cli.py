@@ -224,7 +224,8 @@ def test_explain_shows_every_stage_for_people_and_as_json(world: Path) -> None:
     for word in ("asked", "would do", "^^^", "by cp", "under", "decided   DENY", "agent     would read"):
         assert word in text
     stages = json.loads(run(world, "explain", "--json", "ls").stdout)
-    assert set(stages) == {"call", "operations", "assets", "mandates", "decision"}
+    assert set(stages) == {"call", "operations", "parsed", "assets", "mandates", "decision"}
+    assert stages["parsed"][0][0]["type"] == "Simple"
 
 
 def test_doctor_says_what_is_enforced_and_what_is_not(world: Path) -> None:

@@ -258,8 +258,8 @@ class Inventory:
         if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
             yield keyed(effect, asset.controls)
             return
-        # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved away, copied
-        # or linked carries the content of its target.
+        # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved, copied or
+        # linked carries the content of its target.
         known = effect.edit if effect.op in _EDITING else None
         if asset is None or known is None or not asset.controls or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)

@@ -77,16 +77,32 @@ def _print_json(guard: Guard, call: ToolCall, decision: Decision) -> None:
     import msgspec
     import orjson
 
-    from guardrail.parse import parse
+    from guardrail.parse import ShellText, parse, parse_shell
 
+    operations = parse(call)
     stages = {
         "call": msgspec.to_builtins(call),
-        "operations": [{"type": type(o).__name__, **msgspec.to_builtins(o)} for o in parse(call)],
+        "operations": [{"type": type(o).__name__, **msgspec.to_builtins(o)} for o in operations],
+        "parsed": [_tree(parse_shell(o.text).body) for o in operations if isinstance(o, ShellText)],
         "assets": [guard.inventory.facts(asset) for asset in decision.assets],
         "mandates": [m.id for m in _mandates(guard, call)],
         "decision": decision.to_dict(),
     }
     print(orjson.dumps(stages, default=str, option=orjson.OPT_INDENT_2).decode())
+
+
+def _tree(node: Any) -> Any:
+    """A shell text's tree as plain values: the kind of each node, and what is in it."""
+    if isinstance(node, tuple):
+        return [_tree(item) for item in node]  # pyright: ignore[reportUnknownVariableType]
+    names = getattr(node, "__struct_fields__", None)
+    if names is None:
+        return node
+    fields = {name: _tree(getattr(node, name)) for name in names}
+    return {
+        "type": type(node).__name__,
+        **{name: value for name, value in fields.items() if value not in (None, [], "")},
+    }
 
 
 def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
