@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from guardrail.effects import broken_examples
 from guardrail.effects.catalogue._spec import Entry, Spec, _SpecFile, specs, texts
 from guardrail.effects.commands._families import FAMILIES
-from tests.effects_support import said
 
 
 def entries() -> list[Spec]:
@@ -15,27 +15,18 @@ def entries() -> list[Spec]:
     return list({id(spec): spec for spec in specs().values()}.values())
 
 
-def matches(found: list[str], want: str) -> bool:
-    """An example names an effect, or only its operation."""
-    return want in found or (" " not in want and any(line.split(" ")[0] == want for line in found))
-
-
 @pytest.mark.parametrize("spec", entries(), ids=lambda spec: spec.entry.names[0])
-def test_the_examples_of_a_spec_give_the_effects_it_promises(spec: Spec) -> None:
-    """`match` examples, run through the whole analyser."""
-    for command, *wanted in spec.entry.match:
-        found = said(command)
-        for want in wanted:
-            assert matches(found, want), f"{command}: {want} not in {found}"
+def test_the_examples_of_a_spec_hold(spec: Spec) -> None:
+    """`match` examples give the effects they promise, `not_match` examples none of those they exclude."""
+    assert list(broken_examples([spec.entry.names[0]])) == []
 
 
-@pytest.mark.parametrize("spec", entries(), ids=lambda spec: spec.entry.names[0])
-def test_the_examples_of_a_spec_give_none_of_the_effects_it_excludes(spec: Spec) -> None:
-    """`not_match` examples, mostly option values that must not be taken for files."""
-    for command, *unwanted in spec.entry.not_match:
-        found = said(command)
-        for want in unwanted:
-            assert not matches(found, want), f"{command}: {want} in {found}"
+def test_an_example_that_does_not_hold_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its command and by what is wrong with it."""
+    wrong = Spec(Entry(names=("rm",), match=(("rm /a", "copy /a", "delete /a"),), not_match=(("rm /a", "delete"),)))
+    monkeypatch.setitem(specs()._specs, "rm-wrong", wrong)
+    monkeypatch.setitem(specs()._sources, "rm-wrong", "")
+    assert list(broken_examples(["rm-wrong"])) == ["`rm /a` lacks `copy /a`", "`rm /a` has `delete`"]
 
 
 def test_the_catalogue_holds_what_its_files_say() -> None:

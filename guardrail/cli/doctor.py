@@ -90,10 +90,26 @@ def _findings(given: str | None) -> Iterator[Finding]:
     # What the mandates lack is said once, below, and not as a fault of the policy too.
     judged = config if book.error is None else msgspec.structs.replace(config, mandates=MandateConfig(), people=())
     yield _engine_finding(judged)
+    yield _catalogue_finding()
     yield from _mandate_findings(config, book)
     yield _trail_finding(config)
     yield from _service_findings(config)
     yield from _strength_findings(config)
+
+
+def _catalogue_finding() -> Finding:
+    """What the analysis knows of commands, by its own examples."""
+    from guardrail.effects import broken_examples, families
+
+    count = sum(len(names) for names in families().values())
+    try:
+        broken = list(broken_examples())
+    except ValueError as error:
+        return Finding(name="catalogue", state="problem", detail=f"a spec cannot be used: {error}: install anew")
+    if broken:
+        detail = f"{counted(len(broken), 'example')} of the specs do not hold, such as {broken[0]}: install anew"
+        return Finding(name="catalogue", state="problem", detail=detail)
+    return Finding(name="catalogue", state="ok", detail=f"{counted(count, 'command')} described, all examples hold")
 
 
 # ── the configuration and who may change it ──────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,86 @@
+"""The catalogue's own examples, run through the whole analysis: what a spec says of its command has to hold.
+
+Not concerned with whether a spec is true of the command it describes: only running the command tells that.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from guardrail.config import LimitConfig
+from guardrail.effects._analyse import analyse
+from guardrail.effects.catalogue._spec import Entry, specs
+from guardrail.model import Effect, Resource
+from guardrail.parse import ShellText
+
+
+class _NoFiles:
+    """A filesystem in which nothing exists, so that an example means the same on every host."""
+
+    def glob(self, pattern: str) -> tuple[str, ...] | None:  # noqa: ARG002 - the interface's name
+        return ()
+
+    def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002
+        return None
+
+    def identity(self, path: str) -> str:
+        return posixpath.normpath(path)
+
+    def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002
+        return None
+
+
+def said(command: str) -> list[str]:
+    """The effects of a command as an example writes them: `op address` or `op address -> target`.
+
+    Args:
+        command: shell text; it runs in `/w`, with `/home/a` for its home, and no file exists.
+    """
+    effects = analyse(
+        (ShellText(text=command),),
+        cwd="/w",
+        view=_NoFiles(),
+        limits=LimitConfig(),
+        variables={"HOME": "/home/a"},
+    )
+    return [_text(effect) for effect in effects]
+
+
+def broken_examples(names: Sequence[str] = ()) -> Iterator[str]:
+    """Every example that does not hold, in a sentence.
+
+    Args:
+        names: only of these commands; of all by default.
+
+    Raises:
+        ValueError: if a spec cannot be used at all.
+    """
+    known = specs()
+    entries = {id(known[name].entry): known[name].entry for name in names or known}
+    for entry in entries.values():
+        yield from _broken(entry)
+
+
+def _broken(entry: Entry) -> Iterator[str]:
+    for command, *wanted in entry.match:
+        found = said(command)
+        yield from (f"`{command}` lacks `{want}`" for want in wanted if not _holds(found, want))
+    for command, *unwanted in entry.not_match:
+        found = said(command)
+        yield from (f"`{command}` has `{want}`" for want in unwanted if _holds(found, want))
+
+
+def _holds(found: Sequence[str], want: str) -> bool:
+    """An example names an effect, or only its operation."""
+    return want in found or (" " not in want and any(line.partition(" ")[0] == want for line in found))
+
+
+def _text(effect: Effect) -> str:
+    target = f" -> {_address(effect.target)}" if effect.target is not None else ""
+    return f"{effect.op} {_address(effect.resource)}{target}"
+
+
+def _address(resource: Resource) -> str:
+    return resource.path or resource.pattern or resource.uri or resource.kind
