@@ -368,3 +368,17 @@ def test_an_edit_says_something_only_of_what_it_is_the_content_of(world: Path, i
     there = Resource(kind="file", path=f"{world}/etc/shutdown.yaml.bak")
     effect = Effect(op=op, resource=here, target=there, edit=Edit(kind="whole", text=text))
     assert [found.op for found in inventory.resolve([effect])] == [op]
+
+
+def test_a_missing_path_lies_where_a_walk_from_link_to_link_ends(world: Path) -> None:
+    """Under its nearest existing parent, through links, `..` and links that lead nowhere, as `realpath` says."""
+    import itertools
+
+    (world / "link").symlink_to("models")
+    (world / "nowhere").symlink_to("missing/x")
+    (world / "models/out").symlink_to(world / "gone")
+    names = ["models", "link", "nowhere", "out", "beta", "absent", ".", ".."]
+    for parts in itertools.product(names, repeat=3):
+        path = f"{world}/{'/'.join(parts)}"
+        found = locate(path)
+        assert found.exists or found.real == os.path.realpath(path), path

@@ -147,27 +147,42 @@ def of_process(path: str, *, nofollow: bool = False) -> str | None:
 
 
 def _missing(path: str, error: OSError | ValueError) -> Place:
-    if isinstance(error, OSError) and error.errno == errno.ENOENT:
-        head, _, tail = path.rstrip("/").rpartition("/")
-        if tail not in ("", ".", ".."):
-            try:
-                descriptor = os.open(head or "/", _O_PATH | os.O_DIRECTORY)
-            except OSError:
-                pass
-            else:
-                try:
-                    parent = os.readlink(f"/proc/self/fd/{descriptor}")
-                    # A dangling link is missing to open() and yet there: where it points is what would be made.
-                    if parent.startswith("/") and not os.path.islink(path.rstrip("/")):
-                        return Place(real=f"{parent.rstrip('/')}/{tail}")
-                except OSError:
-                    pass
-                finally:
-                    os.close(descriptor)
+    place = _below_existing(path) if isinstance(error, OSError) and error.errno == errno.ENOENT else None
+    if place is not None:
+        return place
     try:
         return Place(real=os.path.realpath(path))
     except (OSError, ValueError):
         return Place(real=os.path.normpath(path.replace("\0", "")))
+
+
+def _below_existing(path: str) -> Place | None:
+    """A missing path under its nearest existing parent; None where only a walk from link to link can tell."""
+    head, rest = path.rstrip("/"), ""
+    while head:
+        head, _, name = head.rpartition("/")
+        if name in (".", ".."):
+            return None
+        if name == "":
+            continue
+        rest = f"/{name}{rest}"
+        try:
+            descriptor = os.open(head or "/", _O_PATH | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                continue
+            return None
+        try:
+            parent = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        # A dangling link is missing to open() and yet there: where it points is what would be made.
+        if not parent.startswith("/") or os.path.islink(f"{head}/{name}"):
+            return None
+        return Place(real=f"{parent.rstrip('/')}{rest}")
+    return None
 
 
 def _by_walk(path: str, *, nofollow: bool) -> Place:
