@@ -9,14 +9,18 @@ import itertools
 import re
 from typing import Final
 
+from guardrail.parse._braced import SUBSCRIPT
 from guardrail.parse._redirects import Item, Redirections
 from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
-from guardrail.parse._words import Misparse
+from guardrail.parse._words import Misparse, arithmetic_names
 from guardrail.parse.ir import Assign, Group, Redirect, Simple, Statement, Word
 
 _RESERVED: Final = frozenset(
     "{ } coproc then do done fi esac elif else if while until for case select function ! [[ ]]".split()
 )
+
+
+_KEYED: Final = re.compile(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
 
 
 class SimpleCommands(Redirections):
@@ -70,6 +74,8 @@ class SimpleCommands(Redirections):
                 assigns = []
         if words and words[0].plain in _RESERVED and not _is_quoted(words[0]):
             raise Misparse("reserved word as a command name")
+        if words and any(one.index is not None for one in assigns):
+            raise Misparse("assignment to an element before a command")
         simple = Simple(
             words=tuple(words),
             assigns=tuple(assigns),
@@ -130,29 +136,44 @@ class SimpleCommands(Redirections):
         return found
 
     def assign(self, node: Node, end: int | None = None) -> Assign:
+        """`name=value`, `name[subscript]=value` or `name=(…)`."""
         end = node.end_byte if end is None else end
         children = node.children
-        name = self.text(children[0])
-        if children[0].type != "variable_name" or not NAME.fullmatch(name) or len(children) < 2:
+        if len(children) < 2:
             raise Misparse("assignment that is not modelled")
+        name, index, names = self._assigned(children[0])
         operator = children[1]
         if operator.type not in ("=", "+=") or operator.start_byte != children[0].end_byte:
             raise Misparse("assignment that is not modelled")
         array = None
         start = operator.end_byte
         if len(children) == 3 and children[2].type == "array":
-            if children[2].start_byte != start or end != node.end_byte:
+            if children[2].start_byte != start or end != node.end_byte or index is not None:
                 raise Misparse("assignment that is not modelled")
-            array = self.array(children[2])
+            array = self._array(children[2])
             value = Word(parts=(), start=start, end=node.end_byte)
         elif start == end:
             value = Word(parts=(), start=start, end=start, plain="")
         else:
             value = self.lexer.word(start, end, assignment=True)
-        return Assign(name=name, value=value, append=operator.type == "+=", array=array)
+        append = operator.type == "+="
+        return Assign(name=name, value=value, append=append, index=index, names=names, array=array)
 
-    def array(self, node: Node) -> tuple[Word, ...]:
-        words: list[Word] = []
+    def _assigned(self, node: Node) -> tuple[str, str | None, tuple[str, ...]]:
+        """Name and subscript of what is assigned, and the variables that the subscript evaluates."""
+        text = self.text(node)
+        if node.type == "variable_name" and NAME.fullmatch(text):
+            return text, None, ()
+        name, bracket, index = text.partition("[")
+        if node.type != "subscript" or not bracket or not index.endswith("]") or not NAME.fullmatch(name):
+            raise Misparse("assignment that is not modelled")
+        index = index[:-1]
+        if not SUBSCRIPT.fullmatch(index) or index in ("@", "*"):
+            raise Misparse("computed subscript")
+        return name, index, () if index[:1] in "'\"" else arithmetic_names(index)[0]
+
+    def _array(self, node: Node) -> tuple[tuple[str | None, Word], ...]:
+        words: list[tuple[str | None, Word]] = []
         position = node.start_byte + 1
         for child in node.children[1:-1]:
             if child.type == "comment":
@@ -160,12 +181,22 @@ class SimpleCommands(Redirections):
             if words and child.start_byte == position:
                 raise Misparse("words that are not separated")
             self.gap(position, child.start_byte)
-            words.append(self.lexer.word(child.start_byte, child.end_byte))
-            if words[-1].plain is None and "[" in self.source[child.start_byte : child.start_byte + 1]:
-                raise Misparse("computed subscript")
+            words.append(self._element(child.start_byte, child.end_byte))
             position = child.end_byte
         self.gap(position, node.end_byte - 1)
         return tuple(words)
+
+    def _element(self, start: int, end: int) -> tuple[str | None, Word]:
+        """`word` or `[subscript]=word`."""
+        match = _KEYED.match(self.source, start, end)
+        if match is not None:
+            stop = match.end()
+            empty = Word(parts=(), start=stop, end=stop, plain="")
+            return match[1], empty if stop == end else self.lexer.word(stop, end, assignment=True)
+        word = self.lexer.word(start, end)
+        if word.plain is None and self.source[start] == "[" and "]=" in self.source[start:end]:
+            raise Misparse("computed subscript")
+        return None, word
 
     def declaration(self, node: Node) -> Statement:
         """`export`, `declare`, `local`, `readonly`, `typeset`, `unset`: a command whose words may be assignments."""

@@ -177,10 +177,11 @@ class Statements(SimpleCommands):
         if self.source.startswith("((", first.start_byte):
             if ";" in self.source[node.start_byte : node.end_byte]:
                 raise Misparse("arithmetic that is not modelled")
-            names, assigns = arithmetic_names(self.source[node.start_byte + 2 : node.end_byte - 2])
+            text = self.source[node.start_byte + 2 : node.end_byte - 2]
+            names, assigns = arithmetic_names(text)
             if not self.source.endswith("))", node.start_byte, node.end_byte):
                 raise Misparse("arithmetic that is not modelled")
-            return Arithmetic(names=names, assigns=assigns)
+            return Arithmetic(text=text, names=names, assigns=assigns)
         if self.source[first.end_byte : first.end_byte + 1] not in (" ", "\t", "\n"):
             raise Misparse("brace without a blank")
         return Group(body=self._between(node, "{", "}"))
@@ -242,7 +243,8 @@ class Statements(SimpleCommands):
         if body.type != "do_group":
             raise Misparse("loop that is not modelled")
         condition = self.block(children[1:-1], children[0].end_byte, body.start_byte)
-        return Loop(condition=condition, body=self._between(body, "do", "done"))
+        until = children[0].type == "until"
+        return Loop(condition=condition, body=self._between(body, "do", "done"), until=until)
 
     def for_(self, node: Node) -> Statement:
         """`for name in words` and `select`."""
@@ -280,7 +282,16 @@ class Statements(SimpleCommands):
         if match is None:
             raise Misparse("loop that is not modelled")
         names, assigns = arithmetic_names(match[1])
-        return Loop(condition=(), body=self._between(body, "do", "done"), names=names, assigns=assigns)
+        clauses = match[1].split(";")
+        if len(clauses) != 3:
+            raise Misparse("loop that is not modelled")
+        return Loop(
+            condition=(),
+            body=self._between(body, "do", "done"),
+            clauses=(clauses[0], clauses[1], clauses[2]),
+            names=names,
+            assigns=assigns,
+        )
 
     def case(self, node: Node) -> Statement:
         """`case word in …`."""
@@ -289,7 +300,7 @@ class Statements(SimpleCommands):
         value = node.child_by_field_name("value")
         if value is None:
             raise Misparse("case that is not modelled")
-        items: list[tuple[tuple[Word, ...], Block]] = []
+        items: list[tuple[tuple[Word, ...], Block, str]] = []
         for child in children:
             if child.type == "case_item":
                 items.append(self._case_item(child))
@@ -297,7 +308,7 @@ class Statements(SimpleCommands):
                 raise Misparse("case that is not modelled")
         return Case(word=self.lexer.word(value.start_byte, value.end_byte), items=tuple(items))
 
-    def _case_item(self, node: Node) -> tuple[tuple[Word, ...], Block]:
+    def _case_item(self, node: Node) -> tuple[tuple[Word, ...], Block, str]:
         children = node.children
         close = next((i for i, child in enumerate(children) if child.type == ")"), None)
         if close is None:
@@ -309,12 +320,12 @@ class Statements(SimpleCommands):
             elif child.type not in ("(", "|"):
                 raise Misparse("case that is not modelled")
         body = children[close + 1 :]
-        end = node.end_byte
+        end, ending = node.end_byte, ";;"
         if body and body[-1].type in (";;", ";&", ";;&"):
-            end = body[-1].start_byte
+            end, ending = body[-1].start_byte, body[-1].type
             body = body[:-1]
         self.spaced(children[: close + 1])
-        return tuple(patterns), self.block(body, children[close].end_byte, end)
+        return tuple(patterns), self.block(body, children[close].end_byte, end), ending
 
     def function(self, node: Node) -> Statement:
         """`name() body` and `function name body`."""

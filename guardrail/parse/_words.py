@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
+from guardrail.parse._braced import braced
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 
 
@@ -28,7 +29,6 @@ _UNQUOTED = re.compile(r"[^ \t\n\\'\"$`;|&<>()]+")
 _IN_DOUBLE: Final = {'"': re.compile(r'[^"\\$`]+'), "": re.compile(r"[^\\$`]+")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
-_OPERATION = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-|-|##?|%%?)([A-Za-z0-9_./:@+, \-]*)\}")
 _ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 # Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
 _INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
@@ -62,12 +62,13 @@ class Lexer:
         reparse: parses the text of a backtick substitution.
     """
 
-    __slots__ = ("nested", "reparse", "source")
+    __slots__ = ("literal_quotes", "nested", "reparse", "source")
 
     def __init__(self, source: str, nested: Nested, reparse: Reparse) -> None:
         self.source = source
         self.nested = nested
         self.reparse = reparse
+        self.literal_quotes = False  # as in a here document
 
     def word(self, start: int, end: int, *, assignment: bool = False) -> Word:
         """The word at [start, end).
@@ -120,13 +121,13 @@ class Lexer:
                 parts.append(Text(text=text_of(source[i + 1 : close]), quoted=True))
                 i = close + 1
             elif char == '"':
-                i = self._double(i + 1, end, parts)
+                i = self.double(i + 1, end, parts)
             elif char == "$" and source.startswith("$'", i):
                 i = self._ansi(i + 2, end, parts)
             elif char == "$" and source.startswith('$"', i):
-                i = self._double(i + 2, end, parts)
+                i = self.double(i + 2, end, parts)
             elif char in "$`":
-                i = self._dollar(i, end, parts, False)
+                i = self.dollar(i, end, parts, False)
             elif char in "<>" and source.startswith("(", i + 1):
                 script, i = self.nested(i, "process_substitution")
                 parts.append(Process(script=script, write=char == ">"))
@@ -140,7 +141,11 @@ class Lexer:
         if literal:
             parts.append(Text(text=text_of(self.source[start:end]), quoted=True))
         else:
-            self._inside(start, end, parts, "")
+            self.literal_quotes = True
+            try:
+                self._inside(start, end, parts, "")
+            finally:
+                self.literal_quotes = False
         return Word(parts=tuple(parts), start=start, end=end, plain=_plain(tuple(parts)))
 
     def loose(self, start: int, end: int) -> tuple[Word, ...]:
@@ -177,7 +182,8 @@ class Lexer:
             return stop
         return i + 2
 
-    def _double(self, i: int, end: int, parts: list[Part]) -> int:
+    def double(self, i: int, end: int, parts: list[Part]) -> int:
+        """Double-quoted text, from after the quote."""
         before = len(parts)
         i = self._inside(i, end, parts, '"')
         if len(parts) == before:
@@ -202,7 +208,7 @@ class Lexer:
                     parts.append(Text(text=following if special else "\\", quoted=True))
                 i += 2 if special else 1
             else:
-                i = self._dollar(i, end, parts, True)
+                i = self.dollar(i, end, parts, True)
         if close:
             raise Misparse("quote without an end")
         return i
@@ -220,7 +226,8 @@ class Lexer:
         parts.append(Text(text=text_of(data), quoted=True))
         return stop + 1
 
-    def _dollar(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+    def dollar(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
+        """An expansion or a substitution."""
         source = self.source
         if source[i] == "`":
             return self._backtick(i, end, parts, quoted)
@@ -256,9 +263,10 @@ class Lexer:
 
     def _expansion(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
         """`${…}` with an operator: worked out where literal, otherwise unknown with what it runs and sets."""
-        if match := _OPERATION.match(self.source, i, end):
-            parts.append(Param(name=match[1], quoted=quoted, op=match[2], arg=match[3]))
-            return match.end()
+        found = braced(self, i, end, quoted, arithmetic_names)
+        if found is not None:
+            parts.append(found[0])
+            return found[1]
         scripts: list[Script] = []
         assigns: list[str] = []
         stop = self._braces(i, end, scripts, assigns)
@@ -331,8 +339,9 @@ class Lexer:
             stop += 1
         if depth:
             raise Misparse("arithmetic without an end")
-        names, assigns = arithmetic_names(self.source[i + 3 : stop - 2])
-        parts.append(Computed(quoted=quoted, number=True, names=names, assigns=assigns))
+        text = self.source[i + 3 : stop - 2]
+        names, assigns = arithmetic_names(text)
+        parts.append(Computed(quoted=quoted, number=True, text=text, names=names, assigns=assigns))
         return stop
 
 

@@ -24,21 +24,44 @@ class Text(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Param(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`$name` or `${name}`, with an operator that can be worked out.
+    """`$name` or `${name}`.
 
     Args:
         name: variable, positional digit or special character.
         quoted: inside double quotes, so not split.
-        op: empty, or one of `:-`, `-`, `#`, `##`, `%`, `%%`.
-        arg: literal right side of the operator.
         bare: written without braces, so brace expansion may glue letters to the name.
     """
 
     name: str
     quoted: bool = False
-    op: str = ""
-    arg: str = ""
     bare: bool = False
+
+
+class Expansion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """`${…}` with an operator, a subscript or a prefix.
+
+    Args:
+        name: variable, positional digits, `@` or `*`.
+        prefix: `#` for a length, `!` for indirection, for keys of an array, or for names that begin so.
+        index: subscript as written, `@` and `*` included; None without one.
+        op: the operator: `-` `=` `+` `?` (with or without `:`), `#` `##` `%` `%%`, `/` `//` `/#` `/%`,
+            `^` `^^` `,` `,,`, `:` (part of the text), `@X` (transformation), or empty.
+        arg: what stands to its right; for `/` the pattern.
+        other: for `/`, what is put in.
+        numbers: for `:`, offset and length as arithmetic.
+        names: variables that the subscript or the numbers evaluate.
+        quoted: inside double quotes, so not split.
+    """
+
+    name: str
+    prefix: Literal["", "#", "!"] = ""
+    index: str | None = None
+    op: str = ""
+    arg: Word | None = None
+    other: Word | None = None
+    numbers: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    quoted: bool = False
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -61,6 +84,7 @@ class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Args:
         quoted: inside double quotes, so not split.
         number: the value is a number (arithmetic).
+        text: for arithmetic, the expression.
         names: variables it looks at; arithmetic evaluates their text.
         assigns: variables that it may set.
         scripts: commands that it runs on the way.
@@ -68,12 +92,13 @@ class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     quoted: bool = False
     number: bool = False
+    text: str = ""
     names: tuple[str, ...] = ()
     assigns: tuple[str, ...] = ()
     scripts: tuple[Script, ...] = ()
 
 
-Part = Text | Param | Command | Process | Computed
+Part = Text | Param | Expansion | Command | Process | Computed
 """What a word is made of."""
 
 
@@ -96,12 +121,23 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`name=value` before or without a command; an array has its words in `array`."""
+    """`name=value` before or without a command.
+
+    Args:
+        name: the variable.
+        value: what it is given, if it is no array.
+        append: `+=`.
+        index: subscript of `name[index]=value`, as written.
+        names: variables that the subscript evaluates.
+        array: for `name=(…)`, each word with its subscript, if it has one.
+    """
 
     name: str
     value: Word
     append: bool = False
-    array: tuple[Word, ...] | None = None
+    index: str | None = None
+    names: tuple[str, ...] = ()
+    array: tuple[tuple[str | None, Word], ...] | None = None
 
 
 class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -172,10 +208,21 @@ class If(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`while`, `until`, or a C-style `for` whose arithmetic is in `names` and `assigns`."""
+    """`while`, `until`, or a C-style `for` whose arithmetic is in `names` and `assigns`.
+
+    Args:
+        condition: what is run before each round.
+        body: what a round does.
+        until: it goes on while the condition fails.
+        clauses: of a C-style `for`, what is evaluated first, before each round, and after each.
+        names: variables that the clauses evaluate.
+        assigns: those that they set.
+    """
 
     condition: Block
     body: Block
+    until: bool = False
+    clauses: tuple[str, str, str] | None = None
     names: tuple[str, ...] = ()
     assigns: tuple[str, ...] = ()
 
@@ -190,10 +237,10 @@ class For(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`case word in (patterns) body`."""
+    """`case word in (patterns) body`; an item ends with `;;`, `;&` or `;;&`."""
 
     word: Word
-    items: tuple[tuple[tuple[Word, ...], Block], ...]
+    items: tuple[tuple[tuple[Word, ...], Block, str], ...]
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -213,6 +260,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`(( … ))`."""
 
+    text: str
     names: tuple[str, ...]
     assigns: tuple[str, ...]
 

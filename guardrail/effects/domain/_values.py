@@ -63,10 +63,21 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a variable may hold: one of `alternatives`; with `sources` in it."""
+    """What a variable may hold.
+
+    Args:
+        alternatives: one of these texts; of an array, its element 0.
+        sources: whose content is in it.
+        items: keys and texts of an array, all of them; None if it is no array, or not known.
+        keyed: the keys are texts (`declare -A`).
+        plural: it may be an array with further elements.
+    """
 
     alternatives: tuple[str, ...] = (TOP,)
     sources: tuple[Resource, ...] = ()
+    items: tuple[tuple[str, str], ...] | None = None
+    keyed: bool = False
+    plural: bool = False
 
 
 UNKNOWN: Final = Value()
@@ -139,7 +150,7 @@ class State:
 
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
-        self.vars = {name: Value(sources=value.sources) for name, value in self.vars.items()}
+        self.vars = {name: Value(sources=value.sources, plural=True) for name, value in self.vars.items()}
         self.functions = {}
         self.cwds, self.args = (None,), None
         self.path, self.ifs, self.globs = None, False, False
@@ -154,6 +165,17 @@ class State:
             and (self.sinks, self.opened) == (other.sinks, other.opened)
             and (self.held, self.handed) == (other.held, other.handed)
         )
+
+    def scalar(self, name: str, value: Value) -> Value:
+        """What a variable holds when a text is assigned to it: of an array, that is the element 0."""
+        old = self.vars.get(name)
+        if old is None or (old.items is None and not old.plural):
+            return value
+        if old.items is None or old.keyed or len(value.alternatives) != 1:
+            return Value(alternatives=value.alternatives, sources=merge(old.sources, value.sources), plural=True)
+        rest = tuple(item for item in old.items if item[0] != "0")
+        items = (("0", value.alternatives[0]), *rest)
+        return Value(alternatives=value.alternatives, sources=merge(old.sources, value.sources), items=items)
 
     def contents(self) -> tuple[Resource, ...]:
         """Whose content may be in any variable: what `set`, `env` or a program that is started can see."""
@@ -192,10 +214,17 @@ def join_values(left: Value, right: Value) -> Value:
     """One value or the other."""
     if left == right:
         return left
+    sources = merge(left.sources, right.sources)
+    if left.items is not None or right.items is not None or left.plural or right.plural:
+        if left.items == right.items and left.alternatives == right.alternatives and left.plural == right.plural:
+            return Value(
+                alternatives=left.alternatives, sources=sources, items=left.items, keyed=left.keyed, plural=left.plural
+            )
+        return Value(sources=sources, keyed=left.keyed or right.keyed, plural=True)
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
         alternatives = (TOP,)
-    return Value(alternatives=alternatives, sources=merge(left.sources, right.sources))
+    return Value(alternatives=alternatives, sources=sources)
 
 
 def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:

@@ -7,23 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from guardrail.effects.catalogue._options import parse_options
-from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
+from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
-    "checkwinsize histappend cmdhist lithist inherit_errexit huponexit nocasematch checkjobs "
-    "checkhash interactive_comments localvar_inherit progcomp promptvars xpg_echo sourcepath".split()
+    "checkwinsize histappend cmdhist lithist inherit_errexit huponexit checkjobs "
+    "checkhash interactive_comments progcomp promptvars xpg_echo sourcepath".split()
 )
-_PATTERN_SHOPT: Final = _PLAIN_SHOPT | frozenset("nullglob failglob dotglob globstar extglob nocaseglob".split())
+_PATTERN_SHOPT: Final = _PLAIN_SHOPT | frozenset(
+    "nullglob failglob dotglob globstar extglob nocaseglob nocasematch".split()
+)
 _PLAIN_SET_NAMES: Final = frozenset(
     "errexit nounset xtrace pipefail verbose allexport errtrace functrace monitor".split()
 )
@@ -74,6 +75,7 @@ def popd(call: Call) -> Stream:
 def export(call: Call) -> Stream:
     """`export`, `readonly`, `declare`, `typeset`, `local`: assignments as words."""
     local = call.name in ("local", "declare", "typeset")
+    keyed = call.name != "export" and any(field.text[:1] == "-" and "A" in field.text for field in call.args)
     shown = (
         call.state.contents()
         if any(field.text[:1] == "-" and "p" in field.text for field in call.args) or not call.args
@@ -97,13 +99,27 @@ def export(call: Call) -> Stream:
             call.state.forget()
             return call.opaque("unparsed", reason="a declaration that is not understood")
         if local:
-            call.shell.note_local(name)
+            call.shell.note_local(name, call.state)
         if equals:
             value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
+            if name != "PATH" and not call.shell.locals:
+                value = call.state.scalar(name, value)
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
         elif local:
-            set_variable(call.shell, call.state, name, UNKNOWN)
+            set_variable(call.shell, call.state, name, _declared(call, name, keyed=keyed))
     return Stream(sources=shown) if shown else NOTHING
+
+
+def _declared(call: Call, name: str, *, keyed: bool) -> Value:
+    """A variable that is declared without a value: empty in a function, what it was outside of one."""
+    old = call.state.vars.get(name)
+    if call.shell.locals:
+        return Value(alternatives=("",), items=(), keyed=keyed)
+    if keyed:
+        return (
+            Value(alternatives=("",), items=(), keyed=True) if old is None else old if old.keyed else Value(plural=True)
+        )
+    return Value(plural=True) if old is None else old
 
 
 def _path(call: Call, text: str) -> Value:
@@ -128,39 +144,11 @@ def unset(call: Call) -> Stream:
             bodies = call.state.functions.get(field.text)
             if bodies is not None:
                 call.state.functions[field.text] = bodies if None in bodies else (*bodies, None)
-            gone = UNKNOWN if field.text == "PATH" else Value(alternatives=("",))
+            gone = UNKNOWN if field.text == "PATH" else Value(alternatives=("",), items=())
             set_variable(call.shell, call.state, field.text, gone)
             if field.text == "IFS":
                 call.state.ifs = True
     return NOTHING
-
-
-def read(call: Call) -> Stream:
-    """`read`, `mapfile`, `getopts`: the variables named get what is read."""
-    parsed = parse_options(specs()["read" if call.name in ("read", "getopts") else "mapfile"], call.args)
-    for _, role, field in parsed.values:
-        if role == "shell":
-            _callback(call, field)
-    names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
-    if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
-        call.state.forget()
-        return call.opaque("dynamic", reason="the variable that is read is not known")
-    value = Value(sources=merge(call.stdin.sources, call.state.opened))
-    for field in names or [Field(text="REPLY")]:
-        set_variable(call.shell, call.state, field.text, value)
-    for name in ("REPLY", "MAPFILE", "OPTARG", "OPTIND"):
-        call.state.vars[name] = value
-    return NOTHING
-
-
-def _callback(call: Call, field: Field) -> None:
-    """`mapfile -C TEXT`: run every so many lines, with words added."""
-    if not field.known:
-        call.shell.dynamic("the callback of mapfile is not known", call.span)
-        return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), call.stdin)
-    call.shell.emit.maybe -= 1
 
 
 def set_(call: Call) -> Stream:
@@ -391,6 +379,12 @@ def let(call: Call) -> Stream:
     return NOTHING
 
 
+def jump(call: Call) -> Stream:
+    """`break`, `continue`, `return`, `exit`: what follows may still run, in another branch; or not."""
+    call.shell.jump(call.name, call.state)
+    return NOTHING
+
+
 def nothing(_call: Call) -> Stream:
     """Builtins of control flow: what follows may still run, so nothing changes."""
     return NOTHING
@@ -403,7 +397,7 @@ BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
     "set": set_, "shift": shift, "shopt": shopt, "eval": eval_, "source": source, ".": source,
     "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
     "printf": printf_v, "let": let,
-    "return": nothing, "exit": nothing, "break": nothing, "continue": nothing, "wait": nothing, "hash": hash_,
+    "return": jump, "exit": jump, "break": jump, "continue": jump, "wait": nothing, "hash": hash_,
     "jobs": jobs, "help": look, "caller": look, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
     "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": compgen, "fc": unmodelled,
     "history": history, "coproc": unmodelled,

@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects.catalogue._options import parse_options
+from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
-from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
+from guardrail.effects.code._interpreters import interpreter_of, is_stream, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import (
+    MAX_TEXT,
+    NOTHING,
+    NUM,
+    SOMETHING,
+    UNKNOWN,
+    Field,
+    State,
+    Stream,
+    join_values,
+    merge,
+)
 from guardrail.effects.shell._builtins import BUILTINS
-from guardrail.parse.ir import Statement
+from guardrail.effects.shell._filters import FILTERS, filtered, printed
+from guardrail.parse.ir import Group, Simple, Statement, Text
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
 """Directories whose programs are taken to be what their names say."""
@@ -83,7 +95,7 @@ def known_command(call: Call, name: str) -> Stream:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
         out = family(call, parsed) if family is not None else apply_spec(call, parsed)
-        return _with_arguments(call, out)
+        return _with_text(call, parsed, _with_arguments(call, out))
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
@@ -94,6 +106,42 @@ def _no_subcommand(call: Call) -> Stream:
     if all(field.text in ("--help", "-h", "--version", "help", "version") for field in call.args):
         return SOMETHING
     return call.opaque("program", reason=f"this subcommand of {call.name} is not known")
+
+
+def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
+    """The output of a filter, where its input and its words are known."""
+    if out.text is not None or not all(field.known for field in call.args):
+        return out
+    args = [field.text for field in call.args]
+    text = printed(call.name, args)
+    if text is None and call.name in FILTERS:
+        given = call.stdin.text
+        if call.name in _READING and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
+            named = {field.text for field in parsed.operands}
+            given = _content(call, parsed.operands)
+            args = [word for word in args if word not in named]
+        text = None if given is None else filtered(call.name, args, given)
+    if text is None:
+        return out
+    return Stream(text=text, sources=out.sources, names=out.names, flow=out.flow)
+
+
+def _content(call: Call, fields: Sequence[Field]) -> str | None:
+    """What some files hold now, if this call did not change them."""
+    found: list[str] = []
+    for field in fields:
+        path = call.place(field).path
+        if path is None or is_stream(path):
+            return None
+        data = call.shell.contents.read(path, MAX_TEXT)
+        if data is None:
+            return None
+        found.append(data.decode("utf-8", "surrogateescape"))
+    return "".join(found)
+
+
+_READING: Final = frozenset("cat tac rev head tail sort uniq cut base64 base32 xxd paste wc".split())
+"""Filters all of whose operands are files."""
 
 
 def _with_arguments(call: Call, out: Stream) -> Stream:
@@ -180,7 +228,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     outputs: list[Stream] = []
     ends: list[State] = []
     shell.depth += 1
-    shell.locals.append(set())
+    shell.locals.append({})
     mark = shell.contents.mark()
     for body in bodies:
         state = before.copy()
@@ -190,9 +238,11 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
             ends.append(state)
             continue
         state.hand(call.args)
+        shell.returns.append(None)
         ok, bad, out = shell.statement(body, state, call.stdin)
+        left = shell.returns.pop()
         outputs.append(out)
-        ends.append(ok.join(bad))
+        ends.append(ok.join(bad) if left is None else ok.join(bad).join(left))
     shell.depth -= 1
     shell.contents.weaken(mark)  # it may return at any point
     hidden = shell.locals.pop()
@@ -200,10 +250,15 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     for other in ends[1:]:
         end = end.join(other)
     end.args, end.handed = before.args, before.handed
-    for name in hidden:
-        end.vars[name] = Value(
-            sources=end.vars.get(name, UNKNOWN).sources
-        )  # the caller's own value comes back, or what the function gave it before
+    declared = {name for body in bodies if body is not None for name in _locals(body)}
+    for name, value in hidden.items():
+        # The caller's own value comes back; where the declaration may have been left out, what the function gave it.
+        if name not in declared or len(bodies) > 1:
+            value = join_values(value or UNKNOWN, end.vars.get(name, UNKNOWN))
+        if value is None:
+            end.vars.pop(name, None)
+        else:
+            end.vars[name] = value
     call.state.assume(end)
     if len(outputs) == 1:
         return outputs[0]
@@ -211,3 +266,15 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     for out in outputs[1:]:
         sources = merge(sources, out.sources)
     return Stream(sources=sources) if outputs else NOTHING
+
+
+def _locals(body: Statement) -> set[str]:
+    """Variables that a function surely makes local: declared by one of its own statements."""
+    found: set[str] = set()
+    for statement in body.body if isinstance(body, Group) else ():
+        inner = statement.body[0] if isinstance(statement, Group) and not statement.subshell else statement
+        if isinstance(inner, Simple) and inner.words and inner.words[0].plain == "local":
+            for word in inner.words[1:]:
+                first = word.parts[0] if word.parts else None
+                found.add(first.text.partition("=")[0] if isinstance(first, Text) else "")
+    return found

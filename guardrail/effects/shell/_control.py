@@ -1,28 +1,26 @@
-"""Control flow: lists, pipelines, branches, loops and functions; every one joins what may be the case.
+"""Control flow: lists, pipelines, branches and functions; every one joins what may be the case.
 
-Not concerned with single commands.
+Not concerned with loops, nor with single commands.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
+from guardrail.effects.shell._parameters import matches
+from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._redirects import redirections, write_out
-from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
-from guardrail.model import Resource
+from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes, succeeds
 from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
+    Block,
     Case,
-    For,
     Function,
     Group,
     If,
-    Loop,
     Negated,
     Pipeline,
     Redirected,
@@ -32,12 +30,6 @@ from guardrail.parse.ir import (
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
-
-MAX_ROUNDS: Final = 64
-"""Most rounds of a `for` loop over a known list that are walked one by one."""
-
-MAX_WIDENINGS: Final = 4
-"""Most trial rounds of a loop until its state no longer changes; then all of it is unknown."""
 
 
 def group(shell: Interpreter, node: Group, state: State, stdin: Stream) -> Done:
@@ -64,7 +56,12 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
     ok, bad, out = shell.statement(node.first, state, stdin)
     outputs = [out]
     mark = shell.contents.mark()
+    left = node.first
+    certain = True
     for operator, statement in node.rest:
+        stdin = consumed(left, stdin)
+        # What stands behind `&&` may be left out, but after what cannot fail.
+        certain = certain and operator == "&&" and succeeds(left)
         if operator == "&&":
             # The right side changes a copy: after a failure on the left the state is what it was there.
             ok, failed, out = shell.statement(statement, ok.copy(), stdin)
@@ -74,9 +71,10 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
             second, bad, out = shell.statement(statement, bad.copy(), stdin)
             shell.emit.maybe -= 1
             ok = ok.join(second)
-        outputs.append(perhaps(out))
+        outputs.append(out if certain else perhaps(out))
+        left = statement
     shell.contents.weaken(mark)
-    return ok, bad, concatenated(outputs)
+    return ok, bad, concatenated(outputs) if certain else sometimes(outputs)
 
 
 def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) -> Done:
@@ -135,6 +133,8 @@ def if_(shell: Interpreter, node: If, state: State, stdin: Stream) -> Done:
     rest = state
     for index, (condition, body) in enumerate(node.branches):
         ok, bad, out = shell.block(condition, rest, stdin)
+        for statement in condition:
+            stdin = consumed(statement, stdin)
         outputs.append(out)
         shell.emit.maybe += 1
         done, failed, out = shell.block(body, ok.copy(), stdin)
@@ -159,11 +159,16 @@ def if_(shell: Interpreter, node: If, state: State, stdin: Stream) -> Done:
 
 
 def case(shell: Interpreter, node: Case, state: State, stdin: Stream) -> Done:
-    """`case`: each body may be the one; afterwards any of them was, or none."""
-    shell.expand.value(node.word, state)
+    """`case`: the body that a known word chooses; else each may be the one, and afterwards any of them was, or none."""
+    value = shell.expand.value(node.word, state)
+    text = value.alternatives[0] if len(value.alternatives) == 1 and state.globs else TOP
+    if TOP not in text and NUM not in text:
+        chosen = _chosen(shell, node, text, state)
+        if chosen is not None:
+            return _bodies(shell, [node.items[index][1] for index in chosen], state, stdin)
     end = state
     outputs: list[Stream] = []
-    for patterns, body in node.items:
+    for patterns, body, _ in node.items:
         for pattern in patterns:
             shell.expand.value(pattern, end)
         shell.emit.maybe += 1
@@ -174,92 +179,32 @@ def case(shell: Interpreter, node: Case, state: State, stdin: Stream) -> Done:
     return end, end, sometimes(outputs)
 
 
-def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
-    """`while`, `until` and `for ((…))`: the body from a state that holds before every round."""
-    shell.expand.arithmetic(node.names, state, (0, 0))
-    for name in node.assigns:
-        state.vars[name] = Value(alternatives=(NUM,))
-
-    def once(inner: State) -> tuple[State, Stream]:
-        ok, bad, first = shell.block(node.condition, inner, stdin)
-        ok, bad, out = shell.block(node.body, ok.join(bad), stdin)
-        return ok.join(bad), sometimes([first, out])
-
-    wide = _widened(shell, state, once)
-    shell.emit.maybe += 1
-    end, out = once(wide.copy())
-    shell.emit.maybe -= 1
-    end = end.join(wide)
-    return end, end, out
-
-
-def _widened(shell: Interpreter, state: State, once: Callable[[State], tuple[State, Stream]]) -> State:
-    """A state that holds before every round of a loop: what a round changes is unknown."""
-    wide = state.copy()
-    shell.emit.muted += 1
-    try:
-        for _ in range(MAX_WIDENINGS):
-            after, _out = once(wide.copy())
-            both = wide.join(after)
-            if both.same(wide):
-                return wide
-            for name, value in both.vars.items():
-                if value != wide.vars.get(name):
-                    both.vars[name] = Value(alternatives=(NUM,)) if _numeric(value) else Value(sources=value.sources)
-            if both.cwds != wide.cwds:
-                both.cwds = (None,)
-            wide = both
-    finally:
-        shell.emit.muted -= 1
-    wide.forget()
-    return wide
+def _chosen(shell: Interpreter, node: Case, text: str, state: State) -> list[int] | None:
+    """Which bodies run for a known word; None if a pattern is not known."""
+    found: list[int] = []
+    falling = False
+    for index, (patterns, _, ending) in enumerate(node.items):
+        if not falling:
+            answers = [matches(shell.expand.pattern(pattern, state, {})[0], text) for pattern in patterns]
+            first = next((answer for answer in answers if answer is not False), False)
+            if first is None:
+                return None
+            falling = first
+        if falling:
+            found.append(index)
+            if ending == ";;":
+                return found
+            falling = ending == ";&"
+    return found
 
 
-def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
-    """`for`: round by round over a known list, else as any loop."""
-    values, handed = _values_of(shell, node, state)
-    if values is None or len(values) > MAX_ROUNDS or node.select:
-        sources = handed
-
-        def once(inner: State) -> tuple[State, Stream]:
-            set_variable(shell, inner, node.name, Value(sources=sources))
-            ok, bad, out = shell.block(node.body, inner, stdin)
-            return ok.join(bad), out
-
-        wide = _widened(shell, state, once)
-        shell.emit.maybe += 1
-        end, out = once(wide.copy())
-        shell.emit.maybe -= 1
-        end = end.join(wide)
-        return end, end, out.through("loop")
-    ends: list[State] = [] if values else [state]
+def _bodies(shell: Interpreter, bodies: Sequence[Block], state: State, stdin: Stream) -> Done:
+    ok = bad = state
     outputs: list[Stream] = []
-    current = state
-    mark = shell.contents.mark()
-    for field in values:
-        text = TOP if field.glob is not None or field.many else field.text
-        inner = current.copy()
-        set_variable(shell, inner, node.name, Value(alternatives=(text,), sources=field.sources))
-        ok, bad, out = shell.block(node.body, inner, stdin)
-        current = ok.join(bad)
-        ends.append(current)
+    for body in bodies:
+        ok, bad, out = shell.block(body, ok if ok is bad else ok.join(bad), stdin)
         outputs.append(out)
-    end = joined(ends)  # `break` may leave after any round
-    shell.contents.weaken(mark)
-    return end, end, concatenated(outputs)
-
-
-def _values_of(shell: Interpreter, node: For, state: State) -> tuple[list[Field] | None, tuple[Resource, ...]]:
-    """The list of a `for` loop, None if it is not known how many there are; and whose content is in it."""
-    if node.words is None:
-        known = state.args is not None
-        fields = [Field(text=text, sources=state.handed) for text in state.args or ()]
-        return fields if known else None, state.handed
-    values: list[Field] = []
-    for vector in shell.expand.alternatives(node.words, state):
-        values.extend(vector)
-    sources = merge((), tuple(source for field in values for source in field.sources))
-    return None if any(field.many for field in values) else values, sources
+    return ok, bad, concatenated(outputs)
 
 
 def function(shell: Interpreter, node: Function, state: State, _stdin: Stream) -> Done:
@@ -288,11 +233,5 @@ def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:
 
 def arithmetic(shell: Interpreter, node: Arithmetic, state: State, _stdin: Stream) -> Done:
     """`(( … ))`."""
-    shell.expand.arithmetic(node.names, state, (0, 0))
-    for name in node.assigns:
-        set_variable(shell, state, name, Value(alternatives=(NUM,)))
+    shell.expand.calculate(node.text, node.names, node.assigns, state, (0, 0))
     return state, state, NOTHING
-
-
-def _numeric(value: Value) -> bool:
-    return not value.sources and all(re.fullmatch(rf"-?[0-9{NUM}]+", text) for text in value.alternatives)

@@ -5,7 +5,6 @@ Not concerned with what a field means to a command.
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import re
 import time
@@ -16,15 +15,14 @@ from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects.domain._view import FileView
+from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
+from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.model import Resource
-from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
-
-MAX_TRIMMED: Final = 512
-"""Longest value that `${x#p}` and its like are worked out for, in characters."""
 
 MAX_GLOB_SECONDS: Final = 0.05
 """Longest that all globs of one call may take, in seconds."""
@@ -34,6 +32,9 @@ _TOPS = re.compile(f"{TOP}{{2,}}")
 _GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
+
+
+_LOOSE = re.compile(r"[\s*?\[\\]")
 
 
 class Runner(Protocol):
@@ -114,12 +115,14 @@ class Expander:
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
         names = {
-            part.name
+            name
             for word in words
             if word.plain is None
-            for part in word.parts
-            if isinstance(part, Param) and part.name in state.vars and len(state.vars[part.name].alternatives) > 1
+            for name in _names(word.parts)
+            if name in state.vars and len(state.vars[name].alternatives) > 1
         }
+        if not names:
+            return []
         choices: list[tuple[str, tuple[str, ...]]] = []
         count = 1
         for name in sorted(names):
@@ -195,11 +198,30 @@ class Expander:
                     raw = TOP  # `export X=~/y` expands the tilde after the `=`
                 text.append(raw)
             else:
-                one, more, _ = self._part(part, state, chosen, (0, 0))
+                one, more = self._joined(part, state, chosen)
                 text.append(one if len(one) <= room else "")
                 room -= len(one)
                 sources = merge(sources, more)
         return (_TOPS.sub(TOP, "".join(text)) if room >= 0 else TOP), sources
+
+    def _joined(self, part: Part, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+        """What a part gives where there is no splitting."""
+        if not isinstance(part, Expansion):
+            return self._part(part, state, chosen, (0, 0))[:2]
+        found = expansion(self, part, state, chosen, (0, 0))
+        if found.texts is None or (len(found.texts) > 1 and not state.ifs):
+            return TOP, found.sources
+        return " ".join(found.texts), found.sources
+
+    def text(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+        """One text for a word that is neither split nor globbed, and whose content is in it."""
+        if word.plain is not None:
+            return word.plain if not word.plain.startswith("~") else TOP, ()
+        return self._join(word.parts, state, chosen, tilde=False)
+
+    def pattern(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+        """A word as a pattern, and whose content is in it."""
+        return pattern_of(self, word, state, chosen)
 
     # -- pieces
 
@@ -217,8 +239,14 @@ class Expander:
                     piece.pattern(head) if head == part.text else self._home(piece, head, part.text)
                 else:
                     piece.pattern(part.text)
-            elif isinstance(part, Param) and part.name in "@*" and state.args is not None and part.op == "":
-                piece = self._positional(part, state.args, piece, done)
+            elif isinstance(part, Param) and part.name in "@*" and state.args is not None:
+                sources = state.handed
+                piece.sources = merge(piece.sources, sources)
+                piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
+            elif isinstance(part, Expansion):
+                found = expansion(self, part, state, chosen, span)
+                piece.sources = merge(piece.sources, found.sources)
+                piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
                 piece.sources = merge(piece.sources, sources)
@@ -238,19 +266,43 @@ class Expander:
         piece.literal(head[: len(head) - len(tail)])
         piece.pattern(tail)
 
-    def _positional(self, part: Param, args: tuple[str, ...], piece: _Piece, done: list[_Piece]) -> _Piece:
-        if part.name == "*" and part.quoted:
-            piece.literal(" ".join(args))
+    def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
+        """`${…}` inside a word."""
+        if found.texts is None:
+            piece.many = True
+            piece.literal(TOP)
             return piece
-        for index, arg in enumerate(args):
+        if found.listed:
+            return self._listed(part.quoted, "*" in (part.name, part.index), state, found.texts, piece, done)
+        text = found.texts[0]
+        if part.quoted:
+            piece.literal(text)
+            return piece
+        if found.split and (TOP in text or _LOOSE.search(text)):
+            piece.many = True
+            piece.literal(TOP)
+            return piece
+        return self._split(text, state, piece, done)
+
+    def _listed(
+        self, quoted: bool, star: bool, state: State, items: Sequence[str], piece: _Piece, done: list[_Piece]
+    ) -> _Piece:
+        """`"$@"`, `"${a[@]}"`: each item a word, the first and the last glued to what stands beside."""
+        if star and quoted:
+            piece.literal(" ".join(items) if state.ifs or len(items) < 2 else TOP)
+            return piece
+        for index, item in enumerate(items):
             if index:
                 done.append(piece)
-                piece = _Piece()
-            if part.quoted:
-                piece.literal(arg)
+                sources, piece = piece.sources, _Piece()
+                piece.sources = sources
+            if quoted:
+                piece.literal(item)
             else:
-                piece.many = piece.many or bool(_GLOB.search(arg) or " " in arg or TOP in arg)
-                piece.literal(TOP if piece.many else arg)
+                loose = not state.ifs or TOP in item or bool(_LOOSE.search(item))
+                piece.many = piece.many or loose
+                if item or loose:
+                    piece.literal(TOP if loose else item)
         return piece
 
     def _split(self, text: str, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
@@ -293,11 +345,32 @@ class Expander:
                     sources = merge(sources, state.vars[name].sources)
             for script in part.scripts:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
-            self.arithmetic(part.names if part.number else (), state, span)
+            if part.number:
+                found = self.calculate(part.text, part.names, part.assigns, state, span, chosen)
+                return (NUM if found is None else str(found)), sources, False
             for name in part.assigns:
-                state.vars[name] = Value(alternatives=(NUM,)) if part.number else UNKNOWN
-            return (NUM if part.number else TOP), sources, not part.number
-        return part.text, (), False
+                state.vars[name] = UNKNOWN
+            return TOP, sources, True
+        return part.text if isinstance(part, Text) else TOP, (), False
+
+    def calculate(
+        self,
+        text: str,
+        names: Sequence[str],
+        assigns: Sequence[str],
+        state: State,
+        span: tuple[int, int],
+        chosen: Mapping[str, str] | None = None,
+    ) -> int | None:
+        """The value of an arithmetic expression, whose assignments are made; None if it is not known."""
+        self.arithmetic(names, state, span)
+        found = evaluate(text, lambda name: self.lookup(name, state, chosen or {})[0])
+        for name in assigns:
+            sources = state.vars[name].sources if name in state.vars else ()
+            new = NUM if found is None else str(found[1][name]) if name in found[1] else None
+            if new is not None:
+                state.vars[name] = state.scalar(name, Value(alternatives=(new,), sources=sources))
+        return None if found is None else found[0]
 
     def arithmetic(self, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
         """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
@@ -313,8 +386,6 @@ class Expander:
     def _param(self, part: Param, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name
         text, sources = self.lookup(name, state, chosen)
-        if part.op:
-            text = _operated(text, part, name in state.vars)
         return text, sources, name in "@*" and TOP in text
 
     def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
@@ -328,13 +399,15 @@ class Expander:
         if name == "PWD":
             cwd = state.cwds[0] if len(state.cwds) == 1 else None
             return (cwd if cwd is not None else TOP), ()
-        if name in _NUMBERS:
+        if name in _NUMBERS and (name != "#" or state.args is None):
             return NUM, ()
         if name.isdigit() and state.args is not None:
             index = int(name)
             return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else TOP), state.handed
         if name in "@*" and state.args is not None:
-            return " ".join(state.args), state.handed
+            return (" ".join(state.args) if state.ifs or len(state.args) < 2 else TOP), state.handed
+        if name == "#" and state.args is not None:
+            return str(len(state.args)), ()
         if name.isdigit() or name in "@*":
             return TOP, state.handed
         return self.environment.get(name, TOP), ()
@@ -416,17 +489,13 @@ def _tidy(glob: str) -> str:
     return "".join(out)
 
 
-def _operated(text: str, part: Param, assigned: bool) -> str:
-    """`${x:-d}`, `${x#p}` and their like."""
-    if part.op in (":-", "-"):
-        # INVARIANT: a variable never assigned here may be set by the environment, so its default is only one reading.
-        if not assigned or TOP in text:
-            return TOP
-        return text if text or part.op == "-" else part.arg
-    if TOP in text or NUM in text or "[" in part.arg or len(text) > MAX_TRIMMED:
-        return TOP
-    if part.op in ("#", "##"):
-        cuts = [i for i in range(len(text) + 1) if fnmatch.fnmatchcase(text[:i], part.arg)]
-        return text if not cuts else text[cuts[0] if part.op == "#" else cuts[-1] :]
-    cuts = [i for i in range(len(text) + 1) if fnmatch.fnmatchcase(text[i:], part.arg)]
-    return text if not cuts else text[: cuts[-1] if part.op == "%" else cuts[0]]
+def _names(parts: Sequence[Part]) -> Iterator[str]:
+    """Variables whose text is looked at by some parts of a word."""
+    for part in parts:
+        if isinstance(part, Param):
+            yield part.name
+        elif isinstance(part, Expansion):
+            yield part.name
+            for word in (part.arg, part.other):
+                if word is not None and word.plain is None:
+                    yield from _names(word.parts)

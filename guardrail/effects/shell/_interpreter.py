@@ -22,13 +22,15 @@ from guardrail.effects.domain._values import (
     Field,
     State,
     Stream,
+    Value,
     merge,
 )
 from guardrail.effects.domain._view import FileView
-from guardrail.effects.shell import _control, _simple
+from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._expand import Expander
-from guardrail.effects.shell._streams import Done, concatenated, perhaps
+from guardrail.effects.shell._reading import consumed
+from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
 from guardrail.model import Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import (
@@ -71,7 +73,10 @@ class Interpreter:
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
         self.directories: set[str] = set()
-        self.locals: list[set[str]] = []
+        self.locals: list[dict[str, Value | None]] = []
+        self.jumps = 0  # how often `break`, `return` and their like were met
+        self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
+        self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
@@ -185,10 +190,19 @@ class Interpreter:
         """The spec of a command that is also a builtin."""
         return known_command(call, call.name)
 
-    def note_local(self, name: str) -> None:
-        """A variable is local to the function that runs now."""
+    def note_local(self, name: str, state: State) -> None:
+        """A variable is local to the function that runs now: what it held comes back afterwards."""
         if self.locals:
-            self.locals[-1].add(name)
+            self.locals[-1].setdefault(name, state.vars.get(name))
+
+    def jump(self, name: str, state: State) -> None:
+        """`break`, `continue`, `return` or `exit`: what follows may not run, and the state may be what it is now."""
+        self.jumps += 1
+        frames = self.returns[-1:] if name == "return" else self.loops if name in ("break", "continue") else []
+        for index, held in enumerate(frames):
+            frames[index] = state.copy() if held is None else held.join(state)
+        if name == "return" and frames:
+            self.returns[-1] = frames[0]
 
     def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
         """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
@@ -221,12 +235,17 @@ class Interpreter:
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
+        cut = False
         for statement in block:
-            cut = self.jumps != jumps or (self.errexit and bool(outputs))
+            cut = cut or self.jumps != jumps or (self.errexit and bool(outputs))
             ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
-        return ok, bad, outputs[0] if len(outputs) == 1 else concatenated(outputs)
+            if stdin.text is not None:
+                stdin = consumed(statement, stdin)
+        if len(outputs) == 1:
+            return ok, bad, outputs[0]
+        return ok, bad, sometimes(outputs) if cut else concatenated(outputs)
 
     def statement(self, statement: Statement, state: State, stdin: Stream) -> Done:
         """Any one statement."""
@@ -245,8 +264,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Interpreter, Any, State, Stream], Done]
     Group: _control.group,
     Redirected: _control.redirected,
     If: _control.if_,
-    Loop: _control.loop,
-    For: _control.for_,
+    Loop: _loops.loop,
+    For: _loops.for_,
     Case: _control.case,
     Function: _control.function,
     Test: _control.test,

@@ -23,6 +23,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
+from guardrail.effects.shell._expansion import elements, subscript, with_element
 from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
@@ -61,22 +62,48 @@ def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, 
 def assign(shell: Interpreter, given: Assign, state: State) -> None:
     """One assignment, applied to the state."""
     if given.array is not None:
-        sources: tuple[Resource, ...] = ()
-        for vector in shell.expand.alternatives(given.array, state):
-            sources = merge(sources, tuple(s for field in vector for s in field.sources))
-        set_variable(shell, state, given.name, Value(sources=sources))
+        old = state.vars.get(given.name)
+        # Without `+=` nothing is left of what it held, but it stays what it was declared to be.
+        if not given.append:
+            old = Value(items=(), keyed=True) if old is not None and old.keyed else None
+        elif old is None or (old.items is None and not old.plural):
+            old = Value(plural=True) if old is None or TOP in old.alternatives else with_element(old, "0", *_only(old))
+        set_variable(shell, state, given.name, elements(shell.expand, given.array, state, old))
         return
     if given.name == "PATH":
         _assign_path(shell, given, state)
         return
     value = shell.expand.value(given.value, state)
+    if given.index is not None:
+        _assign_element(shell, given, state, value)
+        return
     if given.append:
-        old = state.vars.get(given.name, UNKNOWN)
-        both = tuple((a + b)[: MAX_TEXT + 1] for a in old.alternatives for b in value.alternatives)
-        value = Value(alternatives=both, sources=merge(old.sources, value.sources))
-        if len(both) > MAX_ALTERNATIVES or any(len(text) > MAX_TEXT for text in both):
-            value = Value(sources=value.sources)
-    set_variable(shell, state, given.name, value)
+        value = _appended(state.vars.get(given.name, UNKNOWN), value)
+    set_variable(shell, state, given.name, state.scalar(given.name, value))
+
+
+def _only(value: Value) -> tuple[str, tuple[Resource, ...]]:
+    return (value.alternatives[0] if len(value.alternatives) == 1 else TOP), value.sources
+
+
+def _appended(old: Value, value: Value) -> Value:
+    both = tuple((a + b)[: MAX_TEXT + 1] for a in old.alternatives for b in value.alternatives)
+    sources = merge(old.sources, value.sources)
+    if len(both) > MAX_ALTERNATIVES or any(len(text) > MAX_TEXT for text in both):
+        return Value(sources=sources)
+    return Value(alternatives=both, sources=sources)
+
+
+def _assign_element(shell: Interpreter, given: Assign, state: State, value: Value) -> None:
+    """`name[subscript]=value`."""
+    shell.expand.arithmetic(given.names, state, (given.value.start, given.value.end))
+    old = state.vars.get(given.name)
+    key = subscript(shell.expand, old, given.index or "0", state, {})
+    text, sources = _only(value)
+    if given.append and key is not None:
+        held = None if old is None or old.items is None else dict(old.items).get(key, "")
+        text = TOP if held is None else held + text
+    set_variable(shell, state, given.name, with_element(old, key, text, sources))
 
 
 def _assign_path(shell: Interpreter, given: Assign, state: State) -> None:

@@ -5,8 +5,11 @@ Not concerned with what makes them.
 
 from __future__ import annotations
 
+from typing import Final
+
 from guardrail.effects.domain._values import MAX_TEXT, NOTHING, State, Stream, merge
 from guardrail.model import Resource
+from guardrail.parse.ir import Param, Simple, Statement, Text
 
 Done = tuple[State, State, Stream]
 """The state if the statement succeeds, the state if it fails, and its output."""
@@ -57,3 +60,15 @@ def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
         return stdin
     joined = merge(stdin.sources, sources)
     return Stream(text=stdin.text, sources=joined, names=stdin.names, flow=stdin.flow, connected=True)
+
+
+_SURE: Final = frozenset((":", "true", "echo", "printf", "export", "umask"))
+
+
+def succeeds(statement: Statement) -> bool:
+    """A statement that cannot fail, so that what stands behind its `&&` surely runs."""
+    if not isinstance(statement, Simple) or statement.redirects:
+        return False
+    plain = all(isinstance(part, Text | Param) for word in statement.words for part in word.parts)
+    assigned = all(isinstance(part, Text | Param) for one in statement.assigns for part in one.value.parts)
+    return plain and assigned and (not statement.words or statement.words[0].plain in _SURE)

@@ -1,0 +1,328 @@
+"""`${…}` on what is known of variables, arrays and positional parameters.
+
+Not concerned with splitting and globbing, which `_expand` does with the texts found here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, State, Value, merge
+from guardrail.effects.shell import _parameters
+from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.model import Resource
+from guardrail.parse.ir import Expansion, Text, Word
+
+if TYPE_CHECKING:
+    from guardrail.effects.shell._expand import Expander
+
+MAX_ITEMS: Final = 1024
+"""Most elements of an array that are followed; a longer one is unknown."""
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
+_INDEX: Final = re.compile(r"-?[0-9]{1,9}")
+
+Chosen = Mapping[str, str]
+"""Which of several values of a variable is looked at now."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What an expansion gives.
+
+    Args:
+        texts: the texts; None for any number of any text.
+        sources: whose content is in them.
+        listed: there may be another number of texts than one, each of them a word of its own when quoted.
+        split: parts of the text were quoted and others not, so where it is split is not certain.
+    """
+
+    texts: tuple[str, ...] | None
+    sources: tuple[Resource, ...] = ()
+    listed: bool = False
+    split: bool = False
+
+
+_Items = Sequence[str] | None
+
+
+def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span: tuple[int, int]) -> Found:
+    """The texts that one expansion gives; what its words run and set is done on the way."""
+    ex.arithmetic(part.names, state, span)
+    if part.prefix == "!":
+        return _indirect(ex, part, state, chosen, span)
+    items, sources, listed = _base(ex, part, state, chosen)
+    if part.prefix == "#":
+        return Found(texts=(_length(items, listed),), sources=sources)
+    if part.op == "":
+        return _found(items, sources, listed)
+    if part.op[-1] in "-=+?" and part.op[0] != "@":
+        return _default(ex, part, state, chosen, (items, sources, listed))
+    if part.op == ":":
+        return _found(_sliced(ex, part, items, listed, (state, chosen)), sources, listed)
+    pattern, more = ex.pattern(part.arg, state, chosen) if part.arg is not None else ("", ())
+    other, also = ex.text(part.other, state, chosen) if part.other is not None else ("", ())
+    sources = merge(merge(sources, more), also)
+    if items is None:
+        if part.op == "@P":
+            ex.runner.dynamic("a prompt may run commands", span)
+        return _found(None, sources, listed)
+    done = [_operated(part, text, pattern, other) for text in items]
+    if part.op == "@P" and any(one is None for one in done):
+        ex.runner.dynamic("a prompt may run commands", span)
+    return _found([TOP if one is None else one for one in done], sources, listed)
+
+
+def _found(items: _Items, sources: tuple[Resource, ...], listed: bool) -> Found:
+    if items is None and not listed:
+        items = (TOP,)
+    if items is not None and (len(items) > MAX_ITEMS or sum(map(len, items)) > MAX_TEXT):
+        items = None if listed else (TOP,)
+    return Found(texts=None if items is None else tuple(items), sources=sources, listed=listed)
+
+
+# -- what it starts from
+
+
+def _base(ex: Expander, part: Expansion, state: State, chosen: Chosen) -> tuple[_Items, tuple[Resource, ...], bool]:
+    """Texts, whose content is in them, and whether they are a list."""
+    name, index = part.name, part.index
+    if name in "@*":
+        return state.args, state.handed, True
+    text, sources = ex.lookup(name, state, chosen)
+    value = state.vars.get(name)
+    if index is None:
+        return (text,), sources, False
+    if index in "@*":
+        if value is None or value.plural:
+            return None, sources, True
+        return ([one for _, one in value.items] if value.items is not None else (text,)), sources, True
+    if value is None or (value.items is None and value.plural):
+        return (TOP,), sources, False
+    key = subscript(ex, value, index, state, chosen)
+    if key is None:
+        return (TOP,), sources, False
+    if value.items is None:
+        return (text if key == "0" else TOP,), sources, False
+    return (dict(value.items).get(key, TOP if value.plural else ""),), sources, False
+
+
+def subscript(ex: Expander, value: Value | None, index: str, state: State, chosen: Chosen) -> str | None:
+    """Key of the element that a subscript means; None if it cannot be told."""
+    if value is not None and value.keyed:
+        if index[:1] in "'\"" or "$" not in index:
+            return index.strip("'\"") if index[:1] in "'\"" else index
+        match = re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", index)
+        text = ex.lookup(match[1], state, chosen)[0] if match is not None else TOP
+        return None if TOP in text or NUM in text else text
+    found = evaluate(index.strip("'\""), lambda name: ex.lookup(name, state, chosen)[0])
+    if found is None or found[1]:
+        return None
+    if found[0] < 0:
+        keys = [int(key) for key, _ in value.items] if value is not None and value.items else []
+        return str(max(keys) + 1 + found[0]) if keys and max(keys) + 1 + found[0] >= 0 else None
+    return str(found[0])
+
+
+def _length(items: _Items, listed: bool) -> str:
+    if items is None:
+        return NUM
+    if listed:
+        return str(len(items))
+    text = items[0]
+    return NUM if TOP in text or NUM in text or not text.isascii() else str(len(text))
+
+
+def _indirect(ex: Expander, part: Expansion, state: State, chosen: Chosen, span: tuple[int, int]) -> Found:
+    """`${!x}`, `${!x[@]}`, `${!x*}`."""
+    if part.op == "names":
+        return Found(texts=None, listed=True)
+    value = state.vars.get(part.name)
+    if part.index is not None and part.index in "@*":
+        keys = None if value is None or value.items is None or value.plural else tuple(key for key, _ in value.items)
+        return Found(texts=keys, sources=value.sources if value is not None else (), listed=True)
+    name, sources = ex.lookup(part.name, state, chosen)
+    if part.index is not None or part.name in "@*" or not _VARIABLE.fullmatch(name):
+        ex.runner.dynamic("which variable is meant is not known", span)
+        return Found(texts=(TOP,), sources=sources)
+    text, more = ex.lookup(name, state, chosen)
+    return Found(texts=(text,), sources=merge(sources, more))
+
+
+# -- operators
+
+
+def _default(
+    ex: Expander,
+    part: Expansion,
+    state: State,
+    chosen: Chosen,
+    base: tuple[_Items, tuple[Resource, ...], bool],
+) -> Found:
+    """`${x:-d}` and its like."""
+    items, sources, listed = base
+    arg, more = ex.text(part.arg, state, chosen) if part.arg is not None else ("", ())
+    mixed = part.arg is not None and not part.quoted and any(_quoted(one) for one in part.arg.parts)
+    sources = merge(sources, more)
+    sign, colon = part.op[-1], part.op[0] == ":"
+    given = part.name in state.vars or part.name in "@*" or (part.name.isdigit() and state.args is not None)
+    empty = _is_empty(items, listed)
+    # INVARIANT: a variable never assigned here may be set by the environment, so its default is only one reading;
+    # and one that is empty may have been unset, which is another thing without the colon.
+    if not given or empty is None or (empty and not colon):
+        if sign == "=":
+            state.vars[part.name] = UNKNOWN
+        if sign == "?" and items is not None:
+            return _found(items, sources, listed)
+        return _found(None, sources, listed)
+    if sign == "+":
+        return Found(texts=("",) if empty else (arg,), sources=sources, split=mixed)
+    if sign == "=" and empty:
+        state.vars[part.name] = Value(alternatives=(arg,), sources=sources)
+    if sign in "-=" and empty:
+        return Found(texts=(arg,), sources=sources, split=mixed)
+    return _found(items, sources, listed)
+
+
+def _is_empty(items: _Items, listed: bool) -> bool | None:
+    """Whether there is no text; None if that cannot be told."""
+    if items is None:
+        return None
+    if listed and len(items) != 1:
+        return not items if not items or any(text.strip(TOP) for text in items) else None
+    text = items[0]
+    if text.strip(TOP):
+        return False
+    return None if text else True
+
+
+def _quoted(part: object) -> bool:
+    return not isinstance(part, Text) or part.quoted
+
+
+def _operated(part: Expansion, text: str, pattern: str, other: str) -> str | None:
+    """One text under a pattern, a replacement or a transformation; None if it cannot be worked out."""
+    op = part.op
+    if TOP in text or NUM in text:
+        return None
+    if op[0] in "#%":
+        return _parameters.trimmed(op, text, pattern)
+    if op[0] == "/":
+        return None if TOP in other or NUM in other else _parameters.replaced(op, text, pattern, other)
+    if op[0] in "^,":
+        return _parameters.cased(op, text) if pattern == "" else None
+    return _parameters.transformed(op, text)
+
+
+def _sliced(ex: Expander, part: Expansion, items: _Items, listed: bool, where: tuple[State, Chosen]) -> _Items:
+    """`${x:offset:length}`."""
+    numbers: list[int] = []
+    for text in part.numbers:
+        found = evaluate(text, lambda name: ex.lookup(name, *where)[0])
+        if found is None or items is None:
+            return None
+        numbers.append(found[0])
+    if items is None:
+        return None
+    length = numbers[1] if len(numbers) > 1 else None
+    if not listed:
+        text = items[0]
+        known = TOP not in text and NUM not in text
+        one = _parameters.part(text, numbers[0], length) if known else None
+        return None if one is None else (one,)
+    if part.name in "@*":
+        return _parameters.slice_of((TOP, *items), numbers[0], length)
+    value = where[0].vars.get(part.name)
+    if value is None or value.keyed or [key for key, _ in value.items or ()] != [str(i) for i in range(len(items))]:
+        return None
+    return _parameters.slice_of(items, numbers[0], length)
+
+
+# -- patterns and arrays
+
+
+def pattern_of(ex: Expander, word: Word, state: State, chosen: Chosen) -> tuple[str, tuple[Resource, ...]]:
+    """A word as a pattern: what is quoted stands for itself, what an expansion gives does not."""
+    pieces: list[str] = []
+    sources: tuple[Resource, ...] = ()
+    for index, part in enumerate(word.parts):
+        if isinstance(part, Text):
+            tilde = not part.quoted and index == 0 and part.text.startswith("~")
+            pieces.append(escape(part.text) if part.quoted else TOP if tilde else part.text.replace("\\", "?"))
+        else:
+            text, more = ex.text(Word(parts=(part,), start=word.start, end=word.end), state, chosen)
+            sources = merge(sources, more)
+            # A backslash in an expanded pattern quotes what follows it: not followed.
+            loose = TOP if "\\" in text else text
+            known = TOP not in loose and NUM not in loose
+            pieces.append(TOP if not known else escape(text) if getattr(part, "quoted", False) else loose)
+    return "".join(pieces), sources
+
+
+def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: State, old: Value | None) -> Value:
+    """The value of `name=(…)`.
+
+    Args:
+        ex: the expander.
+        words: the words between the parentheses, with their subscripts.
+        state: the shell's state.
+        old: what the array holds before, if it is appended to or declared with names for keys.
+    """
+    keyed = old is not None and old.keyed
+    items: dict[str, str] = dict(old.items or ()) if old is not None and not old.plural else {}
+    sources: tuple[Resource, ...] = old.sources if old is not None else ()
+    certain = old is None or not old.plural
+    position = max((int(key) + 1 for key in items), default=0) if not keyed else 0
+    for key, word in words:
+        if key is not None:
+            text, more = ex.text(word, state, {})
+            sources = merge(sources, more)
+            place = subscript(ex, Value(items=tuple(items.items()), keyed=keyed), key, state, {})
+            if place is None:
+                certain = False
+            else:
+                items[place] = text
+                position = int(place) + 1 if not keyed else 0
+            continue
+        vectors = list(ex.alternatives((word,), state))
+        for vector in vectors:
+            sources = merge(sources, tuple(source for field in vector for source in field.sources))
+        certain = certain and len(vectors) == 1 and not keyed
+        for field in vectors[0]:
+            certain = certain and not field.many and field.glob is None
+            items[str(position)] = field.text
+            position += 1
+    size = sum(map(len, items.values()))
+    if not certain or len(items) > MAX_ITEMS or size > MAX_TEXT:
+        return Value(sources=sources, keyed=keyed, plural=True)
+    ordered = items.items() if keyed else sorted(items.items(), key=_number)
+    return array(tuple(ordered), sources, keyed=keyed)
+
+
+def array(items: tuple[tuple[str, str], ...], sources: tuple[Resource, ...], *, keyed: bool = False) -> Value:
+    """An array that is known: its value without a subscript is the element 0."""
+    return Value(alternatives=(dict(items).get("0", ""),), sources=sources, items=items, keyed=keyed)
+
+
+def with_element(value: Value | None, key: str | None, text: str, sources: tuple[Resource, ...]) -> Value:
+    """`name[key]=text`."""
+    known = value is not None and (value.items is not None or not value.plural) and key is not None
+    both = merge(value.sources if value is not None else (), sources)
+    if value is None and key is not None:
+        return Value(sources=both, plural=True)
+    if not known or value is None or key is None or TOP in value.alternatives:
+        return Value(sources=both, keyed=value.keyed if value is not None else False, plural=True)
+    items = dict(value.items) if value.items is not None else {"0": value.alternatives[0]}
+    if len(value.alternatives) > 1 or len(items) >= MAX_ITEMS or sum(map(len, items.values())) + len(text) > MAX_TEXT:
+        return Value(sources=both, keyed=value.keyed, plural=True)
+    items[key] = text
+    ordered = items.items() if value.keyed else sorted(items.items(), key=_number)
+    return array(tuple(ordered), both, keyed=value.keyed)
+
+
+def _number(item: tuple[str, str]) -> int:
+    return int(item[0]) if _INDEX.fullmatch(item[0]) else 0

@@ -1,0 +1,276 @@
+"""Loops: round by round where that is known, else from a state that holds before every round.
+
+Not concerned with branches, nor with what single commands do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._values import NOTHING, NUM, Field, State, Stream, Value, merge
+from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
+from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
+from guardrail.model import Resource
+from guardrail.parse.ir import Arithmetic, For, Loop
+
+if TYPE_CHECKING:
+    from guardrail.effects.shell._interpreter import Interpreter
+
+MAX_ROUNDS: Final = 64
+"""Most rounds of a loop that are walked one by one."""
+
+MAX_WIDENINGS: Final = 4
+"""Most trial rounds of a loop until its state no longer changes; then all of it is unknown."""
+
+_NUMBER: Final = re.compile(rf"-?[0-9{NUM}]+")
+
+Round = Callable[[State], tuple[State, Stream]]
+"""One round of a loop: the state before it -> the state after it, and its output."""
+
+
+def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
+    """`while`, `until` and `for ((…))`."""
+    if node.clauses is not None:
+        return _c_style(shell, node, state, stdin)
+    reader = line_reader(node.condition)
+    if reader is not None and not node.until:
+        lines, _ = lines_of(stdin)
+        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body):
+            return _lines(shell, node, state, stdin, lines)
+    condition = node.condition[0] if len(node.condition) == 1 else None
+    if isinstance(condition, Arithmetic) and not node.until:
+        return _counted(shell, node, state, stdin, condition.text)
+    return _any_rounds(shell, node, state, stdin)
+
+
+def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
+    """Any number of rounds."""
+    rest = unread(stdin) if reads_any((*node.condition, *node.body)) else stdin
+
+    def once(inner: State) -> tuple[State, Stream]:
+        ok, bad, first = shell.block(node.condition, inner, rest)
+        ok, bad, out = shell.block(node.body, ok.join(bad), rest)
+        if node.clauses is not None:
+            shell.expand.arithmetic(node.names, ok, (0, 0))
+            for name in node.assigns:
+                for end in (ok, bad):
+                    end.vars[name] = Value(alternatives=(NUM,))
+        return ok.join(bad), sometimes([first, out])
+
+    end, out = _widely(shell, state, once)
+    return end, end, out
+
+
+def _widely(shell: Interpreter, state: State, once: Round) -> tuple[State, Stream]:
+    """What holds after any number of rounds, and their output."""
+    wide = _widened(shell, state, once)
+    shell.emit.maybe += 1
+    end, out = _round(shell, once, wide.copy())
+    shell.emit.maybe -= 1
+    return end.join(wide), Stream(
+        text="" if out.text == "" else None, sources=out.sources, names=out.names, flow=out.flow
+    )
+
+
+def _round(shell: Interpreter, once: Round, state: State) -> tuple[State, Stream]:
+    """One round, also where `break` or `continue` leaves it."""
+    shell.loops.append(None)
+    end, out = once(state)
+    left = shell.loops.pop()
+    return (end if left is None else end.join(left)), out
+
+
+def _widened(shell: Interpreter, state: State, once: Round) -> State:
+    """A state that holds before every round of a loop: what a round changes is unknown."""
+    wide = state.copy()
+    shell.emit.muted += 1
+    try:
+        for _ in range(MAX_WIDENINGS):
+            after, _out = _round(shell, once, wide.copy())
+            both = wide.join(after)
+            if both.same(wide):
+                return wide
+            for name, value in both.vars.items():
+                if value != wide.vars.get(name):
+                    both.vars[name] = _any_value(value)
+            if both.cwds != wide.cwds:
+                both.cwds = (None,)
+            wide = both
+    finally:
+        shell.emit.muted -= 1
+    wide.forget()
+    return wide
+
+
+def _any_value(value: Value) -> Value:
+    if (
+        value.items is None
+        and not value.plural
+        and not value.sources
+        and all(map(_NUMBER.fullmatch, value.alternatives))
+    ):
+        return Value(alternatives=(NUM,))
+    return Value(sources=value.sources, keyed=value.keyed, plural=value.plural or value.items is not None)
+
+
+# -- rounds that are known
+
+
+def _walked(shell: Interpreter, state: State, rounds: Sequence[Round]) -> Done:
+    """Known rounds, one after the other; `break` may leave after any."""
+    ends: list[State] = []
+    outputs: list[Stream] = []
+    current = state
+    jumps = shell.jumps
+    mark = shell.contents.mark()
+    for once in rounds:
+        jumped = shell.jumps
+        current, out = _round(shell, once, current)
+        if shell.jumps != jumped:
+            ends.append(current)
+        outputs.append(out)
+    end = joined([current, *ends])
+    shell.contents.weaken(mark)
+    return end, end, concatenated(outputs) if shell.jumps == jumps else sometimes(outputs)
+
+
+def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: Sequence[str]) -> Done:
+    """`while read -r l; do …; done` over an input that is known."""
+
+    def of(line: str) -> Round:
+        given = Stream(text=line, sources=stdin.sources, names=stdin.names, flow=stdin.flow, connected=True)
+
+        def once(inner: State) -> tuple[State, Stream]:
+            ok, bad, _ = shell.block(node.condition, inner, given)
+            ok, bad, out = shell.block(node.body, ok.join(bad), unread(stdin))
+            return ok.join(bad), out
+
+        return once
+
+    end, _, out = _walked(shell, state, [of(line) for line in lines])
+    empty = Stream(text="", sources=stdin.sources, flow=stdin.flow, connected=True)
+    ok, bad, _ = shell.block(node.condition, end.copy(), empty)
+    end = ok.join(bad).join(end)
+    return end, end, out
+
+
+def _value(shell: Interpreter, text: str, state: State) -> int | None:
+    found = evaluate(text, lambda name: shell.expand.lookup(name, state, {})[0])
+    return None if found is None else found[0]
+
+
+def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: str) -> Done:
+    """`while ((…))` while it is known whether another round comes."""
+
+    def once(inner: State) -> tuple[State, Stream]:
+        ok, bad, _ = shell.block(node.condition, inner, NOTHING)
+        ok, bad, out = shell.block(node.body, ok.join(bad), rest)
+        return ok.join(bad), out
+
+    rest = unread(stdin) if reads_any(node.body) else stdin
+    outputs: list[Stream] = []
+    current = state
+    for _ in range(MAX_ROUNDS):
+        known = _value(shell, text, current)
+        if known is None:
+            break
+        if known == 0:
+            ok, bad, _ = shell.block(node.condition, current, NOTHING)
+            end = ok.join(bad)
+            return end, end, concatenated(outputs)
+        jumps = shell.jumps
+        current, out = _round(shell, once, current)
+        outputs.append(out)
+        if shell.jumps != jumps:
+            break
+    end, bad, out = _any_rounds(shell, node, current, stdin)
+    return end, bad, sometimes([*outputs, out])
+
+
+def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
+    """`for ((first; condition; after))`."""
+    first, condition, after = node.clauses or ("", "", "")
+
+    def once(inner: State) -> tuple[State, Stream]:
+        ok, bad, out = shell.block(node.body, inner, rest)
+        end = ok.join(bad)
+        left = shell.loops[-1]
+        if left is not None:  # `continue` goes on with what comes after each round
+            end = end.join(left)
+        shell.expand.calculate(after, node.names, node.assigns, end, (0, 0))
+        return end, out
+
+    rest = unread(stdin) if reads_any(node.body) else stdin
+    shell.expand.calculate(first, node.names, node.assigns, state, (0, 0))
+    outputs: list[Stream] = []
+    current = state
+    for _ in range(MAX_ROUNDS):
+        known = _value(shell, condition, current) if condition.strip() else 1
+        if known is None:
+            break
+        shell.expand.calculate(condition, node.names, node.assigns, current, (0, 0))
+        if known == 0:
+            return current, current, concatenated(outputs)
+        jumps = shell.jumps
+        current, out = _round(shell, once, current)
+        outputs.append(out)
+        if shell.jumps != jumps:
+            break
+    end, bad, out = _any_rounds(shell, node, current, stdin)
+    return end, bad, sometimes([*outputs, out])
+
+
+# -- for
+
+
+def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
+    """`for`: round by round over a known list, else as any loop."""
+    vectors, handed = _vectors(shell, node, state)
+    rest = unread(stdin) if reads_any(node.body) else stdin
+    if vectors is None or node.select:
+
+        def once(inner: State) -> tuple[State, Stream]:
+            set_variable(shell, inner, node.name, Value(sources=handed))
+            ok, bad, out = shell.block(node.body, inner, unread(stdin))
+            return ok.join(bad), out
+
+        end, out = _widely(shell, state, once)
+        return end, end, out.through("loop")
+    if len(vectors) == 1:
+        return _over(shell, node, state, rest, vectors[0])
+    shell.emit.maybe += 1
+    done = [_over(shell, node, state.copy(), rest, vector) for vector in vectors]
+    shell.emit.maybe -= 1
+    end = joined([one[0] for one in done])
+    return end, end, sometimes([one[2] for one in done])
+
+
+def _over(shell: Interpreter, node: For, state: State, stdin: Stream, values: Sequence[Field]) -> Done:
+    def of(field: Field) -> Round:
+        def once(inner: State) -> tuple[State, Stream]:
+            inner = inner.copy()
+            value = Value(alternatives=(field.text,), sources=field.sources)
+            set_variable(shell, inner, node.name, inner.scalar(node.name, value))
+            ok, bad, out = shell.block(node.body, inner, stdin)
+            return ok.join(bad), out
+
+        return once
+
+    return _walked(shell, state, [of(field) for field in values])
+
+
+def _vectors(shell: Interpreter, node: For, state: State) -> tuple[list[Sequence[Field]] | None, tuple[Resource, ...]]:
+    """The lists that a `for` loop may go over, None if they are not known; and whose content is in them."""
+    if node.words is None:
+        fields = [Field(text=text, sources=state.handed) for text in state.args or ()]
+        known = state.args is not None and len(fields) <= MAX_ROUNDS
+        return [fields] if known else None, state.handed
+    vectors: list[Sequence[Field]] = list(shell.expand.alternatives(node.words, state))
+    sources = merge((), tuple(source for vector in vectors for field in vector for source in field.sources))
+    # A pattern that matches nothing now may match any number of files by then.
+    vague = any(field.many or field.glob is not None for vector in vectors for field in vector)
+    return None if vague or any(len(vector) > MAX_ROUNDS for vector in vectors) else vectors, sources

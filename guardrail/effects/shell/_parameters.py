@@ -1,0 +1,144 @@
+"""What the operators of `${…}` make of text that is known; pure, and bounded.
+
+Not concerned with variables, nor with text that is known in part: that stays unknown.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from guardrail.effects.domain._values import NUM, TOP
+
+MAX_TRIMMED: Final = 512
+"""Longest value that a pattern is tried on, in characters."""
+
+MAX_REPLACED: Final = 96
+"""Longest value in which something that is not literal is replaced, in characters."""
+
+MAX_PATTERN: Final = 64
+"""Longest pattern that is tried, in characters."""
+
+_BRACKET: Final = re.compile(r"\[[!^]?[A-Za-z0-9_.][A-Za-z0-9_.]*\]|\[[!^]?(?:a-z|A-Z|0-9)+\]")
+_QUOTED: Final = re.compile(r"\[[*?\[]\]")
+_MAGIC: Final = re.compile(r"[*?\[]")
+_EXTENDED: Final = re.compile(r"[?*+@!]\(")
+
+
+def usable(pattern: str) -> str | None:
+    """A pattern of the shell that Python reads alike; None for any other."""
+    if TOP in pattern or NUM in pattern or len(pattern) > MAX_PATTERN or _EXTENDED.search(pattern):
+        return None
+    rest = _BRACKET.sub("", _QUOTED.sub("", pattern))
+    return None if "[" in rest else pattern.replace("[^", "[!")
+
+
+def matches(pattern: str, text: str) -> bool | None:
+    """Whether a `case` pattern matches; None if that cannot be told."""
+    plain = usable(pattern)
+    if plain is None or len(text) > MAX_TRIMMED or not (text + plain).isascii():
+        return None
+    return fnmatch.fnmatchcase(text, plain)
+
+
+def trimmed(op: str, text: str, pattern: str) -> str | None:
+    """`${x#p}`, `${x##p}`, `${x%p}`, `${x%%p}`."""
+    plain = usable(pattern)
+    if plain is None or len(text) > MAX_TRIMMED:
+        return None
+    if not _MAGIC.search(plain):
+        if op[0] == "#":
+            return text.removeprefix(plain)
+        return text[: len(text) - len(plain)] if text.endswith(plain) else text
+    match = _matcher(plain)
+    if op[0] == "#":
+        cuts = [i for i in range(len(text) + 1) if match(text[:i])]
+        return text if not cuts else text[cuts[0] if op == "#" else cuts[-1] :]
+    cuts = [i for i in range(len(text) + 1) if match(text[i:])]
+    return text if not cuts else text[: cuts[-1] if op == "%" else cuts[0]]
+
+
+def replaced(op: str, text: str, pattern: str, other: str) -> str | None:
+    """`${x/p/r}`, `${x//p/r}`, `${x/#p/r}`, `${x/%p/r}`."""
+    plain = usable(pattern)
+    if plain is None or plain == "" or len(text) > MAX_TRIMMED or "&" in other:
+        return text if plain == "" and op in ("/", "//") else None
+    literal = _QUOTED.sub(lambda m: m[0][1], plain)
+    if not _MAGIC.search(_QUOTED.sub("", plain)):
+        if op == "/#":
+            return other + text[len(literal) :] if text.startswith(literal) else text
+        if op == "/%":
+            return text[: len(text) - len(literal)] + other if text.endswith(literal) else text
+        return text.replace(literal, other, 1 if op == "/" else -1)
+    if len(text) > MAX_REPLACED or not text.isascii():
+        return None
+    return _substituted(op, text, _matcher(plain), other)
+
+
+def _substituted(op: str, text: str, match: Callable[[str], bool], other: str) -> str | None:
+    if match(""):
+        return None  # what an empty match does differs between versions
+    out: list[str] = []
+    i = 0
+    while i < len(text):
+        ends = [end for end in range(len(text), i, -1) if (op != "/%" or end == len(text)) and match(text[i:end])]
+        if ends:
+            out.append(other)
+            i = ends[0]
+            if op != "//":
+                break
+        elif op == "/#":
+            break
+        else:
+            out.append(text[i])
+            i += 1
+    return "".join(out) + text[i:]
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    compiled = re.compile(fnmatch.translate(pattern))
+    return lambda text: compiled.match(text) is not None
+
+
+def cased(op: str, text: str) -> str | None:
+    """`${x^^}`, `${x,,}`, `${x^}`, `${x,}` without a pattern."""
+    if not text.isascii():
+        return None
+    changed = text.upper() if op[0] == "^" else text.lower()
+    return changed if len(op) == 2 else changed[:1] + text[1:]
+
+
+def transformed(op: str, text: str) -> str | None:
+    """`${x@X}`; None where that could run code or looks at more than the text."""
+    if op == "@Q":
+        return "'" + text.replace("'", "'\\''") + "'" if text.isprintable() else None
+    if op in ("@U", "@L"):
+        return cased("^^" if op == "@U" else ",,", text)
+    if op == "@u":
+        return cased("^", text)
+    if op in ("@E", "@P"):
+        return text if re.fullmatch(r"[A-Za-z0-9_./ :=,+-]*", text) else None
+    return None
+
+
+def part(text: str, offset: int, length: int | None) -> str | None:
+    """`${x:offset:length}`."""
+    if not text.isascii():
+        return None
+    start = offset if offset >= 0 else len(text) + offset
+    if start < 0 or start > len(text):
+        return ""
+    stop = len(text) if length is None else start + length if length >= 0 else len(text) + length
+    return text[start:stop] if stop >= start else None
+
+
+def slice_of(items: Sequence[str], offset: int, length: int | None) -> list[str] | None:
+    """`${a[@]:offset:length}` of an array without gaps."""
+    start = offset if offset >= 0 else len(items) + offset
+    if length is not None and length < 0:
+        return None
+    if start < 0 or start > len(items):
+        return []
+    return list(items[start:] if length is None else items[start : start + length])

@@ -1,0 +1,220 @@
+"""`read`, `mapfile` and `getopts`, and what they leave of an input that is known for the commands after them.
+
+Not concerned with loops: `_control` walks the lines of a `while read`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.shell._expansion import MAX_ITEMS, array
+from guardrail.model import Resource
+from guardrail.parse.ir import AndOr, Block, Function, Group, Negated, Redirected, Simple, Statement, Test
+
+if TYPE_CHECKING:
+    from guardrail.effects.domain._call import Call
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FOLLOWED: Final = frozenset(("-r", "-s", "-e", "-p", "-t", "-a"))
+_NON_READERS: Final = frozenset(
+    "echo printf true false : test [ cd pwd export local declare typeset readonly unset set shift return break "
+    "continue exit cp mv rm mkdir rmdir touch ln chmod chown chgrp stat ls basename dirname realpath readlink sleep "
+    "date seq umask kill wait trap let hash type shopt truncate install id uname hostname whoami which du df "
+    "sha256sum md5sum shred mktemp".split()
+)
+"""Commands that leave their input alone, the digests as long as they name a file."""
+
+
+def read(call: Call) -> Stream:
+    """`read`, `mapfile`, `getopts`: the variables named get what is read."""
+    parsed = parse_options(specs()["read" if call.name in ("read", "getopts") else "mapfile"], call.args)
+    for _, role, field in parsed.values:
+        if role == "shell":
+            _callback(call, field)
+    if call.name != "getopts" and _known(call, parsed):
+        return NOTHING
+    names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
+    if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
+        call.state.forget()
+        return call.opaque("dynamic", reason="the variable that is read is not known")
+    sources = merge(call.stdin.sources, call.state.opened)
+    plural = call.name not in ("read", "getopts") or parsed.has("-a")
+    value = Value(sources=sources, plural=plural)
+    for field in names or [Field(text="REPLY")]:
+        set_variable(call.shell, call.state, field.text, value)
+    for name in ("REPLY", "MAPFILE", "OPTARG", "OPTIND"):
+        call.state.vars[name] = value
+    return NOTHING
+
+
+def _callback(call: Call, field: Field) -> None:
+    """`mapfile -C TEXT`: run every so many lines, with words added."""
+    if not field.known:
+        call.shell.dynamic("the callback of mapfile is not known", call.span)
+        return
+    call.shell.emit.maybe += 1
+    call.shell.run_text(field.text, call.state.copy(), call.stdin)
+    call.shell.emit.maybe -= 1
+
+
+def _known(call: Call, parsed: Parsed) -> bool:
+    """Assign from an input that is known; False if it has to be anything."""
+    text = call.stdin.text
+    names = [field.text for field in parsed.operands]
+    if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
+        return False
+    if call.name != "read":
+        return _mapped(call, parsed, names, text)
+    if not parsed.flags <= _FOLLOWED or (parsed.has("-a") and names):
+        return False
+    line = text.partition("\n")[0]
+    separators = separators_of(call.state)
+    if separators is None or "\0" in line or ("\\" in line and not parsed.has("-r")):
+        return False
+    array_name = parsed.value("-a")
+    if array_name is not None:
+        words = split_fields(line, separators, MAX_ITEMS)
+        if words is None or not _NAME.fullmatch(array_name.text):
+            return False
+        items = tuple((str(index), word) for index, word in enumerate(words))
+        set_variable(call.shell, call.state, array_name.text, array(items, call.stdin.sources))
+        return True
+    values: Sequence[str] | None = [line] if not names else split_fields(line, separators, len(names))
+    if values is None:
+        return False
+    for index, name in enumerate(names or ["REPLY"]):
+        value = Value(alternatives=(values[index] if index < len(values) else "",), sources=call.stdin.sources)
+        set_variable(call.shell, call.state, name, call.state.scalar(name, value))
+    return True
+
+
+def _named(fields: Sequence[Field]) -> bool:
+    return not all(field.known for field in fields)
+
+
+def _mapped(call: Call, parsed: Parsed, names: Sequence[str], text: str) -> bool:
+    """`mapfile -t NAME` of known lines."""
+    if parsed.flags - {"-t"} or len(names) > 1 or text.count("\n") > MAX_ITEMS or "\0" in text:
+        return False
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    kept = [line.rstrip("\n") if parsed.has("-t") else line for line in lines]
+    items = tuple((str(index), line) for index, line in enumerate(kept))
+    set_variable(call.shell, call.state, names[0] if names else "MAPFILE", array(items, call.stdin.sources))
+    return True
+
+
+def separators_of(state: State) -> str | None:
+    """What `read` splits at; None if it is not known."""
+    value = state.vars.get("IFS")
+    if value is None:
+        return " \t\n" if state.ifs else None
+    text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
+    return None if TOP in text or NUM in text else text
+
+
+def split_fields(line: str, separators: str, most: int) -> list[str] | None:
+    """At most `most` fields of a line; None where the rules for separators that are no blanks get intricate."""
+    if separators == "":
+        return [line]
+    if all(char in " \t\n" for char in separators):
+        line = line.strip(separators)
+        found: list[str] = []
+        while line and len(found) < most - 1:
+            match = re.match(rf"([^{re.escape(separators)}]*)[{re.escape(separators)}]*", line)
+            if match is None:
+                return None
+            found.append(match[1])
+            line = line[match.end() :]
+        return [*found, line] if line else found
+    if len(separators) != 1 or line.endswith(separators):
+        return None
+    return line.split(separators, most - 1) if line else []
+
+
+# -- what is left of an input
+
+
+def consumed(statement: Statement, stdin: Stream) -> Stream:
+    """The input for what stands after a statement: what it read is gone, and how much that was may not be known."""
+    if stdin.text is None or not reads(statement):
+        return stdin
+    if isinstance(statement, Simple) and _reads_a_line(statement):
+        return Stream(
+            text=stdin.text.partition("\n")[2],
+            sources=stdin.sources,
+            names=stdin.names,
+            flow=stdin.flow,
+            connected=True,
+        )
+    return unread(stdin)
+
+
+def unread(stdin: Stream) -> Stream:
+    """An input of which some part is gone."""
+    if stdin.text is None:
+        return stdin
+    return Stream(sources=stdin.sources, names=stdin.names, flow=stdin.flow, connected=True)
+
+
+def _reads_a_line(statement: Simple) -> bool:
+    words = [word.plain for word in statement.words]
+    options = [word for word in words if word is None or word[:1] == "-"]
+    return words[:1] == ["read"] and all(option == "-r" for option in options)
+
+
+def reads(statement: Statement) -> bool:
+    """Whether a statement may take something from its standard input."""
+    if isinstance(statement, Simple):
+        own = any(redirect.op in ("<", "<<", "<<<") and redirect.fd in (None, 0) for redirect in statement.redirects)
+        if own or not statement.words:
+            return False
+        plain = [word.plain for word in statement.words]
+        return plain[0] not in _NON_READERS or (str(plain[0]).endswith("sum") and len(plain) < 2)
+    if isinstance(statement, Function | Test):
+        return False
+    if isinstance(statement, Group):
+        return reads_any(statement.body)
+    if isinstance(statement, AndOr):
+        return reads(statement.first) or any(reads(right) for _, right in statement.rest)
+    if isinstance(statement, Negated):
+        return reads(statement.body)
+    if isinstance(statement, Redirected):
+        own = any(redirect.op in ("<", "<<", "<<<") and redirect.fd in (None, 0) for redirect in statement.redirects)
+        return not own and reads(statement.body)
+    return True
+
+
+def reads_any(block: Block) -> bool:
+    """Whether any statement of a block may take something from its standard input."""
+    return any(reads(statement) for statement in block)
+
+
+def line_reader(block: Block) -> Simple | None:
+    """The `read` that is the whole condition of a loop; None for any other condition."""
+    if len(block) != 1:
+        return None
+    statement = block[0]
+    if isinstance(statement, AndOr) and all(_looks(right) for _, right in statement.rest):
+        statement = statement.first  # `read -r l || [ -n "$l" ]`
+    if isinstance(statement, Simple) and _reads_a_line(statement) and not statement.redirects:
+        return statement
+    return None
+
+
+def _looks(statement: Statement) -> bool:
+    return isinstance(statement, Test) or (
+        isinstance(statement, Simple) and bool(statement.words) and statement.words[0].plain in ("[", "test", "true")
+    )
+
+
+def lines_of(stdin: Stream) -> tuple[list[str] | None, tuple[Resource, ...]]:
+    """The lines of an input, None if they are not known."""
+    if stdin.text is None or "\0" in stdin.text:
+        return None, stdin.sources
+    return re.findall(r"[^\n]*\n|[^\n]+", stdin.text), stdin.sources
