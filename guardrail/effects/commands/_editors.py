@@ -26,9 +26,7 @@ def sed(call: Call, parsed: Parsed) -> Stream:
     operands = list(parsed.operands)
     scripts, known = _scripts(call, parsed, operands)
     extended = parsed.has("--regexp-extended")
-    harmless = known and (
-        parses(scripts, extended=extended) or all(sed_script_is_plain(script) for script in scripts)
-    )
+    harmless = known and (parses(scripts, extended=extended) or all(sed_script_is_plain(script) for script in scripts))
     if not harmless:
         words = [*operands, *(field for _, _, field in parsed.values)]
         call.opaque("inline", reason="a sed script that may do more than edit", words=words)
@@ -85,9 +83,7 @@ def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[st
     return scripts, known
 
 
-def _sed_text(
-    scripts: Sequence[str], text: str | None, *, extended: bool, quiet: bool, in_place: bool
-) -> str | None:
+def _sed_text(scripts: Sequence[str], text: str | None, *, extended: bool, quiet: bool, in_place: bool) -> str | None:
     if text is None:
         return None
     try:

@@ -9,7 +9,6 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations, operands_and_target
-from guardrail.effects.commands._text import sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._paths import STREAMS
@@ -207,35 +206,6 @@ def tee(call: Call, parsed: Parsed) -> Stream:
     return call.stdin
 
 
-def sed(call: Call, parsed: Parsed) -> Stream:
-    """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
-    operands = list(parsed.operands)
-    scripts = parsed.values_of("--expression")
-    if not scripts and not parsed.has("--file") and operands:
-        scripts = [operands.pop(0)]
-    if parsed.has("--file") or not all(field.known and sed_script_is_plain(field.text) for field in scripts):
-        words = [*operands, *(field for _, _, field in parsed.values)]
-        call.opaque("inline", reason="a sed script that may do more than edit", words=words)
-        for field in scripts:
-            call.mention_text(field.text)
-    in_place = parsed.has("--in-place")
-    suffix = next((field.text for option, _, field in parsed.values if option == "--in-place"), "")
-    sources: tuple[Resource, ...] = ()
-    for field in operands:
-        read = call.read(field)
-        sources = merge(sources, read)
-        if in_place:
-            place = call.place(field)
-            if suffix:
-                name = field.text.rpartition("/")[2] if "*" not in suffix else TOP
-                kept = f"{field.text[: len(field.text) - len(name)]}{name}{suffix}" if name != TOP else TOP
-                call.put("write", call.place(Field(text=kept)), read)
-            call.emit("write", place)
-    if not operands:
-        sources = call.stdin.sources
-    return NOTHING if in_place else Stream(sources=sources, flow=call.stdin.flow)
-
-
 def cat(call: Call, parsed: Parsed) -> Stream:
     """`cat`: without files its input, unchanged."""
     if not parsed.operands and not parsed.flags:
@@ -263,7 +233,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "install": install,
     "ln": ln,
     "mv": mv,
-    "sed": sed,
     "tee": tee,
     "touch": touch,
     "truncate": truncate,

@@ -197,42 +197,6 @@ def sort(call: Call, parsed: Parsed) -> Stream:
     return apply_spec(call, parsed)
 
 
-def jq(call: Call, parsed: Parsed) -> Stream:
-    """`jq`: a filter and files."""
-    operands = list(parsed.operands)
-    program = Field(text="") if parsed.has("--from-file") or not operands else operands.pop(0)
-    if re.search(r"\b(?:import|include)\b", program.text) or parsed.has("-L"):
-        call.opaque("inline", reason="a jq program that loads modules")
-    sources: tuple[Resource, ...] = ()
-    for role, field in [*((role, field) for _, role, field in parsed.values), *(("read", f) for f in operands)]:
-        if role == "read":
-            sources = merge(sources, call.read(field))
-        sources = merge(sources, field.sources)
-    if not operands and not parsed.has("--null-input"):
-        sources = merge(sources, call.stdin.sources)
-    return Stream(sources=sources, flow=call.stdin.flow)
-
-
-def yq(call: Call, parsed: Parsed) -> Stream:
-    """`yq`: as jq; with `-i` the file is written."""
-    operands = [f for i, f in enumerate(parsed.operands) if not (i == 0 and f.text in ("e", "eval", "ea", "eval-all"))]
-    program = operands.pop(0) if operands and not parsed.has("--from-file") else None
-    if (
-        parsed.has("--split-exp")
-        or program is None
-        or not program.known
-        or re.search(r"load|env|file|system", program.text)
-    ):
-        call.opaque("inline", reason="a yq program that may do more than filter")
-    sources: tuple[Resource, ...] = ()
-    for field in operands:
-        read = call.read(field)
-        sources = merge(sources, read)
-        if parsed.has("--inplace"):
-            call.emit("write", call.place(field))
-    return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
-
-
 def quiet(call: Call, _parsed: Parsed) -> Stream:
     """Commands that touch nothing; `test -v` may evaluate a subscript."""
     if call.name in ("test", "["):
@@ -280,7 +244,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "count": count,
     "dirname": dirname_,
     "echo": echo,
-    "jq": jq,
     "kill": kill,
     "pager": pager,
     "printf": printf,
@@ -288,6 +251,5 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "quiet": quiet,
     "seq": seq,
     "sort": sort,
-    "yq": yq,
 }
 """What `code` of a spec may say, for this module."""

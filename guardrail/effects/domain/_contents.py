@@ -115,15 +115,21 @@ class Contents:
                 self.forget()
         elif op == "set_security":
             self._sealed.add(self._name(resource.path) if resource.path is not None else "")
-        elif op in CONTENT_OPS and resource.kind != "net" and (target is None or target.kind != "net"):
+        elif op in CONTENT_OPS:
             self._changed(op, resource, target, edit)
 
     def _changed(self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None) -> None:
+        if target is not None and _elsewhere(target):
+            if op == "rename":
+                self._remove(resource)
+            return
+        if _elsewhere(resource) and target is None:
+            return
         if op in ("link", "mount"):
             self._linked = True
             self.forget()
         if op in ("rename", "copy", "link"):
-            if op == "rename":
+            if op == "rename" and not _elsewhere(resource):
                 self._remove(resource)
             if target is not None:
                 self._replace(target, edit)
@@ -325,6 +331,11 @@ class Contents:
 def as_edit(data: bytes | None) -> Edit | None:
     """Content as the edit that puts it in place of all that is there; None if it is not known."""
     return None if data is None else Edit(kind="whole", text=data.decode("utf-8", "surrogateescape"))
+
+
+def _elsewhere(place: Resource) -> bool:
+    """A thing at an address, and no file here."""
+    return place.path is None and place.pattern is None and place.uri is not None
 
 
 def _joined(left: _Entry, right: _Entry) -> _Entry:

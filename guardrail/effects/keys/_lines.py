@@ -27,7 +27,9 @@ _DELETE = re.compile(_RANGE + r"d(?:elete)?")
 _INSERT = re.compile(_RANGE + r"(?P<name>[aic])")
 _SAVE: Final = frozenset(("w", "wq", "w!", "wq!", "x", "x!", "xit", "update", "wa", "wqa", "xa", "wq!a", "write"))
 _LEAVE: Final = frozenset(("q", "Q", "q!", "qa", "qa!", "quit", "quit!"))
-_QUIET: Final = frozenset(("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", ""))
+_QUIET: Final = frozenset(
+    ("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", "")
+)
 _VIM_PLAIN = re.compile(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
 _HARMLESS = re.compile(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
 

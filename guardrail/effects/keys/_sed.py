@@ -144,9 +144,7 @@ class _Runner:
 
     def _edit(self, command: Command, cell: list[str], whole: bool) -> None:
         if command.name == "s" and command.regex is not None and command.expand is not None:
-            cell[0], done = substitute(
-                cell[0], command.regex, command.expand, every=command.every, nth=command.nth
-            )
+            cell[0], done = substitute(cell[0], command.regex, command.expand, every=command.every, nth=command.nth)
             if done and command.shows:
                 self.say(cell[0], newline=whole)
         elif command.name == "y":
