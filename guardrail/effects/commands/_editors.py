@@ -1,4 +1,4 @@
-"""sed, awk, ed, ex, vim, sponge: programs that change lines of a file; what they make of it is computed where it can be.
+"""sed, ed, ex, vim, sponge: programs that change lines of a file; what they make of it is computed where it can be.
 
 Not concerned with structured files (`_structured`). An edit whose result is not certain is a write without one.
 """
@@ -112,31 +112,6 @@ def whole(text: str | None) -> Edit | None:
     return Edit(kind="whole", text=text) if text is not None else None
 
 
-# -- awk
-
-_AWK_SUB = re.compile(
-    r"\s*\{\s*(?P<name>g?sub)\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/\s*,\s*\"(?P<text>[^\"\\&\n]*)\"\s*(?:,\s*\$0\s*)?\)"
-    r"\s*;?\s*(?P<print>print\s*(?:\$0\s*)?;?\s*)?\}\s*;?\s*(?P<also>1|\{\s*print\s*(?:\$0\s*)?;?\s*\})?\s*;?\s*"
-)
-
-
-def awk_text(program: str, text: str | None) -> str | None:
-    """What `awk '{ sub(/a/, "b") } 1'` prints; None for any other program."""
-    match = _AWK_SUB.fullmatch(program)
-    if match is None or text is None or (match["print"] is None) == (match["also"] is None):
-        return None
-    if "\\" in match["regex"].replace("\\.", "").replace("\\/", ""):
-        return None
-    regex = match["regex"].replace("\\/", "/")
-    delimiter = next((char for char in "|#,@~" if char not in regex + match["text"]), None)
-    if delimiter is None:
-        return None
-    flag = "g" if match["name"] == "gsub" else ""
-    script = f"s{delimiter}{regex}{delimiter}{match['text']}{delimiter}{flag}"
-    out = _sed_text([script], text, extended=True, quiet=False, in_place=False)
-    return out if out is None or out.endswith("\n") or not out else out + "\n"
-
-
 # -- ed, ex, vim
 
 
@@ -196,6 +171,8 @@ def sponge(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands[:1]:
         place = call.place(field)
         edit = None if text is None else Edit(kind="append" if append else "whole", text=text)
+        if place.path is not None:
+            call.shell.contents.soak(place.path)
         call.put("append" if append else "write", place, call.stdin.sources, flow=call.stdin.flow, edit=edit)
     return NOTHING
 

@@ -192,7 +192,10 @@ def dd(call: Call, parsed: Parsed) -> Stream:
     sources = call.read(source) if source is not None else call.stdin.sources
     if target is None:
         return Stream(sources=sources, flow=call.stdin.flow)
-    call.put("write", call.place(target), sources, flow=call.stdin.flow if source is None else ())
+    plain = all(field.text.partition("=")[0] in ("of", "bs", "status") for field in parsed.operands)
+    text = call.stdin.text if plain and source is None else None
+    edit = Edit(kind="whole", text=text) if text is not None else None
+    call.put("write", call.place(target), sources, flow=call.stdin.flow if source is None else (), edit=edit)
     return NOTHING if target.text not in STREAMS else Stream(sources=sources)
 
 

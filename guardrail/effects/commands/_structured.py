@@ -52,8 +52,8 @@ def _program(call: Call, parsed: Parsed, operands: list[Field]) -> Field | None:
 
 
 _JQ_PLAIN: Final = frozenset(
-    "--compact-output --raw-output --sort-keys --ascii-output --tab --monochrome-output --exit-status --null-input --arg "
-    "--argjson --indent --from-file --unbuffered".split()
+    "--compact-output --raw-output --sort-keys --ascii-output --tab --monochrome-output --exit-status --null-input "
+    "--arg --argjson --indent --from-file --unbuffered".split()
 )
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
-from guardrail.model import Resource
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.keys._lines import awk_text
+from guardrail.model import Edit, Resource
 
 MAX_PROGRAM: Final = 4096
 """Longest sed or awk program that is looked at, in characters."""
@@ -56,7 +57,9 @@ def sed_script_is_plain(text: str) -> bool:
 def awk(call: Call, parsed: Parsed) -> Stream:
     """`awk`: a filter, unless its program text writes files or runs commands."""
     operands = list(parsed.operands)
-    if parsed.unknown or parsed.has("--file"):
+    program: Field | None = None
+    loads = any(field.text != "inplace" for field in parsed.values_of("-i"))
+    if parsed.unknown or loads or parsed.has("--file"):
         call.opaque("inline", reason="an awk program in a file or an option")
     elif operands:
         program = operands.pop(0)
@@ -73,9 +76,25 @@ def awk(call: Call, parsed: Parsed) -> Stream:
         sources = merge(sources, call.read(field, reveals="some"))
     for field in call.args:
         sources = merge(sources, field.sources)
+    if parsed.has("-i"):
+        _awk_in_place(call, operands, program)
+        return NOTHING
     if not operands:
         sources = merge(sources, call.stdin.sources)
-    return Stream(sources=sources, flow=call.stdin.flow)
+    given = call.stdin.text if not operands else call.text_of(operands[0]) if len(operands) == 1 else None
+    known = program is not None and program.known and parsed.flags <= {"-F"} and not parsed.unknown
+    text = awk_text(program.text, given) if known and program is not None else None
+    return Stream(text=text, sources=sources, flow=call.stdin.flow)
+
+
+def _awk_in_place(call: Call, operands: Sequence[Field], program: Field | None) -> None:
+    """`gawk -i inplace PROGRAM FILE…`: what it prints for a file replaces it."""
+    for field in operands:
+        place = call.place(field)
+        data = call.content(place) if field.known and program is not None and program.known else None
+        text = data.decode("utf-8", "replace") if data is not None else None
+        after = awk_text(program.text, text) if program is not None and text is not None and text.isascii() else None
+        call.emit("write", place, edit=Edit(kind="whole", text=after) if after is not None else None)
 
 
 def _only_filters(program: str) -> bool:

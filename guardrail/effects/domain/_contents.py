@@ -65,6 +65,7 @@ class Contents:
         "_marks",
         "_room",
         "_sealed",
+        "_seen",
         "_stages",
         "_vague",
         "_view",
@@ -83,6 +84,7 @@ class Contents:
         self._marks = 0
         self._stages: list[int] = []
         self._fresh: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     # -- changes
 
@@ -179,10 +181,17 @@ class Contents:
         if self._marks:
             self._log.append((path, self._made.get(path)))
         if self._stages:
-            if path in self._fresh and self._fresh[path] not in self._stages:
-                entry = _UNKNOWN  # two stages of a pipeline change it, in no order that is known
+            if self._elsewhere_in_pipeline(path, self._fresh) or self._elsewhere_in_pipeline(path, self._seen):
+                entry = _UNKNOWN  # another stage of the pipeline changes or reads it, in no order that is known
             self._fresh[path] = self._stages[-1]
         self._made[path] = entry
+
+    def _elsewhere_in_pipeline(self, path: str, stages: Mapping[str, int]) -> bool:
+        return path in stages and stages[path] not in self._stages
+
+    def soak(self, path: str) -> None:
+        """A command writes the file only after all others of its pipeline are done with it."""
+        self._seen.pop(self._name(path), None)
 
     # -- what only may happen
 
@@ -230,11 +239,12 @@ class Contents:
     def end_pipeline(self, stages: range) -> None:
         """All stages of a pipeline are done."""
         outer = self._stages[-1] if self._stages else None
-        for path, stage in tuple(self._fresh.items()):
-            if outer is None:
-                del self._fresh[path]
-            elif stage in stages:
-                self._fresh[path] = outer
+        for kept in (self._fresh, self._seen):
+            for path, stage in tuple(kept.items()):
+                if outer is None:
+                    del kept[path]
+                elif stage in stages:
+                    kept[path] = outer
 
     # -- questions
 
@@ -285,7 +295,10 @@ class Contents:
         Returns:
             Its content; None if there is no such file, it is too large, or what it holds is not known.
         """
-        if self._name(path) in self._made:
+        name = self._name(path)
+        if self._stages:
+            self._seen[name] = self._stages[-1]
+        if name in self._made:
             data = self.made(path)
             return data if data is not None and len(data) <= limit else None
         return None if self.changed(path) else self._look(path, limit)

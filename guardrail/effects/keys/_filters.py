@@ -431,7 +431,7 @@ def _deleted(document: Any, paths: list[Path]) -> Any:
             continue
         if isinstance(last, str) and is_table(parent):
             parent.pop(last, None)
-        elif isinstance(last, int) and is_list(parent) and 0 <= last:
+        elif isinstance(last, int) and is_list(parent) and last >= 0:
             del parent[last : last + 1]
         else:
             raise Unclear("the filter does not fit the document")

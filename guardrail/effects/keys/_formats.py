@@ -132,7 +132,7 @@ def load_yaml(text: str) -> list[Any]:
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken | yaml.DirectiveToken):
             raise Unclear("anchor, alias, tag or directive")
-    nodes = [node for node in yaml.compose_all(text, Loader=yaml.SafeLoader) if node is not None]
+    nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     if len(nodes) > MAX_DOCUMENTS:
         raise Unclear("too many documents")
     for node in nodes:

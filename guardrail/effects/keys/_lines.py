@@ -308,3 +308,31 @@ def ruby_steps(code: str) -> list[Step]:
     if not steps:
         raise Foreign(code)
     return steps
+
+
+# -- awk
+
+_AWK_SUB = re.compile(
+    r"\s*\{\s*(?P<name>g?sub)\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/\s*,\s*\"(?P<text>[^\"\\&\n]*)\"\s*(?:,\s*\$0\s*)?\)"
+    r"\s*;?\s*(?P<print>print\s*(?:\$0\s*)?;?\s*)?\}\s*;?\s*(?P<also>1|\{\s*print\s*(?:\$0\s*)?;?\s*\})?\s*;?\s*"
+)
+
+
+def awk_text(program: str, text: str | None) -> str | None:
+    """What `awk '{ sub(/a/, "b") } 1'` prints; None for any other program."""
+    match = _AWK_SUB.fullmatch(program)
+    if match is None or text is None or (match["print"] is None) == (match["also"] is None):
+        return None
+    if "\\" in match["regex"].replace("\\.", "").replace("\\/", ""):
+        return None
+    regex = match["regex"].replace("\\/", "/")
+    delimiter = next((char for char in "|#,@~" if char not in regex + match["text"]), None)
+    if delimiter is None:
+        return None
+    flag = "g" if match["name"] == "gsub" else ""
+    script = f"s{delimiter}{regex}{delimiter}{match['text']}{delimiter}{flag}"
+    try:
+        out = run([script], text, extended=True, quiet=False, in_place=False)
+    except Unclear:
+        return None
+    return out if out.endswith("\n") or not out else out + "\n"

@@ -325,7 +325,7 @@ class _Diff:
 
 
 def _name(text: str) -> str:
-    name = text.split("\t")[0].rstrip()
+    name = text.split("\t", maxsplit=1)[0].rstrip()
     if name.startswith('"'):
         raise Malformed("a quoted name")
     return name

@@ -312,7 +312,7 @@ class _Reader:
             if char == "\\":
                 end = self._bracket_escape(end, out)
             elif char == "-":
-                out.append("-" if 0 < len(out) and self.text[end : end + 1] not in ("]", "") else "\\-")
+                out.append("-" if len(out) > 0 and self.text[end : end + 1] not in ("]", "") else "\\-")
             else:
                 out.append(re.escape(char))
         self.at = end + 1
@@ -366,7 +366,7 @@ def replacement(text: str, regex: Regex, *, whole: str = "&", mark: str = "\\") 
             pieces.append(int(following))
             at += 1
         elif char == "\\":
-            if not following or following.isalnum() and following not in "nt":
+            if not following or (following.isalnum() and following not in "nt"):
                 raise Unclear("an escape in a replacement")
             pieces.append({"n": "\n", "t": "\t"}.get(following, following))
             at += 1
