@@ -86,7 +86,6 @@ def test_a_new_file_has_only_new_keys() -> None:
         ("c.json", "[" * 5000),
         ("c.toml", "a = 1\na = 2\n"),
         ("c.toml", "a = nan\n"),
-        ("c.ini", "[a]\nb=1\n"),
         ("Makefile", "a: b\n"),
         ("c.yaml", "\ufeffa: 1\n"),
     ],

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._pure import is_pure
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -327,7 +328,8 @@ def _other(call: Call) -> Stream:
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
-    return inline(call, f"{call.name} code")
+    edited = one_liner(call)
+    return edited if edited is not None else inline(call, f"{call.name} code")
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:

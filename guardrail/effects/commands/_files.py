@@ -9,7 +9,6 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations, operands_and_target
-from guardrail.effects.commands._text import sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._paths import STREAMS
@@ -193,7 +192,10 @@ def dd(call: Call, parsed: Parsed) -> Stream:
     sources = call.read(source) if source is not None else call.stdin.sources
     if target is None:
         return Stream(sources=sources, flow=call.stdin.flow)
-    call.put("write", call.place(target), sources, flow=call.stdin.flow if source is None else ())
+    plain = all(field.text.partition("=")[0] in ("of", "bs", "status") for field in parsed.operands)
+    text = call.stdin.text if plain and source is None else None
+    edit = Edit(kind="whole", text=text) if text is not None else None
+    call.put("write", call.place(target), sources, flow=call.stdin.flow if source is None else (), edit=edit)
     return NOTHING if target.text not in STREAMS else Stream(sources=sources)
 
 
@@ -205,35 +207,6 @@ def tee(call: Call, parsed: Parsed) -> Stream:
         place = call.place(field)
         call.put("append" if append else "write", place, call.stdin.sources, flow=call.stdin.flow, edit=edit)
     return call.stdin
-
-
-def sed(call: Call, parsed: Parsed) -> Stream:
-    """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
-    operands = list(parsed.operands)
-    scripts = parsed.values_of("--expression")
-    if not scripts and not parsed.has("--file") and operands:
-        scripts = [operands.pop(0)]
-    if parsed.has("--file") or not all(field.known and sed_script_is_plain(field.text) for field in scripts):
-        words = [*operands, *(field for _, _, field in parsed.values)]
-        call.opaque("inline", reason="a sed script that may do more than edit", words=words)
-        for field in scripts:
-            call.mention_text(field.text)
-    in_place = parsed.has("--in-place")
-    suffix = next((field.text for option, _, field in parsed.values if option == "--in-place"), "")
-    sources: tuple[Resource, ...] = ()
-    for field in operands:
-        read = call.read(field)
-        sources = merge(sources, read)
-        if in_place:
-            place = call.place(field)
-            if suffix:
-                name = field.text.rpartition("/")[2] if "*" not in suffix else TOP
-                kept = f"{field.text[: len(field.text) - len(name)]}{name}{suffix}" if name != TOP else TOP
-                call.put("write", call.place(Field(text=kept)), read)
-            call.emit("write", place)
-    if not operands:
-        sources = call.stdin.sources
-    return NOTHING if in_place else Stream(sources=sources, flow=call.stdin.flow)
 
 
 def cat(call: Call, parsed: Parsed) -> Stream:
@@ -263,7 +236,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "install": install,
     "ln": ln,
     "mv": mv,
-    "sed": sed,
     "tee": tee,
     "touch": touch,
     "truncate": truncate,

@@ -8,6 +8,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
@@ -138,6 +139,7 @@ def _push(call: Call, args: list[Field]) -> Stream:
 
 _SUBCOMMANDS: Final[Mapping[str, Callable[[Call, list[Field]], Stream]]] = {
     "add": _add,
+    "apply": git_apply,
     "stage": _add,
     "commit": _commit,
     "push": _push,

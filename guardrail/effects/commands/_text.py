@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
-from guardrail.model import Resource
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.keys._lines import awk_text
+from guardrail.model import Edit, Resource
 
 MAX_PROGRAM: Final = 4096
 """Longest sed or awk program that is looked at, in characters."""
@@ -56,7 +57,9 @@ def sed_script_is_plain(text: str) -> bool:
 def awk(call: Call, parsed: Parsed) -> Stream:
     """`awk`: a filter, unless its program text writes files or runs commands."""
     operands = list(parsed.operands)
-    if parsed.unknown or parsed.has("--file"):
+    program: Field | None = None
+    loads = any(field.text != "inplace" for field in parsed.values_of("-i"))
+    if parsed.unknown or loads or parsed.has("--file"):
         call.opaque("inline", reason="an awk program in a file or an option")
     elif operands:
         program = operands.pop(0)
@@ -73,9 +76,25 @@ def awk(call: Call, parsed: Parsed) -> Stream:
         sources = merge(sources, call.read(field, reveals="some"))
     for field in call.args:
         sources = merge(sources, field.sources)
+    if parsed.has("-i"):
+        _awk_in_place(call, operands, program)
+        return NOTHING
     if not operands:
         sources = merge(sources, call.stdin.sources)
-    return Stream(sources=sources, flow=call.stdin.flow)
+    given = call.stdin.text if not operands else call.text_of(operands[0]) if len(operands) == 1 else None
+    known = program is not None and program.known and parsed.flags <= {"-F"} and not parsed.unknown
+    text = awk_text(program.text, given) if known and program is not None else None
+    return Stream(text=text, sources=sources, flow=call.stdin.flow)
+
+
+def _awk_in_place(call: Call, operands: Sequence[Field], program: Field | None) -> None:
+    """`gawk -i inplace PROGRAM FILE…`: what it prints for a file replaces it."""
+    for field in operands:
+        place = call.place(field)
+        data = call.content(place) if field.known and program is not None and program.known else None
+        text = data.decode("utf-8", "replace") if data is not None else None
+        after = awk_text(program.text, text) if program is not None and text is not None and text.isascii() else None
+        call.emit("write", place, edit=Edit(kind="whole", text=after) if after is not None else None)
 
 
 def _only_filters(program: str) -> bool:
@@ -197,42 +216,6 @@ def sort(call: Call, parsed: Parsed) -> Stream:
     return apply_spec(call, parsed)
 
 
-def jq(call: Call, parsed: Parsed) -> Stream:
-    """`jq`: a filter and files."""
-    operands = list(parsed.operands)
-    program = Field(text="") if parsed.has("--from-file") or not operands else operands.pop(0)
-    if re.search(r"\b(?:import|include)\b", program.text) or parsed.has("-L"):
-        call.opaque("inline", reason="a jq program that loads modules")
-    sources: tuple[Resource, ...] = ()
-    for role, field in [*((role, field) for _, role, field in parsed.values), *(("read", f) for f in operands)]:
-        if role == "read":
-            sources = merge(sources, call.read(field))
-        sources = merge(sources, field.sources)
-    if not operands and not parsed.has("--null-input"):
-        sources = merge(sources, call.stdin.sources)
-    return Stream(sources=sources, flow=call.stdin.flow)
-
-
-def yq(call: Call, parsed: Parsed) -> Stream:
-    """`yq`: as jq; with `-i` the file is written."""
-    operands = [f for i, f in enumerate(parsed.operands) if not (i == 0 and f.text in ("e", "eval", "ea", "eval-all"))]
-    program = operands.pop(0) if operands and not parsed.has("--from-file") else None
-    if (
-        parsed.has("--split-exp")
-        or program is None
-        or not program.known
-        or re.search(r"load|env|file|system", program.text)
-    ):
-        call.opaque("inline", reason="a yq program that may do more than filter")
-    sources: tuple[Resource, ...] = ()
-    for field in operands:
-        read = call.read(field)
-        sources = merge(sources, read)
-        if parsed.has("--inplace"):
-            call.emit("write", call.place(field))
-    return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
-
-
 def quiet(call: Call, _parsed: Parsed) -> Stream:
     """Commands that touch nothing; `test -v` may evaluate a subscript."""
     if call.name in ("test", "["):
@@ -280,7 +263,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "count": count,
     "dirname": dirname_,
     "echo": echo,
-    "jq": jq,
     "kill": kill,
     "pager": pager,
     "printf": printf,
@@ -288,6 +270,5 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "quiet": quiet,
     "seq": seq,
     "sort": sort,
-    "yq": yq,
 }
 """What `code` of a spec may say, for this module."""

@@ -65,6 +65,7 @@ class Contents:
         "_marks",
         "_room",
         "_sealed",
+        "_seen",
         "_stages",
         "_vague",
         "_view",
@@ -83,6 +84,7 @@ class Contents:
         self._marks = 0
         self._stages: list[int] = []
         self._fresh: dict[str, int] = {}
+        self._seen: dict[str, int] = {}
 
     # -- changes
 
@@ -115,15 +117,21 @@ class Contents:
                 self.forget()
         elif op == "set_security":
             self._sealed.add(self._name(resource.path) if resource.path is not None else "")
-        elif op in CONTENT_OPS and resource.kind != "net" and (target is None or target.kind != "net"):
+        elif op in CONTENT_OPS:
             self._changed(op, resource, target, edit)
 
     def _changed(self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None) -> None:
+        if target is not None and _elsewhere(target):
+            if op == "rename":
+                self._remove(resource)
+            return
+        if _elsewhere(resource) and target is None:
+            return
         if op in ("link", "mount"):
             self._linked = True
             self.forget()
         if op in ("rename", "copy", "link"):
-            if op == "rename":
+            if op == "rename" and not _elsewhere(resource):
                 self._remove(resource)
             if target is not None:
                 self._replace(target, edit)
@@ -173,10 +181,17 @@ class Contents:
         if self._marks:
             self._log.append((path, self._made.get(path)))
         if self._stages:
-            if path in self._fresh and self._fresh[path] not in self._stages:
-                entry = _UNKNOWN  # two stages of a pipeline change it, in no order that is known
+            if self._elsewhere_in_pipeline(path, self._fresh) or self._elsewhere_in_pipeline(path, self._seen):
+                entry = _UNKNOWN  # another stage of the pipeline changes or reads it, in no order that is known
             self._fresh[path] = self._stages[-1]
         self._made[path] = entry
+
+    def _elsewhere_in_pipeline(self, path: str, stages: Mapping[str, int]) -> bool:
+        return path in stages and stages[path] not in self._stages
+
+    def soak(self, path: str) -> None:
+        """A command writes the file only after all others of its pipeline are done with it."""
+        self._seen.pop(self._name(path), None)
 
     # -- what only may happen
 
@@ -224,11 +239,12 @@ class Contents:
     def end_pipeline(self, stages: range) -> None:
         """All stages of a pipeline are done."""
         outer = self._stages[-1] if self._stages else None
-        for path, stage in tuple(self._fresh.items()):
-            if outer is None:
-                del self._fresh[path]
-            elif stage in stages:
-                self._fresh[path] = outer
+        for kept in (self._fresh, self._seen):
+            for path, stage in tuple(kept.items()):
+                if outer is None:
+                    del kept[path]
+                elif stage in stages:
+                    kept[path] = outer
 
     # -- questions
 
@@ -279,7 +295,10 @@ class Contents:
         Returns:
             Its content; None if there is no such file, it is too large, or what it holds is not known.
         """
-        if self._name(path) in self._made:
+        name = self._name(path)
+        if self._stages:
+            self._seen[name] = self._stages[-1]
+        if name in self._made:
             data = self.made(path)
             return data if data is not None and len(data) <= limit else None
         return None if self.changed(path) else self._look(path, limit)
@@ -325,6 +344,11 @@ class Contents:
 def as_edit(data: bytes | None) -> Edit | None:
     """Content as the edit that puts it in place of all that is there; None if it is not known."""
     return None if data is None else Edit(kind="whole", text=data.decode("utf-8", "surrogateescape"))
+
+
+def _elsewhere(place: Resource) -> bool:
+    """A thing at an address, and no file here."""
+    return place.path is None and place.pattern is None and place.uri is not None
 
 
 def _joined(left: _Entry, right: _Entry) -> _Entry:

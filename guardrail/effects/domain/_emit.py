@@ -119,8 +119,8 @@ class Emitter:
             for changed in (resource, target) if target is not None else (resource,):
                 self.made.add(changed.path or changed.pattern or "**")
         self.contents.note(op, resource, target, edit, attrs)
-        if edit is not None and edit.kind != "whole":
-            # INVARIANT: an edit that leaves here does not depend on what the call did before it.
+        if edit is not None:
+            # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
             place = target if target is not None else resource
             edit = self.contents.whole(place.path) if place.path is not None else None
         if self._muted:

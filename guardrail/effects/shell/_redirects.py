@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, merge
@@ -34,6 +36,7 @@ def redirections(
     """Where output goes (resource, operator, whether standard output goes there), and what input is."""
     others: tuple[Resource, ...] = ()  # what is open at other descriptors
     outs: list[tuple[Resource, str, bool]] = []
+    source: Field | None = None
     # `2>&1` moves errors only; any other copy of a descriptor may carry the output anywhere.
     duplicated = any(
         r.op == ">&" and r.fd != 2 and r.target is not None and _is_number(r.target.plain) for r in redirects
@@ -46,7 +49,7 @@ def redirections(
             if redirect.fd not in (None, 0):
                 others = merge(others, document.sources)
             else:
-                stdin = document
+                stdin, source = document, None
             continue
         if redirect.op in ("<&", ">&") and _is_number(redirect.target.plain):
             if redirect.op == "<&":
@@ -58,13 +61,38 @@ def redirections(
                 if redirect.op in ("<", "<&") and redirect.fd not in (None, 0):
                     others = merge(others, _input(field, call).sources)
                 elif redirect.op in ("<", "<&"):
-                    stdin = _input(field, call)
+                    stdin, source = _input(field, call), field
                 else:
+                    _opened(shell, redirect.op, resource)
                     carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
                     outs.append((resource, redirect.op, carries))
                     if resource.kind == "net":
                         stdin = Stream(sources=stdin.sources, connected=True)
-    return outs, beside(stdin, others)
+    outs = _followed(redirects, outs)
+    return outs, beside(_still(stdin, source, call) if outs else stdin, others)
+
+
+def _still(stdin: Stream, source: Field | None, call: Call) -> Stream:
+    """The input, which the opening of an output may have emptied."""
+    return stdin if source is None else msgspec.structs.replace(stdin, text=call.text_of(source))
+
+
+def _opened(shell: Interpreter, op: str, resource: Resource) -> None:
+    """The shell empties a file before the command can read it."""
+    if op in (">", ">|", "&>") and resource.path is not None:
+        shell.contents.put(resource.path, b"")
+
+
+def _followed(
+    redirects: tuple[Redirect, ...], outs: list[tuple[Resource, str, bool]]
+) -> list[tuple[Resource, str, bool]]:
+    """The same, without a claim to know what reaches the files where standard output becomes another descriptor."""
+    moved = any(
+        r.op == ">&" and r.fd in (None, 1) and r.target is not None and _is_number(r.target.plain) for r in redirects
+    )
+    if not moved:
+        return outs
+    return [(resource, "&>>" if op in (">>", "&>>") else "&>", carries) for resource, op, carries in outs]
 
 
 def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream:
@@ -85,7 +113,9 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
     """Apply output redirections to what a command gave; returns what still reaches standard output."""
     taken = False
     both = len([None for _, _, carries in outs if carries]) > 1
-    for resource, operator, carries in outs:
+    certain = call.name != "exec" and all(operator in (">", ">>", ">|") or not carries for _, operator, carries in outs)
+    last = max((index for index, (_, _, carries) in enumerate(outs) if carries), default=-1)
+    for index, (resource, operator, carries) in enumerate(outs):
         if resource.path in STREAMS:
             if resource.path == "/dev/stderr" and carries:
                 shell.divert(out.sources)
@@ -94,8 +124,9 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
         append = operator in (">>", "&>>")
         sources = out.sources if carries else shell.diverted
         edit = None
-        if carries and operator in (">", ">>", ">|") and out.text is not None:
-            edit = Edit(kind="append" if append else "whole", text=out.text)
+        if carries and certain and operator in (">", ">>", ">|") and out.text is not None:
+            # Of several targets the last one gets the output; the others are only emptied.
+            edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
         call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.

@@ -1,0 +1,382 @@
+"""Patches as changes of files: unified diffs, and the envelope `*** Begin Patch` that coding agents write.
+
+Not concerned with paths: names are given as they stand in the patch, so that callers strip and place them. A patch that
+does not fit exactly where it says it belongs is not applied: tools that search for another place find one or do not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+MAX_PATCH_LINES: Final = 50_000
+"""Most lines of one patch that is read."""
+
+MAX_PATCH_FILES: Final = 1_000
+"""Most files of one patch that is read."""
+
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@.*")
+_NO_NEWLINE: Final = "\\ No newline at end of file"
+
+Kind = Literal["add", "delete", "update", "move"]
+
+
+class Hunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines that are there, and what they become.
+
+    Args:
+        before: lines that must be there, without their newlines.
+        after: the lines in their place.
+        line: where the first of them stands, from 1; None if it has to be searched for.
+        anchors: lines that stand somewhere before it, in order.
+        cut_before: the last line of `before` has no newline.
+        cut_after: the last line of `after` has no newline.
+        at_end: the hunk ends with the file.
+    """
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    line: int | None = None
+    anchors: tuple[str, ...] = ()
+    cut_before: bool = False
+    cut_after: bool = False
+    at_end: bool = False
+
+
+class FilePatch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a patch does to one file.
+
+    Args:
+        path: the file, as the patch names it; for a unified diff the old name unless that is `/dev/null`.
+        op: what happens to it.
+        new_path: its name afterwards, if that is another one.
+        hunks: the changes, in order.
+        whole: for `add` in an envelope, the new content.
+        names: every name that the patch gives the file.
+        opaque: it says something that is not modelled, such as a binary change; `apply` has no answer.
+    """
+
+    path: str
+    op: Kind
+    new_path: str | None = None
+    hunks: tuple[Hunk, ...] = ()
+    whole: str | None = None
+    names: tuple[str, ...] = ()
+    opaque: bool = False
+
+    def apply(self, before: bytes | None) -> bytes | None:
+        """The content of the file after the patch.
+
+        Args:
+            before: its content now; None if there is no file, or it is not known.
+
+        Returns:
+            The content; empty after a deletion; None if the patch does not fit, or fits in more than one place.
+        """
+        if self.opaque:
+            return None
+        if self.op == "delete":
+            return b""
+        if self.whole is not None:
+            return self.whole.encode("utf-8", "surrogateescape")
+        if before is None:
+            if self.op != "add":
+                return None
+            before = b""
+        text = before.decode("utf-8", "surrogateescape")
+        done = _apply_hunks(self.hunks, text)
+        return None if done is None else done.encode("utf-8", "surrogateescape")
+
+
+class Malformed(ValueError):
+    """The text is no patch, or one that is not understood."""
+
+
+def apply_patch(text: str) -> tuple[FilePatch, ...]:
+    """Read a patch in either form.
+
+    Args:
+        text: the patch.
+
+    Returns:
+        What it does to each file, in order.
+
+    Raises:
+        Malformed: if it is no patch, or not understood in every line.
+    """
+    if len(text) > MAX_PATCH_LINES * 200 or text.count("\n") > MAX_PATCH_LINES:
+        raise Malformed("the patch is too long")
+    stripped = text.strip()
+    if stripped.startswith("*** Begin Patch"):
+        return parse_envelope(stripped)
+    return parse_diff(text)
+
+
+# -- the envelope
+
+
+def parse_envelope(text: str) -> tuple[FilePatch, ...]:
+    """Read `*** Begin Patch … *** End Patch`.
+
+    Raises:
+        Malformed: if a line has no meaning in it.
+    """
+    lines = text.strip().split("\n")
+    if lines[0].strip() != "*** Begin Patch" or lines[-1].strip() != "*** End Patch":
+        raise Malformed("the envelope is not closed")
+    found: list[FilePatch] = []
+    at = 1
+    while at < len(lines) - 1:
+        line = lines[at]
+        at += 1
+        if not line.strip():
+            continue
+        verb, colon, name = line.partition(": ")
+        name = name.strip()
+        if not colon or not name or len(found) >= MAX_PATCH_FILES:
+            raise Malformed("a line of the envelope is not understood")
+        end = next((i for i in range(at, len(lines)) if _begins_file(lines[i])), len(lines))
+        body = lines[at:end]
+        at = end
+        if verb == "*** Add File":
+            found.append(_added(name, body))
+        elif verb == "*** Delete File":
+            if any(line.strip() for line in body):
+                raise Malformed("a deletion with content")
+            found.append(FilePatch(path=name, op="delete", names=(name,)))
+        elif verb == "*** Update File":
+            found.append(_updated(name, body))
+        else:
+            raise Malformed("a line of the envelope is not understood")
+    return tuple(found)
+
+
+def _begins_file(line: str) -> bool:
+    return line.startswith(("*** Add File: ", "*** Delete File: ", "*** Update File: ", "*** End Patch"))
+
+
+def _added(name: str, body: list[str]) -> FilePatch:
+    if not all(line.startswith("+") for line in body):
+        raise Malformed("a new file with lines that do not begin with `+`")
+    return FilePatch(path=name, op="add", whole="".join(line[1:] + "\n" for line in body), names=(name,))
+
+
+def _updated(name: str, body: list[str]) -> FilePatch:
+    target = None
+    if body and body[0].startswith("*** Move to: "):
+        target = body.pop(0).partition(": ")[2].strip()
+    hunks: list[Hunk] = []
+    anchors: list[str] = []
+    before: list[str] = []
+    after: list[str] = []
+    at_end = False
+
+    def close() -> None:
+        nonlocal at_end
+        if before or after:
+            hunks.append(Hunk(before=tuple(before), after=tuple(after), anchors=tuple(anchors), at_end=at_end))
+            anchors.clear()
+        before.clear()
+        after.clear()
+        at_end = False
+
+    for line in body:
+        if line.startswith("@@"):
+            close()
+            if line[2:].strip():
+                anchors.append(line[2:].removeprefix(" "))
+        elif line.strip() == "*** End of File":
+            at_end = True
+        elif line[:1] in (" ", "-", "+", ""):
+            # A line that is empty stands for an empty line of context.
+            if line[:1] != "+":
+                before.append(line[1:])
+            if line[:1] != "-":
+                after.append(line[1:])
+        else:
+            raise Malformed("a line of an update is not understood")
+    close()
+    op: Kind = "move" if target is not None else "update"
+    names = (name,) if target is None else (name, target)
+    return FilePatch(path=name, op=op, new_path=target, hunks=tuple(hunks), names=names)
+
+
+# -- unified diffs
+
+
+def parse_diff(text: str) -> tuple[FilePatch, ...]:
+    """Read a unified diff, with or without git's extended header.
+
+    Raises:
+        Malformed: if it is none.
+    """
+    reader = _Diff(text.split("\n"))
+    found = reader.files()
+    if not found:
+        raise Malformed("no file in the patch")
+    return found
+
+
+class _Diff:
+    """Walks the lines of a diff."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.at = 0
+
+    def files(self) -> tuple[FilePatch, ...]:
+        found: list[FilePatch] = []
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            if line.startswith("diff --git "):
+                found.append(self._git())
+            elif line.startswith("--- ") and self.lines[self.at + 1 : self.at + 2][0:1] and self._is_header():
+                found.append(self._plain(()))
+            elif line.startswith(("*** ", "Index: ", "GIT binary", "@@")) and not line.startswith("Index: "):
+                raise Malformed("a context diff, or a hunk without a file")
+            else:
+                self.at += 1  # prose around the diff
+            if len(found) > MAX_PATCH_FILES:
+                raise Malformed("too many files")
+        return tuple(found)
+
+    def _is_header(self) -> bool:
+        return self.lines[self.at + 1].startswith("+++ ")
+
+    def _git(self) -> FilePatch:
+        heading = self.lines[self.at]
+        self.at += 1
+        facts: dict[str, str] = {}
+        while self.at < len(self.lines) and not self.lines[self.at].startswith(("--- ", "diff --git ", "@@")):
+            line = self.lines[self.at]
+            for key in ("rename from ", "rename to ", "copy from ", "copy to ", "new file mode ", "deleted file mode "):
+                if line.startswith(key):
+                    facts[key.strip()] = line[len(key) :]
+            for key in ("old mode", "new mode", "GIT binary patch", "Binary files"):
+                if line.startswith(key):
+                    facts["opaque"] = key
+            self.at += 1
+        names = tuple(facts[key] for key in ("rename from", "rename to", "copy from", "copy to") if key in facts)
+        named = self.at < len(self.lines) and self.lines[self.at].startswith("--- ")
+        if named:
+            patch = self._plain(names)
+        else:
+            left, _, right = heading[len("diff --git ") :].partition(" b/")
+            names = names or (left, "b/" + right)
+            op: Kind = "add" if "new file mode" in facts else "delete" if "deleted file mode" in facts else "update"
+            patch = FilePatch(path=names[0], op=op, names=names)
+        if "rename from" in facts and "rename to" in facts:
+            patch = msgspec.structs.replace(
+                patch, op="move", path=facts["rename from"], new_path=facts["rename to"], names=names
+            )
+        return msgspec.structs.replace(patch, opaque=True) if "opaque" in facts or "copy from" in facts else patch
+
+    def _plain(self, names: tuple[str, ...]) -> FilePatch:
+        if not self.lines[self.at + 1 : self.at + 2] or not self._is_header():
+            raise Malformed("half a header")
+        old, new = _name(self.lines[self.at][4:]), _name(self.lines[self.at + 1][4:])
+        self.at += 2
+        hunks: list[Hunk] = []
+        while self.at < len(self.lines) and (match := _HUNK.fullmatch(self.lines[self.at])):
+            hunks.append(self._hunk(match))
+        every = tuple(dict.fromkeys((*names, *(name for name in (old, new) if name != "/dev/null"))))
+        if not every or not hunks:
+            raise Malformed("a file without a name or without a change")
+        if old == "/dev/null":
+            return FilePatch(path=new, op="add", hunks=tuple(hunks), names=every)
+        if new == "/dev/null":
+            return FilePatch(path=old, op="delete", hunks=tuple(hunks), names=every)
+        return FilePatch(path=old, op="update", hunks=tuple(hunks), names=every)
+
+    def _hunk(self, match: re.Match[str]) -> Hunk:
+        start = int(match[1])
+        left, right = int(match[2] or "1"), int(match[4] or "1")
+        self.at += 1
+        before: list[str] = []
+        after: list[str] = []
+        cut_before = cut_after = False
+        while left > 0 or right > 0:
+            if self.at >= len(self.lines):
+                raise Malformed("a hunk that ends too early")
+            line = self.lines[self.at]
+            self.at += 1
+            mark = line[:1] or " "
+            if mark not in " -+":
+                raise Malformed("a line of a hunk is not understood")
+            if mark != "+":
+                before.append(line[1:])
+                left -= 1
+            if mark != "-":
+                after.append(line[1:])
+                right -= 1
+            if self.lines[self.at : self.at + 1] == [_NO_NEWLINE]:
+                self.at += 1
+                cut_before = cut_before or mark != "+"
+                cut_after = cut_after or mark != "-"
+        if left < 0 or right < 0:
+            raise Malformed("a hunk of the wrong length")
+        # A hunk that only adds names the line before.
+        line_number = start if before else start + 1
+        return Hunk(
+            before=tuple(before), after=tuple(after), line=line_number, cut_before=cut_before, cut_after=cut_after
+        )
+
+
+def _name(text: str) -> str:
+    name = text.split("\t", maxsplit=1)[0].rstrip()
+    if name.startswith('"'):
+        raise Malformed("a quoted name")
+    return name
+
+
+# -- application
+
+
+def _apply_hunks(hunks: tuple[Hunk, ...], text: str) -> str | None:
+    lines = text.split("\n")
+    ended = lines[-1] == ""
+    if ended:
+        lines.pop()
+    out: list[str] = []
+    position = 0
+    for hunk in hunks:
+        at = _place(hunk, lines, position)
+        if at is None:
+            return None
+        end = at + len(hunk.before)
+        if hunk.line is not None and hunk.cut_before != (not ended and end == len(lines) and bool(hunk.before)):
+            return None
+        out += lines[position:at]
+        out += hunk.after
+        position = end
+        if end == len(lines) and hunk.line is not None:
+            ended = not hunk.cut_after if hunk.after else True
+        elif hunk.cut_after:
+            return None
+    if hunks and hunks[-1].line is None:
+        ended = True  # the envelope has no way to say that the last newline is missing
+    out += lines[position:]
+    return "".join(line + "\n" for line in out) if ended or not out else "\n".join(out)
+
+
+def _place(hunk: Hunk, lines: list[str], position: int) -> int | None:
+    """Where a hunk belongs; None if it does not fit, or in more than one place."""
+    if hunk.line is not None:
+        at = hunk.line - 1
+        fits = position <= at <= len(lines) and tuple(lines[at : at + len(hunk.before)]) == hunk.before
+        return at if fits and at + len(hunk.before) <= len(lines) else None
+    for anchor in hunk.anchors:
+        found = [i for i in range(position, len(lines)) if lines[i] == anchor]
+        if len(found) != 1:
+            return None
+        position = found[0] + 1
+    if not hunk.before:
+        # What only adds goes to the end of the file.
+        return len(lines) if not hunk.anchors else None
+    size = len(hunk.before)
+    places = [i for i in range(position, len(lines) - size + 1) if tuple(lines[i : i + size]) == hunk.before]
+    if hunk.at_end:
+        places = [i for i in places if i + size == len(lines)]
+    return places[0] if len(places) == 1 else None
