@@ -4,8 +4,13 @@ Format, one `[[command]]` a family:
     names      the commands it is for; several words name a subcommand, which also takes its parents' options
     operands   one role for each operand; `read*` repeats, and takes all but those that stand after it
     defaults   operands to use when none is given, such as `.`
-    options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`
-    modes      `{ when = ["-e"], operands = [...], emits = [...] }`: other operands, or more effects, with some options
+    options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`;
+               `|` stands between options that are not the same but take the same
+    modes      `{ when = ["-e"], operands = [...], emits = [...], makes = [...] }`: other operands, more effects, or
+               other files that are made, with some options
+    makes      files that what it reads goes into although no word names them: `{}.gz` beside each file it reads
+               (also `{dir}`, `{name}`, `{stem}`), `x*` here, `d/` any name below, `@SCHEME:NAME` an address
+    unless     options with which it makes none
     emits      effects that the command has whatever its words: `OP@SCHEME:NAME`, such as `schedule@cron:*`
     transfer   what happens between `from` and `to`: copy, move or link
     remote     scheme of a `from` or `to` that is written `host:path`
@@ -13,7 +18,8 @@ Format, one `[[command]]` a family:
     digest     options that lower that to a digest
     recursive  options that make the operands recursive; `["always"]`
     stdin      "read" (when it names no file), "none"
-    output     "text" when its output does not depend on any file, such as `date`
+    output     "text" when its output does not depend on any file, such as `date`; "none" when no content is in it;
+               "else" when content is in it only if nothing is written
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
     single     long options start with one dash
@@ -21,7 +27,7 @@ Format, one `[[command]]` a family:
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
 Roles: text, read, list, write, append, create, mkdir, delete, truncate, times, security, mount, run, shell, dir, into,
-opaque, mention; `from` and `to` for what may be here or at an address, `from@SCHEME` and `to@SCHEME` for what is known
+below, stem, config, opaque, mention; `from` and `to` for what may be here or at an address, `from@SCHEME` and `to@SCHEME` for what is known
 by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """
@@ -39,13 +45,21 @@ import msgspec
 from guardrail.model import Op
 
 ROLES: Final = frozenset(
-    "text read list write append create mkdir delete truncate times security mount run shell dir into opaque mention "
-    "from to url post".split()
+    "text read list write append create mkdir delete truncate times security mount run shell dir into below stem "
+    "config opaque mention from to url post".split()
 )
-"""What a word may be. `into` is a directory that files are put into, `dir` one that names are relative to."""
+"""What a word may be.
+
+`into` is a directory that files are put into, `below` one below which anything may be written, `dir` one that names are
+relative to; `stem` is what the names of the files begin with that are written; `config` is a file that is read and
+tells the command what else to work on.
+"""
 
 EFFECTFUL: Final = ROLES - {"text", "read", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
+
+MAX_SPELLINGS: Final = 6
+"""Most spellings of an option that the rest of its spec speaks of; more would be several options."""
 
 _ADDRESSED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
 _EMITTED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*):(?P<name>.+)")
@@ -80,6 +94,7 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     when: tuple[str, ...]
     operands: tuple[str, ...] | None = None
     emits: tuple[str, ...] = ()
+    makes: tuple[str, ...] | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,13 +106,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, str] = {}
     modes: tuple[Mode, ...] = ()
     emits: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     transfer: Literal["copy", "move", "link"] = "copy"
     remote: str = ""
     reveals: Reveals = "content"
     digest: tuple[str, ...] = ()
     recursive: tuple[str, ...] = ()
     stdin: Literal["read", "none"] = "read"
-    output: Literal["", "text"] = ""
+    output: Literal["", "text", "none", "else"] = ""
     stop: bool = False
     numeric: bool = False
     single: bool = False
@@ -128,7 +145,8 @@ class Spec:
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, Spec] = {}
-        for spellings, value in entry.options.items():
+        groups = [(group, value) for key, value in entry.options.items() for group in key.split("|")]
+        for spellings, value in groups:
             names = spellings.split()
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
@@ -152,9 +170,11 @@ class Spec:
             match = _EMITTED.fullmatch(emitted)
             if match is None or match["op"] not in _OPS:
                 raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
-        for name in (*entry.digest, *entry.recursive, *(w for mode in entry.modes for w in mode.when)):
+        for name in (*entry.digest, *entry.recursive, *entry.unless, *(w for mode in entry.modes for w in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
+        for spellings, _ in groups:
+            _check_spellings(entry, spellings.split())
         self.longs = tuple(name for name in self.options if name.startswith("--"))
         every = {role for option in self.options.values() for role in option.roles}
         modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands or ()}
@@ -174,6 +194,13 @@ class Spec:
     def canonical(self, names: Sequence[str]) -> frozenset[str]:
         """The first spellings of some options."""
         return frozenset(self.options[name].name if name in self.options else name for name in names)
+
+
+def _check_spellings(entry: Entry, names: Sequence[str]) -> None:
+    """Options with a meaning of their own are not thrown together with others."""
+    said = {*entry.digest, *entry.recursive, *entry.unless, *(name for mode in entry.modes for name in mode.when)}
+    if len(names) > MAX_SPELLINGS and not said.isdisjoint(names):
+        raise ValueError(f"spec of `{entry.names[0]}`: `{said.intersection(names).pop()}` has too many spellings")
 
 
 class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

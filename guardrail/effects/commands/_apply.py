@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
+from guardrail.effects.commands._makes import below, configured, make, starting
 from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
@@ -25,6 +26,9 @@ _OPS: Final[Mapping[str, Op]] = {
     "mount": "mount",
 }
 """Roles that are one operation on the place they name."""
+
+_KEPT: Final = frozenset(("write", "append", "into", "below", "stem", "to"))
+"""Roles of places that content goes to instead of standard output, for commands that do one or the other."""
 
 
 def apply_spec(call: Call, parsed: Parsed) -> Stream:
@@ -47,17 +51,20 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     carried = sources if reveals in ("content", "some") else ()
     _emitted(call, parsed)
     for role, field in roles:
-        if role in ("read", "text"):
+        if role in ("read", "text", "config"):
             continue
         if "@" in role or role in ("url", "post"):
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
             _apply_role(call, role, field, carried, recursive)
+    made = make(call, parsed, [field for role, field in roles if role == "read"], carried, recursive=recursive)
     if parsed.spec.transfers:
         return transfer(call, entry, roles, recursive=recursive, given=carried)
     if entry.output == "text":
         listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
         return Stream(sources=_tainted(roles), names=listed)
+    if entry.output == "none" or (entry.output == "else" and (made or any(role in _KEPT for role, _ in roles))):
+        return Stream(sources=_tainted(roles))
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)
@@ -129,9 +136,11 @@ def _reads(
     sources: tuple[Resource, ...] = ()
     named = False
     for role, field in roles:
-        if role == "read":
+        if role in ("read", "config"):
             named = True
             sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+            if role == "config":
+                configured(call, field)
         elif field.sources:
             sources = merge(sources, field.sources)
     return sources, named
@@ -150,6 +159,12 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
     if role == "opaque":
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
         call.mention((field,))
+        return
+    if role == "below":
+        below(call, field, sources)
+        return
+    if role == "stem":
+        call.put("write", call.place(starting(field)), sources)
         return
     place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
     if place.path in STREAMS:
