@@ -6,8 +6,8 @@ Format, one `[[command]]` a family:
     defaults   operands to use when none is given, such as `.`
     options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`;
                `|` stands between options that are not the same but take the same
-    modes      `{ when = ["-e"], operands = [...], emits = [...], makes = [...] }`: other operands, more effects, or
-               other files that are made, with some options
+    modes      `{ when = ["-e"], operands = [...], emits = [...], makes = [...], reveals = ... }`: other operands, more
+               effects, other files that are made, or another output, with some options; the first that says so holds
     makes      files that what it reads goes into although no word names them: `{}.gz` beside each file it reads
                (also `{dir}`, `{name}`, `{stem}`), `x*` here, `d/` any name below, `@SCHEME:NAME` an address
     unless     options with which it makes none
@@ -22,13 +22,14 @@ Format, one `[[command]]` a family:
                "else" when content is in it only if nothing is written
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
-    single     long options start with one dash
+    single     long options start with one dash; a number may be glued to one
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
-Roles: text, read, list, write, append, create, mkdir, delete, truncate, times, security, mount, run, shell, dir, into,
-below, stem, config, opaque, mention; `from` and `to` for what may be here or at an address, `from@SCHEME` and `to@SCHEME` for what is known
-by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the operation OP on `SCHEME:word`.
+Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
+shell, dir, into, below, stem, config, opaque, mention; `from` and `to` for what may be here or at an address,
+`from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the
+operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """
 
@@ -37,7 +38,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -45,17 +46,18 @@ import msgspec
 from guardrail.model import Op
 
 ROLES: Final = frozenset(
-    "text read list write append create mkdir delete truncate times security mount run shell dir into below stem "
-    "config opaque mention from to url post".split()
+    "text read uses spent list write append create mkdir delete truncate times security mount run shell dir into below "
+    "stem config opaque mention from to url post".split()
 )
 """What a word may be.
 
+`uses` is read but nothing of it comes out, such as a key; `spent` is read and then removed;
 `into` is a directory that files are put into, `below` one below which anything may be written, `dir` one that names are
 relative to; `stem` is what the names of the files begin with that are written; `config` is a file that is read and
 tells the command what else to work on.
 """
 
-EFFECTFUL: Final = ROLES - {"text", "read", "list", "dir", "mention", "url", "from"}
+EFFECTFUL: Final = ROLES - {"text", "read", "uses", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
 
 MAX_SPELLINGS: Final = 6
@@ -95,6 +97,7 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     operands: tuple[str, ...] | None = None
     emits: tuple[str, ...] = ()
     makes: tuple[str, ...] | None = None
+    reveals: Reveals | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,9 +148,7 @@ class Spec:
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, Spec] = {}
-        groups = [(group, value) for key, value in entry.options.items() for group in key.split("|")]
-        for spellings, value in groups:
-            names = spellings.split()
+        for names, value in _option_groups(entry):
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
             if (
@@ -155,7 +156,7 @@ class Spec:
                 or not names
                 or not all(name.startswith(("-", "+")) for name in names)
             ):
-                raise ValueError(f"spec of `{entry.names[0]}`: option `{spellings}` = `{value}`")
+                raise ValueError(f"spec of `{entry.names[0]}`: option `{' '.join(names)}` = `{value}`")
             for name in names:
                 if name in self.options:
                     raise ValueError(f"spec of `{entry.names[0]}`: option `{name}` stands twice")
@@ -173,8 +174,6 @@ class Spec:
         for name in (*entry.digest, *entry.recursive, *entry.unless, *(w for mode in entry.modes for w in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
-        for spellings, _ in groups:
-            _check_spellings(entry, spellings.split())
         self.longs = tuple(name for name in self.options if name.startswith("--"))
         every = {role for option in self.options.values() for role in option.roles}
         modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands or ()}
@@ -196,11 +195,19 @@ class Spec:
         return frozenset(self.options[name].name if name in self.options else name for name in names)
 
 
-def _check_spellings(entry: Entry, names: Sequence[str]) -> None:
-    """Options with a meaning of their own are not thrown together with others."""
+def _option_groups(entry: Entry) -> Iterator[tuple[list[str], str]]:
+    """Spellings of each option, and its value.
+
+    Options with a meaning of their own are not thrown together with others.
+    """
     said = {*entry.digest, *entry.recursive, *entry.unless, *(name for mode in entry.modes for name in mode.when)}
-    if len(names) > MAX_SPELLINGS and not said.isdisjoint(names):
-        raise ValueError(f"spec of `{entry.names[0]}`: `{said.intersection(names).pop()}` has too many spellings")
+    for key, value in entry.options.items():
+        for group in key.split("|"):
+            names = group.split()
+            if len(names) > MAX_SPELLINGS and not said.isdisjoint(names):
+                name = said.intersection(names).pop()
+                raise ValueError(f"spec of `{entry.names[0]}`: `{name}` has too many spellings")
+            yield names, value
 
 
 class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._spec import Mode
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape
@@ -30,28 +31,34 @@ def make(
     Returns:
         Whether anything is made.
     """
-    templates = _templates(parsed)
-    for template in templates:
+    made = False
+    for template in _templates(parsed):
+        named = [field for field in read if field.text != "-"] if "{" in template else ()
+        made = made or bool(named) or "{" not in template
         if template.startswith("@"):
             scheme, _, name = template[1:].partition(":")
             call.put("write", at(scheme, name.replace("*", TOP)), sources)
         elif "{" in template:
-            for field in read:
-                own = merge((call.place(field, recursive=recursive),), field.sources)
-                _put(call, named_by(template, field), own if field.text != "-" else sources, recursive=recursive)
+            for field in named:
+                own = merge((call.place(field, recursive=recursive),), field.sources) if sources else ()
+                _put(call, named_by(template, field), own, recursive=recursive)
         else:
+            if template.startswith("~/"):
+                template = call.shell.expand.lookup("HOME", call.state, {})[0] + template[1:]
             _put(call, pattern(template), sources)
-    return bool(templates)
+    return made
+
+
+def modes_of(parsed: Parsed) -> list[Mode]:
+    """The modes of a command that its options ask for, in the order of its spec."""
+    return [mode for mode in parsed.spec.entry.modes if parsed.flags & parsed.spec.canonical(mode.when)]
 
 
 def _templates(parsed: Parsed) -> tuple[str, ...]:
     entry = parsed.spec.entry
     if parsed.flags & parsed.spec.canonical(entry.unless):
         return ()
-    for mode in entry.modes:
-        if mode.makes is not None and parsed.flags & parsed.spec.canonical(mode.when):
-            return mode.makes
-    return entry.makes
+    return next((mode.makes for mode in modes_of(parsed) if mode.makes is not None), entry.makes)
 
 
 def pattern(text: str) -> Field:
