@@ -6,10 +6,32 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from guardrail.effects.commands import _archive, _files, _find, _git, _pack, _text, _transfer, _wrappers
+from guardrail.effects.commands import (
+    _archive,
+    _driven,
+    _files,
+    _find,
+    _git,
+    _names,
+    _pack,
+    _text,
+    _transfer,
+    _wrappers,
+)
 from guardrail.effects.commands._family import Family
 
-_MODULES: Final[tuple[ModuleType, ...]] = (_archive, _files, _find, _git, _pack, _text, _transfer, _wrappers)
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    _archive,
+    _driven,
+    _files,
+    _find,
+    _git,
+    _names,
+    _pack,
+    _text,
+    _transfer,
+    _wrappers,
+)
 
 
 def _collected() -> Mapping[str, Family]:
