@@ -10,6 +10,7 @@ from guardrail.effects.catalogue._spec import Spec
 from guardrail.effects.domain._values import TOP, Field
 
 _NUMBER: Final = re.compile(r"-\d+[A-Za-z]?")
+_GLUED: Final = re.compile(r"(-[a-z]+)(\d+[A-Za-z]?)")
 
 
 class Parsed:
@@ -80,7 +81,16 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
 
 def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
     name, equals, _ = field.text.partition("=")
-    option = parsed.spec.long(name) if not parsed.spec.entry.single else parsed.spec.options.get(name)
+    # Commands whose long options have one dash mostly take two as well.
+    found = parsed.spec.options.get(name) or (parsed.spec.options.get(name[1:]) if name[:2] == "--" else None)
+    option = found if parsed.spec.entry.single else parsed.spec.long(name)
+    if option is None and parsed.spec.entry.single and (glued := _GLUED.fullmatch(field.text)):
+        option = parsed.spec.options.get(glued[1])
+        if option is not None and len(option.roles) == 1:
+            parsed.flags.add(option.name)
+            parsed.values.append((option.name, option.roles[0], field.tail(len(glued[1]))))
+            return i
+        option = None
     if option is None or field.glob is not None or (equals and not option.roles) or TOP in name:
         parsed.unknown.append(field)
         return i

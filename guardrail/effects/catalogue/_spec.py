@@ -4,8 +4,13 @@ Format, one `[[command]]` a family:
     names      the commands it is for; several words name a subcommand, which also takes its parents' options
     operands   one role for each operand; `read*` repeats, and takes all but those that stand after it
     defaults   operands to use when none is given, such as `.`
-    options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`
-    modes      `{ when = ["-e"], operands = [...], emits = [...] }`: other operands, or more effects, with some options
+    options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`;
+               `|` stands between options that are not the same but take the same
+    modes      `{ when = ["-e"], operands = [...], emits = [...], makes = [...], reveals = ... }`: other operands, more
+               effects, other files that are made, or another output, with some options; the first that says so holds
+    makes      files that what it reads goes into although no word names them: `{}.gz` beside each file it reads
+               (also `{dir}`, `{name}`, `{stem}`), `x*` here, `d/` any name below, `@SCHEME:NAME` an address
+    unless     options with which it makes none
     emits      effects that the command has whatever its words: `OP@SCHEME:NAME`, such as `schedule@cron:*`
     transfer   what happens between `from` and `to`: copy, move or link
     remote     scheme of a `from` or `to` that is written `host:path`
@@ -13,16 +18,18 @@ Format, one `[[command]]` a family:
     digest     options that lower that to a digest
     recursive  options that make the operands recursive; `["always"]`
     stdin      "read" (when it names no file), "none"
-    output     "text" when its output does not depend on any file, such as `date`
+    output     "text" when its output does not depend on any file, such as `date`; "none" when no content is in it;
+               "else" when content is in it only if nothing is written
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
-    single     long options start with one dash
+    single     long options start with one dash; a number may be glued to one
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
-Roles: text, read, list, write, append, create, mkdir, delete, truncate, times, security, mount, run, shell, dir, into,
-opaque, mention; `from` and `to` for what may be here or at an address, `from@SCHEME` and `to@SCHEME` for what is known
-by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the operation OP on `SCHEME:word`.
+Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
+shell, dir, into, below, stem, config, opaque, mention; `from` and `to` for what may be here or at an address,
+`from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the
+operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """
 
@@ -39,13 +46,22 @@ import msgspec
 from guardrail.model import Op
 
 ROLES: Final = frozenset(
-    "text read list write append create mkdir delete truncate times security mount run shell dir into opaque mention "
-    "from to url post".split()
+    "text read uses spent list write append create mkdir delete truncate times security mount run shell dir into below "
+    "stem config opaque mention from to url post".split()
 )
-"""What a word may be. `into` is a directory that files are put into, `dir` one that names are relative to."""
+"""What a word may be.
 
-EFFECTFUL: Final = ROLES - {"text", "read", "list", "dir", "mention", "url", "from"}
+`uses` is read but nothing of it comes out, such as a key; `spent` is read and then removed;
+`into` is a directory that files are put into, `below` one below which anything may be written, `dir` one that names are
+relative to; `stem` is what the names of the files begin with that are written; `config` is a file that is read and
+tells the command what else to work on.
+"""
+
+EFFECTFUL: Final = ROLES - {"text", "read", "uses", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
+
+MAX_SPELLINGS: Final = 6
+"""Most spellings of an option that the rest of its spec speaks of; more would be several options."""
 
 _ADDRESSED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
 _EMITTED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*):(?P<name>.+)")
@@ -80,6 +96,8 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     when: tuple[str, ...]
     operands: tuple[str, ...] | None = None
     emits: tuple[str, ...] = ()
+    makes: tuple[str, ...] | None = None
+    reveals: Reveals | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,13 +109,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, str] = {}
     modes: tuple[Mode, ...] = ()
     emits: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
     transfer: Literal["copy", "move", "link"] = "copy"
     remote: str = ""
     reveals: Reveals = "content"
     digest: tuple[str, ...] = ()
     recursive: tuple[str, ...] = ()
     stdin: Literal["read", "none"] = "read"
-    output: Literal["", "text"] = ""
+    output: Literal["", "text", "none", "else"] = ""
     stop: bool = False
     numeric: bool = False
     single: bool = False
@@ -128,8 +148,7 @@ class Spec:
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
-        for spellings, value in entry.options.items():
-            names = spellings.split()
+        for names, value in _option_groups(entry):
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
             if (
@@ -137,7 +156,7 @@ class Spec:
                 or not names
                 or not all(name.startswith(("-", "+")) for name in names)
             ):
-                raise ValueError(f"spec of `{entry.names[0]}`: option `{spellings}` = `{value}`")
+                raise ValueError(f"spec of `{entry.names[0]}`: option `{' '.join(names)}` = `{value}`")
             for name in names:
                 if name in self.options:
                     raise ValueError(f"spec of `{entry.names[0]}`: option `{name}` stands twice")
@@ -152,7 +171,7 @@ class Spec:
             match = _EMITTED.fullmatch(emitted)
             if match is None or match["op"] not in _OPS:
                 raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
-        for name in (*entry.digest, *entry.recursive, *(w for mode in entry.modes for w in mode.when)):
+        for name in (*entry.digest, *entry.recursive, *entry.unless, *(w for mode in entry.modes for w in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
         self.longs = tuple(name for name in self.options if name.startswith("--"))
@@ -174,6 +193,21 @@ class Spec:
     def canonical(self, names: Sequence[str]) -> frozenset[str]:
         """The first spellings of some options."""
         return frozenset(self.options[name].name if name in self.options else name for name in names)
+
+
+def _option_groups(entry: Entry) -> Iterator[tuple[list[str], str]]:
+    """Spellings of each option, and its value.
+
+    Options with a meaning of their own are not thrown together with others.
+    """
+    said = {*entry.digest, *entry.recursive, *entry.unless, *(name for mode in entry.modes for name in mode.when)}
+    for key, value in entry.options.items():
+        for group in key.split("|"):
+            names = group.split()
+            if len(names) > MAX_SPELLINGS and not said.isdisjoint(names):
+                name = said.intersection(names).pop()
+                raise ValueError(f"spec of `{entry.names[0]}`: `{name}` has too many spellings")
+            yield names, value
 
 
 class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,7 @@ from typing import Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
+from guardrail.effects.commands._makes import below, configured, make, modes_of, starting
 from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
@@ -26,6 +27,19 @@ _OPS: Final[Mapping[str, Op]] = {
 }
 """Roles that are one operation on the place they name."""
 
+_TAKEN: Final = frozenset(("read", "text", "uses", "config"))
+"""Roles that are done with once the word was read."""
+
+_FLOWING: Final = frozenset(("read", "spent", "config"))
+"""Roles of files whose content goes on."""
+
+_KEPT: Final = frozenset(("write", "append", "into", "below", "stem", "to"))
+"""Roles of places that content goes to instead of standard output, for commands that do one or the other."""
+
+
+def _keeps(role: str, field: Field) -> bool:
+    return role in _KEPT and field.text != "-" and field.text not in STREAMS
+
 
 def apply_spec(call: Call, parsed: Parsed) -> Stream:
     """Effects of a command's operands and option values by their roles.
@@ -40,6 +54,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     entry = parsed.spec.entry
     roles = [*((role, field) for _, role, field in parsed.values), *_operand_roles(entry, parsed)]
     reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
+    reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
     recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
     sources, named = _reads(call, roles, reveals, recursive)
     if entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles)):
@@ -47,17 +62,21 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     carried = sources if reveals in ("content", "some") else ()
     _emitted(call, parsed)
     for role, field in roles:
-        if role in ("read", "text"):
+        if role in _TAKEN:
             continue
         if "@" in role or role in ("url", "post"):
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
             _apply_role(call, role, field, carried, recursive)
+    named_files = [field for role, field in roles if role in ("read", "spent")]
+    made = make(call, parsed, named_files, carried, recursive=recursive)
     if parsed.spec.transfers:
         return transfer(call, entry, roles, recursive=recursive, given=carried)
     if entry.output == "text":
         listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
         return Stream(sources=_tainted(roles), names=listed)
+    if entry.output == "none" or (entry.output == "else" and (made or any(_keeps(*said) for said in roles))):
+        return Stream(sources=_tainted(roles))
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)
@@ -66,7 +85,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
 def _emitted(call: Call, parsed: Parsed) -> None:
     """Effects that the command has whatever its operands are."""
     entry = parsed.spec.entry
-    more = (e for mode in entry.modes if parsed.flags & parsed.spec.canonical(mode.when) for e in mode.emits)
+    more = (e for mode in modes_of(parsed) for e in mode.emits)
     for text in (*entry.emits, *more):
         op, _, rest = text.partition("@")
         scheme, _, name = rest.partition(":")
@@ -103,10 +122,7 @@ def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
 def _operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
     pattern = entry.operands
-    for mode in entry.modes:
-        if mode.operands is not None and parsed.flags & parsed.spec.canonical(mode.when):
-            pattern = mode.operands
-            break
+    pattern = next((mode.operands for mode in modes_of(parsed) if mode.operands is not None), pattern)
     star = next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
     for index, field in enumerate(operands):
         from_end = len(operands) - index
@@ -129,9 +145,13 @@ def _reads(
     sources: tuple[Resource, ...] = ()
     named = False
     for role, field in roles:
-        if role == "read":
+        if role == "uses":
+            call.read(field, reveals="none", recursive=recursive)
+        elif role in _FLOWING:
             named = True
             sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+            if role == "config":
+                configured(call, field)
         elif field.sources:
             sources = merge(sources, field.sources)
     return sources, named
@@ -144,12 +164,13 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
     if role in ("run", "shell"):
         _run(call, field, shell=role == "shell")
         return
-    if role == "mention":
+    if role in ("mention", "opaque"):
+        if role == "opaque":
+            call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
         call.mention((field,))
         return
-    if role == "opaque":
-        call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
-        call.mention((field,))
+    if role in ("below", "stem"):
+        below(call, field, sources) if role == "below" else call.put("write", call.place(starting(field)), sources)
         return
     place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
     if place.path in STREAMS:
@@ -160,7 +181,7 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
     elif role in ("write", "append", "into"):
         if field.text != "-":
             call.put("append" if role == "append" else "write", place, sources, flow=call.stdin.flow)
-    elif role == "delete":
+    elif role in ("delete", "spent"):
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
     if role == "mkdir" and place.path is not None:
         call.shell.directories.add(place.path.rstrip("/"))

@@ -8,13 +8,25 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _MODES = ("--create", "--extract", "--list", "--append", "--update", "--concatenate", "--diff", "--delete")
-_SUFFIXES = {"gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst", "lz4": ".lz4", "lzma": ".lzma", "lzip": ".lz"}
+_SUFFIXES: Final = {
+    "gzip": ".gz", "pigz": ".gz", "bzip2": ".bz2", "pbzip2": ".bz2", "lbzip2": ".bz2", "xz": ".xz", "pixz": ".xz",
+    "zstd": ".zst", "zstdmt": ".zst", "pzstd": ".zst", "lz4": ".lz4", "lzma": ".lzma", "lzip": ".lz", "plzip": ".lz",
+    "lzop": ".lzo", "brotli": ".br", "compress": ".Z", "lrzip": ".lrz",
+}  # fmt: skip
+_KEEPING: Final = frozenset("zstd zstdmt pzstd unzstd lz4 unlz4 brotli unbrotli lrzip lrunzip lzop".split())
+"""Compressors that leave the file where it is."""
+
+_BACKWARDS: Final = frozenset("gunzip bunzip2 lunzip lrunzip plunzip lbunzip2".split())
+_PAIRED: Final = frozenset(("lz4", "unlz4", "pixz"))
+"""Compressors whose second operand is the file that is made."""
+
 _NO_FOLDER: tuple[Field | None, ...] = (None,)
 _OLD_VALUES = {"f": "-f", "b": "-b", "C": "-C", "X": "-X", "T": "-T", "I": "-I", "V": "-V", "g": "-g", "N": "-N"}
 
@@ -41,7 +53,7 @@ def _old_style(call: Call) -> Parsed:
         words.append(Field(text=f"-{letter}"))
         if letter in _OLD_VALUES and rest:
             words.append(rest.pop(0))
-    return parse_options(specs()["tar"], [*words, *rest])
+    return parse_options(specs()[call.name], [*words, *rest])
 
 
 def _tar(call: Call, parsed: Parsed) -> Stream:
@@ -111,36 +123,70 @@ def _unpack(call: Call, parsed: Parsed, sources: tuple[Resource, ...]) -> Stream
     if parsed.has("--absolute-names"):
         folders = [Field(text=TOP)]
     for folder in folders:
-        place = call.place(folder, kind="dir", recursive=True)
-        for source in sources:
-            call.emit("copy", source, place, flow=call.stdin.flow, may=True)
-        call.emit("write", place, may=True, attrs={"unpacked": True})
-        # What was unpacked may have any name, so nothing below is what it was.
-        call.shell.emit.made.add(f"{place.path or ''}/*" if place.path else "**")
+        below(call, folder, sources)
     return NOTHING
 
 
 def compress(call: Call, parsed: Parsed) -> Stream:
     """`gzip`, `xz`, `zstd` and their like: FILE becomes FILE.gz, or back."""
-    operands = parsed.operands
-    if not operands or parsed.has("--stdout", "--list", "--test"):
-        sources = call.stdin.sources if not operands else ()
-        reveals = "digest" if parsed.has("--list", "--test") else "content"
-        for field in operands:
-            sources = merge(sources, call.read(field, reveals=reveals))
-        return Stream(sources=sources, flow=call.stdin.flow) if reveals == "content" else NOTHING
+    operands = list(parsed.operands)
+    for option, role, field in parsed.values:
+        if role == "run":
+            call.opaque("inline", reason=f"{option} of {call.name} runs a program", words=(field,))
+        elif role == "read":
+            operands.extend(_listed_names(call, option, field))
+    reveals = "digest" if parsed.has("--list", "--test") else "content"
+    named = next((field for _, role, field in reversed(parsed.values) if role == "write"), None)
+    if named is None and call.name in _PAIRED and len(operands) == 2 and not parsed.has("-m", "--list", "--test"):
+        named = operands.pop()
     recursive = parsed.has("--recursive")
+    if named is None and operands and not parsed.has("--stdout") and reveals == "content":
+        for field in operands:
+            _replaced(call, parsed, field, recursive=recursive)
+        return NOTHING if all(field.text != "-" for field in operands) else Stream(sources=call.stdin.sources)
+    sources = call.stdin.sources if not operands else ()
     for field in operands:
-        read = call.read(field, recursive=recursive)
-        stem = field.text.rpartition(".")[0]
-        back = call.name.startswith("un") or call.name in ("gunzip", "bunzip2") or parsed.has("--decompress")
-        suffix = TOP if parsed.has("--suffix") or field.glob is not None else _SUFFIXES.get(call.name, TOP)
-        name = stem if back and stem else f"{field.text}{suffix}"
-        target = Field(text=name if basename(field.text) != TOP else TOP)
-        call.put("write", call.place(target, recursive=recursive), read)
-        if not parsed.has("--keep") and "zst" not in call.name:
+        sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+        if named is not None and parsed.has("--rm"):
             call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
+    if reveals == "digest":
+        return NOTHING
+    if named is None or named.text == "-":
+        return Stream(sources=sources, flow=call.stdin.flow)
+    call.put("write", call.place(named), sources, flow=() if operands else call.stdin.flow)
     return NOTHING
+
+
+def _listed_names(call: Call, option: str, field: Field) -> list[Field]:
+    call.read(field, reveals="some")
+    if option in ("--files", "--files0", "--filelist"):
+        return call.listed(field, "\0" if option == "--files0" else "\n")
+    return []
+
+
+def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> None:
+    """One file becomes another beside it, or in the directory that an option names."""
+    if field.text == "-":
+        return
+    read = call.read(field, recursive=recursive)
+    stem = field.text.rpartition(".")[0]
+    back = call.name.startswith("un") or call.name in _BACKWARDS or parsed.has("--decompress")
+    suffix = TOP if parsed.has("--suffix") or field.glob is not None else _SUFFIXES.get(call.name, TOP)
+    known = basename(field.text) != TOP and field.glob is None
+    name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
+    folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")
+    if folder is not None or (folder := parsed.value("--output-dir-mirror")) is not None:
+        inside = name.lstrip("/") if parsed.has("--output-dir-mirror") else name.rpartition("/")[2]
+        target = Field(text=f"{folder.text.rstrip('/')}/{inside if known else TOP}")
+    elif field.glob is not None and not back and suffix != TOP:
+        target = Field(text=TOP, glob=f"{field.glob}{suffix}")
+    elif field.glob is not None:
+        target = Field(text=TOP, glob=f"{field.glob.rpartition('/')[0]}/*" if "/" in field.glob else "*")
+    else:
+        target = Field(text=name)
+    call.put("write", call.place(target, recursive=recursive), read)
+    if parsed.has("--rm") or not (parsed.has("--keep") or call.name in _KEEPING):
+        call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

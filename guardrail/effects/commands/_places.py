@@ -23,6 +23,9 @@ def elsewhere(field: Field, role: str, entry: Entry) -> Resource | None:
     if URL.fullmatch(text):
         return remote(text)
     if entry.remote and not text.startswith(("/", ".")) and REMOTE.fullmatch(text):
+        if entry.remote == "ssh":
+            host, _, path = text.partition(":")
+            return remote(f"ssh://{host}/{path.lstrip(':/')}")
         return at(entry.remote, text)
     return None
 
@@ -44,7 +47,8 @@ def transfer(
     """
     far: list[Resource] = []
     near: list[tuple[Field, tuple[Resource, ...]]] = []
-    sources = merge((), tuple(given))
+    content = tuple(given)
+    sources = merge((), content)
     for role, field in roles:
         if role.partition("@")[0] != "from":
             continue
@@ -62,7 +66,7 @@ def transfer(
     out = Stream(sources=())
     targets = [(role, field) for role, field in roles if role.partition("@")[0] == "to"]
     for role, field in targets:
-        out = _arrive(call, entry, (role, field), near, far, sources, recursive=recursive) or out
+        out = _arrive(call, entry, (role, field), near, far, sources, content, recursive=recursive) or out
     if entry.transfer == "move":
         _gone(call, near, far, recursive=recursive, renamed=all(elsewhere(f, r, entry) is None for r, f in targets))
     return out if targets else Stream(sources=sources, flow=call.stdin.flow)
@@ -90,6 +94,7 @@ def _arrive(
     near: Sequence[tuple[Field, tuple[Resource, ...]]],
     far: Sequence[Resource],
     sources: tuple[Resource, ...],
+    given: tuple[Resource, ...],
     *,
     recursive: bool,
 ) -> Stream | None:
@@ -110,11 +115,11 @@ def _arrive(
         for name in destinations(call, word, local, into):
             there = call.place(name, recursive=recursive)
             _near(call, entry, word, read, there)
-    if far or not near:
+    if far or given or not near:
         where = (
             call.place(local, recursive=True) if far and (into or recursive) else call.place(local, recursive=recursive)
         )
-        for source in far or call.stdin.sources:
+        for source in merge(tuple(far), given):
             call.emit("copy", source, where, flow=("net",))
         call.emit("write", where)
     return None

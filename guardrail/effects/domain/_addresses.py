@@ -35,6 +35,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "rsync": "net",
     "git": "net",
     "tcp": "net",
+    "tls": "net",
+    "socket": "net",
     "udp": "net",
     "net": "net",
     "smtp": "net",

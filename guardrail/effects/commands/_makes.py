@@ -1,0 +1,137 @@
+"""Files that a command makes although no word names them, places it unpacks into, and files that tell it what to do.
+
+Not concerned with which commands do so: that is `makes`, `below` and `config` in their specs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._spec import Mode
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._values import NUM, TOP, Field, merge
+from guardrail.model import Resource
+
+
+def make(
+    call: Call, parsed: Parsed, read: Sequence[Field], sources: tuple[Resource, ...], *, recursive: bool = False
+) -> bool:
+    """What `makes` of a spec says of this command line.
+
+    Args:
+        call: the command.
+        parsed: its words, told apart.
+        read: the operands it reads.
+        sources: all content that comes in.
+        recursive: its operands are meant with all below them.
+
+    Returns:
+        Whether anything is made.
+    """
+    made = False
+    for template in _templates(parsed):
+        named = [field for field in read if field.text != "-"] if "{" in template else ()
+        made = made or bool(named) or "{" not in template
+        if template.startswith("@"):
+            scheme, _, name = template[1:].partition(":")
+            call.put("write", at(scheme, name.replace("*", TOP)), sources)
+        elif "{" in template:
+            for field in named:
+                own = merge((call.place(field, recursive=recursive),), field.sources) if sources else ()
+                _put(call, named_by(template, field), own, recursive=recursive)
+        else:
+            if template.startswith("~/"):
+                template = call.shell.expand.lookup("HOME", call.state, {})[0] + template[1:]
+            _put(call, pattern(template), sources)
+    return made
+
+
+def modes_of(parsed: Parsed) -> list[Mode]:
+    """The modes of a command that its options ask for, in the order of its spec."""
+    return [mode for mode in parsed.spec.entry.modes if parsed.flags & parsed.spec.canonical(mode.when)]
+
+
+def _templates(parsed: Parsed) -> tuple[str, ...]:
+    entry = parsed.spec.entry
+    if parsed.flags & parsed.spec.canonical(entry.unless):
+        return ()
+    return next((mode.makes for mode in modes_of(parsed) if mode.makes is not None), entry.makes)
+
+
+def pattern(text: str) -> Field:
+    """A name in which `*` stands for any text without a slash."""
+    if "*" not in text:
+        return Field(text=text)
+    return Field(text=text.replace("*", TOP), glob="*".join(escape(part) for part in text.split("*")))
+
+
+def starting(field: Field) -> Field:
+    """Every name that begins with a word."""
+    return named_by("{}*", Field(text=field.text, glob=field.glob, many=field.many))
+
+
+def named_by(template: str, field: Field) -> Field:
+    """The name that a template gives for one operand: `{}.gz` of `/d/a.x` is `/d/a.x.gz`, `{stem}` is `/d/a`."""
+    if field.many or (field.glob is None and (TOP in field.text or NUM in field.text)):
+        return Field(text=TOP)
+    glob = field.glob is not None
+    text = (field.glob or "") if glob else field.text
+    if template != "{}*":
+        text = text.rstrip("/") or text
+    head, slash, name = text.rpartition("/")
+    short = name.rpartition(".")[0] or name
+    parts = {"{}": text, "{dir}": head + slash or "./", "{name}": name, "{stem}": f"{head}{slash}{short}"}
+    parts["{short}"] = short
+    out = ""
+    rest = template
+    while rest:
+        key = next((key for key in parts if rest.startswith(key)), None)
+        if key is not None:
+            out += parts[key] if glob or "*" not in template else escape(parts[key])
+            rest = rest[len(key) :]
+        else:
+            out += rest[0] if rest[0] == "*" or not glob else escape(rest[0])
+            rest = rest[1:]
+    if glob or "*" in template:
+        return Field(text=TOP, glob=out)
+    return Field(text=out)
+
+
+def _put(call: Call, target: Field, sources: tuple[Resource, ...], *, recursive: bool = False) -> None:
+    if target.text.endswith("/") and target.glob is None:
+        below(call, Field(text=target.text.rstrip("/") or "/"), sources)
+        return
+    call.put("write", call.place(target, recursive=recursive), sources)
+
+
+def below(call: Call, folder: Field, sources: Sequence[Resource]) -> None:
+    """Something is unpacked into a directory: names inside are not known, so all below it may be written."""
+    place = call.place(folder, kind="dir", recursive=True)
+    for source in sources:
+        call.emit("copy", source, place, flow=call.stdin.flow, may=True)
+    call.emit("write", place, may=True, attrs={"unpacked": True})
+    # What was unpacked may have any name, so nothing below is what it was.
+    call.shell.emit.made.add(f"{place.path or ''}/*" if place.path else "**")
+
+
+def configured(call: Call, field: Field) -> str | None:
+    """A file that says what else a command works on: every path in it is mentioned.
+
+    Returns:
+        Its text; None if it cannot be known, which is then said.
+    """
+    path = call.place(field).path if field.known else None
+    text: str | None = None
+    if field.text in ("-", "/dev/stdin"):
+        text = call.stdin.text
+    elif path is not None and not call.shell.emit.changed(path):
+        data = call.shell.view.read(path, call.shell.limits.script_bytes)
+        text = data.decode("utf-8", "surrogateescape") if data is not None else None
+    if text is None:
+        call.opaque("program", reason=f"what {call.name} is told to do is in a file that is not known", words=(field,))
+        return None
+    call.mention_text(text)
+    return text

@@ -1,0 +1,477 @@
+"""zip, 7z, rar, ar, cpio, pax, jar and images of file trees: what goes in is copied, what comes out is written.
+
+Not concerned with tar and one-file compressors: those are in `_archive`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+_HERE: Final = Field(text=".")
+_ZIP_VALUES: Final = frozenset("P b t tt n O s ds lf TT UN Z".split())
+_ZIP_FLAGS: Final = frozenset(
+    "r R j m d u f FS F FF T e q v h L l ll g k o D c z A J X y S w $ $$ @ db dc dd dg dv du sf la li lF sp sb sv su "
+    "sU sc so SF nw ws MM DF AS AC RE FI df h2 VV UN i x 0 1 2 3 4 5 6 7 8 9 p ic a B V C I C2 C5".split()
+)
+_ZIP_LONGS: Final = {
+    "recurse-paths": "r", "recurse-patterns": "R", "junk-paths": "j", "move": "m", "delete": "d", "update": "u",
+    "freshen": "f", "filesync": "FS", "encrypt": "e", "quiet": "q", "verbose": "v", "test": "T", "password": "P",
+    "temp-path": "b", "from-date": "t", "before-date": "tt", "suffixes": "n", "output-file": "O", "out": "O",
+    "split-size": "s", "dot-size": "ds", "logfile-path": "lf", "unzip-command": "TT", "compression-method": "Z",
+    "names-stdin": "@", "exclude": "x", "include": "i", "symlinks": "y", "no-extra": "X", "no-dir-entries": "D",
+    "grow": "g", "difference-archive": "DF", "show-files": "sf", "help": "h", "version": "v", "fix": "F",
+    "fixfix": "FF", "adjust-sfx": "A", "junk-sfx": "J", "latest-time": "o", "archive-comment": "z", "to-crlf": "l",
+    "from-crlf": "ll", "entry-comments": "c", "display-bytes": "db", "display-counts": "dc", "display-dots": "dd",
+    "copy-entries": "U", "fifo": "FI", "must-match": "MM", "regex": "RE",
+}  # fmt: skip
+_SEVEN_ADD: Final = frozenset(("a", "u"))
+_AR_KEYS = re.compile(r"-?[dmpqrstxabcDfiIlNoPsSTuUvVO]+")
+
+
+def contents(call: Call, words: Iterable[Field], *, recursive: bool = True, gone: bool = False) -> tuple[Resource, ...]:
+    """Files that go into an archive: they are read, and with `gone` removed; returns whose content goes in."""
+    sources: tuple[Resource, ...] = ()
+    for field in words:
+        sources = merge(sources, call.read(field, recursive=recursive))
+        if gone and field.text != "-":
+            call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
+    return sources
+
+
+def named_input(call: Call, separator: str = "\n", *, gone: bool = False) -> tuple[Resource, ...]:
+    """Files whose names come on standard input: they are read; returns whose content that is."""
+    names = call.listed(Field(text="-"), separator)
+    if call.stdin.text is None and call.stdin.names:
+        # Such as the output of `find`: what is below those is all that can be named.
+        sources: tuple[Resource, ...] = ()
+        for named in call.stdin.names:
+            place = msgspec.structs.replace(named, recursive=True)
+            call.emit("read", place, attrs={"reveals": "content"}, may=True)
+            if gone:
+                call.emit("delete", place, may=True)
+            sources = merge(sources, (place,))
+        return sources
+    return contents(call, names, gone=gone)
+
+
+def with_suffix(field: Field, suffix: str) -> Field:
+    """The name an archive gets when none of its own has a dot in it."""
+    name = basename(field.text)
+    if name == TOP or "." in name or field.glob is not None:
+        return field
+    return msgspec.structs.replace(field, text=field.text + suffix)
+
+
+# -- zip
+
+
+def zip_(call: Call, _parsed: Parsed) -> Stream:
+    """`zip ARCHIVE FILE…`: options of one or two letters, lists of patterns after `-x` and `-i`."""
+    given, values, operands = _zip_words(call)
+    if given is None:
+        return call.opaque("program", reason="options of zip that are not known")
+    for field in values.get("TT", ()):
+        call.opaque("inline", reason="zip runs a program", words=(field,))
+    if "lf" in values:
+        call.put("write", call.place(values["lf"][-1]), ())
+    if not operands:
+        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    archive = operands.pop(0)
+    if archive.text != "-":
+        archive = with_suffix(archive, ".zip")
+    if "O" in values:
+        sources = call.read(archive)
+        archive = values["O"][-1]
+    else:
+        sources = ()
+    if "sf" in given:
+        return SOMETHING
+    if "d" not in given:
+        sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
+        if "@" in given:
+            sources = merge(sources, named_input(call, gone="m" in given))
+        if "R" in given:
+            sources = merge(sources, contents(call, [_HERE], gone="m" in given))
+    if archive.text == "-":
+        return Stream(sources=sources, flow=call.stdin.flow)
+    call.put("write", call.place(archive), sources)
+    return NOTHING
+
+
+def _zip_words(call: Call) -> tuple[set[str] | None, dict[str, list[Field]], list[Field]]:
+    given: set[str] = set()
+    values: dict[str, list[Field]] = {}
+    operands: list[Field] = []
+    words = list(call.args)
+    listing = False
+    while words:
+        field = words.pop(0)
+        text = field.text
+        if text == "--":
+            operands.extend(words)
+            break
+        if text[:1] != "-" or text == "-" or field.many:
+            if listing and text == "@":
+                listing = False
+            elif not listing:
+                operands.append(field)
+            continue
+        names = _zip_options(text)
+        if names is None:
+            return None, values, operands
+        given.update(names)
+        last = names[-1]
+        listing = last in ("x", "i")
+        if last in _ZIP_VALUES and not _zip_has_value(text, last) and words:
+            values.setdefault(last, []).append(words.pop(0))
+        elif last in _ZIP_VALUES:
+            values.setdefault(last, []).append(Field(text=text.partition("=")[2] or TOP))
+    return given, values, operands
+
+
+def _zip_has_value(text: str, last: str) -> bool:
+    return "=" in text or (not text.startswith("--") and not text.endswith(last))
+
+
+def _zip_options(text: str) -> list[str] | None:
+    """The options in one word; None if one is not known."""
+    if text.startswith("--"):
+        name = _ZIP_LONGS.get(text[2:].partition("=")[0])
+        return [name] if name is not None else None
+    names: list[str] = []
+    i = 1
+    while i < len(text):
+        pair, one = text[i : i + 2], text[i]
+        name = pair if len(pair) == 2 and (pair in _ZIP_FLAGS or pair in _ZIP_VALUES) else one
+        if name not in _ZIP_FLAGS and name not in _ZIP_VALUES:
+            return None
+        names.append(name)
+        i += len(name)
+        if name in _ZIP_VALUES:
+            break
+        if text[i : i + 1] == "-":  # a switch turned off
+            i += 1
+    return names or None
+
+
+# -- 7z and rar
+
+
+def seven(call: Call, _parsed: Parsed) -> Stream:
+    """`7z COMMAND [-switch…] ARCHIVE FILE…`."""
+    switches = [f for f in call.args if f.text[:1] == "-" and f.text not in ("-", "--")]
+    operands = [f for f in call.args if f not in switches and f.text != "--"]
+    if not operands or any(f.text.lower().startswith(("--help", "-h", "-?")) for f in switches):
+        return SOMETHING
+    command = operands.pop(0)
+    if not command.known or not operands:
+        return SOMETHING if command.text in ("i", "b") else call.opaque("program", reason="no archive is named")
+    given = {f.text.lower() for f in switches}
+    for field in switches:
+        if field.text.lower().startswith(("-i", "-ai", "-an")) or TOP in field.text[:3]:
+            call.mention((field,))
+    archive, *files = operands
+    sources = _listed_too(call, files) if command.text.lower() in _SEVEN_ADD else ()
+    if any(text.startswith("-si") for text in given):
+        sources = merge(sources, call.stdin.sources)
+    if command.text.lower() in (*_SEVEN_ADD, "d", "rn"):
+        return _seven_add(call, archive, files, sources, given)
+    if command.text.lower() in ("l", "t", "h"):
+        contents_of = [archive, *(files if command.text.lower() == "h" else ())]
+        for field in contents_of:
+            call.read(field, reveals="digest", recursive=True)
+        return SOMETHING
+    if command.text.lower() not in ("e", "x"):
+        return call.opaque("program", reason="this command of 7z is not known")
+    sources = merge(sources, call.read(archive))
+    if any(text.startswith("-so") for text in given):
+        return Stream(sources=sources, flow=call.stdin.flow)
+    folder = next((f.tail(2) for f in switches if f.text.startswith("-o") and len(f.text) > 2), _HERE)
+    below(call, folder, sources)
+    return SOMETHING
+
+
+def _seven_add(
+    call: Call, archive: Field, files: Sequence[Field], sources: tuple[Resource, ...], given: set[str]
+) -> Stream:
+    if "-sdel" in given:
+        for field in files:
+            call.emit("delete", call.place(field, recursive=True, nofollow=True))
+    if any(text.startswith("-so") for text in given):
+        return Stream(sources=sources, flow=call.stdin.flow)
+    name = with_suffix(archive, ".7z")
+    parts = name if not any(text.startswith("-v") for text in given) else Field(text=f"{name.text}{TOP}")
+    call.put("write", call.place(parts), sources)
+    return SOMETHING
+
+
+def _listed_too(call: Call, files: Sequence[Field]) -> tuple[Resource, ...]:
+    sources: tuple[Resource, ...] = ()
+    for field in files or (_HERE,):
+        if field.text.startswith("@") and len(field.text) > 1:
+            sources = merge(sources, contents(call, call.listed(field.tail(1))))
+            sources = merge(sources, contents(call, [field]))
+        else:
+            sources = merge(sources, contents(call, [field]))
+    return sources
+
+
+def rar(call: Call, _parsed: Parsed) -> Stream:
+    """`rar` and `unrar`: COMMAND [-switch…] ARCHIVE FILE… [FOLDER/]."""
+    switches = [f for f in call.args if f.text[:1] == "-" and f.text != "-"]
+    operands = [f for f in call.args if f not in switches]
+    if len(operands) < 2:
+        return SOMETHING if not operands else call.opaque("program", reason="no archive is named")
+    command, archive, *files = operands
+    letter = command.text[:1].lower()
+    if not command.known or letter not in "amufedxplvtckrs" or letter == "":
+        return call.opaque("program", reason="this command of rar is not known")
+    if letter in "amuf":
+        sources = _listed_too(call, files)
+        if letter == "m" or any(f.text in ("-df", "-dr", "-dw") for f in switches):
+            for field in files:
+                call.emit("delete", call.place(field, recursive=True, nofollow=True))
+        call.put("write", call.place(with_suffix(archive, ".rar")), sources)
+        return SOMETHING
+    if letter in "dckrs":
+        call.emit("write", call.place(with_suffix(archive, ".rar")))
+        return SOMETHING
+    sources = call.read(archive, reveals="content" if letter in "exp" else "digest")
+    if letter == "p":
+        return Stream(sources=sources)
+    if letter in "ex":
+        named = next((f.tail(3) for f in switches if f.text.startswith("-op")), None)
+        folder = named or (files[-1] if files and files[-1].text.endswith(("/", "..", ".")) else _HERE)
+        below(call, folder, sources)
+    return SOMETHING
+
+
+# -- ar
+
+
+def ar(call: Call, _parsed: Parsed) -> Stream:
+    """`ar KEYS ARCHIVE MEMBER…`."""
+    words = [f for f in call.args if not f.text.startswith("--")]
+    for field in call.args:
+        if field.text.startswith("--") and not field.text.startswith(("--output=", "--version", "--help")):
+            return call.opaque("program", reason="an option of ar that is not known")
+    if not words:
+        return SOMETHING
+    keys = words.pop(0)
+    if not keys.known or not _AR_KEYS.fullmatch(keys.text):
+        return call.opaque("program", reason="these keys of ar are not known")
+    letters = set(keys.text.lstrip("-"))
+    for letter in "abiN":
+        if letter in letters and words:
+            words.pop(0)
+    if not words:
+        return SOMETHING
+    archive, *members = words
+    if letters & set("rq"):
+        call.put("write", call.place(archive), contents(call, members, recursive=False))
+        return NOTHING
+    sources = call.read(archive, reveals="content" if letters & set("xp") else "digest")
+    if "p" in letters:
+        return Stream(sources=sources)
+    if "x" in letters:
+        output = next((f.tail(9) for f in call.args if f.text.startswith("--output=")), _HERE)
+        below(call, output, sources)
+    elif letters & set("dms"):
+        call.emit("write", call.place(archive))
+    return SOMETHING
+
+
+# -- cpio, pax
+
+
+def cpio(call: Call, parsed: Parsed) -> Stream:
+    """`cpio`: `-o` packs the files named on its input, `-i` unpacks, `-p` copies them to a directory."""
+    for _, role, field in parsed.values:
+        if role == "run":
+            call.opaque("inline", reason="an option of cpio runs a program", words=(field,))
+        elif role == "read":
+            call.read(field, reveals="some")
+    named = parsed.value("--file") or parsed.value("-I") or parsed.value("-O")
+    folder = parsed.value("--directory")
+    separator = "\0" if parsed.has("--null") else "\n"
+    if parsed.has("--pass-through"):
+        target = parsed.operands[0] if parsed.operands else _HERE
+        sources = _named_below(call, folder, separator)
+        _below_links(call, target, sources, link=parsed.has("--link"))
+        return SOMETHING
+    if parsed.has("--create"):
+        sources = _named_below(call, folder, separator)
+        if named is None:
+            return Stream(sources=sources)
+        call.put("append" if parsed.has("--append") else "write", call.place(named), sources)
+        return SOMETHING
+    if not parsed.has("--extract", "--list"):
+        return call.opaque("program", reason="no mode of cpio is given")
+    reveals = "digest" if parsed.has("--list") else "content"
+    sources = call.read(named, reveals=reveals) if named is not None else call.stdin.sources
+    if parsed.has("--list"):
+        return SOMETHING
+    if parsed.has("--to-stdout"):
+        return Stream(sources=sources, flow=call.stdin.flow)
+    below(call, folder if folder is not None and not parsed.has("--absolute-filenames") else _HERE, sources)
+    if not parsed.has("--no-absolute-filenames"):
+        # Names with a leading slash are taken as they are.
+        call.emit("write", Resource(kind="file", pattern="/**"), may=True, attrs={"unpacked": True})
+    return SOMETHING
+
+
+def _below_links(call: Call, target: Field, sources: tuple[Resource, ...], *, link: bool) -> None:
+    if link:
+        place = call.place(target, kind="dir", recursive=True)
+        for source in sources:
+            call.emit("link", source, place, may=True)
+    below(call, target, sources)
+
+
+def _named_below(call: Call, folder: Field | None, separator: str) -> tuple[Resource, ...]:
+    sources = named_input(call, separator)
+    return merge(sources, contents(call, [folder])) if folder is not None else sources
+
+
+def pax(call: Call, parsed: Parsed) -> Stream:
+    """`pax`: `-w` packs, `-r` unpacks, both copy to a directory, neither lists."""
+    archive = parsed.value("-f")
+    operands = list(parsed.operands)
+    if parsed.has("-r") and parsed.has("-w"):
+        if not operands:
+            return call.opaque("program", reason="no directory is named")
+        target = operands.pop()
+        sources = contents(call, operands) if operands else named_input(call)
+        _below_links(call, target, sources, link=parsed.has("-l"))
+        return NOTHING
+    if parsed.has("-w"):
+        sources = contents(call, operands) if operands else named_input(call)
+        if archive is None:
+            return Stream(sources=sources)
+        call.put("append" if parsed.has("-a") else "write", call.place(archive), sources)
+        return NOTHING
+    reveals = "content" if parsed.has("-r") else "digest"
+    sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
+    if parsed.has("-r"):
+        below(call, _HERE, sources)
+    return SOMETHING
+
+
+# -- jar
+
+
+def jar(call: Call, parsed: Parsed) -> Stream:
+    """`jar`: as tar, but `-C` holds for one file, and a manifest may be among the words."""
+    words = list(call.args)
+    if words and words[0].known and words[0].text[:2] != "--":
+        cluster = words.pop(0).text.lstrip("-")
+        expanded: list[Field] = []
+        for letter in cluster:
+            expanded.append(Field(text=f"-{letter}"))
+            if letter in "fme" and words:
+                expanded.append(words.pop(0))
+        parsed = parse_options(specs()["jar"], [*expanded, *words])
+    if parsed.unknown:
+        call.opaque("program", reason="options of jar that are not known")
+    archive = parsed.value("--file")
+    manifest = parsed.value("--manifest")
+    sources: tuple[Resource, ...] = call.read(manifest) if manifest is not None else ()
+    if parsed.has("--create", "--update"):
+        folders = parsed.values_of("-C")
+        inside = [_joined(a, b) for a, b in zip(folders[::2], folders[1::2], strict=False)]
+        sources = merge(sources, contents(call, [*parsed.operands, *inside]))
+        if archive is None:
+            return Stream(sources=sources)
+        call.put("write", call.place(archive), sources)
+        return SOMETHING
+    reveals = "content" if parsed.has("--extract") else "digest"
+    sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
+    if parsed.has("--extract"):
+        below(call, parsed.value("--dir") or _HERE, sources)
+    elif not parsed.has("--list", "--describe-module", "--validate", "--generate-index", "--help", "--version"):
+        return call.opaque("program", reason="this mode of jar is not known")
+    if parsed.has("--generate-index"):
+        for field in parsed.values_of("--generate-index"):
+            call.emit("write", call.place(field))
+    return SOMETHING
+
+
+def _joined(folder: Field, name: Field) -> Field:
+    if not (folder.known and name.known):
+        return Field(text=TOP, many=True, sources=merge(folder.sources, name.sources))
+    return Field(text=name.text if name.text.startswith("/") else f"{folder.text.rstrip('/')}/{name.text}")
+
+
+# -- images
+
+
+def mksquashfs(call: Call, parsed: Parsed) -> Stream:
+    """`mksquashfs SOURCE… IMAGE [-option…]`: options stand after the image."""
+    first = next((i for i, f in enumerate(call.args) if f.text[:1] == "-" and f.text != "-"), len(call.args))
+    head, rest = call.args[:first], call.args[first:]
+    if any(f.many for f in head) or len(head) < 2:
+        return call.opaque("program", reason="which word is the image is not known")
+    sources = contents(call, head[:-1])
+    for _, role, field in parsed.values:
+        if role == "read":
+            call.read(field, reveals="some")
+    if parsed.unknown:
+        call.mention(rest)
+    if head[-1].text == "-":
+        return Stream(sources=sources)
+    call.put("write", call.place(head[-1]), sources)
+    return NOTHING
+
+
+def mkisofs(call: Call, parsed: Parsed) -> Stream:
+    """`genisoimage`, `mkisofs`: with graft points a word is NAME=PATH."""
+    grafted: list[Field] = []
+    for field in parsed.operands:
+        _, equals, path = field.text.partition("=")
+        grafted.append(field.tail(len(field.text) - len(path)) if equals and path else field)
+        if equals and path and call.kind(call.place(field)) is not None:
+            grafted.append(field)
+    parsed.operands = grafted
+    return apply_spec(call, parsed)
+
+
+def xorriso(call: Call, _parsed: Parsed) -> Stream:
+    """`xorriso -as mkisofs …` is mkisofs; its own commands are not looked into."""
+    words = list(call.args)
+    for index, field in enumerate(words[:-1]):
+        if field.text == "-as" and words[index + 1].text in ("mkisofs", "genisoimage", "xorrisofs"):
+            spec = specs()["mkisofs"]
+            parsed = parse_options(spec, words[index + 2 :])
+            if parsed.unknown or index:
+                call.opaque("program", reason="options of xorriso that are not known")
+            return mkisofs(call, parsed)
+    return call.opaque("program", reason="commands of xorriso are not looked into")
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "ar": ar,
+    "cpio": cpio,
+    "jar": jar,
+    "mkisofs": mkisofs,
+    "mksquashfs": mksquashfs,
+    "pax": pax,
+    "rar": rar,
+    "seven": seven,
+    "xorriso": xorriso,
+    "zip": zip_,
+}
+"""What `code` of a spec may say, for this module."""
