@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from guardrail.config import LimitConfig
-from guardrail.effects.domain._emit import MUTATING, Bound, Code, as_code
+from guardrail.effects.domain._emit import MUTATING, NO_FILES, Bound, Code, as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import State, Stream, Value
 from guardrail.effects.domain._view import FileView
@@ -79,6 +79,8 @@ def _settled(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     for effect in effects:
         if effect.op in MUTATING:
             place = effect.target or effect.resource
+            if place.kind in NO_FILES:
+                continue
             changed.append(posixpath.basename((place.path or place.pattern or "*").rstrip("/")))
     out: list[Effect] = []
     for effect in effects:

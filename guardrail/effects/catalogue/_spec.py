@@ -7,6 +7,8 @@ Format, one `[[command]]` a family:
     options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`
     modes      `{ when = ["-e"], operands = [...], emits = [...] }`: other operands, or more effects, with some options
     emits      effects that the command has whatever its words: `OP@SCHEME:NAME`, such as `schedule@cron:*`
+    look       options with which it only looks, so that it has none of the `emits`; `--help` and `--version` always
+    abbreviated  its subcommands may be cut short, as long as only one begins so
     transfer   what happens between `from` and `to`: copy, move or link
     remote     scheme of a `from` or `to` that is written `host:path`
     reveals    what its output tells of what it reads: content, some, digest, none
@@ -16,6 +18,7 @@ Format, one `[[command]]` a family:
     output     "text" when its output does not depend on any file, such as `date`
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
+    dashed     a regular expression: words with a dash that are no options, such as the signal `-KILL`
     single     long options start with one dash
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
@@ -91,6 +94,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     options: dict[str, str] = {}
     modes: tuple[Mode, ...] = ()
     emits: tuple[str, ...] = ()
+    look: tuple[str, ...] = ()
+    abbreviated: bool = False
     transfer: Literal["copy", "move", "link"] = "copy"
     remote: str = ""
     reveals: Reveals = "content"
@@ -100,6 +105,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     output: Literal["", "text"] = ""
     stop: bool = False
     numeric: bool = False
+    dashed: str = ""
     single: bool = False
     raw: bool = False
     code: str = ""
@@ -122,12 +128,13 @@ class Spec:
         entry: as read from the file.
     """
 
-    __slots__ = ("children", "effectful", "entry", "longs", "options", "transfers")
+    __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "transfers")
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, Spec] = {}
+        self.dashed = re.compile(entry.dashed) if entry.dashed else None
         for spellings, value in entry.options.items():
             names = spellings.split()
             attached = value.endswith("?")
@@ -152,7 +159,7 @@ class Spec:
             match = _EMITTED.fullmatch(emitted)
             if match is None or match["op"] not in _OPS:
                 raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
-        for name in (*entry.digest, *entry.recursive, *(w for mode in entry.modes for w in mode.when)):
+        for name in (*entry.digest, *entry.recursive, *entry.look, *(w for mode in entry.modes for w in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
         self.longs = tuple(name for name in self.options if name.startswith("--"))
