@@ -99,11 +99,30 @@ def ssh_copy_id(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def userdel(call: Call, parsed: Parsed) -> Stream:
+    """`userdel`, `deluser`: the account, and with it what is in its home."""
+    apply_spec(call, parsed)
+    for field in parsed.operands[:1] if parsed.has("--remove") else ():
+        home = Field(text=f"/home/{field.text}")
+        call.emit("delete", call.place(home, kind="dir", recursive=True, nofollow=True), may=True)
+    return NOTHING
+
+
+def kept(call: Call, parsed: Parsed) -> Stream:
+    """A store of secrets takes what comes in: it can be of any size."""
+    apply_spec(call, parsed)
+    for source in call.stdin.sources:
+        call.emit("copy", source, at("keyring", "*"), flow=call.stdin.flow)
+    return NOTHING
+
+
 FAMILIES: Final[Mapping[str, Family]] = {
+    "kept": kept,
     "modes": modes,
     "setcap": setcap,
     "ssh_copy_id": ssh_copy_id,
     "ssh_keygen": ssh_keygen,
+    "userdel": userdel,
     "xattrs": xattrs,
 }
 """What `code` of a spec may say, for this module."""

@@ -60,7 +60,17 @@ def _started(call: Call, field: Field, *, shell: bool) -> Stream:
     if not field.known:
         return call.opaque("dynamic", reason="the program is not known", words=(field,))
     words = field.text.split()
-    if words and words[0].rpartition("/")[2] in ("sh", "bash", "dash", "zsh", "ksh", "ash", "python3", "python", "perl"):
+    if words and words[0].rpartition("/")[2] in (
+        "sh",
+        "bash",
+        "dash",
+        "zsh",
+        "ksh",
+        "ash",
+        "python3",
+        "python",
+        "perl",
+    ):
         call.opaque("dynamic", reason="a shell for whoever is at the other end", words=(field,))
     call.shell.emit.maybe += 1
     try:

@@ -30,12 +30,13 @@ def mount(call: Call, parsed: Parsed) -> Stream:
     operands = parsed.operands
     _options(call, parsed)
     layers = list(_layers(parsed))
-    if not operands and not layers:
+    if not operands and not layers and parsed.value("--target") is None:
         if parsed.has("--all"):
             call.emit("mount", at("kernel", "fstab"), attrs={"verb": "all"})
         return SOMETHING
     point = parsed.value("--target") or (operands[-1] if operands else Field(text=TOP))
-    source = parsed.value("--source") or (operands[0] if len(operands) > 1 else None)
+    first = operands[0] if len(operands) > (0 if parsed.value("--target") is not None else 1) else None
+    source = parsed.value("--source") or first
     sources = [*layers, *([source] if source is not None else [])]
     _mounted(call, sources, point, image=not parsed.has("--bind", "--rbind", "--move"))
     return SOMETHING

@@ -26,7 +26,11 @@ def _signal(call: Call, name: str, attrs: dict[str, Any] | None) -> None:
 def kill(call: Call, _parsed: Parsed) -> Stream:
     """`kill`: a signal to processes by number, or to the shell's jobs."""
     words = list(call.args)
-    if words and words[0].text in ("-l", "-L", "--list", "--table") and all(_NAMES.fullmatch(w.text) for w in words[1:]):
+    if (
+        words
+        and words[0].text in ("-l", "-L", "--list", "--table")
+        and all(_NAMES.fullmatch(w.text) for w in words[1:])
+    ):
         return SOMETHING
     signal, rest = _kill_signal(words)
     attrs = {"signal": signal} if signal else None
@@ -75,7 +79,9 @@ def named(call: Call, parsed: Parsed) -> Stream:
     for field in names:
         _signal(call, field.text, attrs)
     if not names:
-        owners = [f"user {field.text}" for option, role, field in parsed.values if role == "text" and option == "--user"]
+        owners = [
+            f"user {field.text}" for option, role, field in parsed.values if role == "text" and option == "--user"
+        ]
         for owner in owners or ["*"]:
             _signal(call, owner, attrs)
     return _QUIET

@@ -85,7 +85,19 @@ class _Session:
                 self.call.name_text(name)
         elif head in ("cat", "more", "less", "zcat") and any(">" in word or "|" in word for word in words):
             self.call.opaque("inline", reason="output of a session goes elsewhere")
-        elif head in ("source", "script", "eval", "command", "glob", "module", "exec", "xargs", "edit", "page", "macdef"):
+        elif head in (
+            "source",
+            "script",
+            "eval",
+            "command",
+            "glob",
+            "module",
+            "exec",
+            "xargs",
+            "edit",
+            "page",
+            "macdef",
+        ):
             self.call.opaque("inline", reason=f"`{head}` in a session is not looked into")
             self.call.mention_text(" ".join(words))
         elif head in _PLAIN or not head:

@@ -23,6 +23,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "at": "service",
     "clock": "service",
     "network": "service",
+    "journal": "service",
     "power": "service",
     "firewall": "service",
     "kernel": "service",
