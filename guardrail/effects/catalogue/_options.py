@@ -70,6 +70,8 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
             if spec.entry.stop:
                 parsed.operands.extend(args[i:])
                 break
+        elif spec.dashed is not None and spec.dashed.fullmatch(text):
+            continue
         elif text.startswith("--") or spec.entry.single:
             i = _long(parsed, field, args, i)
         elif spec.entry.numeric and _NUMBER.fullmatch(text):

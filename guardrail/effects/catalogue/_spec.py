@@ -12,6 +12,8 @@ Format, one `[[command]]` a family:
                (also `{dir}`, `{name}`, `{stem}`), `x*` here, `d/` any name below, `@SCHEME:NAME` an address
     unless     options with which it makes none
     emits      effects that the command has whatever its words: `OP@SCHEME:NAME`, such as `schedule@cron:*`
+    look       options with which it only looks, so that it has none of the `emits`; `--help` and `--version` always
+    abbreviated  its subcommands may be cut short, as long as only one begins so
     transfer   what happens between `from` and `to`: copy, move or link
     remote     scheme of a `from` or `to` that is written `host:path`
     reveals    what its output tells of what it reads: content, some, digest, none
@@ -22,6 +24,7 @@ Format, one `[[command]]` a family:
                "else" when content is in it only if nothing is written
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
+    dashed     a regular expression: words with a dash that are no options, such as the signal `-KILL`
     single     long options start with one dash; a number may be glued to one
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
@@ -60,7 +63,7 @@ tells the command what else to work on.
 EFFECTFUL: Final = ROLES - {"text", "read", "uses", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
 
-MAX_SPELLINGS: Final = 6
+MAX_SPELLINGS: Final = 20
 """Most spellings of an option that the rest of its spec speaks of; more would be several options."""
 
 _ADDRESSED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
@@ -111,6 +114,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     emits: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    look: tuple[str, ...] = ()
+    abbreviated: bool = False
     transfer: Literal["copy", "move", "link"] = "copy"
     remote: str = ""
     reveals: Reveals = "content"
@@ -120,6 +125,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     output: Literal["", "text", "none", "else"] = ""
     stop: bool = False
     numeric: bool = False
+    dashed: str = ""
     single: bool = False
     raw: bool = False
     code: str = ""
@@ -142,12 +148,13 @@ class Spec:
         entry: as read from the file.
     """
 
-    __slots__ = ("children", "effectful", "entry", "longs", "options", "transfers")
+    __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "transfers")
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
+        self.dashed = re.compile(entry.dashed) if entry.dashed else None
         for names, value in _option_groups(entry):
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
@@ -171,7 +178,8 @@ class Spec:
             match = _EMITTED.fullmatch(emitted)
             if match is None or match["op"] not in _OPS:
                 raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
-        for name in (*entry.digest, *entry.recursive, *entry.unless, *(w for mode in entry.modes for w in mode.when)):
+        named = (*entry.digest, *entry.recursive, *entry.unless, *entry.look)
+        for name in (*named, *(word for mode in entry.modes for word in mode.when)):
             if name not in self.options and name != "always":
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
         self.longs = tuple(name for name in self.options if name.startswith("--"))
@@ -268,14 +276,13 @@ class Catalogue(Mapping[str, Spec]):
 
     def _load(self, name: str) -> Spec:
         (entry,) = msgspec.toml.decode(_HEADER + self._sources[name], type=_SpecFile).command
-        heads = {other.rpartition(" ")[0] for other in entry.names}
-        if len(heads) > 1:
-            raise ValueError(f"spec of `{name}`: its names are not subcommands of one command")
-        head = heads.pop()
+        head = name.rpartition(" ")[0]
         spec = Spec(entry, self[head] if head else None)
         for other in entry.names:
-            self._specs[other] = spec
-            spec.children.update(self._groups.get(other, {}))
+            # Names under another command take other options from it.
+            if other.rpartition(" ")[0] == head:
+                self._specs[other] = spec
+                spec.children.update(self._groups.get(other, {}))
         return spec
 
 

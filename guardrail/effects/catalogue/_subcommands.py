@@ -24,12 +24,21 @@ def subcommand(spec: Spec, args: Sequence[Field]) -> tuple[Spec, tuple[Field, ..
         index = _first_operand(spec, words)
         if index is None or not words[index].known:
             break
-        child = spec.children.get(words[index].text)
+        name = _full_name(spec, words[index].text)
+        child = spec.children.get(name)
         if child is None:
             break
-        names.append(words.pop(index).text)
+        words.pop(index)
+        names.append(name)
         spec = specs()[child]
     return spec, tuple(words), " ".join(names)
+
+
+def _full_name(spec: Spec, text: str) -> str:
+    if not spec.entry.abbreviated or text in spec.children:
+        return text
+    names = [name for name in spec.children if name.startswith(text)]
+    return names[0] if len({id(spec.children[name]) for name in names}) == 1 else text
 
 
 def _first_operand(spec: Spec, words: Sequence[Field]) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
@@ -85,11 +85,18 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
 def _emitted(call: Call, parsed: Parsed) -> None:
     """Effects that the command has whatever its operands are."""
     entry = parsed.spec.entry
+    if parsed.flags & {"--help", "--version", *parsed.spec.canonical(entry.look)}:
+        return
     more = (e for mode in modes_of(parsed) for e in mode.emits)
     for text in (*entry.emits, *more):
         op, _, rest = text.partition("@")
         scheme, _, name = rest.partition(":")
-        call.emit(_op(op), at(scheme, name))
+        call.emit(_op(op), at(scheme, name), attrs=verb(call))
+
+
+def verb(call: Call) -> dict[str, Any] | None:
+    """The subcommand, for what is behind an address: a service is stopped as well as started."""
+    return {"verb": call.name.rpartition(" ")[2]} if " " in call.name else None
 
 
 def _addressed(call: Call, role: str, field: Field, sources: tuple[Resource, ...]) -> None:
@@ -105,7 +112,7 @@ def _addressed(call: Call, role: str, field: Field, sources: tuple[Resource, ...
     if op == "net_send":
         for source in sources:
             call.emit("copy", source, place, flow=("argument",))
-    call.emit(op, place)
+    call.emit(op, place, attrs=verb(call))
     for source in field.sources:
         call.emit("copy", source, place, flow=("argument",))
 

@@ -230,18 +230,6 @@ def quiet(call: Call, _parsed: Parsed) -> Stream:
     return Stream(text="") if silent else Stream(sources=sources)
 
 
-def kill(call: Call, _parsed: Parsed) -> Stream:
-    """`kill`, `pkill`, `killall`: a signal to processes."""
-    names = [field.text.replace(TOP, "*").replace(NUM, "*") for field in call.args if not field.text.startswith("-")]
-    if call.name == "kill" and any(field.text in ("-l", "-L") for field in call.args):
-        return SOMETHING
-    for name in names or ["*"]:
-        if re.fullmatch(r"(?:SIG)?[A-Z]+[0-9]?", name) and call.name == "kill":
-            continue
-        call.emit("signal", Resource(kind="process", uri=f"process:{name}"))
-    return Stream(text="")
-
-
 def pager(call: Call, parsed: Parsed) -> Stream:
     """`less`, `more`: readers, but a word `+…` is a command of theirs."""
     if any(field.text.startswith("+") for field in call.args):
@@ -263,7 +251,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "count": count,
     "dirname": dirname_,
     "echo": echo,
-    "kill": kill,
     "pager": pager,
     "printf": printf,
     "pwd": pwd,

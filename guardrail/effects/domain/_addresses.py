@@ -22,6 +22,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "cron": "service",
     "at": "service",
     "clock": "service",
+    "network": "service",
+    "journal": "service",
     "power": "service",
     "firewall": "service",
     "kernel": "service",
@@ -40,6 +42,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "udp": "net",
     "net": "net",
     "smtp": "net",
+    "dns": "net",
+    "nfs": "net",
+    "unix": "net",
+    "tftp": "net",
+    "telnet": "net",
+    "tunnel": "net",
 }
 """What is behind a scheme; what is not listed is an object behind an API."""
 

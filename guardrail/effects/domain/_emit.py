@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._values import Field
+from guardrail.effects.domain._wellknown import meanings
 from guardrail.model import Edit, Effect, Op, Origin, Precision, Resource
 
 MAX_STEPS: Final = 4096
@@ -18,6 +19,9 @@ MUTATING: Final = frozenset(
     ("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "set_times", "set_security", "mount")
 )
 """Operations after which a file may be another one than the live filesystem shows now."""
+
+NO_FILES: Final = frozenset(("account", "service", "process", "env"))
+"""Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
 
 class Bound(Exception):
@@ -41,6 +45,7 @@ class Emitter:
         "expansions",
         "limits",
         "made",
+        "meant",
         "placed",
         "steps",
     )
@@ -56,6 +61,7 @@ class Emitter:
         self.expansions = limits.expansions
         self.made: set[str] = set()
         self.placed: set[str] = set()
+        self.meant: set[tuple[Op, Resource, bool]] = set()
 
     @property
     def maybe(self) -> int:
@@ -115,10 +121,13 @@ class Emitter:
         if op in MUTATING:
             if op not in ("delete", "set_times", "set_security", "truncate"):
                 last = target if target is not None else resource
-                self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
+                if last.kind not in NO_FILES:
+                    self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
             for changed in (resource, target) if target is not None else (resource,):
-                self.made.add(changed.path or changed.pattern or "**")
-        self.contents.note(op, resource, target, edit, attrs)
+                if changed.kind not in NO_FILES:
+                    self.made.add(changed.path or changed.pattern or "**")
+        if op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES:
+            self.contents.note(op, resource, target, edit, attrs)
         if edit is not None:
             # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
             place = target if target is not None else resource
@@ -143,6 +152,20 @@ class Emitter:
                 edit=edit,
             )
         )
+        if op in MUTATING:
+            self._meant(op, resource, target, spec=spec, span=span, may=may)
+
+    def _meant(
+        self, op: Op, resource: Resource, target: Resource | None, *, spec: str, span: tuple[int, int], may: bool
+    ) -> None:
+        """Some files are more than files: what a change of them means is an effect of its own, once."""
+        for meaning, place in meanings(op, resource, target):
+            key = (meaning, place, may or bool(self.maybe))
+            if key not in self.meant:
+                self.meant.add(key)
+                file = resource if target is None else target
+                attrs = {"path": file.path or file.pattern}
+                self.add(meaning, place, spec=spec, span=span, attrs=attrs, may=may)
 
     def opaque(
         self,

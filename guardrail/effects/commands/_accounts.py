@@ -1,0 +1,128 @@
+"""Keys, capabilities and other rights that are more than a mode: ssh-keygen, setcap, setfattr, chmod."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+
+
+def modes(call: Call, parsed: Parsed) -> Stream:
+    """`chmod`, `chattr`: the first operand is the mode, unless one stands where an option does, such as `-x`."""
+    shape = parsed.spec.dashed
+    given = any(shape is not None and shape.fullmatch(field.text) for field in call.args)
+    recursive = parsed.has("--recursive")
+    for option, _, field in parsed.values:
+        if option == "--reference":
+            call.emit("list", call.place(field))
+            given = True
+    operands = list(parsed.operands)
+    if not given and operands and not operands[0].many:
+        operands.pop(0)
+    for field in operands:
+        call.emit("set_security", call.place(field, recursive=recursive))
+    return NOTHING
+
+
+def xattrs(call: Call, parsed: Parsed) -> Stream:
+    """`setfattr`, `attr`: a value of any size beside a file's content."""
+    apply_spec(call, parsed)
+    for field in parsed.operands:
+        for _, _, value in parsed.values:
+            for source in value.sources:
+                call.emit("copy", source, call.place(field), flow=("argument",))
+        for source in call.stdin.sources if call.name == "attr" and parsed.has("-s") else ():
+            call.emit("copy", source, call.place(field), flow=call.stdin.flow)
+    return SOMETHING
+
+
+def setcap(call: Call, parsed: Parsed) -> Stream:
+    """`setcap CAPS FILE [CAPS FILE]…`, `setcap -r FILE`."""
+    if parsed.has("-v", "-h"):
+        return SOMETHING
+    rights = 0
+    for field in parsed.operands:
+        if field.text in ("-", "") or re.fullmatch(r"(?:[a-z0-9_,]*[=+-][eip]*[ ]?)+", field.text):
+            rights += 1
+            continue
+        call.emit("set_security", call.place(field))
+    return NOTHING
+
+
+def ssh_keygen(call: Call, parsed: Parsed) -> Stream:
+    """`ssh-keygen`: makes a key and its public half, or changes, shows, signs or forgets one."""
+    out = apply_spec(call, parsed)
+    file = parsed.value("-f")
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    if parsed.has("-R"):
+        known = file or Field(text=f"{home}/.ssh/known_hosts")
+        call.emit("write", call.place(known))
+        call.emit("write", call.place(Field(text=known.text + ".old")))
+        return SOMETHING
+    if parsed.has("-l", "-y", "-B", "-F", "-e", "-i", "-L", "-Q", "-r", "-Y") or parsed.has("-D"):
+        sources = call.read(file, reveals="digest" if parsed.has("-l") else "content") if file is not None else ()
+        return Stream(sources=sources) if parsed.has("-y", "-e", "-i") else out
+    if parsed.has("-s"):
+        for field in parsed.operands:
+            stem = field.text.removesuffix(".pub")
+            call.put("write", call.place(Field(text=f"{stem}-cert.pub")), call.read(field))
+        return SOMETHING
+    key = file or Field(text=f"{home}/.ssh/id_{(parsed.value('-t') or Field(text='ed25519')).text}")
+    if parsed.has("-A"):
+        key = Field(text=f"{file.text if file is not None else ''}/etc/ssh/ssh_host_key")
+    call.emit("write", call.place(key))
+    if not parsed.has("-p", "-c"):
+        call.emit("write", call.place(Field(text=key.text + ".pub")))
+    return SOMETHING
+
+
+def ssh_copy_id(call: Call, parsed: Parsed) -> Stream:
+    """`ssh-copy-id HOST`: from then on the key opens the account there."""
+    apply_spec(call, parsed)
+    if parsed.has("-n", "-h"):
+        return SOMETHING
+    for field in parsed.operands:
+        host = at("ssh", f"//{field.text}")
+        call.emit("set_security", at("account", field.text), attrs={"verb": "authorized_keys"})
+        identity = parsed.value("-i")
+        for source in call.read(identity, reveals="some") if identity is not None and identity.text else ():
+            call.emit("copy", source, host, flow=("net",))
+        call.emit("net_send", host)
+        call.emit("remote_exec", host)
+    return SOMETHING
+
+
+def userdel(call: Call, parsed: Parsed) -> Stream:
+    """`userdel`, `deluser`: the account, and with it what is in its home."""
+    apply_spec(call, parsed)
+    for field in parsed.operands[:1] if parsed.has("--remove") else ():
+        home = Field(text=f"/home/{field.text}")
+        call.emit("delete", call.place(home, kind="dir", recursive=True, nofollow=True), may=True)
+    return NOTHING
+
+
+def kept(call: Call, parsed: Parsed) -> Stream:
+    """A store of secrets takes what comes in: it can be of any size."""
+    apply_spec(call, parsed)
+    for source in call.stdin.sources:
+        call.emit("copy", source, at("keyring", "*"), flow=call.stdin.flow)
+    return NOTHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "kept": kept,
+    "modes": modes,
+    "setcap": setcap,
+    "ssh_copy_id": ssh_copy_id,
+    "ssh_keygen": ssh_keygen,
+    "userdel": userdel,
+    "xattrs": xattrs,
+}
+"""What `code` of a spec may say, for this module."""

@@ -1,0 +1,106 @@
+"""Clients of web servers besides curl and wget: HTTPie and its like, whose words say what is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import URL, at, remote
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+_ITEM: Final = re.compile(r"[^@=:]*?(?::=@|=@|:@|==@|@)(?P<path>.+)", re.DOTALL)
+_METHOD: Final = re.compile(r"[A-Z]+")
+
+
+def httpie(call: Call, parsed: Parsed) -> Stream:
+    """`http [METHOD] URL [ITEM…]`: `name@file`, `name=@file` and what comes in are sent."""
+    operands = list(parsed.operands)
+    if call.name in ("httpie", "xh") and operands and operands[0].text in ("http", "https"):
+        operands.pop(0)
+    method = operands.pop(0).text if operands and _METHOD.fullmatch(operands[0].text) else ""
+    if not operands or parsed.has("--help", "--version", "--offline"):
+        return SOMETHING
+    url = operands.pop(0)
+    place = _web(url.text)
+    sent: tuple[Resource, ...] = url.sources
+    for field in operands:
+        match = _ITEM.fullmatch(field.text)
+        path = match["path"].split(";")[0] if match is not None else ""
+        sent = merge(sent, merge(call.read(Field(text=path, span=field.span)) if path else (), field.sources))
+        if field.text.startswith(TOP):
+            sent = merge(sent, call.read(Field(text=TOP)))
+    if not parsed.has("--ignore-stdin"):
+        sent = merge(sent, call.stdin.sources)
+    sent = merge(sent, tuple(source for _, _, field in parsed.values for source in field.sources))
+    for source in sent:
+        call.emit("copy", source, place, flow=("net",))
+    if sent or operands or method not in ("", "GET", "HEAD", "OPTIONS") or parsed.has("--raw"):
+        call.emit("net_send", place)
+    call.emit("net_recv", place)
+    return _kept(call, parsed, url)
+
+
+def _web(text: str) -> Resource:
+    if URL.fullmatch(text):
+        return remote(text)
+    return remote(f"http://localhost{text}" if text.startswith(":") else f"http://{text}")
+
+
+def _kept(call: Call, parsed: Parsed, url: Field) -> Stream:
+    for option, role, field in parsed.values:
+        if role == "write":
+            call.put("write", call.place(field), ())
+        elif role == "read":
+            call.read(field, reveals="some")
+        elif option == "--session" and "/" in field.text:
+            call.put("write", call.place(field), ())
+    if parsed.has("--download") and parsed.value("--output") is None:
+        call.put("write", call.place(Field(text=basename(url.text))), ())
+    return SOMETHING
+
+
+def download(call: Call, parsed: Parsed) -> Stream:
+    """`aria2c`, `axel`, `wget2`: addresses that are fetched into files."""
+    apply_spec(call, parsed)
+    folder = parsed.value("--dir")
+    base = f"{folder.text.rstrip('/')}/" if folder is not None else ""
+    output = parsed.value("--out")
+    for field in parsed.operands:
+        place = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
+        if not URL.fullmatch(field.text) and ("." not in field.text or field.text.endswith((".torrent", ".metalink"))):
+            call.read(field, reveals="some")
+        for source in field.sources:
+            call.emit("copy", source, place, flow=("argument",))
+        call.emit("net_recv", place)
+        name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or "index.html"
+        text = output.text if output is not None else name
+        whole = Field(text=text if text.startswith("/") and call.name != "aria2c" else f"{base}{text}")
+        call.put("write", call.place(whole), ())
+    if parsed.has("--input-file"):
+        call.opaque("program", reason="addresses come from a list")
+        call.put("write", call.place(Field(text=base or ".", glob=None), recursive=True), ())
+    return SOMETHING
+
+
+def sender(call: Call, parsed: Parsed) -> Stream:
+    """`croc send`, `wormhole send`, `ffsend upload`: files go to whoever has the code."""
+    place = at("net", call.name.partition(" ")[0])
+    sources: tuple[Resource, ...] = call.stdin.sources
+    for field in parsed.operands:
+        sources = merge(sources, call.read(field, recursive=True))
+    sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))
+    for source in sources:
+        call.emit("copy", source, place, flow=("net",))
+    call.emit("net_send", place)
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"download": download, "httpie": httpie, "sender": sender}
+"""What `code` of a spec may say, for this module."""

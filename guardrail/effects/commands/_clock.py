@@ -1,0 +1,46 @@
+"""The clock, and the times of files: date, faketime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, TOP, Stream
+
+_SWITCHES: Final = ("-m", "-f", "--exclude-monotonic", "-s", "--static", "--")
+_VALUED: Final = ("-p", "--date-prog")
+
+
+def date(call: Call, parsed: Parsed) -> Stream:
+    """`date`: tells the time; `-s`, or an operand that is no format, sets it."""
+    for field in parsed.operands:
+        if field.text.startswith("+") or parsed.has("--help", "--version"):
+            continue
+        call.emit("set_times", at("clock", field.text), may=field.text.startswith(TOP))
+    return apply_spec(call, parsed)
+
+
+def faketime(call: Call, _parsed: Parsed) -> Stream:
+    """`faketime WHEN COMMAND`: the command sees another time, and dates files by it; WHEN may begin with a dash."""
+    words = list(call.args)
+    while words and words[0].text in (*_SWITCHES, *_VALUED):
+        option = words.pop(0).text
+        if option in _VALUED and words:
+            value = words.pop(0)
+            if option == "--date-prog":
+                call.opaque("inline", reason="a program that tells faketime the time", words=(value,))
+    if len(words) < 2:
+        return SOMETHING
+    if words[0].many or words[0].text.startswith(TOP):
+        return call.opaque("dynamic", reason="where the command begins is not known")
+    call.emit("set_times", at("clock", words[0].text), attrs={"verb": "fake"})
+    return call.shell.again(call, tuple(words[1:]), external=True)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"date": date, "faketime": faketime}
+"""What `code` of a spec may say, for this module."""

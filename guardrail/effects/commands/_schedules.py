@@ -1,0 +1,131 @@
+"""Work for later: crontab, at, systemd-run. What is scheduled is analysed as if it ran now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, State, Stream
+
+_LINE: Final = re.compile(r"\s*(?:@\w+|(?:[-\d*,/A-Za-z~]+\s+){5})\s*(?P<command>.+)")
+_VARIABLE: Final = re.compile(r"\s*[A-Za-z_]\w*\s*=.*")
+
+
+def crontab(call: Call, parsed: Parsed) -> Stream:
+    """`crontab`: the table is shown, removed, edited, or replaced by a file."""
+    if parsed.has("--list", "--help", "--version", "-T"):
+        return SOMETHING
+    user = parsed.value("--user")
+    table = at("cron", user.text if user is not None else "self")
+    if parsed.has("--remove"):
+        call.emit("schedule", table, attrs={"verb": "remove"})
+        return NOTHING
+    if parsed.has("--edit"):
+        call.emit("schedule", table, attrs={"verb": "edit"})
+        return call.opaque("dynamic", reason="what an editor puts into the table is not known")
+    call.emit("schedule", table, attrs={"verb": "replace"})
+    files = parsed.operands or [Field(text="-")]
+    for field in files:
+        for source in call.read(field):
+            call.emit("copy", source, table, flow=call.stdin.flow)
+        _table(call, _text(call, field))
+    return SOMETHING
+
+
+def _text(call: Call, field: Field) -> str | None:
+    """What is in a file or comes in, if it is known."""
+    if field.text in ("-", "/dev/stdin"):
+        return call.stdin.text
+    path = call.place(field).path if field.known and not field.sources else None
+    if path is None or call.shell.emit.changed(path):
+        return None
+    data = call.shell.view.read(path, call.shell.limits.script_bytes)
+    return data.decode("utf-8", "surrogateescape") if data is not None else None
+
+
+def _table(call: Call, text: str | None) -> None:
+    """Every line's command runs some day, in the home directory of the table's owner."""
+    if text is None:
+        call.opaque("dynamic", reason="the table is not known")
+        return
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#") or _VARIABLE.fullmatch(line):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            call.opaque("unparsed", reason="a line of a table that is not understood")
+            call.mention_text(line)
+            continue
+        command, percent, given = re.sub(r"\\%", "\0", match["command"]).partition("%")
+        fed = Stream(text=given.replace("%", "\n").replace("\0", "%"), connected=True) if percent else NOTHING
+        _later(call, command.replace("\0", "%"), fed, home=True)
+
+
+def _later(call: Call, text: str, stdin: Stream, *, home: bool) -> None:
+    # Another shell runs it, with an environment of its own.
+    state = State((None,) if home else (call.cwd,))
+    call.shell.emit.maybe += 1
+    try:
+        call.shell.run_text(text, state, stdin)
+    finally:
+        call.shell.emit.maybe -= 1
+
+
+def at_job(call: Call, parsed: Parsed) -> Stream:
+    """`at`, `batch`: what comes in, or is in a file, runs later in this directory."""
+    if parsed.has("-l", "-V", "-c", "--help"):
+        return SOMETHING
+    if parsed.has("-d"):
+        for field in parsed.operands:
+            call.emit("schedule", at("at", field.text), attrs={"verb": "remove"})
+        return NOTHING
+    when = " ".join(field.text for field in parsed.operands)
+    call.emit("schedule", at("at", when), attrs={"verb": "add"})
+    file = parsed.value("-f") or Field(text="-")
+    call.read(file)
+    text = _text(call, file)
+    if text is None:
+        call.opaque("dynamic", reason="what runs later is not known")
+        return SOMETHING
+    _later(call, text, NOTHING, home=False)
+    return SOMETHING
+
+
+def systemd_run(call: Call, parsed: Parsed) -> Stream:
+    """`systemd-run`: a command as a service, now or when a timer says."""
+    operands = parsed.operands
+    timed = [name for name in sorted(parsed.flags) if name.startswith("--on-")]
+    unit = parsed.value("--unit")
+    name = unit.text if unit is not None else "run"
+    if timed:
+        call.emit("schedule", at("systemd", f"{name}.timer"), attrs={"verb": timed[0]})
+    elif operands and not parsed.has("--scope"):
+        call.emit("service", at("systemd", name), attrs={"verb": "start"})
+    if not operands:
+        return call.opaque("dynamic", reason="a shell as a service") if parsed.has("--shell") else SOMETHING
+    folder = parsed.value("--working-directory")
+    cwd = call.place(folder, kind="dir").path if folder is not None else call.cwd
+    if folder is None and not parsed.has("--scope", "--same-dir", "--shell"):
+        cwd = None
+    return call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+
+
+def removed(call: Call, parsed: Parsed) -> Stream:
+    """`atrm`: jobs that will not run."""
+    for field in parsed.operands:
+        call.emit("schedule", at("at", field.text), attrs={"verb": "remove"})
+    return NOTHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "at_job": at_job,
+    "crontab": crontab,
+    "removed": removed,
+    "systemd_run": systemd_run,
+}
+"""What `code` of a spec may say, for this module."""

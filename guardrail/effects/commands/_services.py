@@ -1,0 +1,135 @@
+"""Services, firewalls and network settings: commands whose first words say whether they only look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, Field, Stream
+from guardrail.model import Op
+
+_LOOKS: Final = frozenset(
+    "show list ls lst get help status monitor info dump version query state stats test is-active print check".split()
+)
+_SHORT_LOOKS: Final = frozenset("s sh sho l li lis st stat".split())
+_CHANGING_FILES: Final = ("-f", "--file", "-b", "-batch", "--batch")
+
+
+def _texts(words: tuple[Field, ...]) -> list[str]:
+    return [field.text for field in words]
+
+
+def service(call: Call, _parsed: Parsed) -> Stream:
+    """`service NAME VERB` and its like of other systems."""
+    words = [text for text in _texts(call.args) if not text.startswith("-")]
+    if not words or words[-1] == "status" or words[0] in ("help", "--list"):
+        return SOMETHING
+    name, verb = (words[0], words[1:]) if call.name in ("service", "rc-service", "invoke-rc.d") else ("", words[:1])
+    if not name:
+        name = words[1] if len(words) > 1 else "*"
+    call.emit("service", at("systemd", name), attrs={"verb": " ".join(verb)[:100]})
+    return SOMETHING
+
+
+def _changes(call: Call, op: Op, scheme: str, name: str) -> Stream:
+    for index, field in enumerate(call.args):
+        if field.text in _CHANGING_FILES and index + 1 < len(call.args):
+            call.read(call.args[index + 1])
+    call.mention(field for field in call.args if "/" in field.text)
+    call.emit(op, at(scheme, name), attrs={"verb": " ".join(_texts(call.args))[:100]})
+    return SOMETHING
+
+
+def iptables(call: Call, _parsed: Parsed) -> Stream:
+    """`iptables`, `ip6tables`, `ebtables`, `arptables`: rules are listed, or changed."""
+    words = _texts(call.args)
+    asks = ("-L", "-S", "-C", "--list", "--list-rules", "--check", "-V", "--version", "-h", "--help")
+    if any(word in asks or (word.startswith("-L") and word[:2] == "-L") for word in words) and "-Z" not in words:
+        return SOMETHING
+    return _changes(call, "set_security", "firewall", call.name) if words else SOMETHING
+
+
+def firewall(call: Call, _parsed: Parsed) -> Stream:
+    """`nft`, `ufw`, `firewall-cmd`, `ipset`: verbs and options that begin with what they do."""
+    words = _texts(call.args)
+    verbs = [word for word in words if not word.startswith("-")]
+    asked = ("--list", "--get", "--state", "--query", "--info", "--version", "--help", "--check-config", "-h", "-V")
+    options = [word for word in words if word.startswith("-")]
+    looking = bool(verbs) and (verbs[0] in _LOOKS or verbs[:2] == ["app", "list"] or verbs[:2] == ["app", "info"])
+    if call.name == "firewall-cmd":
+        looking = not any(o.startswith(("--add", "--remove", "--set", "--new", "--delete", "--change", "--reload", "--complete", "--panic-o", "--runtime", "--load", "--path", "--permanent", "--direct", "--policy", "--lockdown")) and o not in ("--permanent",) for o in options)  # fmt: skip
+    elif call.name == "ipset" and not verbs:
+        looking = any(o in ("-L", "-l", "-S", "-T", "list", "save", "test") for o in options)
+    if looking or (not verbs and words and all(o.startswith(asked) for o in options)) or not words:
+        return SOMETHING
+    if call.name == "nft" and any(o in ("-c", "--check") for o in options):
+        return SOMETHING
+    return _changes(call, "set_security", "firewall", call.name)
+
+
+def network(call: Call, parsed: Parsed) -> Stream:
+    """`ip`, `nmcli`, `tc` and their like: an object, and a verb that looks or changes."""
+    words = [field.text for field in parsed.operands]
+    if parsed.values and any(role == "opaque" for _, role, _ in parsed.values):
+        call.opaque("inline", reason=f"{call.name} takes commands from a file")
+    if call.name == "ip" and words[:1] in (["netns"], ["vrf"]) and words[1:2] == ["exec"]:
+        if "-a" in _texts(call.args) or "-all" in _texts(call.args):
+            return call.shell.again(call, tuple(parsed.operands[2:]), external=True)
+        return call.shell.again(call, tuple(parsed.operands[3:]), external=True)
+    verb = words[1] if len(words) > 1 else "show"
+    if not words or verb in _LOOKS or verb in _SHORT_LOOKS or words[0] in _LOOKS or words[0] == "monitor":
+        return SOMETHING
+    return _changes(call, "service", "network", words[0])
+
+
+def interface(call: Call, _parsed: Parsed) -> Stream:
+    """`ifconfig`, `route`, `arp`, `iwconfig`: a name alone is looked at, more words change it."""
+    words = [text for text in _texts(call.args) if not text.startswith("-")]
+    options = [text for text in _texts(call.args) if text.startswith("-")]
+    changing = any(word in ("add", "del", "delete", "up", "down", "flush", "change") for word in words)
+    few = len(words) < (1 if call.name == "route" else 2)
+    if (few and not changing and not any(o in ("-d", "-s", "-f", "--delete", "--set", "--file") for o in options)) or (
+        call.name in ("arp", "netstat") and not any(o in ("-d", "-s", "-f") for o in options)
+    ):
+        return SOMETHING
+    return _changes(call, "service", "network", words[0] if words else call.name)
+
+
+def hostname(call: Call, parsed: Parsed) -> Stream:
+    """`hostname`: tells the name, or sets it."""
+    for field in (*parsed.operands, *parsed.values_of("--file")):
+        call.emit("service", at("kernel", f"hostname {field.text}"), attrs={"verb": "hostname"})
+    for field in parsed.values_of("--file"):
+        call.read(field)
+    return SOMETHING
+
+
+def sysctl(call: Call, parsed: Parsed) -> Stream:
+    """`sysctl`: settings of the kernel are told, or set by `NAME=VALUE`, `-w` or a file."""
+    setting = parsed.has("--write", "--load", "--system")
+    for field in parsed.operands:
+        if parsed.has("--load"):
+            call.read(field)
+        elif "=" in field.text or setting or field.many:
+            call.emit("service", at("kernel", field.text.partition("=")[0]), attrs={"verb": "sysctl"})
+    if parsed.has("--load", "--system"):
+        for field in parsed.values_of("--load"):
+            call.read(field)
+        call.emit("service", at("kernel", "*"), attrs={"verb": "sysctl"})
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "firewall": firewall,
+    "hostname": hostname,
+    "interface": interface,
+    "iptables": iptables,
+    "network": network,
+    "service": service,
+    "sysctl": sysctl,
+}
+"""What `code` of a spec may say, for this module."""
