@@ -38,7 +38,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         Its output.
     """
     entry = parsed.spec.entry
-    roles = [*((role, field) for _, role, field in parsed.values), *_operand_roles(entry, parsed)]
+    roles = [*((role, field) for _, role, field in parsed.values), *operand_roles(entry, parsed)]
     reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
     recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
     sources, named = _reads(call, roles, reveals, recursive)
@@ -100,7 +100,8 @@ def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
     return tuple(source for _, field in roles for source in field.sources)
 
 
-def _operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+    """Each operand with the role that the pattern of the entry, or of a mode of it, gives it."""
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
     pattern = entry.operands
     for mode in entry.modes:
