@@ -63,7 +63,8 @@ class Line(msgspec.Struct, kw_only=True):
             rest = self.operands or (self.options[-1][1][1:] if self.options else ())
             return rest[-1:]
         if key.isdigit():
-            return self.operands[int(key) : int(key) + 1]
+            rest = self.operands or (self.options[-1][1][1:] if self.options else ())
+            return rest[int(key) : int(key) + 1]
         return tuple(field for name, fields in self.options if name == key for field in fields)
 
 
@@ -331,11 +332,9 @@ def _value(call: Call, name: str, field: Field, place: Resource, *, sends: bool)
             return
     if URL.fullmatch(text) or name in ("--query", "--filter", "--filters", "--output", "--format"):
         return
-    if field.glob is not None or "/" in text or text.startswith(("~", "@")):
-        call.mention((field,))
-    elif _FILEY.fullmatch(name) and (sends or text != TOP):
-        call.mention((field,))
-    elif field.known and call.kind(call.place(field)) is not None:
+    looks = field.glob is not None or "/" in text or text.startswith(("~", "@"))
+    named = _FILEY.fullmatch(name) is not None and (sends or text != TOP)
+    if looks or named or (field.known and call.kind(call.place(field)) is not None):
         call.mention((field,))
 
 

@@ -6,10 +6,34 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Final
 
-from guardrail.effects.commands import _api, _archive, _files, _find, _git, _objects, _text, _transfer, _wrappers
+from guardrail.effects.commands import (
+    _api,
+    _archive,
+    _files,
+    _find,
+    _git,
+    _git_remote,
+    _git_tree,
+    _objects,
+    _text,
+    _transfer,
+    _wrappers,
+)
 from guardrail.effects.commands._family import Family
 
-_MODULES: Final[tuple[ModuleType, ...]] = (_api, _archive, _files, _find, _git, _objects, _text, _transfer, _wrappers)
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    _api,
+    _archive,
+    _files,
+    _find,
+    _git,
+    _git_remote,
+    _git_tree,
+    _objects,
+    _text,
+    _transfer,
+    _wrappers,
+)
 
 
 def _collected() -> Mapping[str, Family]:
