@@ -41,6 +41,13 @@ _ACCOUNTS: Final = frozenset("iam sts organizations sso-admin identitystore ad r
 _SECURED: Final = frozenset("policy permission permissions acl grant binding access role".split())
 _CHANNELS: Final = frozenset("alpha beta preview".split())
 _BY_LAST: Final = frozenset("az oci wrangler modal fly flyctl".split())
+_SAME: Final[Mapping[str, str]] = {
+    "flyctl": "fly",
+    "podman": "docker",
+    "nerdctl": "docker",
+    "incus": "lxc",
+    "mcli": "mc",
+}
 _GREEDY: Final = frozenset("aws az".split())
 
 
@@ -112,14 +119,14 @@ def _split(plain: list[Field], options: list[tuple[str, tuple[Field, ...]]]) -> 
 
 def api(call: Call, parsed: Parsed) -> Stream:
     """One operation of a cloud: known by name, or by its verb, or opaque."""
-    cli = call.name.split(" ")[0]
+    cli = _SAME.get(call.name.split(" ")[0], call.name.split(" ")[0])
     line = read_line(parsed.spec, call.args, greedy=cli in _GREEDY)
     if not call.args:
         return SOMETHING
     line.words = tuple(word for word in (*call.name.split(" ")[1:], *line.words) if word not in _CHANNELS)
     if not line.words or any(name == "--help" for name, _ in line.options):
         return SOMETHING if line.options and not line.operands else call.opaque("program")
-    fact, depth = _known(FACTS.get("fly" if cli == "flyctl" else cli, {}), line.words)
+    fact, depth = _known(FACTS.get(cli, {}), line.words)
     if fact is not None:
         _shift(line, depth)
         return _apply(call, fact, line)
@@ -228,6 +235,7 @@ def _address(text: str) -> Resource:
 
 
 def _apply(call: Call, fact: Fact, line: Line) -> Stream:
+    _unshared(fact, line)
     objects = [_address(text) for text in _filled(fact.object, line)] or [_address(fact.object)]
     used = {*fact.files, *fact.outs}
     sources: tuple[Resource, ...] = ()
@@ -250,6 +258,23 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
     if "last" not in used and not any(key.isdigit() for key in used):
         _operands(call, line)
     return SOMETHING if wrote or fact.op != "read" else Stream(sources=tuple(objects))
+
+
+def _unshared(fact: Fact, line: Line) -> None:
+    """The value of an option that is known to have one is no operand."""
+    slots = {
+        key for template in (fact.object, fact.origin) for slot in _SLOT.findall(template) for key in slot.split("|")
+    }
+    given = [
+        field.text for name, fields in line.options if name in {*fact.files, *fact.outs, *slots} for field in fields
+    ]
+    kept: list[Field] = []
+    for field in line.operands:
+        if field.text in given:
+            given.remove(field.text)
+        else:
+            kept.append(field)
+    line.operands = tuple(kept)
 
 
 def _operands(call: Call, line: Line) -> None:
@@ -288,6 +313,14 @@ def _local(field: Field) -> Field:
     return field.tail(match.end()) if match is not None and match.end() < len(field.text) else field
 
 
+def _typed(field: Field, place: Resource) -> Field:
+    """`PATH:MEDIA/TYPE`, as files are pushed to a registry."""
+    path, _, media = field.text.rpartition(":")
+    if (place.uri or "").startswith("oci:") and path and "/" in media and not media.startswith("/"):
+        return Field(text=path, sources=field.sources, span=field.span)
+    return field
+
+
 def _sent(call: Call, field: Field, place: Resource) -> tuple[Resource, ...]:
     """A local file or directory goes to the API."""
     if URL.fullmatch(field.text) and not _SEND.match(field.text):
@@ -296,7 +329,7 @@ def _sent(call: Call, field: Field, place: Resource) -> tuple[Resource, ...]:
     if field.text == "-":
         read = call.stdin.sources
     else:
-        read = call.read(_local(field), recursive=True)
+        read = call.read(_typed(_local(field), place), recursive=True)
     for source in read:
         call.emit("copy", source, place, flow=("net",))
     call.emit("net_send", place)

@@ -9,6 +9,7 @@ from typing import Final
 from guardrail.effects.commands import (
     _api,
     _archive,
+    _containers,
     _files,
     _find,
     _git,
@@ -24,6 +25,7 @@ from guardrail.effects.commands._family import Family
 _MODULES: Final[tuple[ModuleType, ...]] = (
     _api,
     _archive,
+    _containers,
     _files,
     _find,
     _git,
