@@ -52,7 +52,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         Its output.
     """
     entry = parsed.spec.entry
-    roles = [*((role, field) for _, role, field in parsed.values), *_operand_roles(entry, parsed)]
+    roles = [*((role, field) for _, role, field in parsed.values), *operand_roles(entry, parsed)]
     reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
     reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
     recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
@@ -126,7 +126,8 @@ def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
     return tuple(source for _, field in roles for source in field.sources)
 
 
-def _operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+    """Each operand with the role that the pattern of the entry, or of a mode of it, gives it."""
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
     pattern = entry.operands
     pattern = next((mode.operands for mode in modes_of(parsed) if mode.operands is not None), pattern)

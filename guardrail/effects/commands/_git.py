@@ -1,156 +1,224 @@
-"""git: commits are text, what is added is copied into the repository."""
+"""git: its own options, settings and aliases; each subcommand is a command of its own, `git-add` and so on.
+
+Not concerned with what single subcommands do (`_git_tree`, `_git_remote`); most of them are data in `specs/git.toml`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._patches import git_apply
+from guardrail.effects.commands._git_repo import root, setting
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
-_LOOKING: Final = frozenset(
-    "status log diff show branch rev-parse describe blame shortlog ls-files ls-tree reflog tag cat-file "
-    "rev-list merge-base name-rev whatchanged count-objects version help".split()
-)
-_SHOWING: Final = frozenset("diff show log blame cat-file whatchanged".split())
-_NAMING: Final = frozenset(("tag", "branch"))
+_NAMING: Final = frozenset(("git-tag", "git-branch"))
+_SHOWING: Final = frozenset("git-diff git-show git-log git-blame git-cat-file git-whatchanged git-annotate".split())
 _RISKY: Final = frozenset(
-    "--ext-diff --textconv --output -o --exec-path --open-files-in-pager -O --upload-pack --receive-pack --exec "
-    "--template --config-env --editor".split()
+    "--ext-diff --textconv --exec-path --open-files-in-pager -O --upload-pack --exec --config-env --editor".split()
 )
-_GLOBAL_FLAGS: Final = frozenset("--no-pager -P --no-optional-locks --literal-pathspecs --no-replace-objects".split())
+_GLOBAL_FLAGS: Final = frozenset(
+    "--no-pager -P -p --paginate --no-optional-locks --literal-pathspecs --glob-pathspecs --noglob-pathspecs "
+    "--icase-pathspecs --no-replace-objects --bare --no-lazy-fetch --no-advice --html-path --man-path".split()
+)
+_HARMLESS_LIST: Final = frozenset(
+    "--list -l --get --get-all --get-regexp --get-urlmatch --get-color --get-colorbool".split()
+)
 
 
 def git(call: Call, _parsed: Parsed) -> Stream:
-    """`git SUBCOMMAND`: the ones below are known, all others are opaque."""
+    """`git SUBCOMMAND`: goes on as `git-SUBCOMMAND`; what has no spec is opaque."""
     args = list(call.args)
+    aliases: dict[str, str] = {}
     while args and args[0].text.startswith("-"):
-        text = args.pop(0).text
-        if text == "-C" and args and args[0].known:
-            call.cwd = call.place(args.pop(0), kind="dir").path
-        elif text in ("--version", "--help"):
-            return SOMETHING
-        elif text not in _GLOBAL_FLAGS:
-            # `-c core.pager=…`, `--git-dir` and their like can make git run programs.
-            return call.opaque("program", reason=f"option {text[:40]} of git is not known")
-    if not args or not args[0].known:
+        done = _global(call, args, aliases)
+        if done is not None:
+            return done
+    if not args:
+        return SOMETHING
+    if not args[0].known:
         return call.opaque("program", reason="the subcommand of git is not known")
     name = args.pop(0).text
-    taken = name in ("add", "stage", "commit")  # an unknown word is then a file that could be anything
-    if any(field.text.partition("=")[0] in _RISKY or not (taken or _plain(field)) for field in args):
-        return call.opaque("program", reason="an option of git may run a program or write a file")
     config = call.place(Field(text=".git/config")).path
     if config is None or call.shell.emit.changed(config):
         return call.opaque("dynamic", reason="a setting of git may name a program")
-    known = _SUBCOMMANDS.get(name)
-    if known is not None:
-        return known(call, args)
-    if name in _LOOKING:
-        return _look(call, name, args)
-    return call.opaque("program", reason=f"git {name} is not known")
+    if name in aliases:
+        return _aliased(call, aliases[name], args)
+    if f"git-{name}" not in specs():
+        return call.opaque("program", reason=f"git {name[:40]} is not known")
+    call.name, call.args = f"git-{name}", tuple(_without_negations(f"git-{name}", args))
+    return call.shell.plain(call)
 
 
-def _look(call: Call, name: str, args: list[Field]) -> Stream:
+def _without_negations(name: str, args: list[Field]) -> list[Field]:
+    """`--no-OPTION` takes back what was not asked for; what it would take back is assumed all the same."""
+    spec = specs()[name]
+    if spec.entry.raw:
+        return args
+    kept: list[Field] = []
+    for index, field in enumerate(args):
+        if field.text == "--":
+            return [*kept, *args[index:]]
+        if not (field.text.startswith("--no-") and "--" + field.text[5:] in spec.options) or field.text in spec.options:
+            kept.append(field)
+    return kept
+
+
+def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | None:
+    """One option before the subcommand; an answer ends the command."""
+    field = args.pop(0)
+    text = field.text
+    name, equals, _ = text.partition("=")
+    if text == "-C" and args:
+        call.cwd = call.place(args.pop(0), kind="dir").path
+    elif text in ("--version", "--help", "-v", "-h"):
+        return SOMETHING
+    elif text == "-c" and args:
+        given = args.pop(0)
+        key, has, value = given.text.partition("=")
+        if key.lower().startswith("alias.") and has and given.known:
+            aliases[key[6:]] = value
+        else:
+            setting(call, Field(text=key), given.tail(len(key) + 1) if has else None)
+    elif name in ("--git-dir", "--work-tree"):
+        if not equals and not args:
+            return SOMETHING
+        _elsewhere(call, name, field.tail(len(name) + 1) if equals else args.pop(0))
+    elif name == "--namespace":
+        if not equals and args:
+            args.pop(0)
+    elif text not in _GLOBAL_FLAGS:
+        # `--exec-path`, `--config-env` and their like can make git run other programs.
+        return call.opaque("program", reason=f"option {text[:40]} of git is not known")
+    return None
+
+
+def _elsewhere(call: Call, option: str, folder: Field) -> None:
+    """Another tree, or another repository: its settings, if this call wrote them, may name programs."""
+    call.mention((folder,))
+    if option == "--work-tree":
+        call.cwd = call.place(folder, kind="dir").path
+        return
+    config = call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None)).path
+    if config is None or call.shell.emit.changed(config):
+        call.opaque("dynamic", reason="a setting of git may name a program")
+
+
+def _aliased(call: Call, value: str, args: list[Field]) -> Stream:
+    """`-c alias.x=…`: a subcommand with options, or after `!` a shell text that gets the words."""
+    if value.startswith("!"):
+        state = call.state.copy()
+        state.hand(args)
+        return call.shell.run_text(f'{value[1:]} "$@"', state, call.stdin)[2]
+    if re.search(r"[\"'\\$]", value):
+        return call.opaque("inline", reason="an alias of git")
+    words = tuple(Field(text=word) for word in value.split())
+    return call.shell.again(call, (Field(text="git"), *words, *args), external=True)
+
+
+# -- subcommands that look
+
+
+def look(call: Call, _parsed: Parsed) -> Stream:
     """Subcommands that print: files they are given, and what the repository they run in holds."""
-    sources = merge((), tuple(source for field in args for source in field.sources))
-    if name in _NAMING:
+    if any(field.text.partition("=")[0] in _RISKY or not _plain(field) for field in call.args):
+        return call.opaque("program", reason="an option of git may run a program or write a file")
+    sources = merge((), tuple(source for field in call.args for source in field.sources))
+    if call.name in _NAMING:
         for source in sources:
             call.emit("copy", source, call.place(Field(text=".git/objects")))
-    if name not in _SHOWING:
+    if call.name not in _SHOWING:
         return Stream(sources=sources)
-    for field in args:
+    for field in call.args:
         if field.text[:1] != "-" and ("/" in field.text or "." in field.text or call.kind(call.place(field))):
             sources = merge(sources, call.read(field, reveals="some"))
-    here = call.place(Field(text="."), kind="dir")
+    here = root(call)
     if here.path is not None and call.cwd != call.shell.start:
         call.emit("read", here, attrs={"reveals": "some"})
         sources = merge(sources, (here,))
+    _output(call)
     return Stream(sources=sources)
 
 
-def _settings(call: Call, args: list[Field]) -> Stream:
-    """`git config` and `git remote` that only look."""
-    looking = ("--list", "-l", "-v", "--verbose", "get-url", "show", "get", "list")
-    if not args or args[0].text in looking or args[0].text.startswith("--get"):
-        return SOMETHING
-    return call.opaque("program", reason="a setting of git may name a program")
+def _output(call: Call) -> None:
+    """`--output FILE` and `--output=FILE`."""
+    for index, field in enumerate(call.args):
+        if field.text == "--":
+            return
+        if field.text == "--output" and index + 1 < len(call.args):
+            _written(call, call.args[index + 1])
+        elif field.text.startswith("--output="):
+            _written(call, field.tail(len("--output=")))
 
 
-def _search(call: Call, _args: list[Field]) -> Stream:
-    """`git grep`: reads what is tracked."""
-    here = call.place(Field(text="."), kind="dir", recursive=True)
-    call.emit("read", here, attrs={"reveals": "some"})
-    return Stream(sources=(here,))
+def _written(call: Call, field: Field) -> None:
+    place = call.place(field)
+    call.emit("copy", root(call), place, attrs={"cwd": True}, may=True)
+    call.emit("write", place)
 
 
 def _plain(field: Field) -> bool:
     return field.known or not field.text.startswith(("-", "\ufffc"))
 
 
-def _add(call: Call, args: list[Field]) -> Stream:
-    parsed = parse_options(specs()["git-add"], args)
-    if parsed.unknown:
-        return call.opaque("program", reason="an option of git add is not known")
-    repository = call.place(Field(text=".git/objects"), kind="dir")
-    everything = parsed.has("--all", "--update") and not parsed.operands
-    for field in parsed.operands or ([Field(text=".")] if everything else []):
-        place = call.place(field, recursive=True)
-        if not parsed.has("--dry-run"):
-            call.emit("copy", place, repository)
+def search(call: Call, _parsed: Parsed) -> Stream:
+    """`git grep`: reads what is tracked."""
+    if any(field.text.startswith(("-O", "--open-files")) or not _plain(field) for field in call.args):
+        return call.opaque("program", reason="an option of git may run a program or write a file")
+    here = call.place(Field(text="."), kind="dir", recursive=True)
+    call.emit("read", here, attrs={"reveals": "some"})
+    return Stream(sources=(here,))
+
+
+# -- settings
+
+
+def config(call: Call, parsed: Parsed) -> Stream:
+    """`git config`: one setting; what names a program is code."""
+    operands = list(parsed.operands)
+    if parsed.flags & parsed.spec.canonical(tuple(_HARMLESS_LIST)):
+        return SOMETHING
+    if operands and operands[0].text in ("list", "get"):
+        return SOMETHING
+    if operands and operands[0].text in ("set", "unset", "edit", "rename-section", "remove-section"):
+        operands.pop(0)
+    elif len(operands) == 1 and not parsed.has("--unset", "--unset-all", "--remove-section"):
+        return SOMETHING
+    where = _settings_file(call, parsed)
+    key = operands[0] if operands else Field(text="\ufffc")
+    value = operands[1] if len(operands) > 1 else None
+    for field in operands:
+        for source in field.sources:
+            call.emit("copy", source, where)
+    attrs = {"key": key.text[:200].replace("\ufffc", "*")}
+    if value is not None and value.known:
+        attrs["after"] = value.text[:200]
+    if value is not None and setting(call, key, value):
+        call.emit("write", where, attrs=attrs)
+    else:
+        call.emit("set_key", where, attrs=attrs)
     return SOMETHING
 
 
-def _commit(call: Call, args: list[Field]) -> Stream:
-    parsed = parse_options(specs()["git-commit"], args)
-    if parsed.unknown or parsed.injected:
-        return call.opaque("program", reason="an option of git commit is not known")
-    repository = call.place(Field(text=".git/objects"), kind="dir")
-    _hooks(call)
-    for _, role, field in parsed.values:
-        for source in (*field.sources, *(call.read(field, reveals="content") if role == "read" else ())):
-            call.emit("copy", source, repository)
-    listed = parsed.operands or ([Field(text=".")] if parsed.has("--all") else [])
-    for field in listed:
-        call.emit("copy", call.place(field, recursive=True), repository)
-    return SOMETHING
-
-
-def _hooks(call: Call) -> None:
-    """Hooks that are there run; whether this session wrote them is for the history to say."""
-    for name in ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"):
-        place = call.place(Field(text=f".git/hooks/{name}"))
-        if call.kind(place) is not None or (place.path is not None and call.shell.emit.changed(place.path)):
-            authored = place.path is not None and call.shell.emit.changed(place.path)
-            attrs = {"authored": True} if authored else None
-            call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)
-
-
-def _push(call: Call, args: list[Field]) -> Stream:
-    names = [field.text for field in args if not field.text.startswith("-")]
-    where = Resource(kind="net", uri=f"git:{names[0] if names else 'default'}")
-    call.emit("net_send", where)
-    return SOMETHING
-
-
-_SUBCOMMANDS: Final[Mapping[str, Callable[[Call, list[Field]], Stream]]] = {
-    "add": _add,
-    "apply": git_apply,
-    "stage": _add,
-    "commit": _commit,
-    "push": _push,
-    "grep": _search,
-    "config": _settings,
-    "remote": _settings,
-}
-"""Subcommands with effects of their own."""
+def _settings_file(call: Call, parsed: Parsed) -> Resource:
+    named = parsed.value("--file")
+    if named is not None:
+        return call.place(named)
+    if parsed.has("--global"):
+        home = call.shell.expand.lookup("HOME", call.state, {})[0]
+        return call.place(Field(text=f"{home}/.gitconfig"))
+    return call.place(Field(text="/etc/gitconfig" if parsed.has("--system") else ".git/config"))
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "git": git,
+    "git_config": config,
+    "git_grep": search,
+    "git_look": look,
 }
 """What `code` of a spec may say, for this module."""

@@ -1,0 +1,423 @@
+"""Container engines: what of the host a container gets, what is put into images, and what runs inside.
+
+Not concerned with what a command inside a container does there: it is handed on as a remote command with its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._dockerfile import taken
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._yaml import documents, items, table, text_of
+from guardrail.effects.domain._addresses import URL, at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import below
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.model import Resource
+
+MAX_FILE_BYTES: Final = 256 * 1024
+"""Largest Dockerfile or compose file that is read, in bytes; a larger one is not known."""
+
+_VOLUMES: Final = ("--volume", "--bind", "-B", "-v")
+_MOUNTS: Final = ("--mount", "--tmpfs")
+_GROUPED: Final[Mapping[str, Mapping[str, str]]] = {
+    "container": {"ls": "ps", "list": "ps", "ps": "ps"},
+    "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi"},
+    "builder": {"build": "build"},
+    "buildx": {"build": "build", "b": "build"},
+}
+_LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du imagetools".split())
+_COMPOSE_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+
+
+def go_values(parsed: Parsed) -> None:
+    """`-f=FILE` is `-f FILE` for programs written in Go."""
+    parsed.values = [
+        (name, role, field.tail(1) if field.text.startswith("=") else field) for name, role, field in parsed.values
+    ]
+
+
+def go(call: Call, parsed: Parsed) -> Stream:
+    """A command whose spec is data, with options as programs in Go take them."""
+    go_values(parsed)
+    return apply_spec(call, parsed)
+
+
+def group(call: Call, _parsed: Parsed) -> Stream:
+    """`docker container run` is `docker run`."""
+    cli, _, name = call.name.partition(" ")
+    words = list(call.args)
+    if not words or not words[0].known or words[0].text.startswith("-"):
+        return SOMETHING if not words else call.opaque("program", reason="the subcommand is not known")
+    word = words.pop(0).text
+    if word == "prune":
+        call.emit("api_delete", at("docker", f"{name}s"))
+        return SOMETHING
+    verb = _GROUPED.get(name, {}).get(word, word)
+    known = specs()[cli].children
+    if verb not in known or verb in _GROUPED:
+        return SOMETHING if word in _LOOKS else call.opaque("program", reason=f"{name} {word[:40]} is not known")
+    call.name, call.args = cli, (Field(text=verb), *words)
+    return call.shell.plain(call)
+
+
+# -- what a container gets
+
+
+def bound(call: Call, text: str, field: Field) -> None:
+    """`SOURCE:TARGET[:OPTIONS]`: a directory of the host, or a named volume."""
+    source, _, rest = text.partition(":")
+    target, _, options = rest.partition(":")
+    if not rest and not source.startswith(("/", ".", "~")):
+        return
+    mounted(call, source, target or source, readonly="ro" in options.split(","), field=field)
+
+
+def mounted(call: Call, source: str, target: str, *, readonly: bool, field: Field) -> None:
+    """A container sees a place of the host: it may read it, and change it unless it is read-only."""
+    attrs: dict[str, Any] = {"at": target[:200].replace(TOP, "*"), "readonly": readonly}
+    if not source.startswith(("/", ".", "~", TOP)):
+        call.emit("read" if readonly else "mount", at("docker", f"volume/{source}"), attrs=attrs)
+        return
+    place = call.place(Field(text=_home(call, source), span=field.span), kind="dir", recursive=True)
+    if readonly:
+        call.emit("read", place, attrs={**attrs, "reveals": "content"}, may=True)
+    else:
+        call.emit("mount", place, attrs=attrs)
+    call.emit("mention", place, precision="opaque", may=True, flow=("container",))
+
+
+def _home(call: Call, text: str) -> str:
+    return call.shell.expand.lookup("HOME", call.state, {})[0] + text[1:] if text.startswith("~/") else text
+
+
+def mount_option(call: Call, field: Field) -> None:
+    """`type=bind,source=/a,target=/b,readonly`."""
+    facts = {key: value for key, _, value in (part.partition("=") for part in field.text.split(","))}
+    source = facts.get("source") or facts.get("src") or facts.get("from")
+    if source is None or facts.get("type") == "tmpfs":
+        return
+    target = facts.get("target") or facts.get("destination") or facts.get("dst") or source
+    flag = facts.get("readonly", facts.get("ro", "no"))
+    mounted(call, source, target, readonly=flag in ("", "true", "1"), field=field)
+
+
+def handed(call: Call, parsed: Parsed, where: Resource) -> None:
+    """Everything that options give to a container."""
+    for name, role, field in parsed.values:
+        for source in field.sources:
+            call.emit("copy", source, where, flow=("argument",))
+        if name in _VOLUMES:
+            for part in field.text.split(",") if name in ("--bind", "-B") else (field.text,):
+                bound(call, part, field)
+        elif name in _MOUNTS and name == "--mount":
+            mount_option(call, field)
+        elif role == "read":
+            for source in call.read(field):
+                call.emit("copy", source, where)
+        elif role == "write":
+            call.put("write", call.place(field), ())
+        elif role == "mention":
+            call.mention((field,))
+
+
+def container_command(parsed: Parsed) -> tuple[Field | None, tuple[Field, ...]]:
+    """The image or container of `run` and `exec`, and the command that runs inside."""
+    if not parsed.operands:
+        return None, ()
+    return parsed.operands[0], tuple(parsed.operands[1:])
+
+
+def run(call: Call, parsed: Parsed) -> Stream:
+    """`docker run` and `exec`: a command inside; which paths it means is the container's to say."""
+    go_values(parsed)
+    container, rest = container_command(parsed)
+    if container is None:
+        return SOMETHING
+    where = at("docker", container.text)
+    handed(call, parsed, where)
+    return inside(call, where, rest)
+
+
+def inside(call: Call, where: Resource, rest: Sequence[Field]) -> Stream:
+    """A command with its words runs elsewhere, and what comes in goes along."""
+    call.emit("remote_exec", where)
+    call.mention(rest)
+    for field in rest:
+        call.mention_text(field.text)
+    call.mention_input()
+    for source in call.stdin.sources:
+        call.emit("copy", source, where, flow=call.stdin.flow)
+    return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+
+
+# -- images
+
+
+def build(call: Call, parsed: Parsed) -> Stream:
+    """`docker build`: what the file takes from its context goes into the image."""
+    go_values(parsed)
+    image = at("docker", (parsed.value("--tag") or Field(text="image")).text)
+    context = parsed.operands[0] if parsed.operands else Field(text=".")
+    for name, role, field in parsed.values:
+        _build_option(call, name, role, field, image)
+    if parsed.has("--push"):
+        call.emit("net_send", image)
+    if context.text == "-":
+        for source in call.stdin.sources:
+            call.emit("copy", source, image, flow=call.stdin.flow)
+        call.emit("write", image)
+        return SOMETHING
+    if URL.fullmatch(context.text) or context.text.startswith(("git@", "github.com/")):
+        call.emit("net_recv", at("git", context.text))
+        return SOMETHING
+    file = parsed.value("--file")
+    text = call.stdin.text if file is not None and file.text == "-" else _dockerfile(call, context, file)
+    names = taken(text) if text is not None else None
+    for name in names if names is not None else ["."]:
+        inner = name.lstrip("/").rstrip(".") or ""
+        place = call.place(below(context, name.lstrip("/")) if inner else context, recursive=True)
+        call.emit("copy", place, image, may=names is None, flow=("build",))
+    call.emit("write", image)
+    if call.name.startswith(("docker", "podman", "nerdctl", "buildah")):
+        call.shell.emit.opaque("program", image, spec=call.name, reason="an image is built", span=call.span)
+    return SOMETHING
+
+
+def _build_option(call: Call, name: str, role: str, field: Field, image: Resource) -> None:
+    facts = {key: value for key, _, value in (part.partition("=") for part in field.text.split(","))}
+    if name == "--output":
+        where = facts.get("dest") or (field.text if "=" not in field.text else "")
+        if where and where != "-":
+            call.put("write", call.place(Field(text=where), recursive=True), (image,))
+    elif name in ("--secret", "--cache-to", "--cache-from"):
+        source = facts.get("src") or facts.get("source") or facts.get("dest")
+        if source:
+            place = call.place(Field(text=source), recursive=True)
+            if name == "--cache-to":
+                call.put("write", place, (image,))
+            else:
+                call.emit("read", place)
+                call.emit("copy", place, image, may=True, flow=("build",))
+    elif name == "--build-context":
+        path = field.text.partition("=")[2]
+        if path and not URL.fullmatch(path):
+            call.emit("copy", call.place(Field(text=path), recursive=True), image, may=True, flow=("build",))
+    elif name == "--volume":
+        bound(call, field.text, field)
+    elif role == "write":
+        call.put("write", call.place(field), ())
+    elif role == "mention":
+        call.mention((field,))
+    for content_of in field.sources:
+        call.emit("copy", content_of, image, flow=("argument",))
+
+
+def _dockerfile(call: Call, context: Field, file: Field | None) -> str | None:
+    """The text of the file that an image is built by; None if it is not known."""
+    names = [file] if file is not None else [below(context, name) for name in ("Dockerfile", "Containerfile")]
+    for name in names:
+        text = content(call, name)
+        if text is not None:
+            return text
+    return None
+
+
+def content(call: Call, field: Field) -> str | None:
+    """A small text file as it is now; None if this call changed it, or it is not known."""
+    path = call.place(field).path
+    if path is None or call.shell.emit.changed(path):
+        return None
+    data = call.shell.view.read(path, min(MAX_FILE_BYTES, call.shell.limits.script_bytes))
+    return data.decode("utf-8", "replace") if data is not None else None
+
+
+def put_in(call: Call, parsed: Parsed) -> Stream:
+    """`docker load` and `import`: an archive becomes an image."""
+    go_values(parsed)
+    image = at("docker", parsed.operands[1].text if len(parsed.operands) > 1 else "image")
+    files = [*parsed.operands[:1], *parsed.values_of("--input")]
+    for field in files or [Field(text="-")]:
+        if URL.fullmatch(field.text):
+            call.emit("net_recv", at("http", field.text))
+            continue
+        for read in call.read(field):
+            call.emit("copy", read, image)
+    call.emit("write", image)
+    return SOMETHING
+
+
+def push(call: Call, parsed: Parsed) -> Stream:
+    """`docker push`: an image goes to a registry."""
+    go_values(parsed)
+    for field in parsed.operands:
+        local, far = at("docker", field.text), at("oci", field.text)
+        call.emit("api_copy", local, far)
+        call.emit("net_send", far)
+    return SOMETHING
+
+
+# -- compose
+
+
+def compose(call: Call, parsed: Parsed) -> Stream:
+    """`docker compose`: containers as a file describes them."""
+    go_values(parsed)
+    word = parsed.operands[0].text if parsed.operands else "ps"
+    rest = tuple(parsed.operands[1:])
+    if word in ("ps", "ls", "logs", "top", "images", "version", "port", "config", "convert", "events", "stats", "wait"):
+        return SOMETHING
+    if word in ("exec", "run"):
+        if word == "run":
+            _services(call, parsed)
+        while rest and rest[0].text.startswith("-"):
+            call.mention(rest[:1])
+            rest = rest[1:]
+        return inside(call, _service(rest), rest[1:])
+    where = _service(tuple(field for field in rest if not field.text.startswith("-")))
+    if word == "cp":
+        call.mention(rest)
+        call.emit("copy", at("docker", "compose"), call.place(rest[-1]) if rest else where, may=True)
+        return call.opaque("program", words=rest)
+    if word in ("down", "rm", "kill", "stop", "pause"):
+        volumes = any(field.text in ("-v", "--volumes", "-fsv", "--rmi") for field in rest) and word in ("down", "rm")
+        call.emit("api_delete" if volumes else "service", where)
+        return SOMETHING
+    if word in ("up", "create", "start", "restart", "build", "watch", "unpause", "scale"):
+        call.emit("service", where)
+        _services(call, parsed)
+        return SOMETHING
+    if word in ("pull", "push"):
+        call.emit("net_recv" if word == "pull" else "net_send", where)
+        return SOMETHING
+    return call.opaque("program", reason=f"compose {word[:40]} is not known")
+
+
+def _service(rest: tuple[Field, ...]) -> Resource:
+    return at("docker", f"compose/{rest[0].text if rest and rest[0].known else '*'}")
+
+
+def _services(call: Call, parsed: Parsed) -> None:
+    """Mounts and build contexts of the compose files."""
+    named = parsed.values_of("--file")
+    folder = parsed.value("--project-directory") or Field(text=".")
+    files = named or [below(folder, name) for name in _COMPOSE_FILES]
+    seen = False
+    for field in files:
+        text = call.stdin.text if field.text == "-" else content(call, field)
+        if text is None:
+            continue
+        seen = True
+        base = Field(text=field.text.rpartition("/")[0] or ".") if named else folder
+        for document in documents(text) or [None]:
+            _compose_file(call, document, base)
+    if not seen:
+        place = call.place(files[0])
+        authored = any(
+            path is not None and call.shell.emit.changed(path) for path in (call.place(name).path for name in files)
+        )
+        attrs = {"authored": True} if authored else None
+        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        call.mention(named)
+        call.mention_cwd()
+
+
+def _compose_file(call: Call, document: Any, base: Field) -> None:
+    if document is None:
+        call.opaque("program", reason="a compose file that is not understood")
+        return
+    for service in table(table(document).get("services")).values():
+        for source, target, readonly in _compose_volumes(table(service)):
+            path = source if source.startswith(("/", "~", "$")) or "/" not in source else f"{base.text}/{source}"
+            mounted(call, re.sub(r"\$\{?\w+[^}/]*\}?", TOP, path), target, readonly=readonly, field=base)
+        context = table(service).get("build")
+        folder = text_of(context) or text_of(table(context).get("context"))
+        if folder is not None and not URL.fullmatch(folder):
+            place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
+            call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
+        call.mention_text(str(table(service).get("command") or ""))
+
+
+def _compose_volumes(service: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    for volume in items(service.get("volumes")):
+        short = text_of(volume)
+        if short is not None:
+            source, _, rest = short.partition(":")
+            target, _, options = rest.partition(":")
+            if rest:
+                yield source, target, "ro" in options.split(",")
+        elif text_of(table(volume).get("source")) is not None:
+            facts = table(volume)
+            yield str(facts["source"]), str(facts.get("target", "")), facts.get("read_only") is True
+
+
+_LOCAL_TRANSPORTS: Final = ("dir", "oci", "oci-archive", "docker-archive", "tarball", "file", "ocidir", "sif")
+_ENGINES: Final = ("containers-storage", "docker-daemon", "ostree")
+
+
+def located(field: Field) -> Field:
+    """`docker://ref`, `dir:/path`, `oci:/path:tag` as a path or an address of ours."""
+    transport, colon, rest = field.text.partition(":")
+    if not colon:
+        return field
+    if transport in _LOCAL_TRANSPORTS and not rest.startswith("//"):
+        path = rest if transport == "dir" else rest.partition(":")[0]
+        return Field(text=path or ".", sources=field.sources, span=field.span)
+    if transport in ("docker", "oci", "oras", "library", "shub") and rest.startswith("//"):
+        return Field(text=f"oci://{rest[2:]}", sources=field.sources, span=field.span)
+    if transport in _ENGINES:
+        return Field(text=f"docker://{rest}", sources=field.sources, span=field.span)
+    return field
+
+
+def images(call: Call, parsed: Parsed) -> Stream:
+    """`skopeo copy` and its like: images between registries, engines and files here."""
+    go_values(parsed)
+    parsed.operands = [located(field) for field in parsed.operands]
+    return apply_spec(call, parsed)
+
+
+def image_build(call: Call, parsed: Parsed) -> Stream:
+    """`apptainer build TARGET SOURCE`, `pull [TARGET] SOURCE`, `push SOURCE TARGET`."""
+    operands = [located(field) for field in parsed.operands]
+    if call.name.endswith("push"):
+        parsed.operands = operands
+    elif len(operands) > 1:
+        parsed.operands = [operands[1], operands[0]]
+    else:
+        parsed.operands = [*operands, Field(text="image.sif")]
+    return apply_spec(call, parsed)
+
+
+def buildah_copy(call: Call, parsed: Parsed) -> Stream:
+    """`buildah copy CONTAINER SOURCE… [TARGET]`: with two or more names the last one is the container's."""
+    if not parsed.operands:
+        return SOMETHING
+    where = at("docker", parsed.operands[0].text)
+    sources = parsed.operands[1:2] if len(parsed.operands) < 4 else parsed.operands[1:-1]
+    for field in sources:
+        for source in call.read(field, recursive=True):
+            call.emit("copy", source, where)
+    call.emit("write", where)
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "buildah_copy": buildah_copy,
+    "compose": compose,
+    "container_build": build,
+    "container_group": group,
+    "container_in": put_in,
+    "container_push": push,
+    "container_run": run,
+    "go": go,
+    "image_build": image_build,
+    "images": images,
+}
+"""What `code` of a spec may say, for this module."""

@@ -1,0 +1,186 @@
+"""What git commands have in common: where a repository is, which settings are code, and what hooks would run.
+
+Not concerned with single subcommands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from guardrail.effects.domain._addresses import URL, at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import TOP, Field
+from guardrail.model import Op, Resource
+
+MAX_PARENTS: Final = 24
+"""Most directories looked at upwards for a repository's root."""
+
+_SECTIONS: Final = frozenset(
+    "user author committer color advice core init safe http https fetch push pull merge rebase diff log status branch "
+    "gc pack index feature i18n commit tag stash rerere transfer fsck help grep format show apply am checkout clone "
+    "worktree versionsort sparse extensions repack splitindex gui blame mailmap mailinfo reflog column revert imap "
+    "receive remote rename pack-refs maintenance hub github gitlab credential gpg lfs submodule pager".split()
+)
+_CODE: Final = re.compile(
+    r"core\.(pager|editor|sshcommand|hookspath|fsmonitor|askpass|gitproxy|alternaterefscommand|attributesfile|worktree)"
+    r"|pager\..+|sequence\.editor|diff\.(external|.+\.(command|textconv))|merge\..+\.driver|credential\..*helper"
+    r"|gpg\.(.+\.)?(program|defaultkeycommand)|init\.templatedir|remote\..+\.(uploadpack|receivepack|vcs|proxy)"
+    r"|http\..*proxy|receive\..*hook.*|gc\.recentobjectshook|submodule\..+\.update|lfs\.(customtransfer|extension)\..+"
+    r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
+)
+_ADDRESS: Final = re.compile(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
+_PLAIN_VALUE: Final = re.compile(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
+_HARMLESS: Final = frozenset(
+    "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
+    "manager-ssh osxkeychain libsecret wincred gpg gpg2 ssh-keygen ssh main master never auto gh gcm oauth on off yes "
+    "no 0 1".split()
+)
+
+
+def root(call: Call) -> Resource:
+    """The top of the repository the command runs in; its directory, if no repository is seen."""
+    here = call.place(Field(text="."), kind="dir")
+    path = (call.cwd or "").rstrip("/")
+    if call.cwd is None or TOP in path:
+        return here
+    for _ in range(MAX_PARENTS):
+        if call.shell.view.kind(f"{path}/.git") is not None:
+            return Resource(kind="dir", path=path or "/")
+        if not path:
+            break
+        path = path.rpartition("/")[0]
+    return Resource(kind="dir", path=call.cwd)
+
+
+def tree(call: Call) -> Resource:
+    """All files of the repository."""
+    top = root(call)
+    return Resource(kind="dir", path=top.path, pattern=top.pattern, recursive=True)
+
+
+def objects(call: Call) -> Resource:
+    """Where a repository keeps what was added to it."""
+    return call.place(Field(text=".git/objects"), kind="dir")
+
+
+def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = None, **facts: Any) -> None:
+    """An effect on files that come from a repository: they are changed, but this session did not write them.
+
+    INVARIANT: what the effect's resource holds is not the session's text, so running it is not running its own script.
+    """
+    emit = call.shell.emit
+    made, placed = set(emit.made), set(emit.placed)
+    call.emit(op, resource, target, **facts)
+    emit.made, emit.placed = made, placed
+
+
+def sends(call: Call, where: Resource) -> None:
+    """What is committed goes somewhere: of an asset that is itself a repository, or below one."""
+    call.emit("copy", root(call), where, attrs={"cwd": True, "committed": True}, may=True, flow=("net",))
+    call.emit("net_send" if where.kind == "net" else "write", where)
+
+
+def place_of(call: Call, field: Field, *, known: bool = False) -> Resource | None:
+    """Where a repository argument leads, if not to a path here.
+
+    Args:
+        call: the command.
+        field: URL, path or name of a remote.
+        known: a bare word names a remote, unless it is a path that exists.
+    """
+    text = field.text
+    if text.lower().startswith("file://"):
+        return None
+    if URL.fullmatch(text):
+        return Resource(kind="net", uri=at("git", text).uri)
+    if text.startswith(("/", "./", "../", "~", TOP)) or text in (".", ".."):
+        return None
+    if ":" in text.partition("/")[0]:
+        return Resource(kind="net", uri=f"git:{text}".replace(TOP, "*"))
+    if known and call.kind(call.place(field)) is None:
+        return at("git", text)
+    return None
+
+
+def path_of(field: Field) -> Field:
+    """A `file://` argument as the path it is."""
+    return field.tail(7) if field.text.lower().startswith("file://") else field
+
+
+def transport(call: Call, field: Field) -> bool:
+    """Whether an address runs a program of its own, as `ext::sh -c …` does; says so if it does."""
+    text = field.text
+    helper = re.match(r"([A-Za-z0-9]+)::(.*)", text, re.DOTALL)
+    if helper is None and not text.startswith("-"):
+        return False
+    if helper is not None and helper[1] in ("ext", "fd"):
+        call.opaque("inline", reason="the address is a command", words=(field,))
+        call.mention_text(text)
+        return True
+    return False
+
+
+def setting(call: Call, key: Field, value: Field | None) -> bool:
+    """Whether a setting may name a program; if so says that, and what it would do.
+
+    Args:
+        call: the command.
+        key: such as `core.pager`.
+        value: its value, None if it has none.
+    """
+    if not key.known:
+        call.opaque("dynamic", reason="a setting of git whose name is not known")
+        return True
+    name = key.text.lower()
+    if value is None:
+        return False
+    if _ADDRESS.fullmatch(name):
+        return transport(call, value)
+    if name.startswith("alias."):
+        return _alias(call, value)
+    if name.partition(".")[0] in _SECTIONS and not _CODE.fullmatch(name):
+        return False
+    match = _PLAIN_VALUE.fullmatch(value.text) if value.known else None
+    if value.text == "" or (match is not None and match[1].rpartition("/")[2] in _HARMLESS):
+        return False
+    if not value.known:
+        call.opaque("dynamic", reason="a setting of git names a program that is not known")
+        return True
+    _text(call, value.text.removeprefix("!"))
+    call.opaque("inline", reason=f"{name[:40]} of git names a program", words=(value,))
+    call.mention_text(value.text)
+    return True
+
+
+def _alias(call: Call, value: Field) -> bool:
+    if value.known and not value.text.startswith("!"):
+        return bool(re.search(r"(^|\s)-[cO]|--exec|--upload-pack|--receive-pack|!", value.text)) and _inline(
+            call, value
+        )
+    if value.known:
+        _text(call, value.text[1:])
+    return _inline(call, value)
+
+
+def _inline(call: Call, value: Field) -> bool:
+    call.opaque("inline", reason="an alias of git runs a command", words=(value,))
+    call.mention_text(value.text)
+    return True
+
+
+def _text(call: Call, text: str) -> None:
+    call.shell.emit.maybe += 1
+    call.shell.run_text(text, call.state.copy())
+    call.shell.emit.maybe -= 1
+
+
+def hooks(call: Call, names: Iterable[str]) -> None:
+    """Hooks that are there run; whether this session wrote them is for the history to say."""
+    for name in names:
+        place = call.place(Field(text=f".git/hooks/{name}"))
+        authored = place.path is not None and call.shell.emit.changed(place.path)
+        if authored or call.kind(place) is not None:
+            attrs = {"authored": True} if authored else None
+            call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)

@@ -1,0 +1,125 @@
+"""Object stores and hubs whose commands copy trees: what is deleted at the target, and words that name a remote.
+
+Not concerned with options and directions, which are data in the specs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec, operand_roles
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._places import elsewhere
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, Field, Stream
+
+_DELETING: Final = frozenset(
+    "--delete -d --delete-unmatched-destination-objects --delete-removed --delete-destination --remove "
+    "--delete-after --delete-before --delete-during --delete-excluded --delete-from-dest".split()
+)
+_ALWAYS_DELETING: Final = frozenset(("rclone sync", "rclone bisync", "mc mirror --remove"))
+_CONNECTION = re.compile(r":(?P<backend>[a-z0-9]+)(?:,[^:]*)?:(?P<path>.*)", re.DOTALL)
+_PLAIN_LOCAL: Final = ("/", "./", "../", "~", "-")
+
+
+def mirror(call: Call, parsed: Parsed) -> Stream:
+    """A copy of a tree; with some options what is not in the source is deleted at the target."""
+    out = apply_spec(call, parsed)
+    deletes = any(name.partition("=")[0] in _DELETING for name in parsed.flags)
+    if deletes or call.name in _ALWAYS_DELETING:
+        _deleted(call, parsed)
+    return out
+
+
+def _deleted(call: Call, parsed: Parsed) -> None:
+    entry = parsed.spec.entry
+    for role, field in operand_roles(entry, parsed):
+        if role.partition("@")[0] != "to":
+            continue
+        place = elsewhere(field, role, entry)
+        if place is None:
+            call.emit("delete", call.place(field, recursive=True, nofollow=True), may=True)
+        else:
+            call.emit("api_delete", place, may=True)
+
+
+def rclone(call: Call, parsed: Parsed) -> Stream:
+    """`remote:path` is there, and `:local:path` is here whatever it looks like."""
+    parsed.operands = [_backend(field) for field in parsed.operands]
+    parsed.values = [(name, role, _backend(field) if role != "text" else field) for name, role, field in parsed.values]
+    return mirror(call, parsed)
+
+
+def _backend(field: Field) -> Field:
+    match = _CONNECTION.fullmatch(field.text)
+    if match is None:
+        return field
+    if match["backend"] in ("local", "alias", "crypt", "union", "combine", "chunker", "compress", "hasher", "cache"):
+        # A remote that wraps another one says in its options what it leads to, which may be a local path.
+        inner = re.search(r"remote=[\"']?([^,:\"']+)", field.text)
+        path = match["path"] if match["backend"] == "local" or inner is None else f"{inner[1]}/{match['path']}"
+        return Field(text=path or ".", sources=field.sources, span=field.span)
+    return Field(text=f"rclone://{field.text.lstrip(':')}", sources=field.sources, span=field.span)
+
+
+def alias(call: Call, parsed: Parsed) -> Stream:
+    """`mc cp FILE ALIAS/bucket/key`: a word that is no path here, and does not look like one, is at an alias."""
+    parsed.operands = [_aliased(call, field) for field in parsed.operands]
+    return mirror(call, parsed)
+
+
+def _aliased(call: Call, field: Field) -> Field:
+    text = field.text
+    if text.startswith(_PLAIN_LOCAL) or "://" in text or not field.known or "/" not in text.strip("/"):
+        # One word alone may be either; as a path nothing is missed.
+        return field
+    head = Field(text=text.partition("/")[0])
+    if call.kind(call.place(head)) is not None:
+        return field
+    return Field(text=f"mc://{text}", sources=field.sources, span=field.span)
+
+
+def serve(call: Call, parsed: Parsed) -> Stream:
+    """`rclone serve`: what is served, anyone who can connect has."""
+    parsed.operands = [_backend(field) for field in parsed.operands]
+    out = apply_spec(call, parsed)
+    there = at("net", call.name)
+    for source in out.sources:
+        call.emit("copy", source, there, flow=("net",))
+    call.emit("net_send", there)
+    return out
+
+
+def fuse(call: Call, _parsed: Parsed) -> Stream:
+    """A bucket mounted as a directory: any word may be the directory, whatever the options are."""
+    for field in call.args:
+        if field.text[:1] != "-" and field.known and "/" in field.text and "=" not in field.text:
+            call.emit("mount", call.place(field, kind="dir"))
+    return call.opaque("program", reason="a file system that another program serves")
+
+
+def rclone_delete(call: Call, parsed: Parsed) -> Stream:
+    """`rclone delete` and `purge`: of a remote, or of a directory here."""
+    parsed.operands = [_backend(field) for field in parsed.operands]
+    for role, field in operand_roles(parsed.spec.entry, parsed):
+        place = elsewhere(field, role, parsed.spec.entry)
+        if place is None:
+            call.emit("delete", call.place(field, recursive=True, nofollow=True))
+        else:
+            call.emit("api_delete", place)
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "alias": alias,
+    "bucket_mount": fuse,
+    "mirror": mirror,
+    "rclone": rclone,
+    "rclone_delete": rclone_delete,
+    "serve": serve,
+}
+"""What `code` of a spec may say, for this module."""
