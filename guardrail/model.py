@@ -248,7 +248,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         precision: `exact`, `pattern` (the resource is a set), or `opaque` (we cannot see what is done).
         origin: what produced this effect.
         flow: how data got here, such as `("pipe",)` or `("redirect",)`.
-        edit: new content, where known; consumed by `assets`, never serialised into a decision.
+        edit: new content, where known, of the target where there is one; consumed by `assets`, never serialised into a
+            decision.
     """
 
     op: Op

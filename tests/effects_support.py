@@ -43,6 +43,10 @@ class NoFiles:
         path = posixpath.normpath(path)
         return "file" if path in self.files else "dir" if path.rstrip("/") in self.dirs else None
 
+    def identity(self, path: str) -> str:
+        """No links."""
+        return posixpath.normpath(path)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -59,6 +63,15 @@ class RealFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """Links followed."""
         return "dir" if os.path.isdir(path) else "file" if os.path.isfile(path) else None
+
+    def identity(self, path: str) -> str:
+        """Device and inode, or the resolved name."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return os.path.realpath(path)
+        several = status.st_nlink > 1 and not os.path.isdir(path)
+        return f"{status.st_dev}:{status.st_ino}" if several else os.path.realpath(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

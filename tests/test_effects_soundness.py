@@ -180,8 +180,13 @@ def test_a_script_that_the_same_call_wrote_is_marked() -> None:
     found = effects_of("echo 'rm -r /models' > s.py; python s.py")
     assert [e.attrs.get("authored") for e in found if e.op == "exec_opaque"] == [True]
     view = NoFiles({"/w/s.sh": b"true\n"})
-    found = effects_of("echo 'rm -r /models' > s.sh; bash s.sh", view=view)
+    found = effects_of("hostname > s.sh; bash s.sh", view=view)
     assert [e.attrs.get("authored") for e in found if e.op == "exec_opaque"] == [True]
+
+
+def test_a_script_that_the_same_call_wrote_is_entered() -> None:
+    """What the call itself put there is known."""
+    assert "delete /models" in said("echo 'rm -r /models' > s.sh; bash s.sh")
 
 
 def test_a_script_of_another_language_reads_what_it_is_handed() -> None:
@@ -197,7 +202,7 @@ def test_content_that_is_known_comes_with_its_edit() -> None:
     """echo, a here document and a redirection alone."""
     for command, kind, text in (
         ("echo 'a: 1' > f.yaml", "whole", "a: 1\n"),
-        ("printf 'a: %s\\n' 1 >> f.yaml", "append", "a: 1\n"),
+        ("printf 'a: %s\\n' 1 >> f.yaml", "whole", "a: 1\n"),
         ("cat <<'E' > f.yaml\na: 1\nE", "whole", "a: 1\n"),
         ("> f.yaml", "whole", ""),
     ):
@@ -210,10 +215,12 @@ def test_content_that_is_not_known_has_no_edit() -> None:
     assert all(e.edit is None for e in effects_of("date > f.yaml; echo $X > g.yaml"))
 
 
-def test_two_changes_of_one_file_lose_their_known_content() -> None:
+def test_changes_of_one_file_build_on_each_other() -> None:
     """Each is harmless alone: together they make a table of one file."""
     found = effects_of("echo '[shutdown]' >> c.toml; echo 'enabled = false' >> c.toml")
-    assert [e.edit for e in found] == [None, None]
+    assert [e.edit.text for e in found if e.edit] == ["[shutdown]\n", "[shutdown]\nenabled = false\n"]
+    found = effects_of("echo '[shutdown]' >> c.toml; hostname >> c.toml; echo 'enabled = false' >> c.toml")
+    assert [e.edit.text if e.edit else None for e in found] == ["[shutdown]\n", None, None]
 
 
 def test_an_unknown_tool_mentions_every_path_in_its_arguments() -> None:

@@ -315,6 +315,12 @@ class LiveFiles:
             return "file"
         return "dir" if stat.S_ISDIR(mode) else "other"
 
+    def identity(self, path: str) -> str:
+        """One text for all names of the same file; of a missing one, where it would be."""
+        place = locate(path)
+        # The names of a file that has several share no path.
+        return f"{place.dev}:{place.ino}" if place.links > 1 and not place.directory else place.real
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         try:

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 import msgspec
 
 from guardrail.config import LimitConfig
-from guardrail.effects.domain._emit import MUTATING, Bound, Code, as_code
+from guardrail.effects.domain._contents import as_edit
+from guardrail.effects.domain._emit import Bound, Code, as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import State, Stream, Value
 from guardrail.effects.domain._view import FileView
@@ -47,7 +48,7 @@ def analyse(
         shell.finish()
     except (Bound, RecursionError) as bound:
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
-    return _settled(shell.emit.effects)
+    return tuple(shell.emit.effects)
 
 
 def _over(shell: Interpreter, reason: str, cwd: str | None) -> None:
@@ -66,28 +67,6 @@ def _over(shell: Interpreter, reason: str, cwd: str | None) -> None:
     shell.emit.effects.append(
         Effect(op="mention", resource=here, modality="may", precision="opaque", origin=Origin(spec="limits"))
     )
-
-
-def _settled(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    """Known content stays known only where nothing else in the call may touch the same file.
-
-    INVARIANT: an `edit` is judged against the file as it is now, so it must be the only change of that file.
-    """
-    if sum(1 for effect in effects if effect.op in MUTATING) < 2:
-        return tuple(effects)
-    changed: list[str] = []
-    for effect in effects:
-        if effect.op in MUTATING:
-            place = effect.target or effect.resource
-            changed.append(posixpath.basename((place.path or place.pattern or "*").rstrip("/")))
-    out: list[Effect] = []
-    for effect in effects:
-        if effect.edit is not None:
-            name = posixpath.basename((effect.resource.path or "*").rstrip("/"))
-            if changed.count(name) > 1 or any("*" in other for other in changed):
-                effect = msgspec.structs.replace(effect, edit=None)
-        out.append(effect)
-    return tuple(out)
 
 
 def _readings(text: str) -> tuple[str, ...]:
@@ -159,26 +138,28 @@ class _Operations:
         return edits
 
     def _combined(self, resource: Resource, edits: Sequence[Edit]) -> Edit | None:
-        if len(edits) == 1:
+        """Edits that build on each other, as the one that gives the file its last content."""
+        if len(edits) == 1 and edits[0].kind == "whole":
             return edits[0]
-        data = self.shell.view.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
+        data = self.shell.contents.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
+        if data is None and resource.path is not None and edits[0].kind == "append":
+            data = b"" if self.shell.contents.missing(resource.path) else None
         for edit in edits:
             data = apply(edit, data) if data is not None else None
-        if data is None:
-            return None
-        try:
-            return Edit(kind="whole", text=data.decode("utf-8"))
-        except UnicodeDecodeError:
-            return None
+        return as_edit(data)
 
     def _file(self, operation: FileOperation, edits: Sequence[Edit]) -> None:
         """The operation, for every way a tool may read its path."""
         targets = _readings(operation.target) if operation.target is not None else (None,)
-        for path in _readings(operation.path):
+        edits = edits or ([operation.edit] if operation.edit is not None else [])
+        paths = _readings(operation.path)
+        # Each reading starts from the same file, so all results come before the first effect.
+        results = [self._combined(self._place(path), edits) if edits else None for path in paths]
+        for path, edit in zip(paths, results, strict=True):
             for target in targets:
-                self._one_file(msgspec.structs.replace(operation, path=path, target=target), edits)
+                self._one_file(msgspec.structs.replace(operation, path=path, target=target), edit)
 
-    def _one_file(self, operation: FileOperation, edits: Sequence[Edit]) -> None:
+    def _one_file(self, operation: FileOperation, edit: Edit | None) -> None:
         spec = f"tool:{operation.verb}"
         emit = self.shell.emit
         verb = operation.verb
@@ -188,11 +169,11 @@ class _Operations:
         elif verb in ("list", "stat"):
             emit.add("list", resource, spec=spec)
         elif verb == "write":
-            emit.add("write", resource, spec=spec, edit=operation.edit)
+            emit.add("write", resource, spec=spec, edit=edit)
         elif verb == "append":
-            emit.add("append", resource, spec=spec, edit=operation.edit)
+            emit.add("append", resource, spec=spec, edit=edit)
         elif verb == "edit":
-            emit.add("write", resource, spec=spec, edit=self._combined(resource, edits) if edits else None)
+            emit.add("write", resource, spec=spec, edit=edit)
         elif verb == "mkdir":
             emit.add("create", msgspec.structs.replace(resource, kind="dir"), spec=spec)
         elif verb == "delete":

@@ -185,7 +185,7 @@ class _Builder:
                 self._comment(node)
             elif kind in (";", "\n", "&"):
                 if kind == "&" and out:
-                    out[-1] = Group(body=(out[-1],), subshell=True)
+                    out[-1] = Group(body=(out[-1],), subshell=True, background=True)
                 separated = True
             elif kind in ("heredoc_body", "heredoc_end", "ERROR") or not node.is_named:
                 raise Misparse(f"unexpected {kind}")

@@ -150,10 +150,11 @@ class AndOr(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`{ …; }`, or `( … )` when `subshell`, or a command in the background."""
+    """`{ …; }`, or `( … )` when `subshell`, or a command in the `background`."""
 
     body: Block
     subshell: bool = False
+    background: bool = False
 
 
 class Redirected(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -11,7 +11,7 @@ from guardrail.effects.code._pure import is_pure
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.model import Resource
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
@@ -68,17 +68,40 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         return call.opaque("dynamic", resource=resource, reason="the script is not known")
     if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
         return _from_stream(call, kind, resource, args)
+    if kind == "shell":
+        texts = script_texts(call, resource)
+        if texts:
+            return _each_text(call, texts, args)
     authored = call.shell.emit.changed(resource.path or path.text)
-    if kind == "shell" and not authored and resource.path is not None:
-        data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
-        if data is not None and b"\0" not in data:
-            note_script(call, resource)
-            state = _child(call.state, args, call.cwd)
-            return call.shell.run_text(data.decode("utf-8", "surrogateescape"), state, call.stdin)[2]
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
     return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+
+
+def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
+    """What a script may hold when it runs: what this call put there, and what was there if that may have failed."""
+    data = call.content(resource)
+    if data is None or b"\0" in data or resource.path is None:
+        return ()
+    if not call.shell.contents.knows(resource.path):
+        note_script(call, resource)
+        return (data.decode("utf-8", "surrogateescape"),)
+    old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+    both = (data,) if old is None or b"\0" in old else (data, old)
+    return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))
+
+
+def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
+    out = call.shell.run_text(texts[0], _child(call.state, args, call.cwd), call.stdin)[2]
+    if len(texts) == 1:
+        return out
+    sources = out.sources
+    for text in texts[1:]:
+        call.shell.emit.maybe += 1
+        sources = merge(sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources)
+        call.shell.emit.maybe -= 1
+    return Stream(sources=sources)
 
 
 def is_stream(path: str | None) -> bool:
@@ -95,7 +118,8 @@ def note_script(call: Call, resource: Resource) -> None:
     The live filesystem knows: `history` compares real paths, and only a script that was written is held.
     """
     if call.shell.emit.made:
-        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span)
+        attrs = {"analysed": True}
+        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
 
 
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
@@ -178,6 +202,7 @@ def _shell(call: Call) -> Stream:
         if _SHELL_NAMED.fullmatch(text) and args:
             state = _with_option(state, args.pop(0).text)
         elif _SHELL_FLAGS.fullmatch(text):
+            call.shell.errexit = call.shell.errexit or "e" in text
             command = command or "c" in text
             reads_input = reads_input or "s" in text
         else:

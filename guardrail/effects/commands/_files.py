@@ -11,9 +11,21 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.commands._text import sed_script_is_plain
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._paths import STREAMS
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
-from guardrail.model import Resource
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Edit, Resource
+
+_PLAIN_CP: Final = frozenset(
+    "-R --archive --target-directory --no-target-directory --force --remove-destination --verbose --dereference -p "
+    "--preserve --no-preserve -H -d --reflink --sparse --debug".split()
+)
+_PLAIN_MV: Final = frozenset("--target-directory --no-target-directory --force --verbose --debug".split())
+_PLAIN_INSTALL: Final = frozenset(
+    "-D --target-directory --no-target-directory --mode --owner --group --preserve-timestamps --compare -c "
+    "--verbose".split()
+)
+"""Options that do not change what content arrives, nor whether it does."""
 
 _DD_NUMBERS = frozenset("bs count skip seek conv status iflag oflag ibs obs cbs iseek oseek".split())
 
@@ -37,13 +49,24 @@ def cp(call: Call, parsed: Parsed) -> Stream:
                 continue
             for origin in origins:
                 attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
-                call.emit("link" if link else "copy", origin, place, attrs=attrs)
+                edit = None if link else _copied(call, source, parsed, _PLAIN_CP)
+                call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
             if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
-                call.put("write", place, ())
+                call.put("write", place, (), edit=_copied(call, source, parsed, _PLAIN_CP))
     _backup(call, parsed, sources, target, into)
     return Stream(sources=_streamed(call, sources, target), flow=call.stdin.flow)
+
+
+def _copied(call: Call, source: Field, parsed: Parsed, plain: frozenset[str]) -> Edit | None:
+    """What a file gets that the source is copied or moved to; None if that is not known, or it may stay as it is."""
+    if parsed.unknown or parsed.injected or not parsed.flags <= plain or not source.known or source.text in STREAMS:
+        return None
+    if source.text == f"/dev/fd/{NUM}" or source.sources or source.text.endswith("/"):
+        return None
+    place = call.place(source)
+    return as_edit(call.content(place)) if call.kind(place) != "dir" else None
 
 
 def _streamed(call: Call, sources: Sequence[Field], target: Field) -> tuple[Resource, ...]:
@@ -72,9 +95,12 @@ def mv(call: Call, parsed: Parsed) -> Stream:
         origin = call.place(source, recursive=True, nofollow=not source.text.endswith("/"))
         for name in destinations(call, source, target, into):
             place = call.place(name)
-            call.emit("rename", origin, place)
-            if call.kind(place) == "file":
-                call.emit("write", place)
+            # A name that is moved is the file itself: what a link leads to is not known here.
+            edit = _copied(call, source, parsed, _PLAIN_MV)
+            over = call.kind(place) == "file"
+            call.emit("rename", origin, place, edit=edit)
+            if over:
+                call.emit("write", place, edit=edit)
     _backup(call, parsed, sources, target, into)
     return NOTHING
 
@@ -95,7 +121,10 @@ def install(call: Call, parsed: Parsed) -> Stream:
         origins = call.origins(source)
         for name in destinations(call, source, target, into):
             place = call.place(name)
-            call.put("write", place, origins)
+            edit = _copied(call, source, parsed, _PLAIN_INSTALL)
+            for origin in origins:
+                call.emit("copy", origin, place, edit=edit)
+            call.put("write", place, (), edit=edit)
             call.emit("set_security", place)
     _backup(call, parsed, sources, target, into)
     return NOTHING
@@ -170,9 +199,11 @@ def dd(call: Call, parsed: Parsed) -> Stream:
 
 def tee(call: Call, parsed: Parsed) -> Stream:
     """`tee`: its input goes to every file and on."""
-    op = "append" if parsed.has("--append") else "write"
+    append, text = parsed.has("--append"), call.stdin.text
+    edit = Edit(kind="append" if append else "whole", text=text) if text is not None and not parsed.unknown else None
     for field in parsed.operands:
-        call.put("append" if op == "append" else "write", call.place(field), call.stdin.sources, flow=call.stdin.flow)
+        place = call.place(field)
+        call.put("append" if append else "write", place, call.stdin.sources, flow=call.stdin.flow, edit=edit)
     return call.stdin
 
 
@@ -209,7 +240,14 @@ def cat(call: Call, parsed: Parsed) -> Stream:
     """`cat`: without files its input, unchanged."""
     if not parsed.operands and not parsed.flags:
         return call.stdin
-    return apply_spec(call, parsed)
+    out = apply_spec(call, parsed)
+    if parsed.flags <= {"-u"} and not parsed.unknown and all(field.known for field in parsed.operands):
+        texts = [call.text_of(field) for field in parsed.operands]
+        if None not in texts and sum(len(text or "") for text in texts) <= MAX_TEXT:
+            return Stream(
+                text="".join(text or "" for text in texts), sources=out.sources, names=out.names, flow=out.flow
+            )
+    return out
 
 
 def truncate(call: Call, parsed: Parsed) -> Stream:

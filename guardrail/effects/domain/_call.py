@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._paths import STREAMS, paths_in, place, spellings
-from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 MAX_PLAIN_WORD: Final = 512
 """Longest word that all of those are taken out of, in characters; of a longer one only an eighth."""
+
+_CONFIG_NAME: Final = re.compile(
+    r"\.(?:ya?ml|json[5c]?|toml|ini|cfg|cnf|conf|config|properties|env|tpl|tmpl|jq|patch|diff|local|override|txt|list)$"
+    r"|/\.env[^/]*$|/[^/.]+$"
+)
+"""Files that may be configs, or say what is done to one."""
 
 MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
@@ -149,14 +156,39 @@ class Call:
         path = self.place(field).path if field.known and not field.sources else None
         if field.text in ("-", "/dev/stdin"):
             text = self.stdin.text
-        elif path is None or self.shell.emit.changed(path):
-            text = None
         else:
-            data = self.shell.view.read(path, self.shell.limits.script_bytes)
+            data = self.shell.contents.read(path, self.shell.limits.script_bytes) if path is not None else None
             text = data.decode("utf-8", "surrogateescape") if data is not None else None
         if text is None:
             return [Field(text=TOP, many=True)]
         return [Field(text=name) for name in text.split(separator) if name]
+
+    def content(self, resource: Resource) -> bytes | None:
+        """What a file holds when this command looks at it; None if that is not known, or it is large."""
+        if resource.path is None or resource.kind == "net":
+            return None
+        return self.shell.contents.read(resource.path, self.shell.limits.script_bytes)
+
+    def text_of(self, field: Field) -> str | None:
+        """What a file holds, if this call made it or it looks like a config file, so that edits can be worked out.
+
+        Any other file is left alone: looking at each one that a command names would cost more than it tells.
+        """
+        if field.text in ("-", "/dev/stdin"):
+            return self.stdin.text
+        if not field.known or field.sources or field.text in STREAMS:
+            return None
+        resource = self.place(field)
+        path = resource.path
+        if path is None or not (_CONFIG_NAME.search(path) or self.shell.contents.knows(path)):
+            return None
+        data = self.content(resource)
+        if data is None or len(data) > MAX_TEXT or TOP.encode() in data or NUM.encode() in data:
+            return None
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
 
     def put(
         self,

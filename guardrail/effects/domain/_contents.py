@@ -1,17 +1,51 @@
 """Files as this call has changed them so far: what a later command of the same call would find.
 
 Not concerned with what the live filesystem holds by the time the call runs; it is asked for what the call left alone.
+Every change of a file passes through `Emitter.add`, which tells this record of it: a change whose result is not known
+makes the content unknown, and what only may happen leaves both the old content and the new one possible.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
 
 from guardrail.effects.domain._view import FileView
+from guardrail.effects.keys._edit import apply
+from guardrail.model import Edit, Op, Resource
 
 MAX_KEPT_BYTES: Final = 1024 * 1024
 """Most content that is kept for one call, in bytes; a file beyond it is unknown."""
+
+MAX_LOOKS: Final = 256
+"""Most files of the live filesystem that are read for one call; a further one is unknown."""
+
+CONTENT_OPS: Final = frozenset(("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "mount"))
+"""Operations after which a file may hold something else, or a name mean another file."""
+
+_CODE_OPS: Final = frozenset(("exec_opaque", "remote_exec"))
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What one file holds.
+
+    Args:
+        data: its content; None if that is not known, or there is no such file.
+        gone: there is no such file.
+        sure: the file is there; if not, it may also be missing.
+    """
+
+    data: bytes | None = None
+    gone: bool = False
+    sure: bool = True
+
+
+_UNKNOWN: Final = _Entry()
+_GONE: Final = _Entry(gone=True)
 
 
 class Contents:
@@ -21,40 +55,295 @@ class Contents:
         view: the live filesystem.
     """
 
-    __slots__ = ("_made", "_room", "_view")
+    __slots__ = (
+        "_fresh",
+        "_identities",
+        "_linked",
+        "_log",
+        "_looks",
+        "_made",
+        "_marks",
+        "_room",
+        "_sealed",
+        "_stages",
+        "_vague",
+        "_view",
+    )
 
     def __init__(self, view: FileView) -> None:
         self._view = view
-        self._made: dict[str, bytes | None] = {}
+        self._made: dict[str, _Entry] = {}
+        self._vague: list[str] = []
+        self._sealed: set[str] = set()
+        self._linked = False  # the call makes links or mounts, so that names may mean other files than they do now
         self._room = MAX_KEPT_BYTES
+        self._looks = MAX_LOOKS
+        self._identities: dict[str, str] = {}
+        self._log: list[tuple[str, _Entry | None]] = []
+        self._marks = 0
+        self._stages: list[int] = []
+        self._fresh: dict[str, int] = {}
+
+    # -- changes
 
     def put(self, path: str, data: bytes | None) -> None:
         """A file now has this content; None if what it holds is not known."""
+        name = self._name(path)
+        entry = _UNKNOWN
         if data is not None:
             self._room -= len(data)
-        self._made[posixpath.normpath(path)] = data if self._room >= 0 else None
+            entry = _Entry(data=data) if self._room >= 0 else _UNKNOWN
+        if name in self._sealed or "" in self._sealed:
+            # The write may be refused, and then the file stays as it is.
+            entry = _joined(self._now(name), entry)
+        self._set(name, entry)
+
+    def note(
+        self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None, attrs: Mapping[str, Any] | None
+    ) -> None:
+        """Take over one effect of the call.
+
+        Args:
+            op: what is done.
+            resource: to what.
+            target: the new name, for what makes one.
+            edit: the new content, of the target where there is one.
+            attrs: facts about the effect; code that was `analysed` has told of its changes itself.
+        """
+        if op in _CODE_OPS:
+            if not (attrs and attrs.get("analysed")):
+                self.forget()
+        elif op == "set_security":
+            self._sealed.add(self._name(resource.path) if resource.path is not None else "")
+        elif op in CONTENT_OPS and resource.kind != "net" and (target is None or target.kind != "net"):
+            self._changed(op, resource, target, edit)
+
+    def _changed(self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None) -> None:
+        if op in ("link", "mount"):
+            self._linked = True
+            self.forget()
+        if op in ("rename", "copy", "link"):
+            if op == "rename":
+                self._remove(resource)
+            if target is not None:
+                self._replace(target, edit)
+        elif op == "delete":
+            self._remove(resource)
+        elif op == "create" and resource.kind == "dir":
+            return
+        else:
+            self._replace(resource, edit)
+
+    def _replace(self, place: Resource, edit: Edit | None) -> None:
+        if place.path is None:
+            self._vaguely(place)
+            return
+        data = None
+        if edit is not None:
+            if edit.kind == "whole":
+                data = apply(edit, None)
+            else:
+                before = self._now(self._name(place.path))
+                known = before.gone or (before.data is not None and before.sure)
+                data = apply(edit, before.data) if known else None
+        self.put(place.path, data)
+
+    def _remove(self, place: Resource) -> None:
+        if place.path is None:
+            self._vaguely(place)
+            return
+        name = self._name(place.path)
+        self._set(name, _GONE)
+        for path in [path for path in self._made if path.startswith(name + "/")]:
+            self._set(path, _UNKNOWN)
+
+    def _vaguely(self, place: Resource) -> None:
+        pattern = place.pattern or "**"
+        if pattern not in self._vague:
+            self._vague.append(pattern)
+        for path in [path for path in self._made if _may_name(pattern, path)]:
+            self._set(path, _UNKNOWN)
+
+    def forget(self) -> None:
+        """Something ran that may have changed any file: no content that the call made is known any more."""
+        for path in self._made:
+            self._set(path, _UNKNOWN)
+
+    def _set(self, path: str, entry: _Entry) -> None:
+        if self._marks:
+            self._log.append((path, self._made.get(path)))
+        if self._stages:
+            if path in self._fresh and self._fresh[path] not in self._stages:
+                entry = _UNKNOWN  # two stages of a pipeline change it, in no order that is known
+            self._fresh[path] = self._stages[-1]
+        self._made[path] = entry
+
+    # -- what only may happen
+
+    def mark(self) -> int:
+        """Remember this point; each mark MUST be given back to `weaken`, `lose` or `keep`, the last one first."""
+        self._marks += 1
+        return len(self._log)
+
+    def weaken(self, mark: int) -> None:
+        """What happened since a mark may also not have happened."""
+        for path, before in self._since(mark).items():
+            old = before if before is not None else self._live(path)
+            self._made[path] = _joined(old, self._made[path])
+
+    def lose(self, mark: int, *, lasting: bool = False) -> None:
+        """What happened since a mark happens again, or some time: the files it changed are unknown.
+
+        Args:
+            mark: the point.
+            lasting: it goes on beside all that follows, so that they stay unknown.
+        """
+        for path in self._since(mark):
+            self._made[path] = _UNKNOWN
+            if lasting:
+                self._sealed.add(path)
+
+    def _since(self, mark: int) -> dict[str, _Entry | None]:
+        self._marks -= 1
+        first: dict[str, _Entry | None] = {}
+        for path, before in self._log[mark:]:
+            first.setdefault(path, before)
+        # An outer mark needs the log still; without one nobody does.
+        if not self._marks:
+            self._log.clear()
+        return first
+
+    def enter_stage(self, stage: int) -> None:
+        """A stage of a pipeline begins; the stages of one pipeline run at the same time."""
+        self._stages.append(stage)
+
+    def leave_stage(self) -> None:
+        """A stage of a pipeline has been walked; after the outermost pipeline everything is in order again."""
+        self._stages.pop()
+
+    def end_pipeline(self, stages: range) -> None:
+        """All stages of a pipeline are done."""
+        outer = self._stages[-1] if self._stages else None
+        for path, stage in tuple(self._fresh.items()):
+            if outer is None:
+                del self._fresh[path]
+            elif stage in stages:
+                self._fresh[path] = outer
+
+    # -- questions
 
     def made(self, path: str) -> bytes | None:
         """Content that this call itself gave the file; None if it did not, or it is not known."""
-        return self._made.get(posixpath.normpath(path))
+        name = self._name(path)
+        entry = self._made.get(name)
+        if entry is None or entry.data is None or self._clashes(name):
+            return None
+        return None if name in self._fresh and self._fresh[name] not in self._stages else entry.data
+
+    def whole(self, path: str) -> Edit | None:
+        """The edit that gives a file, whatever it holds now, the content that this call has made so far."""
+        data = self.made(path)
+        return None if data is None or not self._made[self._name(path)].sure else as_edit(data)
 
     def knows(self, path: str) -> bool:
         """Whether this call wrote the file with content that is known."""
         return self.made(path) is not None
 
-    def read(self, path: str, limit: int, *, changed: bool) -> bytes | None:
+    def changed(self, path: str) -> bool:
+        """Whether this call may have changed what is at a path, under this name or another."""
+        if not self._made and not self._vague:
+            return False
+        name = self._name(path)
+        if name in self._made or any(_may_name(pattern, name) for pattern in self._vague):
+            return True
+        parts = set(name.split("/"))
+        if self._linked and any(posixpath.basename(made) in parts for made in self._made):
+            return True
+        if any(name.startswith(made + "/") for made in self._made):
+            return True
+        real = self._identity(path)
+        return any(_same_file(real, self._identity(made)) for made in self._made)
+
+    def missing(self, path: str) -> bool:
+        """Whether there is certainly no such file: none now, and none that the call may have made."""
+        entry = self._made.get(self._name(path))
+        return entry.gone if entry is not None else self._view.kind(path) is None and not self.changed(path)
+
+    def read(self, path: str, limit: int) -> bytes | None:
         """What a command would read there.
 
         Args:
             path: absolute path.
             limit: largest file, in bytes.
-            changed: the call may have changed the file, as `Emitter.changed` says.
 
         Returns:
             Its content; None if there is no such file, it is too large, or what it holds is not known.
         """
-        name = posixpath.normpath(path)
-        if name in self._made:
-            data = self._made[name]
+        if self._name(path) in self._made:
+            data = self.made(path)
             return data if data is not None and len(data) <= limit else None
-        return None if changed else self._view.read(path, limit)
+        return None if self.changed(path) else self._look(path, limit)
+
+    def _now(self, name: str) -> _Entry:
+        entry = self._made.get(name)
+        if entry is None:
+            return _UNKNOWN if self.changed(name) else self._live(name)
+        return entry if entry.data is None or self.made(name) is not None else _UNKNOWN
+
+    def _live(self, name: str) -> _Entry:
+        if self._view.kind(name) is None:
+            return _GONE
+        data = self._look(name, MAX_KEPT_BYTES)
+        return _Entry(data=data) if data is not None else _UNKNOWN
+
+    def _look(self, path: str, limit: int) -> bytes | None:
+        self._looks -= 1
+        return self._view.read(path, limit) if self._looks >= 0 else None
+
+    def _clashes(self, name: str) -> bool:
+        """Another name that the call writes to is, or may be, the same file."""
+        others = [made for made in self._made if made != name]
+        if not others:
+            return False
+        if self._linked:
+            base = posixpath.basename(name)
+            return any(posixpath.basename(made) == base for made in others)
+        real = self._identity(name)
+        return any(self._identity(made) == real for made in others)
+
+    def _name(self, path: str) -> str:
+        """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
+        return self._identity(path) if ".." in path else posixpath.normpath(path)
+
+    def _identity(self, path: str) -> str:
+        found = self._identities.get(path)
+        if found is None:
+            found = self._identities[path] = self._view.identity(path)
+        return found
+
+
+def as_edit(data: bytes | None) -> Edit | None:
+    """Content as the edit that puts it in place of all that is there; None if it is not known."""
+    return None if data is None else Edit(kind="whole", text=data.decode("utf-8", "surrogateescape"))
+
+
+def _joined(left: _Entry, right: _Entry) -> _Entry:
+    """What holds when either may."""
+    if left == right:
+        return left
+    if left.gone or right.gone:
+        other = right if left.gone else left
+        return _Entry(data=other.data, sure=False)
+    if left.data is not None and left.data == right.data:
+        return _Entry(data=left.data, sure=left.sure and right.sure)
+    return _UNKNOWN
+
+
+def _may_name(pattern: str, path: str) -> bool:
+    """A pattern may name the path, or something above it; links may lead there, so only the last name counts."""
+    last = posixpath.basename(pattern.rstrip("/")) or "*"
+    return "**" in last or any(fnmatch.fnmatchcase(part, last) for part in path.split("/") if part)
+
+
+def _same_file(real: str, made: str) -> bool:
+    return real == made or real.startswith(made + "/")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._values import Field
 from guardrail.model import Edit, Effect, Op, Origin, Precision, Resource
 
@@ -29,19 +29,61 @@ class Emitter:
 
     Args:
         limits: the bounds of one call.
+        contents: what it is told of every change of a file.
     """
 
-    __slots__ = ("effects", "expansions", "limits", "made", "maybe", "muted", "placed", "steps")
+    __slots__ = (
+        "_maybe",
+        "_muted",
+        "_points",
+        "contents",
+        "effects",
+        "expansions",
+        "limits",
+        "made",
+        "placed",
+        "steps",
+    )
 
-    def __init__(self, limits: LimitConfig) -> None:
+    def __init__(self, limits: LimitConfig, contents: Contents) -> None:
         self.effects: list[Effect] = []
         self.limits = limits
-        self.maybe = 0
-        self.muted = 0
+        self.contents = contents
+        self._maybe = 0
+        self._muted = 0
+        self._points: list[int] = []
         self.steps = MAX_STEPS
         self.expansions = limits.expansions
         self.made: set[str] = set()
         self.placed: set[str] = set()
+
+    @property
+    def maybe(self) -> int:
+        """How many conditions of which nothing is known what follows depends on."""
+        return self._maybe
+
+    @maybe.setter
+    def maybe(self, count: int) -> None:
+        # INVARIANT: raised and lowered by one, properly nested with `muted`: what is in between may not happen.
+        if count > self._maybe:
+            self._points.append(self.contents.mark())
+        else:
+            self.contents.weaken(self._points.pop())
+        self._maybe = count
+
+    @property
+    def muted(self) -> int:
+        """How many trial rounds are walked, of which no effect is kept."""
+        return self._muted
+
+    @muted.setter
+    def muted(self, count: int) -> None:
+        if count > self._muted:
+            self._points.append(self.contents.mark())
+        else:
+            # A later round finds what an earlier one made.
+            self.contents.lose(self._points.pop())
+        self._muted = count
 
     def step(self) -> None:
         """Count one command."""
@@ -76,7 +118,12 @@ class Emitter:
                 self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
             for changed in (resource, target) if target is not None else (resource,):
                 self.made.add(changed.path or changed.pattern or "**")
-        if self.muted:
+        self.contents.note(op, resource, target, edit, attrs)
+        if edit is not None and edit.kind != "whole":
+            # INVARIANT: an edit that leaves here does not depend on what the call did before it.
+            place = target if target is not None else resource
+            edit = self.contents.whole(place.path) if place.path is not None else None
+        if self._muted:
             return
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
@@ -89,7 +136,7 @@ class Emitter:
                 resource=resource,
                 target=target,
                 attrs=attrs or {},
-                modality="may" if may or self.maybe else "must",
+                modality="may" if may or self._maybe else "must",
                 precision=precision,
                 origin=Origin(spec=spec, start=span[0], end=span[1]),
                 flow=flow,
@@ -115,14 +162,7 @@ class Emitter:
 
     def changed(self, path: str) -> bool:
         """Whether this call itself may have changed what is at a path."""
-        if not self.made:
-            return False
-        parts = set(path.split("/"))
-        for made in self.made:
-            name = posixpath.basename(made.rstrip("/"))
-            if name in parts or any(c in name for c in "*?["):
-                return True
-        return False
+        return bool(self.made) and self.contents.changed(path)
 
 
 def _is_vague(resource: Resource) -> bool:

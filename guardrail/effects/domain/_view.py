@@ -16,6 +16,10 @@ class FileView(Protocol):
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         ...
 
+    def identity(self, path: str) -> str:
+        """One text for all names of the same file: links resolved, hard links too; of a missing file its place."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...

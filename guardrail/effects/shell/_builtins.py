@@ -9,7 +9,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import parse_options
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, note_script
+from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import set_variable
@@ -232,9 +232,9 @@ def source(call: Call) -> Stream:
     text = None
     if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
         return _source_stream(call, resource)
-    if resource.path is not None and "/" in field.text and not call.shell.emit.changed(resource.path):
-        data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
-        text = data.decode("utf-8", "surrogateescape") if data is not None and b"\0" not in data else None
+    if resource.path is not None and "/" in field.text:
+        texts = script_texts(call, resource)
+        text = texts[0] if len(texts) == 1 else None
     if text is None:
         # Without a slash the file is looked for along PATH.
         code: Code = "script" if resource.path is not None and "/" in field.text else "dynamic"
@@ -243,7 +243,6 @@ def source(call: Call) -> Stream:
         call.state.forget()
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
-    note_script(call, resource)
     before = call.state.args, call.state.handed
     if len(call.args) > 1:
         call.state.hand(call.args[1:])

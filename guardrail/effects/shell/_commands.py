@@ -156,10 +156,12 @@ def _script_kind(data: bytes) -> str | None:
 def run_file(call: Call, path: Field) -> Stream:
     """A program given by its path: a small shell script is analysed, another script or a binary is opaque."""
     resource = call.place(path)
-    attrs = {"authored": True} if resource.path is not None and call.shell.emit.changed(resource.path) else None
+    known = resource.path is not None and call.shell.contents.knows(resource.path)
+    changed = resource.path is not None and not known and call.shell.emit.changed(resource.path)
+    attrs = {"authored": True} if changed else None
     if resource.path is None:
         return call.opaque("dynamic", resource=resource, reason="a program whose path is not known")
-    data = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+    data = call.content(resource)
     kind = _script_kind(data) if data is not None else None
     if kind is None or attrs is not None:
         call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
@@ -179,6 +181,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     ends: list[State] = []
     shell.depth += 1
     shell.locals.append(set())
+    mark = shell.contents.mark()
     for body in bodies:
         state = before.copy()
         if body is None:
@@ -191,6 +194,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
         outputs.append(out)
         ends.append(ok.join(bad))
     shell.depth -= 1
+    shell.contents.weaken(mark)  # it may return at any point
     hidden = shell.locals.pop()
     end = ends[0]
     for other in ends[1:]:

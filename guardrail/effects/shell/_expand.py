@@ -39,7 +39,7 @@ _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
 
-    def substitute(self, script: Script, state: State) -> Stream:
+    def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
         """Effects of the commands in a subshell, and their output."""
         ...
 
@@ -282,7 +282,7 @@ class Expander:
             text = out.text.rstrip("\n") if out.text is not None else TOP
             return text, out.sources, False
         if isinstance(part, Process):
-            out = self.runner.substitute(part.script, state)
+            out = self.runner.substitute(part.script, state, beside=True)
             if part.write:
                 self.runner.dynamic("output goes into a process substitution", span)
             return f"/dev/fd/{NUM}", out.sources, False

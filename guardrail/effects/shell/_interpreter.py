@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS, place
@@ -83,7 +84,8 @@ class Interpreter:
         self.view = view
         self.limits = limits
         self.start = start
-        self.emit = Emitter(limits)
+        self.contents = Contents(view)
+        self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
         self.directories: set[str] = set()
@@ -91,6 +93,9 @@ class Interpreter:
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
+        self.jumps = 0
+        self.errexit = False
+        self.stages = 0
 
     # -- texts
 
@@ -104,10 +109,13 @@ class Interpreter:
             return self._unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         self.depth += 1
+        mark = self.contents.mark()
         try:
             return self.block(script.body, state, stdin)
         finally:
             self.depth -= 1
+            if self.depth:
+                self.contents.weaken(mark)  # it may leave at any point, and what runs it goes on
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
@@ -193,15 +201,18 @@ class Interpreter:
         if self.locals:
             self.locals[-1].add(name)
 
-    def substitute(self, script: Script, state: State) -> Stream:
-        """Effects of a substitution, in a subshell, and its output."""
+    def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
+        """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
         if self.depth >= self.limits.depth:
             return self._unparsed("nested too deep", script.text, state.copy())[2]
         self.depth += 1
         try:
             inner = state.copy()
             inner.sinks = ()
-            return self.block(script.body, inner, SOMETHING)[2]
+            mark = self.contents.mark()
+            out = self.block(script.body, inner, SOMETHING)[2]
+            self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
+            return out
         finally:
             self.depth -= 1
 
@@ -215,9 +226,12 @@ class Interpreter:
         """Statements one after the other."""
         ok = bad = state
         outputs: list[Stream] = []
+        jumps = self.jumps
         for statement in block:
+            cut = self.jumps != jumps or (self.errexit and bool(outputs))
             ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
-            outputs.append(out)
+            # After something that may have left the block, what is printed may not be.
+            outputs.append(_perhaps(out) if cut else out)
         return ok, bad, outputs[0] if len(outputs) == 1 else _concatenated(outputs)
 
     def statement(self, statement: Statement, state: State, stdin: Stream) -> Done:
@@ -230,7 +244,12 @@ class Interpreter:
     def _group(self, node: Group, state: State, stdin: Stream) -> Done:
         if not node.subshell:
             return self.block(node.body, state, stdin)
+        mark = self.contents.mark()
         _, _, out = self.block(node.body, state.copy(), stdin)
+        if node.background:
+            self.contents.lose(mark, lasting=True)
+        else:
+            self.contents.weaken(mark)
         return state, state, out
 
     def _negated(self, node: Negated, state: State, stdin: Stream) -> Done:
@@ -240,6 +259,7 @@ class Interpreter:
     def _and_or(self, node: AndOr, state: State, stdin: Stream) -> Done:
         ok, bad, out = self.statement(node.first, state, stdin)
         outputs = [out]
+        mark = self.contents.mark()
         for operator, statement in node.rest:
             if operator == "&&":
                 # The right side changes a copy: after a failure on the left the state is what it was there.
@@ -250,18 +270,24 @@ class Interpreter:
                 second, bad, out = self.statement(statement, bad.copy(), stdin)
                 self.emit.maybe -= 1
                 ok = ok.join(second)
-            outputs.append(out)
+            outputs.append(_perhaps(out))
+        self.contents.weaken(mark)
         return ok, bad, _concatenated(outputs)
 
     def _pipeline(self, node: Pipeline, state: State, stdin: Stream) -> Done:
         out = stdin
+        first = self.stages + 1
         for index, stage in enumerate(node.stages):
+            self.stages += 1
+            self.contents.enter_stage(self.stages)
             inner = state.copy()
             if index < len(node.stages) - 1:
                 inner.sinks = ()
             if index and self.diverted:
                 out = Stream(text=out.text, sources=merge(out.sources, self.diverted), names=out.names, flow=out.flow)
             _, _, out = self.statement(stage, inner, out.through("pipe") if index else stdin)
+            self.contents.leave_stage()
+        self.contents.end_pipeline(range(first, self.stages + 1))
         return state, state, out
 
     def _redirected(self, node: Redirected, state: State, stdin: Stream) -> Done:
@@ -392,6 +418,7 @@ class Interpreter:
         ends: list[State] = [] if values else [state]
         outputs: list[Stream] = []
         current = state
+        mark = self.contents.mark()
         for field in values:
             text = TOP if field.glob is not None or field.many else field.text
             inner = current.copy()
@@ -401,6 +428,7 @@ class Interpreter:
             ends.append(current)
             outputs.append(out)
         end = _joined(ends)  # `break` may leave after any round
+        self.contents.weaken(mark)
         return end, end, _concatenated(outputs)
 
     def _values_of(self, node: For, state: State) -> tuple[list[Field] | None, tuple[Resource, ...]]:
@@ -558,6 +586,9 @@ class Interpreter:
         span: tuple[int, int],
     ) -> Done:
         name = vector[0].text if vector else ""
+        if name in _LEAVING:
+            self.jumps += 1
+            self.errexit = self.errexit or (name == "set" and any(_may_exit(field.text) for field in vector[1:]))
         if state.opened and not stdin.connected:
             stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
         call = self.call(name, vector[1:], state, cwd, stdin, span)
@@ -641,7 +672,7 @@ class Interpreter:
 
     def _input(self, field: Field, call: Call) -> Stream:
         sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
-        return Stream(sources=sources, flow=("redirect",), connected=True)
+        return Stream(text=call.text_of(field), sources=sources, flow=("redirect",), connected=True)
 
     def write_out(self, outs: list[tuple[Resource, str, bool]], out: Stream, call: Call) -> Stream:
         """Apply output redirections to what a command gave; returns what still reaches standard output."""
@@ -668,6 +699,22 @@ _DIGESTING: Final = frozenset(
     "wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum b3sum cksum sum cmp true : false test [".split()
 )
 """Commands whose output tells only a digest of their standard input."""
+
+
+_LEAVING: Final = frozenset(
+    ("exit", "return", "break", "continue", "exec", "set", "kill", "eval", "source", ".", "trap")
+)
+"""Commands after which the rest of a block may not run, or end where it would have gone on."""
+
+
+def _may_exit(option: str) -> bool:
+    """An option of `set` after which any command that fails ends the shell."""
+    return option == "errexit" or TOP in option or (option[:1] == "-" and "e" in option)
+
+
+def _perhaps(out: Stream) -> Stream:
+    """The same output, or none."""
+    return out if out.text in ("", None) else Stream(sources=out.sources, names=out.names, flow=out.flow)
 
 
 def _is_number(text: str | None) -> bool:
