@@ -31,7 +31,7 @@ from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id, printable
 from guardrail.obligations import Obligations, ObligationStatus
-from guardrail.parse import parse
+from guardrail.parse import parse, tool_table
 from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
@@ -81,6 +81,7 @@ class Guard:
         self.engine = engine
         self.trail = trail
         self.reviews = reviews
+        self.tools = tool_table(config.tools)
         self.files = LiveFiles(config.limits.expansions)
         self.inventory = Inventory(config, self.files, own=_own_files(config))
         self.mandates = MandateBook(config)
@@ -219,7 +220,7 @@ class Guard:
     def _judge(self, call: ToolCall, grant: Grant | None, started: int) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
-        operations = parse(call)
+        operations = parse(call, self.tools)
         effects = analyse(
             operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
         )

@@ -170,11 +170,16 @@ def pieces(template: str) -> Iterator[str | tuple[str, ...]]:
         yield template[last:]
 
 
-def problems(spec: ToolSpec) -> Iterator[str]:
-    """What is wrong with an entry, one sentence each; nothing if it can be used."""
+def problems(spec: ToolSpec, *, served: bool = False) -> Iterator[str]:
+    """What is wrong with an entry, one sentence each; nothing if it can be used.
+
+    Args:
+        spec: the entry.
+        served: its family has servers, so it needs none of its own.
+    """
     if not spec.names or not all(spec.names):
         yield "it needs a name"
-    if not spec.bare and not spec.servers:
+    if not spec.bare and not (served or spec.servers):
         yield "`bare = false` needs `servers`"
     for need in _NEEDS[spec.verb]:
         if not getattr(spec, need) and not (need == "path" and spec.default):

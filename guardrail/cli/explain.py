@@ -58,7 +58,7 @@ def _print_json(guard: Guard, call: ToolCall, decision: Decision) -> None:
 
     stages = {
         "call": msgspec.to_builtins(call),
-        "operations": [{"type": type(o).__name__, **msgspec.to_builtins(o)} for o in parse(call)],
+        "operations": [{"type": type(o).__name__, **msgspec.to_builtins(o)} for o in parse(call, guard.tools)],
         "assets": [guard.inventory.facts(asset) for asset in decision.assets],
         "mandates": [m.id for m in _mandates(guard, call)],
         "decision": decision.to_dict(),
@@ -70,7 +70,7 @@ def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
     from guardrail.model import visible
     from guardrail.parse import ShellText, parse
 
-    operations = parse(call)
+    operations = parse(call, guard.tools)
     where = visible(call.cwd or "an unknown directory")
     print(f"asked     {visible(call.tool)} by {visible(call.subject.id)} in {where}")
     for operation in operations:

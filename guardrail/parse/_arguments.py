@@ -22,7 +22,6 @@ from guardrail.parse._operations import (
     PatchText,
     ShellText,
     SqlText,
-    Unmapped,
 )
 from guardrail.parse._operations import Verb as FileVerb
 from guardrail.toolspec import FILE_VERBS, ROLES, Scalar, ToolSpec, lists_of, pieces
@@ -96,6 +95,21 @@ def _get(value: Any, key: str) -> Any:
     return value.get(key, _MISSING) if is_table(value) else _MISSING
 
 
+class _Row:
+    """What the roles of an entry lead to in one item of the lists, or in the whole arguments.
+
+    Args:
+        objects: the arguments, and the item of each list on the way.
+        given: for each role the selectors that lead to something, with what they lead to.
+    """
+
+    __slots__ = ("given", "objects")
+
+    def __init__(self, objects: tuple[Any, ...], given: dict[str, list[tuple[_Selector, Any]]]) -> None:
+        self.objects = objects
+        self.given = given
+
+
 class Form:
     """One entry, compiled.
 
@@ -103,7 +117,9 @@ class Form:
         spec: the entry.
     """
 
-    __slots__ = ("_alarm", "_allowed", "_chain", "_known", "_roles", "_templates", "_when", "spec")
+    __slots__ = (
+        "_alarm", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles", "_templates", "_when", "spec",
+    )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:
         self.spec = spec
@@ -112,9 +128,7 @@ class Form:
         }
         self._when = tuple((_Selector(text), _choices(value)) for text, value in spec.when.items())
         self._alarm = tuple((_Selector(text), _choices(value)) for text, value in spec.alarm.items())
-        self._templates = {
-            text: _compiled(text) for text in (spec.uri, spec.to, *spec.words) if text
-        }
+        self._templates = {text: _compiled(text) for text in (spec.uri, spec.to, *spec.words) if text}
         every = [text.rstrip("?") for text in spec.selectors()]
         self._chain = max((tuple(lists_of(text)) for text in every), key=len, default=())
         # For each object that selectors go through, the keys that they name.
@@ -122,6 +136,27 @@ class Form:
         for text in every:
             self._note(text)
         self._allowed = frozenset(self._known[""]) | SAID
+        self._below: dict[str, tuple[tuple[str, str], ...]] = {}
+        for at in {*self._known, *self._chain}:
+            suffix = at[-2:] if at.endswith(("[]", "{}")) else ""
+            key = at.removesuffix(suffix)
+            self._below[key] = (*self._below.get(key, ()), (at, suffix))
+        # Most selectors name one argument of an object: one look at each argument then says all.
+        self._levels: tuple[dict[str, tuple[tuple[str, _Selector], ...]], ...] = tuple(
+            {} for _ in range(len(self._chain) + 1)
+        )
+        deep: list[tuple[str, _Selector]] = []
+        pairs = {index + 1 for index, prefix in enumerate(self._chain) if prefix.endswith("{}")}
+        for role, selectors in self._roles.items():
+            for selector in selectors:
+                key = selector.steps[0]
+                if len(selector.steps) > 1 or key.startswith("#") or selector.base in pairs:
+                    deep.append((role, selector))
+                else:
+                    level = self._levels[selector.base]
+                    level[key] = (*level.get(key, ()), (role, selector))
+        self._deep = tuple(deep)
+        self._flat = len(self._known) == 1 and not self._chain and not deep
 
     def _note(self, text: str) -> None:
         at = ""
@@ -152,25 +187,41 @@ class Form:
         Raises:
             Mismatch: if anything about them is not understood.
         """
-        spec = self.spec
-        rows = self._rows(args) if self._chain else [(args,)]
+        rows = self._rows(args) if self._chain else [self._row((args,))]
+        odd = self._odd(args)
         found: list[Operation] = []
         for row in rows:
-            found.extend(self._row(row, tool, nested))
-        odd = self._odd(args) or self._alarming(rows)
+            found.extend(self._operations(row, tool, nested))
+        if self._alarm and not odd:
+            odd = self._alarming(rows)
         if odd:
             raise Mismatch(odd, tuple(found))
-        if "ignore" in self._roles:
-            named = self._named(rows)
-            if named:
-                found.append(Named(tool=tool, texts=named))
+        named = self._named(rows)
+        if named:
+            found.append(Named(tool=tool, texts=named))
         if not found:
-            raise Mismatch(f"nothing is asked of `{spec.names[0]}`")
+            raise Mismatch(f"nothing is asked of `{self.spec.names[0]}`")
         return tuple(found)
 
     # -- rows and leftovers
 
-    def _rows(self, args: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    def _row(self, objects: tuple[Any, ...]) -> _Row:
+        given: dict[str, list[tuple[_Selector, Any]]] = {}
+        for base, item in enumerate(objects):
+            if is_table(item):
+                level = self._levels[base]
+                for key, value in item.items():
+                    roles = level.get(key)
+                    if roles is not None and value is not None:
+                        for role, selector in roles:
+                            given.setdefault(role, []).append((selector, value))
+        for role, selector in self._deep:
+            value = selector.value(objects)
+            if value is not _MISSING:
+                given.setdefault(role, []).append((selector, value))
+        return _Row(objects, given)
+
+    def _rows(self, args: Mapping[str, Any]) -> list[_Row]:
         """One row for each item of the lists, each with the objects on the way to it."""
         rows: list[tuple[Any, ...]] = [(args,)]
         before = 0
@@ -183,16 +234,15 @@ class Form:
                 if len(grown) > MAX_ROWS:
                     raise Mismatch("the lists are too long")
             rows = grown
-        return rows
+        return [self._row(row) for row in rows]
 
     def _odd(self, args: Mapping[str, Any]) -> str:
         """An argument that no selector names; empty if there is none."""
-        extra = args.keys() - self._allowed
-        if extra:
-            return f"argument {min(map(str, extra))} is not understood"
-        if len(self._known) > 1:
-            return self._odd_within("", args)
-        return ""
+        allowed = self._allowed
+        for key in args:
+            if key not in allowed:
+                return f"argument {key} is not understood"
+        return "" if self._flat or len(self._known) == 1 else self._odd_within("", args)
 
     def _odd_within(self, at: str, value: Any) -> str:
         known = self._known.get(at)
@@ -201,51 +251,48 @@ class Form:
         if isinstance(value, _Pair):
             value = value.value
         if not is_table(value):
-            return "" if at.endswith(("[]", "{}")) and self._takes_items(at) else f"argument {at} is not an object"
-        for key in value:
-            if key not in known and not (at == "" and key in SAID):
+            return "" if self._takes_items(at) else f"argument {at} is not an object"
+        for key, inner in value.items():
+            if key not in known:
+                if at == "" and key in SAID:
+                    continue
                 return f"argument {at}.{key} is not understood"
-        for key in known:
-            inner = value.get(key)
             if inner is None:
                 continue
-            for suffix in ("", "[]", "{}"):
-                below = f"{at}.{key}{suffix}" if at else f"{key}{suffix}"
-                if below in self._known or (suffix and below in self._chain):
-                    for item in (inner,) if not suffix else _each(inner, suffix):
-                        odd = self._odd_within(below, item)
-                        if odd:
-                            return odd
+            for below, suffix in self._below.get(f"{at}.{key}" if at else key, ()):
+                for item in _each(inner, suffix) if suffix else (inner,):
+                    odd = self._odd_within(below, item)
+                    if odd:
+                        return odd
         return ""
 
     def _takes_items(self, at: str) -> bool:
         return any(text.rstrip("?").startswith(f"{at}.#") or text.rstrip("?") == at for text in self.spec.selectors())
 
-    def _alarming(self, rows: Sequence[tuple[Any, ...]]) -> str:
+    def _alarming(self, rows: Sequence[_Row]) -> str:
         for selector, choices in self._alarm:
             for row in rows:
-                value = selector.value(row)
+                value = selector.value(row.objects)
                 if value is not _MISSING and _key(value) in choices:
                     return f"argument {selector.name} asks for more than the tool does"
         return ""
 
-    def _named(self, rows: Sequence[tuple[Any, ...]]) -> tuple[str, ...]:
+    def _named(self, rows: Sequence[_Row]) -> tuple[str, ...]:
         """Paths in arguments that are otherwise not looked at."""
-        named: list[str] = []
-        for selector in self._roles["ignore"]:
-            value = selector.value(rows[0])
-            if value is _MISSING or isinstance(value, bool | int | float):
-                continue
-            if isinstance(value, Mapping):
-                raise Mismatch(f"argument {selector.name} is not understood")
-            for text in (value,) if isinstance(value, str) else strings_only(value):
-                if text[:1] in ("/", "~") or text[:5].lower() == "file:":
-                    named.append(text)
-        return tuple(dict.fromkeys(named))
+        named: dict[str, None] = {}
+        for row in rows:
+            for selector, value in row.given.get("ignore", ()):
+                if isinstance(value, bool | int | float):
+                    continue
+                if is_table(value):
+                    raise Mismatch(f"argument {selector.name} is not understood")
+                texts = (value,) if isinstance(value, str) else strings_only(value)
+                named.update((text, None) for text in texts if _is_path(text))
+        return tuple(named)
 
     # -- one row
 
-    def _row(self, row: tuple[Any, ...], tool: str, nested: Nested) -> Iterator[Operation]:
+    def _operations(self, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
         verb = self.spec.verb
         if verb in FILE_VERBS:
             return self._files(cast("FileVerb", verb), row)
@@ -255,7 +302,7 @@ class Form:
             return self._api(row)
         return self._other(verb, row, tool, nested)
 
-    def _shell(self, row: tuple[Any, ...]) -> Iterator[Operation]:
+    def _shell(self, row: _Row) -> Iterator[Operation]:
         selector, value = self._one("text", row)
         cwd, env = self._string("cwd", row, optional=True), self._environment(row)
         persistent = self.spec.persistent
@@ -272,7 +319,7 @@ class Form:
         for line in lines:
             yield ShellText(text=line, persistent=persistent, cwd=cwd, env=env)
 
-    def _other(self, verb: str, row: tuple[Any, ...], tool: str, nested: Nested) -> Iterator[Operation]:
+    def _other(self, verb: str, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
         spec = self.spec
         if verb == "nothing":
             yield Nothing(tool=tool)
@@ -301,7 +348,7 @@ class Form:
                 target = self._string("target", row, optional=True)
                 yield PatchText(text=text, mode=spec.mode, path=paths[0], target=target, cwd=cwd)
 
-    def _text(self, row: tuple[Any, ...]) -> str:
+    def _text(self, row: _Row) -> str:
         """Text, or a list of lines of it."""
         selector, value = self._one("text", row)
         if isinstance(value, str):
@@ -311,7 +358,7 @@ class Form:
             raise Mismatch(f"{selector.name} is not text")
         return "".join(lines) if all(line.endswith("\n") for line in lines[:-1]) else "\n".join(lines)
 
-    def _files(self, verb: FileVerb, row: tuple[Any, ...]) -> Iterator[Operation]:
+    def _files(self, verb: FileVerb, row: _Row) -> Iterator[Operation]:
         spec = self.spec
         paths = self._paths(row)
         target = self._string("target", row) if spec.target else None
@@ -322,27 +369,25 @@ class Form:
         for path in paths:
             yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
 
-    def _paths(self, row: tuple[Any, ...], role: str = "path") -> list[str]:
-        selectors = self._roles.get(role, ())
-        given = [selector for selector in selectors if selector.value(row) is not _MISSING]
+    def _paths(self, row: _Row, role: str = "path") -> list[str]:
+        given = row.given.get(role, ())
         if not given:
             if role == "path" and self.spec.default:
                 return [self.spec.default]
             if role != "path" or self.spec.verb == "api":
                 return []
         if len(given) != 1:
-            raise Mismatch(f"exactly one of {', '.join(s.name for s in selectors)} is needed")
-        value = given[0].value(row)
+            raise Mismatch(f"exactly one of {self._names(role)} is needed")
+        value = given[0][1]
         values = [value] if isinstance(value, str) else strings_only(value)
         if not values or not all(item and "\0" not in item for item in values):
             raise Mismatch("the path is not text")
         return values
 
-    def _edit(self, verb: FileVerb, row: tuple[Any, ...]) -> Edit | None:
+    def _edit(self, verb: FileVerb, row: _Row) -> Edit | None:
         spec = self.spec
         selectors = self._roles["text"]
-        optional = any(selector.optional for selector in selectors)
-        if optional and all(selector.value(row) is _MISSING for selector in selectors):
+        if "text" not in row.given and any(selector.optional for selector in selectors):
             return None
         text = self._text(row) if spec.part else self._string("text", row) or ""
         if spec.old:
@@ -353,7 +398,7 @@ class Form:
             return Edit(kind="replace", text=text)
         return Edit(kind="append" if verb == "append" else "whole", text=text)
 
-    def _api(self, row: tuple[Any, ...]) -> Iterator[Operation]:
+    def _api(self, row: _Row) -> Iterator[Operation]:
         spec = self.spec
         uris = self._filled(spec.uri, row)
         targets: list[str | None] = [*self._filled(spec.to, row)] if spec.to else [None]
@@ -365,7 +410,7 @@ class Form:
             raise Mismatch("the lists are too long")
         text = "\n".join(text for text in self._strings("text", row))
         mention = tuple(self._strings("mention", row))
-        facts = {name: _plain(_Selector(at).value(row)) for name, at in spec.facts.items()}
+        facts = {name: _plain(_Selector(at).value(row.objects)) for name, at in spec.facts.items()}
         facts = {name: value for name, value in facts.items() if value is not _MISSING}
         paths, into = tuple(self._paths(row)), tuple(self._paths(row, "into"))
         for uri, target in pairs:
@@ -383,48 +428,44 @@ class Form:
 
     # -- values
 
-    def _one(self, role: str, row: tuple[Any, ...]) -> tuple[_Selector, Any]:
-        selectors = self._roles.get(role, ())
-        given = [(selector, value) for selector in selectors if (value := selector.value(row)) is not _MISSING]
+    def _one(self, role: str, row: _Row) -> tuple[_Selector, Any]:
+        given = row.given.get(role, ())
         if len(given) != 1:
-            raise Mismatch(f"exactly one of {', '.join(s.name for s in selectors)} is needed")
+            raise Mismatch(f"exactly one of {self._names(role)} is needed")
         return given[0]
 
-    def _string(self, role: str, row: tuple[Any, ...], *, optional: bool = False) -> str | None:
-        selectors = self._roles.get(role, ())
-        if optional and all(selector.value(row) is _MISSING for selector in selectors):
+    def _names(self, role: str) -> str:
+        return ", ".join(selector.name for selector in self._roles.get(role, ()))
+
+    def _string(self, role: str, row: _Row, *, optional: bool = False) -> str | None:
+        if optional and role not in row.given:
             return None
         selector, value = self._one(role, row)
         if not isinstance(value, str):
             raise Mismatch(f"{selector.name} is not text")
         return value
 
-    def _strings(self, role: str, row: tuple[Any, ...]) -> Iterator[str]:
+    def _strings(self, role: str, row: _Row) -> Iterator[str]:
         """Every string that the selectors of a role lead to, at any depth."""
-        for selector in self._roles.get(role, ()):
-            value = selector.value(row)
-            if value is not _MISSING:
-                yield from strings(value)
+        for _, value in row.given.get(role, ()):
+            yield from strings(value)
 
-    def _flag(self, role: str, row: tuple[Any, ...]) -> bool:
-        values = [(selector, selector.value(row)) for selector in self._roles.get(role, ())]
+    def _flag(self, role: str, row: _Row) -> bool:
+        values = row.given.get(role, ())
         for selector, value in values:
-            if value is not _MISSING and not isinstance(value, bool):
+            if not isinstance(value, bool):
                 raise Mismatch(f"{selector.name} is neither true nor false")
         return any(value is True for _, value in values)
 
-    def _environment(self, row: tuple[Any, ...]) -> tuple[tuple[str, str], ...]:
-        if not self.spec.env:
-            return ()
-        selectors = self._roles["env"]
-        if all(selector.value(row) is _MISSING for selector in selectors):
+    def _environment(self, row: _Row) -> tuple[tuple[str, str], ...]:
+        if "env" not in row.given:
             return ()
         _, value = self._one("env", row)
         if not is_table(value) or not all(isinstance(item, str) for item in value.values()):
             raise Mismatch("the environment is not an object of texts")
         return tuple((str(name), item) for name, item in value.items())
 
-    def _words(self, row: tuple[Any, ...]) -> Iterator[str]:
+    def _words(self, row: _Row) -> Iterator[str]:
         for word in self.spec.words:
             parts = self._templates[word]
             if len(parts) == 1 and not isinstance(parts[0], str) and word.endswith("?}"):
@@ -432,7 +473,7 @@ class Form:
             else:
                 yield from self._filled(word, row)
 
-    def _filled(self, template: str, row: tuple[Any, ...]) -> list[str]:
+    def _filled(self, template: str, row: _Row) -> list[str]:
         """A template with its places filled; a list in one of them gives several."""
         texts = [""]
         for part in self._templates[template]:
@@ -457,9 +498,9 @@ def _compiled(template: str) -> tuple[str | _Place, ...]:
     return tuple(part if isinstance(part, str) else _Place(part) for part in pieces(template))
 
 
-def _values(place: _Place, row: tuple[Any, ...], *, optional: bool) -> list[str]:
+def _values(place: _Place, row: _Row, *, optional: bool) -> list[str]:
     for selector in place.selectors:
-        value = selector.value(row)
+        value = selector.value(row.objects)
         if value is _MISSING or value == "":
             continue
         if isinstance(value, bool) or not isinstance(value, str | int | float | list):
@@ -515,6 +556,10 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | bool | int | float) or value is _MISSING else str(value)[:200]
 
 
+def _is_path(text: str) -> bool:
+    return text[:1] in ("/", "~") or text[:5].lower() == "file:"
+
+
 def strings_only(value: Any) -> list[str]:
     """A list of nothing but strings, else an empty one."""
     return value if is_list(value) and all(isinstance(item, str) for item in value) else []
@@ -527,7 +572,7 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 def is_table(value: Any) -> TypeGuard[Mapping[Any, Any]]:
     """Whether it is a JSON object."""
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def strings(value: Any, *, keys: bool = False) -> Iterator[str]:

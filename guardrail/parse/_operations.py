@@ -180,6 +180,10 @@ Operation = (
 
 def describe(operation: Operation) -> str:
     """An operation in one line, as the examples of `[[tool]]` have it."""
+    return _described(operation).strip().replace("\n", "\\n")
+
+
+def _described(operation: Operation) -> str:
     match operation:
         case ShellText():
             return f"shell {operation.text}"

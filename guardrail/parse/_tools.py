@@ -204,7 +204,7 @@ def failures(spec: ToolSpec) -> Iterator[str]:
         except (Mismatch, ValueError) as error:
             yield f"its example `{given}` is not understood: {error}"
             continue
-        if arrow and found != want:
+        if arrow and found != want.strip():
             yield f"its example `{given}` gives `{found}`, not `{want}`"
     for example in spec.not_match:
         try:
