@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, LiveFiles
+from guardrail.assets import Inventory, LiveFiles, Provenance
 from guardrail.audit import Trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
@@ -84,6 +84,7 @@ class Guard:
         self.tools = tool_table(config.tools)
         self.files = LiveFiles(config.limits.expansions)
         self.inventory = Inventory(config, self.files, own=_own_files(config))
+        self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.history = History(config.limits.sessions)
         self.obligations = Obligations(self.inventory)
@@ -225,6 +226,7 @@ class Guard:
             operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
+        effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000

@@ -185,7 +185,7 @@ def problems(spec: ToolSpec, *, served: bool = False) -> Iterator[str]:
         if not getattr(spec, need) and not (need == "path" and spec.default):
             yield f"the verb `{spec.verb}` needs `{need}`"
     taken = _TAKES[spec.verb]
-    for name in sorted(set().union(*_TAKES.values()) - taken):
+    for name in sorted(frozenset[str]().union(*_TAKES.values()) - taken):
         value = getattr(spec, name)
         if value and not (name == "mode" and value == "envelope"):
             yield f"the verb `{spec.verb}` takes no `{name}`"

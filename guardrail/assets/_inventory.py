@@ -190,8 +190,7 @@ class Inventory:
             if not sources and not any_source:
                 return
             sources = sources or [effect.resource]
-        if effect.op == "set_key" and (effect.resource.uri or "").startswith("config:"):
-            sources = self._controlled(effect) or sources
+        sources = self._controlled(effect) or sources
         attrs = effect.attrs
         if any_source or any_target:
             attrs = {**attrs, "any": True}
@@ -208,9 +207,9 @@ class Inventory:
 
     def _controlled(self, effect: Effect) -> list[Resource]:
         """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
-        key = effect.attrs.get("key")
-        if not isinstance(key, str) or effect.resource.asset is not None:
+        if effect.op != "set_key" or not (effect.resource.uri or "").startswith("config:"):
             return []
+        key = effect.attrs.get("key")
         return [
             msgspec.structs.replace(effect.resource, asset=asset.id)
             for asset in self._assets.values()

@@ -325,7 +325,7 @@ class Operations:
         return (target, inside)
 
     def _place(
-        self, text: str, *, cwd: str | None | Any = ..., recursive: bool = False, nofollow: bool = False
+        self, text: str, *, cwd: str | Any | None = ..., recursive: bool = False, nofollow: bool = False
     ) -> Resource:
         # A tool may or may not expand `~`; the home directory is where it leads if it does.
         if text.startswith("~/"):

@@ -118,7 +118,8 @@ class Form:
     """
 
     __slots__ = (
-        "_alarm", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles", "_templates", "_when", "spec",
+        "_alarm", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles", "_templates",
+        "_when", "spec",
     )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:

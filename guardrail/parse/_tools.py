@@ -172,7 +172,7 @@ def tool_table(specs: Sequence[ToolSpec]) -> ToolTable:
         return shipped_tools()
     table = shipped_tools().extended(specs)
     for spec in specs:
-        wrong = next((*problems(spec), *failures(spec)), None)
+        wrong = next(iter((*problems(spec), *failures(spec))), None)
         if wrong is not None:
             raise ConfigError(f"tool `{spec.names[0] if spec.names else ''}`: {wrong}")
     return table
