@@ -17,6 +17,7 @@ import msgspec
 
 from guardrail.errors import ConfigError
 from guardrail.model import AssetClass
+from guardrail.toolspec import ToolSpec, problems
 
 MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 """Largest guardrail.toml, in bytes."""
@@ -180,13 +181,14 @@ class Config(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    rename={"assets": "asset", "people": "person"},
+    rename={"assets": "asset", "people": "person", "tools": "tool"},
 ):
     """Everything in guardrail.toml.
 
     Args:
         assets: the `[[asset]]` tables.
         people: the `[[person]]` tables.
+        tools: the `[[tool]]` tables: tools of your own, and which argument is what.
         unsafe_fail_open: let calls run when judging fails; warns at start and is written into every record.
         base: directory that relative paths are relative to; set by `load`.
         source: the file this was read from; set by `load`.
@@ -194,6 +196,7 @@ class Config(
 
     assets: tuple[AssetConfig, ...] = ()
     people: tuple[PersonConfig, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     mandates: MandateConfig = MandateConfig()
     trail: TrailConfig = TrailConfig()
@@ -261,15 +264,16 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
 
 
 def _check(config: Config, where: str) -> None:
-    problems = [*_asset_problems(config.assets), *_number_problems(config)]
+    wrong = [*_asset_problems(config.assets), *_number_problems(config)]
+    wrong += [f"tool `{', '.join(spec.names)}`: {problem}" for spec in config.tools for problem in problems(spec)]
     names = [person.name for person in config.people]
-    problems += [f"person `{name}` is listed twice" for name in _twice(names)]
+    wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
-        problems.append("`trail.origin` must be a name without blanks or `+`")
+        wrong.append("`trail.origin` must be a name without blanks or `+`")
     if config.policy.engine == "opa" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
-        problems.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
-    if problems:
-        raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(problems)}")
+        wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
+    if wrong:
+        raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
 
 
 def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:

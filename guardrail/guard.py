@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, LiveFiles
+from guardrail.assets import Inventory, LiveFiles, Provenance
 from guardrail.audit import Trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
@@ -31,7 +31,7 @@ from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id, printable
 from guardrail.obligations import Obligations, ObligationStatus
-from guardrail.parse import parse
+from guardrail.parse import parse, tool_table
 from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
@@ -81,8 +81,10 @@ class Guard:
         self.engine = engine
         self.trail = trail
         self.reviews = reviews
+        self.tools = tool_table(config.tools)
         self.files = LiveFiles(config.limits.expansions)
         self.inventory = Inventory(config, self.files, own=_own_files(config))
+        self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.history = History(config.limits.sessions)
         self.obligations = Obligations(self.inventory)
@@ -219,11 +221,12 @@ class Guard:
     def _judge(self, call: ToolCall, grant: Grant | None, started: int) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
-        operations = parse(call)
+        operations = parse(call, self.tools)
         effects = analyse(
             operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
+        effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000

@@ -145,8 +145,8 @@ def test_a_tool_is_known_however_its_name_is_written(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "args"),
     [
-        ("execute_python", {"text": "1"}),
-        ("python_repl", {"query": "1"}),
+        ("acme_python", {"text": "1"}),
+        ("my_repl", {"query": "1"}),
         ("my_tool", {"opts": {"script": "ls"}}),
         ("mcp__x__run", {"command": "ls"}),
     ],

@@ -2,5 +2,6 @@
 
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._inventory import Asset, Inventory
+from guardrail.assets._provenance import Provenance
 
-__all__ = ["Asset", "Inventory", "LiveFiles"]
+__all__ = ["Asset", "Inventory", "LiveFiles", "Provenance"]

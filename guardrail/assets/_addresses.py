@@ -52,6 +52,8 @@ class Addresses:
         """
         name = normal(uri)
         scheme = scheme_of(name)
+        if scheme == "name" and scheme not in self._schemes:
+            return self._called(name.partition(":")[2]), False
         if scheme not in self._schemes:
             return [], False
         if scheme == "process":
@@ -73,6 +75,14 @@ class Addresses:
             if inside or fnmatch.fnmatchcase(root, pattern) or fnmatch.fnmatchcase(root, pattern.rstrip("/*")):
                 found.append(self._roots[root])
         return list(dict.fromkeys(found)), False
+
+    def _called(self, name: str) -> list[str]:
+        """The assets that are called so elsewhere: `acme/beta`, or `beta.safetensors` on some host."""
+        tail = f"/{name}"
+        found = [
+            asset for root, asset in self._roots.items() if f"/{root.partition(':')[2].lstrip('/')}".endswith(tail)
+        ]
+        return list(dict.fromkeys(found))
 
     def _processes(self, name: str) -> tuple[list[str], bool]:
         if not name.strip("*"):

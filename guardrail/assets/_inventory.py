@@ -193,6 +193,7 @@ class Inventory:
             if not sources and not any_source:
                 return
             sources = sources or [effect.resource]
+        sources = self._controlled(effect) or sources
         attrs = effect.attrs
         if any_source or any_target:
             attrs = {**attrs, "any": True}
@@ -206,6 +207,17 @@ class Inventory:
             for target in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
                 yield from self._with_keys(one)
+
+    def _controlled(self, effect: Effect) -> list[Resource]:
+        """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
+        if effect.op != "set_key" or not (effect.resource.uri or "").startswith("config:"):
+            return []
+        key = effect.attrs.get("key")
+        return [
+            msgspec.structs.replace(effect.resource, asset=asset.id)
+            for asset in self._assets.values()
+            if any(name == key or name.startswith(f"{key}.") for name in asset.controls)
+        ]
 
     def _linked(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]

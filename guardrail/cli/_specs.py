@@ -12,6 +12,11 @@ from guardrail.cli import EXIT_ALLOW, EXIT_USAGE
 _ROLES: Final[Mapping[str, str]] = {
     "text": "text",
     "read": "a file that is read",
+    "uses": "a file that is read, of which nothing comes out again",
+    "spent": "a file that is read and then removed",
+    "config": "a file that is read, and says what else to work on",
+    "stem": "the beginning of the names of files that are written",
+    "below": "a directory below which anything may be written",
     "list": "a file that is looked at",
     "write": "a file that is written",
     "append": "a file that is added to",
@@ -95,6 +100,8 @@ def _grammar(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"with {' or '.join(mode['when'])}: {'; '.join(part for part in (operands, more) if part)}"
     for effect in entry.get("emits", ()):
         yield f"always         {effect}"
+    if "makes" in entry:
+        yield f"makes          {' '.join(entry['makes'])}"
     if "code" in entry:
         yield f"grammar        in code: {_family(entry['code'])}"
     yield f"output tells   {entry.get('reveals', 'content')} of what it reads"

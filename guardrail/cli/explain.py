@@ -79,7 +79,7 @@ def _print_json(guard: Guard, call: ToolCall, decision: Decision) -> None:
 
     from guardrail.parse import ShellText, parse, parse_shell
 
-    operations = parse(call)
+    operations = parse(call, guard.tools)
     stages = {
         "call": msgspec.to_builtins(call),
         "operations": [{"type": type(o).__name__, **msgspec.to_builtins(o)} for o in operations],
@@ -109,7 +109,7 @@ def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
     from guardrail.model import visible
     from guardrail.parse import ShellText, parse
 
-    operations = parse(call)
+    operations = parse(call, guard.tools)
     where = visible(call.cwd or "an unknown directory")
     print(f"asked     {visible(call.tool)} by {visible(call.subject.id)} in {where}")
     for operation in operations:

@@ -142,7 +142,7 @@ def _warm(guard: Guard) -> None:
     from guardrail.parse import parse
 
     call = ToolCall(tool="bash", args={"command": "cp /a /b"}, cwd="/")
-    analyse(parse(call), cwd=call.cwd, view=guard.files, limits=guard.config.limits)
+    analyse(parse(call, guard.tools), cwd=call.cwd, view=guard.files, limits=guard.config.limits)
     # What is loaded now stays for the life of the process: the collector need not walk it again during decisions.
     gc.collect()
     gc.freeze()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -18,11 +18,19 @@ from guardrail.model import Effect
 MAX_AUTHORED: Final = 10_000
 """Most files remembered as written by one session; past it every script counts as written by the session."""
 
+MAX_SEEN: Final = 64
+"""Most files of one asset that are remembered as read by one session."""
+
+MAX_DERIVED: Final = 10_000
+"""Most files remembered as holding what was copied from an asset in one session."""
+
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
 _AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key", "net_recv"})
 _ARRIVING: Final = frozenset({"copy", "rename", "link"})
+_TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
+_NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
 class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,11 +48,13 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    __slots__ = ("authored", "calls", "denied", "labels")
+    __slots__ = ("authored", "calls", "denied", "derived", "labels", "seen")
 
     def __init__(self) -> None:
         self.labels: dict[str, None] = {}
         self.authored: set[str] = set()
+        self.derived: dict[str, str] = {}
+        self.seen: dict[str, dict[str, None]] = {}
         self.calls = 0
         self.denied = 0
 
@@ -69,16 +79,28 @@ class History:
                 return SessionFacts()
             return SessionFacts(labels=tuple(known.labels), calls=known.calls, denied=known.denied)
 
+    def seen(self, session: str) -> Mapping[str, tuple[str, ...]]:
+        """The assets whose content a session has been shown, each with the files it was shown of them."""
+        known = self._sessions.get(session)
+        if known is None or not known.seen:
+            return _NOTHING
+        with self._lock:
+            return {asset: tuple(paths) for asset, paths in known.seen.items()}
+
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
-        """Mark the programs and scripts among `effects` that this session itself wrote or brought.
+        """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
 
         Returns:
-            The effects; an execution of such a file has `attrs.authored`.
+            The effects; an execution of such a file has `attrs.authored`, and what is taken from a copy that the
+            session made of an asset is taken from the asset.
         """
         with self._lock:
             known = self._sessions.get(session)
             authored = known.authored if known else frozenset[str]()
             full = len(authored) >= MAX_AUTHORED
+            derived = dict(known.derived) if known and known.derived else None
+        if derived is not None:
+            effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
         fresh = set(_authored(effects))
         if not authored and not fresh:
@@ -105,10 +127,26 @@ class History:
             known.calls += 1
             for effect in effects:
                 asset = effect.resource.asset
-                if asset and _reveals(effect) and class_of(asset) in LABELLING_CLASSES:
-                    known.labels.setdefault(asset)
+                if asset and class_of(asset) in LABELLING_CLASSES:
+                    self._note(known, effect, asset)
             if len(known.authored) < MAX_AUTHORED:
                 known.authored.update(_authored(effects))
+
+    def _note(self, known: _Session, effect: Effect, asset: str) -> None:
+        """What a session learns of an asset, and where it puts it."""
+        if effect.op == "read" and effect.precision != "opaque":
+            shown = effect.attrs.get("reveals")
+            # A search through a whole tree may pass an asset without a word of it; what it does print is still traced.
+            if shown == "content" or (shown == "some" and not effect.resource.recursive):
+                known.labels.setdefault(asset)
+            if shown in ("content", "some"):
+                files = known.seen.setdefault(asset, {})
+                if len(files) < MAX_SEEN:
+                    files.setdefault(effect.resource.real or "")
+        target = effect.target
+        arrived = target is not None and target.asset is None and effect.op in _ARRIVING
+        if target is not None and arrived and target.real is not None and len(known.derived) < MAX_DERIVED:
+            known.derived.setdefault(target.real, asset)
 
     def denied(self, session: str) -> None:
         """Note a call that was not allowed to run."""
@@ -135,8 +173,16 @@ def _under(path: str, places: AbstractSet[str]) -> bool:
     return True
 
 
-def _reveals(effect: Effect) -> bool:
-    return effect.op == "read" and effect.attrs.get("reveals") == "content" and effect.precision != "opaque"
+def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
+    """The effect, on the asset that the file was copied from."""
+    path = effect.resource.real
+    if path is None or effect.resource.asset is not None or effect.op not in _TAKING:
+        return effect
+    while path not in derived:
+        path = path.rpartition("/")[0]
+        if not path:
+            return effect
+    return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))
 
 
 def _authored(effects: Sequence[Effect]) -> list[str]:

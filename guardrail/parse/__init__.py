@@ -2,8 +2,40 @@
 
 from __future__ import annotations
 
-from guardrail.parse._operations import FileOperation, Operation, ShellText, Unmapped
+from guardrail.parse._operations import (
+    ApiOperation,
+    CodeText,
+    Command,
+    Delegation,
+    FileOperation,
+    Named,
+    Nothing,
+    Operation,
+    PatchText,
+    ShellText,
+    SqlText,
+    Unmapped,
+    describe,
+)
 from guardrail.parse._shell import parse_shell
-from guardrail.parse._tools import parse
+from guardrail.parse._tools import ToolTable, parse, tool_table
 
-__all__ = ["FileOperation", "Operation", "ShellText", "Unmapped", "parse", "parse_shell"]
+__all__ = [
+    "ApiOperation",
+    "CodeText",
+    "Command",
+    "Delegation",
+    "FileOperation",
+    "Named",
+    "Nothing",
+    "Operation",
+    "PatchText",
+    "ShellText",
+    "SqlText",
+    "ToolTable",
+    "Unmapped",
+    "describe",
+    "parse",
+    "parse_shell",
+    "tool_table",
+]

@@ -1,22 +1,27 @@
-"""Tool names and arguments -> operations; the mapping itself is data, in `tools.toml`.
+"""Tool names and arguments -> operations; the mapping itself is data, in `tools/*.toml` and in guardrail.toml.
 
-Not concerned with what an operation does. A tool that is not listed, or a listed one with a missing, ill-typed or
-unknown argument, becomes `Unmapped` with every string in its arguments: it is never left out and never guessed at.
+Not concerned with what an operation does, nor with taking arguments apart (`_arguments`). A tool that is not listed,
+or a listed one with a missing, ill-typed or unknown argument, becomes `Unmapped` with every string in its arguments:
+it is never left out and never guessed at.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.resources
+import json
 import re
-import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, TypeGuard
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from guardrail.model import Edit, ToolCall
-from guardrail.parse._operations import FileOperation, Operation, ShellText, Unmapped, Verb
+from guardrail.errors import ConfigError
+from guardrail.model import ToolCall
+from guardrail.parse._arguments import Form, Mismatch, is_list, is_table, strings
+from guardrail.parse._operations import Operation, Unmapped, describe
+from guardrail.toolspec import ToolSpec, problems
 
 _CODE_TOOL: Final = frozenset(
     "bash shell sh zsh powershell python terminal repl exec interpreter notebook jupyter".split()
@@ -26,252 +31,279 @@ _CODE_ARGUMENT: Final = frozenset("command commands cmd cmdline code script shel
 MAX_TEXTS: Final = 4096
 """Most strings taken from the arguments of a tool that is not understood."""
 
+MAX_NESTED_CALLS: Final = 4
+"""Deepest nesting of calls in the arguments of a tool that makes other calls."""
 
-class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of `tools.toml`: argument names for each part; of several names exactly one must be given.
+MAX_CALLS: Final = 64
+"""Most calls in the arguments of one that makes other calls."""
 
-    Args:
-        names: the tool's names; `mcp__SERVER__NAME` is looked up as `NAME` for servers in `servers`.
-        verb: `shell`, or what a file tool does.
-        when: arguments that must have these values for the entry to apply.
-        text: shell text (for `shell`), or new content.
-        path: the file; a list of strings gives one operation for each.
-        target: the new name, for copy and move.
-        old: the text that an edit replaces.
-        all: the flag that makes an edit replace every occurrence.
-        edits: a list of edits, each with `old` and `text`.
-        append: the flag that turns a write into an append.
-        cwd: the directory for a shell tool, or the default path for a listing.
-        default: path to use when none is given.
-        recursive: what lies below the path is meant too.
-        persistent: a shell that outlives the call.
-        ignore: arguments that change nothing we look at.
-    """
+MAX_NAMES: Final = 4096
+"""Most tool names of which the entries are remembered; agents choose names."""
 
-    names: tuple[str, ...]
-    verb: Literal["shell"] | Verb
-    when: dict[str, str] = {}
-    text: tuple[str, ...] = ()
-    path: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
-    old: tuple[str, ...] = ()
-    all: tuple[str, ...] = ()
-    edits: str = ""
-    append: str = ""
-    cwd: tuple[str, ...] = ()
-    default: str = ""
-    recursive: bool = False
-    persistent: bool = False
-    ignore: tuple[str, ...] = ()
+_FIRST: Final = "shell.toml"
+"""The family that is read first: most calls are to a shell, and the others' files take time to read."""
 
 
 class _ToolFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    servers: tuple[str, ...]
+    """One family: `servers` are the MCP servers whose short tool names mean these tools."""
+
+    servers: tuple[str, ...] = ()
     tool: tuple[ToolSpec, ...]
 
 
-class _Mismatch(Exception):
-    """The arguments are not those of the entry."""
+class ToolTable:
+    """Which entries a tool's name has.
+
+    Args:
+        own: entries of this table.
+        more: where names are looked up that have none here.
+    """
+
+    __slots__ = ("_exact", "_first", "_found", "_lock", "_more", "_plain", "_served")
+
+    def __init__(self, own: Iterable[tuple[ToolSpec, Sequence[str]]] = (), more: Sequence[str] = ()) -> None:
+        self._exact: dict[str, tuple[Form, ...]] = {}
+        self._plain: dict[str, tuple[Form, ...]] = {}
+        self._served: dict[str, dict[str, tuple[Form, ...]]] = {}
+        self._found: dict[str, tuple[Form, ...]] = {}
+        self._lock = threading.Lock()
+        self._more = tuple(more)
+        self._first = not self._more
+        for spec, servers in own:
+            self._add(spec, servers)
+
+    def forms(self, name: str) -> tuple[Form, ...]:
+        """The entries of a name, none if it is not known."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._look_up(name)
+            if len(self._found) >= MAX_NAMES:
+                self._found.clear()
+            self._found[name] = found
+        return found
+
+    def extended(self, specs: Sequence[ToolSpec]) -> ToolTable:
+        """A table in which a user's entries go before these."""
+        return _Extended(specs, self)
+
+    def _look_up(self, name: str) -> tuple[Form, ...]:
+        if self._first:
+            return self._here(name)
+        found = self._exact.get(name, ())
+        if found:
+            return found
+        with self._lock:
+            if not self._first:
+                for file in self._more:
+                    self._read(file)
+                self._first = True
+        return self._here(name)
+
+    def _read(self, file: str) -> None:
+        family = _family(file)
+        for spec in family.tool:
+            self._add(spec, (*family.servers, *spec.servers))
+
+    def _here(self, name: str) -> tuple[Form, ...]:
+        found = self._exact.get(name) or self._plain.get(plain_name(name))
+        return found or self._of_server(name) or ()
+
+    def _of_server(self, name: str) -> tuple[Form, ...] | None:
+        """The name as `mcp__SERVER__TOOL`, or with the two joined by `_`, `.`, `/` or `:`."""
+        if name.startswith("mcp__"):
+            server, _, short = name[5:].partition("__")
+            return self._served.get(plain_name(server), {}).get(plain_name(short))
+        text = name.removeprefix("mcp_")
+        for mark in (".", "/", ":", "__", "_", "-"):
+            start = text.find(mark)
+            while start > 0:
+                tools = self._served.get(plain_name(text[:start]))
+                found = tools.get(plain_name(text[start + len(mark) :])) if tools else None
+                if found is not None:
+                    return found
+                start = text.find(mark, start + 1)
+        return None
+
+    def _add(self, spec: ToolSpec, servers: Sequence[str]) -> None:
+        form = Form(spec)
+        for name in spec.names:
+            plain = plain_name(name)
+            if spec.bare:
+                self._exact[name] = (*self._exact.get(name, ()), form)
+                self._plain[plain] = (*self._plain.get(plain, ()), form)
+            for server in servers:
+                tools = self._served.setdefault(plain_name(server), {})
+                tools[plain] = (*tools.get(plain, ()), form)
 
 
-def parse(call: ToolCall) -> tuple[Operation, ...]:
+class _Extended(ToolTable):
+    """A user's entries, and behind them the shipped ones."""
+
+    __slots__ = ("_base",)
+
+    def __init__(self, specs: Sequence[ToolSpec], base: ToolTable) -> None:
+        super().__init__([(spec, spec.servers) for spec in specs])
+        self._base = base
+
+    def _look_up(self, name: str) -> tuple[Form, ...]:
+        return super()._look_up(name) or self._base.forms(name)
+
+
+@functools.cache
+def shipped_tools() -> ToolTable:
+    """The table of the tools that are known from the start."""
+    first = [(spec, _family(_FIRST).servers) for spec in _family(_FIRST).tool]
+    return ToolTable(first, [name for name in family_names() if name != _FIRST])
+
+
+def tool_table(specs: Sequence[ToolSpec]) -> ToolTable:
+    """The table for a configuration.
+
+    Args:
+        specs: its own `[[tool]]` entries, which go before the shipped ones.
+
+    Returns:
+        The table; the shipped one itself if there are none.
+
+    Raises:
+        ConfigError: if an entry cannot be used, or one of its examples does not come out as it says.
+    """
+    if not specs:
+        return shipped_tools()
+    table = shipped_tools().extended(specs)
+    for spec in specs:
+        wrong = next(iter((*problems(spec), *failures(spec))), None)
+        if wrong is not None:
+            raise ConfigError(f"tool `{spec.names[0] if spec.names else ''}`: {wrong}")
+    return table
+
+
+def family_names() -> list[str]:
+    """The files of the shipped families."""
+    folder = importlib.resources.files("guardrail.parse").joinpath("tools")
+    return sorted(str(file.name) for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def _family(file: str) -> _ToolFile:
+    data = importlib.resources.files("guardrail.parse").joinpath("tools", file).read_bytes()
+    return msgspec.toml.decode(data, type=_ToolFile)
+
+
+def family(file: str) -> tuple[ToolSpec, ...]:
+    """The entries of one shipped family."""
+    return _family(file).tool
+
+
+def failures(spec: ToolSpec) -> Iterator[str]:
+    """Examples of an entry that do not come out as they say, one sentence each."""
+    form = Form(spec)
+    for example in spec.match:
+        given, arrow, want = example.partition(" => ")
+        try:
+            found = "; ".join(describe(operation) for operation in _from_form(form, _example(given)))
+        except (Mismatch, ValueError) as error:
+            yield f"its example `{given}` is not understood: {error}"
+            continue
+        if arrow and found != want.strip():
+            yield f"its example `{given}` gives `{found}`, not `{want}`"
+    for example in spec.not_match:
+        try:
+            found = "; ".join(describe(operation) for operation in _from_form(form, _example(example)))
+        except Mismatch:
+            continue
+        except ValueError as error:
+            yield f"its example `{example}` is not JSON: {error}"
+            continue
+        yield f"its example `{example}` gives `{found}`, and should not match"
+
+
+def _example(text: str) -> dict[str, Any]:
+    value: Any = json.loads(text)
+    if not is_table(value):
+        raise ValueError("it is no object")
+    return dict(value)
+
+
+def _from_form(form: Form, args: Mapping[str, Any]) -> tuple[Operation, ...]:
+    if not form.applies(args):
+        raise Mismatch("`when` does not hold")
+    return form.read(args, form.spec.names[0], _nested)
+
+
+def parse(call: ToolCall, tools: ToolTable | None = None) -> tuple[Operation, ...]:
     """What a tool call asks for.
 
     Args:
         call: the call; its arguments may be anything JSON can hold.
+        tools: the tools that are known; those that are shipped by default.
 
     Returns:
         Its operations, never none: what is not understood is `Unmapped`. Never raises for odd arguments.
     """
-    specs, servers = _table()
-    name = call.tool
-    if name.startswith("mcp__"):
-        _, _, rest = name.partition("__")
-        server, _, short = rest.partition("__")
-        name = short if server in servers else name
-    entries = specs.get(name) or specs.get(_plain_name(name))
-    if entries is None:
-        reason = "a tool that may run code" if _names_code(name, call.args) else ""
-        return (Unmapped(tool=call.tool, texts=_texts(call.args), reason=reason),)
+    return _parse(call.tool, call.args, tools if tools is not None else shipped_tools(), 0)
+
+
+def _parse(name: str, args: Mapping[str, Any], table: ToolTable, depth: int) -> tuple[Operation, ...]:
+    forms = table.forms(name)
+    if not forms:
+        reason = "a tool that may run code" if _names_code(name, args) else ""
+        return (Unmapped(tool=name, texts=_texts(args), reason=reason),)
     reason = "no known form of this tool"
-    for entry in entries:
-        if all(call.args.get(key) == value for key, value in entry.when.items()):
+    parts: tuple[Operation, ...] = ()
+    for form in forms:
+        if form.applies(args):
             try:
-                return _Reader(entry, call.args).operations()
-            except _Mismatch as mismatch:
+                return form.read(args, name, functools.partial(_nested, table=table, depth=depth))
+            except Mismatch as mismatch:
                 reason = str(mismatch)
-    return (Unmapped(tool=call.tool, texts=_texts(call.args), reason=reason),)
+                parts = (*parts, *(part for part in mismatch.parts if part not in parts))
+    return (Unmapped(tool=name, texts=_texts(args), reason=reason, parts=parts),)
 
 
-def _plain_name(name: str) -> str:
+def _nested(
+    calls: Sequence[tuple[str, Any]], *, table: ToolTable | None = None, depth: int = 0
+) -> tuple[Operation, ...]:
+    """What calls in the arguments of a call ask for."""
+    if depth >= MAX_NESTED_CALLS or len(calls) > MAX_CALLS:
+        raise Mismatch("too many calls in one")
+    found: list[Operation] = []
+    for name, args in calls:
+        if not name or not is_table(args):
+            raise Mismatch("a call in the call has no name or no arguments")
+        short = name.removeprefix("functions.")
+        found.extend(_parse(short, args, table if table is not None else shipped_tools(), depth + 1))
+    return tuple(found)
+
+
+def plain_name(name: str) -> str:
     """`Run-Bash` and `run.bash` are `run_bash`."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower())
 
 
 def _names_code(name: str, args: Any) -> bool:
     """The tool's name, or the name of one of its arguments, says that it runs code."""
-    if not _CODE_TOOL.isdisjoint(_plain_name(name).split("_")):
+    if not _CODE_TOOL.isdisjoint(plain_name(name).split("_")):
         return True
-    return any(_plain_name(key) in _CODE_ARGUMENT for key in _keys(args))
+    return any(plain_name(key) in _CODE_ARGUMENT for key in _keys(args))
 
 
 def _keys(value: Any) -> Iterator[str]:
-    if _is_table(value):
-        for key, item in value.items():
-            yield str(key)
-            yield from _keys(item)
-    elif _is_list(value):
-        for item in value:
-            yield from _keys(item)
-
-
-class _Reader:
-    """Takes the arguments apart; whatever is left over at the end is a mismatch."""
-
-    def __init__(self, spec: ToolSpec, args: Mapping[str, Any]) -> None:
-        self.spec = spec
-        self.args = args
-        self.used: set[str] = {*spec.when, *spec.ignore}
-
-    def operations(self) -> tuple[Operation, ...]:
-        found = self._shell() if self.spec.verb == "shell" else self._files(self.spec.verb)
-        for name in self.spec.ignore:
-            if isinstance(self.args.get(name), dict):
-                raise _Mismatch(f"argument {name} is not understood")
-        extra = set(self.args) - self.used
-        if extra:
-            raise _Mismatch(f"argument {min(extra)} is not understood")
-        return found
-
-    def _shell(self) -> tuple[Operation, ...]:
-        value = self._value(self.spec.text)
-        cwd = self._string(self.spec.cwd, optional=True)
-        persistent = self.spec.persistent
-        if isinstance(value, str):
-            return (ShellText(text=value, persistent=persistent, cwd=cwd),)
-        texts = _strings_only(value)
-        if texts:
-            lines = self._commands(texts)
-            if len(lines) > 1:
-                lines = ["\n".join(lines), *lines]  # one shell for all of them, or one for each
-            return tuple(ShellText(text=item, persistent=persistent, cwd=cwd) for item in lines)
-        raise _Mismatch("the command is not text")
-
-    def _commands(self, value: list[str]) -> list[str]:
-        """`commands` is a list of command lines, `command` as a list is one argument vector."""
-        return value if "commands" in self.args else [shlex.join(value)]
-
-    def _files(self, verb: Verb) -> tuple[Operation, ...]:
-        spec = self.spec
-        paths = self._paths()
-        target = self._string(spec.target) if spec.target else None
-        edits = self._edits(verb)
-        if spec.append and self._flag((spec.append,)) and edits[0] is not None:
-            verb, edits = "append", [Edit(kind="append", text=edits[0].text)]
-        return tuple(
-            FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive)
-            for path in paths
-            for edit in edits
-        )
-
-    def _paths(self) -> list[str]:
-        if self.spec.default and not any(name in self.args for name in self.spec.path):
-            return [self.spec.default]
-        value = self._value(self.spec.path)
-        values = [value] if isinstance(value, str) else _strings_only(value)
-        if not values or not all(item and "\0" not in item for item in values):
-            raise _Mismatch("the path is not text")
-        return values
-
-    def _edits(self, verb: Verb) -> list[Edit | None]:
-        spec = self.spec
-        if spec.edits:
-            items = self._value((spec.edits,))
-            if not _is_list(items) or not items:
-                raise _Mismatch("the edits are not a list")
-            return [self._one_edit(item) for item in items]
-        if not spec.text:
-            return [None]
-        text = self._string(spec.text) or ""
-        if spec.old:
-            old = self._string(spec.old) or ""
-            return [Edit(kind="replace", text=text, old=old, all=self._flag(spec.all))]
-        return [Edit(kind="append" if verb == "append" else "whole", text=text)]
-
-    def _one_edit(self, fields: Any) -> Edit:
-        if not _is_table(fields):
-            raise _Mismatch("an edit is not an object")
-        old = next((fields[name] for name in self.spec.old if name in fields), None)
-        text = next((fields[name] for name in self.spec.text if name in fields), None)
-        if not isinstance(old, str) or not isinstance(text, str) or len(fields) != 2:
-            raise _Mismatch("an edit has other fields than the old and the new text")
-        return Edit(kind="replace", text=text, old=old)
-
-    def _value(self, names: tuple[str, ...]) -> Any:
-        given = [name for name in names if name in self.args]
-        if len(given) != 1:
-            raise _Mismatch(f"exactly one of {', '.join(names)} is needed")
-        self.used.add(given[0])
-        return self.args[given[0]]
-
-    def _string(self, names: tuple[str, ...], *, optional: bool = False) -> str | None:
-        if optional and not any(self.args.get(name) is not None for name in names):
-            self.used.update(names)
-            return None
-        value = self._value(names)
-        if not isinstance(value, str):
-            raise _Mismatch(f"{names[0]} is not text")
-        return value
-
-    def _flag(self, names: tuple[str, ...]) -> bool:
-        self.used.update(names)
-        values = [self.args[name] for name in names if name in self.args]
-        if any(value is not None and not isinstance(value, bool) for value in values):
-            raise _Mismatch(f"{names[0]} is neither true nor false")
-        return any(values)
+    """Every key of every object in a value."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if is_table(item):
+            yield from (str(key) for key in item)
+            stack.extend(item.values())
+        elif is_list(item):
+            stack.extend(item)
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     """Every string in the arguments; at the bound one more that can name anything."""
     found: list[str] = []
-    for text in _strings(value):
+    for text in strings(value, keys=True):
         if len(found) >= MAX_TEXTS:
             return (*found, "/*")
         found.append(text)
     return tuple(found)
-
-
-def _strings_only(value: Any) -> list[str]:
-    """A list of nothing but strings, else an empty one."""
-    return value if _is_list(value) and all(isinstance(item, str) for item in value) else []
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
-def _is_table(value: Any) -> TypeGuard[Mapping[Any, Any]]:
-    return isinstance(value, Mapping)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif _is_table(value):
-        for key, item in value.items():
-            yield str(key)
-            yield from _strings(item)
-    elif _is_list(value):
-        for item in value:
-            yield from _strings(item)
-
-
-@functools.cache
-def _table() -> tuple[Mapping[str, tuple[ToolSpec, ...]], frozenset[str]]:
-    data = importlib.resources.files("guardrail.parse").joinpath("tools.toml").read_bytes()
-    file = msgspec.toml.decode(data, type=_ToolFile)
-    table: dict[str, tuple[ToolSpec, ...]] = {}
-    for spec in file.tool:
-        for name in spec.names:
-            table[name] = (*table.get(name, ()), spec)
-    return table, frozenset(file.servers)

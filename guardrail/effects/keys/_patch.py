@@ -380,3 +380,11 @@ def _place(hunk: Hunk, lines: list[str], position: int) -> int | None:
     if hunk.at_end:
         places = [i for i in places if i + size == len(lines)]
     return places[0] if len(places) == 1 else None
+
+
+def parse_patch(text: str) -> tuple[FilePatch, ...] | None:
+    """What a patch of either kind changes; None if it is not understood."""
+    try:
+        return apply_patch(text)
+    except Malformed:
+        return None

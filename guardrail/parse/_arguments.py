@@ -1,0 +1,597 @@
+"""The arguments of one call, taken apart by the description of its tool.
+
+Not concerned with which description applies to a name. Whatever is left over at the end is a `Mismatch`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeGuard, cast
+
+from guardrail.model import Edit
+from guardrail.parse._operations import (
+    ApiOperation,
+    CodeText,
+    Command,
+    Delegation,
+    FileOperation,
+    Named,
+    Nothing,
+    Operation,
+    PatchText,
+    ShellText,
+    SqlText,
+)
+from guardrail.parse._operations import Verb as FileVerb
+from guardrail.toolspec import FILE_VERBS, ROLES, Scalar, ToolSpec, lists_of, pieces
+
+MAX_ROWS: Final = 1024
+"""Most operations that the lists in one call's arguments may stand for."""
+
+SAID: Final = frozenset(
+    "description explanation justification reason reasoning rationale thought thoughts toolSummary toolAction "
+    "task_progress security_risk requires_approval run_manually_reason".split()
+)
+"""Arguments that say something to people and that frameworks add to tools of others."""
+
+Nested = Callable[[Sequence[tuple[str, Any]]], tuple[Operation, ...]]
+"""Parses calls in the arguments of a call."""
+
+_MISSING: Final = object()
+
+
+class Mismatch(Exception):
+    """The arguments are not those of the entry.
+
+    Args:
+        reason: what is not understood.
+        parts: what was understood of them all the same.
+    """
+
+    def __init__(self, reason: str, parts: tuple[Operation, ...] = ()) -> None:
+        super().__init__(reason)
+        self.parts = parts
+
+
+class _Pair:
+    """One entry of an object that is gone through."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: str, value: Any) -> None:
+        self.key = key
+        self.value = value
+
+
+class _Selector:
+    """A compiled selector: which row's object it starts from, and the steps from there."""
+
+    __slots__ = ("base", "name", "optional", "steps")
+
+    def __init__(self, text: str) -> None:
+        self.optional = text.endswith("?")
+        text = text.rstrip("?")
+        chain = tuple(lists_of(text))
+        self.base = len(chain)
+        rest = text[len(chain[-1]) + 1 :] if chain else text
+        self.steps = tuple(rest.split(".")) if rest else ("#value",)
+        self.name = text
+
+    def value(self, row: Sequence[Any]) -> Any:
+        """What it leads to; `_MISSING` for nothing, null counts as nothing."""
+        found = row[self.base] if self.base < len(row) else _MISSING
+        for step in self.steps:
+            if step == "#value":
+                found = found.value if isinstance(found, _Pair) else found
+            elif isinstance(found, _Pair):
+                found = found.key if step == "#key" else _get(found.value, step)
+            else:
+                found = _get(found, step)
+        return _MISSING if found is None else found
+
+
+def _get(value: Any, key: str) -> Any:
+    return value.get(key, _MISSING) if is_table(value) else _MISSING
+
+
+class _Row:
+    """What the roles of an entry lead to in one item of the lists, or in the whole arguments.
+
+    Args:
+        objects: the arguments, and the item of each list on the way.
+        given: for each role the selectors that lead to something, with what they lead to.
+    """
+
+    __slots__ = ("given", "objects")
+
+    def __init__(self, objects: tuple[Any, ...], given: dict[str, list[tuple[_Selector, Any]]]) -> None:
+        self.objects = objects
+        self.given = given
+
+
+class Form:
+    """One entry, compiled.
+
+    Args:
+        spec: the entry.
+    """
+
+    __slots__ = (
+        "_alarm", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles", "_templates",
+        "_when", "spec",
+    )  # fmt: skip
+
+    def __init__(self, spec: ToolSpec) -> None:
+        self.spec = spec
+        self._roles: dict[str, tuple[_Selector, ...]] = {
+            role: tuple(_Selector(text) for text in getattr(spec, role)) for role in ROLES if getattr(spec, role)
+        }
+        self._when = tuple((_Selector(text), _choices(value)) for text, value in spec.when.items())
+        self._alarm = tuple((_Selector(text), _choices(value)) for text, value in spec.alarm.items())
+        self._templates = {text: _compiled(text) for text in (spec.uri, spec.to, *spec.words) if text}
+        every = [text.rstrip("?") for text in spec.selectors()]
+        self._chain = max((tuple(lists_of(text)) for text in every), key=len, default=())
+        # For each object that selectors go through, the keys that they name.
+        self._known: dict[str, set[str]] = {"": set()}
+        for text in every:
+            self._note(text)
+        self._allowed = frozenset(self._known[""]) | SAID
+        self._below: dict[str, tuple[tuple[str, str], ...]] = {}
+        for at in {*self._known, *self._chain}:
+            suffix = at[-2:] if at.endswith(("[]", "{}")) else ""
+            key = at.removesuffix(suffix)
+            self._below[key] = (*self._below.get(key, ()), (at, suffix))
+        # Most selectors name one argument of an object: one look at each argument then says all.
+        self._levels: tuple[dict[str, tuple[tuple[str, _Selector], ...]], ...] = tuple(
+            {} for _ in range(len(self._chain) + 1)
+        )
+        deep: list[tuple[str, _Selector]] = []
+        pairs = {index + 1 for index, prefix in enumerate(self._chain) if prefix.endswith("{}")}
+        for role, selectors in self._roles.items():
+            for selector in selectors:
+                key = selector.steps[0]
+                if len(selector.steps) > 1 or key.startswith("#") or selector.base in pairs:
+                    deep.append((role, selector))
+                else:
+                    level = self._levels[selector.base]
+                    level[key] = (*level.get(key, ()), (role, selector))
+        self._deep = tuple(deep)
+        self._flat = len(self._known) == 1 and not self._chain and not deep
+
+    def _note(self, text: str) -> None:
+        at = ""
+        for part in text.split("."):
+            if part.startswith("#"):
+                return
+            self._known.setdefault(at, set()).add(part.removesuffix("[]").removesuffix("{}"))
+            at = f"{at}.{part}" if at else part
+
+    # -- whether it applies
+
+    def applies(self, args: Mapping[str, Any]) -> bool:
+        """Whether the arguments have the values that the entry is for."""
+        for selector, choices in self._when:
+            value = selector.value((args,))
+            if _key("" if value is _MISSING else value) not in choices:
+                return False
+        return True
+
+    def read(self, args: Mapping[str, Any], tool: str, nested: Nested) -> tuple[Operation, ...]:
+        """The operations of a call.
+
+        Args:
+            args: its arguments.
+            tool: its name.
+            nested: how calls in it are parsed.
+
+        Raises:
+            Mismatch: if anything about them is not understood.
+        """
+        rows = self._rows(args) if self._chain else [self._row((args,))]
+        odd = self._odd(args)
+        found: list[Operation] = []
+        for row in rows:
+            found.extend(self._operations(row, tool, nested))
+        if self._alarm and not odd:
+            odd = self._alarming(rows)
+        if odd:
+            raise Mismatch(odd, tuple(found))
+        named = self._named(rows)
+        if named:
+            found.append(Named(tool=tool, texts=named))
+        if not found:
+            raise Mismatch(f"nothing is asked of `{self.spec.names[0]}`")
+        return tuple(found)
+
+    # -- rows and leftovers
+
+    def _row(self, objects: tuple[Any, ...]) -> _Row:
+        given: dict[str, list[tuple[_Selector, Any]]] = {}
+        for base, item in enumerate(objects):
+            if is_table(item):
+                level = self._levels[base]
+                for key, value in item.items():
+                    roles = level.get(key)
+                    if roles is not None and value is not None:
+                        for role, selector in roles:
+                            given.setdefault(role, []).append((selector, value))
+        for role, selector in self._deep:
+            value = selector.value(objects)
+            if value is not _MISSING:
+                given.setdefault(role, []).append((selector, value))
+        return _Row(objects, given)
+
+    def _rows(self, args: Mapping[str, Any]) -> list[_Row]:
+        """One row for each item of the lists, each with the objects on the way to it."""
+        rows: list[tuple[Any, ...]] = [(args,)]
+        before = 0
+        for prefix in self._chain:
+            steps = prefix[before:].lstrip(".").split(".")
+            before = len(prefix)
+            grown: list[tuple[Any, ...]] = []
+            for row in rows:
+                grown.extend((*row, item) for item in _items(row, steps))
+                if len(grown) > MAX_ROWS:
+                    raise Mismatch("the lists are too long")
+            rows = grown
+        return [self._row(row) for row in rows]
+
+    def _odd(self, args: Mapping[str, Any]) -> str:
+        """An argument that no selector names; empty if there is none."""
+        allowed = self._allowed
+        for key in args:
+            if key not in allowed:
+                return f"argument {key} is not understood"
+        return "" if self._flat or len(self._known) == 1 else self._odd_within("", args)
+
+    def _odd_within(self, at: str, value: Any) -> str:
+        known = self._known.get(at)
+        if known is None or value is None:
+            return ""
+        if isinstance(value, _Pair):
+            value = value.value
+        if not is_table(value):
+            return "" if self._takes_items(at) else f"argument {at} is not an object"
+        for key, inner in value.items():
+            if key not in known:
+                if at == "" and key in SAID:
+                    continue
+                return f"argument {at}.{key} is not understood"
+            if inner is None:
+                continue
+            for below, suffix in self._below.get(f"{at}.{key}" if at else key, ()):
+                for item in _each(inner, suffix) if suffix else (inner,):
+                    odd = self._odd_within(below, item)
+                    if odd:
+                        return odd
+        return ""
+
+    def _takes_items(self, at: str) -> bool:
+        return any(text.rstrip("?").startswith(f"{at}.#") or text.rstrip("?") == at for text in self.spec.selectors())
+
+    def _alarming(self, rows: Sequence[_Row]) -> str:
+        for selector, choices in self._alarm:
+            for row in rows:
+                value = selector.value(row.objects)
+                if value is not _MISSING and _key(value) in choices:
+                    return f"argument {selector.name} asks for more than the tool does"
+        return ""
+
+    def _named(self, rows: Sequence[_Row]) -> tuple[str, ...]:
+        """Paths in arguments that are otherwise not looked at."""
+        named: dict[str, None] = {}
+        for row in rows:
+            for selector, value in row.given.get("ignore", ()):
+                if isinstance(value, bool | int | float):
+                    continue
+                if is_table(value):
+                    raise Mismatch(f"argument {selector.name} is not understood")
+                texts = (value,) if isinstance(value, str) else strings_only(value)
+                named.update((text, None) for text in texts if _is_path(text))
+        return tuple(named)
+
+    # -- one row
+
+    def _operations(self, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
+        verb = self.spec.verb
+        if verb in FILE_VERBS:
+            return self._files(cast("FileVerb", verb), row)
+        if verb == "shell":
+            return self._shell(row)
+        if verb == "api":
+            return self._api(row)
+        return self._other(verb, row, tool, nested)
+
+    def _shell(self, row: _Row) -> Iterator[Operation]:
+        selector, value = self._one("text", row)
+        cwd, env = self._string("cwd", row, optional=True), self._environment(row)
+        persistent = self.spec.persistent
+        if isinstance(value, str):
+            yield ShellText(text=value, persistent=persistent, cwd=cwd, env=env)
+            return
+        texts = strings_only(value)
+        if not texts:
+            raise Mismatch("the command is not text")
+        # `commands` is a list of command lines, `command` as a list is one argument vector.
+        lines = texts if selector.steps[-1] == "commands" else [shlex.join(texts)]
+        if len(lines) > 1:
+            lines = ["\n".join(lines), *lines]  # one shell for all of them, or one for each
+        for line in lines:
+            yield ShellText(text=line, persistent=persistent, cwd=cwd, env=env)
+
+    def _other(self, verb: str, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
+        spec = self.spec
+        if verb == "nothing":
+            yield Nothing(tool=tool)
+        elif verb == "agent":
+            yield Delegation(tool=tool, text=self._string("text", row, optional=True) or "")
+        elif verb == "calls":
+            _, name = self._one("tool", row)
+            _, arguments = self._one("arguments", row)
+            yield from nested([(name if isinstance(name, str) else "", arguments)])
+        elif verb == "run":
+            words = tuple(self._words(row))
+            yield Command(words=words, cwd=self._string("cwd", row, optional=True), env=self._environment(row))
+        else:
+            text = self._text(row)
+            cwd = self._string("cwd", row, optional=True)
+            if verb == "stdin":
+                yield from (CodeText(language="", text=text, persistent=True),) if text else (Nothing(tool=tool),)
+            elif verb == "code":
+                language = self._string("languages", row, optional=True) or spec.language
+                env = self._environment(row)
+                yield CodeText(language=language.lower(), text=text, persistent=spec.persistent, cwd=cwd, env=env)
+            elif verb == "sql":
+                yield SqlText(text=text, uri=self._filled(spec.uri, row)[0] if spec.uri else "sql:*")
+            else:
+                paths = self._paths(row) if spec.path else [""]
+                target = self._string("target", row, optional=True)
+                yield PatchText(text=text, mode=spec.mode, path=paths[0], target=target, cwd=cwd)
+
+    def _text(self, row: _Row) -> str:
+        """Text, or a list of lines of it."""
+        selector, value = self._one("text", row)
+        if isinstance(value, str):
+            return value
+        lines = strings_only(value)
+        if not lines:
+            raise Mismatch(f"{selector.name} is not text")
+        return "".join(lines) if all(line.endswith("\n") for line in lines[:-1]) else "\n".join(lines)
+
+    def _files(self, verb: FileVerb, row: _Row) -> Iterator[Operation]:
+        spec = self.spec
+        paths = self._paths(row)
+        target = self._string("target", row) if spec.target else None
+        cwd = self._string("cwd", row, optional=True) if spec.cwd else None
+        edit = self._edit(verb, row) if spec.text else None
+        if spec.append and edit is not None and self._flag("append", row):
+            verb, edit = "append", Edit(kind="append", text=edit.text)
+        for path in paths:
+            yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
+
+    def _paths(self, row: _Row, role: str = "path") -> list[str]:
+        given = row.given.get(role, ())
+        if not given:
+            if role == "path" and self.spec.default:
+                return [self.spec.default]
+            if role != "path" or self.spec.verb == "api":
+                return []
+        if len(given) != 1:
+            raise Mismatch(f"exactly one of {self._names(role)} is needed")
+        value = given[0][1]
+        values = [value] if isinstance(value, str) else strings_only(value)
+        if not values or not all(item and "\0" not in item for item in values):
+            raise Mismatch("the path is not text")
+        return values
+
+    def _edit(self, verb: FileVerb, row: _Row) -> Edit | None:
+        spec = self.spec
+        selectors = self._roles["text"]
+        if "text" not in row.given and any(selector.optional for selector in selectors):
+            return None
+        text = self._text(row) if spec.part else self._string("text", row) or ""
+        if spec.old:
+            old = self._string("old", row) or ""
+            return Edit(kind="replace", text=text, old=old, all=self._flag("all", row))
+        if verb == "edit" or spec.part:
+            # Text that goes somewhere into the file: what the file then is cannot be told.
+            return Edit(kind="replace", text=text)
+        return Edit(kind="append" if verb == "append" else "whole", text=text)
+
+    def _api(self, row: _Row) -> Iterator[Operation]:
+        spec = self.spec
+        uris = self._filled(spec.uri, row)
+        targets: list[str | None] = [*self._filled(spec.to, row)] if spec.to else [None]
+        if len(targets) == len(uris):
+            pairs = list(zip(uris, targets, strict=True))
+        else:
+            pairs = [(uri, target) for uri in uris for target in targets]
+        if len(pairs) > MAX_ROWS:
+            raise Mismatch("the lists are too long")
+        text = "\n".join(text for text in self._strings("text", row))
+        mention = tuple(self._strings("mention", row))
+        facts = {name: _plain(_Selector(at).value(row.objects)) for name, at in spec.facts.items()}
+        facts = {name: value for name, value in facts.items() if value is not _MISSING}
+        paths, into = tuple(self._paths(row)), tuple(self._paths(row, "into"))
+        for uri, target in pairs:
+            yield ApiOperation(
+                op=spec.op or "mention",
+                uri=uri,
+                kind=spec.kind,
+                to=target,
+                paths=paths,
+                into=into,
+                text=text or None,
+                mention=mention,
+                facts=facts,
+            )
+
+    # -- values
+
+    def _one(self, role: str, row: _Row) -> tuple[_Selector, Any]:
+        given = row.given.get(role, ())
+        if len(given) != 1:
+            raise Mismatch(f"exactly one of {self._names(role)} is needed")
+        return given[0]
+
+    def _names(self, role: str) -> str:
+        return ", ".join(selector.name for selector in self._roles.get(role, ()))
+
+    def _string(self, role: str, row: _Row, *, optional: bool = False) -> str | None:
+        if optional and role not in row.given:
+            return None
+        selector, value = self._one(role, row)
+        if not isinstance(value, str):
+            raise Mismatch(f"{selector.name} is not text")
+        return value
+
+    def _strings(self, role: str, row: _Row) -> Iterator[str]:
+        """Every string that the selectors of a role lead to, at any depth."""
+        for _, value in row.given.get(role, ()):
+            yield from strings(value)
+
+    def _flag(self, role: str, row: _Row) -> bool:
+        values = row.given.get(role, ())
+        for selector, value in values:
+            if not isinstance(value, bool):
+                raise Mismatch(f"{selector.name} is neither true nor false")
+        return any(value is True for _, value in values)
+
+    def _environment(self, row: _Row) -> tuple[tuple[str, str], ...]:
+        if "env" not in row.given:
+            return ()
+        _, value = self._one("env", row)
+        if not is_table(value) or not all(isinstance(item, str) for item in value.values()):
+            raise Mismatch("the environment is not an object of texts")
+        return tuple((str(name), item) for name, item in value.items())
+
+    def _words(self, row: _Row) -> Iterator[str]:
+        for word in self.spec.words:
+            parts = self._templates[word]
+            if len(parts) == 1 and not isinstance(parts[0], str) and word.endswith("?}"):
+                yield from _values(parts[0], row, optional=True)
+            else:
+                yield from self._filled(word, row)
+
+    def _filled(self, template: str, row: _Row) -> list[str]:
+        """A template with its places filled; a list in one of them gives several."""
+        texts = [""]
+        for part in self._templates[template]:
+            values = [part] if isinstance(part, str) else _values(part, row, optional=False)
+            texts = [text + value for text in texts for value in values]
+            if len(texts) > MAX_ROWS:
+                raise Mismatch("the lists are too long")
+        return texts
+
+
+class _Place:
+    """A place in a template: what may fill it, and the text for when nothing does."""
+
+    __slots__ = ("default", "selectors")
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.selectors = tuple(_Selector(text) for text in choices if not text.startswith("="))
+        self.default = next((text[1:] for text in choices if text.startswith("=")), None)
+
+
+def _compiled(template: str) -> tuple[str | _Place, ...]:
+    return tuple(part if isinstance(part, str) else _Place(part) for part in pieces(template))
+
+
+def _values(place: _Place, row: _Row, *, optional: bool) -> list[str]:
+    for selector in place.selectors:
+        value = selector.value(row.objects)
+        if value is _MISSING or value == "":
+            continue
+        if isinstance(value, bool) or not isinstance(value, str | int | float | list):
+            raise Mismatch(f"{selector.name} is not text")
+        found = strings_only(cast("Any", value)) if isinstance(value, list) else [str(value)]
+        if not found:
+            raise Mismatch(f"{selector.name} is not a list of texts")
+        return found
+    if place.default is not None:
+        return [place.default]
+    if optional:
+        return []
+    raise Mismatch(f"{place.selectors[0].name} is needed")
+
+
+def _items(row: tuple[Any, ...], steps: Sequence[str]) -> list[Any]:
+    """The items of the list at the end of the steps; without such a list one item in which nothing is."""
+    found = row[-1].value if isinstance(row[-1], _Pair) else row[-1]
+    for step in steps[:-1]:
+        found = _get(found, step)
+    name = steps[-1]
+    if found is _MISSING:
+        return [_MISSING]
+    value = _get(found, name[:-2])
+    if value is _MISSING or value is None:
+        return [_MISSING]
+    items = _each(value, name[-2:])
+    if not items:
+        raise Mismatch(f"{name[:-2]} is not a list with something in it")
+    return items
+
+
+def _each(value: Any, suffix: str) -> list[Any]:
+    if suffix == "[]":
+        return value if is_list(value) else []
+    return [_Pair(str(key), item) for key, item in value.items()] if is_table(value) else []
+
+
+def _choices(value: Scalar | tuple[Scalar, ...]) -> frozenset[tuple[str, Scalar]]:
+    return frozenset(_key(item) for item in (value if isinstance(value, tuple) else (value,)))
+
+
+def _key(value: Any) -> tuple[str, Any]:
+    """A value to compare by: `true` is not 1, and `POST` is `post`."""
+    if isinstance(value, str):
+        return ("str", value.lower())
+    if isinstance(value, bool | int | float):
+        return (type(value).__name__, value)
+    return ("other", None)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | bool | int | float) or value is _MISSING else str(value)[:200]
+
+
+def _is_path(text: str) -> bool:
+    return text[:1] in ("/", "~") or text[:5].lower() == "file:"
+
+
+def strings_only(value: Any) -> list[str]:
+    """A list of nothing but strings, else an empty one."""
+    return value if is_list(value) and all(isinstance(item, str) for item in value) else []
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_table(value: Any) -> TypeGuard[Mapping[Any, Any]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def strings(value: Any, *, keys: bool = False) -> Iterator[str]:
+    """Every string in a value, in order and at any depth.
+
+    Args:
+        value: anything JSON can hold.
+        keys: the keys of objects too.
+    """
+    stack: list[Any] = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            yield item
+        elif is_table(item):
+            for key, inner in reversed(list(item.items())):
+                stack.append(inner)
+                if keys:
+                    stack.append(str(key))
+        elif is_list(item):
+            stack.extend(reversed(item))
