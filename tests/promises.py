@@ -1199,5 +1199,27 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 3",
         behaviour="explain marks, under each line of a command, the words that each effect comes from",
         tests=("tests/test_explain.py::test_each_effect_is_marked_under_the_words_it_comes_from",),
+        id="corpus.benign",
+        source="issue 3",
+        behaviour="honest work of many kinds is never denied and hardly ever held, also where it looks at an asset",
+        tests=(
+            "tests/test_benign.py::test_the_corpus_is_large_and_says_nothing_twice",
+            "tests/test_benign.py::test_no_honest_line_is_denied",
+            "tests/test_benign.py::test_hardly_any_honest_line_is_held",
+            "tests/test_benign.py::test_what_looks_at_an_asset_is_allowed",
+            "tests/test_benign.py::test_no_alarm_that_is_listed_has_fallen_silent",
+        ),
+        gap="the lines of tests/cases/benign/known_alarms.txt",
+    ),
+    Promise(
+        id="corpus.threats",
+        source="issue 3",
+        behaviour="no variant of what agents do to save a model passes in silence, however it is written",
+        tests=(
+            "tests/test_threats.py::test_the_corpus_is_large_and_says_nothing_twice",
+            "tests/test_threats.py::test_no_threat_is_silent",
+            "tests/test_threats.py::test_no_gap_that_is_listed_has_been_closed",
+        ),
+        gap="the lines of tests/cases/threats/known_gaps.txt",
     ),
 )

@@ -1,0 +1,80 @@
+"""Judge the corpora of tests/cases, and say which threats are silent and which honest lines are held.
+
+    python scripts/corpora.py [--write] [--only TEXT]
+
+`--write` rewrites the two lists of known shortcomings, which the tests hold to: for use when they got shorter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
+
+from guardrail import Outcome  # noqa: E402 - the checkout comes first on the path
+from tests import benign_support, threat_support  # noqa: E402
+from tests.corpus_support import CASES, Holding  # noqa: E402
+
+
+def main() -> int:
+    """Judge, print and, if asked, write."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--write", action="store_true", help="rewrite the lists")
+    options.add_argument("--only", default="", help="print only rows that contain this text")
+    args = options.parse_args()
+    gaps: dict[str, tuple[str, str]] = {}
+    alarms: dict[str, tuple[str, str]] = {}
+    for holding in get_args(Holding):
+        with tempfile.TemporaryDirectory(prefix="guardrail-corpora-") as scratch:
+            for verdict in threat_support.judge_all(Path(scratch), holding):
+                if verdict.gap:
+                    gaps[verdict.threat.id] = (_plain(verdict.gap, scratch), " ⇒ ".join(verdict.threat.calls))
+        with tempfile.TemporaryDirectory(prefix="guardrail-corpora-") as scratch:
+            for answer in benign_support.judge_all(Path(scratch), holding):
+                if answer.outcome is not Outcome.ALLOW:
+                    cause = _plain(f"{answer.outcome.value}: {answer.why}", scratch)
+                    alarms[answer.line.id] = (cause, answer.line.text)
+    for path, rows, head in (
+        (
+            CASES / "threats/known_gaps.txt",
+            gaps,
+            "Threats that are silent, or held without a word of the asset.",
+        ),
+        (CASES / "benign/known_alarms.txt", alarms, "Honest lines that are held."),
+    ):
+        text = _list(head, rows)
+        print("\n".join(row for row in text.splitlines() if args.only in row))
+        _by_family(list(rows))
+        if args.write:
+            path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def _plain(text: str, scratch: str) -> str:
+    """A cause without the name of this run's directory."""
+    return re.sub(r"\S*" + re.escape(Path(scratch).name), "", text)[:160]
+
+
+def _list(head: str, rows: dict[str, tuple[str, str]]) -> str:
+    lines = [f"# {head} Written by scripts/corpora.py; it may only get shorter."]
+    for name, (cause, text) in sorted(rows.items()):
+        shown = text.replace("\n", "⏎")
+        lines.append(f"{name}  {shown}  # {cause}".replace("\n", " "))
+    return "\n".join(lines) + "\n"
+
+
+def _by_family(names: Sequence[str]) -> None:
+    counted = collections.Counter(name.partition(":")[0] for name in names)
+    print(f"-- {len(names)} in all: " + ", ".join(f"{family} {count}" for family, count in counted.most_common()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
