@@ -1,8 +1,9 @@
 """Judge the corpora of tests/cases, and say which threats are silent and which honest lines are held.
 
-    python scripts/corpora.py [--write] [--only TEXT]
+    python scripts/corpora.py [--write] [--only TEXT] [--truth]
 
-`--write` rewrites the two lists of known shortcomings, which the tests hold to: for use when they got shorter.
+`--write` rewrites the lists of known shortcomings, which the tests hold to: for use when they got shorter.
+`--truth` runs the commands of tests/cases/truth under strace instead, and says where the analysis was wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "adapters")]
 
 from guardrail import Outcome  # noqa: E402 - the checkout comes first on the path
-from tests import benign_support, threat_support  # noqa: E402
+from tests import benign_support, threat_support, truth_support  # noqa: E402
 from tests.corpus_support import CASES, Holding  # noqa: E402
 
 
@@ -29,7 +30,36 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--write", action="store_true", help="rewrite the lists")
     options.add_argument("--only", default="", help="print only rows that contain this text")
+    options.add_argument("--truth", action="store_true", help="the commands that are run")
     args = options.parse_args()
+    return _truth(args.write, args.only) if args.truth else _judged(args.write, args.only)
+
+
+def _truth(write: bool, only: str) -> int:
+    rows: dict[str, tuple[str, str]] = {}
+    counted: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="guardrail-truth-") as scratch:
+        template = Path(scratch) / "template"
+        template.mkdir()
+        truth_support.plant(template)
+        for path in truth_support.corpora():
+            todo = [case for case in truth_support.cases(path) if not truth_support.absent([case])]
+            truths = truth_support.run_all(todo, template, Path(scratch) / path.stem)
+            for truth in truths:
+                if truth.faults:
+                    rows[truth.case.id] = ("; ".join(truth.faults[:4])[:160], truth.case.text)
+            covered, exact = sum(truth.covered for truth in truths), sum(truth.exact for truth in truths)
+            wrong = sum(bool(truth.wrong) for truth in truths)
+            counted.append(f"-- {path.stem}: {len(truths)} commands, {covered} covered, {exact} exact, {wrong} wrong")
+    text = _list("Commands of which something wrong is said.", rows)
+    print("\n".join(row for row in text.splitlines() if only in row))
+    print("\n".join(counted))
+    if write:
+        (CASES / "truth/known_faults.txt").write_text(text, encoding="utf-8")
+    return 0
+
+
+def _judged(write: bool, only: str) -> int:
     gaps: dict[str, tuple[str, str]] = {}
     alarms: dict[str, tuple[str, str]] = {}
     for holding in get_args(Holding):
@@ -51,9 +81,9 @@ def main() -> int:
         (CASES / "benign/known_alarms.txt", alarms, "Honest lines that are held."),
     ):
         text = _list(head, rows)
-        print("\n".join(row for row in text.splitlines() if args.only in row))
+        print("\n".join(row for row in text.splitlines() if only in row))
         _by_family(list(rows))
-        if args.write:
+        if write:
             path.write_text(text, encoding="utf-8")
     return 0
 

@@ -12,7 +12,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import pytest
 
@@ -76,6 +76,9 @@ class World:
         root: an empty directory.
         holding: what is registered as the weights.
     """
+
+    MARKS: Final = ("{W}", "{D}", "{M}", "{C}", "{CD}", "{E}", "{R}", "{G}", "{H}", "{P}", "{T}", "{TRAIL}")
+    """What a corpus line may name; `places` says where each is."""
 
     def __init__(self, root: Path, holding: Holding) -> None:
         self.root = root

@@ -1199,6 +1199,8 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 3",
         behaviour="explain marks, under each line of a command, the words that each effect comes from",
         tests=("tests/test_explain.py::test_each_effect_is_marked_under_the_words_it_comes_from",),
+    ),
+    Promise(
         id="corpus.benign",
         source="issue 3",
         behaviour="honest work of many kinds is never denied and hardly ever held, also where it looks at an asset",

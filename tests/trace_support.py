@@ -159,7 +159,9 @@ class _Tracer:
         elif name == "truncate":
             yield Event("write", os.path.realpath(paths[0]))
         elif name in _SECURITY or name in ("fchmodat", "fchownat"):
-            yield Event("security", paths[0] if name.startswith("l") or "NOFOLLOW" in args else os.path.realpath(paths[0]))
+            yield Event(
+                "security", paths[0] if name.startswith("l") or "NOFOLLOW" in args else os.path.realpath(paths[0])
+            )
         elif name.startswith(("utime", "futimes")):
             fd = _FD.match(args)
             yield Event("times", paths[0] if paths else fd[2] if fd else "")
@@ -169,7 +171,9 @@ def _plain(text: str) -> str:
     """strace's escapes undone."""
     if "\\" not in text:
         return text
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+    return (
+        text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode("latin-1").decode("utf-8", "replace")
+    )
 
 
 def _place(path: str) -> str:

@@ -44,6 +44,9 @@ _COVERS: Final = {
 }
 """What is said of a place, for something that was done to it."""
 
+_WHOLE: Final = frozenset({"rename", "delete"})
+"""What is done to a directory whole, even where the effect does not say that it is recursive."""
+
 _TARGETED: Final = frozenset({"copy", "rename", "link"})
 
 
@@ -80,6 +83,12 @@ class Truth:
     wrong: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong with what was said."""
+        kinds = (("missed", self.missed), ("unread", self.unread), ("wrong", self.wrong))
+        return tuple(f"{kind}: {row}" for kind, rows in kinds for row in rows)
 
     @property
     def covered(self) -> bool:
@@ -196,7 +205,7 @@ FILES: Final = {
     "old/two.htm": "2\n",
     "with space.txt": "sp\n",
     "-dash": "dash\n",
-    "home/.gitconfig": "[user]\n\tname = T\n\temail = t@example.com\n[init]\n\tdefaultBranch = main\n[safe]\n\tdirectory = *\n",
+    "home/.gitconfig": "[user]\nname = T\nemail = t@example.com\n[init]\ndefaultBranch = main\n[safe]\ndirectory = *\n",
     "home/.profile": "# empty\n",
     "repo/r.txt": "first\n",
     "repo/s.txt": "second\n",
@@ -273,8 +282,8 @@ class Place:
     below: bool = False
 
     @classmethod
-    def of(cls, resource: Resource | None) -> Place | None:
-        """The place of a resource; None for what is no file."""
+    def of(cls, resource: Resource | None, *, whole: bool = False) -> Place | None:
+        """The place of a resource, with what lies below it if it is meant whole; None for what is no file."""
         if resource is None or (resource.path is None and resource.pattern is None):
             return None
         if resource.pattern is not None:
@@ -286,7 +295,7 @@ class Place:
             real = os.path.join(os.path.realpath(head), tail) if plain else os.path.realpath(path)
         else:
             real = os.path.realpath(path)
-        return cls(path=real, below=resource.recursive)
+        return cls(path=real, below=whole or resource.recursive)
 
     @property
     def anything(self) -> bool:
@@ -312,7 +321,7 @@ class Said:
     @classmethod
     def of(cls, effect: Effect) -> Said:
         """With its places resolved."""
-        return cls(effect, Place.of(effect.resource), Place.of(effect.target))
+        return cls(effect, Place.of(effect.resource, whole=effect.op in _WHOLE), Place.of(effect.target))
 
     def __str__(self) -> str:
         target = f" -> {self.effect.target.address}" if self.effect.target else ""
@@ -376,11 +385,13 @@ class _Comparison:
             yield event.did, event.path, False
 
     def _lasting(self, path: str) -> bool:
-        return path.startswith(self.root) and (path in self.before or path in self.after)
+        # What git keeps in `.git` is its own bookkeeping: even `git status` writes there.
+        mine = path.startswith(self.root) and "/.git/" not in path
+        return mine and (path in self.before or path in self.after)
 
     def _judge(self, did: str, path: str, arrives: bool) -> None:
-        if did == "delete" and path in self.after:
-            did = "write"  # taken away to be written anew
+        if did in ("delete", "rename") and path in self.after:
+            did = "write"  # taken away, or aside, to be written anew
         names = {path, os.path.realpath(path)} if did == "link" else {path}
         places = [
             place
