@@ -1224,4 +1224,26 @@ PROMISES: tuple[Promise, ...] = (
         ),
         gap="the lines of tests/cases/threats/known_gaps.txt",
     ),
+    Promise(
+        id="effects.truth",
+        source="issue 3",
+        behaviour="what a real command does to a tree, as strace sees it, was said before it ran, and nothing else for certain",
+        tests=(
+            "tests/test_effects_truth.py::test_the_corpus_is_large_and_varied",
+            "tests/test_effects_truth.py::test_the_floors_of_the_files_make_that_of_the_whole",
+            "tests/test_effects_truth.py::test_what_a_command_does_was_said_before",
+        ),
+        gap="the lines of tests/cases/truth/known_faults.txt",
+    ),
+    Promise(
+        id="parse.differential",
+        source="issue 3",
+        behaviour="a shell text falls into the words that other parsers find, or is opaque; only what bash runs is accepted",
+        tests=(
+            "tests/test_parse_differential.py::test_there_is_enough_to_compare",
+            "tests/test_parse_differential.py::test_a_text_is_accepted_exactly_if_bash_would_run_it",
+            "tests/test_parse_differential.py::test_the_words_of_every_command_are_those_of_another_parser",
+            "tests/test_parse_differential.py::test_a_word_without_expansions_is_what_bash_makes_of_it",
+        ),
+    ),
 )
