@@ -112,10 +112,8 @@ def _one(guard: Guard, world: World, text: str, session: str) -> Decision:
 
 
 def _names(decision: Decision) -> bool:
-    """An effect is on an asset, or on something that could be one, or what is done is not known."""
-    return any(
-        effect.asset is not None or effect.attrs.get("any") or effect.op == "exec_opaque" for effect in decision.effects
-    )
+    """An effect is on an asset, or on something that could be one."""
+    return any(effect.asset is not None or effect.attrs.get("any") for effect in decision.effects)
 
 
 def _typed(decision: Decision) -> bool:
