@@ -1,8 +1,9 @@
 """Decision latency in process with both engines and through the sidecar, beside a peer, all in one run.
 
-    python -m benchmarks.run [--rounds N] [--peer-python PATH] [--json]
+    python -m benchmarks.run [--rounds N] [--calls N] [--peer-python PATH] [--json]
 
-Prints p50 and p99 in microseconds and the ratio to our own in-process p50. Machines differ: quote the ratios.
+Prints p50 and p99 in microseconds and the ratio to our own in-process p50, then what the analysis alone costs and
+whether its memory grows (`benchmarks.analysis`). Machines differ: quote the ratios.
 Nothing here passes or fails: performance lives in benchmarks, never in timed tests.
 """
 
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import analysis
 from guardrail import Config, Guard, ToolCall
 from guardrail import config as config_module
 
@@ -31,6 +33,9 @@ WARMUP = 200
 SESSION_CALLS = 10_000
 """Calls of one session, each recorded, before its late decisions are measured."""
 
+ANALYSIS_ROUNDS = 7
+"""Times that each command of the corpus is analysed."""
+
 PEER = Path(__file__).with_name("peer_agt.py")
 
 
@@ -38,7 +43,8 @@ def main() -> int:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=2000, help="decisions counted of each kind")
-    options.add_argument("--peer-python", help="interpreter of an environment with agent-governance-toolkit-core")
+    options.add_argument("--calls", type=int, default=analysis.CALLS, help="calls of the memory run; 0 leaves it out")
+    options.add_argument("--peer-python", help="interpreter of an environment with the peers of requirements/bench.in")
     options.add_argument("--opa", default=os.environ.get("GUARDRAIL_OPA") or shutil.which("opa"), help="the OPA binary")
     options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
@@ -62,7 +68,16 @@ def main() -> int:
         rows += json.loads(subprocess.run(peer, check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout)
     else:
         print("peer: left out, no --peer-python given: make bench sets one up", file=sys.stderr)
-    print(json.dumps(rows, indent=1) if args.json else _table(rows))
+    alone = analysis.measure(ANALYSIS_ROUNDS, args.peer_python)
+    grown = analysis.memory(args.calls) if args.calls else None
+    if args.json:
+        print(json.dumps({"decisions": rows, "analysis": alone, "memory": grown}, indent=1))
+        return 0
+    print(_table(rows))
+    print()
+    print(analysis.table(alone))
+    if grown is not None:
+        print(analysis.told(grown))
     return 0
 
 

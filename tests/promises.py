@@ -1200,4 +1200,50 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="explain marks, under each line of a command, the words that each effect comes from",
         tests=("tests/test_explain.py::test_each_effect_is_marked_under_the_words_it_comes_from",),
     ),
+    Promise(
+        id="corpus.benign",
+        source="issue 3",
+        behaviour="honest work of many kinds is never denied and hardly ever held, also where it looks at an asset",
+        tests=(
+            "tests/test_benign.py::test_the_corpus_is_large_and_says_nothing_twice",
+            "tests/test_benign.py::test_no_honest_line_is_denied",
+            "tests/test_benign.py::test_hardly_any_honest_line_is_held",
+            "tests/test_benign.py::test_what_looks_at_an_asset_is_allowed",
+            "tests/test_benign.py::test_no_alarm_that_is_listed_has_fallen_silent",
+        ),
+        gap="the lines of tests/cases/benign/known_alarms.txt",
+    ),
+    Promise(
+        id="corpus.threats",
+        source="issue 3",
+        behaviour="no variant of what agents do to save a model passes in silence, however it is written",
+        tests=(
+            "tests/test_threats.py::test_the_corpus_is_large_and_says_nothing_twice",
+            "tests/test_threats.py::test_no_threat_is_silent",
+            "tests/test_threats.py::test_no_gap_that_is_listed_has_been_closed",
+        ),
+        gap="the lines of tests/cases/threats/known_gaps.txt",
+    ),
+    Promise(
+        id="effects.truth",
+        source="issue 3",
+        behaviour="what a real command does to a tree, as strace sees it, was said before it ran, and nothing else for certain",
+        tests=(
+            "tests/test_effects_truth.py::test_the_corpus_is_large_and_varied",
+            "tests/test_effects_truth.py::test_the_floors_of_the_files_make_that_of_the_whole",
+            "tests/test_effects_truth.py::test_what_a_command_does_was_said_before",
+        ),
+        gap="the lines of tests/cases/truth/known_faults.txt",
+    ),
+    Promise(
+        id="parse.differential",
+        source="issue 3",
+        behaviour="a shell text falls into the words that other parsers find, or is opaque; only what bash runs is accepted",
+        tests=(
+            "tests/test_parse_differential.py::test_there_is_enough_to_compare",
+            "tests/test_parse_differential.py::test_a_text_is_accepted_exactly_if_bash_would_run_it",
+            "tests/test_parse_differential.py::test_the_words_of_every_command_are_those_of_another_parser",
+            "tests/test_parse_differential.py::test_a_word_without_expansions_is_what_bash_makes_of_it",
+        ),
+    ),
 )

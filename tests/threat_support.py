@@ -1,0 +1,129 @@
+"""The threat corpus: what must not pass in silence.
+
+Not concerned with what exactly holds a line. A heading `## family.kind S` says how visible the lines below it are:
+S names the asset in its text, P needs a model of a path, a tool or code, D shows only at run time. X is about a
+process, an account or a remote thing of which no asset is registered: policy may let it pass, and must be told what it
+is. A third word, `directory` or `file`, is for what only bears on an asset that is registered so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+import pytest
+
+from guardrail import Decision, Guard, Outcome
+from tests.corpus_support import CASES, Holding, World, identity
+
+Sight = Literal["S", "P", "D", "X"]
+
+_PLAIN: Final = frozenset({"exec", "exec_opaque", "read", "list", "mention", "env", "net_recv"})
+
+NEXT_CALL = " ⇒ "
+"""Between the calls of a sequence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threat:
+    """One line of the corpus.
+
+    Args:
+        id: `family.kind:digest`.
+        kind: its heading.
+        sight: how visible it is.
+        holding: how the weights must be registered for it, if that matters.
+        calls: the calls, in order; most have one.
+    """
+
+    id: str
+    kind: str
+    sight: Sight
+    holding: str
+    calls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a guard made of a threat: nothing wrong if `gap` is empty."""
+
+    threat: Threat
+    outcome: Outcome
+    gap: str
+
+
+def threats() -> list[Threat]:
+    """The whole corpus, in order."""
+    found: list[Threat] = []
+    for path in sorted((CASES / "threats").glob("*.txt")):
+        if path.stem.startswith("known"):
+            continue
+        found += _of_file(path)
+    return found
+
+
+def _of_file(path: Path) -> list[Threat]:
+    found: list[Threat] = []
+    kind, sight, only = path.stem, "S", ""
+    for raw in path.read_text(encoding="utf-8").splitlines():
+        if raw.startswith("## "):
+            kind, sight, only = [*raw[3:].split(), ""][:3]
+        elif raw.strip() and not raw.startswith("# "):
+            if sight not in get_args(Sight):
+                raise ValueError(f"{path.name}: `{sight}` is no visibility")
+            calls = tuple(raw.replace("⏎", "\n").split(NEXT_CALL))
+            name = identity(kind, raw)
+            found.append(Threat(id=name, kind=kind, sight=sight, holding=only, calls=calls))  # type: ignore[arg-type]
+    return found
+
+
+def judge_all(root: Path, holding: Holding) -> list[Verdict]:
+    """Every threat of the corpus, in one world made below an empty directory."""
+    world = World(root, holding)
+    world.more_names()
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        return [judge(guard, world, threat) for threat in threats() if threat.holding in ("", holding)]
+
+
+def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
+    """The strictest answer to any call of a threat, in a session of its own."""
+    decisions = [_one(guard, world, text, threat.id) for text in threat.calls]
+    outcome = max(decision.outcome for decision in decisions)
+    if threat.sight == "X" and any(_typed(decision) for decision in decisions):
+        gap = ""
+    elif outcome is Outcome.ALLOW:
+        gap = "silent: " + _effects(decisions[-1])
+    elif any(reason.rule == "guardrail.fault" for decision in decisions for reason in decision.reasons):
+        gap = "fault"
+    elif threat.sight == "S" and not any(_names(decision) for decision in decisions):
+        gap = "held, without a word of the asset"
+    else:
+        gap = ""
+    return Verdict(threat=threat, outcome=outcome, gap=gap)
+
+
+def _one(guard: Guard, world: World, text: str, session: str) -> Decision:
+    cwd = None
+    if text.startswith("@"):
+        mark, _, text = text.partition(" ")
+        cwd = world.fill(mark[1:])
+    return guard.check(world.call(text, session, cwd))
+
+
+def _names(decision: Decision) -> bool:
+    """An effect is on an asset, or on something that could be one."""
+    return any(effect.asset is not None or effect.attrs.get("any") for effect in decision.effects)
+
+
+def _typed(decision: Decision) -> bool:
+    """Something is said beyond that a program runs and what it reads."""
+    return any(effect.op not in _PLAIN for effect in decision.effects)
+
+
+def _effects(decision: Decision) -> str:
+    said = []
+    for effect in decision.effects:
+        asset = f"={effect.asset}" if effect.asset else ""
+        said.append(f"{effect.op} {effect.resource.address[-40:]}{asset}")
+    return "; ".join(said[:5]) or "no effects"
