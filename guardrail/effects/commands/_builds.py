@@ -1,4 +1,4 @@
-"""Build tools that also copy, remove or run by themselves: ar, objcopy, cmake, cargo, ansible."""
+"""Build tools that also copy, remove or run by themselves: objcopy, cmake, cargo, ansible."""
 
 from __future__ import annotations
 
@@ -37,39 +37,6 @@ _CMAKE: Final[Mapping[str, tuple[str, ...]]] = {
 
 _QUIET: Final = frozenset(("echo", "echo_append", "true", "false", "sleep", "capabilities", "environment", "help"))
 _ASKING: Final = frozenset(("--version", "--help", "-h", "-V", "version", "help", "-version", "-help"))
-
-
-def library(call: Call, _parsed: Parsed) -> Stream:
-    """`ar KEYS [COUNT] ARCHIVE FILES`: files go into an archive, or come out of it."""
-    words = [field for field in call.args if not field.text.startswith("--")]
-    if not words:
-        return SOMETHING
-    keys = words.pop(0).text.lstrip("-")
-    if keys[:1] not in "dmpqrstx" or not keys:
-        return call.opaque("program")
-    skip = sum(1 for key in "abiN" if key in keys)
-    words = words[skip:]
-    if not words:
-        return SOMETHING
-    archive, files = words[0], words[1:]
-    place = call.place(archive)
-    if any(field.text.startswith("@") for field in files):
-        call.opaque("program", reason="names come from a file")
-    if keys[0] in "rq":
-        for field in files:
-            call.put("write", place, call.read(field))
-        call.emit("write", place)
-        return NOTHING
-    if keys[0] in "dms":
-        call.emit("write", place)
-        return NOTHING
-    sources = call.read(archive, reveals="content" if keys[0] in "xp" else "digest")
-    if keys[0] == "x":
-        where = call.place(Field(text="."), kind="dir")
-        for name in [call.place(field) for field in files] or [where]:
-            call.put("write", name, sources)
-        return NOTHING
-    return Stream(sources=sources) if keys[0] == "p" else SOMETHING
 
 
 def objcopy(call: Call, parsed: Parsed) -> Stream:
@@ -129,7 +96,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "ansible": ansible,
     "building": building,
     "cleaned": cleaned,
-    "library": library,
     "objcopy": objcopy,
 }
 """What `code` of a spec may say, for this module."""
