@@ -19,7 +19,7 @@ Format, one `[[command]]` a family:
     reveals    what its output tells of what it reads: content, some, digest, none
     digest     options that lower that to a digest
     recursive  options that make the operands recursive; `["always"]`
-    stdin      "read" (when it names no file), "none"
+    stdin      "read" (when it names no file), "always", "none"
     output     "text" when its output does not depend on any file, such as `date`; "none" when no content is in it;
                "else" when content is in it only if nothing is written
     stop       options end at the first operand (wrappers)
@@ -121,7 +121,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reveals: Reveals = "content"
     digest: tuple[str, ...] = ()
     recursive: tuple[str, ...] = ()
-    stdin: Literal["read", "none"] = "read"
+    stdin: Literal["read", "always", "none"] = "read"
     output: Literal["", "text", "none", "else"] = ""
     stop: bool = False
     numeric: bool = False

@@ -57,7 +57,8 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
     recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
     sources, named = _reads(call, roles, reveals, recursive)
-    if entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles)):
+    dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
+    if dashed or entry.stdin == "always":
         sources = merge(sources, call.stdin.sources)
     carried = sources if reveals in ("content", "some") else ()
     _emitted(call, parsed)

@@ -18,13 +18,16 @@ from guardrail.model import Resource
 _STREAMS: Final = frozenset(("-", "STDIO", "STDIN", "STDOUT", "STDERR", "READLINE", "PIPE", "FD"))
 _FILES: Final = frozenset("FILE OPEN CREATE CREAT GOPEN GOPEN-CREATE APPEND POSIXMQ".split())
 _PROGRAMS: Final = frozenset(("EXEC", "SYSTEM", "SHELL"))
-_LOCAL: Final = frozenset(("PTY", "TUN", "INTERFACE", "IP"))
+_FILE_OPTIONS: Final = ("-lf", "-r", "-R", "-L", "-W")
+_VALUED: Final = (*_FILE_OPTIONS, "-lp", "-b", "-t", "-T")
+_FAR: Final = tuple("TCP UDP UNIX ABSTRACT OPENSSL SSL SOCKS PROXY VSOCK SCTP IP SOCKET LOCAL DCCP".split())
+_LOCAL: Final = frozenset(("PTY", "TUN", "INTERFACE"))
 
 
 def netcat(call: Call, parsed: Parsed) -> Stream:
     """`nc`, `ncat`: what comes in is sent, what the other side sends comes out."""
     names = [field.text for field in parsed.operands]
-    if parsed.has("--unix", "-U"):
+    if parsed.has("--unixsock"):
         place = at("unix", names[0] if names else "*")
     elif parsed.has("--listen"):
         port = parsed.value("-p")
@@ -92,15 +95,16 @@ class _End(msgspec.Struct, frozen=True, kw_only=True):
     standard: bool = False
 
 
-def socat(call: Call, parsed: Parsed) -> Stream:
+def socat(call: Call, _parsed: Parsed) -> Stream:
     """`socat ADDRESS ADDRESS`: data goes both ways, or with `-u` and `-U` one way."""
-    for _, role, field in parsed.values:
-        if role == "write":
-            call.put("write", call.place(field), ())
-    if len(parsed.operands) < 2:
-        return call.opaque("dynamic", reason="addresses that are not known") if parsed.injected else SOMETHING
-    first, second = parsed.operands[0], parsed.operands[1]
-    forth, back = not parsed.has("-U"), not parsed.has("-u")
+    flags, files, addresses = _split(call.args)
+    for field in files:
+        call.put("write", call.place(field), ())
+    if len(addresses) < 2:
+        unsure = any(field.many or field.text.startswith(TOP) for field in addresses)
+        return call.opaque("dynamic", reason="addresses that are not known") if unsure else SOMETHING
+    first, second = addresses[0], addresses[1]
+    forth, back = "-U" not in flags, "-u" not in flags
     left = _ends(call, first, reads=forth, writes=back)
     right = _ends(call, second, reads=back, writes=forth)
     out: tuple[Resource, ...] = ()
@@ -109,6 +113,27 @@ def socat(call: Call, parsed: Parsed) -> Stream:
     if back:
         out = merge(out, _flow(call, right, left))
     return Stream(sources=out)
+
+
+def _split(args: Sequence[Field]) -> tuple[set[str], list[Field], list[Field]]:
+    """Options without values, files that options name, and addresses; values may stand in the same word or the next."""
+    flags: set[str] = set()
+    files: list[Field] = []
+    i = 0
+    while i < len(args) and args[i].text.startswith("-") and len(args[i].text) > 1 and args[i].glob is None:
+        text = args[i].text
+        i += 1
+        name = text[:3] if text[:2] == "-l" else text[:2]
+        if name not in _VALUED:
+            flags.add(text)
+            continue
+        value = args[i - 1].tail(len(name))
+        if not value.text and i < len(args):
+            value = args[i]
+            i += 1
+        if name in _FILE_OPTIONS:
+            files.append(value)
+    return flags, files, list(args[i:])
 
 
 def _flow(call: Call, origins: Sequence[_End], ends: Sequence[_End]) -> tuple[Resource, ...]:
@@ -172,9 +197,9 @@ def _end(call: Call, text: str, *, reads: bool, writes: bool) -> _End:
     scheme = "unix" if name.startswith(("UNIX", "ABSTRACT", "LOCAL")) else "udp" if name.startswith("UDP") else "tcp"
     host = value if "LISTEN" not in name and "RECV" not in name else f"*:{value}"
     place = at(scheme, f"//{host}" if scheme != "unix" else value)
-    if not name.startswith(("TCP", "UDP", "UNIX", "ABSTRACT", "OPENSSL", "SSL", "SOCKS", "PROXY", "VSOCK", "SCTP")):
+    if not name.startswith(_FAR):
         call.opaque("program", reason="an address of socat that is not known", words=(Field(text=text),))
-    if any(option.lower().startswith("fork") for option in options) or "LISTEN" in name or reads:
+    if reads or "LISTEN" in name:
         call.emit("net_recv", place)
     return _End(sinks=(place,))
 

@@ -93,7 +93,8 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     """`croc send`, `wormhole send`, `ffsend upload`: files go to whoever has the code."""
     place = at("net", call.name.partition(" ")[0])
     sources: tuple[Resource, ...] = call.stdin.sources
-    for field in parsed.operands:
+    given = [*parsed.operands, *(field for _, role, field in parsed.values if role == "read")]
+    for field in given:
         sources = merge(sources, call.read(field, recursive=True))
     sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))
     for source in sources:
@@ -102,5 +103,33 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"download": download, "httpie": httpie, "sender": sender}
+def mailed(call: Call, parsed: Parsed) -> Stream:
+    """`sendmail`, `swaks`, `sendemail`: what comes in, and files that words and options name, go to people."""
+    sources = call.stdin.sources
+    for option, role, field in parsed.values:
+        text = field.text.removeprefix("@")
+        if role == "read" or (option == "--attach" and (field.text.startswith("@") or "/" in field.text)):
+            sources = merge(sources, call.read(Field(text=text, glob=field.glob, sources=field.sources)))
+        sources = merge(sources, field.sources)
+        if role == "run":
+            call.opaque("inline", reason=f"{option} of {call.name} runs a program", words=(field,))
+    if parsed.has("--help", "--version"):
+        return SOMETHING
+    names = [field for field in parsed.operands if "@" in field.text]
+    for field in parsed.operands:
+        if field not in names and ("/" in field.text or call.name == "mpack"):
+            sources = merge(sources, call.read(field))
+    for place in [at("smtp", field.text) for field in names] or [at("smtp", "*")]:
+        for source in sources:
+            call.emit("copy", source, place, flow=("mail",))
+        call.emit("net_send", place)
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "download": download,
+    "httpie": httpie,
+    "mailed": mailed,
+    "sender": sender,
+}
 """What `code` of a spec may say, for this module."""

@@ -11,48 +11,81 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import SOMETHING, Stream, merge
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
+from guardrail.model import Resource
 
 _ASKING: Final = frozenset(("help", "version", "-v", "-V", "-h", "--help", "--version"))
 
 
 def group(call: Call, parsed: Parsed) -> Stream:
     """A command of subcommands without one that is known: without any it only tells how it is used."""
-    if not parsed.unknown and not parsed.injected and all(field.text in _ASKING for field in parsed.operands):
+    bare = not parsed.unknown and not parsed.injected and all(field.text in _ASKING for field in parsed.operands)
+    if bare and not parsed.operands and call.stdin.connected:
+        return call.opaque("inline", reason=f"{call.name} may take commands from its input")
+    if bare:
         return SOMETHING
     out = call.opaque("program", reason=f"this subcommand of {call.name} is not known")
-    for index, field in enumerate(call.args[:-1]):
-        if field.known and field.text in ("-c", "-e", "--eval", "--command") and not parsed.spec.options:
-            call.mention_text(call.args[index + 1].text)
     run_nested(call)
     return out
 
 
 def builder(call: Call, parsed: Parsed) -> Stream:
     """A tool that does what its spec says, and beyond that what files and plugins tell it."""
+    if call.args and all(field.text in _ASKING for field in call.args):
+        return SOMETHING
     sources = apply_spec(call, parsed)
-    if parsed.flags and parsed.flags <= {"--help", "--version"}:
-        return sources
     out = call.opaque("program")
     run_nested(call)
     return Stream(sources=merge(sources.sources, out.sources), flow=out.flow)
 
 
 def lookup(call: Call, parsed: Parsed) -> Stream:
-    """A name or host is asked about: what is in the question leaves with it."""
+    """A name or host is asked about: what is in the question leaves with it, or in a file that options name."""
     sources = tuple(source for field in call.args for source in field.sources)
-    apply_spec(call, parsed)
-    for field in parsed.operands:
-        text = field.text.lstrip("@+")
-        if field.text.startswith("+") or not text:
-            continue
-        place = remote(text) if URL.fullmatch(text) else at("dns", text)
+    for _, role, field in parsed.values:
+        if role == "read":
+            sources = merge(sources, call.read(field))
+        elif role == "list":
+            call.emit("list", call.place(field))
+    places = [_asked(field) for field in parsed.operands if field.text.lstrip("@") and field.text[:1] != "+"]
+    for host in places or ([at("dns", "batch")] if sources else []):
         for source in sources:
-            call.emit("copy", source, place, flow=("argument",))
+            call.emit("copy", source, host, flow=("argument",))
         if sources:
-            call.emit("net_send", place)
-        call.emit("net_recv", place)
+            call.emit("net_send", host)
+        call.emit("net_recv", host)
     return SOMETHING
+
+
+def _asked(field: Field) -> Resource:
+    text = field.text.lstrip("@")
+    return remote(text) if URL.fullmatch(text) else at("dns", text)
+
+
+def browse(call: Call, parsed: Parsed) -> Stream:
+    """`lynx`, `w3m`: a page of the net, or a file of this machine, goes to the screen or to standard output."""
+    apply_spec(call, parsed)
+    out: tuple[Resource, ...] = ()
+    sent = call.stdin.sources
+    for field in parsed.values_of("-post"):
+        sent = merge(sent, call.read(field))
+    if not parsed.has("-post", "-post_data"):
+        sent = ()
+        out = call.stdin.sources
+    for field in parsed.operands:
+        if not URL.fullmatch(field.text) and (field.text[:1] in "/.~" or "/" not in field.text):
+            out = merge(out, call.read(field))
+        if field.text.lower().startswith("file:"):
+            out = merge(out, call.read(Field(text=f"/{field.text[5:].lstrip('/')}")))
+        elif field.text[:1] not in "/.~":
+            host = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
+            for source in (*sent, *field.sources):
+                call.emit("copy", source, host, flow=("net",))
+            if sent or field.sources:
+                call.emit("net_send", host)
+            call.emit("net_recv", host)
+    return Stream(sources=out, flow=call.stdin.flow)
 
 
 def served(call: Call, parsed: Parsed) -> Stream:
@@ -67,8 +100,6 @@ def served(call: Call, parsed: Parsed) -> Stream:
 
 
 def _handed_out(call: Call, path: str | None) -> None:
-    from guardrail.effects.domain._paths import place
-
     where = place(path, None, kind="dir", recursive=True) if path is not None else place("**", "/", glob="**")
     call.emit("read", where, attrs={"reveals": "content"})
     call.emit("copy", where, at("net", "served"), flow=("served",), may=True)
@@ -76,6 +107,7 @@ def _handed_out(call: Call, path: str | None) -> None:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
+    "browse": browse,
     "builder": builder,
     "group": group,
     "lookup": lookup,

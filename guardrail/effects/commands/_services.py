@@ -16,6 +16,7 @@ _LOOKS: Final = frozenset(
     "show list ls lst get help status monitor info dump version query state stats test is-active print check".split()
 )
 _SHORT_LOOKS: Final = frozenset("s sh sho l li lis st stat".split())
+_ALWAYS: Final = frozenset("route ifup ifdown dhclient dhcpcd wg-quick pppd openvpn".split())
 _CHANGING_FILES: Final = ("-f", "--file", "-b", "-batch", "--batch")
 
 
@@ -74,8 +75,11 @@ def firewall(call: Call, _parsed: Parsed) -> Stream:
 def network(call: Call, parsed: Parsed) -> Stream:
     """`ip`, `nmcli`, `tc` and their like: an object, and a verb that looks or changes."""
     words = [field.text for field in parsed.operands]
-    if parsed.values and any(role == "opaque" for _, role, _ in parsed.values):
-        call.opaque("inline", reason=f"{call.name} takes commands from a file")
+    for index, field in enumerate(call.args):
+        if call.name in ("ip", "tc", "bridge") and field.text in ("-b", "-batch") and index + 1 < len(call.args):
+            call.read(call.args[index + 1])
+            call.emit("service", at("network", "*"), attrs={"verb": "batch"})
+            return call.opaque("inline", reason=f"{call.name} takes commands from a file")
     if call.name == "ip" and words[:1] in (["netns"], ["vrf"]) and words[1:2] == ["exec"]:
         if "-a" in _texts(call.args) or "-all" in _texts(call.args):
             return call.shell.again(call, tuple(parsed.operands[2:]), external=True)
@@ -91,7 +95,7 @@ def interface(call: Call, _parsed: Parsed) -> Stream:
     words = [text for text in _texts(call.args) if not text.startswith("-")]
     options = [text for text in _texts(call.args) if text.startswith("-")]
     changing = any(word in ("add", "del", "delete", "up", "down", "flush", "change") for word in words)
-    few = len(words) < (1 if call.name == "route" else 2)
+    few = len(words) < (1 if call.name in _ALWAYS else 2)
     if (few and not changing and not any(o in ("-d", "-s", "-f", "--delete", "--set", "--file") for o in options)) or (
         call.name in ("arp", "netstat") and not any(o in ("-d", "-s", "-f") for o in options)
     ):
