@@ -316,6 +316,8 @@ def _local(field: Field) -> Field:
 def _typed(field: Field, place: Resource) -> Field:
     """`PATH:MEDIA/TYPE`, as files are pushed to a registry."""
     path, _, media = field.text.rpartition(":")
+    if place.uri == "k8s:node/mount" and path:
+        return Field(text=path, sources=field.sources, span=field.span)
     if (place.uri or "").startswith("oci:") and path and "/" in media and not media.startswith("/"):
         return Field(text=path, sources=field.sources, span=field.span)
     return field
