@@ -13,7 +13,8 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Spec
-from guardrail.effects.commands._api_facts import COPIED, FACTS, FLAGS, LOOKING, VERBS, Fact
+from guardrail.effects.commands._api_facts import COPIED, FACTS, FLAGS, LOOKING, VERBS
+from guardrail.effects.commands._fact import Fact
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
@@ -36,6 +37,7 @@ _NOT_NAMING: Final = frozenset(
 _FILEY = re.compile(
     r"--?[a-z-]*(file|path|source|src|dir|body|template|artifact|payload|data|document|upload)[a-z-]*|-f"
 )
+_PATH_LIKE = re.compile(r"(?:^|[=:,@])(?:/|~|\.{1,2}/)")
 _SEND = re.compile(r"fileb?://|@")
 _ACCOUNTS: Final = frozenset("iam sts organizations sso-admin identitystore ad role policy identity user users".split())
 _SECURED: Final = frozenset("policy permission permissions acl grant binding access role".split())
@@ -46,7 +48,9 @@ _SAME: Final[Mapping[str, str]] = {
     "podman": "docker",
     "nerdctl": "docker",
     "incus": "lxc",
-    "mcli": "mc",
+    "huggingface-cli": "hf",
+    "glab": "gh",
+    "tea": "gh",
 }
 _GREEDY: Final = frozenset("aws az".split())
 
@@ -58,11 +62,13 @@ class Line(msgspec.Struct, kw_only=True):
         words: the group and the verb, as far as they are plain words.
         operands: what stands after them.
         options: each option with its values.
+        texts: options whose values are no names of anything.
     """
 
     words: tuple[str, ...]
     operands: tuple[Field, ...]
     options: tuple[tuple[str, tuple[Field, ...]], ...]
+    texts: frozenset[str] = frozenset()
 
     def pick(self, key: str) -> tuple[Field, ...]:
         """Values of an option, or the operand of that number; `last` is the word that belongs to no option."""
@@ -104,7 +110,9 @@ def read_line(spec: Spec, args: tuple[Field, ...], *, greedy: bool) -> Line:
         options.append((name, args[start:i]))
         if known is None and not greedy:
             plain.extend(args[start:i])  # it may be a flag
-    return _split(plain, options)
+    line = _split(plain, options)
+    line.texts = frozenset(name for name, option in spec.options.items() if option.roles == ("text",))
+    return line
 
 
 def _split(plain: list[Field], options: list[tuple[str, tuple[Field, ...]]]) -> Line:
@@ -239,8 +247,9 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
     objects = [_address(text) for text in _filled(fact.object, line)] or [_address(fact.object)]
     used = {*fact.files, *fact.outs}
     sources: tuple[Resource, ...] = ()
-    for key in fact.files:
-        for field in line.pick(key):
+    sent = [field for key in fact.files for field in line.pick(key)] or [Field(text=fact.missing)]
+    for field in sent:
+        if field.text:
             sources = merge(sources, _sent(call, field, objects[0]))
     if fact.op == "api_copy":
         for origin in _filled(fact.origin, line):
@@ -253,7 +262,8 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
         for field in line.pick(key):
             wrote = True
             _received(call, field, objects[0])
-    rest = Line(words=(), operands=(), options=tuple((n, f) for n, f in line.options if n not in used))
+    others = tuple((name, fields) for name, fields in line.options if name not in used)
+    rest = Line(words=(), operands=(), options=others, texts=line.texts)
     _files(call, rest, objects[0], sends=True)
     if "last" not in used and not any(key.isdigit() for key in used):
         _operands(call, line)
@@ -278,7 +288,10 @@ def _unshared(fact: Fact, line: Line) -> None:
 
 
 def _operands(call: Call, line: Line) -> None:
-    call.mention(field for field in line.operands if field.known and "/" in field.text)
+    for field in line.operands:
+        path = _PATH_LIKE.search(field.text) is not None or call.kind(call.place(field)) is not None
+        if field.known and path:
+            call.mention((field,))
 
 
 def _filled(template: str, line: Line) -> list[str]:
@@ -316,6 +329,8 @@ def _local(field: Field) -> Field:
 def _typed(field: Field, place: Resource) -> Field:
     """`PATH:MEDIA/TYPE`, as files are pushed to a registry."""
     path, _, media = field.text.rpartition(":")
+    if place.uri == "k8s:node/mount" and path:
+        return Field(text=path, sources=field.sources, span=field.span)
     if (place.uri or "").startswith("oci:") and path and "/" in media and not media.startswith("/"):
         return Field(text=path, sources=field.sources, span=field.span)
     return field
@@ -350,7 +365,8 @@ def _files(call: Call, line: Line, place: Resource, *, sends: bool) -> None:
         for field in fields:
             for source in field.sources:
                 call.emit("copy", source, place, flow=("argument",))
-            _value(call, name, field, place, sends=sends)
+            if name not in line.texts or field.text.startswith(("file://", "fileb://")):
+                _value(call, name, field, place, sends=sends)
     for field in line.operands:
         for source in field.sources:
             call.emit("copy", source, place, flow=("argument",))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
-
+from guardrail.effects.commands._fact import Fact
+from guardrail.effects.commands._fact import fact as _f
+from guardrail.effects.commands._hub_facts import HUBS
 from guardrail.model import Op
 
 LOOKING: Final = frozenset(
@@ -65,29 +66,6 @@ FLAGS: Final = frozenset(
     "--only-show-errors --no-paginate --no-verify-ssl --no-sign-request --no-cli-pager --version --json".split()
 )
 """Options without a value, of the command lines whose options are not all known."""
-
-
-class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation that is known better than by its verb.
-
-    Args:
-        op: what is done to `object`; of a copy it is the target.
-        object: template of what it is done to: `{--option|-o}` is an option's value, `{0}` an operand.
-        origin: template of what is copied from.
-        files: options, or numbers of operands, whose value is a local file or directory that is sent.
-        outs: the same for what is written here.
-        sends: data of the object goes to an address of the caller's choice, such as a log or an export.
-    """
-
-    op: Op
-    object: str
-    origin: str = ""
-    files: tuple[str, ...] = ()
-    outs: tuple[str, ...] = ()
-
-
-def _f(op: Op, name: str, origin: str = "", *, files: tuple[str, ...] = (), outs: tuple[str, ...] = ()) -> Fact:
-    return Fact(op=op, object=name, origin=origin, files=files, outs=outs)
 
 
 _KEY = "s3://{--bucket}/{--key}"
@@ -317,10 +295,10 @@ _GCLOUD: Final[Mapping[str, Fact]] = {
     "compute instances set-disk-auto-delete": _f("set_security", "gcloud:compute/{0}"),
     "compute ssh": _f("remote_exec", "ssh://{0}"),
     "compute start-iap-tunnel": _f("remote_exec", "ssh://{0}"),
-    "builds submit": _f("write", "gcloud:builds/{--tag|-t|--config}", files=("0",)),
+    "builds submit": _f("write", "gcloud:builds/{--tag|-t|--config}", files=("0",), missing="."),
     "run deploy": _f("create", "gcloud:run/{0}", files=("--source",)),
     "functions deploy": _f("create", "gcloud:functions/{0}", files=("--source",)),
-    "app deploy": _f("create", "gcloud:app/{0}", files=("0",)),
+    "app deploy": _f("create", "gcloud:app/{0}", files=("0",), missing="."),
     "scheduler jobs create": _f("schedule", "gcloud:scheduler/{1}"),
     "secrets create": _f("write", "gcloud:secrets/{0}", files=("--data-file",)),
     "secrets versions add": _f("write", "gcloud:secrets/{0}", files=("--data-file",)),
@@ -517,6 +495,34 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
         "docker-env": _f("read", "k8s:cluster"),
         "profile": _f("read", "k8s:cluster"),
     },
+    "velero": {
+        "backup create": _f("api_copy", "velero:backup/{0}", "k8s:*"),
+        "create backup": _f("api_copy", "velero:backup/{0}", "k8s:*"),
+        "restore create": _f("api_copy", "k8s:*", "velero:backup/{--from-backup}"),
+        "create restore": _f("api_copy", "k8s:*", "velero:backup/{--from-backup}"),
+        "schedule create": _f("schedule", "velero:schedule/{0}"),
+        "backup download": _f("read", "velero:backup/{0}", outs=("--output", "-o")),
+    },
+    "argocd": {
+        "app create": _f("create", "argocd:app/{0}", files=("--file", "-f", "--values")),
+        "app set": _f("write", "argocd:app/{0}"),
+        "app sync": _f("write", "argocd:app/{0}"),
+        "app diff": _f("read", "argocd:app/{0}"),
+        "app wait": _f("read", "argocd:app/{0}"),
+        "context": _f("read", "argocd:context"),
+    },
+    "ray": {
+        "job submit": _f("remote_exec", "ray:job", files=("--working-dir",)),
+        "up": _f("create", "ray:cluster/{0}"),
+        "down": _f("api_delete", "ray:cluster/{0}"),
+        "exec": _f("remote_exec", "ray:cluster/{0}"),
+        "attach": _f("remote_exec", "ray:cluster/{0}"),
+        "rsync-up": _f("write", "ray:cluster", files=("1",)),
+        "rsync-down": _f("read", "ray:cluster", outs=("2",)),
+        "rsync_up": _f("write", "ray:cluster", files=("1",)),
+        "rsync_down": _f("read", "ray:cluster", outs=("2",)),
+    },
+    "talosctl": {"reset": _f("api_delete", "talos:node"), "copy": _f("read", "talos:{0}", outs=("1",))},
     "lxc": {
         "exec": _f("remote_exec", "lxc:{0}"),
         "file push": _f("write", "lxc:{1}", files=("0",)),
@@ -535,11 +541,11 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
     },
     "heroku": {"run": _f("remote_exec", "heroku:app"), "ps:exec": _f("remote_exec", "heroku:app")},
     "fly": {
-        "deploy": _f("create", "fly:app", files=("0",)),
+        "deploy": _f("create", "fly:app", files=("0",), missing="."),
         "ssh console": _f("remote_exec", "fly:app"),
         "sftp shell": _f("remote_exec", "fly:app"),
     },
-    "vercel": {"deploy": _f("create", "vercel:project", files=("0",))},
+    "vercel": {"deploy": _f("create", "vercel:project", files=("0",), missing=".")},
     "netlify": {"deploy": _f("create", "netlify:site", files=("--dir", "-d"))},
     "wrangler": {
         "r2 object put": _f("write", "r2://{0}", files=("--file", "-f")),
@@ -569,5 +575,5 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
     },
 }
 
-FACTS: Final[Mapping[str, Mapping[str, Fact]]] = {"aws": _AWS, "az": _AZ, "gcloud": _GCLOUD, **_OTHERS}
+FACTS: Final[Mapping[str, Mapping[str, Fact]]] = {"aws": _AWS, "az": _AZ, "gcloud": _GCLOUD, **_OTHERS, **HUBS}
 """Command -> its operations, by their words."""

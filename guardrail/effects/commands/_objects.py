@@ -94,7 +94,7 @@ def serve(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
-def fuse(call: Call, _parsed: Parsed) -> Stream:
+def bucket_mount(call: Call, _parsed: Parsed) -> Stream:
     """A bucket mounted as a directory: any word may be the directory, whatever the options are."""
     for field in call.args:
         if field.text[:1] != "-" and field.known and "/" in field.text and "=" not in field.text:
@@ -116,7 +116,7 @@ def rclone_delete(call: Call, parsed: Parsed) -> Stream:
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "alias": alias,
-    "bucket_mount": fuse,
+    "bucket_mount": bucket_mount,
     "mirror": mirror,
     "rclone": rclone,
     "rclone_delete": rclone_delete,
