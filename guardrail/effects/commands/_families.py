@@ -9,6 +9,7 @@ from typing import Final
 from guardrail.effects.commands import (
     _accounts,
     _archive,
+    _awk,
     _channels,
     _clients,
     _clock,
@@ -26,6 +27,7 @@ from guardrail.effects.commands import (
     _schedules,
     _services,
     _sessions,
+    _split,
     _structured,
     _text,
     _transfer,
@@ -36,6 +38,7 @@ from guardrail.effects.commands._family import Family
 _MODULES: Final[tuple[ModuleType, ...]] = (
     _accounts,
     _archive,
+    _awk,
     _channels,
     _clients,
     _clock,
@@ -53,6 +56,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     _schedules,
     _services,
     _sessions,
+    _split,
     _structured,
     _text,
     _transfer,
