@@ -11,7 +11,6 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
-from guardrail.model import Resource
 
 MAX_PROGRAM: Final = 4096
 """Longest sed program that is looked at, in characters."""
