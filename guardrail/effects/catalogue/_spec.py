@@ -1,7 +1,7 @@
 """Command specs: what each word of a command is, as data read from `specs/*.toml`.
 
 Format, one `[[command]]` a family:
-    names      the commands it is for; several words name a subcommand, which also takes its parents' options
+    names      the commands it is for; several words name a subcommand, which also takes its parents' options and `single`
     operands   one role for each operand; `read*` repeats, and takes all but those that stand after it
     defaults   operands to use when none is given, such as `.`
     options    `"-o --output" = "write"`: a role for the value; "" for a flag, `text?` for a value only after `=`;
@@ -151,6 +151,8 @@ class Spec:
     __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "transfers")
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
+        if parent is not None and parent.entry.single:
+            entry = msgspec.structs.replace(entry, single=True)
         self.entry = entry
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
