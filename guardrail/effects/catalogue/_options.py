@@ -72,7 +72,7 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
                 break
         elif spec.dashed is not None and spec.dashed.fullmatch(text):
             continue
-        elif text.startswith("--") or spec.entry.single:
+        elif text.startswith("--") or spec.single:
             i = _long(parsed, field, args, i)
         elif spec.entry.numeric and _NUMBER.fullmatch(text):
             continue
@@ -85,8 +85,8 @@ def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
     name, equals, _ = field.text.partition("=")
     # Commands whose long options have one dash mostly take two as well.
     found = parsed.spec.options.get(name) or (parsed.spec.options.get(name[1:]) if name[:2] == "--" else None)
-    option = found if parsed.spec.entry.single else parsed.spec.long(name)
-    if option is None and parsed.spec.entry.single and (glued := _GLUED.fullmatch(field.text)):
+    option = found if parsed.spec.single else parsed.spec.long(name)
+    if option is None and parsed.spec.single and (glued := _GLUED.fullmatch(field.text)):
         option = parsed.spec.options.get(glued[1])
         if option is not None and len(option.roles) == 1:
             parsed.flags.add(option.name)

@@ -25,7 +25,7 @@ Format, one `[[command]]` a family:
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
     dashed     a regular expression: words with a dash that are no options, such as the signal `-KILL`
-    single     long options start with one dash; a number may be glued to one
+    single     long options start with one dash, of its subcommands too; a number may be glued to one
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
@@ -41,7 +41,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -148,10 +148,11 @@ class Spec:
         entry: as read from the file.
     """
 
-    __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "transfers")
+    __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "single", "transfers")
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
+        self.single = entry.single or (parent is not None and parent.single)
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
         self.dashed = re.compile(entry.dashed) if entry.dashed else None
@@ -171,17 +172,7 @@ class Spec:
         for name, option in parent.options.items() if parent is not None else ():
             self.options.setdefault(name, option)
         every_operand = (*entry.operands, *(o for mode in entry.modes for o in mode.operands or ()))
-        for operand in every_operand:
-            if not is_role(operand.rstrip("*")):
-                raise ValueError(f"spec of `{entry.names[0]}`: operand `{operand}`")
-        for emitted in (*entry.emits, *(e for mode in entry.modes for e in mode.emits)):
-            match = _EMITTED.fullmatch(emitted)
-            if match is None or match["op"] not in _OPS:
-                raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
-        named = (*entry.digest, *entry.recursive, *entry.unless, *entry.look)
-        for name in (*named, *(word for mode in entry.modes for word in mode.when)):
-            if name not in self.options and name != "always":
-                raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
+        _check_words(entry, self.options)
         self.longs = tuple(name for name in self.options if name.startswith("--"))
         every = {role for option in self.options.values() for role in option.roles}
         modes = {operand.rstrip("*") for mode in entry.modes for operand in mode.operands or ()}
@@ -216,6 +207,22 @@ def _option_groups(entry: Entry) -> Iterator[tuple[list[str], str]]:
                 name = said.intersection(names).pop()
                 raise ValueError(f"spec of `{entry.names[0]}`: `{name}` has too many spellings")
             yield names, value
+
+
+def _check_words(entry: Entry, options: Container[str]) -> None:
+    """Everything that a spec says of operands, effects and options is something there is."""
+    every_operand = (*entry.operands, *(o for mode in entry.modes for o in mode.operands or ()))
+    for operand in every_operand:
+        if not is_role(operand.rstrip("*")):
+            raise ValueError(f"spec of `{entry.names[0]}`: operand `{operand}`")
+    for emitted in (*entry.emits, *(e for mode in entry.modes for e in mode.emits)):
+        match = _EMITTED.fullmatch(emitted)
+        if match is None or match["op"] not in _OPS:
+            raise ValueError(f"spec of `{entry.names[0]}`: effect `{emitted}`")
+    named = (*entry.digest, *entry.recursive, *entry.unless, *entry.look)
+    for name in (*named, *(word for mode in entry.modes for word in mode.when)):
+        if name not in options and name != "always":
+            raise ValueError(f"spec of `{entry.names[0]}`: `{name}` is not among its options")
 
 
 class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -53,9 +53,7 @@ def _first_operand(spec: Spec, words: Sequence[Field]) -> int | None:
             return i if i < len(words) else None
         if "=" in text:
             continue
-        option = (
-            spec.long(text) if text.startswith("--") else spec.options.get(text[:2] if not spec.entry.single else text)
-        )
+        option = spec.long(text) if text.startswith("--") else spec.options.get(text[:2] if not spec.single else text)
         if option is not None and option.roles and not option.attached and (text.startswith("--") or len(text) == 2):
             i += len(option.roles)
     return None

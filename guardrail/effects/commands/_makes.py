@@ -123,12 +123,11 @@ def configured(call: Call, field: Field) -> str | None:
     Returns:
         Its text; None if it cannot be known, which is then said.
     """
-    path = call.place(field).path if field.known else None
     text: str | None = None
     if field.text in ("-", "/dev/stdin"):
         text = call.stdin.text
-    elif path is not None and not call.shell.emit.changed(path):
-        data = call.shell.view.read(path, call.shell.limits.script_bytes)
+    elif field.known:
+        data = call.content(call.place(field))
         text = data.decode("utf-8", "surrogateescape") if data is not None else None
     if text is None:
         call.opaque("program", reason=f"what {call.name} is told to do is in a file that is not known", words=(field,))

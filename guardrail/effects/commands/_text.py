@@ -1,21 +1,19 @@
-"""echo, printf, seq, awk and their like: commands whose words are text, or small programs."""
+"""echo, printf, seq and their like: commands whose words are text, or small programs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
-from guardrail.effects.keys._lines import awk_text
-from guardrail.model import Edit, Resource
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
 
 MAX_PROGRAM: Final = 4096
-"""Longest sed or awk program that is looked at, in characters."""
+"""Longest sed program that is looked at, in characters."""
 
 MAX_SEQUENCE: Final = 1000
 """Most numbers of `seq` that are written out."""
@@ -29,10 +27,6 @@ _SED_COMMAND = re.compile(
     + r"[ \t]*[;\n]*[ \t]*",
     re.DOTALL,
 )
-_AWK_EFFECTS = re.compile(r"system|getline|\||@|close|fflush|\bENVIRON\b|\bARG[VC]\b|-i\b|load")
-_AWK_WRITE = re.compile(r"(?:print|printf)\b[^;}\n]*>")
-_AWK_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-
 
 _PRINTF: Final = {"%%": "%", "\\n": "\n", "\\t": "\t"}
 
@@ -52,63 +46,6 @@ def sed_script_is_plain(text: str) -> bool:
         if match[1] and position < len(text) and text[position] not in ";\n{}" and text[position - 1] not in ";\n \t":
             return False
     return True
-
-
-def awk(call: Call, parsed: Parsed) -> Stream:
-    """`awk`: a filter, unless its program text writes files or runs commands."""
-    operands = list(parsed.operands)
-    program: Field | None = None
-    loads = any(field.text != "inplace" for field in parsed.values_of("-i"))
-    if parsed.unknown or loads or parsed.has("--file"):
-        call.opaque("inline", reason="an awk program in a file or an option")
-    elif operands:
-        program = operands.pop(0)
-        if not program.known:
-            call.opaque("dynamic", reason="the awk program is not known")
-        elif not _only_filters(program.text):
-            call.opaque("inline", reason="an awk program that may do more than filter")
-            call.mention_text(program.text)
-    sources: tuple[Resource, ...] = ()
-    for field in operands:
-        name, equals, _ = field.text.partition("=")
-        if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
-            continue
-        sources = merge(sources, call.read(field, reveals="some"))
-    for field in call.args:
-        sources = merge(sources, field.sources)
-    if parsed.has("-i"):
-        _awk_in_place(call, operands, program)
-        return NOTHING
-    if not operands:
-        sources = merge(sources, call.stdin.sources)
-    given = call.stdin.text if not operands else call.text_of(operands[0]) if len(operands) == 1 else None
-    known = program is not None and program.known and parsed.flags <= {"-F"} and not parsed.unknown
-    text = awk_text(program.text, given) if known and program is not None else None
-    return Stream(text=text, sources=sources, flow=call.stdin.flow)
-
-
-def _awk_in_place(call: Call, operands: Sequence[Field], program: Field | None) -> None:
-    """`gawk -i inplace PROGRAM FILE…`: what it prints for a file replaces it."""
-    for field in operands:
-        place = call.place(field)
-        data = call.content(place) if field.known and program is not None and program.known else None
-        text = data.decode("utf-8", "replace") if data is not None else None
-        after = awk_text(program.text, text) if program is not None and text is not None and text.isascii() else None
-        call.emit("write", place, edit=Edit(kind="whole", text=after) if after is not None else None)
-
-
-def _only_filters(program: str) -> bool:
-    """An awk program that neither writes, nor runs, nor chooses its own files."""
-    if len(program) > MAX_PROGRAM or _AWK_EFFECTS.search(program.replace("||", " ")):
-        return False
-    if "/" in program:
-        # A regular expression may hold quotes, so where texts begin is not certain: any `>` after a print may write.
-        found = re.search(r"\bprintf?\b", program)
-        if found is None:
-            return True
-        after = _AWK_TEXT.sub("", program)[found.start() :]
-        return ">" not in after and not _AWK_WRITE.search(program) and not re.search(r'>\s*"', program)
-    return not _AWK_WRITE.search(_AWK_TEXT.sub('"', program))
 
 
 def echo(call: Call, _parsed: Parsed) -> Stream:
@@ -245,7 +182,6 @@ def split_words(text: str) -> list[Field] | None:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "awk": awk,
     "basename": basename_,
     "cmp": cmp,
     "count": count,
