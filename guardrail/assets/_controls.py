@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -106,8 +106,7 @@ def environment_name(control: str) -> str:
 def _spelled(text: Any, safe: Any) -> bool:
     """A text that every reader takes for the safe value."""
     if isinstance(text, list):
-        items = cast("list[Any]", text)
-        return bool(items) and all(_spelled(item, safe) for item in items)
+        return bool(text) and all(_spelled(item, safe) for item in text)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if not isinstance(text, str):
         return False
     if isinstance(safe, bool):
