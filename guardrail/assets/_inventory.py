@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.assets._addresses import Addresses
-from guardrail.assets._controls import key_effects, keyed
+from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned
 from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
@@ -45,6 +45,9 @@ _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 
 _EDITING: Final = frozenset({"write", "append", "create", "truncate"})
 """Ops whose edit is the new content of their own resource."""
+
+_BRINGING: Final = frozenset({"rename", "copy", "link"})
+"""Ops whose edit is the content that their target gets."""
 
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
@@ -117,6 +120,7 @@ class Inventory:
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
         self._addresses = Addresses()
+        self._overrides = Overrides()
         self._inodes: dict[tuple[int, int], tuple[str, int, int]] = {}
         self._indexed_at = 0.0
         self._index_cost = 0.0
@@ -169,7 +173,7 @@ class Inventory:
         look = _Look()
         for effect in effects:
             resolved.extend(self._resolve_one(effect, look))
-        return tuple(resolved)
+        return returned(resolved)
 
     # -- one effect ---------------------------------------------------------------------------------------------
 
@@ -206,7 +210,7 @@ class Inventory:
         for source in sources[:MAX_ASSETS_PER_EFFECT]:
             for target in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
-                yield from self._with_keys(one)
+                yield from self._with_keys(self._over(one))
 
     def _controlled(self, effect: Effect) -> list[Resource]:
         """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
@@ -258,6 +262,21 @@ class Inventory:
                     resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
                     yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
+    def _over(self, effect: Effect) -> Effect:
+        """The same; what is put over a control from a file beside it bears on that control."""
+        side = effect.target if effect.op in _BRINGING else effect.resource if effect.op in _EDITING else None
+        asset = self._overrides.of(side.real) if side is not None and side.asset is None else None
+        if side is None or asset is None:
+            return effect
+        attrs = {**effect.attrs, "override": True}
+        named = msgspec.structs.replace(side, asset=asset)
+        unknown = effect.edit is None and (side.real or "").endswith("/.env")
+        if effect.op in _BRINGING:
+            return msgspec.structs.replace(effect, target=named, attrs=attrs)
+        # A file of variables is mostly for other things: a change that is not known is a question, not an answer.
+        precision = "opaque" if unknown else effect.precision
+        return msgspec.structs.replace(effect, resource=named, attrs=attrs, precision=precision)
+
     def _is_named(self, resource: Resource) -> bool:
         asset = self._assets.get(resource.asset or "")
         if asset is None or asset.asset_class != "guard":
@@ -273,6 +292,9 @@ class Inventory:
         # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved, copied or
         # linked carries the content of its target.
         known = effect.edit if effect.op in _EDITING else None
+        if effect.op in _BRINGING and effect.edit is not None and self._is_edit_of_target(effect):
+            yield from self._brought(effect)
+            return
         if asset is None or known is None or not asset.controls or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
@@ -282,6 +304,24 @@ class Inventory:
             yield msgspec.structs.replace(effect, edit=None)
             return
         yield from key_effects(effect, known, before, asset.controls)
+
+    def _is_edit_of_target(self, effect: Effect) -> bool:
+        """A regular file that is no asset, moved or copied over a control file."""
+        target = self._assets.get(effect.target.asset or "") if effect.target is not None else None
+        source = effect.resource
+        if target is None or not target.controls or source.asset is not None or source.path is None:
+            return False
+        # INVARIANT: a link that is moved brings what it leads to, whoever may change that.
+        return not os.path.islink(source.path)
+
+    def _brought(self, effect: Effect) -> Iterator[Effect]:
+        """The keys that change, and the move or copy itself, which then is of no asset."""
+        target = effect.target
+        if target is None:
+            return
+        plain = msgspec.structs.replace(target, asset=None)
+        yield msgspec.structs.replace(effect, target=plain, edit=None, attrs={**effect.attrs, "over": target.asset})
+        yield from self._with_keys(over(effect))
 
     def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
         """Resources with their assets, and whether it could be anything at all."""
@@ -419,6 +459,8 @@ class Inventory:
         for name in names:
             # INVARIANT: the longest root wins in _asset_at, so nested assets keep their own id.
             self._roots.setdefault(name, asset.id)
+            if asset.controls:
+                self._overrides.add(asset.id, name)
             parent = name
             while parent != "/":
                 parent = parent.rpartition("/")[0] or "/"

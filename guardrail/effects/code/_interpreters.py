@@ -129,7 +129,7 @@ def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field
     if kind == "shell" and name in STANDARD_INPUT and call.stdin.text is not None:
         return call.shell.run_text(call.stdin.text, _child(call.state, args, call.cwd), SOMETHING)[2]
     if call.stdin.text is not None:
-        call.mention_text(call.stdin.text)
+        call.mention_text(call.given_text() or "")
     return call.opaque("dynamic", resource=resource, reason="the script comes from a stream")
 
 
@@ -337,7 +337,7 @@ def _from_stdin(call: Call, reason: str) -> Stream:
         if reason.startswith("python") and _is_pure_here(call, call.stdin.text):
             call.emit("exec", as_code("python"))
             return SOMETHING
-        call.mention_text(call.stdin.text)
+        call.mention_text(call.given_text() or "")
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)
 

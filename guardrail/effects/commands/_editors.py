@@ -6,7 +6,7 @@ Not concerned with structured files (`_structured`). An edit whose result is not
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
@@ -127,7 +127,7 @@ def ed(call: Call, parsed: Parsed) -> Stream:
 
 def ex(call: Call, parsed: Parsed) -> Stream:
     """`ex`, `vim -c`: commands in options, or on standard input with `-s`."""
-    commands = [field for option, role, field in parsed.values if option in ("-c", "--cmd")]
+    commands = [field for option, _, field in parsed.values if option in ("-c", "--cmd")]
     plus = [field.tail(1) for field in parsed.operands if field.text.startswith("+") and len(field.text) > 1]
     operands = [field for field in parsed.operands if not field.text.startswith("+")]
     silent = parsed.has("-s") and (call.name == "ex" or parsed.has("-e", "-E"))
@@ -140,15 +140,13 @@ def ex(call: Call, parsed: Parsed) -> Stream:
     return _edited(call, operands[0], lambda text: run_ex(script, text), script)
 
 
-def _edited(call: Call, field: Field, compute: object, script: str) -> Stream:
+def _edited(call: Call, field: Field, compute: Callable[[str], str], script: str) -> Stream:
     """The effects of an editor on one file."""
-    if not callable(compute):
-        return NOTHING
     place = call.place(field)
     before = call.content(place) if field.known else None
     text = as_text(before)
     try:
-        after = compute(text if text is not None else "")
+        after: str | None = compute(text if text is not None else "")
     except Foreign:
         out = call.opaque("inline", reason="an editor with commands that do more than edit")
         call.mention_text(script)

@@ -19,7 +19,7 @@ MAX_PLAIN_WORD: Final = 512
 """Longest word that all of those are taken out of, in characters; of a longer one only an eighth."""
 
 _CONFIG_NAME: Final = re.compile(
-    r"\.(?:ya?ml|json[5c]?|toml|ini|cfg|cnf|conf|config|properties|env|tpl|tmpl|jq|patch|diff|local|override|txt|list)$"
+    r"\.(?:ya?ml|json[5c]?|toml|ini|cfg|cnf|conf|config|properties|env|tpl|tmpl|jq|patch|diff|local|override|txt|list|sh|bash|sed|awk)$"
     r"|/\.env[^/]*$|/[^/.]+$"
 )
 """Files that may be configs, or say what is done to one."""
@@ -240,12 +240,16 @@ class Call:
         self.mention_input()
         return Stream(sources=self.stdin.sources, flow=self.stdin.flow)
 
+    def given_text(self) -> str | None:
+        """The input's text, if it is the call's own; what files hold may be private, and is not asked for by name."""
+        return self.stdin.text if self.shell.contents.own(self.stdin.sources) else None
+
     def mention_input(self) -> None:
         """What comes in is handed to the command: its content, names of files in it, and paths in its text."""
         for source in (*self.stdin.sources, *self.stdin.names):
             self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
-        if self.stdin.text:
-            self.mention_text(self.stdin.text)
+        if text := self.given_text():
+            self.mention_text(text)
         for source in self.state.contents():
             self.emit("mention", source, flow=("environment",), precision="opaque", may=True)
 

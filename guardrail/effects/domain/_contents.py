@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -155,6 +155,7 @@ class Contents:
                 known = before.gone or (before.data is not None and before.sure)
                 data = apply(edit, before.data) if known else None
         self.put(place.path, data)
+        self._forget_below(self._name(place.path))
 
     def _remove(self, place: Resource) -> None:
         if place.path is None:
@@ -162,6 +163,9 @@ class Contents:
             return
         name = self._name(place.path)
         self._set(name, _GONE)
+        self._forget_below(name)
+
+    def _forget_below(self, name: str) -> None:
         for path in [path for path in self._made if path.startswith(name + "/")]:
             self._set(path, _UNKNOWN)
 
@@ -264,6 +268,10 @@ class Contents:
     def knows(self, path: str) -> bool:
         """Whether this call wrote the file with content that is known."""
         return self.made(path) is not None
+
+    def own(self, sources: Iterable[Resource]) -> bool:
+        """Whether all of these are files that the call itself wrote, so that their text is the call's own."""
+        return all(source.path is not None and self.knows(source.path) for source in sources)
 
     def changed(self, path: str) -> bool:
         """Whether this call may have changed what is at a path, under this name or another."""

@@ -406,7 +406,7 @@ def _set(value: Any, path: tuple[str | int, ...], update: Update) -> Any:
         return update(value)
     step, rest = path[0], path[1:]
     if isinstance(step, str):
-        table = {} if value is None else value
+        table: Any = {} if value is None else value
         if not is_table(table):
             raise Unclear("the filter does not fit the document")
         table[step] = _set(table.get(step), rest, update)

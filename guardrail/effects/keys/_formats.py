@@ -14,6 +14,8 @@ from typing import Any, Final, TypeGuard
 import msgspec
 import yaml
 
+from guardrail.effects.keys._regex import Unclear as Unclear
+
 MAX_CONFIG_NESTING: Final = 50
 """Deepest nesting of a config file that is compared, in levels."""
 
@@ -22,10 +24,6 @@ MAX_DOCUMENTS: Final = 200
 
 MAX_CONFIG_LINES: Final = 20_000
 """Most lines of a file of plain assignments."""
-
-
-class Unclear(Exception):
-    """The text has no single meaning."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +168,7 @@ def _read_yaml(text: str) -> Document:
             name = object_name(document)
             if name in tables:
                 raise Unclear("an object that stands twice")
-            tables[name] = _with_data(document)
+            tables[name] = with_data(document)
         return Document(tables=tables)
     if len(documents) > 1:
         raise Unclear("several documents")
@@ -186,7 +184,7 @@ def object_name(document: Any) -> str:
     return f"{document['kind']}/{name}" if isinstance(name, str) and name else ""
 
 
-def _with_data(document: dict[str, Any]) -> dict[str, Any]:
+def with_data(document: dict[str, Any]) -> dict[str, Any]:
     """A ConfigMap holds files: where they can be read, their keys count and not their text."""
     data = document.get("data")
     if document["kind"] != "ConfigMap" or not is_table(data):
@@ -208,6 +206,7 @@ def _with_data(document: dict[str, Any]) -> dict[str, Any]:
 _SECTION = re.compile(r"\[([^\[\]\n]+)\]\s*(?:[#;].*)?")
 _ASSIGNMENT = re.compile(r"([^=:\s#;\[][^=:]*?)\s*[=:]\s*(.*)")
 _EQUALS = re.compile(r"([^=\s#;\[][^=]*?)\s*=\s*(.*)")
+_NAMED = re.compile(r"([\w.-]+)\s*=\s*(.*)")
 _ENV = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)")
 _ENV_PLAIN = re.compile(r"[^\s'\"`$\\#;&|<>()*?\[\]{}~!]*")
 
@@ -305,7 +304,7 @@ def _env_value(text: str) -> str:
 def _guess(text: str) -> Document:
     """The only meaning that a text can have; two readers that accept it must agree."""
     found: list[Document] = []
-    for read in (_read_json, _read_toml, _guess_yaml, _read_ini, _read_env):
+    for read in (_read_json, _read_toml, _guess_yaml, _guess_ini, _read_env):
         try:
             document = read(text)
         except (ValueError, yaml.YAMLError):
@@ -316,6 +315,10 @@ def _guess(text: str) -> Document:
     if first is None or any(other.tables != first.tables or other.typed != first.typed for other in found[1:]):
         raise Unclear("no format, or more than one")
     return first
+
+
+def _guess_ini(text: str) -> Document:
+    return _read_ini(text, pattern=_NAMED)
 
 
 def _guess_yaml(text: str) -> Document:

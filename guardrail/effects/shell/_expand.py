@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
@@ -35,10 +36,14 @@ _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
+_TEXTUAL: Final = frozenset(("echo", "printf"))
+"""Commands whose words are only text."""
 
 
 class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
+
+    contents: Contents
 
     def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
         """Effects of the commands in a subshell, and their output."""
@@ -91,7 +96,7 @@ class _Piece:
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("_names", "_spent", "emit", "environment", "runner", "view")
+    __slots__ = ("_names", "_spent", "_veiled", "emit", "environment", "runner", "view")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         self.view = view
@@ -100,6 +105,7 @@ class Expander:
         self.runner = runner
         self._names: dict[str, tuple[str, ...]] = {}
         self._spent = 0.0
+        self._veiled = False
 
     # -- several words
 
@@ -135,11 +141,15 @@ class Expander:
 
     def _expand_all(self, words: Sequence[Word], state: State, chosen: Mapping[str, str]) -> tuple[Field, ...]:
         out: list[Field] = []
+        head = words[0].plain if words else None
         for word in words:
             if word.plain is not None:
                 out.append(Field(text=word.plain, span=(word.start, word.end)))
             else:
+                # Words nested in a substitution have a command of their own.
+                before, self._veiled = self._veiled, head not in _TEXTUAL
                 out.extend(self.fields(word, state, chosen))
+                self._veiled = before
         return tuple(out)
 
     # -- one word
@@ -230,6 +240,7 @@ class Expander:
     ) -> list[_Piece]:
         done: list[_Piece] = []
         piece = _Piece()
+        veiled = self._veiled
         for index, part in enumerate(parts):
             if isinstance(part, Text):
                 if part.quoted:
@@ -249,6 +260,8 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
+                if sources and veiled and text and not self.runner.contents.own(sources):
+                    text = TOP  # what files hold may be private: only commands that print it need to know
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
                 if isinstance(part, Process) or part.quoted:
