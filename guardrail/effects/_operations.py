@@ -88,11 +88,14 @@ class Operations:
         """The directory that a tool was told to work in."""
         if cwd is None:
             return self.cwd
-        readings = _readings(cwd)
-        return self._place(readings[-1]).path if len(readings) == 1 or cwd[:5].lower() == "file:" else None
+        where = self._place(_readings(cwd)[-1] if cwd[:5].lower() == "file:" else cwd)
+        # Whatever runs there may look around, and that it runs there at all is worth a word.
+        self.shell.emit.add("list", msgspec.structs.replace(where, kind="dir"), spec="tool:cwd")
+        return where.path
 
     def _state(self, cwd: str | None, env: Sequence[tuple[str, str]], *, persistent: bool) -> State:
-        state = State((None if persistent else self._directory(cwd),))
+        where = self._directory(cwd)
+        state = State((None if persistent else where,))
         if persistent:
             state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
         for name, text in env:
@@ -208,7 +211,7 @@ class Operations:
         cwd = self._directory(operation.cwd)
         changes = _changes(operation)
         if changes is None:
-            call = self._call("patch")
+            call = self._call("patch", self._state(operation.cwd, (), persistent=False))
             call.opaque("unparsed", resource=as_code("patch"), reason="a patch that is not understood")
             call.mention_text(operation.text)
             if operation.path:
@@ -281,10 +284,12 @@ class Operations:
         emit = self.shell.emit
         verb = operation.verb
         resource = self._place(operation.path, cwd=cwd, recursive=operation.recursive or verb == "copy")
-        if verb == "read":
-            emit.add("read", resource, spec=spec, attrs={"reveals": "content"})
-        elif verb in ("list", "stat"):
-            emit.add("list", resource, spec=spec)
+        if verb in ("read", "list", "stat"):
+            for looked in (resource, *self._matching(operation.path, cwd)):
+                if verb == "read":
+                    emit.add("read", looked, spec=spec, attrs={"reveals": "content"})
+                else:
+                    emit.add("list", looked, spec=spec)
         elif verb in ("write", "edit"):
             emit.add("write", resource, spec=spec, edit=edit)
         elif verb == "append":
@@ -296,6 +301,15 @@ class Operations:
             emit.add("delete", gone, spec=spec)
         else:
             self._to_target(operation, resource, spec, cwd)
+
+    def _matching(self, text: str, cwd: str | None) -> tuple[Resource, ...]:
+        """What a path means to a tool that takes patterns: the tree that `**` goes into, or the names that match."""
+        if not any(char in text for char in "*?["):
+            return ()
+        if "**" in text:
+            base = text.partition("**")[0].rpartition("/")[0] or ("/" if text.startswith("/") else ".")
+            return (self._place(base, cwd=cwd, recursive=True),)
+        return (place(text, cwd, glob=text),)
 
     def _to_target(self, operation: FileOperation, resource: Resource, spec: str, cwd: str | None) -> None:
         """`copy` and `move`."""
