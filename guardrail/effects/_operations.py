@@ -222,22 +222,20 @@ class Operations:
 
     def _change(self, change: FilePatch, cwd: str | None) -> None:
         """One file of a patch; a patch that does not fit fails as a whole, and its effects stay possible."""
-        for path in _readings(change.path):
+        for path in _patched(change.path):
             here = self._place(path, cwd=cwd)
+            moved = self._place(path, cwd=cwd, nofollow=True)
             if change.op == "delete":
-                gone = self._place(path, cwd=cwd, nofollow=True)
-                self.shell.emit.add("delete", gone, spec="tool:patch")
+                self.shell.emit.add("delete", moved, spec="tool:patch")
                 continue
-            before = b"" if change.op == "add" else self._content(here)
-            after = as_edit(change.apply(before)) if before is not None else None
-            if change.new_path:
-                for target in _readings(change.new_path):
-                    there = self._place(target, cwd=cwd)
-                    moved = self._place(path, cwd=cwd, nofollow=True)
-                    self.shell.emit.add("rename", moved, there, spec="tool:patch")
-                    self.shell.emit.add("write", there, spec="tool:patch", edit=after)
-            else:
+            after = as_edit(change.apply(None if change.op == "add" else self._content(here)))
+            if not change.new_path or change.new_path == change.path:
                 self.shell.emit.add("write", here, spec="tool:patch", edit=after)
+                continue
+            for target in _patched(change.new_path):
+                there = self._place(target, cwd=cwd)
+                self.shell.emit.add("rename", moved, there, spec="tool:patch")
+                self.shell.emit.add("write", there, spec="tool:patch", edit=after)
 
     def _content(self, resource: Resource) -> bytes | None:
         return self.shell.contents.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
@@ -385,6 +383,11 @@ def _changes(operation: PatchText) -> tuple[FilePatch, ...] | None:
         head.append(f"*** Move to: {operation.target}")
     body = [] if operation.mode == "delete" else operation.text.rstrip("\n").split("\n")
     return parse_patch("\n".join(("*** Begin Patch", *head, *body, "*** End Patch", "")))
+
+
+def _patched(name: str) -> tuple[str, ...]:
+    """The files that a name in a patch may mean: a unified diff puts `a/` and `b/` before them."""
+    return tuple(dict.fromkeys((*_readings(name), *(_readings(name[2:]) if name[:2] in ("a/", "b/") else ()))))
 
 
 def _readings(text: str) -> tuple[str, ...]:
