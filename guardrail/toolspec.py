@@ -58,7 +58,9 @@ _TAKES: Final[dict[str, frozenset[str]]] = {
     "calls": frozenset(("tool", "arguments")),
     "nothing": frozenset(),
     **{
-        verb: frozenset(("path", "target", "text", "old", "all", "append", "cwd", "default", "recursive", "part"))
+        verb: frozenset(
+            ("path", "target", "text", "old", "all", "append", "cwd", "default", "globs", "recursive", "part")
+        )
         for verb in FILE_VERBS
     },
 }
@@ -82,6 +84,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         part: only a part of a file is read or replaced, whatever the other arguments say.
         cwd: the directory it runs in, or that paths are relative to.
         env: an object of environment variables.
+        globs: arguments that select files, of which one that is absolute is read or listed itself.
         default: path to use when none is given.
         recursive: what lies below the path is meant too.
         persistent: a shell or an interpreter that outlives the call.
@@ -99,7 +102,8 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tool: for `calls`, the name of each inner call.
         arguments: for `calls`, the arguments of each inner call.
         alarm: selector -> values that ask for more than the tool: the call waits for a person.
-        ignore: arguments that change nothing we look at.
+        said: arguments that are text and nothing else, whatever it looks like, such as what to search for.
+        ignore: arguments that change nothing we look at; a path in one of them is named all the same.
         match: examples, each `JSON => operations` or JSON alone for one that is only understood.
         not_match: examples whose arguments the entry must not take, each JSON.
     """
@@ -118,6 +122,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     part: bool = False
     cwd: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
     default: str = ""
     recursive: bool = False
     persistent: bool = False
@@ -135,6 +140,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tool: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     alarm: dict[str, tuple[Scalar, ...]] = {}
+    said: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     match: tuple[str, ...] = ()
     not_match: tuple[str, ...] = ()
@@ -153,7 +159,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 ROLES: Final = (
     "text", "path", "target", "old", "all", "append", "cwd", "env", "languages", "into", "mention", "tool", "arguments",
-    "ignore",
+    "globs", "said", "ignore",
 )  # fmt: skip
 """Fields of a `ToolSpec` that are selectors."""
 

@@ -903,6 +903,43 @@ PROMISES: tuple[Promise, ...] = (
         tests=("tests/test_parse_tools.py::test_a_known_tool_with_arguments_that_are_not_understood_is_unmapped",),
     ),
     Promise(
+        id="parse.tools_as_data",
+        source="issue 3",
+        behaviour="every entry about a tool does what its examples say, and a user's own entries are checked like ours",
+        tests=(
+            "tests/test_parse_tools.py::test_an_entry_does_what_its_examples_say",
+            "tests/test_parse_tools.py::test_a_tool_of_ones_own_is_checked_when_the_configuration_is_loaded",
+            "tests/test_parse_tools.py::test_an_example_of_ones_own_tool_that_does_not_hold_is_refused",
+        ),
+    ),
+    Promise(
+        id="parse.servers",
+        source="issue 3",
+        behaviour="a known short name means something only behind a server that is listed",
+        tests=("tests/test_parse_tools.py::test_a_known_short_name_of_another_server_is_not_trusted",),
+    ),
+    Promise(
+        id="effects.tools",
+        source="issue 3",
+        behaviour="calls of known tools have the effects that the corpus of each family says",
+        tests=(
+            "tests/test_effects_tools.py::test_a_call_does_what_the_corpus_says",
+            "tests/property/test_tool_arguments.py::test_no_path_of_an_asset_is_lost",
+            "tests/property/test_tool_arguments.py::test_any_arguments_of_any_known_tool_are_analysed_without_an_error",
+        ),
+    ),
+    Promise(
+        id="provenance.copies",
+        source="issue 3",
+        behaviour="what a session was shown of a model and then writes or sends is a copy, whole, in pieces or encoded",
+        tests=(
+            "tests/test_provenance.py::test_a_piece_of_the_weights_is_a_copy_in_any_dress",
+            "tests/test_provenance.py::test_every_way_out_of_the_conversation_is_looked_at",
+            "tests/test_provenance.py::test_what_is_not_of_the_model_is_not_held",
+        ),
+        gap="content that was encrypted, retold or printed as decimal numbers of the tensors is not found",
+    ),
+    Promise(
         id="parse.bash_words",
         source="effects: differential against bash",
         behaviour="our words of a command are the words that bash passes",

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from guardrail.errors import ConfigError
 from guardrail.model import Edit, ToolCall
-from guardrail.parse import FileOperation, Operation, ShellText, Unmapped, parse
+from guardrail.parse import ApiOperation, CodeText, FileOperation, Operation, ShellText, Unmapped, parse, tool_table
+from guardrail.parse._tools import failures, family, family_names, plain_name
+from guardrail.toolspec import ToolSpec, problems
 
 
 def ask(tool: str, **args: Any) -> tuple[Operation, ...]:
@@ -156,3 +159,213 @@ def test_an_unknown_tool_that_may_run_code_says_so(name: str, args: dict[str, ob
     (operation,) = ask(name, **args)
     assert isinstance(operation, Unmapped)
     assert operation.reason == "a tool that may run code"
+
+
+# -- the data
+
+
+SPECS = [(file, spec) for file in family_names() for spec in family(file)]
+
+
+@pytest.mark.parametrize(("file", "spec"), SPECS, ids=lambda value: value if isinstance(value, str) else value.names[0])
+def test_an_entry_does_what_its_examples_say(file: str, spec: ToolSpec) -> None:
+    """`match` and `not_match` of every shipped entry come out as written, and each entry has at least one."""
+    assert list(problems(spec, served=True)) == []
+    assert list(failures(spec)) == []
+    assert spec.match
+
+
+def test_the_names_of_the_first_family_stand_in_no_other() -> None:
+    """It alone is read for most calls, so nothing may be added to its names elsewhere."""
+    first = {name for file, spec in SPECS if file == "shell.toml" for name in spec.names if spec.bare}
+    others = {name for file, spec in SPECS if file != "shell.toml" for name in spec.names}
+    assert first & others == set()
+
+
+def test_an_unknown_field_of_an_entry_is_refused() -> None:
+    """A slip in the data is an error at load, never an argument that is overlooked."""
+    import msgspec
+
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.convert({"names": ["x"], "verb": "read", "path": ["p"], "pth": ["q"]}, ToolSpec)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"verb": "read"}, "needs `path`"),
+        ({"verb": "copy", "path": ["a"]}, "needs `target`"),
+        ({"verb": "api", "uri": "s3://{b}"}, "needs `op`"),
+        ({"verb": "shell", "text": ["a"], "uri": "x:{a}"}, "takes no `uri`"),
+        ({"verb": "read", "path": ["a..b"]}, "is no selector"),
+        ({"verb": "read", "path": ["a[].x", "b[].x"]}, "two different lists"),
+        ({"verb": "read", "path": ["a[].b[].c[].d[].e"]}, "more than 3 lists"),
+        ({"verb": "read", "path": ["a"], "bare": False}, "needs `servers`"),
+    ],
+)
+def test_an_entry_that_cannot_work_says_why(fields: dict[str, Any], problem: str) -> None:
+    """One sentence for each thing that is wrong."""
+    import msgspec
+
+    spec = msgspec.convert({"names": ["x"], **fields}, ToolSpec)
+    assert any(problem in found for found in problems(spec))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mcp__filesystem__read_file",
+        "mcp_filesystem_read_file",
+        "filesystem.read_file",
+        "filesystem/read_file",
+        "filesystem:read_file",
+        "filesystem_read_file",
+        "secure-filesystem-server/read_file",
+    ],
+)
+def test_a_tool_of_a_listed_server_is_known_however_the_two_are_joined(name: str) -> None:
+    """Frameworks differ in how they name the server."""
+    assert ask(name, path="/a") == (FileOperation(verb="read", path="/a"),)
+
+
+@pytest.mark.parametrize(
+    "name", ["evil.read_file", "evil/read_file", "mcp_evil_read_file", "mcp__git__read_file", "query"]
+)
+def test_a_known_short_name_of_another_server_is_not_trusted(name: str) -> None:
+    """Nor is a name that means something only behind its own servers."""
+    (found,) = ask(name, path="/a")
+    assert isinstance(found, Unmapped)
+
+
+def test_what_is_understood_of_a_call_counts_besides_what_is_not() -> None:
+    """An argument too many makes the call wait, and takes nothing away."""
+    (found,) = ask("bash", command="rm /m", later=True)
+    assert isinstance(found, Unmapped)
+    assert found.parts == (ShellText(text="rm /m"),)
+
+
+def test_calls_in_a_call_are_parsed_and_bounded() -> None:
+    """A batch is its calls; one that holds itself too deep is not understood."""
+    inner = {"tool_uses": [{"recipient_name": "functions.bash", "parameters": {"command": "ls"}}]}
+    assert ask("multi_tool_use.parallel", **inner) == (ShellText(text="ls"),)
+    nested: dict[str, Any] = inner
+    for _ in range(8):
+        nested = {"tool_uses": [{"recipient_name": "parallel", "parameters": nested}]}
+    (found,) = ask("parallel", **nested)
+    assert isinstance(found, Unmapped)
+
+
+def test_paths_lie_in_objects_and_lists() -> None:
+    """Selectors reach them without code for each tool."""
+    files = [{"path": "/a", "content": "x"}, {"path": "/b", "content": "y"}]
+    found = ask("write_files", files=files)
+    assert [o.path for o in found if isinstance(o, FileOperation)] == ["/a", "/b"]
+    found = ask("write_files", files={"/a": "x", "/b": "y"})
+    assert [o.path for o in found if isinstance(o, FileOperation)] == ["/a", "/b"]
+    (one,) = ask("apply_patch", operation={"type": "delete_file", "path": "/a"})
+    assert one == FileOperation(verb="delete", path="/a")
+
+
+@pytest.mark.parametrize(
+    ("tool", "args"),
+    [
+        ("read_file", {"path": "/a\0b"}),
+        ("read_file", {"path": [str(n) for n in range(10_000)]}),
+        ("read_file", {"path": {"path": "/a"}}),
+        ("write_file", {"path": "/a", "content": {"x": 1}}),
+        ("write_file", {"path": "/a", "file_path": "/b", "content": "x"}),
+        ("edit_file", {"path": "/a", "edits": [{"oldText": "a", "newText": "b"}] * 5000}),
+        ("bash", {"command": {"command": "ls"}}),
+        ("bash", {"command": "ls", "timeout": {"a": [1]}}),
+        ("git_add", {"repo_path": "/r", "files": [["a"]]}),
+        ("s3_delete", {"bucket": True}),
+        ("fetch", {"url": {"href": "https://h"}}),
+        ("transfer_server_files", {"source_ip": "a", "dest_ip": "b", "filenames": {}}),
+        ("multi_tool_use.parallel", {"tool_uses": [{"recipient_name": 5, "parameters": {}}]}),
+        ("execute_python", {"code": {"a": "b"}}),
+        ("local_shell_call", {"action": {"command": ["ls"], "env": {"A": 1}}}),
+    ],
+)
+def test_hostile_arguments_are_never_a_crash(tool: str, args: dict[str, Any]) -> None:
+    """Wrong types, doubled meanings, NULs and floods are not understood, or each understood."""
+    found = ask(tool, **args)
+    flood = isinstance(args.get("path"), list)
+    assert flood or any(isinstance(operation, Unmapped) for operation in found)
+
+
+def test_arguments_may_be_nested_deeper_than_the_stack() -> None:
+    """Every string in them is still found."""
+    value: Any = "/models/deep"
+    for _ in range(5000):
+        value = [value]
+    (found,) = ask("launch", x=value)
+    assert isinstance(found, Unmapped)
+    assert "/models/deep" in found.texts
+
+
+# -- tools of one's own
+
+
+MINE = """
+[[tool]]
+names = ["ship_it"]
+servers = ["plant"]
+verb = "api"
+op = "net_send"
+uri = "s3://{bucket}/{item.key|=*}"
+path = ["item.file"]
+match = ['{"bucket": "b", "item": {"key": "k", "file": "/a"}} => net_send s3://b/k, send /a']
+not_match = ['{"bucket": "b", "item": "/a"}']
+[[tool]]
+names = ["read_file"]
+verb = "code"
+language = "python"
+text = ["path"]
+match = ['{"path": "1"}']
+"""
+
+
+def test_tools_of_ones_own_are_known_and_go_before_ours() -> None:
+    """They have the same fields, servers included."""
+    from guardrail import config as config_module
+
+    table = tool_table(config_module.parse(MINE).tools)
+    args = {"bucket": "b", "item": {"key": "k", "file": "/a"}}
+    want = ApiOperation(op="net_send", uri="s3://b/k", paths=("/a",))
+    for name in ("ship_it", "mcp__plant__ship_it", "plant.ship_it"):
+        assert parse(ToolCall(tool=name, args=args), table) == (want,)
+    assert parse(ToolCall(tool="read_file", args={"path": "1"}), table) == (CodeText(language="python", text="1"),)
+    assert parse(ToolCall(tool="write_file", args={"path": "/a", "content": ""}), table) == parse(
+        ToolCall(tool="write_file", args={"path": "/a", "content": ""})
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('names = ["x"]\nverb = "teleport"\npath = ["p"]', "verb"),
+        ('names = ["x"]\nverb = "read"\npth = ["p"]', "pth"),
+        ('names = ["x"]\nverb = "read"', "needs `path`"),
+        ('names = ["x"]\nverb = "api"\nop = "teleport"\nuri = "x:{a}"', "op"),
+        ('names = []\nverb = "nothing"', "needs a name"),
+    ],
+)
+def test_a_tool_of_ones_own_is_checked_when_the_configuration_is_loaded(text: str, message: str) -> None:
+    """An unknown verb or role is one sentence that names it."""
+    from guardrail import config as config_module
+
+    with pytest.raises(ConfigError, match=message) as error:
+        config_module.parse(f"[[tool]]\n{text}\n")
+    assert "\n" not in str(error.value)
+
+
+def test_an_example_of_ones_own_tool_that_does_not_hold_is_refused() -> None:
+    """What the operator thinks a tool does is what it does, or the guard does not open."""
+    spec = ToolSpec(names=("x",), verb="read", path=("p",), match=('{"p": "/a"} => read /b',))
+    with pytest.raises(ConfigError, match="gives `read /a`, not `read /b`"):
+        tool_table((spec,))
+
+
+def test_names_are_plain_before_they_are_compared() -> None:
+    """Case and separators are nobody's."""
+    assert plain_name("Run-Bash.X") == "run_bash_x"

@@ -88,11 +88,14 @@ class Operations:
         """The directory that a tool was told to work in."""
         if cwd is None:
             return self.cwd
-        readings = _readings(cwd)
-        return self._place(readings[-1]).path if len(readings) == 1 or cwd[:5].lower() == "file:" else None
+        where = self._place(_readings(cwd)[-1] if cwd[:5].lower() == "file:" else cwd)
+        # Whatever runs there may look around, and that it runs there at all is worth a word.
+        self.shell.emit.add("list", msgspec.structs.replace(where, kind="dir"), spec="tool:cwd")
+        return where.path
 
     def _state(self, cwd: str | None, env: Sequence[tuple[str, str]], *, persistent: bool) -> State:
-        state = State((None if persistent else self._directory(cwd),))
+        where = self._directory(cwd)
+        state = State((None if persistent else where,))
         if persistent:
             state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
         for name, text in env:
@@ -208,7 +211,7 @@ class Operations:
         cwd = self._directory(operation.cwd)
         changes = _changes(operation)
         if changes is None:
-            call = self._call("patch")
+            call = self._call("patch", self._state(operation.cwd, (), persistent=False))
             call.opaque("unparsed", resource=as_code("patch"), reason="a patch that is not understood")
             call.mention_text(operation.text)
             if operation.path:
@@ -219,22 +222,20 @@ class Operations:
 
     def _change(self, change: FilePatch, cwd: str | None) -> None:
         """One file of a patch; a patch that does not fit fails as a whole, and its effects stay possible."""
-        for path in _readings(change.path):
+        for path in _patched(change.path):
             here = self._place(path, cwd=cwd)
+            moved = self._place(path, cwd=cwd, nofollow=True)
             if change.op == "delete":
-                gone = self._place(path, cwd=cwd, nofollow=True)
-                self.shell.emit.add("delete", gone, spec="tool:patch")
+                self.shell.emit.add("delete", moved, spec="tool:patch")
                 continue
-            before = b"" if change.op == "add" else self._content(here)
-            after = as_edit(change.apply(before)) if before is not None else None
-            if change.new_path:
-                for target in _readings(change.new_path):
-                    there = self._place(target, cwd=cwd)
-                    moved = self._place(path, cwd=cwd, nofollow=True)
-                    self.shell.emit.add("rename", moved, there, spec="tool:patch")
-                    self.shell.emit.add("write", there, spec="tool:patch", edit=after)
-            else:
+            after = as_edit(change.apply(None if change.op == "add" else self._content(here)))
+            if not change.new_path or change.new_path == change.path:
                 self.shell.emit.add("write", here, spec="tool:patch", edit=after)
+                continue
+            for target in _patched(change.new_path):
+                there = self._place(target, cwd=cwd)
+                self.shell.emit.add("rename", moved, there, spec="tool:patch")
+                self.shell.emit.add("write", there, spec="tool:patch", edit=after)
 
     def _content(self, resource: Resource) -> bytes | None:
         return self.shell.contents.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
@@ -281,10 +282,12 @@ class Operations:
         emit = self.shell.emit
         verb = operation.verb
         resource = self._place(operation.path, cwd=cwd, recursive=operation.recursive or verb == "copy")
-        if verb == "read":
-            emit.add("read", resource, spec=spec, attrs={"reveals": "content"})
-        elif verb in ("list", "stat"):
-            emit.add("list", resource, spec=spec)
+        if verb in ("read", "list", "stat"):
+            for looked in (resource, *self._matching(operation.path, cwd)):
+                if verb == "read":
+                    emit.add("read", looked, spec=spec, attrs={"reveals": "content"})
+                else:
+                    emit.add("list", looked, spec=spec)
         elif verb in ("write", "edit"):
             emit.add("write", resource, spec=spec, edit=edit)
         elif verb == "append":
@@ -296,6 +299,15 @@ class Operations:
             emit.add("delete", gone, spec=spec)
         else:
             self._to_target(operation, resource, spec, cwd)
+
+    def _matching(self, text: str, cwd: str | None) -> tuple[Resource, ...]:
+        """What a path means to a tool that takes patterns: the tree that `**` goes into, or the names that match."""
+        if not any(char in text for char in "*?["):
+            return ()
+        if "**" in text:
+            base = text.partition("**")[0].rpartition("/")[0] or ("/" if text.startswith("/") else ".")
+            return (self._place(base, cwd=cwd, recursive=True),)
+        return (place(text, cwd, glob=text),)
 
     def _to_target(self, operation: FileOperation, resource: Resource, spec: str, cwd: str | None) -> None:
         """`copy` and `move`."""
@@ -371,6 +383,11 @@ def _changes(operation: PatchText) -> tuple[FilePatch, ...] | None:
         head.append(f"*** Move to: {operation.target}")
     body = [] if operation.mode == "delete" else operation.text.rstrip("\n").split("\n")
     return parse_patch("\n".join(("*** Begin Patch", *head, *body, "*** End Patch", "")))
+
+
+def _patched(name: str) -> tuple[str, ...]:
+    """The files that a name in a patch may mean: a unified diff puts `a/` and `b/` before them."""
+    return tuple(dict.fromkeys((*_readings(name), *(_readings(name[2:]) if name[:2] in ("a/", "b/") else ()))))
 
 
 def _readings(text: str) -> tuple[str, ...]:

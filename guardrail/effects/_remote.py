@@ -146,7 +146,7 @@ def _aliases(resource: Resource) -> Iterator[Resource]:
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TABLE = re.compile(
-    r"\b(?:from|join|into|update|table|truncate|view|index\s+on|on)\s+(?:only\s+|if\s+(?:not\s+)?exists\s+)*"
+    r"\b(?:from|join|into|update|table|truncate|view|index\s+\S+\s+on)\s+(?:only\s+|if\s+(?:not\s+)?exists\s+)*"
     r"([\w.\"`\[\]$]+)",
     re.IGNORECASE,
 )

@@ -134,8 +134,8 @@ class History:
 
     def _note(self, known: _Session, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
-        if effect.op == "read" and effect.precision != "opaque":
-            shown = effect.attrs.get("reveals")
+        if effect.op in ("read", "net_recv") and effect.precision != "opaque":
+            shown = effect.attrs.get("reveals") if effect.resource.uri is None else "content"
             # A search through a whole tree may pass an asset without a word of it; what it does print is still traced.
             if shown == "content" or (shown == "some" and not effect.resource.recursive):
                 known.labels.setdefault(asset)

@@ -192,7 +192,11 @@ class Form:
         odd = self._odd(args)
         found: list[Operation] = []
         for row in rows:
-            found.extend(self._operations(row, tool, nested))
+            try:
+                found.extend(self._operations(row, tool, nested))
+            except Mismatch as mismatch:
+                odd = odd or str(mismatch)
+                found.extend(mismatch.parts)
         if self._alarm and not odd:
             odd = self._alarming(rows)
         if odd:
@@ -367,6 +371,9 @@ class Form:
         edit = self._edit(verb, row) if spec.text else None
         if spec.append and edit is not None and self._flag("append", row):
             verb, edit = "append", Edit(kind="append", text=edit.text)
+        for _, value in row.given.get("globs", ()):
+            texts = (value,) if isinstance(value, str) else strings_only(value)
+            paths = [*paths, *(text for text in texts if _is_path(text) and "\0" not in text)]
         for path in paths:
             yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
 

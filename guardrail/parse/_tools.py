@@ -40,6 +40,9 @@ MAX_CALLS: Final = 64
 MAX_NAMES: Final = 4096
 """Most tool names of which the entries are remembered; agents choose names."""
 
+_NAMESPACES: Final = ("functions.", "default_api.", "multi_tool_use.", "tools.")
+"""What some models put before the names of the tools that they were given."""
+
 _FIRST: Final = "shell.toml"
 """The family that is read first: most calls are to a shell, and the others' files take time to read."""
 
@@ -113,6 +116,9 @@ class ToolTable:
         if name.startswith("mcp__"):
             server, _, short = name[5:].partition("__")
             return self._served.get(plain_name(server), {}).get(plain_name(short))
+        for space in _NAMESPACES:
+            if name.startswith(space):
+                return self._exact.get(name[len(space) :]) or self._plain.get(plain_name(name[len(space) :]))
         text = name.removeprefix("mcp_")
         for mark in (".", "/", ":", "__", "_", "-"):
             start = text.find(mark)
@@ -270,8 +276,7 @@ def _nested(
     for name, args in calls:
         if not name or not is_table(args):
             raise Mismatch("a call in the call has no name or no arguments")
-        short = name.removeprefix("functions.")
-        found.extend(_parse(short, args, table if table is not None else shipped_tools(), depth + 1))
+        found.extend(_parse(name, args, table if table is not None else shipped_tools(), depth + 1))
     return tuple(found)
 
 
