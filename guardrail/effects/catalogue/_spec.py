@@ -152,7 +152,7 @@ class Spec:
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
-        self.single = entry.single or (parent is not None and parent.single)
+        self.single: bool = entry.single or (parent is not None and parent.single)
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
         self.dashed = re.compile(entry.dashed) if entry.dashed else None
