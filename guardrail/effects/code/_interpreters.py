@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects.code._pure import is_pure
+from guardrail.effects.code.python._run import run_code, run_file
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.model import Resource
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
@@ -40,6 +40,9 @@ _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".spli
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
+_HARMLESS_PYTHON = re.compile(
+    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE)"
+)
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -75,10 +78,32 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
             note_script(call, resource)
             state = _child(call.state, args, call.cwd)
             return call.shell.run_text(data.decode("utf-8", "surrogateescape"), state, call.stdin)[2]
-    attrs = {"authored": True} if authored else None
+    whole = False
+    out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    if kind == "python" and resource.path is not None:
+        code = _text_of(call, resource.path, authored=authored)
+        if code is not None:
+            out, whole = run_file(call, code, [path, *args], resource.path)
+    if whole and not authored:
+        note_script(call, resource)
+        return out
+    attrs = {"authored": True} if authored and not whole else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
-    return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
+
+
+def _text_of(call: Call, path: str, *, authored: bool) -> str | None:
+    """The text of a small script, as this call would find it."""
+    limit = call.shell.limits.script_bytes
+    contents = getattr(call.shell, "contents", None)
+    if contents is not None:
+        data: bytes | None = contents.read(path, limit, changed=authored)
+    else:
+        data = None if authored else call.shell.view.read(path, limit)
+    if data is None or b"\0" in data:
+        return None
+    return data.decode("utf-8", "surrogateescape")
 
 
 def is_stream(path: str | None) -> bool:
@@ -101,6 +126,9 @@ def note_script(call: Call, resource: Resource) -> None:
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
     """A script that comes from a descriptor: from standard input it is known if that is."""
     name = posixpath.normpath(resource.path or "")
+    if kind == "python" and name in STANDARD_INPUT and call.stdin.text is not None:
+        code, call.stdin = call.stdin.text, NOTHING
+        return _analysed(call, code, [Field(text=resource.path or "-"), *args])
     if kind == "shell" and name in STANDARD_INPUT and call.stdin.text is not None:
         return call.shell.run_text(call.stdin.text, _child(call.state, args, call.cwd), SOMETHING)[2]
     if call.stdin.text is not None:
@@ -233,11 +261,13 @@ def args_tail(text: str, call: Call) -> Field:
 def _python_code(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the code given to python is not known")
-    code = args[0].text
-    if _is_pure_here(call, code):
-        call.emit("exec", as_code("python"))
-        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
-    return inline(call, "python code")
+    return _analysed(call, args[0].text, [Field(text="-c"), *args[1:]])
+
+
+def _analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
+    if any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars):
+        return inline(call, "what python loads at its start was changed")
+    return run_code(call, code, argv)
 
 
 def _scripts(call: Call, words: Sequence[Field]) -> None:
@@ -267,11 +297,6 @@ def run_nested(call: Call) -> None:
             finally:
                 call.shell.emit.maybe -= 1
             return
-
-
-def _is_pure_here(call: Call, code: str) -> bool:
-    changed = bool(call.shell.emit.made) or any(name.startswith("PYTHON") for name in call.state.vars)
-    return not changed and is_pure(code, cwd=call.cwd, view=call.shell.view)
 
 
 def _python_module(call: Call, args: Sequence[Field]) -> Stream:
@@ -307,12 +332,18 @@ def _other(call: Call) -> Stream:
 
 def _from_stdin(call: Call, reason: str) -> Stream:
     if call.stdin.text is not None:
-        if reason.startswith("python") and _is_pure_here(call, call.stdin.text):
-            call.emit("exec", as_code("python"))
-            return SOMETHING
+        if reason.startswith("python"):
+            code, call.stdin = call.stdin.text, NOTHING
+            return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
         call.mention_text(call.stdin.text)
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)
+
+
+def _after_dash(args: Sequence[Field]) -> Sequence[Field]:
+    """What stands after the `-` that means standard input."""
+    index = next((i for i, field in enumerate(args) if field.text in ("-", "/dev/stdin")), len(args))
+    return args[index + 1 :]
 
 
 def inline(call: Call, reason: str) -> Stream:

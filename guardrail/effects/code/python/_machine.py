@@ -1,0 +1,727 @@
+"""One Python process: attributes, calls, imports and decorators on top of the walk over its code."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import threading
+import warnings
+from typing import Final
+
+from guardrail.effects.code.python._core import MAX_INLINED, TooMuch, single
+from guardrail.effects.code.python._handlers import HANDLERS
+from guardrail.effects.code.python._library import apply
+from guardrail.effects.code.python._methods import method_of
+from guardrail.effects.code.python._statements import Statements
+from guardrail.effects.code.python._table import table
+from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._values import (
+    NAME,
+    NONE,
+    Args,
+    Bound,
+    Const,
+    Dict,
+    Either,
+    Function,
+    Handle,
+    Instance,
+    Klass,
+    Native,
+    Partial,
+    Ref,
+    Scope,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    anything,
+    carried,
+    join,
+    text,
+)
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import NUM, TOP, Field
+
+_PARSING: Final = threading.Lock()
+
+MAX_SOURCE_DEPTH: Final = 4
+"""Deepest nesting of `exec` and `eval` of known text."""
+
+_CONSTANTS: Final[dict[str, Value]] = {
+    "os.sep": text("/"), "os.path.sep": text("/"), "os.linesep": text("\n"), "os.curdir": text("."),
+    "os.pardir": text(".."), "os.name": text("posix"), "os.devnull": text("/dev/null"), "os.path.pardir": text(".."),
+    "sys.platform": text("linux"), "string.ascii_letters": text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    "string.ascii_lowercase": text("abcdefghijklmnopqrstuvwxyz"), "string.digits": text("0123456789"),
+    "string.ascii_uppercase": text("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), "os.O_RDONLY": Const(0), "os.O_WRONLY": Const(1),
+    "os.O_RDWR": Const(2), "os.O_CREAT": Const(64), "os.O_EXCL": Const(128), "os.O_TRUNC": Const(512),
+    "os.O_APPEND": Const(1024), "os.O_CLOEXEC": Const(0o2000000), "os.O_NOFOLLOW": Const(0o400000),
+    "os.O_DIRECTORY": Const(0o200000), "os.O_SYNC": Const(0o4010000), "os.O_NONBLOCK": Const(0o4000),
+    "os.O_TMPFILE": Const(0o20200000),
+    "signal.SIGKILL": Const(9), "signal.SIGTERM": Const(15), "signal.SIGINT": Const(2), "signal.SIGHUP": Const(1),
+    "signal.SIGSTOP": Const(19), "subprocess.PIPE": Const(-1), "subprocess.STDOUT": Const(-2),
+    "subprocess.DEVNULL": Const(-3), "builtins.True": Const(True), "builtins.False": Const(False),
+    "builtins.None": NONE, "sys.maxsize": Const(9223372036854775807), "sys.byteorder": text("little"),
+}  # fmt: skip
+_PLAIN_BASES: Final = frozenset(
+    "builtins.object builtins.dict builtins.list builtins.str builtins.int builtins.float builtins.tuple builtins.set "
+    "abc.ABC typing.NamedTuple typing.Generic typing.Protocol typing.TypedDict enum.Enum enum.IntEnum enum.StrEnum "
+    "enum.Flag collections.OrderedDict collections.UserDict threading.local".split()
+)
+_PLAIN_DECORATORS: Final = frozenset(
+    "builtins.staticmethod builtins.property functools.cache functools.lru_cache functools.wraps functools.total_ordering "
+    "dataclasses.dataclass typing.overload typing.final abc.abstractmethod torch.no_grad torch.inference_mode "
+    "functools.cached_property functools.singledispatch contextlib.asynccontextmanager numba.jit numba.njit "
+    "builtins.classmethod asyncio.coroutine types.coroutine typing.runtime_checkable torch.jit.script "
+    "unittest.skip pytest.mark.parametrize pytest.fixture".split()
+)
+_SETTABLE: Final = frozenset(
+    "sys.dont_write_bytecode sys.ps1 sys.ps2 sys.tracebacklimit json.encoder.FLOAT_REPR logging.raiseExceptions "
+    "warnings.filters socket.timeout urllib.request.socket.timeout csv.field_size_limit".split()
+)
+
+
+class Machine(Statements):
+    """Runs one piece of code and all it calls."""
+
+    def __init__(self, call: Call, argv: list[Field], file: str | None = None) -> None:
+        super().__init__(call, argv, file)
+        self.yields = []
+        self.passing = []
+        self.breaks, self.continues, self.returns = [], [], []
+        self.handles: list[Handle] = []
+        self.sources_depth = 0
+        self.modules: dict[str, Value] = {}
+        self.loading: list[str] = []
+        self.pure_folder: bool | None = None
+        self.streams: dict[str, Handle] = {}
+
+    # -- code
+
+    def run(self, source: str) -> None:
+        """Analyse the main module."""
+        self.run_source(source)
+        for handle in self.handles:
+            self.settle(handle)
+
+    def run_source(self, source: str, scope: Scope | None = None, *, expression: bool = False) -> Value:
+        """Analyse code in a scope of this process."""
+        if self.sources_depth >= MAX_SOURCE_DEPTH:
+            return self.opaque("code in code in code", "unparsed", text(source))
+        try:
+            tree = parsed(source, expression=expression)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self.texts.append(source)
+            if expression or not self.sources_depth:
+                return self.opaque("the code does not parse", "unparsed", text(source))
+            return self.opaque("the code does not parse", "unparsed", text(source))
+        self.texts.append(source)
+        self.accounted.add(source)
+        self.sources_depth += 1
+        saved = self.scope
+        if scope is not None:
+            self.scope = scope
+        try:
+            if isinstance(tree, ast.Expression):
+                value = self.eval(tree.body)
+            else:
+                self.block(tree.body)
+                value = NONE
+        finally:
+            self.scope = saved
+            self.sources_depth -= 1
+        self.account_for(tree)
+        return value
+
+    def account_for(self, tree: ast.AST) -> None:
+        """INVARIANT: every text in the code that names something and took no role is mentioned."""
+        left: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant):
+                value: object = node.value
+                if isinstance(value, bytes):
+                    value = value.decode("utf-8", "surrogateescape")
+                if isinstance(value, str) and 1 < len(value) <= 4096 and value not in self.accounted:
+                    left.add(value)
+        if not left:
+            return
+        spoken = [done for done in self.accounted if len(done) > 1]
+        for word in sorted(left):
+            if any(word in done for done in spoken):
+                continue
+            self.mention_text(word)
+
+    # -- attributes
+
+    def attribute(self, owner: Value, name: str) -> Value:
+        """`owner.name`."""
+        if isinstance(owner, Either):
+            return any_of([self.attribute(option, name) for option in owner.options])
+        if isinstance(owner, Ref):
+            return self._ref_attribute(owner, name)
+        if self.hides(name):
+            if name == "__class__":
+                return Thing("<class>")
+            if name == "__dict__" and isinstance(owner, Instance | Thing | Unknown):
+                return Unknown(carried(owner))
+            return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
+        if isinstance(owner, Instance):
+            return self._instance_attribute(owner, name)
+        if isinstance(owner, Klass):
+            found = owner.find(name)
+            return found if found is not None else Unknown(hidden=owner.framed)
+        if isinstance(owner, Unknown) and owner.hidden:
+            return owner
+        if isinstance(owner, Thing) and name in owner.facts:
+            return owner.facts[name]
+        if isinstance(owner, Thing) and owner.kind == "<super>":
+            return self._super_attribute(owner, name)
+        return self._plain_attribute(owner, name)
+
+    def _plain_attribute(self, owner: Value, name: str) -> Value:
+        from guardrail.effects.code.python._methods import fact_of
+
+        known = fact_of(self, owner, name)
+        if known is not None:
+            return known
+        if isinstance(owner, Unknown) and f"any.{name}" not in table().entries:
+            return Unknown(self.without(name, owner))
+        if isinstance(owner, Thing) and name in ("weight", "data", "bias") and owner.held:
+            return Unknown(owner.held)
+        return Bound(owner, name)
+
+    def _ref_attribute(self, owner: Ref, name: str) -> Value:
+        if self.hides(name):
+            return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
+        module = self.modules.get(owner.name)
+        if isinstance(module, Instance):
+            return module.names.get(name) or Unknown(hidden=True)
+        full = table().canonical(f"{owner.name}.{name}")
+        constant = _CONSTANTS.get(full)
+        if constant is not None:
+            return constant
+        from guardrail.effects.code.python._system import system_value
+
+        found = system_value(self, full)
+        return found if found is not None else Ref(full)
+
+    def _instance_attribute(self, owner: Instance, name: str) -> Value:
+        found = owner.names.get(name)
+        if found is not None:
+            return found
+        inherited = owner.klass.find(name)
+        if isinstance(inherited, Function):
+            return Bound(owner, name)
+        if isinstance(inherited, Native):
+            return inherited.run(Args([owner]))
+        if inherited is not None:
+            return inherited
+        if owner.klass.find("__getattr__") is not None:
+            return self.call_value(Bound(owner, "__getattr__"), Args([text(name)]))
+        return Bound(owner, name) if owner.klass.framed else Unknown()
+
+    def _super_attribute(self, owner: Thing, name: str) -> Value:
+        this = owner.facts["self"]
+        if isinstance(this, Instance):
+            for parent in this.klass.parents:
+                found = parent.find(name)
+                if isinstance(found, Function):
+                    return Partial(found, Args([this]))
+        return Native(lambda _args: Unknown())
+
+    # -- calls
+
+    def call_value(self, function: Value, args: Args) -> Value:
+        """`function(*args)`."""
+        if isinstance(function, Either):
+            return self._call_either(function, args)
+        if isinstance(function, Ref):
+            return self.call_ref(function.name, args)
+        if isinstance(function, Function):
+            return self.call_function(function, args)
+        if isinstance(function, Klass):
+            return self.instantiate(function, args)
+        if isinstance(function, Bound):
+            return self.call_method(function.owner, function.name, args)
+        if isinstance(function, Partial):
+            both = Args([*function.args.pos, *args.pos], {**function.args.named, **args.named}, args.vague)
+            return self.call_value(function.function, both)
+        if isinstance(function, Native):
+            return function.run(args)
+        if isinstance(function, Instance):
+            return self.call_method(function, "__call__", args)
+        return self._call_unknown(function, args)
+
+    def _call_either(self, function: Either, args: Args) -> Value:
+        found: Value | None = None
+        before = self.snapshot()
+        end = before
+        for option in function.options:
+            self.restore(before)
+            with self.undecided():
+                found = join(found, self.call_value(option, args))
+            end = self.both(end, self.snapshot())
+        self.restore(end)
+        return found if found is not None else Unknown()
+
+    def _call_unknown(self, function: Value, args: Args) -> Value:
+        if isinstance(function, Unknown) and function.hidden:
+            for value in args.all():
+                self.escape(value)
+            return self.opaque("a function that is not known is called", "dynamic", *args.all())
+        if isinstance(function, Thing):
+            for value in args.all():
+                self.account(value)
+                self.escape(value)
+            return Unknown(function.sources)
+        for value in args.all():
+            self.mention(value)
+            self.escape(value)
+        return Unknown(function.sources)
+
+    def call_function(self, function: Function, args: Args) -> Value:
+        """A function of the code, walked with its arguments."""
+        depth = sum(1 for body in self.inlined if body is function.body)
+        if depth >= 2 or len(self.inlined) >= MAX_INLINED:
+            if len(self.inlined) >= MAX_INLINED and depth < 2:
+                raise TooMuch("functions call each other too deep")
+            return Unknown(tuple(s for value in args.all() for s in carried(value)))
+        if depth == 1:
+            # It calls itself: the arguments of all deeper calls at once.
+            args = Args([], {}, Text((TOP,), tuple(s for value in args.all() for s in carried(value))))
+            with self.undecided():
+                return self.run_body(function, args)
+        return self.run_body(function, args)
+
+    def instantiate(self, klass: Klass, args: Args) -> Value:
+        """An object of a class of the code."""
+        made = Instance(klass, self.branch)
+        for name, value in _all_names(klass).items():
+            if isinstance(value, Function) and name.startswith("__") and name not in ("__init__", "__new__"):
+                self._try_method(made, value)
+        init = klass.find("__init__")
+        if isinstance(init, Function):
+            self.call_method(made, "__init__", args)
+            post = None
+        else:
+            post = klass.find("__post_init__")
+            annotated = [name for name in klass.names if not name.startswith("__")]
+            for value in args.all():
+                made.names[f"<{len(made.names)}>"] = value
+            for name, value in args.named.items():
+                made.names[name] = value
+            if args.pos:
+                for name in annotated:
+                    made.names.setdefault(name, any_of([*args.pos, klass.names[name]]))
+        if isinstance(post, Function):
+            self.call_method(made, "__post_init__", args)
+        return made
+
+    def _try_method(self, owner: Instance, method: Function) -> None:
+        """A method that Python itself may call: with any arguments."""
+        if id(method.body) in self.escaped:
+            return
+        self.escaped.add(id(method.body))
+        with self.undecided():
+            bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
+            bound.owner = owner
+            self.call_function(bound, Args(vague=Unknown()))
+
+    def call_method(self, owner: Value, name: str, args: Args) -> Value:
+        """`owner.name(*args)`."""
+        if isinstance(owner, Either):
+            return self._method_of_either(owner, name, args)
+        if isinstance(owner, Ref):
+            return self.call_value(self._ref_attribute(owner, name), args)
+        if isinstance(owner, Instance):
+            return self._instance_method(owner, name, args)
+        if isinstance(owner, Klass):
+            return self.call_value(self.attribute(owner, name), args)
+        if isinstance(owner, Thing) and owner.kind == "<super>":
+            return self.call_value(self._super_attribute(owner, name), args)
+        if isinstance(owner, Unknown) and owner.hidden:
+            return self._call_unknown(owner, args)
+        if self.hides(name):
+            return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline", *args.all())
+        if isinstance(owner, Thing) and name in owner.facts:
+            return self.call_value(owner.facts[name], args)
+        return self._builtin_method(owner, name, args)
+
+    def _method_of_either(self, owner: Either, name: str, args: Args) -> Value:
+        found: Value | None = None
+        with self.undecided():
+            for option in owner.options:
+                if not (isinstance(option, Const) and option.value is None):
+                    found = join(found, self.call_method(option, name, args))
+        return found if found is not None else NONE
+
+    def _instance_method(self, owner: Instance, name: str, args: Args) -> Value:
+        own = owner.names.get(name)
+        if own is not None:
+            return self.call_value(own, args)
+        method = owner.klass.find(name)
+        if isinstance(method, Function):
+            bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
+            bound.owner = owner
+            return self.call_function(bound, args)
+        if method is not None:
+            return self.call_value(method, args)
+        if owner.klass.framed:
+            entry = table().entries.get(f"any.{name}")
+            if entry is not None:
+                return apply(self, entry, args, owner)
+            for value in args.all():
+                self.mention(value)
+                self.escape(value)
+        return Unknown(carried(owner))
+
+    def _builtin_method(self, owner: Value, name: str, args: Args) -> Value:
+        found = method_of(self, owner, name, args)
+        if found is not None:
+            return found
+        tables = table()
+        if isinstance(owner, Thing):
+            handler = HANDLERS.get(f"{owner.kind}.{name}")
+            if handler is not None:
+                return handler(self, Args([owner, *args.pos], args.named, args.vague))
+            entry = tables.entries.get(f"{owner.kind}.{name}")
+            if entry is not None:
+                return apply(self, entry, args, owner)
+        entry = tables.entries.get(f"any.{name}")
+        if entry is not None and not isinstance(owner, Text | Const | Seq | Dict):
+            return apply(self, entry, args, owner)
+        return self._other_method(owner, name, args)
+
+    def _other_method(self, owner: Value, name: str, args: Args) -> Value:
+        """A method of which no table knows."""
+        if isinstance(owner, Thing) and "<text>" in owner.facts:
+            owner.facts["<text>"] = Unknown()
+        sources = owner.sources
+        for value in args.all():
+            sources = (*sources, *(s for s in carried(value) if s not in sources))
+            if isinstance(owner, Text | Const | Seq | Dict):
+                self.account(value)
+            self.escape(value)
+        if isinstance(owner, Thing) and owner.kind.startswith("?"):
+            return self.program(owner.kind[1:], args)
+        if name in ("hexdigest", "digest"):
+            return Unknown()
+        if isinstance(owner, Thing) and owner.kind == "model":
+            return Unknown()
+        return Unknown(self.without(name, Unknown(sources)))
+
+    def call_ref(self, name: str, args: Args) -> Value:
+        """A function of a library, by its full name."""
+        self.step()
+        name = table().canonical(name)
+        handler = HANDLERS.get(name)
+        if handler is not None:
+            return handler(self, args)
+        tables = table()
+        entry = tables.entries.get(name)
+        if entry is not None:
+            for value in args.all():
+                if not isinstance(value, Text | Const | Handle | Unknown):
+                    self.escape(value)
+            return apply(self, entry, args)
+        return self._call_unlisted(name, args)
+
+    def _call_unlisted(self, name: str, args: Args) -> Value:
+        kind = table().kind(name)
+        tail = name.rpartition(".")[2]
+        sources: tuple[object, ...] = ()
+        for value in args.all():
+            sources = (*sources, *(s for s in carried(value) if s not in sources))
+        if kind == "pure":
+            for value in args.all():
+                self.account(value)
+                self.escape(value)
+            return Unknown(tuple(s for s in sources))  # type: ignore[misc]
+        if kind == "known":
+            if tail[:1].isupper() and tail.endswith(("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")):
+                for value in args.all():
+                    self.account(value)
+                return Unknown()
+            for value in args.all():
+                self.escape(value)
+            return self.opaque(f"`{name[:60]}` is not modelled", "inline", *args.all())
+        entry = table().entries.get(f"any.{tail}")
+        if entry is not None:
+            return apply(self, entry, args)
+        if kind == "data":
+            for value in args.all():
+                self.mention_names(value)
+                self.escape(value)
+            return Unknown(tuple(s for s in sources))  # type: ignore[misc]
+        self.program(name.partition(".")[0], args)
+        return Thing("?" + name.partition(".")[0])
+
+    # -- what is handed to code that is not known
+
+    def escape(self, value: Value) -> None:
+        """A function, or an object with methods, may be called by whoever gets it."""
+        if isinstance(value, Either | Seq):
+            items = value.options if isinstance(value, Either) else value.items[:256]
+            for item in items:
+                if not isinstance(item, Text | Const):
+                    self.escape(item)
+        elif isinstance(value, Dict):
+            for item in list(value.items.values())[:256]:
+                if not isinstance(item, Text | Const):
+                    self.escape(item)
+        elif isinstance(value, Handle):
+            value.text = None  # what is written into it is not known any more
+        elif isinstance(value, Function):
+            self._escape_function(value)
+        elif isinstance(value, Klass | Instance):
+            self._escape_class(value)
+        elif isinstance(value, Partial):
+            self._escape_partial(value)
+        elif isinstance(value, Ref):
+            self._escape_ref(value)
+        elif isinstance(value, Bound) and self._acts(value):
+            self.opaque(f"the method `{value.name[:40]}` is handed on", "dynamic")
+
+    def _acts(self, value: Bound) -> bool:
+        entry = table().entries.get(f"any.{value.name}")
+        return (entry is not None and entry.acts) or isinstance(value.owner, Handle | Instance)
+
+    def _escape_function(self, value: Function) -> None:
+        if id(value.body) in self.escaped or any(body is value.body for body in self.inlined):
+            return
+        self.escaped.add(id(value.body))
+        with self.undecided():
+            self.call_function(value, Args(vague=Unknown()))
+
+    def _escape_class(self, value: Klass | Instance) -> None:
+        klass = value if isinstance(value, Klass) else value.klass
+        if id(value) in self.escaped:
+            return
+        self.escaped.add(id(value))
+        owner = value if isinstance(value, Instance) else Instance(klass, self.branch)
+        for name, method in _all_names(klass).items():
+            if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
+                self._try_method(owner, method)
+
+    def _escape_partial(self, value: Partial) -> None:
+        if id(value) in self.escaped:
+            return
+        self.escaped.add(id(value))
+        with self.undecided():
+            self.call_value(value, Args(vague=Unknown()))
+
+    def _escape_ref(self, value: Ref) -> None:
+        name = table().canonical(value.name)
+        entry = table().entries.get(name)
+        if name in _HARMLESS_REFS or (entry is not None and not entry.acts):
+            return
+        kind = table().kind(name)
+        if name in HANDLERS and name not in _ACTING:
+            return
+        if kind == "known" and (entry is not None or name in HANDLERS or not _looks_like_class(name)):
+            self.opaque(f"`{name[:60]}` is handed on", "dynamic")
+
+    # -- decorators and classes
+
+    def decorate(self, decorator: ast.expr, made: Value) -> Value:
+        """What a decorator makes of a function or class."""
+        value = self.eval(decorator.func if isinstance(decorator, ast.Call) else decorator)
+        name = table().canonical(value.name) if isinstance(value, Ref) else ""
+        if name in _PLAIN_DECORATORS:
+            if isinstance(decorator, ast.Call):
+                for argument in decorator.args:
+                    self.eval(argument)
+            if name in ("builtins.property", "functools.cached_property") and isinstance(made, Function):
+                return self._property(made)
+            if name == "builtins.staticmethod" and isinstance(made, Function):
+                return Partial(made, Args())
+            if name == "builtins.classmethod" and isinstance(made, Function):
+                return Partial(made, Args([Unknown()]))
+            return made
+        if name == "contextlib.contextmanager":
+            return Native(lambda args: self._manager(made, args))
+        if isinstance(value, Bound) and value.name in ("setter", "getter", "deleter"):
+            return made
+        if isinstance(decorator, ast.Call):
+            value = self.call_value(value, self._arguments(decorator))
+        if isinstance(value, Function | Partial | Native | Klass):
+            return self.call_value(value, Args([made]))
+        if table().kind(name) == "known" and name:
+            self.opaque(f"the decorator `{name[:40]}` is not followed", "inline")
+        self.escape(made)
+        return Either((made, Unknown()))
+
+    def _property(self, made: Function) -> Native:
+        def get(args: Args) -> Value:
+            return self.call_function(made, args)
+
+        return Native(get)
+
+    def _manager(self, made: Value, args: Args) -> Value:
+        given = self.call_value(made, args)
+        items, rest = self.items_of(given)
+        return Thing("<manager>", {"entered": any_of([*items, *([rest] if rest is not None else [])])})
+
+    def plain_base(self, name: str) -> bool:
+        """A base class that calls no method of its children by itself."""
+        return name in _PLAIN_BASES or name.endswith(("Error", "Exception", "Warning"))
+
+    # -- imports
+
+    def import_module(self, name: str) -> Value:
+        """A module by its name: known, in a file beside the code, or not known."""
+        if name in self.modules:
+            return Ref(name)
+        canonical = table().canonical(name)
+        self._shadows(name)
+        if name.startswith("."):
+            self.opaque("a module beside the code", "script")
+            return Unknown(hidden=True)
+        head = name.partition(".")[0]
+        if head in sys.stdlib_module_names or table().kind(canonical) != "unknown":
+            return Ref(canonical)
+        if head not in self.programs:
+            self._local_module(name)
+        return Ref(canonical)
+
+    def _folders(self) -> list[str | None]:
+        """Where modules are looked for before those that are installed."""
+        found: list[str | None] = []
+        if self.file is not None:
+            found.append(self.file.rpartition("/")[0] or "/")
+        else:
+            found.append(self.call.cwd)
+        path = self.state.vars.get("PYTHONPATH")
+        if path is not None:
+            for alternative in path.alternatives:
+                found += [part if TOP not in part else None for part in alternative.split(":") if part]
+        for value in self.folders:
+            exact = single(value)
+            found.append(place(exact, self.call.cwd).path if exact is not None else None)
+        return found
+
+    def _local_module(self, name: str) -> None:
+        """A module that is a file of the project: a script that runs now."""
+        for folder in self._folders():
+            if folder is None:
+                continue
+            head = name.partition(".")[0]
+            for path in (f"{folder.rstrip('/')}/{head}.py", f"{folder.rstrip('/')}/{head}/__init__.py"):
+                self._found(path)
+
+    def _found(self, path: str) -> None:
+        shell = self.call.shell
+        made = any(entry.rpartition("/")[2] in (path.rpartition("/")[2], path.split("/")[-2]) for entry in shell.emit.made)
+        authored = made and shell.emit.changed(path)
+        if authored or shell.view.kind(path) is not None:
+            resource = place(path, None)
+            attrs = {"authored": True} if authored else None
+            self.ended = True
+            shell.emit.opaque("script", resource, spec=self.call.name, span=self.call.span, attrs=attrs)
+
+    def _shadows(self, name: str) -> None:
+        """A file in a folder that is searched first takes the place of a module of the standard library."""
+        if self.pure_folder is not None or name in sys.builtin_module_names:
+            return
+        self.pure_folder = True
+        for folder in self._folders():
+            if folder is None or any(c in folder for c in "*?["):
+                continue
+            for pattern in ("*.py", "*.so", "*/__init__.py"):
+                for path in self.call.shell.view.glob(f"{folder.rstrip('/')}/{pattern}") or ():
+                    parts = path.split("/")
+                    stem = parts[-2] if parts[-1] == "__init__.py" else parts[-1].partition(".")[0]
+                    if stem in sys.stdlib_module_names and stem not in sys.builtin_module_names:
+                        self._found(path)
+            for made in self.call.shell.emit.made:
+                stem = made.rpartition("/")[2].partition(".")[0]
+                if stem in sys.stdlib_module_names and made.rpartition("/")[0] == folder.rstrip("/"):
+                    self._found(made)
+
+    def import_star(self, module: Value) -> None:
+        """`from module import *`: a name that is not defined otherwise is the module's."""
+        if isinstance(module, Ref):
+            self.stars.append(module.name)
+            if table().kind(module.name) == "unknown":
+                self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
+                self.ended = True
+        else:
+            self.opaque("names of a module that is not known", "inline")
+
+    # -- modules that are objects of the process
+
+    def ref_item(self, owner: Ref, key: Value) -> Value:
+        """`os.environ["X"]`, `sys.modules["os"]`, and types with parameters."""
+        from guardrail.effects.code.python._system import system_item
+
+        return system_item(self, owner, key)
+
+    def ref_items(self, value: Ref) -> Value:
+        """What iterating over something of a library gives."""
+        self.account(value)
+        return anything()
+
+    def store_ref(self, owner: Ref, key: Value, value: Value) -> None:
+        """`os.environ[key] = value`, or a setting of a library."""
+        from guardrail.effects.code.python._system import store_item
+
+        store_item(self, owner, key, value)
+
+    def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
+        """An attribute of a module is changed: harmless only for a plain setting."""
+        full = table().canonical(f"{owner.name}.{name}")
+        plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
+        self.account(value)
+        if full in _SETTABLE or (plain and table().kind(full) != "known"):
+            return
+        if full == "sys.argv" and isinstance(value, Seq):
+            self.argv_value = value
+            return
+        self.opaque(f"`{full[:60]}` is replaced", "inline", value)
+
+    argv_value: Seq | None = None
+
+
+_HARMLESS_REFS: Final = frozenset(
+    f"builtins.{name}" for name in "str int float bool bytes len list dict tuple set print repr sorted sum min max abs "
+    "round any all ord chr hex bin oct type isinstance object Exception ValueError KeyError zip enumerate range map "
+    "filter id iter next callable format hash".split()
+)  # fmt: skip
+
+_ACTING: Final = frozenset(
+    "builtins.open builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.getattr os.system os.popen "
+    "os.open subprocess.run subprocess.call subprocess.Popen subprocess.check_call subprocess.check_output "
+    "subprocess.getoutput subprocess.getstatusoutput pty.spawn os.chdir os.write os.sendfile".split()
+)
+
+
+def _looks_like_class(name: str) -> bool:
+    return name.rpartition(".")[2][:1].isupper()
+
+
+def _all_names(klass: Klass) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for parent in klass.parents:
+        found.update(_all_names(parent))
+    found.update(klass.names)
+    return found
+
+
+def parsed(source: str, *, expression: bool = False) -> ast.AST:
+    """The tree of some code, without a word about its escapes.
+
+    Raises:
+        SyntaxError: as `ast.parse` does; so with the other errors.
+    """
+    mode = "eval" if expression else "exec"
+    if "\\" not in source and " is " not in source:
+        return ast.parse(source, mode=mode)
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source, mode=mode)
+
+
+__all__ = ["HANDLERS", "NAME", "NUM", "Machine", "parsed"]
