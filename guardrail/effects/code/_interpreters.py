@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code._filters import is_filter
+from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code.python._run import run_code, run_file
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -31,7 +33,8 @@ STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 """Names of standard input."""
 
 _PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
-_CODE_MODULES: Final = frozenset("timeit code asyncio IPython idlelib pdb sqlite3 xonsh ptpython bpython".split())
+_CODE_MODULES: Final = frozenset("code asyncio IPython idlelib pdb xonsh ptpython bpython".split())
+_WRAPPING_MODULES: Final = frozenset("cProfile profile trace runpy coverage kernprof scalene memory_profiler".split())
 _RUNNERS: Final = frozenset(
     "pytest py.test coverage torchrun accelerate deepspeed uv poetry pipenv pdm hatch rye conda mamba micromamba "
     "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
@@ -305,11 +308,40 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     name = args[0].text
     if name.partition(".")[0] in _CODE_MODULES:
         return inline(call, f"python -m {name[:40]} runs code")
+    known = module_of(name)
+    local = place(name.partition(".")[0] + ".py", call.cwd).path
+    shadowed = local is not None and (call.shell.view.kind(local) == "file" or call.shell.emit.changed(local))
+    if known is not None and not shadowed and not any(field.many for field in args):
+        return known(call, args[1:])
     _scripts(call, args[1:])
+    if SERVING.fullmatch(name) and not shadowed:
+        call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
+        _operands(call, args[1:])
+        return SOMETHING
+    if name in _WRAPPING_MODULES:
+        return _wrapped(call, args[1:])
     file = place(name.replace(".", "/") + ".py", call.cwd).path
     if file is not None and (call.shell.view.kind(file) == "file" or call.shell.emit.changed(file)):
         return run_script(call, "python", Field(text=file), args[1:])
     return call.opaque("program", resource=as_code(f"python -m {name}"), words=args[1:])
+
+
+def _wrapped(call: Call, args: Sequence[Field]) -> Stream:
+    """`python -m cProfile -o out script.py …`: an option with a value is taken for a file that is written."""
+    rest = list(args)
+    while rest and rest[0].text.startswith("-") and not rest[0].many:
+        option = rest.pop(0).text
+        if option in ("-m", "-c"):
+            return call.opaque("inline", reason="a module that runs another", words=args)
+        if option in ("-o", "-f", "-C", "--outfile", "--file", "--coverdir") and rest:
+            call.put("write", call.place(rest.pop(0)), ())
+        elif option in ("-s", "--sort") and rest:
+            rest.pop(0)
+    if rest and rest[0].text == "run":
+        rest.pop(0)
+    if not rest or not rest[0].known or rest[0].text.startswith("-"):
+        return call.opaque("program", words=args)
+    return run_script(call, "python", rest[0], rest[1:])
 
 
 # -- the others
@@ -324,6 +356,9 @@ def _other(call: Call) -> Stream:
         return NOTHING
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
+    harmless = is_filter(call)
+    if harmless is not None:
+        return harmless
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])

@@ -309,7 +309,9 @@ class Core:
             self.hidden = True
         if reason not in self.reasons or self.branch == 0:
             self.reasons.add(reason)
-            self.call.shell.emit.opaque(code, as_code("python"), spec=self.call.name, reason=reason, span=self.call.span)
+            self.call.shell.emit.opaque(
+                code, as_code("python"), spec=self.call.name, reason=reason, span=self.call.span
+            )
         for value in values:
             self.mention(value)
         return Unknown(tuple(s for value in values for s in carried(value)), hidden=True)

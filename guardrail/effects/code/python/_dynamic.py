@@ -107,13 +107,17 @@ def run_path(machine: Machine, args: Args) -> Value:
 # -- names
 
 
-@handles("builtins.getattr", "operator.attrgetter")
+@handles("builtins.getattr")
 def get_attribute(machine: Machine, args: Args) -> Value:
     """`getattr(x, "name")`; with a name that is not known only of what cannot act."""
     owner, name = argument_of(args, 0), argument_of(args, 1)
     machine.account(name)
     if not isinstance(name, Text) or any(len(item) > 200 for item in name.alternatives) or name.exact is None:
-        if isinstance(name, Text) and len(name.alternatives) > 1 and all(item.isidentifier() for item in name.alternatives):
+        if (
+            isinstance(name, Text)
+            and len(name.alternatives) > 1
+            and all(item.isidentifier() for item in name.alternatives)
+        ):
             return Either(tuple(machine.attribute(owner, item) for item in name.alternatives))
         if isinstance(owner, Ref | Klass | Instance | Either) or (isinstance(owner, Unknown) and owner.hidden):
             return machine.opaque("an attribute whose name is not known", "dynamic", owner)
@@ -164,7 +168,9 @@ def import_head(machine: Machine, args: Args) -> Value:
     return import_name(machine, args)
 
 
-@handles("builtins.globals", "builtins.locals", "sys._getframe", "gc.get_objects", "inspect.currentframe", "inspect.stack")
+@handles(
+    "builtins.globals", "builtins.locals", "sys._getframe", "gc.get_objects", "inspect.currentframe", "inspect.stack"
+)
 def insides(machine: Machine, _args: Args) -> Value:
     """A way to every name."""
     if machine.inlined or machine.globals.names:

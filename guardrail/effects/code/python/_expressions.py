@@ -98,7 +98,11 @@ class Expressions(Core):
             return Unknown(hidden=True)
         if name in _BUILTINS:
             return Ref(f"builtins.{name}")
-        return Unknown()
+        return self.undefined(name)
+
+    def undefined(self, name: str) -> Value:
+        """A name that nothing has given a value so far."""
+        raise NotImplementedError
 
     def assign_name(self, name: str, value: Value) -> None:
         """Give a name a value in the scope that it belongs to."""

@@ -60,7 +60,9 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
     return handle
 
 
-@handles("builtins.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "io.FileIO", "gzip.GzipFile", "bz2.BZ2File")
+@handles(
+    "builtins.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "io.FileIO", "gzip.GzipFile", "bz2.BZ2File"
+)
 def open_file(machine: Machine, args: Args) -> Value:
     """`open(path, mode)`: also with a mode that is not known, with a descriptor, and with an opener."""
     path = argument_of(args, 0, "file")
@@ -109,7 +111,15 @@ def open_descriptor(machine: Machine, args: Args) -> Value:
     return handle
 
 
-@handles("os.fdopen", "io.open_code", "io.TextIOWrapper", "io.BufferedReader", "io.BufferedWriter", "os.dup", "io.BufferedRandom")
+@handles(
+    "os.fdopen",
+    "io.open_code",
+    "io.TextIOWrapper",
+    "io.BufferedReader",
+    "io.BufferedWriter",
+    "os.dup",
+    "io.BufferedRandom",
+)
 def wrap(_machine: Machine, args: Args) -> Value:
     """Another object for the same descriptor."""
     return args.get(0) or Unknown()
@@ -283,7 +293,9 @@ def unchanged(_machine: Machine, args: Args) -> Value:
 def base_name(_machine: Machine, args: Args) -> Value:
     """The last component."""
     value = argument_of(args, 0)
-    return Text(tuple(item.rpartition("/")[2] if is_exact(item) else last(item) for item in path_texts(value)), value.sources)
+    return Text(
+        tuple(item.rpartition("/")[2] if is_exact(item) else last(item) for item in path_texts(value)), value.sources
+    )
 
 
 @handles("os.path.dirname")
@@ -476,7 +488,9 @@ def make_archive(machine: Machine, args: Args) -> Value:
     base, form = argument_of(args, 0, "base_name"), single(args.get(1, "format"))
     root = args.get(2, "root_dir") or args.get(3, "base_dir") or text(".")
     inner = args.get(3, "base_dir")
-    end = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}.get(form or "", TOP)
+    end = {"zip": ".zip", "tar": ".tar", "gztar": ".tar.gz", "bztar": ".tar.bz2", "xztar": ".tar.xz"}.get(
+        form or "", TOP
+    )
     target = Text(tuple(item + end for item in path_texts(base)))
     machine.account(args.get(1, "format"))
     sources = machine.places(root, recursive=True)
@@ -550,7 +564,9 @@ def extract(machine: Machine, args: Args) -> Value:
     """What an archive holds is written below a directory."""
     owner = args.pos[0]
     member = args.pos[1:2] if len(args.pos) > 2 else []
-    target = args.named.get("path") or (args.pos[2] if len(args.pos) > 2 else args.pos[1] if len(args.pos) > 1 else None)
+    target = args.named.get("path") or (
+        args.pos[2] if len(args.pos) > 2 else args.pos[1] if len(args.pos) > 1 else None
+    )
     for value in member:
         machine.account(value)
     folder = target if target is not None else text(".")

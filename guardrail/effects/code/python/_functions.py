@@ -106,7 +106,7 @@ _PURE: Final[dict[str, Callable[..., Any]]] = {
 def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Value]:
     def run(machine: Machine, args: Args) -> Value:
         sources = () if name in ("len", "bool", "any", "all") else content(args)
-        for value in args.all():
+        for value in args.pos:
             machine.account(value)
             machine.escape(value)
         plain = [concrete(value) for value in args.pos]
@@ -118,6 +118,10 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
                 return Unknown(sources)
         if name in ("min", "max") and args.pos:
             items, rest = machine.items_of(args.pos[0]) if len(args.pos) == 1 else (args.pos, None)
+            if "key" in args.named:
+                with machine.undecided():
+                    each = any_of([*items, *([rest] if rest is not None else [])])
+                    machine.call_value(args.named["key"], Args([each]))
             return any_of([*items, *([rest] if rest is not None else []), *args.named.values()])
         numeric = name in ("int", "float", "len", "sum", "abs", "round", "ord")
         return Unknown(sources, numeric=numeric)
@@ -185,13 +189,17 @@ def as_tuple(machine: Machine, args: Args) -> Value:
 def as_sorted(machine: Machine, args: Args) -> Value:
     """The same items in another order."""
     value = argument_of(args, 0)
-    for keyword in args.named.values():
-        machine.escape(keyword)
     items, rest = machine.items_of(value)
+    key = args.named.get("key")
+    if key is not None and not (isinstance(key, Const) and key.value is None):
+        with machine.undecided():
+            machine.call_value(key, Args([any_of([*items, *([rest] if rest is not None else [])])]))
     plain = [concrete(item) for item in items]
     if rest is None and all(item is not None for item in plain) and not args.named:
         try:
-            pairs = sorted(zip([item.value for item in plain if item is not None], items, strict=True), key=lambda p: p[0])
+            pairs = sorted(
+                zip([item.value for item in plain if item is not None], items, strict=True), key=lambda p: p[0]
+            )
             return Seq([item for _, item in pairs], "list", born=machine.branch)
         except TypeError:
             pass
@@ -209,7 +217,13 @@ def as_reversed(machine: Machine, args: Args) -> Value:
     return out
 
 
-@handles("builtins.dict", "collections.OrderedDict", "collections.defaultdict", "types.SimpleNamespace", "collections.Counter")
+@handles(
+    "builtins.dict",
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "types.SimpleNamespace",
+    "collections.Counter",
+)
 def as_dict(machine: Machine, args: Args) -> Value:
     """A dictionary."""
     out = Dict({}, None, machine.branch)
@@ -476,7 +490,9 @@ def time_code(machine: Machine, args: Args) -> Value:
         if isinstance(value, Text):
             exact = value.exact
             machine.account(value)
-            machine.run_source(exact) if exact is not None else machine.opaque("code that is not known", "dynamic", value)
+            machine.run_source(exact) if exact is not None else machine.opaque(
+                "code that is not known", "dynamic", value
+            )
         elif value is not None:
             machine.escape(value)
     return Unknown(numeric=True)
@@ -548,7 +564,13 @@ def word(_machine: Machine, _args: Args) -> Value:
     return Text((NAME,))
 
 
-@handles("time.strftime", "datetime.datetime.now", "datetime.date.today", "datetime.datetime.utcnow", "datetime.datetime.today")
+@handles(
+    "time.strftime",
+    "datetime.datetime.now",
+    "datetime.date.today",
+    "datetime.datetime.utcnow",
+    "datetime.datetime.today",
+)
 def date(machine: Machine, args: Args) -> Value:
     """A date; its text has no slash unless the format has."""
     form = single(args.get(0))

@@ -23,6 +23,7 @@ from guardrail.effects.code.python._values import (
     carried,
     options,
     path_texts,
+    printed,
 )
 from guardrail.effects.domain._paths import STREAMS, escape
 from guardrail.effects.domain._values import TOP, merge
@@ -59,6 +60,11 @@ def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> V
         if role not in ("read", "tree", "load", "from", "list", "move"):
             passed = merge(passed, value.sources if isinstance(value, Thing) else carried(value))
     read = _reads(core, pairs)
+    given = {role for role, _ in pairs}
+    for parameter in entry.parameters:
+        if parameter.role.startswith("to@") and not any(role.startswith("to@") for role in given) and merge(data, read):
+            _remote(core, parameter.role, Text(("*",)), merge(data, read))
+            break
     for role, value in pairs:
         if role not in _SOURCE:
             _lose_text(value)
@@ -185,7 +191,9 @@ def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pai
 
 def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     """The other end, which a directory takes in under the old name."""
-    names = {posixpath.basename(text.rstrip("/")) for _, source in _sources_of(core, pairs) for text in path_texts(source)}
+    names = {
+        posixpath.basename(text.rstrip("/")) for _, source in _sources_of(core, pairs) for text in path_texts(source)
+    }
     found: list[Resource] = []
     for place in core.places(value):
         kind = core.call.kind(place)
@@ -278,7 +286,8 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
     """`OP@SCHEME`: an effect on something that has no path here."""
     op, _, scheme = role.partition("@")
     core.account(value)
-    for text in path_texts(value)[:8]:
+    texts = printed(value) if isinstance(value, Const) and not _is_bytes(value) else path_texts(value)
+    for text in texts[:8]:
         uri = text if "://" in text else f"{scheme}:{text}"
         resource = remote(uri)
         if op in ("to", "write") or scheme.startswith("net"):
@@ -288,7 +297,9 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
             core.emit("net_recv", resource)
             continue
         kind = "process" if scheme == "process" else "service" if scheme in ("systemd", "cron") else "net"
-        shown = Resource(kind="process" if kind == "process" else "service" if kind == "service" else "net", uri=resource.uri)
+        shown = Resource(
+            kind="process" if kind == "process" else "service" if kind == "service" else "net", uri=resource.uri
+        )
         core.emit(cast(Op, op), shown)
 
 
@@ -306,7 +317,7 @@ def _result(
     both = merge(read, passed)
     simple: dict[str, Value] = {
         "none": NONE, "num": Unknown(numeric=True), "text": anything(), "name": Text((NAME,)),
-        "content": Unknown(both), "same": Unknown(both),
+        "content": Unknown(merge(both, data)), "same": Unknown(both),
     }  # fmt: skip
     found = simple.get(kind)
     if found is not None:
@@ -317,7 +328,7 @@ def _result(
         handle = Handle("memory", mode=entry.detail or "r+b")
         handle.inside, handle.text = both, None
         return handle
-    return Thing(entry.detail, held=both)
+    return Thing(entry.detail, held=merge(both, data))
 
 
 __all__ = ["STREAMS", "apply", "assigned"]

@@ -45,6 +45,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.model import Resource
 
 _PARSING: Final = threading.Lock()
 
@@ -98,6 +99,8 @@ class Machine(Statements):
         self.loading: list[str] = []
         self.pure_folder: bool | None = None
         self.streams: dict[str, Handle] = {}
+        self.trees: list[ast.AST] = []
+        self.logs: list[Resource] = []
 
     # -- code
 
@@ -119,7 +122,7 @@ class Machine(Statements):
                 return self.opaque("the code does not parse", "unparsed", text(source))
             return self.opaque("the code does not parse", "unparsed", text(source))
         self.texts.append(source)
-        self.accounted.add(source)
+        self.trees.append(tree)
         self.sources_depth += 1
         saved = self.scope
         if scope is not None:
@@ -136,6 +139,12 @@ class Machine(Statements):
         self.account_for(tree)
         return value
 
+    def undefined(self, name: str) -> Value:
+        """A name that is bound somewhere may be anything; one that is not says that the code was not understood."""
+        if name not in _bound_names(self.trees):
+            self.opaque("a name that is not defined", "inline")
+        return Unknown(hidden=True)
+
     def account_for(self, tree: ast.AST) -> None:
         """INVARIANT: every text in the code that names something and took no role is mentioned."""
         left: set[str] = set()
@@ -148,7 +157,8 @@ class Machine(Statements):
                     left.add(value)
         if not left:
             return
-        spoken = [done for done in self.accounted if len(done) > 1]
+        # Code that is run as text is not spoken for by its being known: its own texts are looked at in turn.
+        spoken = [done for done in self.accounted if len(done) > 1 and done not in self.texts]
         for word in sorted(left):
             if any(word in done for done in spoken):
                 continue
@@ -387,13 +397,33 @@ class Machine(Statements):
             handler = HANDLERS.get(f"{owner.kind}.{name}")
             if handler is not None:
                 return handler(self, Args([owner, *args.pos], args.named, args.vague))
+            if table().kind(owner.kind) == "remote" and f"{owner.kind}.{name}" not in tables.entries:
+                return self._remote_method(owner, name, args)
             entry = tables.entries.get(f"{owner.kind}.{name}")
             if entry is not None:
                 return apply(self, entry, args, owner)
+        if isinstance(owner, Text | Const | Seq | Dict):
+            return self._other_method(owner, name, args)
+        handler = HANDLERS.get(f"any.{name}")
+        if handler is not None:
+            return handler(self, Args([owner, *args.pos], args.named, args.vague))
         entry = tables.entries.get(f"any.{name}")
-        if entry is not None and not isinstance(owner, Text | Const | Seq | Dict):
+        if entry is not None:
             return apply(self, entry, args, owner)
         return self._other_method(owner, name, args)
+
+    def _remote_method(self, owner: Thing, name: str, args: Args) -> Value:
+        """A method of a library that reaches elsewhere, of which no table knows: it may send what it is given."""
+        handler = HANDLERS.get(f"any.{name}")
+        if handler is not None:
+            return handler(self, Args([owner, *args.pos], args.named, args.vague))
+        entry = table().entries.get(f"any.{name}")
+        if entry is not None:
+            return apply(self, entry, args, owner)
+        for value in args.all():
+            self.mention(value)
+            self.escape(value)
+        return Thing(owner.kind, dict(owner.facts))
 
     def _other_method(self, owner: Value, name: str, args: Args) -> Value:
         """A method of which no table knows."""
@@ -409,9 +439,20 @@ class Machine(Statements):
             return self.program(owner.kind[1:], args)
         if name in ("hexdigest", "digest"):
             return Unknown()
+        if isinstance(owner, Unknown | Thing):
+            self._hand_over(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "model":
             return Unknown()
         return Unknown(self.without(name, Unknown(sources)))
+
+    def _hand_over(self, owner: Value, name: str, args: Args) -> None:
+        """Content is given to a method of something that is not known."""
+        if name in ("write", "writelines"):
+            self.sink(owner, tuple(s for value in args.all() for s in carried(value)), None)
+        elif name not in _COMPUTING and not (isinstance(owner, Thing) and owner.kind in ("model", "weights")):
+            for value in args.all():
+                for source in carried(value):
+                    self.call.emit("mention", source, flow=("argument",), precision="opaque", may=True)
 
     def call_ref(self, name: str, args: Args) -> Value:
         """A function of a library, by its full name."""
@@ -441,7 +482,9 @@ class Machine(Statements):
                 self.escape(value)
             return Unknown(tuple(s for s in sources))  # type: ignore[misc]
         if kind == "known":
-            if tail[:1].isupper() and tail.endswith(("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")):
+            if tail[:1].isupper() and tail.endswith(
+                ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")
+            ):
                 for value in args.all():
                     self.account(value)
                 return Unknown()
@@ -451,6 +494,11 @@ class Machine(Statements):
         entry = table().entries.get(f"any.{tail}")
         if entry is not None:
             return apply(self, entry, args)
+        if kind == "remote":
+            for value in args.all():
+                self.mention(value)
+                self.escape(value)
+            return Thing(".".join(name.split(".")[:-1]) or name)
         if kind == "data":
             for value in args.all():
                 self.mention_names(value)
@@ -519,9 +567,10 @@ class Machine(Statements):
         if name in _HARMLESS_REFS or (entry is not None and not entry.acts):
             return
         kind = table().kind(name)
-        if name in HANDLERS and name not in _ACTING:
+        if name in HANDLERS and name.startswith(_HARMLESS_MODULES) and name not in _ACTING:
             return
-        if kind == "known" and (entry is not None or name in HANDLERS or not _looks_like_class(name)):
+        acts = entry is not None or name in HANDLERS
+        if acts or (kind == "known" and not _looks_like_class(name)):
             self.opaque(f"`{name[:60]}` is handed on", "dynamic")
 
     # -- decorators and classes
@@ -614,7 +663,9 @@ class Machine(Statements):
 
     def _found(self, path: str) -> None:
         shell = self.call.shell
-        made = any(entry.rpartition("/")[2] in (path.rpartition("/")[2], path.split("/")[-2]) for entry in shell.emit.made)
+        made = any(
+            entry.rpartition("/")[2] in (path.rpartition("/")[2], path.split("/")[-2]) for entry in shell.emit.made
+        )
         authored = made and shell.emit.changed(path)
         if authored or shell.view.kind(path) is not None:
             resource = place(path, None)
@@ -685,14 +736,32 @@ class Machine(Statements):
     argv_value: Seq | None = None
 
 
+_COMPUTING: Final = frozenset(
+    "add append extend update load_state_dict copy_ dot matmul mm bmm mul div sub eq ne equal allclose index_select "
+    "gather where isin merge join concat fit predict transform fit_transform encode decode format replace split "
+    "startswith endswith find count generate forward to apply map assign insert remove pop get setdefault union "
+    "intersection difference compare digest feed put view reshape masked_fill astype fillna drop sort_values search "
+    "match findall sub finditer fullmatch loads load parse validate items keys values rstrip strip lower upper head "
+    "tail mean sum std max min argmax topk softmax log_softmax chat batch_decode tokenize".split()
+)
+"""Methods of unknown objects that compute with what they are given, or use it as a model uses its weights."""
+
 _HARMLESS_REFS: Final = frozenset(
     f"builtins.{name}" for name in "str int float bool bytes len list dict tuple set print repr sorted sum min max abs "
     "round any all ord chr hex bin oct type isinstance object Exception ValueError KeyError zip enumerate range map "
     "filter id iter next callable format hash".split()
 )  # fmt: skip
 
+_HARMLESS_MODULES: Final = (
+    "builtins.", "os.path.", "os.environ", "os.get", "json.", "itertools.", "functools.", "shlex.", "base64.", "binascii.",
+    "zlib.", "urllib.parse.", "pathlib.", "uuid.", "time.", "datetime.", "textwrap.", "copy.", "random.", "collections.",
+    "html.", "codecs.decode", "codecs.encode", "logging.", "yaml.safe", "tomllib.", "contextlib.", "concurrent.",
+    "argparse.", "io.", "configparser.", "platform.", "socket.gethostname", "torch.", "numpy.", "pandas.", "transformers.",
+)  # fmt: skip
+
 _ACTING: Final = frozenset(
-    "builtins.open builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.getattr os.system os.popen "
+    "builtins.open builtins.exec builtins.eval builtins.compile builtins.__import__ builtins.getattr "
+    "builtins.setattr builtins.vars builtins.globals builtins.locals builtins.breakpoint io.FileIO os.system os.popen "
     "os.open subprocess.run subprocess.call subprocess.Popen subprocess.check_call subprocess.check_output "
     "subprocess.getoutput subprocess.getstatusoutput pty.spawn os.chdir os.write os.sendfile".split()
 )
@@ -707,6 +776,23 @@ def _all_names(klass: Klass) -> dict[str, Value]:
     for parent in klass.parents:
         found.update(_all_names(parent))
     found.update(klass.names)
+    return found
+
+
+def _bound_names(trees: list[ast.AST]) -> set[str]:
+    found: set[str] = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                found.add(node.id)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.add(node.name)
+            elif isinstance(node, ast.alias):
+                found.add((node.asname or node.name).partition(".")[0])
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                found.add(node.name)
+            elif isinstance(node, ast.arg):
+                found.add(node.arg)
     return found
 
 

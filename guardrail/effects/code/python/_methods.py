@@ -206,7 +206,9 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
             else:
                 owner.rest = Unknown()
         return known
-    found = any_of([*([known] if known is not None else []), *([owner.rest] if owner.rest is not None else []), default])
+    found = any_of(
+        [*([known] if known is not None else []), *([owner.rest] if owner.rest is not None else []), default]
+    )
     if name == "setdefault":
         core.store_item(owner, key, found)
     return found
@@ -220,7 +222,9 @@ def _dict_update(core: Expressions, owner: Dict, args: Args) -> None:
             if value.rest is not None:
                 owner.rest = join(owner.rest, value.rest) if owner.rest is not None else value.rest
         else:
-            owner.rest = join(owner.rest, Unknown(carried(value))) if owner.rest is not None else Unknown(carried(value))
+            owner.rest = (
+                join(owner.rest, Unknown(carried(value))) if owner.rest is not None else Unknown(carried(value))
+            )
     for key, item in args.named.items():
         core.store_item(owner, text(key), item)
     if args.vague is not None:
@@ -255,7 +259,9 @@ def _handle_method(core: Core, owner: Handle, name: str, args: Args) -> Value | 
     if name in _QUIET:
         if name == "seek" and owner.mode[:1] in "wax":
             owner.text = None
-        return Unknown(numeric=True) if name in ("tell", "fileno", "seek") else NONE
+        if name == "fileno":
+            return owner
+        return Unknown(numeric=True) if name in ("tell", "seek") else NONE
     if name == "__iter__":
         return owner
     return None
@@ -275,7 +281,9 @@ def _read_handle(core: Core, owner: Handle, name: str, args: Args) -> Value:
             value.sources = merge(value.sources, sources)
     first = not owner.used
     owner.used = True
-    whole = name in ("read", "readlines", "readall", "getvalue") and not args.pos and first and core.branch == owner.born
+    whole = (
+        name in ("read", "readlines", "readall", "getvalue") and not args.pos and first and core.branch == owner.born
+    )
     content = _content(core, owner) if whole and owner.mode[:1] != "w" else None
     if content is None:
         if name == "readlines":

@@ -204,7 +204,9 @@ def run_shell(machine: Machine, value: Value, start: Start) -> Stream:
     """A shell text; digits that are not known become a variable, anything else ends the analysis."""
     machine.account(value)
     outs: list[Stream] = []
-    choices = [word for option in options(value) for word in (path_texts(option) if not isinstance(option, Seq) else ())]
+    choices = [
+        word for option in options(value) for word in (path_texts(option) if not isinstance(option, Seq) else ())
+    ]
     if isinstance(value, Seq) and value.items:
         choices = list(path_texts(value.items[0]))
     if not choices:
@@ -259,7 +261,9 @@ def run(machine: Machine, args: Args) -> Value:
     """A program is run to its end."""
     out, _ = _run(machine, args)
     found = _result(out)
-    return Thing("subprocess.CompletedProcess", {"stdout": found, "stderr": anything(out.sources), "returncode": Unknown()})
+    return Thing(
+        "subprocess.CompletedProcess", {"stdout": found, "stderr": anything(out.sources), "returncode": Unknown()}
+    )
 
 
 @handles("asyncio.create_subprocess_exec", "asyncio.subprocess.create_subprocess_exec")

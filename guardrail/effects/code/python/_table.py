@@ -3,6 +3,7 @@
 Format:
     [modules]  pure = [...]    modules whose functions only compute
                data = [...]    libraries of which every function that is not in a table only computes
+               remote = [...]  libraries and their objects that may send what they are given
                known = [...]   other standard modules: a function that is not in a table ends the analysis
     [alias]    "io.open" = "builtins.open": another name of the same thing
     [calls."module"]  name = "role:argument …  | role:keyword …  -> result"
@@ -40,7 +41,7 @@ ROLES: Final = frozenset(
 RESULTS: Final = frozenset("none num text name content model same thing handle".split())
 """What a call may give."""
 
-Kind = Literal["pure", "data", "known", "unknown"]
+Kind = Literal["pure", "data", "known", "remote", "unknown"]
 
 
 class Parameter(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +78,7 @@ class Example(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Table:
     """All tables together."""
 
-    __slots__ = ("alias", "data", "entries", "examples", "known", "pure")
+    __slots__ = ("alias", "data", "entries", "examples", "known", "pure", "remote")
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
@@ -85,6 +86,7 @@ class Table:
         self.pure: set[str] = set()
         self.data: set[str] = set()
         self.known: set[str] = set()
+        self.remote: set[str] = set()
         self.examples: list[Example] = []
 
     def add(self, raw: dict[str, Any], file: str) -> None:
@@ -100,6 +102,7 @@ class Table:
         self.pure.update(modules.get("pure", ()))
         self.data.update(modules.get("data", ()))
         self.known.update(modules.get("known", ()))
+        self.remote.update(modules.get("remote", ()))
         self.alias.update(raw.get("alias", {}))
         for module, functions in raw.get("calls", {}).items():
             for names, signature in functions.items():
@@ -131,6 +134,8 @@ class Table:
                 return "pure"
             if head in self.data:
                 return "data"
+            if head in self.remote:
+                return "remote"
             if head in self.known:
                 return "known"
             head = head.rpartition(".")[0]
