@@ -61,7 +61,7 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
 
 
 @handles(
-    "builtins.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "io.FileIO", "gzip.GzipFile", "bz2.BZ2File"
+    "builtins.open", "codecs.open", "gzip.open", "bz2.open", "lzma.open", "io.FileIO", "wave.open", "gzip.GzipFile", "bz2.BZ2File"
 )
 def open_file(machine: Machine, args: Args) -> Value:
     """`open(path, mode)`: also with a mode that is not known, with a descriptor, and with an opener."""
@@ -478,6 +478,13 @@ def file_input(machine: Machine, args: Args) -> Value:
         places = machine.places(item)
         found = merge(found, machine.read(places))
         if changes:
+            backup = args.get(2, "backup")
+            ends = path_texts(backup) if isinstance(backup, Text) and single(backup) != "" else (".bak",)
+            machine.account(backup)
+            for end in ends:
+                for place in machine.places(Text(tuple(name + end for name in path_texts(item)))):
+                    for source in places:
+                        machine.emit("rename", source, place)
             machine.put("write", places, ())
     return Seq([], "list", anything(found), machine.branch)
 

@@ -9,7 +9,7 @@ from guardrail.effects.code.python._core import remote, single
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._values import NONE, Args, Const, Text, Thing, Unknown, Value, carried
+from guardrail.effects.code.python._values import NONE, Args, Const, Text, Thing, Unknown, Value, carried, path_texts
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -214,6 +214,10 @@ def execute(machine: Machine, args: Args) -> Value:
     script = text is not None and ";" in text.rstrip().rstrip(";")
     if text is None or script or not _READING.match(text):
         machine.put("write", found, content(args.after(2)))
+        if database is not None:
+            names = path_texts(database)
+            beside = Text(tuple(name + end for name in names[:2] for end in ("-journal", "-wal", "-shm")))
+            machine.put("write", machine.places(beside), ())
         if text is not None and "'" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
