@@ -118,8 +118,29 @@ def test_every_change_that_a_snippet_makes_was_foretold(code: str, tmp_path: Pat
     root = str(tmp_path.resolve())
     effects = effects_of(f"python3 -c {shlex.quote(code)}", cwd=root, view=RealFiles())
     log = tmp_path.parent / f"{tmp_path.name}.log"
-    command = ["strace", "-f", "-y", "-s", "4096", "-e", f"trace={CHANGES}", "-o", str(log), sys.executable, "-I", "-c", code]
-    subprocess.run(command, cwd=root, capture_output=True, timeout=60, check=False, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    command = [
+        "strace",
+        "-f",
+        "-y",
+        "-s",
+        "4096",
+        "-e",
+        f"trace={CHANGES}",
+        "-o",
+        str(log),
+        sys.executable,
+        "-I",
+        "-c",
+        code,
+    ]
+    subprocess.run(
+        command,
+        cwd=root,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     seen = [(call, path) for call, path in observed(log.read_text(errors="replace"), root) if path != root]
     assert seen, "the snippet changed nothing: it is no test"
     missed = [f"{call} {path}" for call, path in seen if not predicted(effects, path)]

@@ -18,44 +18,47 @@ MAX_FILTER: Final = 2048
 """Longest one-liner that is looked at, in characters."""
 
 _PERL_WORDS: Final = frozenset(
-    "print printf say if unless else elsif for foreach while until next last and or not x eq ne lt gt le ge cmp split "
-    "join push pop shift unshift scalar length substr index rindex uc lc ucfirst lcfirst reverse sort keys values "
-    "exists defined delete my our chomp chop sprintf abs int sqrt hex oct ord chr map grep wantarray return END "
-    "STDIN STDOUT STDERR INC F _ a b n m s tr y q qq qw strict warnings use no local undef redo do".split()
+    "print printf say if unless else elsif for foreach while until next last and or not x eq ne lt gt le ge cmp "
+    "split join push pop shift unshift scalar length substr index rindex uc lc ucfirst lcfirst reverse sort keys "
+    "values exists defined delete my our chomp chop sprintf abs int sqrt hex oct ord chr map grep wantarray "
+    "return END STDIN STDOUT STDERR INC F _ a b n m s tr y q qq qw strict warnings use no local undef redo do".split()
 ) - {"do", "INC"}  # fmt: skip
 _RUBY_WORDS: Final = frozenset(
-    "puts print p printf if unless else elsif end then and or not nil true false next break do while until case when in "
-    "def return map each select reject sum count size length split join strip chomp upcase downcase capitalize gsub sub "
-    "gsub! sub! tr scan match reverse sort sort_by uniq first last take drop min max inject reduce to_i to_s to_f to_a "
-    "to_h keys values zip flatten compact each_with_index with_index times upto downto step include? start_with? "
-    "end_with? empty? nil? BEGIN END ARGV STDIN stdin gets read lines each_line chars bytes RUBY_VERSION inspect key? "
-    "has_key? fetch group_by tally sum each_slice each_cons format sprintf round abs floor ceil even? odd? zero? "
-    "JSON parse generate pretty_generate require json set date Date today parse Time now strftime Math sqrt PI rand "
-    "Integer Float String Array Hash x y z i j k v n a b c s l d h line _".split()
+    "puts print p printf if unless else elsif end then and or not nil true false next break do while until case "
+    "when in def return map each select reject sum count size length split join strip chomp upcase downcase "
+    "capitalize gsub sub gsub! sub! tr scan match reverse sort sort_by uniq first last take drop min max inject "
+    "reduce to_i to_s to_f to_a to_h keys values zip flatten compact each_with_index with_index times upto downto "
+    "step include? start_with? end_with? empty? nil? BEGIN END ARGV STDIN stdin gets read lines each_line chars "
+    "bytes RUBY_VERSION inspect key? has_key? fetch group_by tally sum each_slice each_cons format sprintf round "
+    "abs floor ceil even? odd? zero? JSON parse generate pretty_generate require json set date Date today parse "
+    "Time now strftime Math sqrt PI rand Integer Float String Array Hash x y z i j k v n a b c s l d h line _".split()
 ) - {"require"}  # fmt: skip
 _NODE_WORDS: Final = frozenset(
-    "console log error info table JSON parse stringify Math PI max min floor ceil round sqrt pow abs random sign trunc "
-    "const let var if else for of in return true false null undefined new Date now toISOString getTime toString String "
-    "Number parseInt parseFloat Array from isArray Object keys values entries fromEntries assign Map Set get set has "
-    "map filter reduce forEach join split slice splice push pop shift unshift concat sort reverse includes indexOf "
-    "startsWith endsWith trim toUpperCase toLowerCase replace replaceAll match test length repeat padStart padEnd find "
-    "some every flat flatMap fill toFixed typeof process version versions platform arch uptime hrtime memoryUsage node "
-    "v8 argv isNaN isInteger BigInt while break continue charAt charCodeAt fromCharCode localeCompare substring size "
-    "add".split()
+    "console log error info table JSON parse stringify Math PI max min floor ceil round sqrt pow abs random sign "
+    "trunc const let var if else for of in return true false null undefined new Date now toISOString getTime "
+    "toString String Number parseInt parseFloat Array from isArray Object keys values entries fromEntries assign "
+    "Map Set get set has map filter reduce forEach join split slice splice push pop shift unshift concat sort "
+    "reverse includes indexOf startsWith endsWith trim toUpperCase toLowerCase replace replaceAll match test "
+    "length repeat padStart padEnd find some every flat flatMap fill toFixed typeof process version versions "
+    "platform arch uptime hrtime memoryUsage node v8 argv isNaN isInteger BigInt while break continue charAt "
+    "charCodeAt fromCharCode localeCompare substring size add".split()
 )
 _PHP_WORDS: Final = frozenset(
-    "echo print print_r var_dump var_export json_encode json_decode strlen strtoupper strtolower ucfirst implode explode "
-    "array count sum array_sum range max min round floor ceil abs sqrt pow pi date time "
-    "str_repeat str_replace trim sprintf printf number_format PHP_VERSION phpversion PHP_EOL PHP_OS true false null "
-    "if else foreach for as while fn return in_array array_keys array_values sort JSON_PRETTY_PRINT".split()
+    "echo print print_r var_dump var_export json_encode json_decode strlen strtoupper strtolower ucfirst implode "
+    "explode array count sum array_sum range max min round floor ceil abs sqrt pow pi date time str_repeat "
+    "str_replace trim sprintf printf number_format PHP_VERSION phpversion PHP_EOL PHP_OS true false null if else "
+    "foreach for as while fn return in_array array_keys array_values sort JSON_PRETTY_PRINT".split()
 )
 _LUA_WORDS: Final = frozenset(
-    "print string format rep upper lower len sub reverse gsub gmatch find byte char table concat insert sort math floor "
-    "ceil max min sqrt pi abs huge random type tostring tonumber pairs ipairs local for in do end if then else elseif "
-    "while and or not nil true false return function _VERSION unpack select".split()
+    "print string format rep upper lower len sub reverse gsub gmatch find byte char table concat insert sort math "
+    "floor ceil max min sqrt pi abs huge random type tostring tonumber pairs ipairs local for in do end if then "
+    "else elseif while and or not nil true false return function _VERSION unpack select".split()
 )
 _STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
-_INSIDE: Final = re.compile(r"constructor|__proto__|prototype|require|process|eval|import|[Ff]unction|global|#\{|\$\{|@\{|\{\$|`")
+_INSIDE: Final = re.compile(
+    r"constructor|__proto__|prototype|require|process|eval|import|[Ff]unction|global|#\{|\$\{|@\{|\{\$|`"
+)
+_PERL_ODD: Final = re.compile(r"`|\(\?\??\{|[@$%]\{|<[^=\s>]*>|\bqx\b|&[\w${]|->|\$\^|\$0|\|\s*['\"]")
 _PERL_PATTERN: Final = re.compile(
     r"(?<![\w$@%&>])(?:(?P<s>s)|(?P<tr>tr|y)|(?P<m>m|qr)?)(?P<d>[/|#!,])"
     r"(?P<one>(?:[^\\]|\\.)*?)(?P=d)(?(s)(?P<two>(?:[^\\]|\\.)*?)(?P=d)|(?(tr)(?P<three>(?:[^\\]|\\.)*?)(?P=d)))"
@@ -116,10 +119,16 @@ def _perl(call: Call) -> Stream | None:
     return _over_files(call, rest if loops else (), inplace=inplace)
 
 
+def _is_file(field: Field) -> bool:
+    """Perl runs a name that starts or ends with such a sign as a command."""
+    known = field.known or field.glob is not None
+    return known and field.text.strip()[:1] not in ("|", "<", ">", "+") and "|" not in field.text
+
+
 def _over_files(call: Call, files: Sequence[Field], *, inplace: bool) -> Stream | None:
     sources: tuple[Resource, ...] = ()
-    if any(not field.known and field.glob is None or field.text.strip()[:1] in "|<>+" or "|" in field.text for field in files):
-        return None  # Perl opens a name that starts or ends with such a sign as a command
+    if not all(_is_file(field) for field in files):
+        return None
     for field in files:
         sources = merge(sources, call.read(field))
         if inplace:
@@ -128,7 +137,7 @@ def _over_files(call: Call, files: Sequence[Field], *, inplace: bool) -> Stream 
 
 
 def _perl_is_plain(code: str) -> bool:
-    if len(code) > MAX_FILTER or "`" in code or re.search(r"\(\?\??\{|[@$%]\{|<[^=\s>]*>|\bqx\b|&[\w${]|->|\$\^|\$0|\|\s*['\"]", code):
+    if len(code) > MAX_FILTER or _PERL_ODD.search(code):
         return False
     plain: list[str] = []
     last = 0
@@ -192,7 +201,9 @@ def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
     rest = _STRINGS.sub('""', code)
     if language == "ruby":
         rest = re.sub(r"/(?:[^/\\\n]|\\.)*/[imx]*", '""', rest)
-        if re.search(r"%x|\$[^_<\d~,;/.!]|::|&:(?!to_|up|down|strip|size|length|chomp|even|odd|reverse)|<<|\|\s*\"", rest):
+        if re.search(
+            r"%x|\$[^_<\d~,;/.!]|::|&:(?!to_|up|down|strip|size|length|chomp|even|odd|reverse)|<<|\|\s*\"", rest
+        ):
             return False
     if language in ("node", "php") and re.search(r"[\w)\]]\s*\[(?!\s*(?:\d+|\"\"\s*\]?)\s*\])", rest):
         return False

@@ -130,7 +130,8 @@ def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field
     """A script that comes from a descriptor: from standard input it is known if that is."""
     name = posixpath.normpath(resource.path or "")
     if kind == "python" and name in STANDARD_INPUT and call.stdin.text is not None:
-        code, call.stdin = call.stdin.text, NOTHING
+        code = call.stdin.text
+        call.stdin = NOTHING
         return _analysed(call, code, [Field(text=resource.path or "-"), *args])
     if kind == "shell" and name in STANDARD_INPUT and call.stdin.text is not None:
         return call.shell.run_text(call.stdin.text, _child(call.state, args, call.cwd), SOMETHING)[2]
@@ -366,12 +367,21 @@ def _other(call: Call) -> Stream:
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:
-    if call.stdin.text is not None:
+    code = call.stdin.text
+    if code is not None:
         if reason.startswith("python"):
-            code, call.stdin = call.stdin.text, NOTHING
+            call.stdin = NOTHING
             return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
-        call.mention_text(call.stdin.text)
+        call.mention_text(code)
         return inline(call, reason)
+    sources = call.stdin.sources
+    if (
+        reason.startswith("python")
+        and len(sources) == 1
+        and sources[0].path is not None
+        and call.stdin.flow == ("redirect",)
+    ):
+        return run_script(call, "python", Field(text=sources[0].path), _after_dash(call.args))
     return call.opaque("dynamic", reason=reason)
 
 

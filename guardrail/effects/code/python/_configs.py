@@ -138,7 +138,11 @@ def dump_json_text(machine: Machine, args: Args) -> Value:
 @handles("orjson.dumps")
 def dump_json_bytes(machine: Machine, args: Args) -> Value:
     """Values as JSON bytes."""
-    return _dump(machine, Args(args.pos[:1]), lambda value: json.dumps(value, separators=(",", ":")), binary=True)
+    return _dump(machine, Args(args.pos[:1]), _compact, binary=True)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 @handles("json.dump", "simplejson.dump")
@@ -173,7 +177,7 @@ def dump_toml(machine: Machine, args: Args) -> Value:
 
 
 @handles("configparser.ConfigParser", "configparser.RawConfigParser", "configparser.SafeConfigParser")
-def config_parser(machine: Machine, _args: Args) -> Value:
+def config_parser(_machine: Machine, _args: Args) -> Value:
     """Settings in sections."""
     from guardrail.effects.code.python._values import Thing
 

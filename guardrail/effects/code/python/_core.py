@@ -5,7 +5,7 @@ Not concerned with syntax (`_expressions`, `_statements`), nor with what single 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ class Core:
             raise TooMuch("too many steps")
 
     @contextmanager
-    def undecided(self) -> Iterator[None]:
+    def undecided(self) -> Generator[None, None, None]:
         """What happens inside may not happen."""
         self.branch += 1
         self.call.shell.emit.maybe += 1
@@ -139,7 +139,7 @@ class Core:
             self.call.shell.emit.maybe -= 1
 
     @contextmanager
-    def muted(self) -> Iterator[None]:
+    def muted(self) -> Generator[None, None, None]:
         """A trial: no effect of it counts."""
         emit = self.call.shell.emit
         emit.muted += 1
@@ -271,9 +271,10 @@ class Core:
 
     def each(self, op: Op, places: Sequence[Resource], **more: Any) -> None:
         """One effect on each place that may be meant."""
-        several = len(places) > 1
+        if len(places) > 1:
+            more = {**more, "may": True}
         for resource in places:
-            self.emit(op, resource, **({**more, "may": True} if several else more))
+            self.emit(op, resource, None, **more)
 
     def read(self, places: Sequence[Resource], reveals: str = "content") -> tuple[Resource, ...]:
         """Files are read; returns whose content that is."""

@@ -21,7 +21,6 @@ from guardrail.effects.code.python._texts import MAX_SIZE, whole
 from guardrail.effects.code.python._values import (
     NONE,
     Args,
-    Const,
     Dict,
     Either,
     Instance,
@@ -122,8 +121,7 @@ def get_attribute(machine: Machine, args: Args) -> Value:
         if isinstance(owner, Ref | Klass | Instance | Either) or (isinstance(owner, Unknown) and owner.hidden):
             return machine.opaque("an attribute whose name is not known", "dynamic", owner)
         return Unknown(carried(owner), hidden=True)
-    found = machine.attribute(owner, name.exact)
-    return found
+    return machine.attribute(owner, name.exact)
 
 
 @handles("builtins.setattr", "builtins.delattr")
@@ -263,6 +261,10 @@ def _gunzip(data: bytes) -> bytes:
     return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, MAX_SIZE + 1)
 
 
+def _gzip(data: bytes, level: int = 9) -> bytes:
+    return gzip.compress(data, level, mtime=0)
+
+
 def _bunzip(data: bytes) -> bytes:
     return bz2.BZ2Decompressor().decompress(data, MAX_SIZE + 1)
 
@@ -308,7 +310,7 @@ handles("gzip.decompress")(_decoder(_gunzip))
 handles("bz2.decompress")(_decoder(_bunzip))
 handles("lzma.decompress")(_decoder(_unxz))
 handles("zlib.compress")(_decoder(_small(zlib.compress)))
-handles("gzip.compress")(_decoder(_small(lambda data, level=9: gzip.compress(data, level, mtime=0))))
+handles("gzip.compress")(_decoder(_small(_gzip)))
 handles("codecs.decode")(_decoder(_codec(codecs.decode)))
 handles("codecs.encode")(_decoder(_codec(codecs.encode)))
 for _name in "quote unquote quote_plus unquote_plus".split():

@@ -32,6 +32,7 @@ from guardrail.effects.code.python._values import (
     Value,
     carried,
     concrete,
+    is_key,
     join,
     options,
 )
@@ -257,8 +258,7 @@ class Expressions(Core):
         """`target[key] = value`."""
         if isinstance(target, Dict):
             plain = concrete(key)
-            kept = plain is not None and isinstance(plain.value, str | int | bytes | float | bool | tuple | type(None))
-            if plain is None or not kept:
+            if plain is None or not is_key(plain.value):
                 target.rest = join(target.rest, value) if target.rest is not None else value
             elif self.branch > target.born:
                 old = target.items.get(plain.value)
@@ -508,7 +508,8 @@ _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
     ast.Compare: Expressions._compare, ast.IfExp: Expressions._conditional, ast.JoinedStr: Expressions._fstring,
     ast.List: Expressions._sequence, ast.Tuple: Expressions._sequence, ast.Set: Expressions._sequence,
     ast.Dict: Expressions._dictionary, ast.Subscript: Expressions._subscript, ast.Slice: Expressions._slice,
-    ast.Starred: Expressions._starred, ast.ListComp: Expressions._comprehension, ast.SetComp: Expressions._comprehension,
+    ast.Starred: Expressions._starred, ast.ListComp: Expressions._comprehension,
+    ast.SetComp: Expressions._comprehension,
     ast.GeneratorExp: Expressions._comprehension, ast.DictComp: Expressions._comprehension,
     ast.Lambda: Expressions._lambda, ast.Call: Expressions._call, ast.Attribute: Expressions._attribute,
     ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from guardrail.effects.code.python._values import Args, Value
 
@@ -25,3 +25,8 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def run_handler(handler: Handler, process: object, args: Args) -> Value:
+    """Call a handler from a part of the machine that does not know the whole of it."""
+    return handler(cast("Machine", process), args)

@@ -69,7 +69,7 @@ def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> V
         if role not in _SOURCE:
             _lose_text(value)
         _apply_role(core, role, value, merge(data, read), pairs)
-    return _result(core, entry, read, merge(passed, owner.sources if owner is not None else ()), data)
+    return _result(entry, read, merge(passed, owner.sources if owner is not None else ()), data)
 
 
 def assigned(entry: Entry, args: Args) -> Iterator[Pair]:
@@ -178,7 +178,7 @@ def _mkdir(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: lis
     core.each("create", core.places(value, kind="dir"))
 
 
-def _sources_of(core: Core, pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
+def _sources_of(pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
     for role, value in pairs:
         if role in ("from", "tree", "move", "target"):
             yield role, value
@@ -191,9 +191,7 @@ def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pai
 
 def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     """The other end, which a directory takes in under the old name."""
-    names = {
-        posixpath.basename(text.rstrip("/")) for _, source in _sources_of(core, pairs) for text in path_texts(source)
-    }
+    names = {posixpath.basename(text.rstrip("/")) for _, source in _sources_of(pairs) for text in path_texts(source)}
     found: list[Resource] = []
     for place in core.places(value):
         kind = core.call.kind(place)
@@ -211,7 +209,7 @@ def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[P
 
 
 def _arrive(core: Core, places: tuple[Resource, ...], content: tuple[Resource, ...], pairs: list[Pair]) -> None:
-    for role, value in _sources_of(core, pairs):
+    for role, value in _sources_of(pairs):
         if role == "move":
             moved = core.places(value, recursive=True, nofollow=True)
             several = len(moved) * len(places) > 1
@@ -225,7 +223,7 @@ def _arrive(core: Core, places: tuple[Resource, ...], content: tuple[Resource, .
 
 
 def _link(core: Core, value: Value, _content: tuple[Resource, ...], pairs: list[Pair]) -> None:
-    for role, target in _sources_of(core, pairs):
+    for role, target in _sources_of(pairs):
         if role == "target":
             for source in core.places(target):
                 for place in core.places(value, nofollow=True):
@@ -300,7 +298,7 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
         shown = Resource(
             kind="process" if kind == "process" else "service" if kind == "service" else "net", uri=resource.uri
         )
-        core.emit(cast(Op, op), shown)
+        core.emit(cast("Op", op), shown)
 
 
 _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {
@@ -311,7 +309,7 @@ _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair
 
 
 def _result(
-    core: Core, entry: Entry, read: tuple[Resource, ...], passed: tuple[Resource, ...], data: tuple[Resource, ...]
+    entry: Entry, read: tuple[Resource, ...], passed: tuple[Resource, ...], data: tuple[Resource, ...]
 ) -> Value:
     kind = entry.result
     both = merge(read, passed)

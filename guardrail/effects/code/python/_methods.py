@@ -27,6 +27,7 @@ from guardrail.effects.code.python._values import (
     carried,
     concrete,
     is_exact,
+    is_key,
     join,
     options,
     path_texts,
@@ -139,7 +140,7 @@ def _shuffle(core: Expressions, owner: Seq, name: str, args: Args) -> Value:
         whole = concrete(owner)
         if name == "sort" and whole is not None and not args.named:
             try:
-                owner.items.sort(key=lambda item: _plain_of(item))
+                owner.items.sort(key=_plain_of)
                 return NONE
             except TypeError:
                 pass
@@ -191,7 +192,7 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
     key = args.get(0) or Unknown()
     default = args.get(1) or NONE
     plain = concrete(key)
-    if plain is None or not isinstance(plain.value, str | int | float | bool | bytes | tuple | type(None)):
+    if plain is None or not is_key(plain.value):
         found = any_of([*owner.items.values(), *([owner.rest] if owner.rest is not None else []), default])
         if name == "setdefault":
             core.store_item(owner, key, default)
@@ -295,7 +296,8 @@ def _read_handle(core: Core, owner: Handle, name: str, args: Args) -> Value:
     if decoded is None or "\r" in decoded:
         return anything(sources)
     if name == "readlines":
-        return Seq([Text((line,), sources) for line in decoded.splitlines(keepends=True)][:512], born=core.branch)
+        lines: list[Value] = [Text((line,), sources) for line in decoded.splitlines(keepends=True)]
+        return Seq(lines, born=core.branch) if len(lines) <= 512 else Seq([], rest=anything(sources), born=core.branch)
     return Text((decoded,), sources)
 
 

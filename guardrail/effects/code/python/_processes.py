@@ -36,6 +36,7 @@ from guardrail.effects.code.python._values import (
 )
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, State, Stream, merge
 from guardrail.effects.domain._values import Value as Variable
+from guardrail.model import Resource
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -56,7 +57,7 @@ class Start:
         self.machine = machine
         named = args.named
         self.shell = _is_true(named.get("shell"))
-        self.captured = _is_true(named.get("capture_output")) is not False
+        self.captured = _is_true(named.get("capture_output")) is True
         self.out = named.get("stdout") or args.get(4)
         self.err = named.get("stderr") or args.get(5)
         self.given = named.get("input")
@@ -101,10 +102,8 @@ class Start:
             for option in options(target) if target is not None else ():
                 if isinstance(option, Handle):
                     machine.sink(option, out.sources, exact if target is self.out else None)
-        nowhere = isinstance(self.out, Const) and self.out.value in (-1, -3)
-        if self.out is None and self.captured is False:
-            machine.write_out(out.sources, exact)
-        elif self.out is not None and not nowhere and not isinstance(self.out, Handle):
+        elsewhere = isinstance(self.out, Handle) or (isinstance(self.out, Const) and self.out.value in (-1, -3))
+        if not elsewhere and not (self.out is None and self.captured):
             machine.write_out(out.sources, exact)
         return out
 
@@ -163,26 +162,26 @@ def run_vector(machine: Machine, value: Value, start: Start) -> Stream:
     """A program with its arguments."""
     if isinstance(value, Either):
         with machine.undecided():
-            outs = [run_vector(machine, option, start) for option in value.options]
-        return Stream(sources=_all_sources(outs))
+            each = [run_vector(machine, option, start) for option in value.options]
+        return Stream(sources=_all_sources(each))
     if isinstance(value, Text):
         value = Seq([value])
     found = vectors(machine, value)
     if found is None:
         machine.opaque("a program whose words are not known", "dynamic", value)
         return Stream(sources=carried(value))
-    outs = []
+    outs: list[Stream] = []
     for vector in found:
-        if value.rest is not None if isinstance(value, Seq) else False:
+        if isinstance(value, Seq) and value.rest is not None:
             machine.mention(value)
         outs.extend(_again(machine, vector, start))
     return outs[0] if len(outs) == 1 else Stream(sources=_all_sources(outs))
 
 
-def _all_sources(outs: Sequence[Stream]) -> tuple[object, ...]:  # type: ignore[misc]
-    found: tuple[object, ...] = ()
+def _all_sources(outs: Sequence[Stream]) -> tuple[Resource, ...]:
+    found: tuple[Resource, ...] = ()
     for out in outs:
-        found = (*found, *(source for source in out.sources if source not in found))
+        found = merge(found, out.sources)
     return found
 
 
@@ -203,7 +202,6 @@ def _again(machine: Machine, vector: tuple[Field, ...], start: Start) -> list[St
 def run_shell(machine: Machine, value: Value, start: Start) -> Stream:
     """A shell text; digits that are not known become a variable, anything else ends the analysis."""
     machine.account(value)
-    outs: list[Stream] = []
     choices = [
         word for option in options(value) for word in (path_texts(option) if not isinstance(option, Seq) else ())
     ]
@@ -211,8 +209,7 @@ def run_shell(machine: Machine, value: Value, start: Start) -> Stream:
         choices = list(path_texts(value.items[0]))
     if not choices:
         machine.opaque("a shell text that is not known", "dynamic", value)
-    for word in choices:
-        outs.append(_shell_text(machine, word, value, start))
+    outs = [_shell_text(machine, word, value, start) for word in choices]
     return outs[0] if len(outs) == 1 else Stream(sources=_all_sources(outs))
 
 

@@ -8,7 +8,16 @@ from typing import Final
 import msgspec
 
 # The handlers register themselves.
-from guardrail.effects.code.python import _configs, _dynamic, _files, _functions, _processes, _services
+from guardrail.effects.code.python import (
+    _archives,
+    _configs,
+    _dynamic,
+    _files,
+    _functions,
+    _higher,
+    _processes,
+    _services,
+)
 from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.domain._call import Call
@@ -19,7 +28,7 @@ from guardrail.model import Effect
 MAX_CODE_BYTES: Final = 128 * 1024
 """Longest Python text that is analysed, in bytes."""
 
-_HANDLERS_OF: Final = (_configs, _dynamic, _files, _functions, _processes, _services)
+_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _processes, _services)
 
 _DEFINITE: Final = frozenset(
     "create write append truncate delete rename copy link set_times set_security mount api_delete api_copy "

@@ -14,8 +14,11 @@ from guardrail.effects.code.python._values import NONE, Args, Const, Text, Thing
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
 
-_READING = re.compile(r"\s*(?:select|pragma\s+(?:table_info|database_list|index_list)|explain|values|with\b(?!.*\b(?:"
-                      r"insert|update|delete|replace)\b)|show|describe|begin|commit|rollback)\b", re.IGNORECASE | re.DOTALL)  # fmt: skip
+_READING = re.compile(
+    r"\s*(?:select|pragma\s+(?:table_info|database_list|index_list)|explain|values|show|describe|begin|commit|rollback"
+    r"|with\b(?!.*\b(?:insert|update|delete|replace)\b))\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 # -- sockets

@@ -18,7 +18,8 @@ A role is taken by position, after `|` only by name; `*role` takes all further p
     code shell run call   Python text, shell text, argument list or program, a function that is called
     mention   named to something of which nothing more is known
     OP@SCHEME an effect OP on what `SCHEME:<argument>` names
-Results: none num text name content model same `thing KIND` `handle MODE`; `same` (content of all arguments) if not given.
+Results: none num text name content model same `thing KIND` `handle MODE`; `same`, the content of all arguments,
+if not given.
 `any` is the module of methods whose object is not known. Facts come from the libraries' documentation, 2026-11.
 """
 
@@ -97,7 +98,7 @@ class Table:
         """
         unknown = set(raw) - {"modules", "alias", "calls", "example"}
         if unknown:
-            raise ValueError(f"table `{file}`: `{sorted(unknown)[0]}`")
+            raise ValueError(f"table `{file}`: `{min(unknown)}`")
         modules = raw.get("modules", {})
         self.pure.update(modules.get("pure", ()))
         self.data.update(modules.get("data", ()))

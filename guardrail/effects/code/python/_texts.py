@@ -31,7 +31,9 @@ from guardrail.effects.code.python._values import (
     abstract,
     carried,
     concrete,
+    concrete_items,
     is_exact,
+    is_key,
     options,
     printed,
 )
@@ -44,10 +46,19 @@ MAX_NUMBER: Final = 10_000
 """Largest width, count or exponent that is worked out."""
 
 _WIDE = re.compile(r"[0-9]{5,}")
-_OPERATORS: Final[Mapping[type[ast.operator], Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
-    ast.BitXor: operator.xor, ast.LShift: operator.lshift, ast.RShift: operator.rshift, ast.Pow: operator.pow,
+_Work = Callable[[Any, Any], Any]
+
+
+def _operator(name: str) -> _Work:
+    found: _Work = getattr(operator, name)
+    return found
+
+
+_OPERATORS: Final[Mapping[type[ast.operator], _Work]] = {
+    ast.Add: _operator("add"), ast.Sub: _operator("sub"), ast.Mult: _operator("mul"), ast.Div: _operator("truediv"),
+    ast.FloorDiv: _operator("floordiv"), ast.Mod: _operator("mod"), ast.BitAnd: _operator("and_"),
+    ast.BitOr: _operator("or_"), ast.BitXor: _operator("xor"), ast.LShift: _operator("lshift"),
+    ast.RShift: _operator("rshift"), ast.Pow: _operator("pow"),
 }  # fmt: skip
 _STR_METHODS: Final = frozenset(
     "capitalize casefold center count encode endswith expandtabs find index isalnum isalpha isascii isdecimal isdigit "
@@ -94,14 +105,17 @@ def binary(op: ast.operator, left: Value, right: Value, born: int = 0) -> Value:
     return Unknown(sources, numeric=_is_number(left) and _is_number(right))
 
 
+def _size(value: Any) -> int:
+    return len(value) if hasattr(value, "__len__") else int(value)
+
+
 def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
-    if isinstance(op, ast.Mult) and not (isinstance(a, int | float) and isinstance(b, int | float)):
-        size = (len(a) if hasattr(a, "__len__") else int(a)) * (len(b) if hasattr(b, "__len__") else int(b))
-        if abs(size) > MAX_SIZE:
-            return None
-    if isinstance(op, ast.Pow | ast.LShift) and isinstance(b, int | float) and abs(b) > 1000:
+    numbers = not hasattr(a, "__len__") and not hasattr(b, "__len__")
+    if isinstance(op, ast.Mult) and not numbers and abs(_size(a) * _size(b)) > MAX_SIZE:
         return None
-    if isinstance(op, ast.Mod) and isinstance(a, str | bytes) and not _narrow(a, b):
+    if isinstance(op, ast.Pow | ast.LShift) and numbers and abs(b) > 1000:
+        return None
+    if isinstance(op, ast.Mod) and not numbers and isinstance(a, str | bytes) and not _narrow(a, b):
         return None
     work = _OPERATORS.get(type(op))
     try:
@@ -113,7 +127,7 @@ def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
 def _narrow(template: str | bytes, values: Any) -> bool:
     """No field of a format is so wide that it would fill the memory."""
     words = template if isinstance(template, str) else template.decode("latin-1")
-    many: tuple[Any, ...] = values if isinstance(values, tuple) else (values,)
+    many = concrete_items(values)
     wide = "*" in words and any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in many)
     return not _WIDE.search(words) and not wide
 
@@ -228,9 +242,7 @@ def text_method(owner: Value, name: str, args: Args, born: int = 0) -> Value | N
         found = _join(owner, args.pos[0], sources)
         if found is not None:
             return found
-    results: list[Value] = []
-    for option in _receivers(owner):
-        results.append(_one_method(option, name, args, sources, born))
+    results = [_one_method(option, name, args, sources, born) for option in _receivers(owner)]
     return _merged(results, sources)
 
 
@@ -369,8 +381,9 @@ def unary(op: ast.unaryop, value: Value) -> Value:
         return Unknown(value.sources) if known is None else Const(not known)
     if plain is not None and isinstance(plain.value, int | float):
         try:
-            found: Any = -plain.value if isinstance(op, ast.USub) else plain.value
-            return Const(~plain.value if isinstance(op, ast.Invert) else found, value.sources)
+            number: Any = plain.value
+            found: Any = -number if isinstance(op, ast.USub) else number
+            return Const(~number if isinstance(op, ast.Invert) else found, value.sources)
         except TypeError:
             return Unknown(value.sources)
     return Unknown(carried(value), numeric=_is_number(value))
@@ -389,7 +402,7 @@ def subscript(value: Value, key: Value, born: int = 0) -> Value:
     if isinstance(value, Seq):
         return _item(value, index, born)
     if isinstance(value, Dict):
-        if index is not None and isinstance(index.value, str | int | bool | float | bytes | tuple | type(None)):
+        if index is not None and is_key(index.value):
             found = value.items.get(index.value)
             if found is not None and value.rest is None:
                 return found
@@ -398,22 +411,24 @@ def subscript(value: Value, key: Value, born: int = 0) -> Value:
     return Unknown(carried(value))
 
 
-def _item(value: Seq, index: Plain | None, born: int) -> Value:
-    if index is not None and not value.scrambled:
+def _item(value: Seq, plain: Plain | None, born: int) -> Value:
+    index: Any = plain.value if plain is not None else None
+    whole_slice = type(index) is slice
+    if plain is not None and not value.scrambled:
         try:
-            if isinstance(index.value, slice):
-                if value.rest is None:
-                    return Seq(value.items[index.value], value.kind, born=born)
-            elif value.rest is None or 0 <= index.value < len(value.items):
-                return value.items[index.value]
+            if whole_slice and value.rest is None:
+                return Seq(value.items[index], value.kind, born=born)
+            if not whole_slice and (value.rest is None or 0 <= index < len(value.items)):
+                items: list[Value] = value.items
+                return items[int(index)]
         except (IndexError, TypeError, ValueError):
             return NONE
-    items = [*value.items, *([value.rest] if value.rest is not None else [])]
-    if index is not None and isinstance(index.value, slice):
-        out = Seq([], value.kind, rest=_any_of(items), born=born)
+    everything = [*value.items, *([value.rest] if value.rest is not None else [])]
+    if whole_slice:
+        out = Seq([], value.kind, rest=_any_of(everything), born=born)
         out.scrambled = True
         return out
-    return _any_of(items)
+    return _any_of(everything)
 
 
 def _any_of(items: Sequence[Value]) -> Value:

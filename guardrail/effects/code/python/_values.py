@@ -413,32 +413,30 @@ def carried(value: Value | None, depth: int = 0) -> Sources:
     if value is None or depth > 6:
         return ()
     found = value.sources
-    if isinstance(value, Either):
-        for option in value.options:
-            found = merge(found, carried(option, depth + 1))
-    elif isinstance(value, Seq):
-        for item in value.items:
-            found = merge(found, carried(item, depth + 1))
-        found = merge(found, carried(value.rest, depth + 1))
-    elif isinstance(value, Dict):
-        for item in value.items.values():
-            found = merge(found, carried(item, depth + 1))
-        found = merge(found, carried(value.rest, depth + 1))
-    elif isinstance(value, Thing):
+    if isinstance(value, Thing):
         found = merge(found, value.held)
-        for item in value.facts.values():
-            found = merge(found, carried(item, depth + 1))
-    elif isinstance(value, Instance):
-        for item in value.names.values():
-            found = merge(found, carried(item, depth + 1))
     elif isinstance(value, Handle):
-        found = merge(merge(found, value.inside), value.places if "r" in value.mode or "+" in value.mode else ())
-    elif isinstance(value, Partial):
-        for item in value.args.all():
-            found = merge(found, carried(item, depth + 1))
-    elif isinstance(value, Bound):
-        found = merge(found, carried(value.owner, depth + 1))
+        return merge(merge(found, value.inside), value.places if "r" in value.mode or "+" in value.mode else ())
+    for part in _parts(value):
+        found = merge(found, carried(part, depth + 1))
     return found
+
+
+def _parts(value: Value) -> Iterable[Value | None]:
+    """The values inside a value."""
+    if isinstance(value, Either):
+        return value.options
+    if isinstance(value, Seq):
+        return (*value.items, value.rest)
+    if isinstance(value, Dict):
+        return (*value.items.values(), value.rest)
+    if isinstance(value, Thing):
+        return value.facts.values()
+    if isinstance(value, Instance):
+        return value.names.values()
+    if isinstance(value, Partial):
+        return value.args.all()
+    return (value.owner,) if isinstance(value, Bound) else ()
 
 
 def widened(value: Value) -> Value:
@@ -503,6 +501,16 @@ class Plain:
         self.value = value
 
 
+def is_key(value: Any) -> bool:
+    """It can be a key of a dictionary that is followed."""
+    return isinstance(value, str | int | bool | float | bytes | type(None)) or type(value) is tuple
+
+
+def concrete_items(value: Any) -> list[Any]:
+    """The items of a tuple, or the one value that is none."""
+    return [*value] if type(value) is tuple else [value]
+
+
 def concrete(value: Value, depth: int = 0) -> Plain | None:
     """The Python value of text, numbers, lists and dictionaries; None if any part is unknown."""
     if depth > 32:
@@ -532,6 +540,9 @@ def concrete(value: Value, depth: int = 0) -> Plain | None:
     return None
 
 
+_KINDS: Final[dict[Any, str]] = {list: "list", tuple: "tuple", set: "set", frozenset: "set", dict: "dict"}
+
+
 def abstract(value: Any, sources: Sources = (), born: int = 0, depth: int = 0) -> Value:
     """The abstract value of a Python one."""
     if isinstance(value, str):
@@ -540,13 +551,11 @@ def abstract(value: Any, sources: Sources = (), born: int = 0, depth: int = 0) -
         return Const(value, sources)
     if depth > 32:
         return Unknown(sources)
-    if isinstance(value, list | tuple | set | frozenset):
-        kind = "list" if isinstance(value, list) else "tuple" if isinstance(value, tuple) else "set"
-        members: list[Any] = list(value)
-        if len(members) > MAX_ITEMS:
-            return Seq([], kind, rest=Unknown(sources), born=born)
-        return Seq([abstract(item, sources, born, depth + 1) for item in members], kind, born=born)
-    if isinstance(value, dict):
-        pairs: dict[Any, Any] = value
-        return Dict({key: abstract(item, sources, born, depth + 1) for key, item in pairs.items()}, born=born)
-    return Unknown(sources)
+    kind = _KINDS.get(value.__class__)
+    if kind is None:
+        return Unknown(sources)
+    if kind == "dict":
+        return Dict({key: abstract(item, sources, born, depth + 1) for key, item in value.items()}, born=born)
+    if len(value) > MAX_ITEMS:
+        return Seq([], kind, rest=Unknown(sources), born=born)
+    return Seq([abstract(item, sources, born, depth + 1) for item in value], kind, born=born)
