@@ -374,8 +374,8 @@ def awk(call: Call, parsed: Parsed) -> Stream:
         _in_place(call, files, plain)
         return NOTHING
     before = call.stdin.text if not files else call.text_of(files[0]) if len(files) == 1 else None
-    text = awk_text(plain, before) if plain is not None and parsed.flags <= {"--field-separator"} else None
-    return Stream(text=text, sources=out, flow=call.stdin.flow)
+    told = awk_text(plain, before) if plain is not None and parsed.flags <= {"--field-separator"} else None
+    return Stream(text=told, sources=out, flow=call.stdin.flow)
 
 
 def _in_place(call: Call, files: Sequence[Field], program: str | None) -> None:
