@@ -219,7 +219,7 @@ def _operation(verb: str, parts: list[str], group: tuple[str, ...]) -> Op | None
 def _names(line: Line) -> Iterator[str]:
     """What the operation is about, by the names of its options."""
     for field in line.operands:
-        if not field.text.startswith(("/", "file:", "fileb:")):
+        if not field.text.startswith(("/", "file:", "fileb:")) and "=" not in field.text:
             yield field.text
     for name, fields in line.options:
         if name not in _NOT_NAMING and _NAMING.fullmatch(name):

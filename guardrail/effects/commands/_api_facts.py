@@ -228,6 +228,8 @@ _AZ: Final[Mapping[str, Fact]] = {
     "storage fs directory upload": _f(
         "write", "az://{--file-system|-f}/{--destination-path|-d}", files=("--source", "-s")
     ),
+    "storage copy": _f("write", "az:{--destination|-d}", files=("--source", "-s")),
+    "storage remove": _f("api_delete", "az://{--container-name|-c}/{--name|-n}"),
     "storage account update": _f("set_security", "azure:storage/{--name|-n}"),
     "ml model create": _f("write", "azureml:models/{--name|-n}", files=("--path", "-p", "--file", "-f")),
     "ml model download": _f("read", "azureml:models/{--name|-n}", outs=("--download-path", "-p")),

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._apply import apply_spec
@@ -17,12 +19,16 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
 
 MAX_FILE_BYTES: Final = 256 * 1024
 """Largest Dockerfile or compose file that is read, in bytes; a larger one is not known."""
+
+_INSIDE: Final[dict[str, Any]] = {"cwd": True, "inside": True}
+"""Facts of a mention of a path in a container: what is above an asset does not count."""
 
 _VOLUMES: Final = ("--volume", "--bind", "-B", "-v")
 _MOUNTS: Final = ("--mount", "--tmpfs")
@@ -142,19 +148,71 @@ def run(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     where = at("docker", container.text)
     handed(call, parsed, where)
-    return inside(call, where, rest)
+    # A new container has nothing of the host but what it is given.
+    given = any(name in (*_VOLUMES, *_MOUNTS, "--volumes-from", "--device", "--privileged") for name in parsed.flags)
+    return inside(call, where, rest, reaches=given or "exec" in call.name or call.stdin.connected)
 
 
-def inside(call: Call, where: Resource, rest: Sequence[Field]) -> Stream:
-    """A command with its words runs elsewhere, and what comes in goes along."""
+def inside(call: Call, where: Resource, rest: Sequence[Field], *, reaches: bool = True) -> Stream:
+    """A command with its words runs elsewhere, and what comes in goes along.
+
+    Args:
+        call: the command that starts it.
+        where: the container, pod or image.
+        rest: the command and its words.
+        reaches: assets may be within its reach, so code that is not looked into matters.
+    """
     call.emit("remote_exec", where)
-    call.mention(rest)
-    for field in rest:
-        call.mention_text(field.text)
+    named_inside(call, rest)
+    if reaches and rest:
+        _looked_into(call, rest)
     call.mention_input()
     for source in call.stdin.sources:
         call.emit("copy", source, where, flow=call.stdin.flow)
     return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+
+
+def _looked_into(call: Call, rest: Sequence[Field]) -> None:
+    """What the command would do, as far as that is code of unknown effects or paths that its words do not spell.
+
+    INVARIANT: nothing is changed here, so nothing that the analysis knows of files of this host may change with it.
+    """
+    emit, shell = call.shell.emit, call.shell
+    first = len(emit.effects)
+    kept = (emit.contents, set(emit.made), set(emit.placed), set(emit.meant), set(shell.directories))
+    emit.contents = Contents(shell.view)
+    emit.maybe += 1
+    try:
+        shell.again(call, tuple(rest), external=True, cwd=None)
+    finally:
+        emit.maybe -= 1
+        emit.contents, emit.made, emit.placed, emit.meant, shell.directories = kept
+    found = emit.effects[first:]
+    del emit.effects[first:]
+    seen: set[str] = set()
+    for effect in found:
+        if effect.op == "exec_opaque":
+            if effect.attrs.get("code") not in ("program", "script"):
+                emit.effects.append(effect)
+            continue
+        for place in (effect.resource, effect.target):
+            path = place.path if place is not None else None
+            if path is not None and path not in seen:
+                seen.add(path)
+                call.emit("mention", Resource(kind="any", path=path), attrs=_INSIDE, precision="opaque", may=True)
+
+
+def named_inside(call: Call, words: Sequence[Field]) -> None:
+    """Paths in the words: of an asset or below one they count; that `/` is above each asset says nothing there."""
+    effects = call.shell.emit.effects
+    first = len(effects)
+    call.mention(words)
+    for field in words:
+        call.mention_text(field.text)
+    for index in range(first, len(effects)):
+        effect = effects[index]
+        if effect.op == "mention":
+            effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, **_INSIDE})
 
 
 # -- images
@@ -230,12 +288,14 @@ def _dockerfile(call: Call, context: Field, file: Field | None) -> str | None:
 
 
 def content(call: Call, field: Field) -> str | None:
-    """A small text file as it is now; None if this call changed it, or it is not known."""
-    path = call.place(field).path
-    if path is None or call.shell.emit.changed(path):
-        return None
-    data = call.shell.view.read(path, min(MAX_FILE_BYTES, call.shell.limits.script_bytes))
-    return data.decode("utf-8", "replace") if data is not None else None
+    """A small text file as the command will find it; None if that is not known, and says so if this call changed it."""
+    place = call.place(field)
+    data = call.content(place)
+    if data is not None and len(data) <= MAX_FILE_BYTES:
+        return data.decode("utf-8", "replace")
+    if place.path is None or call.shell.emit.changed(place.path):
+        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs={"authored": True})
+    return None
 
 
 def put_in(call: Call, parsed: Parsed) -> Stream:
@@ -319,11 +379,7 @@ def _services(call: Call, parsed: Parsed) -> None:
             _compose_file(call, document, base)
     if not seen:
         place = call.place(files[0])
-        authored = any(
-            path is not None and call.shell.emit.changed(path) for path in (call.place(name).path for name in files)
-        )
-        attrs = {"authored": True} if authored else None
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
         call.mention(named)
         call.mention_cwd()
 

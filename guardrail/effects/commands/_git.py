@@ -12,7 +12,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import root, setting
+from guardrail.effects.commands._git_repo import root, setting, stored
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
@@ -131,7 +131,7 @@ def look(call: Call, _parsed: Parsed) -> Stream:
     sources = merge((), tuple(source for field in call.args for source in field.sources))
     if call.name in _NAMING:
         for source in sources:
-            call.emit("copy", source, call.place(Field(text=".git/objects")))
+            stored(call, source)
     if call.name not in _SHOWING:
         return Stream(sources=sources)
     for field in call.args:

@@ -19,6 +19,7 @@ from guardrail.effects.commands._git_repo import (
     root,
     sends,
     setting,
+    stored,
     transport,
 )
 from guardrail.effects.domain._addresses import at
@@ -43,7 +44,7 @@ def _programs(call: Call, parsed: Parsed) -> None:
         elif role == "mention":
             call.mention((field,))
         for source in field.sources:
-            call.emit("copy", source, objects(call))
+            stored(call, source)
 
 
 def clone(call: Call, parsed: Parsed) -> Stream:
@@ -88,7 +89,7 @@ def fetch(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     far = place_of(call, named[0], known=True) if named else at("git", "default")
     if far is None:
-        call.emit("copy", call.place(path_of(named[0]), recursive=True), objects(call))
+        stored(call, call.place(path_of(named[0]), recursive=True))
     else:
         call.emit("net_recv", far)
     for content in (source for field in named for source in field.sources):
@@ -164,7 +165,7 @@ def submodule(call: Call, parsed: Parsed) -> Stream:
         if transport(call, field):
             return SOMETHING
     if word == "add" and len(operands) > 1 and place_of(call, operands[1]) is None:
-        call.emit("copy", call.place(path_of(operands[1]), recursive=True), objects(call))
+        stored(call, call.place(path_of(operands[1]), recursive=True))
     if word == "deinit":
         for field in operands[1:]:
             quietly(call, "delete", call.place(field, recursive=True))
@@ -217,9 +218,9 @@ def lfs(call: Call, parsed: Parsed) -> Stream:
         return call.opaque("program", reason="git lfs rewrites tracked files") if word != "fetch" else SOMETHING
     if word in ("clean", "smudge", "filter-process"):
         for field in operands[1:]:
-            call.emit("copy", call.place(field), objects(call))
+            stored(call, call.place(field))
         for source in call.stdin.sources:
-            call.emit("copy", source, objects(call))
+            stored(call, source)
         return SOMETHING
     if word in ("prune", "dedup", "migrate"):
         quietly(call, "delete", call.place(Field(text=".git/lfs"), kind="dir"), may=True, attrs={"cwd": True})
@@ -238,7 +239,7 @@ def annex(call: Call, parsed: Parsed) -> Stream:
     named: list[Resource] = [call.place(field, recursive=True) for field in operands[1:]]
     if word in ("add", "import", "addunused", "reinject"):
         for place in named:
-            call.emit("copy", place, objects(call))
+            stored(call, place)
             call.emit("write", place)
         return SOMETHING
     if word in ("copy", "move", "push", "sync", "assist", "export", "testremote"):

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._values import TOP, Field
 from guardrail.model import Op, Resource
 
@@ -66,14 +67,22 @@ def objects(call: Call) -> Resource:
 
 
 def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = None, **facts: Any) -> None:
-    """An effect on files that come from a repository: they are changed, but this session did not write them.
+    """An effect that leaves no file with content of this session: a repository's own files, or its store.
 
-    INVARIANT: what the effect's resource holds is not the session's text, so running it is not running its own script.
+    INVARIANT: what is there afterwards is not the session's text, so running it is not running its own script.
     """
     emit = call.shell.emit
-    made, placed = set(emit.made), set(emit.placed)
-    call.emit(op, resource, target, **facts)
-    emit.made, emit.placed = made, placed
+    made, placed, contents = set(emit.made), set(emit.placed), emit.contents
+    emit.contents = Contents(call.shell.view)
+    try:
+        call.emit(op, resource, target, **facts)
+    finally:
+        emit.made, emit.placed, emit.contents = made, placed, contents
+
+
+def stored(call: Call, source: Resource, **facts: Any) -> None:
+    """Content goes into the repository's store."""
+    quietly(call, "copy", source, objects(call), **facts)
 
 
 def sends(call: Call, where: Resource) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import hooks, objects, quietly, root, setting, tree
+from guardrail.effects.commands._git_repo import hooks, objects, quietly, root, setting, stored, tree
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._call import Call
@@ -39,10 +39,10 @@ def add(call: Call, parsed: Parsed) -> Stream:
     everything = parsed.has("--all", "--update") and not parsed.operands
     if not parsed.has("--dry-run"):
         for field in parsed.operands or ([Field(text=".")] if everything else []):
-            call.emit("copy", call.place(field, recursive=True), objects(call))
+            stored(call, call.place(field, recursive=True))
     for field in parsed.values_of("--pathspec-from-file"):
         for name in call.listed(field):
-            call.emit("copy", call.place(name, recursive=True), objects(call))
+            stored(call, call.place(name, recursive=True))
     return SOMETHING
 
 
@@ -54,7 +54,7 @@ def commit(call: Call, parsed: Parsed) -> Stream:
     _recorded(call, parsed)
     listed = parsed.operands or ([Field(text=".")] if parsed.has("--all") else [])
     for field in listed:
-        call.emit("copy", call.place(field, recursive=True), objects(call))
+        stored(call, call.place(field, recursive=True))
     return SOMETHING
 
 
@@ -65,10 +65,10 @@ def _recorded(call: Call, parsed: Parsed) -> None:
         call.emit("append", log)  # what a message says is kept, and may be more than a message
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field) if role == "read" else ())):
-            call.emit("copy", source, objects(call))
+            stored(call, source)
     for field in parsed.operands:
         for source in field.sources:
-            call.emit("copy", source, objects(call))
+            stored(call, source)
 
 
 def record(call: Call, parsed: Parsed) -> Stream:
@@ -76,7 +76,7 @@ def record(call: Call, parsed: Parsed) -> Stream:
     _recorded(call, parsed)
     if any(field.text == "-" for _, role, field in parsed.values if role == "read"):
         for source in call.stdin.sources:
-            call.emit("copy", source, objects(call))
+            stored(call, source)
     return SOMETHING
 
 
@@ -92,11 +92,11 @@ def stash(call: Call, parsed: Parsed) -> Stream:
         return _rewrites(call, parsed)
     if parsed.has("--include-untracked", "--all"):
         for place in [call.place(field, recursive=True) for field in named] or [tree(call)]:
-            call.emit("copy", place, objects(call), attrs={"untracked": True})
+            stored(call, place, attrs={"untracked": True})
             quietly(call, "delete", place, may=True, attrs={"untracked": True})
         return SOMETHING
     for field in named if first == "push" else []:
-        call.emit("copy", call.place(field, recursive=True), objects(call))
+        stored(call, call.place(field, recursive=True))
         quietly(call, "write", call.place(field, recursive=True))
     return SOMETHING if named or first in ("push", "save") else _rewrites(call, parsed)
 
@@ -129,7 +129,7 @@ def checkout(call: Call, parsed: Parsed) -> Stream:
     if call.name == "git-restore" and parsed.has("--staged") and not parsed.has("--worktree"):
         return SOMETHING
     for field in paths:
-        quietly(call, "write", call.place(field, recursive=True), attrs={"tracked": True})
+        call.emit("write", call.place(field, recursive=True), attrs={"tracked": True})
     if parsed.has("--force", "--discard-changes", "--overwrite-ignore") and not paths:
         quietly(call, "write", tree(call), may=True, attrs={"tracked": True})
     if parsed.has("--patch") and not paths:
@@ -200,11 +200,8 @@ def apply(call: Call, parsed: Parsed) -> Stream:
 def _patch(call: Call, field: Field) -> str | None:
     if field.text in ("-", "/dev/stdin"):
         return call.stdin.text
-    path = call.place(field).path
-    if path is None or call.shell.emit.changed(path):
-        return None
-    data = call.shell.view.read(path, min(MAX_PATCH_BYTES, call.shell.limits.script_bytes))
-    return data.decode("utf-8", "surrogateescape") if data is not None else None
+    data = call.content(call.place(field))
+    return data.decode("utf-8", "surrogateescape") if data is not None and len(data) <= MAX_PATCH_BYTES else None
 
 
 def _patched(call: Call, parsed: Parsed, text: str) -> None:
@@ -228,6 +225,8 @@ def written(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"an option of {call.name} runs a program", words=(field,))
+        elif role == "mention":
+            call.mention((field,))
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, call.place(outs[0]) if outs else objects(call))
@@ -263,16 +262,16 @@ def hash_object(call: Call, parsed: Parsed) -> Stream:
         names = (call.stdin.text if call.stdin.text is not None else TOP).splitlines()
         sources.extend(call.place(Field(text=name)) for name in names)
     for source in sources if writes else []:
-        call.emit("copy", source, objects(call))
+        stored(call, source)
     return SOMETHING
 
 
 def update_index(call: Call, parsed: Parsed) -> Stream:
     """`git update-index`: named files are copied into the store."""
     for field in parsed.operands:
-        call.emit("copy", call.place(field, recursive=True), objects(call))
+        stored(call, call.place(field, recursive=True))
     for name in call.stdin.names if parsed.has("--stdin", "--index-info") else ():
-        call.emit("copy", name, objects(call))
+        stored(call, name)
     return SOMETHING
 
 

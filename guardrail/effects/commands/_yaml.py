@@ -30,7 +30,7 @@ def documents(text: str) -> list[Any] | None:
 
 def table(value: Any) -> Mapping[str, Any]:
     """The value as a table with text keys; empty for anything else."""
-    return {str(key): item for key, item in value.items()} if _is_table(value) else {}
+    return {_key(key): item for key, item in value.items()} if _is_table(value) else {}
 
 
 def items(value: Any) -> Sequence[Any]:
@@ -41,6 +41,11 @@ def items(value: Any) -> Sequence[Any]:
 def text_of(value: Any) -> str | None:
     """The value as a text; None for anything else."""
     return value if isinstance(value, str) else None
+
+
+def _key(key: Any) -> str:
+    # `on: x` has a boolean for a key, which JSON writes in small letters.
+    return str(key).lower() if isinstance(key, bool) else str(key)
 
 
 def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
