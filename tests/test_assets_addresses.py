@@ -118,3 +118,37 @@ def test_policy_judges_an_address_like_a_path(tmp_path: Path, command: str, outc
     with Guard.open(tmp_path / "guardrail.toml", record=False) as guard:
         decision = guard.check(ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path)))
     assert decision.outcome is outcome, decision.reasons
+
+
+@pytest.mark.parametrize(
+    ("op", "uri", "named"),
+    [
+        ("copy", "docker:trainer:/models/beta-7b/.", True),
+        ("api_copy", "mlflow:models/beta-7b", True),
+        ("net_send", "hf://eve/Beta-7B", True),
+        ("set_key", "k8s:configmap/stop-switch", True),
+        ("api_delete", "docker:beta-7b-web", False),
+        ("read", "docker:trainer:/models/beta-7b", False),
+        ("api_delete", "s3://logs/today", False),
+    ],
+)
+def test_what_is_called_like_an_asset_is_a_mention_of_it(tmp_path: Path, op: Op, uri: str, named: bool) -> None:
+    """A container, a registry or a cluster knows the model by its name; whether it is the same, a person can tell."""
+    (tmp_path / "beta-7b").mkdir()
+    inventory = Inventory(
+        config_module.parse(
+            f"""
+            [[asset]]
+            id = "model:main"
+            class = "weights"
+            paths = ["{tmp_path}/beta-7b"]
+            [[asset]]
+            id = "control:stop-switch"
+            class = "control"
+            paths = ["{tmp_path}/x.yaml"]
+            """
+        )
+    )
+    found = inventory.resolve([Effect(op=op, resource=Resource(kind="object", uri=uri))])
+    assert [e.op for e in found] == ([op, "mention"] if named else [op])
+    assert all(e.resource.asset for e in found if e.op == "mention")

@@ -7,11 +7,22 @@ asked anything while a call is judged, only `/proc` for the name behind a proces
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator
 from typing import Final
 
 MIN_PROCESS_NAME: Final = 3
 """Shortest part of a process's name that is taken to mean it, in characters: `pkill -f ea` matches far too much."""
+
+MIN_NAME: Final = 3
+"""Shortest name of an asset that is looked for in addresses, in characters."""
+
+_NAMED: Final = re.compile(r"[/:@,=\s]+")
+_COMMON: Final = frozenset(
+    "model models weights data latest main config default checkpoint checkpoints adapter adapters eval evals test "
+    "http https file ssh git prod dev staging".split()
+)
+"""Names that say nothing about which thing is meant."""
 
 MAX_COMMAND_LINE: Final = 4096
 """Most of a process's command line that is looked at, in bytes."""
@@ -20,9 +31,10 @@ MAX_COMMAND_LINE: Final = 4096
 class Addresses:
     """Which asset an address belongs to; a look-up costs the depth of the address."""
 
-    __slots__ = ("_below", "_roots", "_schemes")
+    __slots__ = ("_below", "_names", "_roots", "_schemes")
 
     def __init__(self) -> None:
+        self._names: dict[str, str] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
         self._schemes: dict[str, list[str]] = {}
@@ -39,6 +51,21 @@ class Addresses:
             below = self._below.setdefault(parent, [])
             if asset_id not in below:
                 below.append(asset_id)
+
+    def name(self, name: str, asset_id: str) -> None:
+        """An asset goes by this name, wherever it is."""
+        if len(name) >= MIN_NAME and name.lower() not in _COMMON:
+            self._names.setdefault(name.lower(), asset_id)
+
+    def by_name(self, uri: str) -> str | None:
+        """The asset that an address may mean because a part of it is what the asset is called; None if none is."""
+        if not self._names:
+            return None
+        for part in _NAMED.split(uri.partition(":")[2].lower()):
+            asset = self._names.get(part) or self._names.get(part.partition(".")[0])
+            if asset is not None:
+                return asset
+        return None
 
     def find(self, uri: str, *, downward: bool) -> tuple[list[str], bool]:
         """The assets that an address means.

@@ -43,6 +43,12 @@ MAX_WALKED: Final = 2_000
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
 
+_LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
+"""Ops that change nothing by themselves."""
+
+_NAMED_KINDS: Final = frozenset({"object", "service", "net"})
+"""Kinds of things elsewhere that may be what an asset is called here."""
+
 _EDITING: Final = frozenset({"write", "append", "create", "truncate"})
 """Ops whose edit is the new content of their own resource."""
 
@@ -130,6 +136,8 @@ class Inventory:
             self._add(_asset(declared, config), [str(config.path(path)) for path in declared.paths])
             for uri in declared.uris:
                 self._addresses.add(uri, declared.id)
+            for name in _names(declared):
+                self._addresses.name(name, declared.id)
         for asset_id, path in own:
             real = locate(path).real
             self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
@@ -211,6 +219,7 @@ class Inventory:
             for target in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
                 yield from self._with_keys(self._over(one))
+        yield from self._by_name(effect, sources, targets)
 
     def _controlled(self, effect: Effect) -> list[Resource]:
         """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
@@ -222,6 +231,23 @@ class Inventory:
             for asset in self._assets.values()
             if any(name == key or name.startswith(f"{key}.") for name in asset.controls)
         ]
+
+    def _by_name(
+        self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
+    ) -> Iterator[Effect]:
+        """A mention of the asset that something elsewhere is named like: it may be the same, or a copy of it."""
+        if effect.op in _LOOKING:
+            return
+        for place in (*sources, *targets):
+            if place is None or place.uri is None or place.asset is not None or place.kind not in _NAMED_KINDS:
+                continue
+            asset = self._addresses.by_name(place.uri)
+            if asset is not None:
+                named = msgspec.structs.replace(place, asset=asset)
+                attrs = {"named_like": asset}
+                yield msgspec.structs.replace(
+                    effect, op="mention", resource=named, target=None, attrs=attrs, precision="opaque", modality="may"
+                )
 
     def _linked(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
@@ -476,6 +502,14 @@ class Inventory:
                     self._inodes[(status.st_dev, status.st_ino)] = (asset.id, status.st_size, status.st_mtime_ns)
         self._indexed_at = time.monotonic()
         self._index_cost = self._indexed_at - began
+
+
+def _names(declared: AssetConfig) -> Iterator[str]:
+    """What people call an asset: the end of its id, of its model and of its paths."""
+    yield declared.id.rpartition(":")[2]
+    yield (declared.model or "").rpartition("/")[2]
+    for path in declared.paths:
+        yield path.rstrip("/").rpartition("/")[2].partition(".")[0]
 
 
 def _asset(declared: AssetConfig, config: Config) -> Asset:
