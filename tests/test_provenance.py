@@ -43,11 +43,19 @@ class World:
             paths = ["{root}/models/beta"]
             [trail]
             directory = "trail"
+            [limits]
+            decision_ms = 10000
             """)
         )
 
     def call(self, tool: str, session: str = "s", **args: Any) -> ToolCall:
         return ToolCall(tool=tool, args=args, cwd=str(self.root / "work"), session=session)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a search may take is tested by itself; a busy machine changes no other answer."""
+    monkeypatch.setattr(provenance, "MAX_TRACE_SECONDS", 5.0)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from guardrail.model import Resource
 MAX_PATCH_BYTES: Final = 1024 * 1024
 """Largest patch whose names are read, in bytes; a larger one may change anything below."""
 
-_MESSAGE: Final = frozenset(("--message", "-m"))
+_MESSAGE = re.compile(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
 _COMMIT_HOOKS: Final = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 _CHECKOUT_HOOKS: Final = ("post-checkout", "post-merge", "post-rewrite", "pre-rebase", "reference-transaction")
 _PATCHED: Final = re.compile(
@@ -61,7 +61,7 @@ def commit(call: Call, parsed: Parsed) -> Stream:
 def _recorded(call: Call, parsed: Parsed) -> None:
     """Content in words, and files that a message is read from, end up in the store."""
     log = call.place(Field(text=".git/logs/HEAD"))
-    if log.path is not None and any(option in _MESSAGE for option, _, _ in parsed.values):
+    if log.path is not None and any(_MESSAGE.fullmatch(field.text) for field in call.args):
         call.emit("append", log)  # what a message says is kept, and may be more than a message
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field) if role == "read" else ())):
