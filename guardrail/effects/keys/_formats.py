@@ -14,7 +14,7 @@ from typing import Any, Final, TypeGuard
 import msgspec
 import yaml
 
-from guardrail.effects.keys._regex import Unclear as Unclear
+from guardrail.effects.keys._regex import Unclear
 
 MAX_CONFIG_NESTING: Final = 50
 """Deepest nesting of a config file that is compared, in levels."""
