@@ -18,7 +18,8 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
 from guardrail.effects.keys._filters import edit, literal, read_json, write_json
-from guardrail.effects.keys._formats import Unclear, load_json
+from guardrail.effects.keys._formats import load_json
+from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._write import dump_all, load_all, set_ini
 from guardrail.model import Resource
 

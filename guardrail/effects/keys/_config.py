@@ -18,12 +18,12 @@ import yaml
 from guardrail.effects.keys._formats import (
     MAX_CONFIG_NESTING,
     Document,
-    Unclear,
     is_list,
     is_table,
     object_name,
     read_document,
 )
+from guardrail.effects.keys._regex import Unclear
 
 MAX_KEYS: Final = 10_000
 """Most keys of one config file that are compared."""

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from guardrail.effects.keys._formats import Unclear, is_list, is_table, load_json
+from guardrail.effects.keys._formats import is_list, is_table, load_json
+from guardrail.effects.keys._regex import Unclear
 
 MAX_FILTER: Final = 4096
 """Longest filter that is read, in characters."""

@@ -13,13 +13,13 @@ import yaml
 
 from guardrail.effects.keys._formats import (
     MAX_CONFIG_NESTING,
-    Unclear,
     is_list,
     is_table,
     load_json,
     load_yaml,
     with_data,
 )
+from guardrail.effects.keys._regex import Unclear
 
 MAX_OBJECTS: Final = 500
 """Most objects of one manifest."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 import yaml
 
 from guardrail.effects.keys._filters import write_json
-from guardrail.effects.keys._formats import Unclear, format_of, is_list, is_table, load_json, load_yaml
+from guardrail.effects.keys._formats import format_of, is_list, is_table, load_json, load_yaml
+from guardrail.effects.keys._regex import Unclear
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SECTION: Final = re.compile(r"\[(.*)\]\s*")
