@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from guardrail.effects import key_changes
 from guardrail.effects.keys._filters import edit, read_json, write_json
-from guardrail.effects.keys._formats import Unclear, read_document
+from guardrail.effects.keys._formats import read_document
 from guardrail.effects.keys._lines import Foreign, perl_steps, ruby_steps, run_ed, run_ex, run_perl
 from guardrail.effects.keys._objects import manifest_objects, patch_keys
 from guardrail.effects.keys._patch import Malformed, apply_patch
+from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._sed import run
 from guardrail.model import Edit, Effect
 from tests.effects_support import NoFiles, RealFiles, effects_of, said

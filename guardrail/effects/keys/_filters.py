@@ -17,7 +17,7 @@ from guardrail.effects.keys._regex import Unclear
 MAX_FILTER: Final = 4096
 """Longest filter that is read, in characters."""
 
-MAX_PATHS: Final = 1_000
+MAX_PATHS: Final = 300
 """Most places that one assignment may change."""
 
 MAX_INTEGER: Final = 2**53
@@ -370,9 +370,13 @@ def _child(value: Any, step: Step) -> Any:
 
 def _updating(paths: list[Path], update: Update) -> Update:
     def apply(document: Any) -> Any:
-        for path in paths:
-            for exact in _spread(document, path):
-                document = _set(document, exact, update)
+        # All places are those of the document as it was, so that none may be made or taken away by another.
+        places = [exact for path in paths for exact in _spread(document, path)]
+        for index, exact in enumerate(places):
+            if any(other[: len(exact)] == exact for other in (*places[:index], *places[index + 1 :])):
+                raise Unclear("a place within another")
+        for exact in places:
+            document = _set(document, exact, update)
         return document
 
     return apply
@@ -404,7 +408,8 @@ def _spread(document: Any, path: Path) -> list[tuple[str | int, ...]]:
 
 def _set(value: Any, path: tuple[str | int, ...], update: Update) -> Any:
     if not path:
-        return update(value)
+        # One value may be put in several places, which go on as values of their own.
+        return copy.deepcopy(update(value))
     step, rest = path[0], path[1:]
     if isinstance(step, str):
         table: Any = {} if value is None else value

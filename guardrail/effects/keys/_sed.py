@@ -73,6 +73,7 @@ def run(script: Sequence[str], text: str, *, extended: bool, quiet: bool, in_pla
         Unclear: if that is not certain.
     """
     commands = _Parser("\n".join(script), "extended" if extended else "basic").parse()
+    _check_ranges(commands, every_line=True)
     lines = text.split("\n")
     ended = lines[-1] == ""
     if ended:
@@ -84,6 +85,18 @@ def run(script: Sequence[str], text: str, *, extended: bool, quiet: bool, in_pla
         if not runner.cycle(commands, number, line):
             break
     return "".join(runner.out)
+
+
+def _check_ranges(commands: Sequence[Command], *, every_line: bool) -> bool:
+    """A range that does not see every line may begin and end elsewhere; returns whether all commands see each line."""
+    for command in commands:
+        if command.second is not None and not every_line:
+            raise Unclear("a range after a command that ends the cycle, or in a block")
+        if command.name == "{":
+            _check_ranges(command.body, every_line=False)
+            every_line = every_line and not any(inner.name in "dc{" for inner in command.body)
+        every_line = every_line and command.name not in "dc"
+    return every_line
 
 
 def parses(script: Sequence[str], *, extended: bool) -> bool:
