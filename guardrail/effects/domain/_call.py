@@ -201,9 +201,9 @@ class Call:
         attrs: dict[str, Any] | None = None,
     ) -> None:
         """Something is written, and what flows into it is copied."""
-        if resource.path in STREAMS:
-            if resource.path == "/dev/stderr":
-                self.shell.divert(tuple(sources))
+        if resource.path in STREAMS or resource.pattern == "/dev/fd/*":
+            if resource.path is None or resource.path == "/dev/stderr":
+                self.shell.divert(tuple(sources))  # to a process substitution, for one
             return
         for source in sources:
             if source != resource:

@@ -169,7 +169,7 @@ class State:
     def scalar(self, name: str, value: Value) -> Value:
         """What a variable holds when a text is assigned to it: of an array, that is the element 0."""
         old = self.vars.get(name)
-        if old is None or (old.items is None and not old.plural):
+        if old is None or (not old.items and not old.plural):
             return value
         if old.items is None or old.keyed or len(value.alternatives) != 1:
             return Value(alternatives=value.alternatives, sources=merge(old.sources, value.sources), plural=True)

@@ -13,10 +13,12 @@ from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
+from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
     "checkwinsize histappend cmdhist lithist inherit_errexit huponexit checkjobs "
@@ -116,9 +118,8 @@ def _declared(call: Call, name: str, *, keyed: bool) -> Value:
     if call.shell.locals:
         return Value(alternatives=("",), items=(), keyed=keyed)
     if keyed:
-        return (
-            Value(alternatives=("",), items=(), keyed=True) if old is None else old if old.keyed else Value(plural=True)
-        )
+        fresh = Value(alternatives=("",), items=(), keyed=True)
+        return fresh if old is None else old if old.keyed else Value(keyed=True, plural=True)
     return Value(plural=True) if old is None else old
 
 
@@ -133,9 +134,23 @@ def _path(call: Call, text: str) -> Value:
     return Value(alternatives=(text,))
 
 
+def _unset_element(call: Call, name: str, index: str) -> None:
+    """`unset 'a[1]'`."""
+    old = call.state.vars.get(name)
+    key = subscript(call.shell.expand, old, index, call.state, {})
+    if old is None or old.items is None or key is None:
+        set_variable(call.shell, call.state, name, Value(sources=old.sources if old is not None else (), plural=True))
+        return
+    items = tuple(item for item in old.items if item[0] != key)
+    set_variable(call.shell, call.state, name, array(items, old.sources, keyed=old.keyed))
+
+
 def unset(call: Call) -> Stream:
     """`unset`: what was set is gone, also a function that hid a command."""
     for field in call.args:
+        if field.known and (element := _ELEMENT.fullmatch(field.text)):
+            _unset_element(call, element[1], element[2])
+            continue
         if not field.known or not _NAME.fullmatch(field.text.lstrip("-") or "x"):
             call.state.forget()
             return call.opaque("dynamic", reason="what is unset is not known")

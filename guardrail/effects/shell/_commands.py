@@ -8,14 +8,13 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
-from guardrail.effects.code._interpreters import interpreter_of, is_stream, run_interpreter, run_nested, run_script
+from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import (
-    MAX_TEXT,
     NOTHING,
     NUM,
     SOMETHING,
@@ -28,6 +27,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
+from guardrail.effects.shell._reading import file_text
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
@@ -116,9 +116,10 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     text = printed(call.name, args)
     if text is None and call.name in FILTERS:
         given = call.stdin.text
-        if call.name in _READING and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
+        if call.name in _FILES and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
             named = {field.text for field in parsed.operands}
-            given = _content(call, parsed.operands)
+            many = len(parsed.operands) > 1
+            given = file_text(call, parsed.operands) if not many or call.name in ("cat", "sort", "cut") else None
             args = [word for word in args if word not in named]
         text = None if given is None else filtered(call.name, args, given)
     if text is None:
@@ -126,21 +127,7 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     return Stream(text=text, sources=out.sources, names=out.names, flow=out.flow)
 
 
-def _content(call: Call, fields: Sequence[Field]) -> str | None:
-    """What some files hold now, if this call did not change them."""
-    found: list[str] = []
-    for field in fields:
-        path = call.place(field).path
-        if path is None or is_stream(path):
-            return None
-        data = call.shell.contents.read(path, MAX_TEXT)
-        if data is None:
-            return None
-        found.append(data.decode("utf-8", "surrogateescape"))
-    return "".join(found)
-
-
-_READING: Final = frozenset("cat tac rev head tail sort uniq cut base64 base32 xxd paste wc".split())
+_FILES: Final = frozenset("cat tac rev head tail sort uniq cut base64 base32 xxd paste".split())
 """Filters all of whose operands are files."""
 
 

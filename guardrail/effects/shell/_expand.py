@@ -53,6 +53,10 @@ class Runner(Protocol):
         """Code that is not known may run here."""
         ...
 
+    def defer(self, script: Script, state: State) -> None:
+        """Commands that read what the command at hand will write."""
+        ...
+
 
 class _Piece:
     """A field being put together."""
@@ -305,7 +309,7 @@ class Expander:
             piece.literal(" ".join(items) if state.ifs or len(items) < 2 else TOP)
             return piece
         for index, item in enumerate(items):
-            if index:
+            if index and (quoted or piece.present or piece.many or piece.text):
                 done.append(piece)
                 sources, piece = piece.sources, _Piece()
                 piece.sources = sources
@@ -347,10 +351,10 @@ class Expander:
             text = out.text.rstrip("\n") if out.text is not None else TOP
             return text, out.sources, False
         if isinstance(part, Process):
-            out = self.runner.substitute(part.script, state, beside=True)
             if part.write:
-                self.runner.dynamic("output goes into a process substitution", span)
-            return f"/dev/fd/{NUM}", out.sources, False
+                self.runner.defer(part.script, state)
+                return f"/dev/fd/{NUM}", (), False
+            return f"/dev/fd/{NUM}", self.runner.substitute(part.script, state, beside=True).sources, False
         if isinstance(part, Computed):
             sources: tuple[Resource, ...] = state.handed  # `${1/a/b}` names no variable
             for name in part.names:

@@ -77,6 +77,7 @@ class Interpreter:
         self.jumps = 0  # how often `break`, `return` and their like were met
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
+        self.deferred: list[tuple[Script, State]] = []
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
@@ -204,7 +205,9 @@ class Interpreter:
         if name == "return" and frames:
             self.returns[-1] = frames[0]
 
-    def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
+    def substitute(
+        self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False
+    ) -> Stream:
         """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
@@ -213,7 +216,7 @@ class Interpreter:
             inner = state.copy()
             inner.sinks = ()
             mark = self.contents.mark()
-            out = self.block(script.body, inner, SOMETHING)[2]
+            out = self.block(script.body, inner, stdin)[2]
             self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
             return out
         finally:
@@ -223,6 +226,20 @@ class Interpreter:
         """Where a command stands in the call's own text; what is nested in a word stands where its command does."""
         self.here = self.outer or (start, end)
         return self.here
+
+    def defer(self, script: Script, state: State) -> None:
+        """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
+        self.deferred.append((script, state.copy()))
+
+    def _deferred(self, statement: Statement, stdin: Stream, out: Stream) -> None:
+        """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
+        waiting, self.deferred = self.deferred, []
+        if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
+            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
+        sources = merge(merge(out.sources, stdin.sources), self.diverted)
+        for script, state in waiting:
+            given = Stream(sources=sources, flow=("process",), connected=True)
+            self.substitute(script, state, given, beside=True)
 
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
@@ -249,7 +266,10 @@ class Interpreter:
 
     def statement(self, statement: Statement, state: State, stdin: Stream) -> Done:
         """Any one statement."""
-        return _HANDLERS[type(statement)](self, statement, state, stdin)
+        done = _HANDLERS[type(statement)](self, statement, state, stdin)
+        if self.deferred:
+            self._deferred(statement, stdin, done[2])
+        return done
 
 
 def _opaque(shell: Interpreter, node: Opaque, state: State, _stdin: Stream) -> Done:

@@ -113,7 +113,7 @@ def cased(op: str, text: str) -> str | None:
 def transformed(op: str, text: str) -> str | None:
     """`${x@X}`; None where that could run code or looks at more than the text."""
     if op == "@Q":
-        return "'" + text.replace("'", "'\\''") + "'" if text.isprintable() else None
+        return "'" + text.replace("'", "'\\''") + "'" if text and text.isprintable() else None
     if op in ("@U", "@L"):
         return cased("^^" if op == "@U" else ",,", text)
     if op == "@u":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._expansion import MAX_ITEMS, array
 from guardrail.model import Resource
 from guardrail.parse.ir import AndOr, Block, Function, Group, Negated, Redirected, Simple, Statement, Test
@@ -135,6 +135,21 @@ def split_fields(line: str, separators: str, most: int) -> list[str] | None:
     if len(separators) != 1 or line.endswith(separators):
         return None
     return line.split(separators, most - 1) if line else []
+
+
+def file_text(call: Call, fields: Sequence[Field]) -> str | None:
+    """What some files hold one after the other, if it can be read now and this call did not change them."""
+    found: list[str] = []
+    for field in fields:
+        path = call.place(field).path if field.known else None
+        if path is None or path.startswith(("/dev/", "/proc/")):
+            return None
+        data = call.shell.contents.read(path, MAX_TEXT)
+        if data is None:
+            return None
+        found.append(data.decode("utf-8", "surrogateescape"))
+    text = "".join(found)
+    return text if len(text) <= MAX_TEXT else None
 
 
 # -- what is left of an input

@@ -12,9 +12,10 @@ import msgspec
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
 from guardrail.model import Edit, Resource
-from guardrail.parse.ir import Redirect, Word
+from guardrail.parse.ir import Process, Redirect, Word
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -55,29 +56,31 @@ def redirections(
             if redirect.op == "<&":
                 stdin = Stream(sources=merge(stdin.sources, merge(others, call.state.opened)), connected=True)
             continue
+        if redirect.op in ("<", "<&"):
+            opened, named = _opened(shell, redirect.target, call)
+            if redirect.fd not in (None, 0):
+                others = merge(others, opened.sources)
+            else:
+                stdin, source = opened, named
+            continue
         for vector in shell.expand.alternatives((redirect.target,), call.state):
             for field in vector:
                 resource = place(field.text, call.cwd, glob=field.glob)
-                if redirect.op in ("<", "<&") and redirect.fd not in (None, 0):
-                    others = merge(others, _input(field, call).sources)
-                elif redirect.op in ("<", "<&"):
-                    stdin, source = _input(field, call), field
-                else:
-                    _opened(shell, redirect.op, resource)
-                    carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
-                    outs.append((resource, redirect.op, carries))
-                    if resource.kind == "net":
-                        stdin = Stream(sources=stdin.sources, connected=True)
+                _emptied(shell, redirect.op, resource)
+                carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
+                outs.append((resource, redirect.op, carries))
+                if resource.kind == "net":
+                    stdin = Stream(sources=stdin.sources, connected=True)
     outs = _followed(redirects, outs)
     return outs, beside(_still(stdin, source, call) if outs else stdin, others)
 
 
 def _still(stdin: Stream, source: Field | None, call: Call) -> Stream:
     """The input, which the opening of an output may have emptied."""
-    return stdin if source is None else msgspec.structs.replace(stdin, text=call.text_of(source))
+    return stdin if source is None else msgspec.structs.replace(stdin, text=file_text(call, (source,)))
 
 
-def _opened(shell: Interpreter, op: str, resource: Resource) -> None:
+def _emptied(shell: Interpreter, op: str, resource: Resource) -> None:
     """The shell empties a file before the command can read it."""
     if op in (">", ">|", "&>") and resource.path is not None:
         shell.contents.put(resource.path, b"")
@@ -93,6 +96,22 @@ def _followed(
     if not moved:
         return outs
     return [(resource, "&>>" if op in (">>", "&>>") else "&>", carries) for resource, op, carries in outs]
+
+
+def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field | None]:
+    """What `< file` or `< <(…)` gives, and the file if it is one."""
+    part = target.parts[0] if len(target.parts) == 1 else None
+    if isinstance(part, Process) and not part.write:
+        out = shell.substitute(part.script, call.state, beside=True)
+        return Stream(text=out.text, sources=out.sources, names=out.names, flow=("process",), connected=True), None
+    fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
+    streams = [_input(field, call) for field in fields]
+    if len(streams) == 1:
+        return streams[0], fields[0]
+    sources: tuple[Resource, ...] = ()
+    for stream in streams:
+        sources = merge(sources, stream.sources)
+    return Stream(sources=sources, flow=("redirect",), connected=True), None
 
 
 def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream:

@@ -65,7 +65,7 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
         old = state.vars.get(given.name)
         # Without `+=` nothing is left of what it held, but it stays what it was declared to be.
         if not given.append:
-            old = Value(items=(), keyed=True) if old is not None and old.keyed else None
+            old = Value(items=None if old.plural else (), keyed=True, plural=old.plural) if old and old.keyed else None
         elif old is None or (old.items is None and not old.plural):
             old = Value(plural=True) if old is None or TOP in old.alternatives else with_element(old, "0", *_only(old))
         set_variable(shell, state, given.name, elements(shell.expand, given.array, state, old))
