@@ -34,7 +34,7 @@ _FILM_READ: Final = frozenset("-attach -filter_script -filter_complex_script -fp
 _FILM_WRITE: Final = frozenset("-passlogfile -vstats_file -hls_segment_filename -dump_attachment -progress".split())
 _SOUND_VALUES: Final = frozenset(
     "-t -r -b -c -e -v -C --type --rate --bits --channels --encoding --volume --compression --buffer --combine --plot "
-    "--temp --input-buffer --comment --add-comment --endian --guard_".split()
+    "--temp --input-buffer --comment --add-comment --endian".split()
 )
 _SOUND_EFFECTS: Final = frozenset(
     "allpass band bandpass bandreject bass bend biquad chorus channels compand contrast dcshift deemph delay dither "
