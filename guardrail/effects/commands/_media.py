@@ -178,7 +178,7 @@ def _picture(call: Call, field: Field) -> tuple[Resource, ...]:
     return call.read(bare) if bare.text else ()
 
 
-def images(call: Call, _parsed: Parsed) -> Stream:
+def pictures(call: Call, _parsed: Parsed) -> Stream:
     """`convert IN… [-option VALUE…] OUT`, `mogrify FILE…` and their kin."""
     words = list(call.args)
     tool = call.name
@@ -425,7 +425,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "exiftool": exiftool,
     "film": film,
     "gs": gs,
-    "images": images,
+    "pictures": pictures,
     "pdftk": pdftk,
     "qpdf": qpdf,
     "sound": sound,
