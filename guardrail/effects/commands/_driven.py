@@ -5,14 +5,29 @@ Not concerned with files that programs read for themselves, such as those in a h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._interpreters import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below, configured
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import Stream
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._paths import spellings
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+_LISTED = re.compile(
+    r"(?:model|path|base_model|adapter|source_model|lora|file|merged_model_path)[\w-]*[\"']?\s*:\s*[\"']?([^\s\"'#,}\]]+)"
+)
+_RESULT = re.compile(
+    r"--?(?:o|output|output[-_](?:file|path|dir|csv|json)|out|log[-_]?(?:file|dir|path)|save[-_]?\w*|result[-_]?\w*"
+    r"|prompt-cache|slot-save-path|dump[-_]\w*|export[-_]?\w*|use_cache|cache[-_]dir|download[-_]dir)"
+)
+_LOADS = re.compile(r"--?(?:include_path|tool-parser-plugin|reasoning-parser-plugin|middleware|logits-processors?|rpc)")
 
 
 def driven(call: Call, parsed: Parsed) -> Stream:
@@ -21,5 +36,65 @@ def driven(call: Call, parsed: Parsed) -> Stream:
     return apply_spec(call, parsed)
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"driven": driven}
+def recipe(call: Call, parsed: Parsed) -> Stream:
+    """`mergekit-yaml CONFIG OUT`: the models that the configuration names go into OUT."""
+    sources: tuple[Resource, ...] = ()
+    given = parsed.values_of("--config") or parsed.operands[:1]
+    targets = parsed.operands[1:] if not parsed.values_of("--config") else parsed.operands
+    for field in given:
+        sources = merge(sources, call.read(field))
+        text = configured(call, field) or ""
+        for name in dict.fromkeys(_LISTED.findall(text)):
+            if "/" in name or call.kind(call.place(Field(text=name))) is not None:
+                sources = merge(sources, call.read(Field(text=_home(call, name)), recursive=True))
+    for field in targets:
+        below(call, field, sources)
+    if not targets:
+        call.opaque("program", reason="no directory is named")
+    for _, role, field in parsed.values:
+        if role == "below":
+            below(call, field, sources)
+    return SOMETHING
+
+
+def _home(call: Call, name: str) -> str:
+    return call.shell.expand.lookup("HOME", call.state, {})[0] + name[1:] if name.startswith("~/") else name
+
+
+def serving(call: Call, _parsed: Parsed) -> Stream:
+    """A program known to serve, run or measure models: it reads what its words name, and writes where some options say.
+
+    Its results are no copies of the model, but it may do more than is looked into.
+    """
+    words = list(call.args)
+    attrs = {"reader": "program", "reveals": "none"}
+    call.emit("exec", as_code(call.name))
+    while words:
+        field = words.pop(0)
+        name, equals, _ = field.text.partition("=")
+        if _RESULT.fullmatch(name):
+            target = field.tail(len(name) + 1) if equals else words.pop(0) if words else None
+            if target is not None and target.text[:1] != "-":
+                call.emit("write", call.place(target, recursive=True), may=True)
+            continue
+        if _LOADS.fullmatch(name):
+            call.opaque("program", reason=f"{name} of {call.name} loads code", words=(field, *words[:1]))
+            continue
+        for text in spellings(field.text):
+            if text == TOP or "/" in text or call.kind(call.place(Field(text=text))) is not None:
+                place = call.place(Field(text=text, glob=field.glob if text == field.text else None), recursive=True)
+                call.emit("read", place, attrs=attrs, precision="opaque", may=True)
+    for source in call.stdin.sources:
+        call.emit("read", source, attrs=attrs, precision="opaque", may=True, flow=call.stdin.flow)
+    return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+
+
+def trainer(call: Call, _parsed: Parsed) -> Stream:
+    """`accelerate launch SCRIPT …`: runs a program; it is opaque, and so is the script."""
+    out = call.opaque("program")
+    run_nested(call)
+    return out
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"driven": driven, "recipe": recipe, "serving": serving, "trainer": trainer}
 """What `code` of a spec may say, for this module."""

@@ -1,0 +1,498 @@
+"""sqlite3, duckdb, psql, mysql, redis-cli: what SQL text and the clients' own commands read, write and run.
+
+Not concerned with rows and tables: a database is one thing, a file or an object behind a server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below, make
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+MAX_SQL: Final = 64 * 1024
+"""Longest SQL text that is looked into, in characters."""
+
+_TOKEN = re.compile(
+    r"--[^\n]*|/\*.*?\*/|(?P<text>[eE]?'(?:[^']|'')*')|(?P<name>\"(?:[^\"]|\"\")*\"|`[^`]*`)|(?P<word>[A-Za-z_][\w.]*)"
+    r"|(?P<mark>[^\s])",
+    re.DOTALL,
+)
+_CHANGES: Final = frozenset(
+    "insert update replace create alter reindex vacuum grant revoke merge load import comment upsert "
+    "call rename attach restore begin".split()
+)
+_REMOVES: Final = frozenset(("delete", "drop", "truncate"))
+_LOOKS: Final = frozenset(
+    "select with explain pragma values show describe desc use set commit end rollback start savepoint release table "
+    "summarize from detach begin analyze checkpoint fetch declare close pivot lock unlock help delimiter".split()
+)
+_CODE: Final = frozenset(
+    "load_extension edit fts3_tokenizer sys_exec sys_eval pg_read_file pg_read_binary_file pg_ls_dir lo_import "
+    "lo_export pg_file_write dblink dblink_exec install shell".split()
+)
+_DOT_QUIET: Final = frozenset(
+    "bail binary changes check databases dbconfig dbinfo dbtotxt echo eqp exit expert explain filectrl fullschema "
+    "headers header help indexes indices imposter lint limit mode nonce nullvalue parameter print progress prompt quit "
+    "recover scanstats schema selftest separator session sha3sum show stats tables table timeout timer trace version "
+    "vfsinfo vfslist vfsname width dump connection crlf crnl multiline singleline rows columns maxrows maxwidth "
+    "highlight keyword constant large_number_rendering thousand_sep decimal_sep utf8 testctrl unmodule".split()
+)
+
+
+class Client:
+    """One run of a database client.
+
+    Args:
+        call: the command.
+        database: the file or object it works on.
+        server: paths in SQL are the server's, which may be this machine or another.
+    """
+
+    __slots__ = ("call", "database", "out", "redirected", "seen", "server")
+
+    def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
+        self.call = call
+        self.database = database
+        self.server = server
+        self.out: tuple[Resource, ...] = ()
+        self.redirected = False
+        self.seen: set[str] = set()
+
+    # -- effects
+
+    def look(self) -> None:
+        """The content of the database may come out."""
+        if "look" not in self.seen:
+            self.seen.add("look")
+            self.call.emit("read", self.database, attrs={"reveals": "some"})
+        self.out = merge(self.out, (self.database,))
+
+    def change(self, sources: Sequence[Resource] = ()) -> None:
+        """The database is another one afterwards."""
+        self.call.put("write", self.database, sources)
+
+    def remove(self) -> None:
+        """Something in it goes."""
+        self.call.emit("api_delete" if self.server else "write", self.database)
+
+    def to_file(self, name: str) -> None:
+        """The content of the database goes into a file."""
+        self.look()
+        self.call.put("write", self.call.place(Field(text=name)), (self.database, *self.out))
+
+    def from_file(self, name: str) -> None:
+        """A file goes into the database, or into an answer."""
+        read = self.call.read(Field(text=name))
+        self.out = merge(self.out, read)
+        self.change(read)
+
+    def piped(self, text: str) -> None:
+        """The answer goes to a shell text, or a shell text is run."""
+        call = self.call
+        call.shell.emit.maybe += 1
+        call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
+        call.shell.emit.maybe -= 1
+
+    def redirect(self, name: str) -> None:
+        """What follows is written to a file or given to a program."""
+        if name in ("", "stdout", "off"):
+            return
+        if name.startswith("|"):
+            self.piped(name[1:])
+        else:
+            self.to_file(name)
+
+    # -- SQL
+
+    def sql(self, text: str) -> None:
+        """The effects of SQL statements."""
+        if len(text) > MAX_SQL or TOP in text:
+            self.call.opaque("dynamic", resource=self.database, reason="the SQL text is not known", words=())
+            self.call.mention_text(text)
+            self.change()
+            return
+        statement: list[tuple[str, str]] = []
+        for match in _TOKEN.finditer(text):
+            if match["mark"] == ";":
+                self._statement(statement)
+                statement = []
+            elif match.lastgroup and (statement or match["mark"] != "("):
+                statement.append((match.lastgroup, match[0]))
+        self._statement(statement)
+
+    def _statement(self, tokens: Sequence[tuple[str, str]]) -> None:
+        if not tokens:
+            return
+        words = [text.lower() if sort == "word" else "" for sort, text in tokens]
+        first = words[0]
+        self._paths(tokens, words)
+        said = set(words)
+        if said & _CODE:
+            self.call.opaque("inline", reason=f"{self.call.name} runs {min(said & _CODE)}", words=())
+            self.call.mention_text(" ".join(_unquoted(text) for sort, text in tokens if sort == "text"))
+        if first in _REMOVES or (first == "with" and said & _REMOVES) or (first == "alter" and "drop" in said):
+            self.remove()
+            self.look()
+        elif (
+            first in _CHANGES
+            or (first == "with" and said & {"insert", "update"})
+            or (first == "pragma" and any(text == "=" for _, text in tokens))
+        ):
+            self.change()
+        elif first in _LOOKS or first in ("copy", "export"):
+            self.look()
+            if "into" in said and first == "select":
+                self.change()
+        else:
+            self.call.opaque("program", reason=f"a statement `{tokens[0][1][:20]}` of {self.call.name}", words=())
+            self.change()
+
+    def _paths(self, tokens: Sequence[tuple[str, str]], words: Sequence[str]) -> None:
+        """String literals that are files, told by the word before them; what is read first may go into the others."""
+        literals = [
+            (_unquoted(text), next((word for word in reversed(words[:index]) if word), ""))
+            for index, (sort, text) in enumerate(tokens)
+            if sort == "text"
+        ]
+        for name, before in literals:
+            self._source(name, before, words)
+        for name, before in literals:
+            self._target(name, before, words[0])
+
+    def _source(self, name: str, before: str, words: Sequence[str]) -> None:
+        first = words[0]
+        if before in ("infile", "readfile", "load_file") or (before == "from" and first == "copy"):
+            if self.server and "local" not in words:
+                self.call.name_text(name)
+            if before == "readfile" and first == "select":
+                self.out = merge(self.out, self.call.read(Field(text=name)))
+            else:
+                self.from_file(name)
+        elif before in ("attach", "database") and first == "attach":
+            self._attached(name)
+        elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
+            self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
+
+    def _target(self, name: str, before: str, first: str) -> None:
+        if before in ("outfile", "dumpfile", "writefile") or (before == "to" and first == "copy"):
+            self._written(name, far=self.server)
+        elif before == "into" and first == "vacuum":
+            self.to_file(name)
+        elif before == "program":
+            self.call.opaque("inline", reason="the server runs a program", words=())
+            self.call.mention_text(name)
+        elif before == "database" and first == "export":
+            self.look()
+            below(self.call, Field(text=name), (self.database,))
+
+    def _written(self, name: str, *, far: bool) -> None:
+        self.to_file(name)
+        if far:
+            self.call.name_text(name)
+
+    def _attached(self, name: str) -> None:
+        if name.startswith(":") or not name:
+            return
+        place = self.call.place(Field(text=name.removeprefix("file:").partition("?")[0]))
+        self.call.emit("read", place, attrs={"reveals": "some"})
+        self.out = merge(self.out, (place,))
+        # What is done to one of the databases may be done to the other.
+        self.call.emit("write", place, may=True)
+        self.call.emit("copy", place, self.database, may=True)
+        self.call.emit("copy", self.database, place, may=True)
+
+
+def _unquoted(text: str) -> str:
+    return text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text else text
+
+
+def _words_of(line: str) -> list[str]:
+    """The words of a client's own command."""
+    return [a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|(\S+)", line)]
+
+
+# -- sqlite3, duckdb
+
+
+class Lite(Client):
+    """`sqlite3` and `duckdb`: SQL between dot commands, each on a line."""
+
+    __slots__ = ()
+
+    def script(self, text: str) -> None:
+        """SQL and dot commands."""
+        pending: list[str] = []
+        for line in text.split("\n"):
+            if line.startswith(".") and not "".join(pending).strip():
+                self._dot(line)
+            else:
+                pending.append(line)
+                if line.rstrip().endswith(";"):
+                    self.sql("\n".join(pending))
+                    pending = []
+        if "".join(pending).strip():
+            self.sql("\n".join(pending))
+
+    def _dot(self, line: str) -> None:
+        words = _words_of(line[1:])
+        if not words:
+            return
+        name, rest = words[0].lower(), [w for w in words[1:] if not w.startswith("-")]
+        last = rest[-1] if rest else ""
+        if name in ("backup", "save", "clone"):
+            self.to_file(last or TOP)
+        elif name in ("output", "once", "log"):
+            self.redirect(last)
+        elif name == "import" and last:
+            source = rest[0]
+            if source.startswith("|"):
+                self.piped(line.partition("|")[2].rpartition(" ")[0])
+                self.change()
+            else:
+                self.from_file(source)
+        elif name == "restore":
+            self.from_file(last or TOP)
+        elif name in ("shell", "system"):
+            self.piped(line[1:].partition(" ")[2])
+        elif name == "open":
+            self.database = self.call.place(Field(text=last)) if last else self.database
+            self.seen.clear()
+        elif name in ("dump", "fullschema", "recover"):
+            self.look()
+        elif name not in _DOT_QUIET:
+            self.call.opaque("inline", reason=f".{name[:20]} of {self.call.name}", words=())
+            self.call.mention_text(line)
+
+
+def lite(call: Call, parsed: Parsed) -> Stream:
+    """`sqlite3 FILE SQL…`, `duckdb FILE -c SQL`."""
+    operands = list(parsed.operands)
+    name = operands.pop(0) if operands else Field(text=":memory:")
+    where = name.text.removeprefix("file:").partition("?")[0] if name.known else TOP
+    memory = where in ("", ":memory:")
+    place = at("sql", "memory") if memory else call.place(Field(text=where, sources=name.sources))
+    client = Lite(call, place, server=False)
+    texts = [*parsed.values_of("--cmd"), *parsed.values_of("--command"), *operands]
+    for field in [*parsed.values_of("--init"), *parsed.values_of("--file")]:
+        read = call.read(field, reveals="none")
+        data = call.content(call.place(field)) if read and field.known else None
+        if data is None:
+            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field, name))
+            client.change()
+        else:
+            texts.append(Field(text=data.decode("utf-8", "replace")))
+    if parsed.has("--archive"):
+        call.opaque("program", reason="archives of sqlite3")
+    if not operands and not parsed.has("--command", "--file", "--version", "--help"):
+        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP, sources=call.stdin.sources))
+    sources: tuple[Resource, ...] = ()
+    for field in texts:
+        sources = merge(sources, field.sources)
+        client.script(field.text) if field.known else client.sql(TOP)
+    if sources and not parsed.has("--readonly"):
+        client.change(sources)
+    out = client.out if not memory else tuple(r for r in client.out if r != place)
+    return Stream(sources=merge(out, sources))
+
+
+# -- servers
+
+
+class Server(Client):
+    """`psql` and `mysql`: SQL, and commands that begin with a backslash or stand on a line."""
+
+    __slots__ = ()
+
+    def script(self, text: str) -> None:
+        """SQL and the client's own commands."""
+        sql: list[str] = []
+        for line in text.split("\n"):
+            plain = line.strip()
+            if self.call.name in ("psql", "pgcli") and plain.startswith("\\"):
+                self._backslash(plain)
+            elif self.call.name not in ("psql", "pgcli") and re.match(
+                r"(?:\\[!.TP]|system\b|source\b|tee\b|pager\b)", plain
+            ):
+                self._mysql(plain)
+            else:
+                head, mark, tail = line.partition("\\") if "\\g" in line or "\\w" in line else (line, "", "")
+                sql.append(head)
+                if mark:
+                    self._backslash(mark + tail)
+        if "".join(sql).strip():
+            self.sql("\n".join(sql))
+
+    def _backslash(self, line: str) -> None:
+        words = _words_of(line)
+        name, rest = words[0], words[1:]
+        if name.startswith("\\!"):
+            self.piped(line[2:])
+        elif name == "\\copy":
+            self._copied(line)
+        elif name in ("\\o", "\\out", "\\g", "\\gx", "\\w", "\\write"):
+            self.redirect(line[line.index("|") :] if "|" in line else rest[0] if rest else "")
+        elif name in ("\\i", "\\include", "\\ir"):
+            self.call.opaque("program", reason="psql runs a script", words=[Field(text=w) for w in rest])
+            self.change()
+        elif name == "\\lo_import" and rest:
+            self.from_file(rest[0])
+        elif name == "\\lo_export" and len(rest) > 1:
+            self.to_file(rest[1])
+        elif name in ("\\e", "\\ef", "\\ev", "\\cd", "\\setenv", "\\watch", "\\gexec", "\\set", "\\prompt"):
+            self.call.opaque("inline", reason=f"{name} of psql", words=[Field(text=w) for w in rest])
+        else:
+            self.look()
+
+    def _copied(self, line: str) -> None:
+        match = re.search(r"\b(from|to)\s+(program\s+)?(?:'([^']*)'|(\S+))", line, re.IGNORECASE)
+        if match is None:
+            self.call.opaque("program", reason="a copy that is not understood", words=())
+            return
+        name = match[3] if match[3] is not None else match[4]
+        if match[2]:
+            self.piped(name)
+            self.change()
+        elif name.lower() in ("stdin", "stdout", "pstdin", "pstdout"):
+            self.look() if match[1].lower() == "to" else self.change(self.call.stdin.sources)
+        elif match[1].lower() == "to":
+            self.to_file(name)
+        else:
+            self.from_file(name)
+
+    def _mysql(self, line: str) -> None:
+        words = _words_of(line)
+        name = words[0].lower()
+        if name in ("system", "\\!") or name.startswith("\\!"):
+            self.piped(line[2:] if name.startswith("\\!") else line.partition(" ")[2])
+        elif name in ("tee", "\\t"):
+            self.to_file(words[1] if len(words) > 1 else TOP)
+        else:
+            self.call.opaque("inline", reason=f"{name} of {self.call.name}", words=[Field(text=w) for w in words[1:]])
+            self.change()
+
+
+def server(call: Call, parsed: Parsed) -> Stream:
+    """`psql`, `mysql`: a database behind a server, and SQL from an option, a file or the input."""
+    database = parsed.value("--dbname") or (parsed.operands[0] if parsed.operands else Field(text="*"))
+    client = Server(call, at("sql", database.text.rpartition("@")[2] or "*"), server=True)
+    for _, role, field in parsed.values:
+        if role == "write":
+            client.look()
+            call.put("write", call.place(field), (client.database,))
+        elif role in ("opaque", "run"):
+            call.opaque("inline", reason=f"an option of {call.name}", words=(field,))
+    texts = parsed.values_of("--command")
+    for field in parsed.values_of("--file"):
+        data = call.content(call.place(field)) if field.known else None
+        call.read(field, reveals="none")
+        if data is None:
+            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field,))
+            client.change(call.origins(field))
+        else:
+            texts.append(Field(text=data.decode("utf-8", "replace")))
+    sources: tuple[Resource, ...] = ()
+    if not texts and not parsed.has("--file", "--list", "--version", "--help"):
+        sources = call.stdin.sources
+        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP))
+    for field in texts:
+        sources = merge(sources, field.sources)
+        client.script(field.text) if field.known else client.sql(TOP)
+    if sources:
+        client.change(sources)
+    if parsed.has("--list"):
+        return SOMETHING
+    return Stream(sources=client.out)
+
+
+def dump(call: Call, parsed: Parsed) -> Stream:
+    """`pg_dump`, `mysqldump`, `mongodump`: the database comes out as a file, a directory or text."""
+    names = parsed.operands or parsed.values_of("--dbname")
+    known = call.name not in ("mongodump", "mongoexport") and names and names[0].known
+    database = at("sql", names[0].text if known else "*")
+    call.emit("read", database, attrs={"reveals": "content"})
+    for _, role, field in parsed.values:
+        if role == "uses":
+            call.read(field, reveals="none")
+        elif role == "below":
+            below(call, field, (database,))
+        elif role == "write":
+            call.put("write", call.place(field), (database,))
+    kept = any(role in ("write", "below") for _, role, _ in parsed.values)
+    return SOMETHING if make(call, parsed, (), (database,)) or kept else Stream(sources=(database,))
+
+
+# -- redis
+
+
+_REDIS_LOOKS: Final = frozenset(
+    "get mget keys scan hget hgetall hmget hkeys hvals hlen lrange llen smembers sismember scard zrange zscore zcard "
+    "type ttl pttl exists strlen dbsize info ping echo time client memory object dump randomkey getrange hscan sscan "
+    "zscan xrange xlen xread monitor subscribe psubscribe slowlog lastsave command latency cluster role auth select "
+    "hello touch bitcount pfcount geodist wait json.get ft.search".split()
+)
+_REDIS_REMOVES: Final = frozenset("del unlink flushall flushdb getdel hdel lrem srem zrem expire pexpire".split())
+_REDIS_CODE: Final = frozenset("eval evalsha fcall function module script shutdown slaveof replicaof debug".split())
+
+
+def redis(call: Call, parsed: Parsed) -> Stream:
+    """`redis-cli COMMAND WORD…`: what is in the store is an object."""
+    store = at("redis", "*")
+    for option, role, field in parsed.values:
+        if role == "write":
+            call.put("write", call.place(field), (store,))
+        elif role == "opaque":
+            call.opaque("inline", reason=f"{option} of redis-cli", words=(field,))
+    if not parsed.operands:
+        if parsed.has("--rdb", "--functions-rdb", "--version", "--help", "--stat", "--latency", "--bigkeys", "--scan"):
+            return SOMETHING
+        texts = (call.stdin.text or "").split("\n") if call.stdin.text is not None else None
+        if texts is None:
+            call.emit("write", store, may=True)
+            return call.opaque("dynamic", reason="redis-cli takes commands from its input")
+        for line in texts:
+            _redis(call, store, [Field(text=word) for word in line.split()], ())
+        return Stream(sources=(store,))
+    given = merge(call.stdin.sources if parsed.has("-x", "-X") else (), tuple(s for f in call.args for s in f.sources))
+    _redis(call, store, parsed.operands, given)
+    return Stream(sources=(store,))
+
+
+def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Resource, ...]) -> None:
+    if not words:
+        return
+    name = words[0].text.lower()
+    if name == "config" and len(words) > 1 and words[1].text.lower() == "set":
+        # `dir` and `dbfilename` say where the server writes.
+        call.emit("write", store)
+        call.mention(words[2:])
+    elif name in _REDIS_REMOVES:
+        call.emit("api_delete", store)
+    elif name in _REDIS_LOOKS or (name == "config" and len(words) > 1):
+        call.emit("read", store)
+    elif name in (
+        "eval",
+        "evalsha",
+        "fcall",
+        "function",
+        "module",
+        "script",
+        "shutdown",
+        "slaveof",
+        "replicaof",
+        "debug",
+    ):
+        call.opaque("inline", reason=f"{name} of redis")
+    else:
+        call.put("write", store, given)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"dump": dump, "lite": lite, "redis": redis, "server": server}
+"""What `code` of a spec may say, for this module."""
