@@ -14,7 +14,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.model import Op, Resource
 
 MIN_PREFIX: Final = 5
-"""Shortest known beginning of a pattern, in characters, that is compared: with less, every file would be one of these."""
+"""Shortest known beginning of a pattern, in characters, that is compared; with less, any file would be meant."""
 
 _HOME: Final = r"(?:/root|/home/[^/]+|/Users/[^/]+|/var/lib/[^/]+|~[^/]*|.*\*+)"
 
