@@ -10,6 +10,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, place
@@ -207,14 +208,8 @@ def _converse(call: Call, host: Resource, text: str | None, *, separators: str =
 
 
 def _file_text(call: Call, field: Field) -> str | None:
-    if field.text in ("-", "/dev/stdin"):
-        return call.stdin.text
     call.read(field, reveals="some")
-    path = call.place(field).path
-    if path is None or call.shell.emit.changed(path):
-        return None
-    data = call.shell.view.read(path, call.shell.limits.script_bytes)
-    return data.decode("utf-8", "surrogateescape") if data is not None else None
+    return given_text(call, field)
 
 
 def sftp(call: Call, parsed: Parsed) -> Stream:

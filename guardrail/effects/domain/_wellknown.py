@@ -141,7 +141,7 @@ def _system(text: str, *, recursive: bool, pattern: bool) -> Iterator[Known]:
         return
     special = _SPECIAL.search(text) if pattern else None
     sure = text[: special.start()] if special is not None else text
-    below = f"{text.rstrip('/')}/" if recursive else sure if special is not None else ""
+    below = sure if special is not None else f"{text.rstrip('/')}/" if recursive else ""
     seen: set[Known] = set()
     for prefix, op, scheme in _PLACES:
         if sure.startswith(prefix):
