@@ -69,6 +69,7 @@ def _kept(call: Call, parsed: Parsed, url: Field) -> Stream:
 def download(call: Call, parsed: Parsed) -> Stream:
     """`aria2c`, `axel`, `wget2`: addresses that are fetched into files."""
     apply_spec(call, parsed)
+    sent = tuple(call.place(field) for field in parsed.values_of("--post-file"))
     folder = parsed.value("--dir")
     base = f"{folder.text.rstrip('/')}/" if folder is not None else ""
     output = parsed.value("--out")
@@ -76,8 +77,10 @@ def download(call: Call, parsed: Parsed) -> Stream:
         place = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
         if not URL.fullmatch(field.text) and ("." not in field.text or field.text.endswith((".torrent", ".metalink"))):
             call.read(field, reveals="some")
-        for source in field.sources:
-            call.emit("copy", source, place, flow=("argument",))
+        for source in (*sent, *field.sources):
+            call.emit("copy", source, place, flow=("net",))
+        if sent or field.sources:
+            call.emit("net_send", place)
         call.emit("net_recv", place)
         name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or "index.html"
         text = output.text if output is not None else name

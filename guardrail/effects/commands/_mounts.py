@@ -65,7 +65,7 @@ def _mounted(call: Call, sources: Sequence[Field], point: Field, *, image: bool)
     for source in sources:
         if source.text in _PSEUDO or _TAGS.fullmatch(source.text):
             continue
-        far = _far(source)
+        far = _far(call, source)
         if far is not None:
             call.emit("net_recv", far)
             continue
@@ -78,13 +78,16 @@ def _mounted(call: Call, sources: Sequence[Field], point: Field, *, image: bool)
         call.shell.directories.add(where.path.rstrip("/"))
 
 
-def _far(field: Field) -> Resource | None:
+def _far(call: Call, field: Field) -> Resource | None:
     text = field.text
     if URL.fullmatch(text):
         return remote(text) if not text.startswith("file://") else None
     if _FAR.fullmatch(text):
         return at("nfs", text)
-    return at("nfs", text) if REMOTE.fullmatch(text) and not text.startswith(("/", ".")) else None
+    if not REMOTE.fullmatch(text) or text.startswith(("/", ".")):
+        return None
+    host, _, path = text.partition(":")
+    return at("ssh", f"//{host}/{path.lstrip('/')}") if call.name == "sshfs" else at("nfs", text)
 
 
 def fuse(call: Call, parsed: Parsed) -> Stream:
@@ -171,8 +174,8 @@ def dataset(call: Call, parsed: Parsed) -> Stream:
         if not re.fullmatch(r"[\w.:-]+(?:/[^/]+)*", name):
             call.mention((field,))
             continue
-        emitted = call.place(Field(text=f"/{name}"), kind="dir", recursive=True)
-        call.emit("mention", emitted, attrs={"dataset": True}, precision="opaque", may=True)
+        mounted = call.place(Field(text=f"/{name}"), kind="dir", recursive=True)
+        call.emit("mention", mounted, attrs={"dataset": True}, precision="opaque", may=True)
     sent = call.name.endswith((" send", " recv", " receive"))
     if not sent:
         return out

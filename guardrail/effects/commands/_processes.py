@@ -20,7 +20,9 @@ _QUIET: Final = Stream(text="")
 
 
 def _signal(call: Call, name: str, attrs: dict[str, Any] | None) -> None:
-    call.emit("signal", at("process", name), attrs=attrs)
+    # Signal 0 only asks whether the process is there.
+    asked = attrs is not None and attrs["signal"] == "0"
+    call.emit("list" if asked else "signal", at("process", name), attrs=attrs)
 
 
 def kill(call: Call, _parsed: Parsed) -> Stream:

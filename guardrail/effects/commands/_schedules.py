@@ -8,6 +8,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, State, Stream
@@ -33,19 +34,8 @@ def crontab(call: Call, parsed: Parsed) -> Stream:
     for field in files:
         for source in call.read(field):
             call.emit("copy", source, table, flow=call.stdin.flow)
-        _table(call, _text(call, field))
+        _table(call, given_text(call, field))
     return SOMETHING
-
-
-def _text(call: Call, field: Field) -> str | None:
-    """What is in a file or comes in, if it is known."""
-    if field.text in ("-", "/dev/stdin"):
-        return call.stdin.text
-    path = call.place(field).path if field.known and not field.sources else None
-    if path is None or call.shell.emit.changed(path):
-        return None
-    data = call.shell.view.read(path, call.shell.limits.script_bytes)
-    return data.decode("utf-8", "surrogateescape") if data is not None else None
 
 
 def _table(call: Call, text: str | None) -> None:
@@ -88,7 +78,7 @@ def at_job(call: Call, parsed: Parsed) -> Stream:
     call.emit("schedule", at("at", when), attrs={"verb": "add"})
     file = parsed.value("-f") or Field(text="-")
     call.read(file)
-    text = _text(call, file)
+    text = given_text(call, file)
     if text is None:
         call.opaque("dynamic", reason="what runs later is not known")
         return SOMETHING

@@ -16,6 +16,12 @@ _LOOKS: Final = frozenset(
     "show list ls lst get help status monitor info dump version query state stats test is-active print check".split()
 )
 _SHORT_LOOKS: Final = frozenset("s sh sho l li lis st stat".split())
+_FIREWALLD: Final = tuple(
+    f"--{verb}"
+    for verb in (
+        "add remove set new delete change reload complete panic-o runtime load path direct policy lockdown".split()
+    )
+)
 _ALWAYS: Final = frozenset("route ifup ifdown dhclient dhcpcd wg-quick pppd openvpn".split())
 _CHANGING_FILES: Final = ("-f", "--file", "-b", "-batch", "--batch")
 
@@ -62,7 +68,7 @@ def firewall(call: Call, _parsed: Parsed) -> Stream:
     options = [word for word in words if word.startswith("-")]
     looking = bool(verbs) and (verbs[0] in _LOOKS or verbs[:2] == ["app", "list"] or verbs[:2] == ["app", "info"])
     if call.name == "firewall-cmd":
-        looking = not any(o.startswith(("--add", "--remove", "--set", "--new", "--delete", "--change", "--reload", "--complete", "--panic-o", "--runtime", "--load", "--path", "--permanent", "--direct", "--policy", "--lockdown")) and o not in ("--permanent",) for o in options)  # fmt: skip
+        looking = not any(option.startswith(_FIREWALLD) for option in options)
     elif call.name == "ipset" and not verbs:
         looking = any(o in ("-L", "-l", "-S", "-T", "list", "save", "test") for o in options)
     if looking or (not verbs and words and all(o.startswith(asked) for o in options)) or not words:

@@ -10,6 +10,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, place
@@ -24,11 +25,12 @@ _GET: Final = frozenset("get mget reget recv newer pget mirror".split())
 _DELETE: Final = frozenset("rm mrm delete mdelete del rmdir mrmdir".split())
 _PLAIN: Final = frozenset(
     "ls dir nlist cd pwd bye quit exit close disconnect user login ascii binary bin type passive passiv prompt verbose "
-    "mode status help ? version progress hash bell glob df cat more less zcat lls lpwd lcd set debug cls du find open "
+    "mode status help ? version progress hash bell df cat more less zcat lls lpwd lcd set debug cls du find open "
     "connect umask lumask mkdir lmkdir rename mv ln symlink link chmod chown chgrp quote site rexmt timeout trace "
     "epsv4 epsv ipv4 sunique runique cdup size modtime system jobs wait cache alias bookmark reget nop idle echo "
     "queue kill repeat".split()
 )
+_CODE: Final = frozenset("source script eval command glob module exec xargs edit page macdef proxy $".split())
 _OPEN: Final = frozenset(("open", "connect"))
 _MOVES: Final = frozenset(("rename", "mv", "ln", "symlink", "link", "chmod", "chown", "chgrp"))
 
@@ -73,33 +75,21 @@ class _Session:
         options = [word for word in words[1:] if word.startswith("-")]
         if head.startswith("!") or head in ("local", "shell"):
             self.shell(" ".join(words).lstrip("@-!") if head.startswith("!") else " ".join(words[1:]))
+        elif head in _CODE or any(word.startswith("|") for word in words[1:]):
+            self.call.opaque("inline", reason=f"`{head}` in a session is not looked into")
+            self.call.mention_text(" ".join(words))
         elif head == "mirror":
             self.mirror(rest, options)
         elif head in _PUT:
-            self.put(head, rest, words[1:])
+            self.put(head, words[1:])
         elif head in _GET:
-            self.get(head, rest, words[1:])
+            self.get(head, words[1:])
         elif head in _DELETE:
             for name in rest:
                 self.call.emit("api_delete", self.there(name))
                 self.call.name_text(name)
         elif head in ("cat", "more", "less", "zcat") and any(">" in word or "|" in word for word in words):
             self.call.opaque("inline", reason="output of a session goes elsewhere")
-        elif head in (
-            "source",
-            "script",
-            "eval",
-            "command",
-            "glob",
-            "module",
-            "exec",
-            "xargs",
-            "edit",
-            "page",
-            "macdef",
-        ):
-            self.call.opaque("inline", reason=f"`{head}` in a session is not looked into")
-            self.call.mention_text(" ".join(words))
         elif head in _PLAIN or not head:
             self.plain(head, rest)
         else:
@@ -121,12 +111,19 @@ class _Session:
         elif head == "lmkdir" and rest:
             self.call.emit("create", self.here(rest[0]))
         elif head in _OPEN and rest:
-            self.host = remote(rest[-1]) if URL.fullmatch(rest[-1]) else at(self.host.uri.partition(":")[0] if self.host.uri else "net", f"//{rest[0]}")  # fmt: skip
+            self.host = self._opened(rest)
         elif head in _MOVES:
             for name in rest:
                 self.call.name_text(name)  # the host may be this one
 
-    def put(self, head: str, rest: Sequence[str], words: Sequence[str]) -> None:
+    def _opened(self, rest: Sequence[str]) -> Resource:
+        if URL.fullmatch(rest[-1]):
+            return remote(rest[-1])
+        scheme = (self.host.uri or "net:").partition(":")[0]
+        return at(scheme, f"//{rest[0]}")
+
+    def put(self, head: str, words: Sequence[str]) -> None:
+        """Files go there."""
         names = _without(words, ("-O", "-e") if self.call.name == "lftp" else ())
         several = head in ("mput", "mirror") or (self.call.name == "lftp" and "-o" not in words)
         for name in names if several else names[:1]:
@@ -138,7 +135,8 @@ class _Session:
                 self.call.emit("delete", source)
         self.call.emit("net_send", self.host)
 
-    def get(self, head: str, rest: Sequence[str], words: Sequence[str]) -> None:
+    def get(self, head: str, words: Sequence[str]) -> None:
+        """Files come from there."""
         names = _without(words, ("-O", "-n") if self.call.name == "lftp" else ())
         several = head in ("mget", "pget") or self.call.name == "lftp"
         self.call.emit("net_recv", self.host)
@@ -149,7 +147,8 @@ class _Session:
             folder = words[words.index("-O") + 1] + "/" if "-O" in words[:-1] else ""
             recursive = "-r" in words or "-R" in words
             self.call.emit("write", place(f"{folder}{local}", self.folder, recursive=recursive))
-            self.call.name_text(name) if name.startswith("/") else None
+            if name.startswith("/"):
+                self.call.name_text(name)
 
     def mirror(self, rest: Sequence[str], options: Sequence[str]) -> None:
         """`mirror REMOTE LOCAL`, or with `-R` the other way round."""
@@ -209,14 +208,8 @@ def _converse(call: Call, host: Resource, text: str | None, *, separators: str =
 
 
 def _file_text(call: Call, field: Field) -> str | None:
-    if field.text in ("-", "/dev/stdin"):
-        return call.stdin.text
     call.read(field, reveals="some")
-    path = call.place(field).path
-    if path is None or call.shell.emit.changed(path):
-        return None
-    data = call.shell.view.read(path, call.shell.limits.script_bytes)
-    return data.decode("utf-8", "surrogateescape") if data is not None else None
+    return given_text(call, field)
 
 
 def sftp(call: Call, parsed: Parsed) -> Stream:

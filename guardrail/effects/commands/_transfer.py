@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._curl_words import spread, with_configs
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
@@ -148,6 +149,7 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
 
 def curl(call: Call, parsed: Parsed) -> Stream:
     """`curl`: what is uploaded is copied to the net, what comes back goes to a file or on."""
+    parsed = with_configs(call, parsed)
     sent, sends = _curl_options(call, parsed)
     local: tuple[Resource, ...] = ()
     for field in [*parsed.operands, *parsed.values_of("--url")]:
@@ -171,7 +173,8 @@ def curl(call: Call, parsed: Parsed) -> Stream:
 def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], bool]:
     """Whose content the options send, and whether they send anything."""
     sent: tuple[Resource, ...] = ()
-    sends = parsed.has("--request")
+    method = parsed.value("--request")
+    sends = method is not None and method.text.upper() not in ("GET", "HEAD", "OPTIONS")
     for option, role, field in parsed.values:
         sent = merge(sent, field.sources)
         if option in ("--data", "--data-binary", "--data-urlencode", "--json", "--form", "--header", "--url-query"):
@@ -179,7 +182,8 @@ def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], boo
             sent = merge(sent, _uploaded(call, option, field))
         elif option == "--upload-file":
             sends = True
-            sent = merge(sent, call.stdin.sources if field.text == "." else call.read(_unspread(field)))
+            for name in spread(field):
+                sent = merge(sent, call.stdin.sources if name.text == "." else call.read(name))
         elif option == "--cookie":
             # Without a `=` it is a file.
             sent = merge(sent, call.read(field) if "=" not in field.text and field.text else ())
@@ -220,10 +224,6 @@ def _file_url(field: Field) -> Field:
 def _spread(text: str) -> bool:
     """Several addresses are made of one with `{a,b}` or `[1-3]`."""
     return any(c in text for c in "{[")
-
-
-def _unspread(field: Field) -> Field:
-    return Field(text=TOP, sources=field.sources) if _spread(field.text) else field
 
 
 def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:

@@ -165,7 +165,15 @@ class Emitter:
                 self.meant.add(key)
                 file = resource if target is None else target
                 attrs = {"path": file.path or file.pattern}
-                self.add(meaning, place, spec=spec, span=span, attrs=attrs, may=may)
+                self.add(
+                    meaning,
+                    place,
+                    target if meaning == op == "copy" else None,
+                    spec=spec,
+                    span=span,
+                    attrs=attrs,
+                    may=may,
+                )
 
     def opaque(
         self,

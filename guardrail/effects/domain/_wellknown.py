@@ -14,7 +14,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.model import Op, Resource
 
 MIN_PREFIX: Final = 5
-"""Shortest known beginning of a pattern, in characters, that is compared: with less, every file would be one of these."""
+"""Shortest known beginning of a pattern, in characters, that is compared; with less, any file would be meant."""
 
 _HOME: Final = r"(?:/root|/home/[^/]+|/Users/[^/]+|/var/lib/[^/]+|~[^/]*|.*\*+)"
 
@@ -141,7 +141,7 @@ def _system(text: str, *, recursive: bool, pattern: bool) -> Iterator[Known]:
         return
     special = _SPECIAL.search(text) if pattern else None
     sure = text[: special.start()] if special is not None else text
-    below = f"{text.rstrip('/')}/" if recursive else sure if special is not None else ""
+    below = sure if special is not None else f"{text.rstrip('/')}/" if recursive else ""
     seen: set[Known] = set()
     for prefix, op, scheme in _PLACES:
         if sure.startswith(prefix):
