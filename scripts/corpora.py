@@ -72,6 +72,9 @@ def _judged(write: bool, only: str) -> int:
                 if answer.outcome is not Outcome.ALLOW:
                     cause = _plain(f"{answer.outcome.value}: {answer.why}", scratch)
                     alarms[answer.line.id] = (cause, answer.line.text)
+    if faulted := [name for name, (cause, _) in alarms.items() if "guardrail.fault" in cause]:
+        print(f"{len(faulted)} faults in judging, such as {faulted[0]}: nothing is written", file=sys.stderr)
+        write = False
     for path, rows, head in (
         (
             CASES / "threats/known_gaps.txt",

@@ -1283,4 +1283,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_parse_differential.py::test_a_word_without_expansions_is_what_bash_makes_of_it",
         ),
     ),
+    Promise(
+        id="effects.threads",
+        source="recorded failure",
+        behaviour="the first calls of a process may come from several threads at once",
+        tests=("tests/test_effects_threads.py::test_the_first_calls_of_a_process_may_come_at_once",),
+    ),
 )

@@ -226,7 +226,9 @@ def run(case: Case, template: Path, root: Path) -> Truth:
     """Predict, run, compare."""
     root.parent.mkdir(parents=True, exist_ok=True)
     root = root.parent.resolve() / root.name
-    shutil.copytree(template, root, symlinks=True)
+    # Most of the tree is the repository: who does not name it goes without.
+    spared = None if "repo" in case.text else shutil.ignore_patterns("repo")
+    shutil.copytree(template, root, symlinks=True, ignore=spared)
     before = _names(root)
     effects = analyse(
         (ShellText(text=case.text),),

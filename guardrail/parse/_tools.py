@@ -54,6 +54,11 @@ class _ToolFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tool: tuple[ToolSpec, ...]
 
 
+# INVARIANT: msgspec works a type out when it is first used, and the process crashes if two threads do that at once;
+# while a module is imported there is one.
+msgspec.json.Decoder(_ToolFile)
+
+
 class ToolTable:
     """Which entries a tool's name has.
 

@@ -229,6 +229,11 @@ class _SpecFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     command: tuple[Entry, ...]
 
 
+# INVARIANT: msgspec works a type out when it is first used, and the process crashes if two threads do that at once;
+# while a module is imported there is one.
+msgspec.json.Decoder(_SpecFile)
+
+
 class Catalogue(Mapping[str, Spec]):
     """Every command's spec by name, each read from its file's text when it is first asked for.
 
