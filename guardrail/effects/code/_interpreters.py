@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code._filters import is_filter
+from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
-from guardrail.effects.code._pure import is_pure
+from guardrail.effects.code.python._run import run_code, run_file
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
@@ -32,7 +34,8 @@ STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 """Names of standard input."""
 
 _PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
-_CODE_MODULES: Final = frozenset("timeit code asyncio IPython idlelib pdb sqlite3 xonsh ptpython bpython".split())
+_CODE_MODULES: Final = frozenset("code asyncio IPython idlelib pdb xonsh ptpython bpython".split())
+_WRAPPING_MODULES: Final = frozenset("cProfile profile trace runpy coverage kernprof scalene memory_profiler".split())
 _RUNNERS: Final = frozenset(
     "pytest py.test coverage torchrun accelerate deepspeed uv poetry pipenv pdm hatch rye conda mamba micromamba "
     "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
@@ -41,6 +44,9 @@ _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".spli
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
+_HARMLESS_PYTHON = re.compile(
+    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE)"
+)
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -74,10 +80,32 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         if texts:
             return _each_text(call, texts, args)
     authored = call.shell.emit.changed(resource.path or path.text)
+    out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    if kind == "python":
+        texts = script_texts(call, resource)
+        found, whole = _each_python(call, texts, [path, *args], resource.path or "")
+        out = found if texts else out
+        if whole:
+            return out
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
-    return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
+
+
+def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
+    """What each text that the script may have would do, and whether that is all of it."""
+    sources: tuple[Resource, ...] = ()
+    complete = bool(texts)
+    outs: list[Stream] = []
+    for index, text in enumerate(texts):
+        call.shell.emit.maybe += index > 0
+        out, whole = run_file(call, text, argv, path)
+        call.shell.emit.maybe -= index > 0
+        outs.append(out)
+        complete = complete and whole
+        sources = merge(sources, out.sources)
+    return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
 
 
 def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
@@ -126,6 +154,10 @@ def note_script(call: Call, resource: Resource) -> None:
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
     """A script that comes from a descriptor: from standard input it is known if that is."""
     name = posixpath.normpath(resource.path or "")
+    if kind == "python" and name in STANDARD_INPUT and call.stdin.text is not None:
+        code = call.stdin.text
+        call.stdin = NOTHING
+        return _analysed(call, code, [Field(text=resource.path or "-"), *args])
     if kind == "shell" and name in STANDARD_INPUT and call.stdin.text is not None:
         return call.shell.run_text(call.stdin.text, _child(call.state, args, call.cwd), SOMETHING)[2]
     if call.stdin.text is not None:
@@ -259,11 +291,13 @@ def args_tail(text: str, call: Call) -> Field:
 def _python_code(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the code given to python is not known")
-    code = args[0].text
-    if _is_pure_here(call, code):
-        call.emit("exec", as_code("python"))
-        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
-    return inline(call, "python code")
+    return _analysed(call, args[0].text, [Field(text="-c"), *args[1:]])
+
+
+def _analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
+    if any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars):
+        return inline(call, "what python loads at its start was changed")
+    return run_code(call, code, argv)
 
 
 def _scripts(call: Call, words: Sequence[Field]) -> None:
@@ -295,22 +329,46 @@ def run_nested(call: Call) -> None:
             return
 
 
-def _is_pure_here(call: Call, code: str) -> bool:
-    changed = bool(call.shell.emit.made) or any(name.startswith("PYTHON") for name in call.state.vars)
-    return not changed and is_pure(code, cwd=call.cwd, view=call.shell.view)
-
-
 def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the module given to python is not known")
     name = args[0].text
     if name.partition(".")[0] in _CODE_MODULES:
         return inline(call, f"python -m {name[:40]} runs code")
+    known = module_of(name)
+    local = place(name.partition(".")[0] + ".py", call.cwd).path
+    shadowed = local is not None and (call.shell.view.kind(local) == "file" or call.shell.emit.changed(local))
+    if known is not None and not shadowed and not any(field.many for field in args):
+        return known(call, args[1:])
     _scripts(call, args[1:])
+    if SERVING.fullmatch(name) and not shadowed:
+        call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
+        _operands(call, args[1:])
+        return SOMETHING
+    if name in _WRAPPING_MODULES:
+        return _wrapped(call, args[1:])
     file = place(name.replace(".", "/") + ".py", call.cwd).path
     if file is not None and (call.shell.view.kind(file) == "file" or call.shell.emit.changed(file)):
         return run_script(call, "python", Field(text=file), args[1:])
     return call.opaque("program", resource=as_code(f"python -m {name}"), words=args[1:])
+
+
+def _wrapped(call: Call, args: Sequence[Field]) -> Stream:
+    """`python -m cProfile -o out script.py …`: an option with a value is taken for a file that is written."""
+    rest = list(args)
+    while rest and rest[0].text.startswith("-") and not rest[0].many:
+        option = rest.pop(0).text
+        if option in ("-m", "-c"):
+            return call.opaque("inline", reason="a module that runs another", words=args)
+        if option in ("-o", "-f", "-C", "--outfile", "--file", "--coverdir") and rest:
+            call.put("write", call.place(rest.pop(0)), ())
+        elif option in ("-s", "--sort") and rest:
+            rest.pop(0)
+    if rest and rest[0].text == "run":
+        rest.pop(0)
+    if not rest or not rest[0].known or rest[0].text.startswith("-"):
+        return call.opaque("program", words=args)
+    return run_script(call, "python", rest[0], rest[1:])
 
 
 # -- the others
@@ -328,18 +386,31 @@ def _other(call: Call) -> Stream:
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
-    edited = one_liner(call)
-    return edited if edited is not None else inline(call, f"{call.name} code")
+    known = one_liner(call)
+    known = is_filter(call) if known is None else known
+    return known if known is not None else inline(call, f"{call.name} code")
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:
-    if call.stdin.text is not None:
-        if reason.startswith("python") and _is_pure_here(call, call.stdin.text):
-            call.emit("exec", as_code("python"))
-            return SOMETHING
+    sources = call.stdin.sources
+    if reason.startswith("python") and len(sources) == 1 and call.stdin.flow == ("redirect",):
+        place_of = sources[0].path
+        if place_of is not None and not call.shell.contents.own(sources):
+            return run_script(call, "python", Field(text=place_of), _after_dash(call.args))
+    code = call.stdin.text
+    if code is not None:
+        if reason.startswith("python"):
+            call.stdin = NOTHING
+            return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
         call.mention_text(call.given_text() or "")
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)
+
+
+def _after_dash(args: Sequence[Field]) -> Sequence[Field]:
+    """What stands after the `-` that means standard input."""
+    index = next((i for i, field in enumerate(args) if field.text in ("-", "/dev/stdin")), len(args))
+    return args[index + 1 :]
 
 
 def inline(call: Call, reason: str) -> Stream:

@@ -1,0 +1,235 @@
+"""Functions and classes that the code defines, and its imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from guardrail.effects.code.python._core import Snapshot, TooMuch
+from guardrail.effects.code.python._expressions import Expressions
+from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._values import (
+    NONE,
+    Args,
+    Dict,
+    Function,
+    Klass,
+    Ref,
+    Scope,
+    Seq,
+    Thing,
+    Unknown,
+    Value,
+    join,
+)
+
+
+def _nests(function: Function) -> bool:
+    """It defines functions, which keep its names alive."""
+    if isinstance(function.body, ast.expr):
+        return any(isinstance(node, ast.Lambda) for node in ast.walk(function.body))
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef)
+        for statement in function.body
+        for node in ast.walk(statement)
+    )
+
+
+class Definitions(Expressions):
+    """Defines functions and classes, and runs the bodies of functions."""
+
+    breaks: list[list[Snapshot]]
+    continues: list[list[Snapshot]]
+    returns: list[list[tuple[Value, Snapshot]]]
+
+    def block(self, body: Sequence[ast.stmt]) -> bool:
+        """Statements one after the other; whether what follows is reached."""
+        raise NotImplementedError
+
+    def meet(self, ends: Sequence[Snapshot]) -> bool:
+        """Go on from whichever end was reached, if any was."""
+        raise NotImplementedError
+
+    # -- definitions
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+        made: Value = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
+        for decorator in reversed(node.decorator_list):
+            made = self.decorate(decorator, made)
+        self.assign_name(node.name, made)
+        return True
+
+    def decorate(self, decorator: ast.expr, made: Value) -> Value:
+        """What a decorator makes of a function or class."""
+        raise NotImplementedError
+
+    def _class(self, node: ast.ClassDef) -> bool:
+        parents: list[Klass] = []
+        framed = bool(node.keywords)
+        for base in node.bases:
+            value = self.eval(base)
+            if isinstance(value, Klass):
+                parents.append(value)
+                framed = framed or value.framed
+            elif not (isinstance(value, Ref) and self.plain_base(value.name)):
+                framed = True
+        inner = Scope(self.scope, self.scope.globals)
+        outer, self.scope = self.scope, inner
+        self.scopes.append(inner)
+        self.block(node.body)
+        self.scope = outer
+        self.scopes.pop()
+        made: Value = Klass(node.name, inner.names, tuple(parents), framed=framed)
+        for value in inner.names.values():
+            if isinstance(value, Function):
+                value.scope = self.scope
+        if node.keywords:
+            for keyword in node.keywords:
+                self.escape(self.eval(keyword.value))
+        for decorator in reversed(node.decorator_list):
+            made = self.decorate(decorator, made)
+        self.assign_name(node.name, made)
+        if isinstance(made, Klass) and framed:
+            self.escape(made)
+        return True
+
+    def plain_base(self, name: str) -> bool:
+        """A base class that calls no method of its children by itself."""
+        raise NotImplementedError
+
+    def _return(self, node: ast.Return) -> bool:
+        value = self.eval(node.value) if node.value is not None else NONE
+        if self.returns:
+            self.returns[-1].append((value, self.snapshot()))
+        return False
+
+    def _raise(self, node: ast.Raise) -> bool:
+        for part in (node.exc, node.cause):
+            if part is not None:
+                # The text of an error goes to standard error.
+                self.account(self.eval(part))
+        return False
+
+    def _assert(self, node: ast.Assert) -> bool:
+        self.eval(node.test)
+        if node.msg is not None:
+            with self.undecided():
+                self.account(self.eval(node.msg))
+        return True
+
+    def _global(self, node: ast.Global) -> bool:
+        for name in node.names:
+            self.scope.shared[name] = self.scope.globals
+        return True
+
+    def _nonlocal(self, node: ast.Nonlocal) -> bool:
+        for name in node.names:
+            scope = self.scope.outer
+            while scope is not None and name not in scope.names:
+                scope = scope.outer
+            if scope is not None:
+                self.scope.shared[name] = scope
+        return True
+
+    # -- imports
+
+    def _import(self, node: ast.Import) -> bool:
+        for alias in node.names:
+            value = self.import_module(alias.name)
+            if alias.asname is not None:
+                self.assign_name(alias.asname, value)
+            else:
+                head = alias.name.partition(".")[0]
+                self.assign_name(head, value if head == alias.name else self.import_module(head))
+        return True
+
+    def _import_from(self, node: ast.ImportFrom) -> bool:
+        name = "." * node.level + (node.module or "")
+        module = self.import_module(name)
+        for alias in node.names:
+            if alias.name == "*":
+                self.import_star(module)
+                continue
+            self.assign_name(alias.asname or alias.name, self.attribute(module, alias.name))
+        return True
+
+    def import_module(self, name: str) -> Value:
+        """A module by its name."""
+        raise NotImplementedError
+
+    def import_star(self, module: Value) -> None:
+        """`from module import *`."""
+        raise NotImplementedError
+
+    # -- functions
+
+    def run_body(self, function: Function, args: Args) -> Value:
+        """Call a function of the code."""
+        inner = Scope(function.scope, function.scope.globals)
+        self.bind(function, args, inner)
+        if function.owner is not None:
+            inner.names.setdefault("<super>", Thing("<super>", {"self": function.owner}))
+        saved = self.scope, self.breaks, self.continues
+        self.scope, self.breaks, self.continues = inner, [], []
+        self.scopes.append(inner)
+        position = len(self.scopes)
+        self.inlined.append(function.body)
+        self.returns.append([])
+        self.yields.append([])
+        try:
+            result = self._run_inner(function)
+        finally:
+            self.inlined.pop()
+            self.scope, self.breaks, self.continues = saved
+            if len(self.scopes) > 200:
+                raise TooMuch("too many scopes")
+            if position == len(self.scopes) and not _nests(function):
+                self.scopes.pop()
+        return result
+
+    def _run_inner(self, function: Function) -> Value:
+        if isinstance(function.body, ast.expr):
+            value = self.eval(function.body)
+            self.returns.pop()
+            given = self.yields.pop()
+            return Seq([], "list", any_of(given), self.branch) if given else value
+        alive = self.block(function.body)
+        ends = self.returns.pop()
+        given = self.yields.pop()
+        values = [value for value, _ in ends]
+        states = [state for _, state in ends]
+        if alive:
+            values.append(NONE)
+            states.append(self.snapshot())
+        self.meet(states)
+        if given:
+            return Seq([], "list", any_of(given), self.branch)
+        if not values:
+            return Thing("<exit>")
+        return any_of(values) if len(values) > 1 else values[0]
+
+    def bind(self, function: Function, args: Args, scope: Scope) -> None:
+        """Give the parameters of a function their values."""
+        parameters = function.parameters
+        given = args.pos[:]
+        if function.owner is not None:
+            given.insert(0, function.owner)
+        named = dict(args.named)
+        for parameter in (*parameters.posonlyargs, *parameters.args):
+            name = parameter.arg
+            if given:
+                scope.names[name] = given.pop(0)
+            elif name in named:
+                scope.names[name] = named.pop(name)
+            else:
+                default = function.defaults.get(name)
+                scope.names[name] = join(default, args.vague) if args.vague is not None else default or Unknown()
+        if parameters.vararg is not None:
+            scope.names[parameters.vararg.arg] = Seq(given, "tuple", args.vague, self.branch)
+        for parameter in parameters.kwonlyargs:
+            value = named.pop(parameter.arg, None) or function.defaults.get(parameter.arg)
+            scope.names[parameter.arg] = join(value, args.vague) if args.vague is not None else value or Unknown()
+        if parameters.kwarg is not None:
+            items: dict[Any, Value] = dict(named)
+            scope.names[parameters.kwarg.arg] = Dict(items, args.vague, self.branch)

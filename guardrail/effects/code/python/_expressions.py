@@ -1,0 +1,519 @@
+"""Expressions of Python on abstract values."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from guardrail.effects.code.python._core import Core, TooMuch
+from guardrail.effects.code.python._table import table
+from guardrail.effects.code.python._texts import any_of, binary, compared, joined_texts, shown, subscript, truth, unary
+from guardrail.effects.code.python._values import (
+    MAX_ITEMS,
+    NAME,
+    NONE,
+    Args,
+    Bound,
+    Const,
+    Dict,
+    Either,
+    Function,
+    Handle,
+    Instance,
+    Klass,
+    Ref,
+    Scope,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    carried,
+    concrete,
+    is_key,
+    join,
+    options,
+)
+from guardrail.effects.domain._values import NUM, TOP, merge
+
+MAX_ROUNDS: Final = 128
+"""Most rounds of a loop over known items that are walked one by one."""
+
+_BUILTINS: Final = frozenset(dir(builtins)) | {"reveal_type", "exit", "quit"}
+_PLAIN_DUNDERS: Final = frozenset(
+    "__name__ __doc__ __file__ __version__ __qualname__ __module__ __annotations__ __all__ __init__ __post_init__ "
+    "__enter__ __exit__ __len__ __iter__ __next__ __call__ __str__ __repr__ __getitem__ __contains__ __eq__ __hash__ "
+    "__future__ __main__ __path__".split()
+)
+_INSIDES: Final = frozenset("f_globals f_builtins f_locals f_back tb_frame gi_frame cr_frame ag_frame mro".split())
+_SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize columns index status_code ok size length".split())
+
+
+class Expressions(Core):
+    """Evaluates expressions."""
+
+    yields: list[list[Value]]
+    passing: list[Scope]
+
+    def eval(self, node: ast.expr) -> Value:
+        """The value of any expression."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise TooMuch("too many steps")
+        return _EVAL[type(node)](self, node)
+
+    # -- names and constants
+
+    def _constant(self, node: ast.Constant) -> Value:
+        if isinstance(node.value, str):
+            return Text((node.value,))
+        return Const(node.value)
+
+    def _name(self, node: ast.Name) -> Value:
+        return self.lookup(node.id)
+
+    def lookup(self, name: str) -> Value:
+        """What a name stands for here."""
+        scope: Scope | None = self.scope.shared.get(name, self.scope)
+        while scope is not None:
+            found = scope.names.get(name)
+            if found is not None:
+                return found
+            scope = scope.outer
+        found = self.scope.globals.names.get(name)
+        return found if found is not None else self._not_defined(name)
+
+    def _not_defined(self, name: str) -> Value:
+        for module in reversed(self.stars):
+            full = table().canonical(f"{module}.{name}")
+            if full in table().entries or name not in _BUILTINS:
+                return Ref(full)
+        if name == "__name__":
+            return Text(("__main__",))
+        if name == "__file__":
+            return Text((self.file if self.file is not None else TOP,))
+        if name in ("__builtins__", "builtins"):
+            return Ref("builtins")
+        if name in ("__loader__", "__spec__"):
+            return Unknown(hidden=True)
+        if name in _BUILTINS:
+            return Ref(f"builtins.{name}")
+        return self.undefined(name)
+
+    def undefined(self, name: str) -> Value:
+        """A name that nothing has given a value so far."""
+        raise NotImplementedError
+
+    def assign_name(self, name: str, value: Value) -> None:
+        """Give a name a value in the scope that it belongs to."""
+        scope = self.scope.shared.get(name, self.scope)
+        scope.names[name] = value
+
+    def _walrus(self, node: ast.NamedExpr) -> Value:
+        value = self.eval(node.value)
+        scope = self.scope
+        while scope in self.passing and scope.outer is not None:
+            scope = scope.outer  # a comprehension has names of its own, but not this one
+        scope.shared.get(node.target.id, scope).names[node.target.id] = value
+        return value
+
+    # -- operators
+
+    def _binary(self, node: ast.BinOp) -> Value:
+        # A long chain of `+` is walked without recursion on its left side.
+        chain: list[tuple[ast.operator, ast.expr]] = []
+        left: ast.expr = node
+        while isinstance(left, ast.BinOp):
+            chain.append((left.op, left.right))
+            left = left.left
+        value = self.eval(left)
+        for op, right in reversed(chain):
+            value = self.binary(op, value, self.eval(right))
+        return value
+
+    def binary(self, op: ast.operator, left: Value, right: Value) -> Value:
+        """`left op right`, with `/` on paths and operators of classes of the code."""
+        if isinstance(op, ast.Div) and any(isinstance(o, Text) and o.path for o in (*options(left), *options(right))):
+            return self.call_ref("pathlib.Path", Args([left, right]))
+        if isinstance(left, Either) and len(left.options) <= 8:
+            found: Value | None = None
+            for option in left.options:
+                found = join(found, self.binary(op, option, right))
+            return found if found is not None else Unknown()
+        for side in (left, right):
+            if isinstance(side, Instance):
+                self.escape(side)
+        if isinstance(left, Thing | Bound) or isinstance(right, Thing | Bound):
+            return Unknown(merge(left.sources, right.sources))
+        return binary(op, left, right, self.branch)
+
+    def _unary(self, node: ast.UnaryOp) -> Value:
+        return unary(node.op, self.eval(node.operand))
+
+    def _boolean(self, node: ast.BoolOp) -> Value:
+        stop = isinstance(node.op, ast.Or)
+        found: Value | None = None
+        for index, part in enumerate(node.values):
+            if found is None:
+                value = self.eval(part)
+            else:
+                before = self.snapshot()
+                with self.undecided():
+                    value = self.eval(part)
+                self.restore(self.both(before, self.snapshot()))
+            known = truth(value)
+            if known is stop:
+                return join(found, value)
+            if known is None or index == len(node.values) - 1:
+                found = join(found, value)
+        return found if found is not None else NONE
+
+    def _compare(self, node: ast.Compare) -> Value:
+        values = [self.eval(node.left), *(self.eval(part) for part in node.comparators)]
+        for value in values:
+            self.account(value)
+        known = compared(node.ops, values)
+        if known is not None:
+            return Const(known)
+        sources: tuple[Any, ...] = ()
+        for value in values:
+            sources = merge(sources, carried(value) if not isinstance(value, Handle) else ())
+        return Unknown(())
+
+    def _conditional(self, node: ast.IfExp) -> Value:
+        known = truth(self.eval(node.test))
+        if known is not None:
+            return self.eval(node.body if known else node.orelse)
+        before = self.snapshot()
+        with self.undecided():
+            first = self.eval(node.body)
+        after = self.snapshot()
+        self.restore(before)
+        with self.undecided():
+            second = self.eval(node.orelse)
+        self.restore(self.both(after, self.snapshot()))
+        return join(first, second)
+
+    # -- text
+
+    def _fstring(self, node: ast.JoinedStr) -> Value:
+        parts: list[Value] = []
+        sources: tuple[Any, ...] = ()
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                value = self.eval(part.value)
+                sources = merge(sources, value.sources if not isinstance(value, Seq | Dict) else carried(value))
+                spec = self.eval(part.format_spec) if part.format_spec is not None else Text(("",))
+                exact = spec.exact if isinstance(spec, Text) else None
+                conversion = chr(part.conversion) if part.conversion > 0 else ""
+                found = shown(value, conversion, exact) if exact is not None else (TOP,)
+                parts.append(Text(found))
+            else:
+                parts.append(self.eval(part))
+        return joined_texts(parts, sources)
+
+    # -- containers
+
+    def _items(self, nodes: list[ast.expr]) -> tuple[list[Value], Value | None]:
+        """Items of a display; those after a star that is not known are joined with it."""
+        items: list[Value] = []
+        rest: Value | None = None
+        for node in nodes:
+            if isinstance(node, ast.Starred):
+                more, vague = self.items_of(self.eval(node.value))
+                if rest is None:
+                    items.extend(more)
+                elif more:
+                    rest = join(rest, any_of(more))
+                rest = join(rest, vague) if vague is not None else rest
+            elif rest is not None:
+                rest = join(rest, self.eval(node))
+            else:
+                items.append(self.eval(node))
+        if len(items) > MAX_ITEMS:
+            return [], join(rest, any_of(items))
+        return items, rest
+
+    def _sequence(self, node: ast.List | ast.Tuple | ast.Set) -> Value:
+        items, rest = self._items(node.elts)
+        kind = "list" if isinstance(node, ast.List) else "tuple" if isinstance(node, ast.Tuple) else "set"
+        return Seq(items, kind, rest, self.branch)
+
+    def _dictionary(self, node: ast.Dict) -> Value:
+        out = Dict({}, None, self.branch)
+        for key, item in zip(node.keys, node.values, strict=True):
+            value = self.eval(item)
+            if key is None:
+                if isinstance(value, Dict):
+                    out.items.update(value.items)
+                    out.rest = join(out.rest, value.rest) if value.rest is not None else out.rest
+                else:
+                    out.rest = join(out.rest, Unknown(carried(value)))
+                continue
+            self.store_item(out, self.eval(key), value)
+        return out
+
+    def store_item(self, target: Value, key: Value, value: Value) -> None:
+        """`target[key] = value`."""
+        if isinstance(target, Dict):
+            plain = concrete(key)
+            if plain is None or not is_key(plain.value):
+                target.rest = join(target.rest, value) if target.rest is not None else value
+            elif self.branch > target.born:
+                old = target.items.get(plain.value)
+                # The key may be missing: what is then found is not known.
+                target.items[plain.value] = join(old, value)
+                if old is None:
+                    target.rest = join(target.rest, Unknown()) if target.rest is not None else Unknown()
+            else:
+                self._store(target, plain.value, value)
+        elif isinstance(target, Seq):
+            self._store_at(target, key, value)
+
+    @staticmethod
+    def _store(target: Dict, key: Any, value: Value) -> None:
+        try:
+            if len(target.items) < MAX_ITEMS or key in target.items:
+                target.items[key] = value
+            else:
+                target.rest = join(target.rest, value)
+        except TypeError:
+            target.rest = join(target.rest, value)
+
+    def _store_at(self, target: Seq, key: Value, value: Value) -> None:
+        plain = concrete(key)
+        if plain is not None and isinstance(plain.value, int) and target.known:
+            try:
+                old = target.items[plain.value]
+                target.items[plain.value] = value if self.branch <= target.born else join(old, value)
+                return
+            except IndexError:
+                return
+        target.scrambled = True
+        target.rest = join(target.rest, value) if target.rest is not None else value
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        owner = self.eval(node.value)
+        key = self.eval(node.slice)
+        return self.item(owner, key)
+
+    def item(self, owner: Value, key: Value) -> Value:
+        """`owner[key]`."""
+        if isinstance(owner, Either):
+            return any_of([self.item(option, key) for option in owner.options])
+        if isinstance(owner, Ref):
+            return self.ref_item(owner, key)
+        if isinstance(owner, Unknown):
+            self.account(key)
+            return owner if owner.hidden else Unknown(owner.sources)
+        if isinstance(owner, Thing):
+            if "<text>" in owner.facts:
+                owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
+            return Unknown(merge(owner.sources, owner.held if owner.kind != "model" else ()))
+        if isinstance(owner, Instance):
+            method = owner.klass.find("__getitem__")
+            return self.call_value(Bound(owner, "__getitem__"), Args([key])) if method is not None else Unknown()
+        if isinstance(owner, Klass | Function | Bound):
+            return owner if isinstance(owner, Klass) else Unknown(carried(owner))
+        return subscript(owner, key, self.branch)
+
+    def ref_item(self, owner: Ref, key: Value) -> Value:
+        """`os.environ["X"]`, `sys.argv[1]`, `list[int]`."""
+        raise NotImplementedError
+
+    def _slice(self, node: ast.Slice) -> Value:
+        parts = [self.eval(part) if part is not None else NONE for part in (node.lower, node.upper, node.step)]
+        plain = [concrete(part) for part in parts]
+        if all(part is not None for part in plain):
+            return Const(slice(*(part.value for part in plain if part is not None)))
+        return Unknown()
+
+    def _starred(self, node: ast.Starred) -> Value:
+        return self.eval(node.value)
+
+    # -- iteration
+
+    def items_of(self, value: Value) -> tuple[list[Value], Value | None]:
+        """The items that iterating over a value gives, and what any further ones may be."""
+        if isinstance(value, Seq):
+            if value.scrambled:
+                return [], any_of([*value.items, *([value.rest] if value.rest is not None else [])])
+            return value.items[:], value.rest
+        if isinstance(value, Dict):
+            keys: list[Value] = [Text((key,)) if isinstance(key, str) else Const(key) for key in value.items]
+            return keys, Unknown() if value.rest is not None else None
+        if isinstance(value, Text):
+            exact = value.exact
+            if exact is not None and not value.path and len(exact) <= MAX_ITEMS:
+                return [Text((char,), value.sources) for char in exact], None
+            return [], Text((TOP,), value.sources)
+        if isinstance(value, Const) and isinstance(value.value, bytes) and len(value.value) <= MAX_ITEMS:
+            return [Const(byte, value.sources) for byte in value.value], None
+        if isinstance(value, Handle):
+            return [], Text((TOP,), self.contents_of(value)) if not value.binary else Unknown(self.contents_of(value))
+        if isinstance(value, Either):
+            return [], any_of([any_of([*i, *([r] if r else [])]) for i, r in map(self.items_of, value.options)])
+        return [], self._unknown_items(value)
+
+    def _unknown_items(self, value: Value) -> Value:
+        if isinstance(value, Instance):
+            for name in ("__iter__", "__next__", "__getitem__"):
+                if value.klass.find(name) is not None:
+                    return self.items_of(self.call_value(Bound(value, name), Args()))[1] or Unknown(carried(value))
+        if isinstance(value, Ref):
+            return self.ref_items(value)
+        if isinstance(value, Thing):
+            inner = value.facts.get("items")
+            return inner if inner is not None else Unknown(merge(value.sources, value.held))
+        return Unknown(carried(value), hidden=isinstance(value, Unknown) and value.hidden)
+
+    def ref_items(self, value: Ref) -> Value:
+        """Iterating over `sys.argv`, `os.environ`, `sys.stdin`."""
+        raise NotImplementedError
+
+    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
+        out: list[tuple[Value | None, Value]] = []
+        inner = Scope(self.scope, self.scope.globals)
+        inner.shared = dict(self.scope.shared)
+        outer = self.scope
+        self.scope = inner
+        self.scopes.append(inner)
+        self.passing.append(inner)
+        try:
+            certain = self._generate(node, 0, out)
+        finally:
+            self.scope = outer
+            self.scopes.pop()
+            self.passing.pop()
+        if isinstance(node, ast.DictComp):
+            made = Dict({}, None, self.branch)
+            for key, value in out:
+                if certain and key is not None:
+                    self.store_item(made, key, value)
+                else:
+                    made.rest = join(made.rest, value) if made.rest is not None else value
+            return made
+        kind = "set" if isinstance(node, ast.SetComp) else "list"
+        values = [value for _, value in out]
+        if certain and len(values) <= MAX_ITEMS:
+            return Seq(values, kind, born=self.branch)
+        return Seq([], kind, rest=any_of(values) if values else Unknown(), born=self.branch)
+
+    def _generate(self, node: Any, index: int, out: list[tuple[Value | None, Value]]) -> bool:
+        if index == len(node.generators):
+            if isinstance(node, ast.DictComp):
+                out.append((self.eval(node.key), self.eval(node.value)))
+            else:
+                out.append((None, self.eval(node.elt)))
+            return True
+        part: ast.comprehension = node.generators[index]
+        items, rest = self.items_of(self.eval(part.iter))
+        certain = rest is None and len(items) <= MAX_ROUNDS
+        if not certain:
+            items = [any_of([*items, *([rest] if rest is not None else [])])]
+        for item in items:
+            self.assign(part.target, item)
+            known: bool | None = True
+            for test in part.ifs:
+                one = truth(self.eval(test))
+                known = False if one is False else None if one is None and known is not False else known
+            if known is False:
+                continue
+            if known is None or not certain:
+                certain = False
+                with self.undecided():
+                    self._generate(node, index + 1, out)
+            elif not self._generate(node, index + 1, out):
+                certain = False
+        return certain
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        """`target = value`."""
+        raise NotImplementedError
+
+    # -- functions and calls
+
+    def _lambda(self, node: ast.Lambda) -> Value:
+        return Function("<lambda>", node.args, node.body, self.scope, self.defaults(node.args))
+
+    def defaults(self, parameters: ast.arguments) -> dict[str, Value]:
+        """Values of parameters that need not be given."""
+        found: dict[str, Value] = {}
+        positional = [*parameters.posonlyargs, *parameters.args]
+        for parameter, default in zip(reversed(positional), reversed(parameters.defaults), strict=False):
+            found[parameter.arg] = self.eval(default)
+        for parameter, keyword in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
+            if keyword is not None:
+                found[parameter.arg] = self.eval(keyword)
+        return found
+
+    def _call(self, node: ast.Call) -> Value:
+        if isinstance(node.func, ast.Attribute):
+            owner = self.eval(node.func.value)
+            args = self._arguments(node)
+            if isinstance(owner, Ref | Instance | Klass):
+                return self.call_value(self.attribute(owner, node.func.attr), args)
+            return self.call_method(owner, node.func.attr, args)
+        function = self.eval(node.func)
+        if isinstance(function, Ref) and function.name == "builtins.super" and not node.args:
+            return self.lookup("<super>")
+        return self.call_value(function, self._arguments(node))
+
+    def _arguments(self, node: ast.Call) -> Args:
+        items, rest = self._items(node.args)
+        args = Args(items, {}, rest)
+        for keyword in node.keywords:
+            value = self.eval(keyword.value)
+            if keyword.arg is not None:
+                args.named[keyword.arg] = value
+            elif isinstance(value, Dict) and all(isinstance(key, str) for key in value.items):
+                args.named.update(value.items)
+                args.vague = join(args.vague, value.rest) if value.rest is not None else args.vague
+            else:
+                args.vague = join(args.vague, Text((TOP,), carried(value)))
+        return args
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        return self.attribute(self.eval(node.value), node.attr)
+
+    def hides(self, name: str) -> bool:
+        """An attribute that leads to the inside of Python."""
+        return (name.startswith("__") and name.endswith("__") and name not in _PLAIN_DUNDERS) or name in _INSIDES
+
+    @staticmethod
+    def without(name: str, value: Value) -> tuple[Any, ...]:
+        """Whose content an attribute of a value holds: not its shape."""
+        return () if name in _SHAPE else value.sources
+
+    def _await(self, node: ast.Await) -> Value:
+        return self.eval(node.value)
+
+    def _yield(self, node: ast.Yield) -> Value:
+        value = self.eval(node.value) if node.value is not None else NONE
+        if self.yields:
+            self.yields[-1].append(value)
+        return Unknown()
+
+    def _yield_from(self, node: ast.YieldFrom) -> Value:
+        items, rest = self.items_of(self.eval(node.value))
+        if self.yields:
+            self.yields[-1].extend([*items, *([rest] if rest is not None else [])])
+        return Unknown()
+
+
+_EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
+    ast.Constant: Expressions._constant, ast.Name: Expressions._name, ast.NamedExpr: Expressions._walrus,
+    ast.BinOp: Expressions._binary, ast.UnaryOp: Expressions._unary, ast.BoolOp: Expressions._boolean,
+    ast.Compare: Expressions._compare, ast.IfExp: Expressions._conditional, ast.JoinedStr: Expressions._fstring,
+    ast.List: Expressions._sequence, ast.Tuple: Expressions._sequence, ast.Set: Expressions._sequence,
+    ast.Dict: Expressions._dictionary, ast.Subscript: Expressions._subscript, ast.Slice: Expressions._slice,
+    ast.Starred: Expressions._starred, ast.ListComp: Expressions._comprehension,
+    ast.SetComp: Expressions._comprehension,
+    ast.GeneratorExp: Expressions._comprehension, ast.DictComp: Expressions._comprehension,
+    ast.Lambda: Expressions._lambda, ast.Call: Expressions._call, ast.Attribute: Expressions._attribute,
+    ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,
+}  # fmt: skip
+
+__all__ = ["MAX_ROUNDS", "NAME", "NUM", "Expressions"]

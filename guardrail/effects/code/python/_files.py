@@ -1,0 +1,399 @@
+"""Opening files, paths as text, listings, temporary files, and copies between what is open."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._methods import expanded, last, listed, parent, paths, suffix
+from guardrail.effects.code.python._system import argument_of
+from guardrail.effects.code.python._values import (
+    CWD_MARK,
+    DEEP,
+    NAME,
+    NONE,
+    Args,
+    Const,
+    Handle,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    anything,
+    carried,
+    is_exact,
+    join,
+    options,
+    path_texts,
+    text,
+)
+from guardrail.effects.domain._values import TOP, merge
+from guardrail.model import Op, Resource
+
+if TYPE_CHECKING:
+    from guardrail.effects.code.python._machine import Machine
+
+_WRITE_FLAGS = 1 | 2 | 512 | 1024 | 64
+
+
+def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binary: bool = False) -> Handle:
+    """Open files in a mode of `open`."""
+    handle = Handle("file", places, mode, machine.branch)
+    handle.binary = handle.binary or binary
+    writes = any(c in mode for c in "wax+")
+    if "r" in mode or "+" in mode:
+        machine.read(places)
+    if writes:
+        op: Op = "append" if "a" in mode and "+" not in mode else "write"
+        effects = machine.call.shell.emit.effects
+        before = len(effects)
+        machine.put(op, places, ())
+        certain = len(places) == 1 and len(effects) == before + 1 and not machine.branch
+        handle.effect = before if certain and "+" not in mode else None
+        machine.handles.append(handle)
+    return handle
+
+
+@handles(
+    "builtins.open",
+    "codecs.open",
+    "gzip.open",
+    "bz2.open",
+    "lzma.open",
+    "io.FileIO",
+    "wave.open",
+    "gzip.GzipFile",
+    "bz2.BZ2File",
+)
+def open_file(machine: Machine, args: Args) -> Value:
+    """`open(path, mode)`: also with a mode that is not known, with a descriptor, and with an opener."""
+    path = argument_of(args, 0, "file")
+    path = args.named.get("filename", path) if not args.pos else path
+    mode_value = args.get(1, "mode")
+    mode = "r" if mode_value is None else single(mode_value) or "r+"
+    opener = args.named.get("opener") or args.get(7)
+    if opener is not None:
+        machine.escape(opener)
+        machine.call_value(opener, Args([path, Unknown()]))
+    machine.account(mode_value)
+    for keyword in ("encoding", "newline", "errors"):
+        machine.account(args.named.get(keyword))
+    machine.account(args.get(2))
+    given = [option for option in options(path) if isinstance(option, Handle)]
+    if given:
+        return given[0]
+    handle = open_places(machine, machine.places(path), mode)
+    handle.inside = path.sources
+    handle.name = path
+    if any(isinstance(option, Const | Unknown) and not _is_bytes(option) for option in options(path)):
+        handle = _descriptor(path, handle)
+    return handle
+
+
+def _is_bytes(value: Value) -> bool:
+    return isinstance(value, Const) and isinstance(value.value, bytes)
+
+
+def _descriptor(path: Value, handle: Handle) -> Handle:
+    if isinstance(path, Const) and isinstance(path.value, int) and path.value in (0, 1, 2):
+        return Handle(("stdin", "stdout", "stderr")[path.value], mode="r" if path.value == 0 else "w")
+    return handle
+
+
+@handles("os.open")
+def open_descriptor(machine: Machine, args: Args) -> Value:
+    """`os.open(path, flags)`: flags that are not known may write."""
+    flags = args.get(1, "flags")
+    value = flags.value if isinstance(flags, Const) and isinstance(flags.value, int) else None
+    mode = "r+b" if value is None else "rb"
+    if value is not None and value & _WRITE_FLAGS:
+        mode = "ab" if value & 1024 else "wb" if value & 1 and not value & 2 else "r+b"
+    handle = open_places(machine, machine.places(argument_of(args, 0, "path")), mode, binary=True)
+    handle.text = None  # the flags may leave what is there
+    return handle
+
+
+@handles(
+    "os.fdopen",
+    "io.open_code",
+    "io.TextIOWrapper",
+    "io.BufferedReader",
+    "io.BufferedWriter",
+    "os.dup",
+    "io.BufferedRandom",
+)
+def wrap(_machine: Machine, args: Args) -> Value:
+    """Another object for the same descriptor."""
+    return args.get(0) or Unknown()
+
+
+@handles("os.write", "os.pwrite")
+def write_descriptor(machine: Machine, args: Args) -> Value:
+    """`os.write(fd, data)`."""
+    target, data = argument_of(args, 0), argument_of(args, 1)
+    if isinstance(target, Const) and target.value in (1, 2):
+        exact = data.value if isinstance(data, Const) and isinstance(data.value, bytes) else None
+        shown = exact.decode("utf-8", "replace") if exact is not None else None
+        machine.write_out(carried(data), shown, errors=target.value == 2)
+    else:
+        machine.sink(target, carried(data), None)
+    machine.account(data)
+    return Unknown(numeric=True)
+
+
+@handles("os.read", "os.pread")
+def read_descriptor(machine: Machine, args: Args) -> Value:
+    """`os.read(fd, n)`."""
+    source = argument_of(args, 0)
+    if isinstance(source, Const) and source.value == 0:
+        return Unknown(machine.call.stdin.sources)
+    return Unknown(machine.contents_of(source))
+
+
+@handles("shutil.copyfileobj", "os.copy_file_range", "os.splice")
+def copy_open(machine: Machine, args: Args) -> Value:
+    """Content goes from one open file to another."""
+    return _copy_open(machine, argument_of(args, 0, "fsrc"), argument_of(args, 1, "fdst"))
+
+
+@handles("os.sendfile")
+def send_open(machine: Machine, args: Args) -> Value:
+    """`os.sendfile(out, in, …)`."""
+    return _copy_open(machine, argument_of(args, 1, "in_fd"), argument_of(args, 0, "out_fd"))
+
+
+def _copy_open(machine: Machine, source: Value, target: Value) -> Value:
+    if isinstance(target, Const) and target.value in (1, 2):
+        machine.write_out(machine.contents_of(source), None, errors=target.value == 2)
+    else:
+        machine.sink(target, machine.contents_of(source), None)
+    return NONE
+
+
+@handles("io.BytesIO", "io.StringIO", "tempfile.SpooledTemporaryFile")
+def memory(machine: Machine, args: Args) -> Value:
+    """A file in memory."""
+    first = args.get(0)
+    handle = Handle("memory", mode="w+", born=machine.branch)
+    handle.binary = not isinstance(first, Text | None)
+    handle.inside = carried(first)
+    exact = single(first)
+    handle.text = "" if first is None else exact
+    handle.mode = "r+" if first is not None else "w+"
+    return handle
+
+
+# -- paths
+
+
+@handles("pathlib.Path", "pathlib.PosixPath", "pathlib.PurePath", "pathlib.PurePosixPath")
+def joined(machine: Machine, args: Args) -> Value:
+    """Components of a path."""
+    return paths(_joined(machine, args), _sources(args))
+
+
+@handles("os.path.join")
+def joined_text(machine: Machine, args: Args) -> Value:
+    """`os.path.join`: a path as text."""
+    return Text(_joined(machine, args), _sources(args))
+
+
+def _sources(args: Args) -> tuple[Resource, ...]:
+    found: tuple[Resource, ...] = ()
+    for value in args.all():
+        found = merge(found, value.sources)
+    return found
+
+
+def _joined(machine: Machine, args: Args) -> tuple[str, ...]:
+    values = args.pos if args.vague is None else [*args.pos, anything()]
+    found = [""] if values else ["."]
+    for value in values:
+        machine.step()
+        texts = path_texts(value)
+        if len(found) * len(texts) > 8:
+            return (TOP,)
+        found = [put_together(a, b) for a in found for b in texts]
+    return tuple(found)
+
+
+def put_together(a: str, b: str) -> str:
+    """Two components of a path."""
+    if b.startswith("/") or a == "":
+        return b
+    # Text of which nothing is known may be an absolute path, which takes the place of what stands before it.
+    if b.startswith(TOP):
+        return TOP
+    if b in ("", "."):
+        return a
+    return f"{a}{b}" if a.endswith("/") else f"{a}/{b}"
+
+
+@handles("pathlib.Path.home")
+def home(machine: Machine, _args: Args) -> Value:
+    """`Path.home()`."""
+    return paths((expanded(machine, "~"),))
+
+
+@handles("pathlib.Path.cwd")
+def here_path(machine: Machine, _args: Args) -> Value:
+    """`Path.cwd()`."""
+    return paths(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
+
+
+@handles("os.getcwd", "os.getcwdb")
+def here(machine: Machine, _args: Args) -> Value:
+    """`os.getcwd()`."""
+    return Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
+
+
+@handles("os.chdir", "os.fchdir", "contextlib.chdir")
+def change_directory(machine: Machine, args: Args) -> Value:
+    """Relative paths are meant from somewhere else from now on."""
+    places = machine.places(argument_of(args, 0, "path"), kind="dir")
+    found = [place.path if place.path is not None else TOP for place in places]
+    machine.globals.names[CWD_MARK] = Text(tuple(found) or (TOP,))
+    return NONE
+
+
+@handles("os.path.expanduser")
+def expand_user(machine: Machine, args: Args) -> Value:
+    """`~` at the start."""
+    value = argument_of(args, 0)
+    return Text(tuple(expanded(machine, item) for item in path_texts(value)), value.sources)
+
+
+@handles("os.path.expandvars", "string.Template")
+def expand_variables(machine: Machine, args: Args) -> Value:
+    """`$X` in a text."""
+    value = argument_of(args, 0)
+    kept = tuple(item if "$" not in item else TOP for item in path_texts(value))
+    machine.account(value)
+    return Text(kept, value.sources)
+
+
+@handles("os.path.abspath", "os.path.realpath")
+def absolute(machine: Machine, args: Args) -> Value:
+    """A path from the root."""
+    value = argument_of(args, 0)
+    found: list[str] = []
+    for item in path_texts(value):
+        for cwd in machine.cwds:
+            base = cwd if cwd is not None else TOP
+            found.append(item if item.startswith(("/", TOP)) else f"{base.rstrip('/')}/{item}" if item else base)
+    return Text(tuple(found), value.sources)
+
+
+@handles("os.path.normpath", "os.fspath", "os.fsencode", "os.fsdecode", "os.path.normcase", "glob.escape")
+def unchanged(_machine: Machine, args: Args) -> Value:
+    """The same path in another form; `..` is left to the filesystem."""
+    value = argument_of(args, 0)
+    return Text(path_texts(value), value.sources)
+
+
+@handles("os.path.basename")
+def base_name(_machine: Machine, args: Args) -> Value:
+    """The last component."""
+    value = argument_of(args, 0)
+    return Text(
+        tuple(item.rpartition("/")[2] if is_exact(item) else last(item) for item in path_texts(value)), value.sources
+    )
+
+
+@handles("os.path.dirname")
+def directory_name(_machine: Machine, args: Args) -> Value:
+    """All but the last component."""
+    value = argument_of(args, 0)
+    found = [posixpath.dirname(item) if is_exact(item) else parent(item) for item in path_texts(value)]
+    return Text(found, value.sources)
+
+
+@handles("os.path.splitext")
+def split_extension(_machine: Machine, args: Args) -> Value:
+    """Root and extension."""
+    value = argument_of(args, 0)
+    roots: list[str] = []
+    for item in path_texts(value):
+        end = suffix(item)
+        roots.append(item[: -len(end)] if end and item.endswith(end) and TOP not in end else item if not end else TOP)
+    ends = [suffix(item) for item in path_texts(value)]
+    return Seq([Text(roots, value.sources), Text(ends, value.sources)], "tuple")
+
+
+@handles("os.path.split")
+def split_path(machine: Machine, args: Args) -> Value:
+    """Directory and last component."""
+    return Seq([directory_name(machine, args), base_name(machine, args)], "tuple")
+
+
+@handles("os.path.relpath", "os.path.commonpath", "os.path.commonprefix")
+def relative(_machine: Machine, args: Args) -> Value:
+    """A path from somewhere else."""
+    value = argument_of(args, 0)
+    texts = path_texts(value)
+    return Text((DEEP if all(DEEP in item or NAME in item for item in texts) else TOP,), value.sources)
+
+
+# -- listings
+
+
+@handles("os.listdir")
+def list_directory(machine: Machine, args: Args) -> Value:
+    """Names in a directory."""
+    value = args.get(0, "path") or text(".")
+    machine.each("list", machine.places(value, kind="dir"))
+    return Seq([], "list", Text((NAME,)), machine.branch)
+
+
+@handles("os.scandir")
+def scan_directory(machine: Machine, args: Args) -> Value:
+    """Entries of a directory."""
+    value = args.get(0, "path") or text(".")
+    machine.each("list", machine.places(value, kind="dir"))
+    full = paths(tuple(put_together(item, NAME) for item in path_texts(value)))
+    entry = Thing("os.DirEntry", {"name": Text((NAME,)), "path": Text(full.alternatives)})
+    return Seq([], "list", entry, machine.branch)
+
+
+@handles("os.fwalk")
+def walk(machine: Machine, args: Args) -> Value:
+    """Directories of a tree."""
+    value = args.get(0, "top") or text(".")
+    machine.each("list", machine.places(value, kind="dir", recursive=True))
+    roots = Text(tuple(put_together(item, DEEP) for item in path_texts(value)))
+    names = Seq([], "list", Text((NAME,)), machine.branch)
+    return Seq([], "list", Seq([roots, names, names, *([Unknown()])], "tuple"), machine.branch)
+
+
+@handles("os.walk")
+def walk_three(machine: Machine, args: Args) -> Value:
+    """`os.walk`: directory, directories, files."""
+    found = walk(machine, args)
+    if isinstance(found, Seq) and isinstance(found.rest, Seq):
+        found.rest.items.pop()
+    return found
+
+
+@handles("glob.glob", "glob.iglob")
+def glob_paths(machine: Machine, args: Args) -> Value:
+    """Paths that a pattern names."""
+    value = argument_of(args, 0, "pathname")
+    base = args.named.get("root_dir")
+    found: Value | None = None
+    for pattern in path_texts(value):
+        machine.accounted.add(pattern)
+        cut = min((pattern.find(c) for c in "*?[" if c in pattern), default=-1)
+        if cut < 0:
+            found = join(found, text(pattern))
+            continue
+        folder, tail = pattern[:cut].rpartition("/")[0], pattern[pattern[:cut].rfind("/") + 1 :]
+        folder = folder or ("/" if pattern.startswith("/") else "")
+        _, rest = listed(machine, folder, tail, deep="**" in tail)
+        found = join(found, Text((rest if rest is not None else TOP,)))
+    if base is not None:
+        machine.account(base)
+        return Seq([], "list", anything(), machine.branch)
+    return Seq([], "list", found if found is not None else anything(), machine.branch)

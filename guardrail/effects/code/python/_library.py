@@ -1,0 +1,332 @@
+"""The effects of a call by the roles that a table gives to its arguments."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator
+from typing import Final, cast
+
+from guardrail.effects.code.python._core import Core, remote
+from guardrail.effects.code.python._table import Entry
+from guardrail.effects.code.python._values import (
+    NAME,
+    NONE,
+    Args,
+    Const,
+    Handle,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    anything,
+    carried,
+    options,
+    path_texts,
+    printed,
+)
+from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._values import TOP, merge
+from guardrail.model import Op, Resource
+
+Pair = tuple[str, Value]
+
+_SINGLE: Final[dict[str, Op]] = {
+    "write": "write", "append": "append", "create": "create", "truncate": "truncate", "times": "set_times",
+    "security": "set_security",
+}  # fmt: skip
+_SOURCE: Final = frozenset(("read", "tree", "load", "from"))
+
+
+def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> Value:
+    """Bring about what a table says of a call.
+
+    Args:
+        core: the process.
+        entry: the function.
+        args: what it is given.
+        owner: the object, for a method; its content goes into what the call writes.
+
+    Returns:
+        The result.
+    """
+    pairs = list(assigned(entry, args))
+    # What a path role takes is no content; everything else may be.
+    data = carried(owner)
+    passed: tuple[Resource, ...] = ()
+    for role, value in pairs:
+        if role in ("data", "send", "call"):
+            data = merge(data, carried(value))
+        if role not in ("read", "tree", "load", "from", "list", "move"):
+            passed = merge(passed, value.sources if isinstance(value, Thing) else carried(value))
+    read = _reads(core, pairs)
+    given = {role for role, _ in pairs}
+    for parameter in entry.parameters:
+        if parameter.role.startswith("to@") and not any(role.startswith("to@") for role in given) and merge(data, read):
+            _remote(core, parameter.role, Text(("*",)), merge(data, read))
+            break
+    for role, value in pairs:
+        if role not in _SOURCE:
+            _lose_text(value)
+        _apply_role(core, role, value, merge(data, read), pairs)
+    return _result(entry, read, merge(passed, owner.sources if owner is not None else ()), data)
+
+
+def assigned(entry: Entry, args: Args) -> Iterator[Pair]:
+    """Each argument with its role; one that the table does not know is text if plain, else a mention."""
+    index = 0
+    taken: set[str] = set()
+    rest = "text"
+    for parameter in entry.parameters:
+        if parameter.many:
+            for value in args.pos[index:]:
+                yield parameter.role, value
+            index = len(args.pos)
+            if args.vague is not None:
+                yield parameter.role, args.vague
+            continue
+        value_or_none = args.get(index if parameter.positional else -1, parameter.name)
+        if parameter.positional:
+            index += 1
+        if value_or_none is not None:
+            taken.add(parameter.name)
+            yield parameter.role, value_or_none
+    for value in args.pos[index:]:
+        yield rest, value
+    for name, value in args.named.items():
+        if name not in taken:
+            yield ("unlisted", value)
+
+
+def _lose_text(value: Value) -> None:
+    """What a library writes into something open is not known."""
+    for option in options(value):
+        if isinstance(option, Handle):
+            option.text = None
+
+
+def _is_bytes(value: Value) -> bool:
+    return isinstance(value, Const) and isinstance(value.value, bytes)
+
+
+def _is_open(value: Value) -> bool:
+    return any(isinstance(option, Handle | Thing) for option in options(value))
+
+
+def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
+    found: tuple[Resource, ...] = ()
+    for role, value in pairs:
+        if role in _SOURCE:
+            if _is_open(value):
+                found = merge(found, core.contents_of(value))
+                continue
+            if isinstance(value, Seq):
+                for item in value.items:
+                    found = merge(found, core.read(core.places(item)))
+                continue
+            places = core.places(value, recursive=role in ("tree", "load"))
+            if role == "from" or (role == "tree" and any(r in ("to", "into") for r, _ in pairs)):
+                found = merge(found, places)
+            else:
+                found = merge(found, core.read(places))
+            found = merge(found, value.sources)
+    return found
+
+
+def _apply_role(core: Core, role: str, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    if role in ("text", "data"):
+        core.account(value)
+    elif role in _SINGLE:
+        _write(core, _SINGLE[role], value, content if role in ("write", "append") else ())
+    elif role == "unlisted":
+        if isinstance(value, Text | Seq) or carried(value):
+            core.mention(value)
+        core.escape(value)
+    elif "@" in role:
+        _remote(core, role, value, content)
+    else:
+        action = _ACTIONS.get(role)
+        if action is not None:
+            action(core, value, content, pairs)
+
+
+def _write(core: Core, op: Op, value: Value, content: tuple[Resource, ...]) -> None:
+    if isinstance(value, Const) and value.value is None:
+        return
+    if _is_open(value):
+        core.sink(value, content, None)
+        return
+    if not all(isinstance(option, Text | Unknown) or _is_bytes(option) for option in options(value)):
+        core.account(value)
+        return
+    core.put(op, core.places(value, nofollow=op not in ("write", "append")), content)
+
+
+def _list(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.each("list", core.places(value))
+
+
+def _delete(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.each("delete", core.places(value, nofollow=True))
+
+
+def _rmtree(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.each("delete", core.places(value, recursive=True, nofollow=True))
+
+
+def _mkdir(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.each("create", core.places(value, kind="dir"))
+
+
+def _sources_of(pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
+    for role, value in pairs:
+        if role in ("from", "tree", "move", "target"):
+            yield role, value
+
+
+def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    """The other end of a copy or a move."""
+    _arrive(core, core.places(value), content, pairs)
+
+
+def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    """The other end, which a directory takes in under the old name."""
+    names = {posixpath.basename(text.rstrip("/")) for _, source in _sources_of(pairs) for text in path_texts(source)}
+    found: list[Resource] = []
+    for place in core.places(value):
+        kind = core.call.kind(place)
+        if place.path is None or kind == "dir" or place.path.endswith("/"):
+            base = place.path or None
+            for name in names:
+                word = name if name not in ("", "..", ".") and TOP not in name and NAME not in name else None
+                if base is not None and word is not None:
+                    found.append(Resource(kind="file", path=f"{base.rstrip('/')}/{word}"))
+                elif base is not None:
+                    found.append(Resource(kind="file", pattern=f"{escape(base.rstrip('/'))}/*"))
+        if kind != "dir" or place.path is None:
+            found.append(place)
+    _arrive(core, tuple(dict.fromkeys(found)), content, pairs)
+
+
+def _arrive(core: Core, places: tuple[Resource, ...], content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    for role, value in _sources_of(pairs):
+        if role == "move":
+            moved = core.places(value, recursive=True, nofollow=True)
+            several = len(moved) * len(places) > 1
+            for source in moved:
+                for target in places:
+                    core.emit("rename", source, target, may=several)
+                    if target.path is not None and core.call.shell.view.kind(target.path) == "file":
+                        core.emit("write", target, may=several)
+            return
+    core.put("write", places, content)
+
+
+def _link(core: Core, value: Value, _content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    for role, target in _sources_of(pairs):
+        if role == "target":
+            for source in core.places(target):
+                for place in core.places(value, nofollow=True):
+                    core.emit("link", source, place)
+
+
+def _url(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
+    core.account(value)
+    sends = any(role == "send" for role, _ in pairs)
+    for text in path_texts(value)[:8]:
+        if text[:5].lower() == "file:":
+            core.read(core.places(value))
+            continue
+        resource = remote(text if "://" in text or text == TOP else f"net://{text}")
+        if sends or content:
+            core.put("write", (resource,), content)
+        else:
+            core.emit("net_recv", resource)
+
+
+def _send(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.account(value)
+
+
+def _handle(core: Core, value: Value, content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.sink(value, content, None)
+
+
+def _code(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    exact = value.exact if isinstance(value, Text) else None
+    if exact is None:
+        if isinstance(value, Text | Unknown):
+            core.opaque("code that is not known", "dynamic", value)
+        else:
+            core.escape(value)
+        return
+    core.account(value)
+    core.run_source(exact)
+
+
+def _shell(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.call_ref("os.system", Args([value]))
+
+
+def _run(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.call_ref("subprocess.run", Args([value]))
+
+
+def _call(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.escape(value)
+
+
+def _mention(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    core.mention(value)
+
+
+def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) -> None:
+    """`OP@SCHEME`: an effect on something that has no path here."""
+    op, _, scheme = role.partition("@")
+    core.account(value)
+    texts = printed(value) if isinstance(value, Const) and not _is_bytes(value) else path_texts(value)
+    for text in texts[:8]:
+        uri = text if "://" in text else f"{scheme}:{text}"
+        resource = remote(uri)
+        if op in ("to", "write") or scheme.startswith("net"):
+            core.put("write", (resource,), content)
+            continue
+        if op == "from":
+            core.emit("net_recv", resource)
+            continue
+        kind = "process" if scheme == "process" else "service" if scheme in ("systemd", "cron") else "net"
+        shown = Resource(
+            kind="process" if kind == "process" else "service" if kind == "service" else "net", uri=resource.uri
+        )
+        core.emit(cast("Op", op), shown)
+
+
+_ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {
+    "list": _list, "delete": _delete, "rmtree": _rmtree, "mkdir": _mkdir, "to": _to, "into": _into, "link": _link,
+    "url": _url, "send": _send, "handle": _handle, "code": _code, "shell": _shell, "run": _run, "call": _call,
+    "mention": _mention,
+}  # fmt: skip
+
+
+def _result(
+    entry: Entry, read: tuple[Resource, ...], passed: tuple[Resource, ...], data: tuple[Resource, ...]
+) -> Value:
+    kind = entry.result
+    both = merge(read, passed)
+    simple: dict[str, Value] = {
+        "none": NONE, "num": Unknown(numeric=True), "text": anything(), "name": Text((NAME,)),
+        "content": Unknown(merge(both, data)), "same": Unknown(both),
+    }  # fmt: skip
+    found = simple.get(kind)
+    if found is not None:
+        return found
+    if kind == "model":
+        return Thing(entry.detail or "model", held=merge(read, data))
+    if kind == "handle":
+        handle = Handle("memory", mode=entry.detail or "r+b")
+        handle.inside, handle.text = both, None
+        return handle
+    return Thing(entry.detail, held=merge(both, data))
+
+
+__all__ = ["STREAMS", "apply", "assigned"]

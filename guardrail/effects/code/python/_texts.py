@@ -1,0 +1,450 @@
+"""Operators and methods of text, bytes and numbers, worked out on abstract values.
+
+Exact operands are given to Python itself, within bounds on size; text that is known in part keeps its known parts
+where that is sound, and is unknown otherwise. Not concerned with anything that has an effect.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from guardrail.effects.code.python._values import (
+    MARKS,
+    MAX_OPTIONS,
+    NAME,
+    NONE,
+    Args,
+    Const,
+    Dict,
+    Either,
+    Plain,
+    Seq,
+    Sources,
+    Text,
+    Unknown,
+    Value,
+    abstract,
+    carried,
+    concrete,
+    concrete_items,
+    is_exact,
+    is_key,
+    options,
+    printed,
+)
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, merge
+
+MAX_SIZE: Final = 64 * 1024
+"""Longest text or bytes that is worked out, in characters."""
+
+MAX_NUMBER: Final = 10_000
+"""Largest width, count or exponent that is worked out."""
+
+_WIDE = re.compile(r"[0-9]{5,}")
+_Work = Callable[[Any, Any], Any]
+
+
+def _operator(name: str) -> _Work:
+    found: _Work = getattr(operator, name)
+    return found
+
+
+_OPERATORS: Final[Mapping[type[ast.operator], _Work]] = {
+    ast.Add: _operator("add"), ast.Sub: _operator("sub"), ast.Mult: _operator("mul"), ast.Div: _operator("truediv"),
+    ast.FloorDiv: _operator("floordiv"), ast.Mod: _operator("mod"), ast.BitAnd: _operator("and_"),
+    ast.BitOr: _operator("or_"), ast.BitXor: _operator("xor"), ast.LShift: _operator("lshift"),
+    ast.RShift: _operator("rshift"), ast.Pow: _operator("pow"),
+}  # fmt: skip
+_STR_METHODS: Final = frozenset(
+    "capitalize casefold center count encode endswith expandtabs find index isalnum isalpha isascii isdecimal isdigit "
+    "isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip partition removeprefix "
+    "removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title "
+    "translate upper zfill".split()
+)
+_BYTES_METHODS: Final = frozenset((*_STR_METHODS, "decode", "hex")) - {"encode", "casefold"}
+_ENDS: Final = {"strip": (True, True), "lstrip": (True, False), "rstrip": (False, True)}
+_TRUTH: Final = frozenset(name for name in _STR_METHODS if name.startswith("is")) | {"startswith", "endswith"}
+_COUNTS: Final = frozenset("count find index rfind rindex".split())
+_PIECES: Final = frozenset("split rsplit splitlines partition rpartition".split())
+
+
+def whole(value: Any, sources: Sources, born: int = 0) -> Value:
+    """The result of something that was worked out, if it is not too large."""
+    if isinstance(value, str | bytes | bytearray) and len(value) > MAX_SIZE:
+        return Text((TOP,), sources) if isinstance(value, str) else Unknown(sources)
+    if isinstance(value, bytearray):
+        value = bytes(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value).bit_length() > MAX_SIZE:
+        return Unknown(sources, numeric=True)
+    return abstract(value, sources, born)
+
+
+def binary(op: ast.operator, left: Value, right: Value, born: int = 0) -> Value:
+    """`left op right`."""
+    sources = merge(carried(left), carried(right))
+    a, b = concrete(left), concrete(right)
+    if a is not None and b is not None and not isinstance(left, Dict) and not isinstance(right, Dict):
+        found = _exact(op, a.value, b.value)
+        if found is not None:
+            return whole(found.value, sources, born)
+    if isinstance(op, ast.Add):
+        if isinstance(left, Seq) and isinstance(right, Seq) and left.kind == right.kind:
+            return _concatenated(left, right, born)
+        if _is_text(left) or _is_text(right):
+            return joined_texts((left, right), sources)
+    if isinstance(op, ast.Mod) and _is_text(left):
+        return percent(left, right, sources)
+    if isinstance(op, ast.BitOr) and isinstance(left, Dict) and isinstance(right, Dict):
+        rest = left.rest if right.rest is None else right.rest
+        return Dict({**left.items, **right.items}, rest, born)
+    return Unknown(sources, numeric=_is_number(left) and _is_number(right))
+
+
+def _size(value: Any) -> int:
+    return len(value) if hasattr(value, "__len__") else int(value)
+
+
+def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
+    numbers = not hasattr(a, "__len__") and not hasattr(b, "__len__")
+    if isinstance(op, ast.Mult) and not numbers and abs(_size(a) * _size(b)) > MAX_SIZE:
+        return None
+    if isinstance(op, ast.Pow | ast.LShift) and numbers and abs(b) > 1000:
+        return None
+    if isinstance(op, ast.Mod) and not numbers and isinstance(a, str | bytes) and not _narrow(a, b):
+        return None
+    work = _OPERATORS.get(type(op))
+    try:
+        return Plain(work(a, b)) if work is not None else None
+    except Exception:  # noqa: BLE001 - whatever Python says to odd operands, the snippet would hear it too
+        return None
+
+
+def _narrow(template: str | bytes, values: Any) -> bool:
+    """No field of a format is so wide that it would fill the memory."""
+    words = template if isinstance(template, str) else template.decode("latin-1")
+    many = concrete_items(values)
+    wide = "*" in words and any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in many)
+    return not _WIDE.search(words) and not wide
+
+
+def _concatenated(left: Seq, right: Seq, born: int) -> Seq:
+    out = Seq([*left.items, *right.items], left.kind, left.rest or right.rest, born)
+    out.scrambled = left.scrambled or right.scrambled or (left.rest is not None and bool(right.items))
+    return out
+
+
+def _is_text(value: Value) -> bool:
+    return all(isinstance(option, Text) for option in options(value))
+
+
+def _is_number(value: Value) -> bool:
+    return all(
+        (isinstance(option, Unknown) and option.numeric)
+        or (isinstance(option, Const) and isinstance(option.value, int | float))
+        for option in options(value)
+    )
+
+
+def joined_texts(parts: Sequence[Value], sources: Sources) -> Text:
+    """Texts one after the other."""
+    found = [""]
+    for part in parts:
+        texts = printed(part) if _is_text(part) or _is_number(part) else (TOP,)
+        if len(found) * len(texts) > MAX_OPTIONS:
+            return Text((TOP,), sources)
+        found = [a + b for a in found for b in texts]
+    return Text([_bounded(text) for text in found], sources)
+
+
+def _bounded(text: str) -> str:
+    while TOP + TOP in text:
+        text = text.replace(TOP + TOP, TOP)
+    return text if len(text) <= MAX_SIZE else TOP
+
+
+def shown(value: Value, conversion: str = "", spec: str = "") -> tuple[str, ...]:
+    """What a value looks like in an f-string or a format."""
+    texts = printed(value)
+    if not spec and not conversion:
+        return texts
+    plain = concrete(value)
+    if plain is not None and not _WIDE.search(spec):
+        try:
+            item: Any = repr(plain.value) if conversion in ("r", "a") else plain.value
+            return (format(str(item) if conversion == "s" else item, spec),)
+        except Exception:  # noqa: BLE001 - as above
+            return (TOP,)
+    if not conversion and all(text in (NUM, NAME) for text in texts) and re.fullmatch(r"0?[0-9]{0,3}[dx]?", spec):
+        return texts
+    return (TOP,)
+
+
+def percent(template: Value, values: Value, sources: Sources) -> Text:
+    """`template % values` where some of it is not known."""
+    exact = template.exact if isinstance(template, Text) else None
+    if exact is None:
+        return Text((TOP,), sources)
+    given = values.items if isinstance(values, Seq) and values.kind == "tuple" and values.known else [values]
+    named: Mapping[Any, Value] = values.items if isinstance(values, Dict) and values.rest is None else {}
+    parts: list[Value] = []
+    last = index = 0
+    for match in re.finditer(r"%(?:\((\w+)\))?([-+ #0]*[0-9]*(?:\.[0-9]+)?)([a-zA-Z%])", exact):
+        parts.append(Text((exact[last : match.start()],)))
+        last = match.end()
+        if match[3] == "%":
+            parts.append(Text(("%",)))
+            continue
+        item = named.get(match[1]) if match[1] else given[index] if index < len(given) else None
+        index += 1
+        plain = match[2] == "" and match[3] in "sd"
+        parts.append(Text(printed(item) if item is not None and plain else (TOP,)))
+    if "%" in exact[last:]:
+        return Text((TOP,), sources)
+    parts.append(Text((exact[last:],)))
+    return joined_texts(parts, sources)
+
+
+def formatted(template: str, args: Args, sources: Sources) -> Text:
+    """`template.format(...)`."""
+    parts: list[Value] = []
+    count = 0
+    try:
+        fields = list(string.Formatter().parse(template))
+    except ValueError:
+        return Text((TOP,), sources)
+    for literal, field, spec, conversion in fields:
+        parts.append(Text((literal,)))
+        if field is None:
+            continue
+        if field == "":
+            field, count = str(count), count + 1
+        item = args.get(int(field)) if field.isdigit() else args.named.get(field)
+        nested = "{" in (spec or "")
+        known = item is not None and re.fullmatch(r"\w+", field) and not nested
+        parts.append(Text(shown(item, conversion or "", spec or "") if known and item is not None else (TOP,)))
+    return joined_texts(parts, sources)
+
+
+def text_method(owner: Value, name: str, args: Args, born: int = 0) -> Value | None:
+    """A method of text or bytes; None if there is no such method here."""
+    is_bytes = isinstance(owner, Const) and isinstance(owner.value, bytes)
+    if name not in (_BYTES_METHODS if is_bytes else _STR_METHODS) and name not in ("format", "format_map"):
+        return None
+    sources = carried(owner)
+    for value in args.all():
+        sources = merge(sources, carried(value))
+    if name == "join" and args.pos:
+        found = _join(owner, args.pos[0], sources)
+        if found is not None:
+            return found
+    results = [_one_method(option, name, args, sources, born) for option in _receivers(owner)]
+    return _merged(results, sources)
+
+
+def _receivers(owner: Value) -> list[Any]:
+    if isinstance(owner, Const):
+        return [owner.value]
+    return list(owner.alternatives) if isinstance(owner, Text) else [TOP]
+
+
+def _one_method(owner: Any, name: str, args: Args, sources: Sources, born: int) -> Value:
+    if isinstance(owner, bytes) or is_exact(owner):
+        if name in ("format", "format_map") and isinstance(owner, str):
+            if name == "format_map":
+                given = args.pos[0] if args.pos else None
+                items = {str(k): v for k, v in given.items.items()} if isinstance(given, Dict) else {}
+                return formatted(owner, Args(named=items), sources)
+            return formatted(owner, args, sources)
+        found = _exact_method(owner, name, args)
+        if found is not None:
+            return whole(found.value, sources, born)
+    return _partial_method(owner, name, args, sources)
+
+
+def _exact_method(owner: Any, name: str, args: Args) -> Plain | None:
+    if args.vague is not None:
+        return None
+    given = [concrete(value) for value in args.pos]
+    named = {key: concrete(value) for key, value in args.named.items()}
+    plain = [item.value for item in given if item is not None]
+    keywords = {key: item.value for key, item in named.items() if item is not None}
+    if len(plain) != len(given) or len(keywords) != len(named):
+        return None
+    if any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in plain):
+        return None
+    if name == "replace" and len(plain) > 1 and len(plain[1]) * (len(owner) + 1) > 16 * MAX_SIZE:
+        return None
+    try:
+        return Plain(getattr(owner, name)(*plain, **keywords))
+    except Exception:  # noqa: BLE001 - whatever Python says to odd arguments, the snippet would hear it too
+        return None
+
+
+def _partial_method(owner: Any, name: str, args: Args, sources: Sources) -> Value:
+    """A method of text that is known in part."""
+    if name in _TRUTH:
+        return Unknown(sources)
+    if name in _COUNTS:
+        return Unknown(sources, numeric=True)
+    if name in _PIECES:
+        separator = args.get(0, "sep")
+        piece = NAME if isinstance(separator, Text) and separator.exact == "/" else TOP
+        plain = isinstance(owner, str) and set(owner) <= set("0123456789" + NUM)
+        return Seq([], "list", rest=Text((NUM if plain else piece,), sources))
+    if name == "encode":
+        return Text((owner,), sources) if isinstance(owner, str) else Unknown(sources)
+    if isinstance(owner, bytes):
+        return Text((TOP,), sources) if name in ("decode", "hex") else Unknown(sources)
+    if name in ("lower", "upper") and TOP not in owner and NAME not in owner:
+        return Text((getattr(owner, name)(),), sources)
+    if name in _ENDS and not args.pos:
+        left, right = _ENDS[name]
+        start = left and (owner[:1].isspace() or owner[:1] == TOP)
+        end = right and (owner[-1:].isspace() or owner[-1:] == TOP)
+        if not start and not end:
+            return Text((owner,), sources)
+    return Text((TOP,), sources)
+
+
+def _join(owner: Value, items: Value, sources: Sources) -> Value | None:
+    separator = owner.exact if isinstance(owner, Text) else None
+    if separator is None or not isinstance(items, Seq) or not items.known:
+        return None
+    parts: list[Value] = []
+    for index, item in enumerate(items.items):
+        if index:
+            parts.append(Text((separator,)))
+        parts.append(item if _is_text(item) else Text((TOP,)))
+    return joined_texts(parts, sources)
+
+
+def _merged(results: Sequence[Value], sources: Sources) -> Value:
+    if len(results) == 1:
+        return results[0]
+    if all(isinstance(result, Text) for result in results):
+        return Text([text for result in results if isinstance(result, Text) for text in result.alternatives], sources)
+    return Either(tuple(results)) if len(results) <= MAX_OPTIONS else Unknown(sources)
+
+
+def compared(ops: Sequence[ast.cmpop], values: Sequence[Value]) -> bool | None:
+    """The truth of a comparison, if it is known."""
+    if len(ops) != 1:
+        return None
+    a, b = concrete(values[0]), concrete(values[1])
+    if a is None or b is None:
+        return None
+    try:
+        return _compare(ops[0], a.value, b.value)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
+def _compare(op: ast.cmpop, a: Any, b: Any) -> bool | None:
+    if isinstance(op, ast.In | ast.NotIn):
+        return (a in b) == isinstance(op, ast.In)
+    if isinstance(op, ast.Is | ast.IsNot):
+        if a is None or b is None or isinstance(a, bool) or isinstance(b, bool):
+            return (a is b) == isinstance(op, ast.Is)
+        return None
+    work = _COMPARISONS.get(type(op))
+    return bool(work(a, b)) if work is not None else None
+
+
+_COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge,
+}  # fmt: skip
+
+
+def truth(value: Value) -> bool | None:
+    """Whether a value counts as true; None if that is not known."""
+    plain = concrete(value)
+    if plain is not None:
+        return bool(plain.value)
+    if isinstance(value, Text) and all(text.strip("".join(MARKS)) for text in value.alternatives):
+        return True
+    if isinstance(value, Seq) and value.items and not value.scrambled:
+        return True
+    return None
+
+
+def unary(op: ast.unaryop, value: Value) -> Value:
+    """`-x`, `+x`, `~x`; `not x` is left to `truth`."""
+    plain = concrete(value)
+    if isinstance(op, ast.Not):
+        known = truth(value)
+        return Unknown(value.sources) if known is None else Const(not known)
+    if plain is not None and isinstance(plain.value, int | float):
+        try:
+            number: Any = plain.value
+            found: Any = -number if isinstance(op, ast.USub) else number
+            return Const(~number if isinstance(op, ast.Invert) else found, value.sources)
+        except TypeError:
+            return Unknown(value.sources)
+    return Unknown(carried(value), numeric=_is_number(value))
+
+
+def subscript(value: Value, key: Value, born: int = 0) -> Value:
+    """`value[key]` of text, bytes, lists and dictionaries."""
+    plain, index = concrete(value) if isinstance(value, Text | Const) else None, concrete(key)
+    if plain is not None and index is not None:
+        try:
+            return whole(plain.value[index.value], value.sources, born)
+        except Exception:  # noqa: BLE001 - as above
+            return Unknown(value.sources)
+    if isinstance(value, Text):
+        return Text((TOP,), value.sources)
+    if isinstance(value, Seq):
+        return _item(value, index, born)
+    if isinstance(value, Dict):
+        if index is not None and is_key(index.value):
+            found = value.items.get(index.value)
+            if found is not None and value.rest is None:
+                return found
+            return _any_of([*([found] if found is not None else []), *([value.rest] if value.rest else [])])
+        return _any_of([*value.items.values(), *([value.rest] if value.rest is not None else [])])
+    return Unknown(carried(value))
+
+
+def _item(value: Seq, plain: Plain | None, born: int) -> Value:
+    index: Any = plain.value if plain is not None else None
+    whole_slice = type(index) is slice
+    if plain is not None and not value.scrambled:
+        try:
+            if whole_slice and value.rest is None:
+                return Seq(value.items[index], value.kind, born=born)
+            if not whole_slice and (value.rest is None or 0 <= index < len(value.items)):
+                items: list[Value] = value.items
+                return items[int(index)]
+        except (IndexError, TypeError, ValueError):
+            return NONE
+    everything = [*value.items, *([value.rest] if value.rest is not None else [])]
+    if whole_slice:
+        out = Seq([], value.kind, rest=_any_of(everything), born=born)
+        out.scrambled = True
+        return out
+    return _any_of(everything)
+
+
+def _any_of(items: Sequence[Value]) -> Value:
+    from guardrail.effects.code.python._values import join
+
+    found: Value | None = None
+    for item in items:
+        found = join(found, item)
+    return found if found is not None else NONE
+
+
+def any_of(items: Sequence[Value]) -> Value:
+    """One of some values; None if there are none."""
+    return _any_of(items)
+
+
+def measure(text: str) -> bool:
+    """Short enough to be kept."""
+    return len(text) <= MAX_TEXT

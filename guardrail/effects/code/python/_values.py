@@ -1,0 +1,561 @@
+"""Abstract values of Python: what an expression may be, and whose content is in it.
+
+Not concerned with what calls do. Containers, instances and handles are mutable and shared, as in Python itself;
+a change made where it may not happen is joined with what was there.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, merge
+from guardrail.model import Resource
+
+NAME: Final = "\ufff9"
+"""One name in a directory: any text without a slash that is neither `.` nor `..`."""
+
+CWD_MARK: Final = "<cwd>"
+"""Where the current directory stands among the names of the main module."""
+
+DEEP: Final = "\ufff8"
+"""Any path below what stands before it, that directory included, without `..`: what walking a tree gives."""
+
+MARKS: Final = (TOP, NUM, NAME, DEEP)
+"""Characters that stand for text which is not known."""
+
+MAX_OPTIONS: Final = 8
+"""Most values that are told apart at one point; beyond it nothing is known but whose content it is."""
+
+MAX_ITEMS: Final = 512
+"""Most items of a container that are told apart."""
+
+Sources = tuple[Resource, ...]
+
+
+class Value:
+    """Anything. `sources` are the resources whose content it holds."""
+
+    __slots__ = ("sources",)
+
+    def __init__(self, sources: Sources = ()) -> None:
+        self.sources = sources
+
+
+class Unknown(Value):
+    """A value of which nothing is known.
+
+    Args:
+        hidden: it may be a function or a module, so calling it may do anything.
+        numeric: it prints as digits.
+    """
+
+    __slots__ = ("hidden", "numeric")
+
+    def __init__(self, sources: Sources = (), *, hidden: bool = False, numeric: bool = False) -> None:
+        super().__init__(sources)
+        self.hidden = hidden
+        self.numeric = numeric
+
+
+class Const(Value):
+    """An exact value that is no text: a number, bytes, None, a boolean."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, sources: Sources = ()) -> None:
+        super().__init__(sources)
+        self.value = value
+
+
+class Text(Value):
+    """Text: one of `alternatives`, with marks for the parts that are not known. `path`: it is a `pathlib` object."""
+
+    __slots__ = ("alternatives", "path")
+
+    def __init__(self, alternatives: Sequence[str], sources: Sources = (), *, path: bool = False) -> None:
+        super().__init__(sources)
+        texts = tuple(dict.fromkeys(alternatives))
+        if len(texts) > MAX_OPTIONS or any(len(text) > MAX_TEXT * 4 for text in texts):
+            texts = (TOP,)
+        self.alternatives = texts
+        self.path = path
+
+    @property
+    def exact(self) -> str | None:
+        """The text, if it is exactly known."""
+        return self.alternatives[0] if len(self.alternatives) == 1 and is_exact(self.alternatives[0]) else None
+
+
+class Seq(Value):
+    """A list, tuple or set.
+
+    Args:
+        items: what is in it, in order.
+        kind: `list`, `tuple` or `set`.
+        rest: any further items, if there may be some.
+        born: how many undecided branches deep it was made.
+    """
+
+    __slots__ = ("born", "items", "kind", "rest", "scrambled")
+
+    def __init__(self, items: list[Value], kind: str = "list", rest: Value | None = None, born: int = 0) -> None:
+        super().__init__()
+        self.items = items
+        self.kind = kind
+        self.rest = rest
+        self.born = born
+        self.scrambled = False
+
+    @property
+    def known(self) -> bool:
+        """These items, in this order, and no others."""
+        return self.rest is None and not self.scrambled
+
+
+class Dict(Value):
+    """A dictionary with constant keys; `rest` is any value under a key that is not known."""
+
+    __slots__ = ("born", "items", "rest")
+
+    def __init__(self, items: dict[Any, Value], rest: Value | None = None, born: int = 0) -> None:
+        super().__init__()
+        self.items = items
+        self.rest = rest
+        self.born = born
+
+
+class Ref(Value):
+    """A module, class, function or other attribute of one, by its full name."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Bound(Value):
+    """A method that was taken from its object."""
+
+    __slots__ = ("name", "owner")
+
+    def __init__(self, owner: Value, name: str) -> None:
+        super().__init__()
+        self.owner = owner
+        self.name = name
+
+
+class Partial(Value):
+    """`functools.partial` and the like: a function with some of its arguments."""
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Value, args: Args) -> None:
+        super().__init__()
+        self.function = function
+        self.args = args
+
+
+class Native(Value):
+    """A function that the analyser itself gives, such as a decorator."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, run: Callable[[Args], Value]) -> None:
+        super().__init__()
+        self.run = run
+
+
+class Scope:
+    """Names of a module, a function call or a class body."""
+
+    __slots__ = ("globals", "names", "outer", "shared")
+
+    def __init__(self, outer: Scope | None = None, module: Scope | None = None) -> None:
+        self.names: dict[str, Value] = {}
+        self.outer = outer
+        self.globals: Scope = module if module is not None else self
+        self.shared: dict[str, Scope] = {}
+
+
+class Function(Value):
+    """A function defined in the code."""
+
+    __slots__ = ("body", "defaults", "name", "owner", "parameters", "scope")
+
+    def __init__(
+        self,
+        name: str,
+        parameters: ast.arguments,
+        body: Sequence[ast.stmt] | ast.expr,
+        scope: Scope,
+        defaults: dict[str, Value],
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.parameters = parameters
+        self.body = body
+        self.scope = scope
+        self.defaults = defaults
+        self.owner: Value | None = None
+
+
+class Klass(Value):
+    """A class defined in the code; `framed` if a base class that is not known may call its methods."""
+
+    __slots__ = ("framed", "name", "names", "parents")
+
+    def __init__(self, name: str, names: dict[str, Value], parents: tuple[Klass, ...], *, framed: bool) -> None:
+        super().__init__()
+        self.name = name
+        self.names = names
+        self.parents = parents
+        self.framed = framed
+
+    def find(self, name: str) -> Value | None:
+        """A name of the class or of its parents."""
+        if name in self.names:
+            return self.names[name]
+        for parent in self.parents:
+            found = parent.find(name)
+            if found is not None:
+                return found
+        return None
+
+
+class Instance(Value):
+    """An object of a class defined in the code."""
+
+    __slots__ = ("born", "klass", "names")
+
+    def __init__(self, klass: Klass, born: int = 0) -> None:
+        super().__init__()
+        self.klass = klass
+        self.names: dict[str, Value] = {}
+        self.born = born
+
+
+class Thing(Value):
+    """An object of a library: a client, a model, an archive.
+
+    Args:
+        kind: its type, as the tables name it.
+        facts: what is known of it.
+        held: resources whose content is inside it without being its printed value, such as a model's weights.
+    """
+
+    __slots__ = ("facts", "held", "kind")
+
+    def __init__(
+        self, kind: str, facts: dict[str, Value] | None = None, sources: Sources = (), held: Sources = ()
+    ) -> None:
+        super().__init__(sources)
+        self.kind = kind
+        self.facts: dict[str, Value] = facts or {}
+        self.held = held
+
+
+class Handle(Value):
+    """Something open that is read from or written to.
+
+    Args:
+        kind: `file`, `stdin`, `stdout`, `stderr`, `memory`.
+        places: the files that are open.
+        mode: as `open` takes it.
+        born: how many undecided branches deep it was opened.
+    """
+
+    __slots__ = ("binary", "born", "effect", "inside", "kind", "mode", "name", "places", "text", "used")
+
+    def __init__(self, kind: str, places: Sources = (), mode: str = "r", born: int = 0) -> None:
+        super().__init__()
+        self.kind = kind
+        self.places = places
+        self.mode = mode
+        self.binary = "b" in mode
+        self.born = born
+        self.inside: Sources = ()
+        self.text: str | None = ""
+        self.effect: int | None = None
+        self.used = False
+        self.name: Value = Unknown()
+
+
+class Either(Value):
+    """One of several values."""
+
+    __slots__ = ("options",)
+
+    def __init__(self, options: tuple[Value, ...]) -> None:
+        super().__init__()
+        self.options = options
+
+
+class Args:
+    """Arguments of a call; `vague` if there may be more of them, whose values are not known."""
+
+    __slots__ = ("named", "pos", "vague")
+
+    def __init__(
+        self, pos: Iterable[Value] = (), named: dict[str, Value] | None = None, vague: Value | None = None
+    ) -> None:
+        self.pos = list(pos)
+        self.named = named or {}
+        self.vague = vague
+
+    def get(self, index: int, name: str = "") -> Value | None:
+        """An argument by its position or its name; None if it is not given."""
+        if 0 <= index < len(self.pos):
+            return self.pos[index]
+        if name and name in self.named:
+            return self.named[name]
+        return self.vague
+
+    def all(self) -> Iterator[Value]:
+        """Every argument."""
+        yield from self.pos
+        yield from self.named.values()
+        if self.vague is not None:
+            yield self.vague
+
+    def after(self, count: int) -> Args:
+        """The arguments without the first ones."""
+        return Args(self.pos[count:], self.named, self.vague)
+
+
+NONE: Final = Const(None)
+"""Python's None."""
+
+
+def is_exact(text: str) -> bool:
+    """No part of the text is unknown."""
+    return TOP not in text and NUM not in text and NAME not in text and DEEP not in text
+
+
+def text(value: str, sources: Sources = ()) -> Text:
+    """One text."""
+    return Text((value,), sources)
+
+
+def anything(sources: Sources = ()) -> Text:
+    """Text of which nothing is known."""
+    return Text((TOP,), sources)
+
+
+def options(value: Value) -> tuple[Value, ...]:
+    """The values that a value may be."""
+    return value.options if isinstance(value, Either) else (value,)
+
+
+def join(left: Value | None, right: Value | None) -> Value:
+    """One value or the other; None is a name that is not set, which nothing can be done with."""
+    if left is right or right is None:
+        return left if left is not None else Unknown()
+    if left is None:
+        return right
+    if isinstance(left, Text) and isinstance(right, Text) and left.path == right.path:
+        return Text((*left.alternatives, *right.alternatives), merge(left.sources, right.sources), path=left.path)
+    if isinstance(left, Const) and isinstance(right, Const) and same_const(left.value, right.value):
+        return Const(left.value, merge(left.sources, right.sources))
+    if isinstance(left, Unknown) and isinstance(right, Unknown):
+        return Unknown(
+            merge(left.sources, right.sources),
+            hidden=left.hidden or right.hidden,
+            numeric=left.numeric and right.numeric,
+        )
+    found: list[Value] = []
+    for option in (*options(left), *options(right)):
+        if not any(option is other or equal(option, other) for other in found):
+            found.append(option)
+    if len(found) > MAX_OPTIONS:
+        return Unknown(carried(Either(tuple(found))), hidden=any(can_act(option) for option in found))
+    return found[0] if len(found) == 1 else Either(tuple(found))
+
+
+def same_const(left: Any, right: Any) -> bool:
+    """The same value of the same type."""
+    return type(left) is type(right) and bool(left == right)
+
+
+def equal(left: Value, right: Value) -> bool:
+    """Two values that need not be told apart."""
+    if left is right:
+        return True
+    if type(left) is not type(right) or left.sources != right.sources:
+        return False
+    if isinstance(left, Text) and isinstance(right, Text):
+        return left.alternatives == right.alternatives and left.path == right.path
+    if isinstance(left, Const) and isinstance(right, Const):
+        return same_const(left.value, right.value)
+    if isinstance(left, Ref) and isinstance(right, Ref):
+        return left.name == right.name
+    if isinstance(left, Unknown) and isinstance(right, Unknown):
+        return left.hidden == right.hidden and left.numeric == right.numeric
+    if isinstance(left, Either) and isinstance(right, Either) and len(left.options) == len(right.options):
+        return all(equal(a, b) for a, b in zip(left.options, right.options, strict=True))
+    return False
+
+
+def can_act(value: Value) -> bool:
+    """Calling it, or something taken from it, may do something."""
+    if isinstance(value, Unknown):
+        return value.hidden
+    if isinstance(value, Either):
+        return any(can_act(option) for option in value.options)
+    return isinstance(value, Ref | Function | Klass | Bound | Partial | Native | Instance | Handle)
+
+
+def carried(value: Value | None, depth: int = 0) -> Sources:
+    """Whose content is in a value, in its items, or held inside it."""
+    if value is None or depth > 6:
+        return ()
+    found = value.sources
+    if isinstance(value, Thing):
+        found = merge(found, value.held)
+    elif isinstance(value, Handle):
+        return merge(merge(found, value.inside), value.places if "r" in value.mode or "+" in value.mode else ())
+    for part in _parts(value):
+        found = merge(found, carried(part, depth + 1))
+    return found
+
+
+def _parts(value: Value) -> Iterable[Value | None]:
+    """The values inside a value."""
+    if isinstance(value, Either):
+        return value.options
+    if isinstance(value, Seq):
+        return (*value.items, value.rest)
+    if isinstance(value, Dict):
+        return (*value.items.values(), value.rest)
+    if isinstance(value, Thing):
+        return value.facts.values()
+    if isinstance(value, Instance):
+        return value.names.values()
+    if isinstance(value, Partial):
+        return value.args.all()
+    return (value.owner,) if isinstance(value, Bound) else ()
+
+
+def widened(value: Value) -> Value:
+    """What a value may be that changes in every round of a loop."""
+    if isinstance(value, Text):
+        same = all(set(text) <= set("0123456789-" + NUM) for text in value.alternatives)
+        return Text((NUM if same else TOP,), value.sources, path=value.path)
+    if isinstance(value, Const) and isinstance(value.value, int | float):
+        return Unknown(value.sources, numeric=True)
+    if isinstance(value, Unknown):
+        return value
+    return Unknown(carried(value), hidden=can_act(value))
+
+
+def printed(value: Value) -> tuple[str, ...]:
+    """What `str()` of a value may be."""
+    if isinstance(value, Text):
+        return value.alternatives
+    if isinstance(value, Const):
+        kept = isinstance(value.value, bool | int | float | bytes | type(None))
+        return (str(value.value),) if kept and len(str(value.value)) < MAX_TEXT else (TOP,)
+    if isinstance(value, Unknown) and value.numeric:
+        return (NUM,)
+    if isinstance(value, Either):
+        found = tuple(dict.fromkeys(text for option in value.options for text in printed(option)))
+        return found if len(found) <= MAX_OPTIONS else (TOP,)
+    if isinstance(value, Seq | Dict):
+        plain = concrete(value)
+        return (str(plain.value),) if plain is not None else (TOP,)
+    return (TOP,)
+
+
+def path_texts(value: Value) -> tuple[str, ...]:
+    """Which paths a value may be; TOP if it may be any."""
+    if isinstance(value, Text):
+        return value.alternatives
+    if isinstance(value, Const) and isinstance(value.value, bytes):
+        return (value.value.decode("utf-8", "surrogateescape"),)
+    if isinstance(value, Either):
+        found = tuple(dict.fromkeys(text for option in value.options for text in path_texts(option)))
+        return found if len(found) <= MAX_OPTIONS else (TOP,)
+    if isinstance(value, Handle):
+        return tuple(place.path or TOP for place in value.places) or (TOP,)
+    return (TOP,)
+
+
+def as_field(word: str, sources: Sources = ()) -> Field:
+    """A text as a word of a command."""
+    if DEEP in word:
+        return Field(text=word.replace(DEEP, TOP).replace(NAME, TOP), sources=sources)
+    if NAME in word:
+        return Field(text=word.replace(NAME, TOP), glob=escape(word).replace(NAME, "*"), sources=sources)
+    return Field(text=word, sources=sources)
+
+
+class Plain:
+    """A Python value that an abstract one exactly stands for."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def is_key(value: Any) -> bool:
+    """It can be a key of a dictionary that is followed."""
+    return isinstance(value, str | int | bool | float | bytes | type(None)) or type(value) is tuple
+
+
+def concrete_items(value: Any) -> list[Any]:
+    """The items of a tuple, or the one value that is none."""
+    return [*value] if type(value) is tuple else [value]
+
+
+def concrete(value: Value, depth: int = 0) -> Plain | None:
+    """The Python value of text, numbers, lists and dictionaries; None if any part is unknown."""
+    if depth > 32:
+        return None
+    if isinstance(value, Text):
+        exact = value.exact
+        return Plain(exact) if exact is not None and not value.path else None
+    if isinstance(value, Const):
+        return Plain(value.value)
+    if isinstance(value, Seq) and value.known:
+        items = [concrete(item, depth + 1) for item in value.items]
+        plain = [item.value for item in items if item is not None]
+        if len(plain) != len(items):
+            return None
+        try:
+            return Plain(plain if value.kind == "list" else tuple(plain) if value.kind == "tuple" else set(plain))
+        except TypeError:
+            return None
+    if isinstance(value, Dict) and value.rest is None:
+        out: dict[Any, Any] = {}
+        for key, item in value.items.items():
+            inner = concrete(item, depth + 1)
+            if inner is None:
+                return None
+            out[key] = inner.value
+        return Plain(out)
+    return None
+
+
+_KINDS: Final[dict[Any, str]] = {list: "list", tuple: "tuple", set: "set", frozenset: "set", dict: "dict"}
+
+
+def abstract(value: Any, sources: Sources = (), born: int = 0, depth: int = 0) -> Value:
+    """The abstract value of a Python one."""
+    if isinstance(value, str):
+        return Text((value,), sources)
+    if isinstance(value, bool | int | float | complex | bytes | type(None)):
+        return Const(value, sources)
+    if depth > 32:
+        return Unknown(sources)
+    kind = _KINDS.get(value.__class__)
+    if kind is None:
+        return Unknown(sources)
+    if kind == "dict":
+        return Dict({key: abstract(item, sources, born, depth + 1) for key, item in value.items()}, born=born)
+    if len(value) > MAX_ITEMS:
+        return Seq([], kind, rest=Unknown(sources), born=born)
+    return Seq([abstract(item, sources, born, depth + 1) for item in value], kind, born=born)

@@ -1,0 +1,127 @@
+"""What Python code would do is worked out from its text; where that ends, it says so."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardrail.effects.code.python._table import Example, Table, table
+from guardrail.model import Effect
+from tests.effects_support import NoFiles, address, codes, effects_of, said
+
+CASES = Path(__file__).parent / "cases/effects"
+HOLDING = {"inline", "dynamic", "unparsed"}
+
+
+def python(code: str) -> str:
+    """Code in an argument."""
+    return f"python3 -c {shlex.quote(code)}"
+
+
+def snippets(name: str) -> list[str]:
+    """The snippets of a case file, `---` between them."""
+    return [part.strip("\n") for part in (CASES / name).read_text(encoding="utf-8").split("\n---\n")]
+
+
+def cases() -> list[dict[str, Any]]:
+    """The table of snippets."""
+    found: list[dict[str, Any]] = tomllib.loads((CASES / "python.toml").read_text(encoding="utf-8"))["case"]
+    return found
+
+
+def escalates(effects: tuple[Effect, ...]) -> list[str]:
+    """What a default policy would ask about in a session without a history."""
+    found: list[str] = []
+    mutating = {
+        "create", "write", "append", "truncate", "delete", "rename", "copy", "link", "set_times", "set_security",
+        "net_send", "api_delete", "api_copy", "api_visibility",
+    }  # fmt: skip
+    for effect in effects:
+        if effect.op == "exec_opaque" and (effect.attrs["code"] in HOLDING or effect.attrs.get("authored")):
+            found.append(f"{effect.op} {effect.attrs}")
+        places = [place for place in (effect.resource, effect.target) if place is not None]
+        vague = any(p.pattern is not None and ("**" in p.pattern or p.pattern[:1] != "/") for p in places)
+        if effect.op in mutating and vague:
+            found.append(f"{effect.op} {[address(p) for p in places]}")
+        on_model = any(posixpath.normpath("/" + address(p).lstrip("/")).startswith("/models") for p in places)
+        if on_model and effect.op in mutating | {"mention"}:
+            found.append(f"{effect.op} on the model")
+        if effect.op == "mention" and vague and not effect.attrs.get("cwd"):
+            found.append("mention of anything")
+    return found
+
+
+@pytest.mark.parametrize("code", snippets("python_quiet.txt"))
+def test_ordinary_python_is_not_held(code: str) -> None:
+    """Data work, reports, serving and inspection."""
+    view = NoFiles({"/w/main.py": b"print(1)\n", "/w/data.csv": b"a,b\n1,2\n"}, ("/w", "/w/src"))
+    assert escalates(effects_of(python(code), view=view)) == [], said(python(code), view=view)
+
+
+@pytest.mark.parametrize("code", snippets("python_quiet.txt"))
+def test_an_honest_script_that_is_handed_a_model_is_not_held(code: str) -> None:
+    """Neither written nor changed by the session: what its analysis does not follow is a reader."""
+    view = NoFiles({"/w/s.py": code.encode(), "/w/data.csv": b"a,b\n1,2\n"}, ("/w", "/w/src", "/models"))
+    command = "python3 s.py --weights /models/a --n 3"
+    assert escalates(effects_of(command, view=view)) == [], said(command, view=view)
+
+
+@pytest.mark.parametrize("code", snippets("python_hostile.txt"))
+def test_a_hostile_script_that_the_call_wrote_is_not_silent(code: str) -> None:
+    """Written and run in one call: analysed if its text is known, else marked as the session's own."""
+    command = f"cat > /tmp/h.py <<'END_OF_CODE'\n{code}\nEND_OF_CODE\npython3 /tmp/h.py"
+    assert escalates(effects_of(command)), said(command)
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
+def test_python_gives_the_effects_it_has(case: dict[str, Any]) -> None:
+    """Every case of the table, what must be said and what must not."""
+    view = NoFiles({name: text.encode() for name, text in case.get("files", {}).items()}, tuple(case.get("dirs", ())))
+    command = case.get("command") or python(case["code"])
+    found = said(command, view=view)
+    for want in case.get("says", ()):
+        assert want in found, found
+    for unwanted in case.get("not", ()):
+        assert unwanted not in found, found
+    if "codes" in case:
+        assert codes(command, view=view) >= set(case["codes"]), found
+    if "edit" in case:
+        edits = [effect.edit.text for effect in effects_of(command, view=view) if effect.edit is not None]
+        assert edits == [case["edit"]], edits
+
+
+@pytest.mark.parametrize("code", snippets("python_hostile.txt"))
+def test_no_hostile_python_is_silent(code: str) -> None:
+    """Each touches /models or hides what it does."""
+    view = NoFiles({"/models/a": b"w", "/models/config.yaml": b"a: 1\n"}, ("/models", "/w"))
+    assert escalates(effects_of(python(code), view=view)), said(python(code), view=view)
+
+
+@pytest.mark.parametrize("example", table().examples, ids=lambda example: example.code[:60])
+def test_the_examples_of_the_tables_hold(example: Example) -> None:
+    """What a snippet must and must not give, beside the data that says so."""
+    found = said(python(example.code))
+    for want in example.says:
+        assert want in found, found
+    for unwanted in example.silent:
+        assert unwanted not in found, found
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"calls": {"x": {"f": "nonsense:a -> none"}}},
+        {"calls": {"x": {"f": "read:a -> nonsense"}}},
+        {"calls": {"x": {"f f": "read:a"}}},
+        {"nonsense": {}},
+    ],
+)
+def test_a_table_that_is_not_understood_is_refused(raw: dict[str, Any]) -> None:
+    """A role, a result or a key that nobody knows, and a name that stands twice."""
+    with pytest.raises(ValueError, match="table"):
+        Table().add(raw, "t.toml")
