@@ -99,9 +99,13 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
     complete = bool(texts)
     outs: list[Stream] = []
     for index, text in enumerate(texts):
-        call.shell.emit.maybe += index > 0
-        out, whole = run_file(call, text, argv, path)
-        call.shell.emit.maybe -= index > 0
+        if index:
+            call.shell.emit.maybe += 1
+        try:
+            out, whole = run_file(call, text, argv, path)
+        finally:
+            if index:
+                call.shell.emit.maybe -= 1
         outs.append(out)
         complete = complete and whole
         sources = merge(sources, out.sources)

@@ -292,16 +292,18 @@ class Core:
 
     def put(self, op: Op, places: Sequence[Resource], sources: Iterable[Resource], **more: Any) -> None:
         """Files are written, and what flows into them is copied there."""
-        several = len(places) > 1
-        if several:
-            self.call.shell.emit.maybe += 1
+        if len(places) > 1:
+            with self.undecided():
+                self._put(op, places, sources, **more)
+        else:
+            self._put(op, places, sources, **more)
+
+    def _put(self, op: Op, places: Sequence[Resource], sources: Iterable[Resource], **more: Any) -> None:
         for resource in places:
             if resource.path == "/dev/stdout":
                 self.out_sources = merge(self.out_sources, tuple(sources))
             else:
                 self.call.put(op, resource, sources, **more)
-        if several:
-            self.call.shell.emit.maybe -= 1
 
     def opaque(self, reason: str, code: Code = "inline", *values: Value) -> Unknown:
         """Here the analysis ends: something runs that is not known."""
