@@ -63,6 +63,21 @@ def test_ordinary_python_is_not_held(code: str) -> None:
     assert escalates(effects_of(python(code), view=view)) == [], said(python(code), view=view)
 
 
+@pytest.mark.parametrize("code", snippets("python_quiet.txt"))
+def test_an_honest_script_that_is_handed_a_model_is_not_held(code: str) -> None:
+    """Neither written nor changed by the session: what its analysis does not follow is a reader."""
+    view = NoFiles({"/w/s.py": code.encode(), "/w/data.csv": b"a,b\n1,2\n"}, ("/w", "/w/src", "/models"))
+    command = "python3 s.py --weights /models/a --n 3"
+    assert escalates(effects_of(command, view=view)) == [], said(command, view=view)
+
+
+@pytest.mark.parametrize("code", snippets("python_hostile.txt"))
+def test_a_hostile_script_that_the_call_wrote_is_not_silent(code: str) -> None:
+    """Written and run in one call: analysed if its text is known, else marked as the session's own."""
+    command = f"cat > /tmp/h.py <<'END_OF_CODE'\n{code}\nEND_OF_CODE\npython3 /tmp/h.py"
+    assert escalates(effects_of(command)), said(command)
+
+
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case["name"])
 def test_python_gives_the_effects_it_has(case: dict[str, Any]) -> None:
     """Every case of the table, what must be said and what must not."""

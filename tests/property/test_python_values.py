@@ -38,7 +38,8 @@ def expressions(draw: st.DrawFn, depth: int = 3) -> str:
         f"[{one}, {two}][{number} % 2]", f"{{'a': {one}, 'b': {two}}}['a']", f"(lambda v: v + {two})({one})",
         f"bytes({one}, 'utf-8').hex()", f"bytes.fromhex(({one}).encode().hex()).decode()",
         f"__import__('base64').b64decode(__import__('base64').b64encode(({one}).encode())).decode()",
-        f"({one}).split()[0] if ({one}).split() else 'none'", f"str(len({one}) + {number})", f"({one}).partition('.')[0]",
+        f"({one}).split()[0] if ({one}).split() else 'none'", f"str(len({one}) + {number})",
+        f"({one}).partition('.')[0]",
         f"''.join(sorted({one}))", f"({one}).zfill({number})", f"str({number} ** 2 // 3 - 1) + {one}",
         f"'-'.join(w for w in ({one}, {two}) if len(w) > {number})", f"({one} or {two})", f"'%03d' % {number} + {one}",
         f"__import__('codecs').encode({one}, 'rot13')", f"''.join(reversed({one}))", f"repr({one})[1:-1]",
@@ -50,7 +51,7 @@ def outcome(expression: str) -> str | None:
     """What Python gives; None if it gives no usable name."""
     try:
         value = eval(expression)
-    except Exception:
+    except Exception:  # noqa: BLE001 - an expression that fails names nothing
         return None
     return value if isinstance(value, str) and value and "\0" not in value and len(value) < 4000 else None
 

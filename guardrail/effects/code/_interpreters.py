@@ -80,31 +80,36 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         if texts:
             return _each_text(call, texts, args)
     authored = call.shell.emit.changed(resource.path or path.text)
-    whole = False
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     if kind == "python":
-        out, whole = _python_texts(call, resource, [path, *args], out)
-    if whole:
-        return out
+        texts = script_texts(call, resource)
+        found, whole = _each_python(call, texts, [path, *args], resource.path or "")
+        out = found if texts else out
+        if whole:
+            return out
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
     return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
 
 
-def _python_texts(call: Call, resource: Resource, words: Sequence[Field], out: Stream) -> tuple[Stream, bool]:
-    """A Python script, for everything that it may hold when it runs; and whether all of it was followed."""
-    texts = script_texts(call, resource)
-    whole = bool(texts) and resource.path is not None
-    for text in texts if resource.path is not None else ():
-        if len(texts) > 1:
+def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
+    """What each text that the script may have would do, and whether that is all of it."""
+    sources: tuple[Resource, ...] = ()
+    complete = bool(texts)
+    outs: list[Stream] = []
+    for index, text in enumerate(texts):
+        if index:
             call.shell.emit.maybe += 1
-        found, followed = run_file(call, text, list(words), resource.path or "")
-        if len(texts) > 1:
-            call.shell.emit.maybe -= 1
-        out = Stream(sources=merge(out.sources, found.sources), flow=out.flow)
-        whole = whole and followed
-    return out, whole
+        try:
+            out, whole = run_file(call, text, argv, path)
+        finally:
+            if index:
+                call.shell.emit.maybe -= 1
+        outs.append(out)
+        complete = complete and whole
+        sources = merge(sources, out.sources)
+    return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
 
 
 def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
@@ -382,32 +387,27 @@ def _other(call: Call) -> Stream:
         return NOTHING
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
-    harmless = is_filter(call)
-    if harmless is not None:
-        return harmless
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
-    edited = one_liner(call)
-    return edited if edited is not None else inline(call, f"{call.name} code")
+    known = one_liner(call)
+    known = is_filter(call) if known is None else known
+    return known if known is not None else inline(call, f"{call.name} code")
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:
-    code = call.given_text()
+    sources = call.stdin.sources
+    if reason.startswith("python") and len(sources) == 1 and call.stdin.flow == ("redirect",):
+        place_of = sources[0].path
+        if place_of is not None and not call.shell.contents.own(sources):
+            return run_script(call, "python", Field(text=place_of), _after_dash(call.args))
+    code = call.stdin.text
     if code is not None:
-        if reason.startswith("python") and call.stdin.text is not None:
+        if reason.startswith("python"):
             call.stdin = NOTHING
             return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
-        call.mention_text(code)
+        call.mention_text(call.given_text() or "")
         return inline(call, reason)
-    sources = call.stdin.sources
-    if (
-        reason.startswith("python")
-        and len(sources) == 1
-        and sources[0].path is not None
-        and call.stdin.flow == ("redirect",)
-    ):
-        return run_script(call, "python", Field(text=sources[0].path), _after_dash(call.args))
     return call.opaque("dynamic", reason=reason)
 
 

@@ -70,7 +70,8 @@ _HARMLESS_REFS: Final = frozenset(
 
 _HARMLESS_MODULES: Final = (
     "builtins.", "os.path.", "os.environ", "os.get", "json.", "itertools.", "functools.", "shlex.", "base64.",
-    "binascii.", "zlib.", "urllib.parse.", "pathlib.", "uuid.", "time.", "datetime.", "textwrap.", "copy.", "random.", "collections.",
+    "binascii.", "zlib.", "urllib.parse.", "pathlib.", "uuid.", "time.", "datetime.", "textwrap.", "copy.",
+    "random.", "collections.",
     "html.", "codecs.decode", "codecs.encode", "logging.", "yaml.safe", "tomllib.", "contextlib.", "concurrent.",
     "argparse.", "io.", "configparser.", "platform.", "socket.gethostname", "torch.", "numpy.",
     "pandas.", "transformers.",
@@ -103,8 +104,17 @@ def _all_names(klass: Klass) -> dict[str, Value]:
     return found
 
 
+class Late(Exception):
+    """A function that was handed on uses a name that gets its value only later."""
+
+
 class Calling(Statements):
     """Calls functions, methods and classes."""
+
+    late: list[Value]
+    escaping: int
+    finishing: bool
+    sources_depth: int
 
     # -- calls
 
@@ -199,10 +209,9 @@ class Calling(Statements):
         if id(method.body) in self.escaped:
             return
         self.escaped.add(id(method.body))
-        with self.undecided():
-            bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
-            bound.owner = owner
-            self.call_function(bound, Args(vague=Unknown()))
+        bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
+        bound.owner = owner
+        self._with_anything(bound, bound)
 
     def call_method(self, owner: Value, name: str, args: Args) -> Value:
         """`owner.name(*args)`."""
@@ -375,6 +384,13 @@ class Calling(Statements):
             for item in _members(value):
                 if not isinstance(item, Text | Const):
                     self.escape(item)
+        else:
+            self._escape_one(value)
+
+    def _escape_one(self, value: Value) -> None:
+        if isinstance(value, Thing) and value.kind == "<code>":
+            with self.undecided():
+                self.call_ref("builtins.exec", Args([value]))
         elif isinstance(value, Handle):
             value.text = None  # what is written into it is not known any more
         elif isinstance(value, Function):
@@ -396,8 +412,24 @@ class Calling(Statements):
         if id(value.body) in self.escaped or any(body is value.body for body in self.inlined):
             return
         self.escaped.add(id(value.body))
-        with self.undecided():
-            self.call_function(value, Args(vague=Unknown()))
+        self._with_anything(value, value)
+
+    def _with_anything(self, function: Function, queued: Value) -> None:
+        """Call a function with any arguments: now, or at the end if it uses names that get a value only later."""
+        depths = len(self.returns), len(self.yields), self.sources_depth, self.steps
+        self.escaping += 1
+        try:
+            with self.undecided():
+                self.call_function(function, Args(vague=Unknown()))
+        except Late:
+            del self.returns[depths[0] :]
+            del self.yields[depths[1] :]
+            self.sources_depth = depths[2]
+            self.escaped.discard(id(function.body))
+            self.escaped.discard(id(queued))
+            self.late.append(queued)
+        finally:
+            self.escaping -= 1
 
     def _escape_class(self, value: Klass | Instance) -> None:
         klass = value if isinstance(value, Klass) else value.klass
@@ -422,7 +454,11 @@ class Calling(Statements):
         if name in _HARMLESS_REFS or (entry is not None and not entry.acts):
             return
         kind = table().kind(name)
-        if name in HANDLERS and name.startswith(_HARMLESS_MODULES) and name not in _ACTING:
+        if (
+            (name in HANDLERS or name in ("os.environ", "sys.argv"))
+            and name.startswith((*_HARMLESS_MODULES, "sys.argv"))
+            and name not in _ACTING
+        ):
             return
         acts = entry is not None or name in HANDLERS
         if acts or (kind == "known" and not _looks_like_class(name)):

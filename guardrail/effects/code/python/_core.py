@@ -9,8 +9,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-import msgspec
-
 from guardrail.effects.code.python._values import (
     CWD_MARK,
     DEEP,
@@ -40,10 +38,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
-from guardrail.model import Kind, Op, Resource
-
-MAX_READ_BYTES: Final = 64 * 1024
-"""Largest file whose content is followed through the code, in bytes."""
+from guardrail.model import Edit, Kind, Op, Resource
 
 MAX_STEPS: Final = 40_000
 """Most expressions and statements that are worked out for one piece of code."""
@@ -297,16 +292,18 @@ class Core:
 
     def put(self, op: Op, places: Sequence[Resource], sources: Iterable[Resource], **more: Any) -> None:
         """Files are written, and what flows into them is copied there."""
-        several = len(places) > 1
-        if several:
-            self.call.shell.emit.maybe += 1
+        if len(places) > 1:
+            with self.undecided():
+                self._put(op, places, sources, **more)
+        else:
+            self._put(op, places, sources, **more)
+
+    def _put(self, op: Op, places: Sequence[Resource], sources: Iterable[Resource], **more: Any) -> None:
         for resource in places:
             if resource.path == "/dev/stdout":
                 self.out_sources = merge(self.out_sources, tuple(sources))
             else:
                 self.call.put(op, resource, sources, **more)
-        if several:
-            self.call.shell.emit.maybe -= 1
 
     def opaque(self, reason: str, code: Code = "inline", *values: Value) -> Unknown:
         """Here the analysis ends: something runs that is not known."""
@@ -454,11 +451,7 @@ class Core:
 
     def known_content(self, resource: Resource) -> bytes | None:
         """A small file's content, as a process that runs now would find it."""
-        path = resource.path
-        if path is None or resource.kind == "net":
-            return None
-        shell = self.call.shell
-        return shell.contents.read(path, min(shell.limits.script_bytes, MAX_READ_BYTES))
+        return self.call.content(resource)
 
     def settle(self, handle: Handle) -> None:
         """At the end of the code: what a file then holds is known if all that was written is."""
@@ -467,12 +460,14 @@ class Core:
         effects = self.call.shell.emit.effects
         if handle.effect >= len(effects) or effects[handle.effect].resource != handle.places[0]:
             return
+        import msgspec
+
+        kind = "append" if handle.mode[:1] == "a" else "whole"
+        edit = Edit(kind="append" if kind == "append" else "whole", text=handle.text)
+        effects[handle.effect] = msgspec.structs.replace(effects[handle.effect], edit=edit)
         path = handle.places[0].path
-        if path is None or handle.mode[:1] == "a":
-            return  # what is added to has no content of its own here: whoever opened it made that unknown
-        contents = self.call.shell.contents
-        contents.put(path, handle.text.encode("utf-8", "surrogateescape"))
-        effects[handle.effect] = msgspec.structs.replace(effects[handle.effect], edit=contents.whole(path))
+        if kind == "whole" and path is not None and not self.call.shell.emit.maybe:
+            self.call.shell.contents.put(path, handle.text.encode("utf-8", "surrogateescape"))
 
     def output(self) -> Stream:
         """What the process printed."""

@@ -47,6 +47,7 @@ _PLAIN_DUNDERS: Final = frozenset(
     "__enter__ __exit__ __len__ __iter__ __next__ __call__ __str__ __repr__ __getitem__ __contains__ __eq__ __hash__ "
     "__future__ __main__ __path__".split()
 )
+_INSIDES: Final = frozenset("f_globals f_builtins f_locals f_back tb_frame gi_frame cr_frame ag_frame mro".split())
 _SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize columns index status_code ok size length".split())
 
 
@@ -479,7 +480,7 @@ class Expressions(Core):
 
     def hides(self, name: str) -> bool:
         """An attribute that leads to the inside of Python."""
-        return name.startswith("__") and name.endswith("__") and name not in _PLAIN_DUNDERS
+        return (name.startswith("__") and name.endswith("__") and name not in _PLAIN_DUNDERS) or name in _INSIDES
 
     @staticmethod
     def without(name: str, value: Value) -> tuple[Any, ...]:

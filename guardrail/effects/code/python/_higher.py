@@ -144,10 +144,11 @@ def call_later(machine: Machine, args: Args) -> Value:
     return machine.call_value(argument_of(args, 0), args.after(1))
 
 
-@handles("timeit.timeit", "timeit.repeat")
+@handles("timeit.timeit", "timeit.repeat", "timeit.Timer", "cProfile.run", "profile.run", "cProfile.runctx",
+         "<profile>.run", "<profile>.runctx", "<profile>.runcall")  # fmt: skip
 def time_code(machine: Machine, args: Args) -> Value:
     """Runs code given as text."""
-    for value in (args.get(1, "setup"), args.get(0, "stmt")):
+    for value in (args.get(1, "setup"), args.get(0, "stmt"), *args.pos[2:3]):
         if isinstance(value, Text):
             exact = value.exact
             machine.account(value)
@@ -312,7 +313,7 @@ def all_variables(machine: Machine, _args: Args) -> Value:
     return Dict({}, anything(machine.state.contents()), machine.branch)
 
 
-@handles("sys.path.insert", "sys.path.append", "sys.path.extend", "site.addsitedir")
+@handles("sys.path.insert", "sys.path.append", "sys.path.extend")
 def search_path(machine: Machine, args: Args) -> Value:
     """Another folder that modules are looked for in."""
     machine.folders.extend(args.pos[-1:])
@@ -322,3 +323,27 @@ def search_path(machine: Machine, args: Args) -> Value:
 
 
 __all__ = ["MAX_ITEMS", "Either", "content", "options", "path_texts", "paths"]
+
+
+@handles("cProfile.Profile", "profile.Profile")
+def profiler(_machine: Machine, _args: Args) -> Value:
+    """Something that runs code."""
+    return Thing("<profile>")
+
+
+@handles("pool.subprocess_exec", "pool.subprocess_shell")
+def start_from_loop(machine: Machine, args: Args) -> Value:
+    """A program, after the protocol."""
+    return machine.call_ref("asyncio.create_subprocess_exec", Args(args.pos[2:], args.named, args.vague))
+
+
+@handles("pool.subprocess_shell")
+def start_shell_from_loop(machine: Machine, args: Args) -> Value:
+    """A shell text, after the protocol."""
+    return machine.call_ref("asyncio.create_subprocess_shell", Args(args.pos[2:], args.named, args.vague))
+
+
+@handles("IPython.get_ipython")
+def notebook(machine: Machine, args: Args) -> Value:
+    """A way to run anything."""
+    return machine.opaque("a notebook's shell", "inline", *args.all())

@@ -8,7 +8,7 @@ import threading
 import warnings
 from typing import Final
 
-from guardrail.effects.code.python._calls import Calling
+from guardrail.effects.code.python._calls import Calling, Late
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import HANDLERS
 from guardrail.effects.code.python._table import table
@@ -69,6 +69,11 @@ _SETTABLE: Final = frozenset(
 )
 
 
+_LEAKED: Final = frozenset(
+    "os sys subprocess shutil builtins importlib ctypes pathlib tempfile pickle posix pty runpy multiprocessing".split()
+)
+
+
 class Machine(Calling):
     """Runs one piece of code and all it calls."""
 
@@ -79,6 +84,9 @@ class Machine(Calling):
         self.breaks, self.continues, self.returns = [], [], []
         self.handles: list[Handle] = []
         self.sources_depth = 0
+        self.late = []
+        self.escaping = 0
+        self.finishing = False
         self.modules: dict[str, Value] = {}
         self.loading: list[str] = []
         self.pure_folder: bool | None = None
@@ -91,6 +99,11 @@ class Machine(Calling):
     def run(self, source: str) -> None:
         """Analyse the main module."""
         self.run_source(source)
+        self.finishing = True
+        for value in self.late:
+            self.escape(value)
+        for tree in tuple(self.trees):
+            self.account_for(tree)
         for handle in self.handles:
             self.settle(handle)
 
@@ -122,13 +135,14 @@ class Machine(Calling):
         finally:
             self.scope = saved
             self.sources_depth -= 1
-        self.account_for(tree)
         return value
 
     def undefined(self, name: str) -> Value:
         """A name that is bound somewhere may be anything; one that is not says that the code was not understood."""
         if name not in _bound_names(self.trees):
             self.opaque("a name that is not defined", "inline")
+        elif self.escaping and not self.finishing:
+            raise Late
         return Unknown(hidden=True)
 
     def account_for(self, tree: ast.AST) -> None:
@@ -192,6 +206,8 @@ class Machine(Calling):
     def _ref_attribute(self, owner: Ref, name: str) -> Value:
         if self.hides(name):
             return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
+        if name in _LEAKED and owner.name != name:
+            return Ref(name)  # a module that another one imports for itself
         module = self.modules.get(owner.name)
         if isinstance(module, Instance):
             return module.names.get(name) or Unknown(hidden=True)

@@ -21,7 +21,7 @@ from guardrail.effects.code.python import (
 from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._emit import Bound, as_code
+from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
@@ -63,20 +63,13 @@ def run_code(call: Call, code: str, argv: Sequence[Field]) -> Stream:
 
 
 def _analyse(machine: Machine, code: str) -> None:
-    call = machine.call
-    emit = call.shell.emit
-    depth = emit.maybe, emit.muted
     try:
         if len(code) > MAX_CODE_BYTES:
             raise TooMuch("too long")  # noqa: TRY301 - one place handles every bound
         machine.run(code)
     except (TooMuch, RecursionError, MemoryError) as bound:
-        emit.maybe, emit.muted = depth
         reason = str(bound) if isinstance(bound, TooMuch) else "nested too deep"
         machine.opaque(reason, "unparsed")
-    except Bound:
-        emit.maybe, emit.muted = depth
-        raise
 
 
 def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
@@ -89,11 +82,12 @@ def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[S
     saved = call.cwd
     effects = call.shell.emit.effects
     start = len(effects)
-    made = set(call.shell.emit.made)
+    made, meant = set(call.shell.emit.made), set(call.shell.emit.meant)
     _analyse(machine, code)
     call.cwd = saved
     found = effects[start:]
     del effects[start:]
+    call.shell.emit.meant = meant  # what is dropped below may have to be said again
     whole = not machine.ended and not any(_vague(effect) for effect in found)
     kept = found if whole else [effect for effect in found if _certain(effect)]
     effects.extend(kept)

@@ -10,6 +10,7 @@ from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import NONE, Args, Const, Text, Thing, Unknown, Value, carried, path_texts
+from guardrail.effects.domain._values import TOP
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -172,6 +173,16 @@ def table_writer(_machine: Machine, args: Args) -> Value:
     return Thing("csv.writer", {"to": argument_of(args, 0)})
 
 
+@handles("pandas.ExcelWriter", "pandas.HDFStore")
+def workbook(machine: Machine, args: Args) -> Value:
+    """A file that tables are put into."""
+    path = argument_of(args, 0, "path")
+    for value in (*args.pos[1:], *args.named.values()):
+        machine.account(value)
+    machine.put("write", machine.places(path), ())
+    return Thing("<workbook>", {"to": path})
+
+
 @handles("csv.writer.writerow", "csv.writer.writerows", "csv.writer.writeheader")
 def write_rows(machine: Machine, args: Args) -> Value:
     """Rows are written."""
@@ -195,19 +206,21 @@ def connect_database(machine: Machine, args: Args) -> Value:
         machine.account(extra)
     if exact == ":memory:":
         machine.account(value)
-        return Thing("sqlite3")
+        return Thing("<sqlite>")
     uri = args.named.get("uri")
     if uri is not None and exact is not None and exact.startswith("file:"):
         machine.account(value)
         value = Text((exact[5:].partition("?")[0],))
     machine.each("read", machine.places(value), attrs={"reveals": "some"})
-    return Thing("sqlite3", {"<db>": value})
+    return Thing("<sqlite>", {"<db>": value})
 
 
-@handles("sqlite3.execute", "sqlite3.executemany", "sqlite3.executescript")
+@handles("<sqlite>.execute", "<sqlite>.executemany", "<sqlite>.executescript")
 def execute(machine: Machine, args: Args) -> Value:
     """SQL text: what is not known to read may write the file."""
     owner, statement = args.pos[0], argument_of(args, 1)
+    if isinstance(statement, Thing):
+        statement = statement.facts.get("<text>", Unknown())
     machine.account(statement)
     for value in args.pos[2:]:
         machine.account(value)
@@ -224,24 +237,35 @@ def execute(machine: Machine, args: Args) -> Value:
         if text is not None and "'" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
-    result = Thing("sqlite3", dict(owner.facts) if isinstance(owner, Thing) else {})
+    result = Thing("<sqlite>", dict(owner.facts) if isinstance(owner, Thing) else {})
     result.sources = tuple(found)
     return result
 
 
-@handles("sqlite3.cursor", "sqlite3.__enter__")
+@handles("<sqlite>.connect", "<sqlite>.begin", "<sqlite>.cursor", "<sqlite>.__enter__")
 def cursor(_machine: Machine, args: Args) -> Value:
     """The same database."""
     return args.pos[0]
 
 
-@handles("sqlite3.fetchall", "sqlite3.fetchone", "sqlite3.fetchmany")
+@handles(
+    "<sqlite>.scalar",
+    "<sqlite>.scalars",
+    "<sqlite>.mappings",
+    "<sqlite>.all",
+    "<sqlite>.first",
+    "<sqlite>.fetchall",
+    "<sqlite>.fetchone",
+    "<sqlite>.fetchmany",
+)
 def fetch(_machine: Machine, args: Args) -> Value:
     """Rows."""
     return Unknown(args.pos[0].sources)
 
 
-@handles("sqlite3.commit", "sqlite3.close", "sqlite3.rollback", "sqlite3.create_function", "sqlite3.set_trace_callback")
+@handles(
+    "<sqlite>.commit", "<sqlite>.close", "<sqlite>.rollback", "<sqlite>.create_function", "<sqlite>.set_trace_callback"
+)
 def end(machine: Machine, args: Args) -> Value:
     """Nothing more than what was executed."""
     for value in args.pos[1:]:
@@ -249,7 +273,7 @@ def end(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles("sqlite3.backup")
+@handles("<sqlite>.backup")
 def backup(machine: Machine, args: Args) -> Value:
     """One database into another."""
     owner, target = args.pos[0], argument_of(args, 1)
@@ -275,7 +299,7 @@ def engine(machine: Machine, args: Args) -> Value:
         machine.account(item)
     exact = single(value)
     if exact is not None and exact.startswith("sqlite:///"):
-        return Thing("sqlite3", {"<db>": Text((exact[len("sqlite:///") :] or ":memory:",))})
+        return Thing("<sqlite>", {"<db>": Text((exact[len("sqlite:///") :] or ":memory:",))})
     return Thing("sql", {"<text>": value} if value is not None else {})
 
 
@@ -298,6 +322,50 @@ def execute_elsewhere(machine: Machine, args: Args) -> Value:
 def same_engine(_machine: Machine, args: Args) -> Value:
     """The same database."""
     return args.pos[0]
+
+
+# -- objects that may be paths
+
+
+def _as_path(name: str) -> None:
+    def run(machine: Machine, args: Args) -> Value:
+        owner, rest = args.pos[0], args.after(1)
+        if name in ("rename", "replace", "open") and not _is_path_call(name, rest):
+            machine.escape(owner)
+            return Unknown(content(args))
+        path = Text((TOP,), owner.sources, path=True)
+        return machine.call_method(path, name, rest)
+
+    handles(f"any.{name}")(run)
+
+
+def _is_path_call(name: str, args: Args) -> bool:
+    """`p.rename(target)`, `p.open("w")`: not the methods of tables and texts that share the names."""
+    if name == "open":
+        mode = single(args.get(0, "mode"))
+        return mode is not None and len(mode) < 4 and any(c in mode for c in "wax+")
+    plain = len(args.pos) == 1 and not args.named
+    return plain and isinstance(args.pos[0], Text | Unknown)
+
+
+for _name in "unlink rmdir touch chmod symlink_to hardlink_to write_text write_bytes rename replace open".split():
+    _as_path(_name)
+
+
+@handles("joblib.load", "pandas.read_pickle", "torch.load", "skops.io.load")
+def load_objects(machine: Machine, args: Args) -> Value:
+    """Objects that may be code: whether the session made the file is for the history to say."""
+    value = argument_of(args, 0, "f")
+    for extra in (*args.pos[1:], *args.named.values()):
+        machine.account(extra)
+    if not isinstance(value, Text | Unknown):
+        return Unknown(machine.contents_of(value))
+    places = machine.places(value)
+    found = machine.read(places)
+    for place in places:
+        if place.path is not None:
+            machine.call.shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span)
+    return Unknown(found)
 
 
 @handles("operator.methodcaller")
