@@ -25,7 +25,7 @@ from guardrail.assets import Inventory, LiveFiles, Provenance
 from guardrail.audit import Trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
-from guardrail.effects import analyse
+from guardrail.effects import analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
@@ -82,6 +82,7 @@ class Guard:
         self.trail = trail
         self.reviews = reviews
         self.tools = tool_table(config.tools)
+        prepare()
         self.files = LiveFiles(config.limits.expansions)
         self.inventory = Inventory(config, self.files, own=_own_files(config))
         self.provenance = Provenance(self.inventory)

@@ -9,7 +9,7 @@ import pytest
 from guardrail.errors import ConfigError
 from guardrail.model import Edit, ToolCall
 from guardrail.parse import ApiOperation, CodeText, FileOperation, Operation, ShellText, Unmapped, parse, tool_table
-from guardrail.parse._tools import failures, family, family_names, plain_name
+from guardrail.parse._tools import failures, family, family_names, plain_name, shipped_tools
 from guardrail.toolspec import ToolSpec, problems
 
 
@@ -369,3 +369,11 @@ def test_an_example_of_ones_own_tool_that_does_not_hold_is_refused() -> None:
 def test_names_are_plain_before_they_are_compared() -> None:
     """Case and separators are nobody's."""
     assert plain_name("Run-Bash.X") == "run_bash_x"
+
+
+def test_the_table_holds_what_its_files_say() -> None:
+    """Entries are read one by one when they are needed; read as a whole, the files say the same."""
+    for file in family_names():
+        for spec in family(file):
+            for name in spec.names if spec.bare else ():
+                assert spec in [form.spec for form in shipped_tools().forms(name)], name

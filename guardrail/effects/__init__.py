@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from guardrail.effects._analyse import analyse
+from guardrail.effects._analyse import analyse, prepare
 from guardrail.effects._examples import broken_examples
 from guardrail.effects.catalogue._describe import describe, families
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.keys._config import KeyChange, key_changes
 from guardrail.effects.keys._edit import apply
 
-__all__ = ["FileView", "KeyChange", "analyse", "apply", "broken_examples", "describe", "families", "key_changes"]
+__all__ = [
+    "FileView",
+    "KeyChange",
+    "analyse",
+    "apply",
+    "broken_examples",
+    "describe",
+    "families",
+    "key_changes",
+    "prepare",
+]

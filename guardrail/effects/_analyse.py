@@ -6,13 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from guardrail.config import LimitConfig
 from guardrail.effects._operations import Operations
+from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._emit import Bound, as_code
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Effect, Origin, Resource
-from guardrail.parse import Operation
+from guardrail.parse import Operation, parse_shell
 
 _NO_VARIABLES: Mapping[str, str] = {}
+
+
+def prepare() -> None:
+    """Read what every call needs, so that the first one is as fast as the others."""
+    specs()
+    parse_shell("true")
 
 
 def analyse(

@@ -43,9 +43,6 @@ MAX_NAMES: Final = 4096
 _NAMESPACES: Final = ("functions.", "default_api.", "multi_tool_use.", "tools.")
 """What some models put before the names of the tools that they were given."""
 
-_FIRST: Final = "shell.toml"
-"""The family that is read first: most calls are to a shell, and the others' files take time to read."""
-
 
 class _ToolFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One family: `servers` are the MCP servers whose short tool names mean these tools."""
@@ -59,26 +56,47 @@ class _ToolFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 msgspec.json.Decoder(_ToolFile)
 
 
+class _Source:
+    """One entry: its text until it is needed, then what was made of it.
+
+    Args:
+        text: the entry as it stands in its file.
+    """
+
+    __slots__ = ("_form", "_text")
+
+    def __init__(self, text: str, form: Form | None = None) -> None:
+        self._text = text
+        self._form = form
+
+    def form(self) -> Form:
+        """The entry, read."""
+        if self._form is None:
+            (spec,) = msgspec.toml.decode(self._text, type=_ToolFile).tool
+            self._form = Form(spec)
+        return self._form
+
+
+_Sources = tuple[_Source, ...]
+
+
 class ToolTable:
     """Which entries a tool's name has.
 
     Args:
-        own: entries of this table.
-        more: where names are looked up that have none here.
+        own: entries of this table, with the servers whose tools they are.
     """
 
-    __slots__ = ("_exact", "_first", "_found", "_lock", "_more", "_plain", "_served")
+    __slots__ = ("_exact", "_found", "_lock", "_plain", "_served")
 
-    def __init__(self, own: Iterable[tuple[ToolSpec, Sequence[str]]] = (), more: Sequence[str] = ()) -> None:
-        self._exact: dict[str, tuple[Form, ...]] = {}
-        self._plain: dict[str, tuple[Form, ...]] = {}
-        self._served: dict[str, dict[str, tuple[Form, ...]]] = {}
+    def __init__(self, own: Iterable[tuple[ToolSpec, Sequence[str]]] = ()) -> None:
+        self._exact: dict[str, _Sources] = {}
+        self._plain: dict[str, _Sources] = {}
+        self._served: dict[str, dict[str, _Sources]] = {}
         self._found: dict[str, tuple[Form, ...]] = {}
         self._lock = threading.Lock()
-        self._more = tuple(more)
-        self._first = not self._more
         for spec, servers in own:
-            self._add(spec, servers)
+            self.add(_Source("", Form(spec)), spec.names, servers, bare=spec.bare)
 
     def forms(self, name: str) -> tuple[Form, ...]:
         """The entries of a name, none if it is not known."""
@@ -95,28 +113,12 @@ class ToolTable:
         return _Extended(specs, self)
 
     def _look_up(self, name: str) -> tuple[Form, ...]:
-        if self._first:
-            return self._here(name)
-        found = self._exact.get(name, ())
-        if found:
-            return found
+        found = self._exact.get(name) or self._plain.get(plain_name(name)) or self._of_server(name) or ()
+        # INVARIANT: one thread at a time reads entries: msgspec works their type out when it is first used.
         with self._lock:
-            if not self._first:
-                for file in self._more:
-                    self._read(file)
-                self._first = True
-        return self._here(name)
+            return tuple(source.form() for source in found)
 
-    def _read(self, file: str) -> None:
-        family = _family(file)
-        for spec in family.tool:
-            self._add(spec, (*family.servers, *spec.servers))
-
-    def _here(self, name: str) -> tuple[Form, ...]:
-        found = self._exact.get(name) or self._plain.get(plain_name(name))
-        return found or self._of_server(name) or ()
-
-    def _of_server(self, name: str) -> tuple[Form, ...] | None:
+    def _of_server(self, name: str) -> _Sources | None:
         """The name as `mcp__SERVER__TOOL`, or with the two joined by `_`, `.`, `/` or `:`."""
         if name.startswith("mcp__"):
             server, _, short = name[5:].partition("__")
@@ -135,16 +137,16 @@ class ToolTable:
                 start = text.find(mark, start + 1)
         return None
 
-    def _add(self, spec: ToolSpec, servers: Sequence[str]) -> None:
-        form = Form(spec)
-        for name in spec.names:
+    def add(self, source: _Source, names: Iterable[str], servers: Iterable[str], *, bare: bool) -> None:
+        """Give an entry its names."""
+        for name in names:
             plain = plain_name(name)
-            if spec.bare:
-                self._exact[name] = (*self._exact.get(name, ()), form)
-                self._plain[plain] = (*self._plain.get(plain, ()), form)
+            if bare:
+                self._exact[name] = (*self._exact.get(name, ()), source)
+                self._plain[plain] = (*self._plain.get(plain, ()), source)
             for server in servers:
                 tools = self._served.setdefault(plain_name(server), {})
-                tools[plain] = (*tools.get(plain, ()), form)
+                tools[plain] = (*tools.get(plain, ()), source)
 
 
 class _Extended(ToolTable):
@@ -162,9 +164,29 @@ class _Extended(ToolTable):
 
 @functools.cache
 def shipped_tools() -> ToolTable:
-    """The table of the tools that are known from the start."""
-    first = [(spec, _family(_FIRST).servers) for spec in _family(_FIRST).tool]
-    return ToolTable(first, [name for name in family_names() if name != _FIRST])
+    """The table of the tools that are known from the start; each entry is read when its name is first met."""
+    table = ToolTable()
+    for file in family_names():
+        head, *pieces = _PIECES.split(_text(file))
+        shared = _listed(head, "servers")
+        for piece in pieces:
+            servers = (*shared, *_listed(piece, "servers"))
+            bare = _NOT_BARE.search(piece) is None
+            table.add(_Source(_HEADER + piece), _listed(piece, "names"), servers, bare=bare)
+    return table
+
+
+_HEADER: Final = "[[tool]]\n"
+_PIECES: Final = re.compile(r"^\[\[tool\]\]\n", re.MULTILINE)
+_QUOTED: Final = re.compile(r'"([^"]*)"')
+_NOT_BARE: Final = re.compile(r"^bare = false$", re.MULTILINE)
+_LISTS: Final = {key: re.compile(rf"^{key} = \[(.*?)\]", re.MULTILINE | re.DOTALL) for key in ("names", "servers")}
+
+
+def _listed(text: str, key: str) -> tuple[str, ...]:
+    """The strings of one list of an entry, without reading all of it."""
+    found = _LISTS[key].search(text)
+    return tuple(_QUOTED.findall(found[1])) if found else ()
 
 
 def tool_table(specs: Sequence[ToolSpec]) -> ToolTable:
@@ -195,14 +217,13 @@ def family_names() -> list[str]:
     return sorted(str(file.name) for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
-def _family(file: str) -> _ToolFile:
-    data = importlib.resources.files("guardrail.parse").joinpath("tools", file).read_bytes()
-    return msgspec.toml.decode(data, type=_ToolFile)
+def _text(file: str) -> str:
+    return importlib.resources.files("guardrail.parse").joinpath("tools", file).read_text(encoding="utf-8")
 
 
 def family(file: str) -> tuple[ToolSpec, ...]:
     """The entries of one shipped family."""
-    return _family(file).tool
+    return msgspec.toml.decode(_text(file), type=_ToolFile).tool
 
 
 def failures(spec: ToolSpec) -> Iterator[str]:
