@@ -224,7 +224,12 @@ class Guard:
         call.validate()
         operations = parse(call, self.tools)
         effects = analyse(
-            operations, cwd=call.cwd, view=self.files, limits=self.config.limits, variables=self._variables
+            operations,
+            cwd=call.cwd,
+            view=self.files,
+            limits=self.config.limits,
+            variables=self._variables,
+            watched=self.inventory.variables,
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))

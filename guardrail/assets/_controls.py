@@ -98,6 +98,24 @@ def _control_of(key: str, controls: Mapping[str, Any]) -> str | None:
     return None
 
 
+def watched_name(control: str) -> str | None:
+    """The variable that stands for a control key; None for a key whose name alone says nothing, such as `enabled`."""
+    return environment_name(control) if _DISTINCT.fullmatch(control) else None
+
+
+def variable_effect(effect: Effect, asset: str, control: str, safe: Any) -> Effect:
+    """A variable that programs read instead of a control key is set: a change of that key, for what runs after it."""
+    after = effect.attrs.get("after")
+    if _spelled(after, safe):
+        after = safe
+    attrs: dict[str, Any] = {"key": control, "control": True, "safe": safe, "variable": effect.attrs["key"]}
+    if after is not None:
+        attrs["after"] = after
+    attrs["weakened"] = not _same(after, safe, after is not None)
+    resource = msgspec.structs.replace(effect.resource, asset=asset)
+    return msgspec.structs.replace(effect, op="set_key", resource=resource, attrs=attrs)
+
+
 def environment_name(control: str) -> str:
     """The variable that programs usually take a key from: `safety.shutdown-enabled` is SAFETY_SHUTDOWN_ENABLED."""
     return re.sub(r"[^A-Za-z0-9]+", "_", control).upper()

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.assets._addresses import Addresses
-from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned
+from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned, variable_effect, watched_name
 from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
@@ -127,6 +127,7 @@ class Inventory:
         self._below: dict[str, list[str]] = {}
         self._addresses = Addresses()
         self._overrides = Overrides()
+        self._variables: dict[str, tuple[str, str]] = {}
         self._inodes: dict[tuple[int, int], tuple[str, int, int]] = {}
         self._indexed_at = 0.0
         self._index_cost = 0.0
@@ -141,6 +142,7 @@ class Inventory:
         for asset_id, path in own:
             real = locate(path).real
             self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
+        self._watched = frozenset(self._variables)
         self._index_inodes()
 
     def __len__(self) -> int:
@@ -148,6 +150,11 @@ class Inventory:
 
     def __iter__(self) -> Iterator[Asset]:
         return iter(self._assets.values())
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Names of environment variables that stand for keys of control files."""
+        return self._watched
 
     def get(self, asset_id: str) -> Asset | None:
         """The asset of that id, if there is one."""
@@ -180,6 +187,10 @@ class Inventory:
         # One look at each path: the effects of one call name the same few, and all must be judged on the same answer.
         look = _Look()
         for effect in effects:
+            if effect.op == "env" and effect.attrs.get("key") in self._variables:
+                asset_id, control = self._variables[effect.attrs["key"]]
+                resolved.append(variable_effect(effect, asset_id, control, self._assets[asset_id].controls[control]))
+                continue
             resolved.extend(self._resolve_one(effect, look))
         return returned(resolved)
 
@@ -476,6 +487,9 @@ class Inventory:
 
     def _add(self, asset: Asset, spelled: Sequence[str]) -> None:
         self._assets[asset.id] = asset
+        for control in asset.controls:
+            if (variable := watched_name(control)) is not None:
+                self._variables.setdefault(variable, (asset.id, control))
         # The name as declared is an asset too: removing the link `/models` takes the models away from their users.
         names = {
             *asset.roots,

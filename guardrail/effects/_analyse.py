@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from guardrail.config import LimitConfig
 from guardrail.effects._operations import Operations
@@ -29,6 +29,7 @@ def analyse(
     view: FileView,
     limits: LimitConfig,
     variables: Mapping[str, str] = _NO_VARIABLES,
+    watched: Collection[str] = (),
 ) -> tuple[Effect, ...]:
     """Work out what operations would do.
 
@@ -38,11 +39,13 @@ def analyse(
         view: the live filesystem.
         limits: bounds; at a bound one `exec_opaque` effect with code `unparsed` is added.
         variables: environment variables known to hold; all others are unknown.
+        watched: variables whose setting is an effect of its own: those that stand for keys of control files.
 
     Returns:
         The effects, in order. Nothing at all means that the call provably touches nothing. Never raises for odd input.
     """
     shell = Interpreter(view, limits, variables, cwd)
+    shell.watched = frozenset(watched)
     try:
         Operations(shell, cwd).run(operations)
         shell.finish()

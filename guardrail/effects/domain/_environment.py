@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._values import NUM, TOP, State, Value
 from guardrail.model import Resource
@@ -34,6 +35,9 @@ _TRUSTED_PATH: Final = ("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbi
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
+    if name in shell.watched:
+        known = len(value.alternatives) == 1 and TOP not in value.alternatives[0] and NUM not in value.alternatives[0]
+        _say(shell, name, {"key": name, **({"after": value.alternatives[0]} if known else {})})
     if name == "PATH":
         state.vars[name] = Value(sources=value.sources)
         state.path = _path_before(value)
@@ -59,8 +63,9 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
             state.path = None
 
 
-def _say(shell: Interpreter, name: str) -> None:
-    shell.emit.add("env", Resource(kind="env", uri=f"env:{name}"), spec="assignment", attrs={"name": name})
+def _say(shell: Interpreter, name: str, attrs: Mapping[str, Any] | None = None) -> None:
+    facts = {"name": name, **(attrs or {})}
+    shell.emit.add("env", Resource(kind="env", uri=f"env:{name}"), spec="assignment", attrs=facts)
 
 
 def _path_before(value: Value) -> tuple[str, ...] | None:

@@ -81,6 +81,7 @@ class Interpreter:
         self.traps: list[str] = []
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
+        self.watched: frozenset[str] = frozenset()
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
         self.jumps = 0
