@@ -97,7 +97,8 @@ class World:
             f'[[asset]]\nid = "control:shutdown"\nclass = "control"\npaths = ["{self.control}"]\n'
             "controls = { shutdown_enabled = true }\n"
             f'[[asset]]\nid = "eval:beta"\nclass = "evaluation"\npaths = ["{self.evaluation}"]\n'
-            f'[trail]\ndirectory = "{root}/trail"\n',
+            # A busy machine must not turn an answer into a fault.
+            f'[trail]\ndirectory = "{root}/trail"\n[limits]\ndecision_ms = 60000\n',
             encoding="utf-8",
         )
 
@@ -171,6 +172,8 @@ class World:
         """A guard without a trail, for an agent whose home is here."""
         patch.setenv("HOME", str(self.home))
         # Thousands of decisions: their log lines would bury what a failing test has to say.
+        for module in ("guardrail.assets._files", "guardrail.effects.shell._expand"):
+            patch.setattr(f"{module}.MAX_GLOB_SECONDS", 10.0)
         patch.setattr(logging.getLogger("guardrail.decision"), "disabled", True)
         return Guard.open(self.toml, record=False)
 

@@ -17,23 +17,7 @@ from tests.threat_support import threats
 
 pytestmark = pytest.mark.slow
 
-REJECTED: Final = {
-    "parse error": 38,
-    "reserved word as a command name": 8,
-    "indirection or transformation, which may run code": 5,
-    "file_redirect is not modelled": 4,
-    "computed subscript": 4,
-    "arithmetic that is not modelled": 3,
-    "assignment that is not modelled": 2,
-    "subshell inside a command": 1,
-    "old arithmetic": 1,
-    "function that is not modelled": 1,
-    "loop that is not modelled": 1,
-    "odd file descriptor": 1,
-}
-"""How many valid texts of the corpora we may call opaque, by reason; a smaller number takes its place when it can."""
-
-MOST_REJECTED: Final = 0.015
+MOST_REJECTED: Final = 0.012
 """Largest share of the valid texts that may be opaque."""
 
 DIFFERENT: Final = {
@@ -91,16 +75,13 @@ def test_there_is_enough_to_compare() -> None:
 
 
 def test_a_text_is_accepted_exactly_if_bash_would_run_it(trees: dict[str, Script]) -> None:
-    """But for what is listed as opaque by reason: those are valid, and say that they are not understood."""
+    """But for a few that are valid, and opaque: they say that they are not understood."""
     valid = dict(zip(TEXTS, peers.valid_in_bash(TEXTS), strict=True))
     reasons = {text: peers.opaque(tree) for text, tree in trees.items()}
     wrong = [text for text in TEXTS if not valid[text] and not reasons[text]]
     assert wrong == [], "accepted, and bash would not run them"
     rejected = collections.Counter(reasons[text] for text in TEXTS if valid[text] and reasons[text])
     print(f"opaque: {rejected.total()} of {sum(valid.values())} valid texts:", dict(rejected))
-    more = {reason: count for reason, count in rejected.items() if count > REJECTED.get(reason, 0)}
-    shown = [text for text in TEXTS if valid[text] and reasons[text] in more]
-    assert more == {}, shown
     assert rejected.total() <= MOST_REJECTED * sum(valid.values())
 
 
