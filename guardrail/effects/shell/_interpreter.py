@@ -205,9 +205,7 @@ class Interpreter:
         if name == "return" and frames:
             self.returns[-1] = frames[0]
 
-    def substitute(
-        self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False
-    ) -> Stream:
+    def substitute(self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False) -> Stream:
         """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
