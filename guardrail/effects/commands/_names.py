@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below, starting
@@ -256,6 +256,36 @@ def _on_drive(field: Field) -> bool:
     return re.match(r"[A-Za-z:]:", field.text) is not None
 
 
+def seek(call: Call, parsed: Parsed) -> Stream:
+    """`fd PATTERN ROOT…`: lists names, and runs what follows `-x` and `-X` on them."""
+    batch = ("-x", "--exec", "-X", "--exec-batch")
+    at = next((i for i, field in enumerate(call.args) if field.text in batch), None)
+    command: list[Field] = []
+    if at is not None:
+        command = [field for field in call.args[at + 1 :] if field.text != ";"]
+        parsed = parse_options(parsed.spec, call.args[:at])
+    roots = [*parsed.operands[1:], *parsed.values_of("--search-path")] or [parsed.value("--base-directory") or _HERE]
+    places = [call.place(root, kind="dir", recursive=True) for root in roots]
+    for place in places:
+        call.emit("list", place)
+    if not command:
+        return Stream(names=tuple(places), sources=tuple(source for f in call.args for source in f.sources))
+    call.opaque("program", reason="fd runs a command on each name", words=command)
+    for place in places:
+        call.emit("mention", place, precision="opaque", may=True)
+    name = f"{roots[0].text.rstrip('/')}/{TOP}" if len(roots) == 1 and roots[0].known else TOP
+    marks = re.compile(r"\{(?:/?\.?|//)\}")
+    marked = any(marks.search(field.text) for field in command)
+    vector = [Field(text=marks.sub(lambda _: name, field.text), sources=field.sources) for field in command]
+    vector += [] if marked else [Field(text=name)]
+    call.shell.emit.maybe += 1
+    try:
+        call.shell.again(call, tuple(vector), external=True, stdin=NOTHING)
+    finally:
+        call.shell.emit.maybe -= 1
+    return SOMETHING
+
+
 def ambiguous(call: Call, parsed: Parsed) -> Stream:
     """Commands of one name and several makes: what the spec says may be, and the words are mentioned as well."""
     call.opaque("program", reason=f"several programs are called {call.name}")
@@ -271,6 +301,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "mmv": mmv,
     "mtools": mtools,
     "rename": rename,
+    "seek": seek,
     "stow": stow,
 }
 """What `code` of a spec may say, for this module."""

@@ -34,6 +34,12 @@ _FOLLOWING: Final = {
     "tar": ("h", ("--dereference",)),
     "find": ("L", ("-follow",)),
     "scp": ("", ()),
+    "gcp": ("L", ("--dereference",)),
+    "gtar": ("h", ("--dereference",)),
+    "bsdtar": ("L", ("--dereference",)),
+    "gfind": ("L", ("-follow",)),
+    "zip": ("", ()),
+    "7z": ("", ()),
 }
 """Commands that go through symbolic links in a tree: always (no letter), or with this option letter or word."""
 
