@@ -96,7 +96,8 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     """`croc send`, `wormhole send`, `ffsend upload`: files go to whoever has the code."""
     place = at("net", call.name.partition(" ")[0])
     sources: tuple[Resource, ...] = call.stdin.sources
-    given = [*parsed.operands, *(field for _, role, field in parsed.values if role == "read")]
+    named = parsed.operands if parsed.spec.entry.operands == ("read*",) else []
+    given = [*named, *(field for _, role, field in parsed.values if role == "read")]
     for field in given:
         sources = merge(sources, call.read(field, recursive=True))
     sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))

@@ -15,6 +15,8 @@ def given_text(call: Call, field: Field) -> str | None:
     """
     if field.text in ("-", "/dev/stdin"):
         return call.stdin.text
+    if field.text == "/dev/null":
+        return ""
     if not field.known or field.sources:
         return None
     data = call.content(call.place(field))
