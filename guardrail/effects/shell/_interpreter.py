@@ -84,7 +84,6 @@ class Interpreter:
         self.watched: frozenset[str] = frozenset()
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
-        self.jumps = 0
         self.errexit = False
         self.stages = 0
 
