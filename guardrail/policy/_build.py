@@ -75,6 +75,13 @@ class Labelled(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     targets: tuple[str, ...]
 
 
+class Way(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from"}):
+    """From addresses that begin so, to addresses that begin so."""
+
+    source: str
+    to: str
+
+
 class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is held though it touches no asset: see `policies/guardrail/rules/admin.rego`."""
 
@@ -86,6 +93,7 @@ class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=T
     devices: tuple[str, ...]
     not_devices: tuple[str, ...]
     ops: tuple[Op, ...]
+    shipped: tuple[Way, ...]
 
 
 class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):

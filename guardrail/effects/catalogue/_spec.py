@@ -22,6 +22,7 @@ Format, one `[[command]]` a family:
     stdin      "read" (when it names no file), "always", "none"
     output     "text" when its output does not depend on any file, such as `date`; "none" when no content is in it;
                "else" when content is in it only if nothing is written
+    prints     the form of its output, `#` for digits or a like word: `#` of nproc; in a mode too
     stop       options end at the first operand (wrappers)
     numeric    `-5` is an option
     dashed     a regular expression: words with a dash that are no options, such as the signal `-KILL`
@@ -101,6 +102,7 @@ class Mode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     emits: tuple[str, ...] = ()
     makes: tuple[str, ...] | None = None
     reveals: Reveals | None = None
+    prints: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,6 +125,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     recursive: tuple[str, ...] = ()
     stdin: Literal["read", "always", "none"] = "read"
     output: Literal["", "text", "none", "else"] = ""
+    prints: str = ""
     stop: bool = False
     numeric: bool = False
     dashed: str = ""

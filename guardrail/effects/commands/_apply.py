@@ -12,7 +12,7 @@ from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, Field, Stream, merge
 from guardrail.model import Op, Resource
 
 _OPS: Final[Mapping[str, Op]] = {
@@ -73,6 +73,9 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     made = make(call, parsed, named_files, carried, recursive=recursive)
     if parsed.spec.transfers:
         return transfer(call, entry, roles, recursive=recursive, given=carried)
+    form = next((m.prints for m in modes_of(parsed) if m.prints is not None), entry.prints)
+    if form and not parsed.unknown:
+        return Stream(text=form.replace("#", NUM) + "\n", sources=_tainted(roles))
     if entry.output == "text":
         listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
         return Stream(sources=_tainted(roles), names=listed)

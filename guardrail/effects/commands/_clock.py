@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import SOMETHING, TOP, Stream
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Stream
 
 _SWITCHES: Final = ("-m", "-f", "--exclude-monotonic", "-s", "--static", "--")
 _VALUED: Final = ("-p", "--date-prog")
@@ -22,7 +23,22 @@ def date(call: Call, parsed: Parsed) -> Stream:
         if field.text.startswith("+") or parsed.has("--help", "--version"):
             continue
         call.emit("set_times", at("clock", field.text), may=field.text.startswith(TOP))
-    return apply_spec(call, parsed)
+    out = apply_spec(call, parsed)
+    form = parsed.operands[0] if len(parsed.operands) == 1 else None
+    plain = form is not None and form.known and _NUMERIC.fullmatch(form.text)
+    if form is None or not plain or parsed.unknown or out.sources:
+        return out
+    return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n")
+
+
+_DIRECTIVE: Final = re.compile(r"%[-_0]?([A-Za-z])")
+_NUMERIC: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ])+")
+_SEVERAL: Final[Mapping[str, str]] = {"F": "#-#-#", "T": "#:#:#", "R": "#:#", "D": "#/#/#"}
+"""Directives that stand for several numbers."""
+
+
+def _digits(match: re.Match[str]) -> str:
+    return _SEVERAL.get(match[1], "#").replace("#", NUM)
 
 
 def faketime(call: Call, _parsed: Parsed) -> Stream:

@@ -14,7 +14,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_repo import root, setting, stored
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
+from guardrail.effects.domain._values import NUM, SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
@@ -133,7 +133,7 @@ def look(call: Call, _parsed: Parsed) -> Stream:
         for source in sources:
             stored(call, source)
     if call.name not in _SHOWING:
-        return Stream(sources=sources)
+        return Stream(text=_told(call), sources=sources)
     for field in call.args:
         if field.text[:1] != "-" and ("/" in field.text or "." in field.text or call.kind(call.place(field))):
             sources = merge(sources, call.read(field, reveals="some"))
@@ -143,6 +143,24 @@ def look(call: Call, _parsed: Parsed) -> Stream:
         sources = merge(sources, (here,))
     _output(call)
     return Stream(sources=sources)
+
+
+def _told(call: Call) -> str | None:
+    """What is printed, where its form is certain: the top of the repository, or the name of one commit."""
+    words = [field.text for field in call.args]
+    if call.name == "git-rev-parse" and words == ["--show-toplevel"]:
+        here = root(call)
+        found = here.path is not None and call.shell.view.kind(f"{here.path.rstrip('/')}/.git") is not None
+        return f"{here.path}\n" if found else None
+    hashes = call.name == "git-merge-base" and all(word[:1] != "-" for word in words)
+    if call.name == "git-rev-parse":
+        options = [word for word in words if word[:1] == "-"]
+        hashes = len(words) - len(options) == 1 and all(_HASHED.fullmatch(word) for word in options)
+    # Hexadecimal digits: like a number, a part of a name that holds no slash and begins no option.
+    return f"{NUM}\n" if hashes and all(field.known for field in call.args) else None
+
+
+_HASHED: Final = re.compile(r"--short(?:=\d+)?|--verify|-q|--quiet")
 
 
 def _output(call: Call) -> None:

@@ -107,6 +107,18 @@ def pwd(call: Call, _parsed: Parsed) -> Stream:
     return Stream(text=f"{call.cwd}\n" if known else None)
 
 
+def mktemp(call: Call, parsed: Parsed) -> Stream:
+    """`mktemp`: a new name in the directory for temporary files, or made of a template."""
+    sources = merge((), tuple(s for field in parsed.operands for s in field.sources))
+    elsewhere = "TMPDIR" in call.state.vars or parsed.has("--suffix", "--tmpdir", "-p", "-t") or parsed.unknown
+    if elsewhere or len(parsed.operands) > 1 or not all(field.known for field in parsed.operands):
+        return Stream(sources=sources)
+    template = parsed.operands[0].text if parsed.operands else "/tmp/tmp.XXX"  # noqa: S108 - where mktemp makes it
+    head, slash, last = template.rpartition("/")
+    name = re.sub(r"X{3,}(?!.*X{3})", NUM, last)
+    return Stream(text=f"{head}{slash}{name}\n" if name != last else None, sources=sources)
+
+
 def basename_(_call: Call, parsed: Parsed) -> Stream:
     """`basename NAME [SUFFIX]` of a known name."""
     operands = parsed.operands
@@ -187,6 +199,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "count": count,
     "dirname": dirname_,
     "echo": echo,
+    "mktemp": mktemp,
     "pager": pager,
     "printf": printf,
     "pwd": pwd,

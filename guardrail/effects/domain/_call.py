@@ -297,7 +297,8 @@ class Call:
         """Every path that a piece of code or text may name."""
         seen: set[Resource] = set()
         for token in paths_in(text):
-            self._name(token, seen)
+            if token.strip("/"):  # a slash alone is punctuation
+                self._name(token, seen)
 
     def name_text(self, text: str) -> None:
         """The whole of a text as a path."""

@@ -17,6 +17,7 @@ STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null 
 """Device files that keep nothing: reading and writing them touches no file."""
 
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
+_NUMBERS = re.compile(f"{NUM}+")
 _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
@@ -24,7 +25,12 @@ _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 
 def escape(text: str) -> str:
     """A literal as a pattern; TOP becomes `**`, NUM `*`."""
-    return _SPECIAL.sub(r"[\g<0>]", text).replace(TOP, "**").replace(NUM, "*")
+    return _wild(_SPECIAL.sub(r"[\g<0>]", text))
+
+
+def _wild(text: str) -> str:
+    # Numbers next to each other are one part of a name: two stars would be any path.
+    return _NUMBERS.sub("*", text).replace(TOP, "**")
 
 
 def place(
@@ -55,7 +61,7 @@ def place(
         if cwd is not None and TOP not in cwd and NUM not in cwd:
             full = f"{cwd.rstrip('/')}/{text}"
             return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
-    pattern = glob.replace(TOP, "**").replace(NUM, "*") if glob is not None else escape(text)
+    pattern = _wild(glob) if glob is not None else escape(text)
     if not pattern.startswith(("/", "**")):
         pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"
     return Resource(kind=kind, pattern=pattern, recursive=recursive, nofollow=nofollow)

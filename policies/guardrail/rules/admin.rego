@@ -77,11 +77,20 @@ hits contains {"id": "admin.system", "i": i} if {
 #       - {op: schedule, type: service, id: "cron:*"}
 #     not_match:
 #       - {op: api_delete, type: object, id: "docker:web"}
+#       - {op: api_copy, type: object, id: "docker:acme/app:1", target: "oci:acme/app:1", target_type: object}
 #       - {op: api_copy, asset: "model:beta", mandate: {effects: [api_copy], assets: ["model:beta"]}}
 hits contains {"id": "admin.durable", "i": i} if {
 	some i, e in input.evaluations
 	e.action.name in data.guardrail.settings.administration.ops
 	is_null(e.resource.properties.asset)
+	not shipped(e)
+}
+
+# An image that was built is pushed to its registry: that is how images are used.
+shipped(e) if {
+	some way in data.guardrail.settings.administration.shipped
+	startswith(e.resource.id, way.from)
+	startswith(e.properties.target.id, way.to)
 }
 
 # METADATA
