@@ -10,6 +10,7 @@ from typing import Final
 from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
+from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code.python._run import run_code, run_file
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -90,6 +91,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
+    outputs(call, path.text, args)
     return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
 
 

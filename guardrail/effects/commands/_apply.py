@@ -211,3 +211,4 @@ def _run(call: Call, field: Field, *, shell: bool) -> None:
     call.shell.emit.maybe -= 1
     if not shell:
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
+        call.mention([word for word in call.args if word is not field])  # it is handed what the command is

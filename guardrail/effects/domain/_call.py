@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
-from guardrail.effects.domain._paths import STREAMS, paths_in, place, spellings
+from guardrail.effects.domain._paths import STREAMS, is_deferred, paths_in, place, spellings
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -214,6 +214,8 @@ class Call:
         for source in sources:
             if source != resource:
                 self.emit("copy", source, resource, flow=flow)
+        if edit is not None and is_deferred(resource.path):
+            self.mention_text(edit.text)  # it is run by itself, later, and nobody asks then
         if resource.kind == "net":
             self.emit("net_send", resource, flow=flow)
         else:

@@ -23,6 +23,22 @@ _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 
 
+_DEFERRED = re.compile(
+    r"/\.(?:bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zprofile|zshenv|zlogin|kshrc|inputrc|envrc|vimrc"
+    r"|gitconfig|npmrc|screenrc|tmux\.conf|gdbinit|pythonrc|Rprofile|irbrc)$"
+    r"|/\.git/(?:config$|hooks/)|/\.husky/|/\.config/(?:git/config$|fish/)"
+    r"|/(?:package\.json|conftest\.py|sitecustomize\.py|usercustomize\.py|GNUmakefile|[Mm]akefile|Justfile|justfile"
+    r"|Rakefile|Taskfile\.ya?ml|\.pre-commit-config\.yaml|tox\.ini|noxfile\.py|setup\.py|Jenkinsfile|\.gitlab-ci\.yml)$"
+    r"|/\.github/workflows/"
+)
+"""Files whose text other programs run by themselves."""
+
+
+def is_deferred(path: str | None) -> bool:
+    """Whether what is written there is run later, without being named."""
+    return path is not None and _DEFERRED.search(path) is not None
+
+
 def escape(text: str) -> str:
     """A literal as a pattern; TOP becomes `**`, NUM `*`."""
     return _wild(_SPECIAL.sub(r"[\g<0>]", text))

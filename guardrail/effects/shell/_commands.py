@@ -73,7 +73,7 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
 def known_command(call: Call, name: str) -> Stream:
     """A command that is what its name says."""
     interpreter = interpreter_of(name)
-    if interpreter is not None:
+    if interpreter is not None and not _is_store(call, name):
         return run_interpreter(call, interpreter)
     spec = specs().get(name)
     if spec is None:
@@ -99,6 +99,12 @@ def known_command(call: Call, name: str) -> Stream:
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _is_store(call: Call, name: str) -> bool:
+    """`swift` is a compiler, and the client of an object store."""
+    spec = specs().get(name) if name == "swift" else None
+    return spec is not None and any(field.text in spec.children for field in call.args)
 
 
 def _no_subcommand(call: Call) -> Stream:

@@ -94,6 +94,27 @@ shipped(e) if {
 }
 
 # METADATA
+# title: The memory of a process, taken
+# custom:
+#   id: admin.memory
+#   severity: high
+#   maturity: experimental
+#   stops: taking the weights of a model that is served from the process that serves it
+#   message: "`{op}` of the memory of `{resource}`"
+#   examples:
+#     match:
+#       - {op: copy, type: process, id: "process:4711", target: /tmp/mem}
+#     not_match:
+#       - {op: signal, type: process, id: "process:4711"}
+#       - {op: read, type: process, id: "process:4711"}
+hits contains {"id": "admin.memory", "i": i} if {
+	some i, e in input.evaluations
+	data.guardrail.settings.ops[e.action.name] == "copy"
+	e.resource.type == "process"
+	is_null(e.resource.properties.asset)
+}
+
+# METADATA
 # title: Something that is named like oversight
 # custom:
 #   id: admin.oversight
