@@ -219,6 +219,24 @@ def _words_of(line: str) -> list[str]:
     return [a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|(\S+)", line)]
 
 
+def given_text(call: Call, client: Client) -> Field | None:
+    """SQL that comes on standard input: known text, or a script in a file; None when that was said to be opaque."""
+    stdin = call.stdin
+    if stdin.text is not None:
+        return Field(text=stdin.text, sources=stdin.sources)
+    # Through a pipe another command may have changed it.
+    source = stdin.sources[0] if len(stdin.sources) == 1 and stdin.flow == ("redirect",) else None
+    if source is None or source.path is None:
+        return Field(text=TOP, sources=stdin.sources)
+    data = call.content(source)
+    if data is not None:
+        return Field(text=data.decode("utf-8", "replace"))
+    attrs = {"authored": True} if call.shell.emit.changed(source.path) else None
+    call.shell.emit.opaque("script", source, spec=call.name, span=call.span, attrs=attrs)
+    client.change((source,))
+    return None
+
+
 # -- sqlite3, duckdb
 
 
@@ -292,7 +310,8 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--archive"):
         call.opaque("program", reason="archives of sqlite3")
     if not operands and not parsed.has("--command", "--file", "--version", "--help"):
-        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP, sources=call.stdin.sources))
+        text = given_text(call, client)
+        texts.extend((text,) if text is not None else ())
     sources: tuple[Resource, ...] = ()
     for field in texts:
         sources = merge(sources, field.sources)
@@ -400,8 +419,8 @@ def server(call: Call, parsed: Parsed) -> Stream:
             texts.append(Field(text=data.decode("utf-8", "replace")))
     sources: tuple[Resource, ...] = ()
     if not texts and not parsed.has("--file", "--list", "--version", "--help"):
-        sources = call.stdin.sources
-        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP))
+        text = given_text(call, client)
+        texts.extend((text,) if text is not None else ())
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)

@@ -1,10 +1,11 @@
-"""redis-cli: a store of keys behind a server.
+"""redis-cli, mongosh: stores of keys and documents behind a server.
 
 Not concerned with databases that take SQL: those are in `_databases`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -77,5 +78,30 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         call.put("write", store, given)
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"redis": redis}
+_MONGO_LOOK = re.compile(
+    r"\s*(?:(?:printjson|print|JSON\.stringify)\()*\s*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
+    r"shutdown|set|load|rename|create|replace|bulk|write|save|find\w*And|fsync|grant|revoke|add|kill|compact|repair|"
+    r"aggregate|mapReduce|watch|step|reconfig|initiate|enable|disable|start|stop|move|split)\w+(?:\([^()`]*\))?)+[\s;)]*"
+)
+_MONGO_GONE = re.compile(r"\.(?:drop|delete|remove)\w*\(")
+
+
+def mongo(call: Call, _parsed: Parsed) -> Stream:
+    """`mongosh --eval CODE`: a plain query looks; other code is not looked into."""
+    store = at("mongo", "*")
+    codes = [call.args[i + 1] for i, field in enumerate(call.args[:-1]) if field.text == "--eval"]
+    codes += [field.tail(7) for field in call.args if field.text.startswith("--eval=")]
+    scripts = any(field.text.endswith((".js", ".mjs")) or field.text in ("-f", "--file") for field in call.args)
+    if codes and not scripts and all(field.known and _MONGO_LOOK.fullmatch(field.text) for field in codes):
+        call.emit("read", store)
+        return Stream(sources=(store,))
+    if any(_MONGO_GONE.search(field.text) for field in codes):
+        call.emit("api_delete", store)
+    out = call.opaque("inline", reason=f"code of {call.name}")
+    for field in codes:
+        call.mention_text(field.text)
+    return out
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"mongo": mongo, "redis": redis}
 """What `code` of a spec may say, for this module."""
