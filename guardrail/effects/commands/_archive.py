@@ -171,7 +171,7 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     read = call.read(field, recursive=recursive)
     stem = field.text.rpartition(".")[0]
     back = call.name.startswith("un") or call.name in _BACKWARDS or parsed.has("--decompress")
-    suffix = TOP if parsed.has("--suffix") or field.glob is not None else _SUFFIXES.get(call.name, TOP)
+    suffix = TOP if parsed.has("--suffix") else _SUFFIXES.get(call.name, TOP)
     known = basename(field.text) != TOP and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")

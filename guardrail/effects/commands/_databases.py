@@ -1,4 +1,4 @@
-"""sqlite3, duckdb, psql, mysql, redis-cli: what SQL text and the clients' own commands read, write and run.
+"""sqlite3, duckdb, psql, mysql: what SQL text and the clients' own commands read, write and run.
 
 Not concerned with rows and tables: a database is one thing, a file or an object behind a server.
 """
@@ -219,6 +219,24 @@ def _words_of(line: str) -> list[str]:
     return [a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|(\S+)", line)]
 
 
+def given_text(call: Call, client: Client) -> Field | None:
+    """SQL that comes on standard input: known text, or a script in a file; None when that was said to be opaque."""
+    stdin = call.stdin
+    if stdin.text is not None:
+        return Field(text=stdin.text, sources=stdin.sources)
+    # Through a pipe another command may have changed it.
+    source = stdin.sources[0] if len(stdin.sources) == 1 and stdin.flow == ("redirect",) else None
+    if source is None or source.path is None:
+        return Field(text=TOP, sources=stdin.sources)
+    data = call.content(source)
+    if data is not None:
+        return Field(text=data.decode("utf-8", "replace"))
+    attrs = {"authored": True} if call.shell.emit.changed(source.path) else None
+    call.shell.emit.opaque("script", source, spec=call.name, span=call.span, attrs=attrs)
+    client.change((source,))
+    return None
+
+
 # -- sqlite3, duckdb
 
 
@@ -292,7 +310,8 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--archive"):
         call.opaque("program", reason="archives of sqlite3")
     if not operands and not parsed.has("--command", "--file", "--version", "--help"):
-        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP, sources=call.stdin.sources))
+        text = given_text(call, client)
+        texts.extend((text,) if text is not None else ())
     sources: tuple[Resource, ...] = ()
     for field in texts:
         sources = merge(sources, field.sources)
@@ -400,8 +419,8 @@ def server(call: Call, parsed: Parsed) -> Stream:
             texts.append(Field(text=data.decode("utf-8", "replace")))
     sources: tuple[Resource, ...] = ()
     if not texts and not parsed.has("--file", "--list", "--version", "--help"):
-        sources = call.stdin.sources
-        texts.append(Field(text=call.stdin.text if call.stdin.text is not None else TOP))
+        text = given_text(call, client)
+        texts.extend((text,) if text is not None else ())
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
@@ -429,70 +448,5 @@ def dump(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING if make(call, parsed, (), (database,)) or kept else Stream(sources=(database,))
 
 
-# -- redis
-
-
-_REDIS_LOOKS: Final = frozenset(
-    "get mget keys scan hget hgetall hmget hkeys hvals hlen lrange llen smembers sismember scard zrange zscore zcard "
-    "type ttl pttl exists strlen dbsize info ping echo time client memory object dump randomkey getrange hscan sscan "
-    "zscan xrange xlen xread monitor subscribe psubscribe slowlog lastsave command latency cluster role auth select "
-    "hello touch bitcount pfcount geodist wait json.get ft.search".split()
-)
-_REDIS_REMOVES: Final = frozenset("del unlink flushall flushdb getdel hdel lrem srem zrem expire pexpire".split())
-_REDIS_CODE: Final = frozenset("eval evalsha fcall function module script shutdown slaveof replicaof debug".split())
-
-
-def redis(call: Call, parsed: Parsed) -> Stream:
-    """`redis-cli COMMAND WORD…`: what is in the store is an object."""
-    store = at("redis", "*")
-    for option, role, field in parsed.values:
-        if role == "write":
-            call.put("write", call.place(field), (store,))
-        elif role == "opaque":
-            call.opaque("inline", reason=f"{option} of redis-cli", words=(field,))
-    if not parsed.operands:
-        if parsed.has("--rdb", "--functions-rdb", "--version", "--help", "--stat", "--latency", "--bigkeys", "--scan"):
-            return SOMETHING
-        texts = (call.stdin.text or "").split("\n") if call.stdin.text is not None else None
-        if texts is None:
-            call.emit("write", store, may=True)
-            return call.opaque("dynamic", reason="redis-cli takes commands from its input")
-        for line in texts:
-            _redis(call, store, [Field(text=word) for word in line.split()], ())
-        return Stream(sources=(store,))
-    given = merge(call.stdin.sources if parsed.has("-x", "-X") else (), tuple(s for f in call.args for s in f.sources))
-    _redis(call, store, parsed.operands, given)
-    return Stream(sources=(store,))
-
-
-def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Resource, ...]) -> None:
-    if not words:
-        return
-    name = words[0].text.lower()
-    if name == "config" and len(words) > 1 and words[1].text.lower() == "set":
-        # `dir` and `dbfilename` say where the server writes.
-        call.emit("write", store)
-        call.mention(words[2:])
-    elif name in _REDIS_REMOVES:
-        call.emit("api_delete", store)
-    elif name in _REDIS_LOOKS or (name == "config" and len(words) > 1):
-        call.emit("read", store)
-    elif name in (
-        "eval",
-        "evalsha",
-        "fcall",
-        "function",
-        "module",
-        "script",
-        "shutdown",
-        "slaveof",
-        "replicaof",
-        "debug",
-    ):
-        call.opaque("inline", reason=f"{name} of redis")
-    else:
-        call.put("write", store, given)
-
-
-FAMILIES: Final[Mapping[str, Family]] = {"dump": dump, "lite": lite, "redis": redis, "server": server}
+FAMILIES: Final[Mapping[str, Family]] = {"dump": dump, "lite": lite, "server": server}
 """What `code` of a spec may say, for this module."""

@@ -110,7 +110,7 @@ def pdftk(call: Call, _parsed: Parsed) -> Stream:
 
 def qpdf(call: Call, parsed: Parsed) -> Stream:
     """`qpdf INPUT OUTPUT`; options that have words of their own up to `--` are not looked into."""
-    if any(field.text == "--" for field in call.args):
+    if any(field.text in ("--", "--empty") for field in call.args):
         call.opaque("program", reason="options of qpdf with words of their own")
         if call.args[-1].text not in ("--", "-"):
             call.emit("write", call.place(call.args[-1]), may=True)

@@ -25,6 +25,7 @@ _PERL = re.compile(r"\s*(?:s|y|tr)([/|,#!@%^~:])((?:\\.|(?!\1).)*)\1((?:\\.|(?!\
 _CODE = re.compile(r"\(\?\??\{|[@$]\{|`")
 _PERL_NAMES: Final = frozenset(("prename", "file-rename", "perl-rename", "rename.pl"))
 _SAFE_CASE: Final = frozenset(("lc", "uc", "ucfirst", "$_=lc", "$_ = lc", "$_=lc($_)", "$_ = lc($_)", "$_ = lc $_"))
+_MMV_OPTIONS: Final[Mapping[str, Op]] = {"-c": "copy", "-o": "copy", "-a": "copy", "-l": "link", "-s": "link"}
 _MMV: Final[Mapping[str, Op]] = {"mcp": "copy", "mln": "link", "mad": "copy", "mmv": "rename"}
 
 
@@ -81,8 +82,8 @@ def _renamed(call: Call, field: Field, *, free: bool) -> None:
 def mmv(call: Call, parsed: Parsed) -> Stream:
     """`mmv FROM TO` and its kin: `#1` in TO is what the first wildcard of FROM matched."""
     op = _MMV.get(call.name, "rename")
-    for option, other in (("-c", "copy"), ("-o", "copy"), ("-a", "copy"), ("-l", "link"), ("-s", "link")):
-        op = other if parsed.has(option) else op  # type: ignore[assignment]  # one of the three
+    for option, other in _MMV_OPTIONS.items():
+        op = other if parsed.has(option) else op
     if len(parsed.operands) != 2:
         return call.opaque("program", reason="the patterns come from somewhere else")
     source, target = parsed.operands

@@ -13,9 +13,8 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._makes import below
+from guardrail.effects.commands._makes import below, starting
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
@@ -213,7 +212,8 @@ def _seven_add(
             call.emit("delete", call.place(field, recursive=True, nofollow=True))
     if any(text.startswith("-so") for text in given):
         return Stream(sources=sources, flow=call.stdin.flow)
-    name = with_suffix(archive, ".7z")
+    kind = next((text[2:] for text in given if text.startswith("-t")), "7z")
+    name = with_suffix(archive, {"gzip": ".gz", "bzip2": ".bz2"}.get(kind, f".{kind}"))
     parts = name if not any(text.startswith("-v") for text in given) else Field(text=f"{name.text}{TOP}")
     call.put("write", call.place(parts), sources)
     return SOMETHING
@@ -292,6 +292,18 @@ def ar(call: Call, _parsed: Parsed) -> Stream:
         below(call, output, sources)
     elif letters & set("dms"):
         call.emit("write", call.place(archive))
+    return SOMETHING
+
+
+def par2(call: Call, parsed: Parsed) -> Stream:
+    """`par2 create NAME FILE…`: what could restore the files goes into NAME.par2 and NAME.vol*.par2."""
+    sources = contents(call, parsed.operands[1:] or parsed.operands, recursive=parsed.has("-R"))
+    for _, role, field in parsed.values:
+        if role == "write":
+            parsed.operands.insert(0, field)
+    for field in parsed.operands[:1]:
+        name = field.text.removesuffix(".par2") if field.glob is None else field.text
+        call.put("write", call.place(starting(Field(text=name, glob=field.glob, many=field.many))), sources)
     return SOMETHING
 
 
@@ -416,62 +428,14 @@ def _joined(folder: Field, name: Field) -> Field:
     return Field(text=name.text if name.text.startswith("/") else f"{folder.text.rstrip('/')}/{name.text}")
 
 
-# -- images
-
-
-def mksquashfs(call: Call, parsed: Parsed) -> Stream:
-    """`mksquashfs SOURCE… IMAGE [-option…]`: options stand after the image."""
-    first = next((i for i, f in enumerate(call.args) if f.text[:1] == "-" and f.text != "-"), len(call.args))
-    head, rest = call.args[:first], call.args[first:]
-    if any(f.many for f in head) or len(head) < 2:
-        return call.opaque("program", reason="which word is the image is not known")
-    sources = contents(call, head[:-1])
-    for _, role, field in parsed.values:
-        if role == "read":
-            call.read(field, reveals="some")
-    if parsed.unknown:
-        call.mention(rest)
-    if head[-1].text == "-":
-        return Stream(sources=sources)
-    call.put("write", call.place(head[-1]), sources)
-    return NOTHING
-
-
-def mkisofs(call: Call, parsed: Parsed) -> Stream:
-    """`genisoimage`, `mkisofs`: with graft points a word is NAME=PATH."""
-    grafted: list[Field] = []
-    for field in parsed.operands:
-        _, equals, path = field.text.partition("=")
-        grafted.append(field.tail(len(field.text) - len(path)) if equals and path else field)
-        if equals and path and call.kind(call.place(field)) is not None:
-            grafted.append(field)
-    parsed.operands = grafted
-    return apply_spec(call, parsed)
-
-
-def xorriso(call: Call, _parsed: Parsed) -> Stream:
-    """`xorriso -as mkisofs …` is mkisofs; its own commands are not looked into."""
-    words = list(call.args)
-    for index, field in enumerate(words[:-1]):
-        if field.text == "-as" and words[index + 1].text in ("mkisofs", "genisoimage", "xorrisofs"):
-            spec = specs()["mkisofs"]
-            parsed = parse_options(spec, words[index + 2 :])
-            if parsed.unknown or index:
-                call.opaque("program", reason="options of xorriso that are not known")
-            return mkisofs(call, parsed)
-    return call.opaque("program", reason="commands of xorriso are not looked into")
-
-
 FAMILIES: Final[Mapping[str, Family]] = {
     "ar": ar,
     "cpio": cpio,
     "jar": jar,
-    "mkisofs": mkisofs,
-    "mksquashfs": mksquashfs,
+    "par2": par2,
     "pax": pax,
     "rar": rar,
     "seven": seven,
-    "xorriso": xorriso,
     "zip": zip_,
 }
 """What `code` of a spec may say, for this module."""
