@@ -796,6 +796,17 @@ PROMISES: tuple[Promise, ...] = (
         tests=("tests/test_effects_soundness.py::test_honest_work_is_not_held",),
     ),
     Promise(
+        id="effects.system",
+        source="issue 3",
+        behaviour="what is done to clocks, rights, mounts, processes, services, schedules, accounts and hosts is told",
+        tests=(
+            "tests/test_effects_system.py::test_to_change_some_files_is_to_change_what_they_stand_for",
+            "tests/test_effects_system.py::test_what_a_table_of_cron_says_is_analysed_as_if_it_ran",
+            "tests/test_effects_system.py::test_a_session_is_gone_through_command_by_command",
+            "tests/test_effects_system.py::test_a_mount_gives_files_another_name_and_hides_others",
+        ),
+    ),
+    Promise(
         id="effects.specs",
         source="design",
         behaviour="every command spec shows by examples what it promises and excludes, and one with a slip is refused",

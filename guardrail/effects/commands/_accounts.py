@@ -15,7 +15,7 @@ from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
 
 
 def modes(call: Call, parsed: Parsed) -> Stream:
-    """`chmod`, `chattr`: the first operand is the mode, unless one stands where an option does, such as `-x`."""
+    """`chmod`, `chown`, `chattr`: the first operand is the mode or owner, unless something else says that."""
     shape = parsed.spec.dashed
     given = any(shape is not None and shape.fullmatch(field.text) for field in call.args)
     recursive = parsed.has("--recursive")
@@ -27,7 +27,7 @@ def modes(call: Call, parsed: Parsed) -> Stream:
     if not given and operands and not operands[0].many:
         operands.pop(0)
     for field in operands:
-        call.emit("set_security", call.place(field, recursive=recursive))
+        call.emit("set_security", call.place(field, recursive=recursive, nofollow=parsed.has("--no-dereference")))
     return NOTHING
 
 

@@ -16,7 +16,7 @@ from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merg
 from guardrail.model import Resource
 
 _ITEM: Final = re.compile(r"[^@=:]*?(?::=@|=@|:@|==@|@)(?P<path>.+)", re.DOTALL)
-_METHOD: Final = re.compile(r"[A-Z]+")
+_METHOD: Final = re.compile(r"[A-Z]+|get|post|put|patch|delete|head|options")
 
 
 def httpie(call: Call, parsed: Parsed) -> Stream:
@@ -24,7 +24,7 @@ def httpie(call: Call, parsed: Parsed) -> Stream:
     operands = list(parsed.operands)
     if call.name in ("httpie", "xh") and operands and operands[0].text in ("http", "https"):
         operands.pop(0)
-    method = operands.pop(0).text if operands and _METHOD.fullmatch(operands[0].text) else ""
+    method = operands.pop(0).text.upper() if operands and _is_method(operands) else ""
     if not operands or parsed.has("--help", "--version", "--offline"):
         return SOMETHING
     url = operands.pop(0)
@@ -45,6 +45,15 @@ def httpie(call: Call, parsed: Parsed) -> Stream:
         call.emit("net_send", place)
     call.emit("net_recv", place)
     return _kept(call, parsed, url)
+
+
+def _is_method(operands: list[Field]) -> bool:
+    """The first word is a method if it looks like one; another word of letters may be a host."""
+    if len(operands) < 2:
+        return False
+    following = operands[1].text
+    address = URL.match(following) is not None or (not set("@=") & set(following) and bool(set(".:/") & set(following)))
+    return _METHOD.fullmatch(operands[0].text) is not None or (operands[0].text.isalpha() and address)
 
 
 def _web(text: str) -> Resource:

@@ -75,13 +75,15 @@ def spread(field: Field) -> Iterator[Field]:
     names = [field.text]
     # Every name has as many sets as the word: one is worked out after the other.
     while len(names) <= MAX_SETS and _SET.search(names[0]) is not None:
-        names = [
-            name[: found.start()] + part + name[found.end() :]
-            for name in names
-            if (found := _SET.search(name)) is not None
-            for part in found[1].split(",")
-        ]
+        names = [name for old in names for name in _first_set(old)]
     if len(names) > MAX_SETS:
         names = [TOP]
     for name in names:
         yield Field(text=_RANGE.sub(TOP, name), sources=field.sources, span=field.span)
+
+
+def _first_set(name: str) -> list[str]:
+    match = _SET.search(name)
+    if match is None:
+        return [name]
+    return [name[: match.start()] + part + name[match.end() :] for part in match[1].split(",")]

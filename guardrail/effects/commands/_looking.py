@@ -34,10 +34,33 @@ def builder(call: Call, parsed: Parsed) -> Stream:
     """A tool that does what its spec says, and beyond that what files and plugins tell it."""
     if call.args and all(field.text in _ASKING for field in call.args):
         return SOMETHING
+    if parsed.flags & parsed.spec.canonical(parsed.spec.entry.look) and not parsed.unknown:
+        return apply_spec(call, parsed)
     sources = apply_spec(call, parsed)
     out = call.opaque("program")
     run_nested(call)
     return Stream(sources=merge(sources.sources, out.sources), flow=out.flow)
+
+
+def fetched(call: Call, parsed: Parsed) -> Stream:
+    """`npx`, `uvx`: a package's program is fetched and run; a name that is known may be the known one."""
+    out = call.opaque("program")
+    for option, role, field in parsed.values:
+        if role == "shell":
+            call.shell.emit.maybe += 1
+            call.shell.run_text(field.text, call.state.copy(), call.stdin)
+            call.shell.emit.maybe -= 1
+        elif option == "--package":
+            call.mention((field,))
+    rest = parsed.operands
+    if rest and rest[0].known:
+        name = rest[0].text.partition("@")[0] if rest[0].text[:1] != "@" else rest[0].text
+        call.shell.emit.maybe += 1
+        try:
+            call.shell.again(call, (Field(text=name, span=rest[0].span), *rest[1:]), external=True)
+        finally:
+            call.shell.emit.maybe -= 1
+    return out
 
 
 def lookup(call: Call, parsed: Parsed) -> Stream:
@@ -109,6 +132,7 @@ def _handed_out(call: Call, path: str | None) -> None:
 FAMILIES: Final[Mapping[str, Family]] = {
     "browse": browse,
     "builder": builder,
+    "fetched": fetched,
     "group": group,
     "lookup": lookup,
     "served": served,

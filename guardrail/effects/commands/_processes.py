@@ -102,5 +102,15 @@ def priority(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"kill": kill, "named": named, "priority": priority}
+def dumped(call: Call, parsed: Parsed) -> Stream:
+    """`gcore`: the memory of a process, stopped for a moment, goes into a file."""
+    prefix = parsed.value("-o") or Field(text="core")
+    for field in parsed.operands:
+        process = at("process", field.text)
+        _signal(call, field.text, {"signal": "STOP"})
+        call.put("write", call.place(Field(text=f"{prefix.text}.{field.text}")), (process,))
+    return SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"dumped": dumped, "kill": kill, "named": named, "priority": priority}
 """What `code` of a spec may say, for this module."""

@@ -17,6 +17,13 @@ from guardrail.model import Resource
 
 _REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.DOTALL)
+_PLAIN_SSH: Final = re.compile(
+    r"(?:rsh|ssh)(?: +(?:-[46aACkKnqTvxX]+|-[pil] ?[\w./~@-]+|-[cm] ?[\w.,@-]+"
+    r"|-o ?(?:StrictHostKeyChecking|UserKnownHostsFile|BatchMode|ConnectTimeout|Compression|Port|IdentityFile|User"
+    r"|ServerAliveInterval|ServerAliveCountMax|IdentitiesOnly|LogLevel|PreferredAuthentications)[= ][\w./~-]+))*"
+)
+"""A remote shell with options that run nothing else."""
+
 _LOCAL_URL: Final = ("file:",)
 
 
@@ -66,7 +73,7 @@ def _side_options(call: Call, parsed: Parsed) -> None:
     """Options that run a program, or read or write a file of their own."""
     for _, role, field in parsed.values:
         if role in ("run", "opaque"):
-            plain = call.name == "rsync" and field.text in ("ssh", "rsh")
+            plain = call.name == "rsync" and _PLAIN_SSH.fullmatch(field.text) is not None
             if not plain:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append"):

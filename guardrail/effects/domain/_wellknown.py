@@ -16,8 +16,6 @@ from guardrail.model import Op, Resource
 MIN_PREFIX: Final = 5
 """Shortest known beginning of a pattern, in characters, that is compared; with less, any file would be meant."""
 
-_HOME: Final = r"(?:/root|/home/[^/]+|/Users/[^/]+|/var/lib/[^/]+|~[^/]*|.*\*+)"
-
 _PLACES: Final[tuple[tuple[str, Op, str], ...]] = (
     ("/etc/passwd", "set_security", "account"),
     ("/etc/shadow", "set_security", "account"),
@@ -76,13 +74,15 @@ _PLACES: Final[tuple[tuple[str, Op, str], ...]] = (
 """Beginnings of paths, and what a change there is."""
 
 _ROOTS: Final = tuple(sorted({f"/{prefix.split('/')[1]}" for prefix, _, _ in _PLACES}))
-_OF_A_HOME: Final[tuple[tuple[re.Pattern[str], Op, str], ...]] = (
-    (re.compile(rf"{_HOME}?/?\.ssh/(?P<name>authorized_keys2?|config|rc|environment)"), "set_security", "account"),
-    (re.compile(rf"{_HOME}/\.config/systemd/user/(?P<name>.+)"), "service", "systemd"),
-    (re.compile(rf"{_HOME}/\.local/share/systemd/user/(?P<name>.+)"), "service", "systemd"),
-    (re.compile(rf"{_HOME}/\.config/autostart/(?P<name>.+)"), "service", "systemd"),
-    (re.compile(rf"{_HOME}/Library/LaunchAgents/(?P<name>.+)"), "service", "systemd"),
+_OF_A_HOME: Final[tuple[tuple[str, re.Pattern[str], Op, str], ...]] = (
+    (".ssh/", re.compile(r"(authorized_keys2?|config|rc|environment)"), "set_security", "account"),
+    ("/.config/systemd/user/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/.local/share/systemd/user/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/.config/autostart/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/Library/LaunchAgents/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
 )
+"""Directories in anybody's home, the names there that count, and what a change of them is."""
+
 _PROCESS: Final = re.compile(r"/proc/(?P<pid>[^/]+)/(?:mem|task/.*|oom_(?:score_)?adj|autogroup|clear_refs|attr/.*)")
 _SPECIAL: Final = re.compile(r"[*?\[]")
 
@@ -128,9 +128,10 @@ def _changed(text: str, *, recursive: bool, pattern: bool) -> Iterator[Known]:
         yield from _system(text, recursive=recursive, pattern=pattern)
     elif text.startswith("/proc/") and (match := _PROCESS.fullmatch(text)):
         yield "signal", at("process", match["pid"])
-    for shape, op, scheme in _OF_A_HOME:
-        if match := shape.fullmatch(text):
-            yield _named(op, scheme, match["name"])
+    for folder, shape, op, scheme in _OF_A_HOME:
+        _, found, name = text.partition(folder)
+        if found and (match := shape.fullmatch(name)):
+            yield _named(op, scheme, match[1])
     if recursive and text.rstrip("/").endswith("/.ssh"):
         yield "set_security", at("account", "authorized_keys")
 
