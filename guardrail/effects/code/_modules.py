@@ -13,7 +13,7 @@ from guardrail.effects.code.python._run import run_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
 
 Module = Callable[[Call, Sequence[Field]], Stream]
@@ -113,7 +113,9 @@ def _archive(call: Call, args: Sequence[Field]) -> Stream:
 
 
 def _cached(call: Call, folder: str) -> None:
-    """Compiled modules are put beside their sources."""
+    """Compiled modules are put beside their sources, wherever those are: a name of which nothing is known is left out."""
+    if TOP in folder:
+        return
     name = f"{folder}/__pycache__"
     call.emit("create", place(name, call.cwd, kind="dir", glob=name if "*" in name else None))
     call.emit("write", place(f"{name}/*", call.cwd, glob=f"{name}/*"), may=True)
