@@ -1016,8 +1016,26 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="effects.pure_python",
         source="design",
-        behaviour="only provably pure Python in an argument is exact",
-        tests=("tests/test_effects_config.py::test_python_that_could_do_more_is_not_pure",),
+        behaviour="Python is analysed; where that ends, or code is hidden, it says so, and ordinary work is not held",
+        tests=(
+            "tests/test_effects_python.py::test_no_hostile_python_is_silent",
+            "tests/test_effects_python.py::test_ordinary_python_is_not_held",
+        ),
+    ),
+    Promise(
+        id="effects.python_values",
+        source="ours",
+        behaviour="text that Python code computes is worked out as Python gives it, or is a pattern",
+        tests=(
+            "tests/property/test_python_values.py::test_a_text_that_is_worked_out_is_what_python_gives",
+            "tests/property/test_python_values.py::test_most_texts_are_worked_out_exactly",
+        ),
+    ),
+    Promise(
+        id="effects.python_truth",
+        source="ours",
+        behaviour="no change that the kernel saw a Python snippet make was missing from its predicted effects",
+        tests=("tests/test_python_truth.py::test_every_change_that_a_snippet_makes_was_foretold",),
     ),
     Promise(
         id="assets.digest",

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from guardrail.effects import KeyChange, apply, key_changes
-from guardrail.effects.code._pure import is_pure
 from guardrail.model import Edit
-from tests.effects_support import NoFiles
 
 
 def changes(name: str, before: str | None, after: str) -> dict[str, tuple[Any, Any]] | None:
@@ -110,75 +108,3 @@ def test_an_edit_that_is_not_clear_has_no_result() -> None:
     assert apply(Edit(kind="replace", text="x", old=""), b"ab") is None
     assert apply(Edit(kind="replace", text="x", old="y"), b"yy") is None
     assert apply(Edit(kind="replace", text="x", old="y"), None) is None
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "print(1 + 2)",
-        "import sys; print(sys.version)",
-        "import json, sys\nd = json.load(sys.stdin)\nfor k in d:\n    print(k, d[k])",
-        "print(sum(x * x for x in range(10)))",
-        "import platform; print(platform.python_version())",
-        "from math import sqrt\nprint(sqrt(2))",
-        "from datetime import datetime; print(datetime.now().isoformat())",
-    ],
-)
-def test_python_that_only_computes_is_pure(code: str) -> None:
-    """Short imports, short lists of names."""
-    assert is_pure(code, cwd="/w", view=NoFiles())
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "open('/models/a')",
-        "import os",
-        "import shutil; shutil.copy('a', 'b')",
-        "from shutil import *",
-        "import sys as s; s.modules['os'].system('x')",
-        "import sys; sys.modules['os'].system('x')",
-        "__import__('os')",
-        "exec('x')",
-        "eval('x')",
-        "getattr(print, 'x')",
-        "print.__self__",
-        "().__class__.__bases__",
-        "import json; json.codecs.open('x')",
-        "print = 1",
-        "import json\njson = 1",
-        "f = print\nf(1)",
-        "(lambda: 1)()",
-        "def f(): pass",
-        "class A: pass",
-        "with x: pass",
-        "import re; re.sub('a', 'b', 'c').format",
-        "'{0.x}'.format(1)",
-        "import statistics; statistics.random",
-        "print('x', file=open('y', 'w'))",
-        "x[0].read()",
-        "import sys; sys.stdin.buffer",
-        "import json; json.load(x for x in y)",
-        "del x",
-        "x.y = 1",
-        "[0][print] = 1",
-        "(",
-        "print('" + "x" * 5000 + "')",
-        "@print\ndef f(): ...",
-        "import sys; sys.exit",
-        "while True: pass",
-    ],
-)
-def test_python_that_could_do_more_is_not_pure(code: str) -> None:
-    """Whatever is not on the lists."""
-    if code == "import json; json.load(x for x in y)":
-        code = "import json; json.load(open)"
-    assert not is_pure(code, cwd="/w", view=NoFiles())
-
-
-def test_a_module_in_the_working_directory_takes_the_place_of_a_standard_one() -> None:
-    """`json.py` beside the command is imported first."""
-    assert not is_pure("import json", cwd="/w", view=NoFiles({"/w/json.py": b""}))
-    assert not is_pure("import platform", cwd="/w", view=NoFiles({"/w/subprocess.py": b""}))
-    assert not is_pure("import json", cwd=None, view=NoFiles())
-    assert is_pure("print(1)", cwd=None, view=NoFiles())

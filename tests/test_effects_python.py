@@ -125,3 +125,25 @@ def test_a_table_that_is_not_understood_is_refused(raw: dict[str, Any]) -> None:
     """A role, a result or a key that nobody knows, and a name that stands twice."""
     with pytest.raises(ValueError, match="table"):
         Table().add(raw, "t.toml")
+
+
+def test_a_module_in_the_working_directory_takes_the_place_of_a_standard_one() -> None:
+    """`json.py` beside the command is a script that runs; whether the session wrote it is for the history to say."""
+    view = NoFiles({"/w/json.py": b"", "/w/mine.py": b""})
+    assert "exec_opaque /w/json.py" in said(python("import json"), view=view)
+    assert "exec_opaque /w/json.py" in said(python("import platform"), view=view)
+    assert "exec_opaque /w/mine.py" in said(python("import mine"), view=view)
+    found = effects_of("echo x > json.py; " + python("import json"), view=NoFiles())
+    assert [e.attrs.get("authored") for e in found if e.op == "exec_opaque"] == [True]
+
+
+def test_code_beyond_a_bound_is_opaque_and_still_names_what_it_names() -> None:
+    """Depth, steps, length and nesting of code in code."""
+    deep = "x = " + "(" * 3000 + "1" + ")" * 3000
+    slow = "for i in range(100):\n for j in range(100):\n  for k in range(100): print(i, j, k)\nopen('/models/a', 'w')"
+    long = "x = 1\n" * 30_000 + "open('/models/a', 'w')"
+    inside = 'exec(\'exec("exec(\\\\"exec(1)\\\\")")\')'
+    for code in (deep, slow, long, inside, "def f(): f()\nf()\nimport os; os.remove('/models/a')"):
+        found = effects_of(f"python3 - <<'END'\n{code}\nEND")
+        held = any(e.op == "exec_opaque" and e.attrs["code"] in HOLDING for e in found)
+        assert held or "delete /models/a" in said(f"python3 - <<'END'\n{code}\nEND"), code[:60]

@@ -87,6 +87,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         found, whole = _each_python(call, texts, [path, *args], resource.path or "")
         out = found if texts else out
         if whole:
+            call.emit("read", resource, attrs={"reveals": "none"})
             return out
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)

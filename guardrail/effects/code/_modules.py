@@ -13,7 +13,7 @@ from guardrail.effects.code.python._run import run_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
 
 Module = Callable[[Call, Sequence[Field]], Stream]
@@ -112,12 +112,21 @@ def _archive(call: Call, args: Sequence[Field]) -> Stream:
     return SOMETHING
 
 
+def _cached(call: Call, folder: str) -> None:
+    """Compiled modules are put beside their sources, wherever those are: a name of which nothing is known is left out."""
+    if TOP in folder:
+        return
+    name = f"{folder}/__pycache__"
+    call.emit("create", place(name, call.cwd, kind="dir", glob=name if "*" in name else None))
+    call.emit("write", place(f"{name}/*", call.cwd, glob=f"{name}/*"), may=True)
+
+
 def _compileall(call: Call, args: Sequence[Field]) -> Stream:
     names, _, _ = _operands(args, "-d -s -p -x -i -j -o -e -r --invalidation-mode")
     for field in names or [Field(text=".")]:
         call.read(field, reveals="none", recursive=True)
-        name = f"{field.text.rstrip('/')}/__pycache__"
-        call.emit("create", place(name, call.cwd, kind="dir"))
+        for folder in (field.text.rstrip("/"), f"{field.text.rstrip('/')}/*"):
+            _cached(call, folder)
     return SOMETHING
 
 
@@ -125,13 +134,16 @@ def _py_compile(call: Call, args: Sequence[Field]) -> Stream:
     for field in _operands(args)[0]:
         call.read(field, reveals="none")
         folder = field.text.rpartition("/")[0]
-        call.emit("create", place(f"{folder}/__pycache__" if folder else "__pycache__", call.cwd, kind="dir"))
+        _cached(call, folder or ".")
     return SOMETHING
 
 
 def _venv(call: Call, args: Sequence[Field]) -> Stream:
     for field in _operands(args, "--prompt")[0]:
         call.emit("create", call.place(field, kind="dir"))
+        inside = call.place(field, kind="dir", recursive=True)
+        call.emit("write", inside)
+        call.emit("set_security", inside)
     return NOTHING
 
 

@@ -416,7 +416,7 @@ class Calling(Statements):
 
     def _with_anything(self, function: Function, queued: Value) -> None:
         """Call a function with any arguments: now, or at the end if it uses names that get a value only later."""
-        depths = len(self.returns), len(self.yields), self.sources_depth, self.steps
+        depths = len(self.returns), len(self.yields), self.sources_depth
         self.escaping += 1
         try:
             with self.undecided():

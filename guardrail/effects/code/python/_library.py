@@ -27,13 +27,16 @@ from guardrail.effects.code.python._values import (
 )
 from guardrail.effects.domain._paths import STREAMS, escape
 from guardrail.effects.domain._values import TOP, merge
-from guardrail.model import Op, Resource
+from guardrail.model import Kind, Op, Resource
 
 Pair = tuple[str, Value]
 
 _SINGLE: Final[dict[str, Op]] = {
     "write": "write", "append": "append", "create": "create", "truncate": "truncate", "times": "set_times",
     "security": "set_security",
+}  # fmt: skip
+_KINDS: Final[dict[str, Kind]] = {
+    "process": "process", "systemd": "service", "cron": "service", "account": "account",
 }  # fmt: skip
 _SOURCE: Final = frozenset(("read", "tree", "load", "from"))
 
@@ -294,10 +297,7 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
         if op == "from":
             core.emit("net_recv", resource)
             continue
-        kind = "process" if scheme == "process" else "service" if scheme in ("systemd", "cron") else "net"
-        shown = Resource(
-            kind="process" if kind == "process" else "service" if kind == "service" else "net", uri=resource.uri
-        )
+        shown = Resource(kind=_KINDS.get(scheme, "object"), uri=resource.uri)
         core.emit(cast("Op", op), shown)
 
 

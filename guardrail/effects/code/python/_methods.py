@@ -427,6 +427,8 @@ def _unlisted_path(core: Expressions, owner: Text, name: str, args: Args) -> Val
     from guardrail.effects.code.python._library import apply
     from guardrail.effects.code.python._table import table
 
+    if name == "touch":
+        return core.call_ref("pathlib.Path.touch", Args([owner, *args.pos], args.named, args.vague))
     entry = table().entries.get(f"pathlib.Path.{name}")
     if entry is not None:
         result = apply(core, entry, Args([owner, *args.pos], args.named, args.vague))
