@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
 from collections.abc import Sequence
@@ -344,7 +345,7 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
         return inline(call, f"python -m {name[:40]} runs code")
     known = module_of(name)
     local = place(name.partition(".")[0] + ".py", call.cwd).path
-    shadowed = local is not None and (call.shell.view.kind(local) == "file" or call.shell.emit.changed(local))
+    shadowed = local is not None and (call.shell.view.kind(local) == "file" or _made(call, local))
     if known is not None and not shadowed and not any(field.many for field in args):
         return known(call, args[1:])
     _scripts(call, args[1:])
@@ -355,9 +356,14 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if name in _WRAPPING_MODULES:
         return _wrapped(call, args[1:])
     file = place(name.replace(".", "/") + ".py", call.cwd).path
-    if file is not None and (call.shell.view.kind(file) == "file" or call.shell.emit.changed(file)):
+    if file is not None and (call.shell.view.kind(file) == "file" or _made(call, file)):
         return run_script(call, "python", Field(text=file), args[1:])
     return call.opaque("program", resource=as_code(f"python -m {name}"), words=args[1:])
+
+
+def _made(call: Call, path: str) -> bool:
+    """This call put something at that very place, or at places of which it may be one."""
+    return any(fnmatch.fnmatchcase(path, made) for made in call.shell.emit.made)
 
 
 def _wrapped(call: Call, args: Sequence[Field]) -> Stream:

@@ -113,7 +113,7 @@ def _archive(call: Call, args: Sequence[Field]) -> Stream:
 
 
 def _cached(call: Call, folder: str) -> None:
-    """Compiled modules are put beside their sources, wherever those are; an unknown name is left out."""
+    """Compiled modules are put beside their sources; a place of which nothing is known is left out."""
     if TOP in folder:
         return
     name = f"{folder}/__pycache__"
