@@ -118,6 +118,30 @@ def hostname(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def logged(call: Call, parsed: Parsed) -> Stream:
+    """`logger`: what comes in, or is in a file, goes into the log here, or on another host."""
+    server = parsed.value("--server")
+    log = at("udp", f"//{server.text}") if server is not None else at("journal", "syslog")
+    sources = tuple(source for field in call.args for source in field.sources)
+    for field in parsed.values_of("--file"):
+        sources = (*sources, *call.read(field))
+    if not parsed.operands and not parsed.has("--file"):
+        sources = (*sources, *call.stdin.sources)
+    for source in sources:
+        call.emit("copy", source, log, flow=call.stdin.flow)
+    if server is not None:
+        call.emit("net_send", log)
+    return SOMETHING
+
+
+def inhibited(call: Call, parsed: Parsed) -> Stream:
+    """`systemd-inhibit COMMAND`: as long as the command runs, the machine is not shut down."""
+    if not parsed.operands or parsed.has("--list", "--help"):
+        return SOMETHING
+    call.emit("service", at("power", "inhibit"), attrs={"verb": "inhibit"})
+    return call.shell.again(call, tuple(parsed.operands), external=True)
+
+
 def sysctl(call: Call, parsed: Parsed) -> Stream:
     """`sysctl`: settings of the kernel are told, or set by `NAME=VALUE`, `-w` or a file."""
     setting = parsed.has("--write", "--load", "--system")
@@ -136,8 +160,10 @@ def sysctl(call: Call, parsed: Parsed) -> Stream:
 FAMILIES: Final[Mapping[str, Family]] = {
     "firewall": firewall,
     "hostname": hostname,
+    "inhibited": inhibited,
     "interface": interface,
     "iptables": iptables,
+    "logged": logged,
     "network": network,
     "service": service,
     "sysctl": sysctl,

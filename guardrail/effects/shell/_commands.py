@@ -11,6 +11,7 @@ from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
@@ -202,6 +203,10 @@ def run_file(call: Call, path: Field) -> Stream:
     attrs = {"authored": True} if changed else None
     if resource.path is None:
         return call.opaque("dynamic", resource=resource, reason="a program whose path is not known")
+    if resource.path.startswith(("/etc/init.d/", "/etc/rc.d/")):
+        verb = " ".join(field.text for field in call.args)[:100]
+        unit = at("systemd", resource.path.rpartition("/")[2])
+        call.emit("list" if verb == "status" else "service", unit, attrs={"verb": verb})
     data = call.content(resource)
     kind = _script_kind(data) if data is not None else None
     if kind is None or attrs is not None:
