@@ -21,7 +21,7 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -169,7 +169,10 @@ def inside(call: Call, where: Resource, rest: Sequence[Field], *, reaches: bool 
     call.mention_input()
     for source in call.stdin.sources:
         call.emit("copy", source, where, flow=call.stdin.flow)
-    return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    if not rest:
+        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    out = call.shell.elsewhere(call, where, rest)
+    return Stream(sources=merge(call.stdin.sources, out.sources), flow=call.stdin.flow)
 
 
 def _looked_into(call: Call, rest: Sequence[Field]) -> None:

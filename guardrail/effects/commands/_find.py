@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fnmatch
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import interpreter_of
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+
+MAX_RUNS: Final = 64
+"""Most commands of one `xargs` that are looked into one by one."""
 
 _ALONE: Final = frozenset(
     "-print -print0 -ls -prune -quit -depth -d -mount -xdev -daystart -follow -noleaf -true -false -empty -readable "
@@ -25,7 +32,7 @@ _WITH_TEXT: Final = frozenset(
 )
 _WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".split())
 _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
-_CODE: Final = frozenset("wrapper env runner xargs watch time find make awk sed git".split())
+_BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
@@ -49,35 +56,68 @@ def find(call: Call, _parsed: Parsed) -> Stream:
     return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots), sources=sources)
 
 
+class _Names:
+    """Which of the names below its roots a search goes on with, as far as its tests have been read.
+
+    Args:
+        roots: where it begins.
+    """
+
+    __slots__ = ("filtered", "pattern", "roots")
+
+    def __init__(self, roots: list[Field]) -> None:
+        self.roots = roots
+        self.pattern: str | None = None  # the one `-name` that all of them match
+        self.filtered = False  # tests that are not looked into
+
+    def tested(self, test: str, value: Field) -> None:
+        """A test that some names do not pass."""
+        if test in ("-printf", "-maxdepth", "-mindepth", "-regextype", "-type"):
+            return
+        known = value.known or (value.glob is not None and TOP not in value.text)
+        if test == "-name" and known and self.pattern is None and not self.filtered:
+            self.pattern = value.text
+        else:
+            self.filtered = True
+
+    def fields(self, call: Call, root: Field) -> Iterator[Field]:
+        """What a command is run on below one root: the root itself unless it is known to be a directory."""
+        # Every name begins with its root, so none is taken for an option.
+        base = root.text.rstrip("/") if root.known else TOP
+        if self.pattern is None:
+            if root.known and call.kind(call.place(root)) != "dir":
+                yield root
+            yield Field(text=f"{base}/{TOP}" if root.known else TOP)
+            return
+        if root.known and fnmatch.fnmatchcase(posixpath.basename(base), self.pattern):
+            yield root
+        glob = f"{escape(base)}/**{self.pattern.lstrip('*')}" if root.known else f"**{self.pattern.lstrip('*')}"
+        yield Field(text=f"{base}/{TOP}", glob=glob)
+
+
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
-    filtered = False
+    names = _Names(roots)
     while args:
         text = args.pop(0).text
         if text in _ALONE:
+            if text in _BRANCHING:
+                names.pattern, names.filtered = None, True
             continue
         if text in _WITH_TEXT and args:
-            filtered = filtered or text not in ("-printf", "-maxdepth", "-mindepth")
-            args.pop(0)
+            names.tested(text, args.pop(0))
         elif text in _WITH_FILE and args:
-            named = args.pop(0)
-            other = call.place(named)
-            call.emit("list", other)
-            if text == "-files0-from":
-                roots.extend(call.listed(named, "\0"))
-            if text == "-samefile":
-                call.emit("mention", other, precision="opaque", may=True)  # every name of it is meant
+            _with_file(call, text, args.pop(0), roots)
         elif text in _WRITING and len(args) >= _WRITING[text]:
             call.put("write", call.place(args.pop(0)), ())
             args = args[_WRITING[text] - 1 :]
         elif text == "-delete":
             for root in roots:
                 place = call.place(root, kind="dir", recursive=True, nofollow=True)
-                call.emit("delete", place, may=True, precision="opaque" if filtered else None)
+                vague = names.filtered or names.pattern is not None
+                call.emit("delete", place, may=True, precision="opaque" if vague else None)
         elif text in _RUNNING:
-            call.opaque("program", reason=f"{text} runs a command on each name")
-            _mention_roots(call, roots)
             end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args))
-            _run_on_names(call, args[:end], roots, inside=text.endswith("dir"))
+            _run_on_names(call, args[:end], names, inside=text.endswith("dir"))
             args = args[end + 1 :]
         else:
             call.opaque("program", reason="an expression of find that is not known")
@@ -85,22 +125,83 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
             return
 
 
-def _run_on_names(call: Call, command: list[Field], roots: list[Field], *, inside: bool) -> None:
-    """What `-exec` runs, where that runs code of its own; other commands are covered by what is mentioned."""
-    name = command[0].text.rpartition("/")[2] if command else ""
-    spec = specs().get(name)
-    if not command or (spec is not None and spec.entry.code not in _CODE and not interpreter_of(name)):
+def _with_file(call: Call, text: str, named: Field, roots: list[Field]) -> None:
+    other = call.place(named)
+    call.emit("list", other)
+    if text == "-files0-from":
+        roots.extend(call.listed(named, "\0"))
+    if text == "-samefile":
+        call.emit("mention", other, precision="opaque", may=True)  # every name of it is meant
+
+
+def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bool) -> None:
+    """What `-exec` runs, on every name that the tests before it let through."""
+    if not command:
         return
-    # Every name begins with its root, so none is taken for an option.
-    name = f"{roots[0].text.rstrip('/')}/{TOP}" if len(roots) == 1 and roots[0].known else TOP
-    vector = tuple(
-        Field(text=field.text.replace("{}", name), sources=field.sources, span=field.span) for field in command
-    )
+    mark = len(call.shell.emit.effects)
     call.shell.emit.maybe += 1
     try:
-        call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
+        for root in names.roots:
+            for name in names.fields(call, root):
+                vector = tuple(_named(field, name, inside=inside) for field in command)
+                call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
     finally:
         call.shell.emit.maybe -= 1
+    effects = call.shell.emit.effects
+    if names.filtered:
+        # Tests leave names out that the pattern covers: whether an asset is among them is a question.
+        for index in range(mark, len(effects)):
+            if effects[index].precision == "pattern":
+                effects[index] = msgspec.structs.replace(effects[index], precision="opaque")
+
+
+def _named(field: Field, name: Field, *, inside: bool) -> Field:
+    if "{}" not in field.text:
+        return field
+    if field.text == "{}" and not inside:
+        return Field(text=name.text, glob=name.glob, sources=field.sources, span=field.span)
+    return Field(text=field.text.replace("{}", TOP if inside else name.text), sources=field.sources, span=field.span)
+
+
+_FD_PART: Final = re.compile(r"\{(?:/|//|\.|/\.)\}")
+_FD_VALUES: Final = frozenset(
+    "-d --max-depth --min-depth --exact-depth -E --exclude -t --type -e --extension -S --size --changed-within "
+    "--changed-before -o --owner -c --color -j --threads --max-results --and --format --max-buffer-time "
+    "--strip-cwd-prefix --path-separator --search-path --base-directory -C --ignore-file --batch-size --gen-completions".split()
+)
+
+
+def fd(call: Call, _parsed: Parsed) -> Stream:
+    """`fd PATTERN DIRECTORIES -x COMMAND`: lists below its roots, and may run a command on what it finds."""
+    args = list(call.args)
+    operands: list[Field] = []
+    command: list[Field] | None = None
+    filtered = False
+    while args:
+        field = args.pop(0)
+        text = field.text
+        if text in ("-x", "--exec", "-X", "--exec-batch"):
+            end = next((i for i, one in enumerate(args) if one.text == ";"), len(args))
+            command, args = args[:end], args[end + 1 :]
+        elif text in ("--search-path", "--base-directory", "-C") and args:
+            operands[1:1] = [args.pop(0)]
+        elif text in _FD_VALUES and args:
+            filtered = True
+            args.pop(0)
+        elif text[:1] != "-" or text == "-":
+            operands.append(field)
+    roots = operands[1:] or [Field(text=".")]
+    names = _Names(roots)
+    names.filtered = filtered or bool(operands and operands[0].text not in (".", ""))
+    for root in roots:
+        call.emit("list", call.place(root, kind="dir", recursive=True))
+    if command is not None:
+        marked = [field.text for field in command if "{}" in field.text or _FD_PART.search(field.text)]
+        loose = [
+            Field(text=re.sub(r"\{(?:/|//|\.|/\.)\}", TOP, f.text), sources=f.sources, span=f.span) for f in command
+        ]
+        _run_on_names(call, loose if marked else [*command, Field(text="{}")], names, inside=False)
+    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots))
 
 
 def _mention_roots(call: Call, roots: list[Field]) -> None:
@@ -110,31 +211,78 @@ def _mention_roots(call: Call, roots: list[Field]) -> None:
 
 
 def xargs(call: Call, parsed: Parsed) -> Stream:
-    """`xargs COMMAND`: the command with words from its input, which are unknown unless the input is literal."""
+    """`xargs COMMAND`: the command with words from its input, which are unknown unless the input is known."""
     command = tuple(parsed.operands)
     listed = parsed.value("--arg-file")
     taken: tuple[Resource, ...] = ()
+    text = call.stdin.text
     if listed is not None:
         taken = call.read(listed, reveals="some")
-    words = None
-    if call.stdin.text is not None and listed is None and not parsed.has("--null", "--delimiter", "--eof"):
-        words = split_words(call.stdin.text)
+        names = call.listed(listed)
+        text = None if any(not field.known for field in names) else "\n".join(field.text for field in names)
     if not command:
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     sources = merge(call.stdin.sources, taken)
-    extra = [Field(text=TOP, many=True, sources=sources)] if words is None else words
     marker = parsed.value("--replace")
-    mark = marker.text if marker is not None else "{}" if parsed.has("--replace") else None
+    mark = marker.text if marker is not None else "{}" if parsed.has("--replace", "-i") else None
+    words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None
+    vectors: list[tuple[Field, ...]]
+    if mark is not None:
+        given = words if words and len(words) <= MAX_RUNS else [Field(text=TOP, sources=sources)]
+        vectors = [tuple(_replaced(field, mark, one) for field in command) for one in given]
+    elif words is None:
+        vectors = [(*command, Field(text=TOP, many=True, sources=sources))]
+    else:
+        vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
     call.shell.emit.maybe += 1
     try:
-        if mark is None:
-            vector = (*command, *extra)
-        else:
-            one = extra[0] if len(extra) == 1 and not extra[0].many else Field(text=TOP, sources=sources)
-            vector = tuple(_replaced(field, mark, one) for field in command)
-        return call.shell.again(call, vector, external=True, stdin=NOTHING)
+        outputs = [call.shell.again(call, vector, external=True, stdin=NOTHING) for vector in vectors]
     finally:
         call.shell.emit.maybe -= 1
+    if len(outputs) == 1:
+        return outputs[0]
+    return Stream(sources=merge(sources, tuple(source for out in outputs for source in out.sources)))
+
+
+def _words(text: str, parsed: Parsed, *, by_line: bool, sources: tuple[Resource, ...]) -> list[Field] | None:
+    """The words that `xargs` takes out of a text; None where that is intricate."""
+    delimiter = parsed.value("--delimiter")
+    if parsed.has("--eof", "-E", "-e"):
+        return None
+    if parsed.has("--null") or (delimiter is not None and delimiter.text in ("\\n", "\n", "\\0", ",", ":", ";")):
+        mark = (
+            "\0"
+            if parsed.has("--null")
+            else {"\\n": "\n", "\\0": "\0"}.get(delimiter.text, delimiter.text)
+            if delimiter
+            else "\0"
+        )
+        pieces = text.split(mark)
+        return [Field(text=piece, sources=sources) for piece in (pieces[:-1] if pieces[-1] == "" else pieces)]
+    if delimiter is not None or "\0" in text:
+        return None
+    if by_line:
+        plain = not any(char in text for char in "'\"\\")
+        return (
+            [Field(text=line.lstrip(), sources=sources) for line in text.splitlines() if line.strip()]
+            if plain
+            else None
+        )
+    words = split_words(text)
+    return None if words is None else [Field(text=field.text, sources=sources) for field in words]
+
+
+def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) -> list[list[Field]]:
+    """The words of each command that is run."""
+    size = parsed.value("--max-args")
+    if parsed.has("--max-lines", "-L", "-l") or (size is not None and not size.text.isdigit()):
+        return [[Field(text=TOP, many=True, sources=sources)]]
+    if size is None or int(size.text) >= len(words) or int(size.text) == 0:
+        return [words]
+    count = int(size.text)
+    if len(words) > count * MAX_RUNS:
+        return [[Field(text=TOP, many=True, sources=sources)]]
+    return [words[i : i + count] for i in range(0, len(words), count)]
 
 
 def _replaced(field: Field, mark: str, one: Field) -> Field:
@@ -144,6 +292,7 @@ def _replaced(field: Field, mark: str, one: Field) -> Field:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
+    "fd": fd,
     "find": find,
     "xargs": xargs,
 }

@@ -151,7 +151,10 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
         call.emit("copy", source, host, flow=call.stdin.flow or ("argument",))
     if sources:
         call.emit("net_send", host, flow=call.stdin.flow)
-    return Stream(text=None)
+    if len(operands) < 2 or not all(field.known for field in operands[1:]):
+        return Stream(text=None)
+    # The words are joined, and a shell there takes them apart again.
+    return call.shell.elsewhere(call, host, " ".join(field.text for field in operands[1:]))
 
 
 def curl(call: Call, parsed: Parsed) -> Stream:

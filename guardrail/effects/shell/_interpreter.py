@@ -6,7 +6,7 @@ Every construct either joins what may be the case, or ends in an explicit opaque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from guardrail.effects.domain._values import (
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
+from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
 from guardrail.effects.shell._expand import Expander
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
@@ -186,6 +187,12 @@ class Interpreter:
         if inner.failed is not None and not external:
             call.failed = inner.failed
         return out
+
+    def elsewhere(self, call: Call, place: Resource, command: str | Sequence[Field]) -> Stream:
+        """What a shell text, or the words of a command, do on another host or in a container; and what comes back."""
+        if self.depth >= self.limits.depth:
+            return call.opaque("unparsed", reason="nested too deep")
+        return elsewhere(call, Interpreter(Nowhere(), self.limits, {}, None), place, command)
 
     def plain(self, call: Call) -> Stream:
         """The spec of a command that is also a builtin."""

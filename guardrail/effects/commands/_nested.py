@@ -1,0 +1,219 @@
+"""Commands that run another one given as a word, a text or a list: su, script, flock, parallel, tmux and their like.
+
+Not concerned with wrappers whose words simply go on with a command: those are `wrapper` in the specs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
+
+MAX_JOBS: Final = 64
+"""Most commands of one `parallel` that are looked into one by one."""
+
+_MARK: Final = re.compile(r"\{(?:[./#%]|//|/\.|\d+[./]?|[+-]?\d+)?\}")
+_SOURCES: Final = frozenset((":::", "::::", ":::+", "::::+"))
+
+
+def _text(call: Call, field: Field, stdin: Stream | None = None) -> Stream:
+    """A shell text of its own."""
+    if not field.known:
+        return call.opaque("dynamic", reason="the text of the command is not known")
+    return _shell(call, field.text, call.stdin if stdin is None else stdin)
+
+
+def _shell(call: Call, text: str, stdin: Stream) -> Stream:
+    words = (Field(text="sh"), Field(text="-c"), Field(text=text, span=call.span))
+    return call.shell.again(call, words, external=True, stdin=stdin)
+
+
+def user(call: Call, parsed: Parsed) -> Stream:
+    """`su`, `runuser`, `sg`, `newgrp`: a shell of another user, with a text or with nothing known."""
+    for field in parsed.values_of("--command"):
+        return _text(call, field)
+    operands = parsed.operands
+    if call.name == "runuser" and parsed.has("--user") and operands:
+        return call.shell.again(call, tuple(operands), external=True)
+    if call.name == "sg" and len(operands) > 1:
+        return _text(call, operands[1])
+    rest = [field for field in operands if field.text != "-"][1:]
+    if rest and call.name in ("su", "runuser"):
+        # What follows the name of the user are words for that user's shell.
+        return call.shell.again(call, (Field(text="sh"), *rest), external=True)
+    if call.stdin.text is not None:
+        return _text(call, Field(text=call.stdin.text), SOMETHING)
+    return call.opaque("dynamic", reason="a shell of another user")
+
+
+def script(call: Call, parsed: Parsed) -> Stream:
+    """`script`: records what a shell, or the text given to it, prints."""
+    log = parsed.operands[0] if parsed.operands else None
+    texts = parsed.values_of("--command")
+    out = _text(call, texts[-1]) if texts else call.opaque("dynamic", reason="a shell that is recorded")
+    for field in [*([log] if log is not None else []), *(f for _, role, f in parsed.values if role == "write")]:
+        call.put("write", call.place(field), out.sources)
+    if log is None and not any(role == "write" for _, role, _ in parsed.values):
+        call.emit("write", call.place(Field(text="typescript")))
+    return out
+
+
+def flock(call: Call, parsed: Parsed) -> Stream:
+    """`flock FILE COMMAND`: the file is made if it is missing."""
+    operands = parsed.operands
+    if not operands:
+        return SOMETHING
+    if not operands[0].text.isdigit():
+        call.emit("create", call.place(operands[0]), may=True)
+    texts = parsed.values_of("--command")
+    rest = operands[1:]
+    if rest and rest[0].text in ("-c", "--command"):
+        texts, rest = rest[1:], []
+    if texts:
+        return _text(call, texts[0])
+    return call.shell.again(call, tuple(rest), external=True) if rest else NOTHING
+
+
+def rooted(call: Call, parsed: Parsed) -> Stream:
+    """`chroot`, `nsenter`, `unshare`: a path may lead elsewhere there; what it names here is meant as well."""
+    operands = list(parsed.operands)
+    if call.name == "chroot":
+        if not operands:
+            return SOMETHING
+        root = operands.pop(0)
+        call.emit("mention", call.place(root, kind="dir", recursive=True), precision="opaque", may=True)
+        same = root.known and root.text.strip("/") == ""
+    else:
+        same = not parsed.has("--root", "--wd")
+    if not operands:
+        return call.opaque("dynamic", reason=f"{call.name} starts a shell")
+    if not same:
+        call.opaque("inline", reason="a command under another root", words=operands)
+    return call.shell.again(call, tuple(operands), external=True)
+
+
+# -- parallel
+
+
+def parallel(call: Call, _parsed: Parsed) -> Stream:
+    """`parallel COMMAND ::: words`: a text for each word, or for each line of the input."""
+    words = list(call.args)
+    while words and words[0].text.startswith("-"):
+        option = words.pop(0).text
+        if option in _PARALLEL_VALUES and words:
+            words.pop(0)
+        elif option.split("=")[0] not in _PARALLEL_FLAGS and not re.fullmatch(r"-[jPNnL]\d*%?|--(?:jobs|j)=.*", option):
+            return call.opaque("inline", reason="an option of parallel is not known")
+    cut = next((i for i, field in enumerate(words) if field.text in _SOURCES), len(words))
+    command, given = words[:cut], words[cut:]
+    jobs, sources = _jobs(call, given)
+    if not all(field.known for field in command):
+        return call.opaque("dynamic", reason="the command of parallel is not known", words=(*words,))
+    text = " ".join(field.text for field in command)
+    call.shell.emit.maybe += 1
+    try:
+        out = [_job(call, text, job, sources) for job in jobs]
+    finally:
+        call.shell.emit.maybe -= 1
+    found = sources
+    for one in out:
+        found = merge(found, one.sources)
+    return Stream(sources=found)
+
+
+def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Resource, ...]]:
+    """The words that commands are run on; TOP for one that is not known."""
+    sources: tuple[Resource, ...] = merge((), tuple(source for field in given for source in field.sources))
+    kinds = [field.text for field in given if field.text in _SOURCES]
+    if kinds == [":::"] and all(field.known for field in given) and len(given) <= MAX_JOBS:
+        return [field.text for field in given[1:]], sources
+    if not kinds and call.stdin.text is not None and call.stdin.text.count("\n") <= MAX_JOBS:
+        return call.stdin.text.splitlines(), merge(sources, call.stdin.sources)
+    for field in given:
+        if field.text not in _SOURCES and "::::" in kinds:
+            sources = merge(sources, call.read(field, reveals="some"))
+    return [TOP], merge(sources, call.stdin.sources)
+
+
+def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stream:
+    if not text:
+        whole = job
+    elif _MARK.search(text):
+        exact = all(mark == "{}" for mark in _MARK.findall(text))
+        quoted = job if exact and re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]+", job) else TOP
+        whole = _MARK.sub(lambda _: quoted, text)
+    else:
+        whole = f"{text} {job if re.fullmatch(r'[A-Za-z0-9_./:@%+=,-]+', job) else TOP}"
+    if TOP not in whole:
+        return _shell(call, whole, NOTHING)
+    plain = re.fullmatch(r"[A-Za-z0-9_./ :@%+=,{}-]+", text)
+    if text and plain and not re.search(r"(?:^|/| )(?:ba|da|z|k)?sh |eval|python|perl", text):
+        words = tuple(Field(text=word, sources=sources if TOP in word else ()) for word in whole.split())
+        return call.shell.again(call, words, external=True, stdin=NOTHING)
+    return call.opaque("dynamic", reason="parallel runs a text with words that are not known")
+
+
+_PARALLEL_VALUES: Final = frozenset(
+    "-j --jobs -P -N -n -L -S --sshlogin --delay --timeout --retries --joblog --results --tmpdir --colsep -C -d "
+    "--delimiter --block --recstart --recend --nice --load --memfree --shuf-seed".split()
+)
+_PARALLEL_FLAGS: Final = frozenset(
+    "-k --keep-order --bar --eta --progress --dry-run --dryrun -v --verbose -t --will-cite -0 --null --no-notice -u "
+    "--ungroup --line-buffer --lb --halt --no-run-if-empty -r -q --quote --tag --group -m -X --linebuffer".split()
+)
+
+
+# -- terminals
+
+
+def terminal(call: Call, _parsed: Parsed) -> Stream:
+    """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
+    words = call.args
+    plain = {"ls", "list-sessions", "attach", "a", "attach-session", "kill-session", "kill-server", "has-session",
+             "list-windows", "list-panes", "lsp", "lsw", "capture-pane", "-V", "-ls", "-list", "-r", "-dr", "-x"}  # fmt: skip
+    if words and words[0].text in plain:
+        return SOMETHING
+    out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
+    call.shell.emit.maybe += 1
+    try:
+        for field in words:
+            if field.known and " " in field.text.strip():
+                typed = field.text.replace("\\n", "\n").replace("^M", "\n").replace("\\015", "\n")
+                _shell(call, typed, NOTHING)
+    finally:
+        call.shell.emit.maybe -= 1
+    return out
+
+
+def hosted(call: Call, parsed: Parsed) -> Stream:
+    """`mosh HOST -- COMMAND`, `vagrant ssh -c TEXT`: a command on another host."""
+    operands = [field for field in parsed.operands if field.text != "--"]
+    texts = parsed.values_of("--command")
+    host = at("ssh", f"ssh://{operands[0].text.rpartition('@')[2]}") if operands else at("ssh", "ssh://*")
+    rest = tuple(operands[1:])
+    call.emit("remote_exec", host)
+    call.mention(rest)
+    for field in (*rest, *texts):
+        call.mention_text(field.text)
+    if texts and texts[-1].known:
+        return call.shell.elsewhere(call, host, texts[-1].text)
+    return call.shell.elsewhere(call, host, rest) if rest else SOMETHING
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "flock": flock,
+    "hosted": hosted,
+    "parallel": parallel,
+    "rooted": rooted,
+    "script": script,
+    "terminal": terminal,
+    "user": user,
+}
+"""What `code` of a spec may say, for this module."""
