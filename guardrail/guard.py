@@ -25,7 +25,7 @@ from guardrail.assets import Inventory, LiveFiles, Provenance
 from guardrail.audit import Trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
-from guardrail.effects import analyse, prepare
+from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
@@ -87,6 +87,7 @@ class Guard:
         self.inventory = Inventory(config, self.files, own=_own_files(config))
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
+        self.shells = Shells()
         self.history = History(config.limits.sessions)
         self.obligations = Obligations(self.inventory)
         self._telemetry = telemetry or Telemetry.default()
@@ -219,7 +220,7 @@ class Guard:
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
-    def _judge(self, call: ToolCall, grant: Grant | None, started: int) -> _Flow:
+    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
         operations = parse(call, self.tools)
@@ -230,6 +231,7 @@ class Guard:
             limits=self.config.limits,
             variables=self._variables,
             watched=self.inventory.variables,
+            memory=shell,
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
@@ -279,8 +281,9 @@ class Guard:
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
+        shell = self.shells.recall(call.session, call.subject.id, call.tool)
         try:
-            decision = yield from self._judge(call, grant, started)
+            decision = yield from self._judge(call, grant, started, shell)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if decision and not release:
@@ -295,6 +298,7 @@ class Guard:
         self._count(call, decision)
         if decision:
             self.history.released(call.session, decision.effects, self._class_of)
+            self.shells.keep(shell)
         else:
             self.history.denied(call.session)
         return decision

@@ -47,6 +47,10 @@ class NoFiles:
         """No links."""
         return posixpath.normpath(path)
 
+    def enterable(self, path: str) -> bool:
+        """Every directory that was given."""
+        return self.kind(path) == "dir"
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -72,6 +76,10 @@ class RealFiles:
             return os.path.realpath(path)
         several = status.st_nlink > 1 and not os.path.isdir(path)
         return f"{status.st_dev}:{status.st_ino}" if several else os.path.realpath(path)
+
+    def enterable(self, path: str) -> bool:
+        """Those of everybody."""
+        return os.path.isdir(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

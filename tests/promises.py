@@ -1318,4 +1318,15 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the first calls of a process may come from several threads at once",
         tests=("tests/test_effects_threads.py::test_the_first_calls_of_a_process_may_come_at_once",),
     ),
+    Promise(
+        id="effects.living_shells",
+        source="issue 3",
+        behaviour="a shell that outlives a call is remembered: directory, variables and functions, if the call was let run",
+        tests=(
+            "tests/test_effects_shells.py::test_a_directory_is_remembered",
+            "tests/test_effects_shells.py::test_variables_and_functions_are_remembered",
+            "tests/test_effects_shells.py::test_a_call_that_was_not_let_run_leaves_nothing",
+            "tests/test_effects_shells.py::test_after_what_may_end_the_shell_nothing_is_known",
+        ),
+    ),
 )

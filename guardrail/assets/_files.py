@@ -336,6 +336,18 @@ class LiveFiles:
         # The names of a file that has several share no path.
         return f"{place.dev}:{place.ino}" if place.links > 1 and not place.directory else place.real
 
+    def enterable(self, path: str) -> bool:
+        """Whether a path is a directory that every user may go to: the guard's own rights are not the agent's."""
+        try:
+            here = os.path.realpath(path, strict=True)
+            while stat.S_ISDIR(mode := os.stat(here).st_mode) and mode & stat.S_IXOTH:
+                if here == "/":
+                    return True
+                here = here.rpartition("/")[0] or "/"
+        except (OSError, ValueError):
+            pass
+        return False
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         try:

@@ -28,6 +28,9 @@ class _NoFiles:
     def identity(self, path: str) -> str:
         return posixpath.normpath(path)
 
+    def enterable(self, path: str) -> bool:  # noqa: ARG002
+        return False
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002
         return None
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from guardrail.effects._remote import api, sql
+from guardrail.effects._shells import ShellMemory, directory_left
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._emit import Code, as_code
@@ -63,11 +64,13 @@ class Operations:
     Args:
         shell: where effects are collected.
         cwd: the call's working directory; None if unknown.
+        memory: the shell that outlives the call, if one is remembered.
     """
 
-    def __init__(self, shell: Interpreter, cwd: str | None) -> None:
+    def __init__(self, shell: Interpreter, cwd: str | None, memory: ShellMemory | None = None) -> None:
         self.shell = shell
         self.cwd = cwd
+        self.memory = memory
 
     def run(self, operations: Sequence[Operation]) -> None:
         """The effects of all of them, in order."""
@@ -97,9 +100,16 @@ class Operations:
         where = self._directory(cwd)
         state = State((None if persistent else where,))
         if persistent:
-            state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
+            known = self.memory.start() if self.memory is not None else None
+            state = known if known is not None else self._unknown()
         for name, text in env:
             set_variable(self.shell, state, name, Value(alternatives=(text,)))
+        return state
+
+    def _unknown(self) -> State:
+        """A shell of which nothing is known."""
+        state = State((None,))
+        state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
         return state
 
     def _call(self, name: str, state: State | None = None) -> Call:
@@ -108,9 +118,21 @@ class Operations:
 
     def _shell(self, operation: ShellText) -> None:
         state = self._state(operation.cwd, operation.env, persistent=operation.persistent)
-        self.shell.run_text(operation.text, state)
-        if operation.persistent and (state.functions or state.path != ()):
-            self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
+        jumps = self.shell.jumps
+        ok, bad, _ = self.shell.run_text(operation.text, state)
+        if not operation.persistent:
+            return
+        if self.memory is None:
+            if state.functions or state.path != ():
+                self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
+        elif self.shell.jumps != jumps or self.shell.traps:
+            # It may have ended, and another one been started in its place; and a trap runs at times of its own.
+            self.memory.leave(self._unknown())
+        else:
+            end = ok.join(bad)
+            left = directory_left(operation.text, self.shell.view)
+            end.cwds = (left,) if left is not None else end.cwds
+            self.memory.leave(end)
 
     def _command(self, operation: Command) -> None:
         state = self._state(operation.cwd, operation.env, persistent=False)

@@ -20,6 +20,10 @@ class FileView(Protocol):
         """One text for all names of the same file: links resolved, hard links too; of a missing file its place."""
         ...
 
+    def enterable(self, path: str) -> bool:
+        """Whether a path is a directory that every user may go to."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...

@@ -33,6 +33,10 @@ class Nowhere:
         """Not known."""
         return None
 
+    def enterable(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is known of who may go where."""
+        return False
+
     def identity(self, path: str) -> str:
         """No links are known."""
         return path
