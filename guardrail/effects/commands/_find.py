@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -163,47 +162,6 @@ def _named(field: Field, name: Field, *, inside: bool) -> Field:
     return Field(text=field.text.replace("{}", TOP if inside else name.text), sources=field.sources, span=field.span)
 
 
-_FD_PART: Final = re.compile(r"\{(?:/|//|\.|/\.)\}")
-_FD_VALUES: Final = frozenset(
-    "-d --max-depth --min-depth --exact-depth -E --exclude -t --type -e --extension -S --size --changed-within "
-    "--changed-before -o --owner -c --color -j --threads --max-results --and --format --max-buffer-time "
-    "--strip-cwd-prefix --path-separator --search-path --base-directory -C --ignore-file --batch-size --gen-completions".split()
-)
-
-
-def fd(call: Call, _parsed: Parsed) -> Stream:
-    """`fd PATTERN DIRECTORIES -x COMMAND`: lists below its roots, and may run a command on what it finds."""
-    args = list(call.args)
-    operands: list[Field] = []
-    command: list[Field] | None = None
-    filtered = False
-    while args:
-        field = args.pop(0)
-        text = field.text
-        if text in ("-x", "--exec", "-X", "--exec-batch"):
-            end = next((i for i, one in enumerate(args) if one.text == ";"), len(args))
-            command, args = args[:end], args[end + 1 :]
-        elif text in ("--search-path", "--base-directory", "-C") and args:
-            operands[1:1] = [args.pop(0)]
-        elif text in _FD_VALUES and args:
-            filtered = True
-            args.pop(0)
-        elif text[:1] != "-" or text == "-":
-            operands.append(field)
-    roots = operands[1:] or [Field(text=".")]
-    names = _Names(roots)
-    names.filtered = filtered or bool(operands and operands[0].text not in (".", ""))
-    for root in roots:
-        call.emit("list", call.place(root, kind="dir", recursive=True))
-    if command is not None:
-        marked = [field.text for field in command if "{}" in field.text or _FD_PART.search(field.text)]
-        loose = [
-            Field(text=re.sub(r"\{(?:/|//|\.|/\.)\}", TOP, f.text), sources=f.sources, span=f.span) for f in command
-        ]
-        _run_on_names(call, loose if marked else [*command, Field(text="{}")], names, inside=False)
-    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots))
-
-
 def _mention_roots(call: Call, roots: list[Field]) -> None:
     for root in roots:
         place = call.place(root, kind="dir", recursive=True)
@@ -292,7 +250,6 @@ def _replaced(field: Field, mark: str, one: Field) -> Field:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "fd": fd,
     "find": find,
     "xargs": xargs,
 }
