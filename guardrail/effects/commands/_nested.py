@@ -172,11 +172,16 @@ _PARALLEL_FLAGS: Final = frozenset(
 
 # -- terminals
 
+_LOOKING: Final = frozenset(
+    "ls list-sessions attach a attach-session kill-session kill-server has-session list-windows list-panes lsp lsw "
+    "capture-pane -V -ls -list -r -dr -x".split()
+)
+
 
 def terminal(call: Call, _parsed: Parsed) -> Stream:
     """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
     words = call.args
-    if words and words[0].text in _TERMINALS:
+    if words and words[0].text in _LOOKING:
         return SOMETHING
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
     call.shell.emit.maybe += 1
@@ -203,13 +208,6 @@ def hosted(call: Call, parsed: Parsed) -> Stream:
     if texts and texts[-1].known:
         return call.shell.elsewhere(call, host, texts[-1].text)
     return call.shell.elsewhere(call, host, rest) if rest else SOMETHING
-
-
-_TERMINALS: Final = frozenset(
-    "ls list-sessions attach a attach-session kill-session kill-server has-session list-windows list-panes lsp lsw "
-    "capture-pane -V -ls -list -r -dr -x".split()
-)
-"""Words for tmux and screen that start nothing."""
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

@@ -25,11 +25,11 @@ _SILENT: Final = frozenset(("mention", "env"))
 class Nowhere:
     """Files that cannot be looked at from here."""
 
-    def glob(self, _pattern: str, /) -> tuple[str, ...] | None:
+    def glob(self, pattern: str) -> tuple[str, ...] | None:  # noqa: ARG002 - the signature is that of `FileView`
         """None are known."""
         return ()
 
-    def kind(self, _path: str, /) -> Literal["file", "dir", "other"] | None:
+    def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002 - as above
         """Not known."""
         return None
 
@@ -41,7 +41,7 @@ class Nowhere:
         """No links are known."""
         return path
 
-    def read(self, _path: str, _limit: int, /) -> bytes | None:
+    def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002 - as above
         """Not known."""
         return None
 
