@@ -63,6 +63,7 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
             other = call.place(named)
             call.emit("list", other)
             if text == "-files0-from":
+                call.read(named, reveals="some")
                 roots.extend(call.listed(named, "\0"))
             if text == "-samefile":
                 call.emit("mention", other, precision="opaque", may=True)  # every name of it is meant
