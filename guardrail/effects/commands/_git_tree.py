@@ -258,7 +258,8 @@ def written(call: Call, parsed: Parsed) -> Stream:
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, call.place(outs[0]) if outs else objects(call))
-    return Stream(sources=(here,)) if not outs and call.name in ("git-archive", "git-fast-export") else SOMETHING
+    shown = call.name in ("git-archive", "git-fast-export") or parsed.has("--stdout")
+    return Stream(sources=(here,)) if not outs and shown else SOMETHING
 
 
 def _written_operands(call: Call, parsed: Parsed) -> list[Field]:
