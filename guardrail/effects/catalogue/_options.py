@@ -20,7 +20,7 @@ class Parsed:
         spec: what the options are.
     """
 
-    __slots__ = ("flags", "injected", "operands", "spec", "unknown", "values")
+    __slots__ = ("_after", "flags", "injected", "operands", "spec", "unknown", "values")
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -29,6 +29,20 @@ class Parsed:
         self.operands: list[Field] = []
         self.unknown: list[Field] = []
         self.injected = False  # a word of which nothing is known may be an option
+        self._after: list[int] = []  # for each value, how many operands stand before it
+
+    def take(self, option: str, role: str, field: Field) -> None:
+        """Note a value of an option."""
+        self.values.append((option, role, field))
+        self._after.append(len(self.operands))
+
+    def placed(self, *names: str) -> list[tuple[int, str, Field]]:
+        """All values of some options, in order, each with its option and the number of operands that stand before it."""
+        return [
+            (after, option, field)
+            for after, (option, _, field) in zip(self._after, self.values, strict=False)
+            if option in names
+        ]
 
     def has(self, *names: str) -> bool:
         """One of the options is given."""
@@ -90,7 +104,7 @@ def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
         option = parsed.spec.options.get(glued[1])
         if option is not None and len(option.roles) == 1:
             parsed.flags.add(option.name)
-            parsed.values.append((option.name, option.roles[0], field.tail(len(glued[1]))))
+            parsed.take(option.name, option.roles[0], field.tail(len(glued[1])))
             return i
         option = None
     if option is None or field.glob is not None or (equals and not option.roles) or TOP in name:
@@ -98,7 +112,7 @@ def _long(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int:
         return i
     parsed.flags.add(option.name)
     if equals:
-        parsed.values.append((option.name, option.roles[0], field.tail(len(name) + 1)))
+        parsed.take(option.name, option.roles[0], field.tail(len(name) + 1))
         return i if len(option.roles) == 1 else _take(parsed, option.name, option.roles[1:], field, args, i)
     if not option.roles or option.attached:
         return i
@@ -112,7 +126,7 @@ def _take(parsed: Parsed, name: str, roles: Sequence[str], field: Field, args: S
             return i
         if args[i].many:
             parsed.injected = True
-        parsed.values.append((name, role, args[i]))
+        parsed.take(name, role, args[i])
         i += 1
     return i
 
@@ -128,7 +142,7 @@ def _cluster(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int
         if not option.roles:
             continue
         if index + 1 < len(text):
-            parsed.values.append((option.name, option.roles[0], field.tail(index + 1)))
+            parsed.take(option.name, option.roles[0], field.tail(index + 1))
             return i if len(option.roles) == 1 else _take(parsed, option.name, option.roles[1:], field, args, i)
         return i if option.attached else _take(parsed, option.name, option.roles, field, args, i)
     return i

@@ -31,7 +31,7 @@ Format, one `[[command]]` a family:
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give
 Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
-shell, dir, into, below, stem, config, opaque, mention; `from` and `to` for what may be here or at an address,
+shell, dir, into, below, stem, config, names, names0, opaque, mention; `from` and `to` for what may be here or at an address,
 `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to; `OP@SCHEME` is the
 operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
@@ -51,17 +51,18 @@ from guardrail.model import Op
 
 ROLES: Final = frozenset(
     "text read uses spent list write append create mkdir delete truncate times security mount run shell dir into below "
-    "stem config opaque mention from to url post".split()
+    "stem config names names0 opaque mention from to url post".split()
 )
 """What a word may be.
 
 `uses` is read but nothing of it comes out, such as a key; `spent` is read and then removed;
 `into` is a directory that files are put into, `below` one below which anything may be written, `dir` one that names are
-relative to; `stem` is what the names of the files begin with that are written; `config` is a file that is read and
+relative to; `names` is a file that lists further operands, one on a line, `names0` with a NUL after each;
+`stem` is what the names of the files begin with that are written; `config` is a file that is read and
 tells the command what else to work on.
 """
 
-EFFECTFUL: Final = ROLES - {"text", "read", "uses", "list", "dir", "mention", "url", "from"}
+EFFECTFUL: Final = ROLES - {"text", "read", "uses", "names", "names0", "list", "dir", "mention", "url", "from"}
 """Roles that do more than look."""
 
 MAX_SPELLINGS: Final = 20

@@ -132,7 +132,7 @@ def _over_files(call: Call, files: Sequence[Field], *, inplace: bool) -> Stream 
     for field in files:
         sources = merge(sources, call.read(field))
         if inplace:
-            call.put("write", call.place(field), ())
+            call.put("write", call.place(field, nofollow=True), ())
     return _done(call, () if inplace else sources)
 
 

@@ -80,6 +80,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
     if kind == "shell":
         texts = script_texts(call, resource)
         if texts:
+            call.emit("read", resource, attrs={"reveals": "none"})
             return _each_text(call, texts, args)
     authored = call.shell.emit.changed(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)

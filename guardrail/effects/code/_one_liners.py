@@ -77,13 +77,14 @@ def _edit(call: Call, options: _Options, steps: list[Step] | None) -> Stream:
         sources = merge(sources, call.read(field))
         if options.suffix is None:
             continue
-        place = call.place(field)
+        place = call.place(field, nofollow=True)  # a new file takes the place of the old one, of a link too
         before = call.content(place) if steps is not None else None
         if options.suffix:
-            if "*" in options.suffix or "/" in options.suffix:
+            kept = _kept(field, options.suffix)
+            if kept is None:
                 call.opaque("inline", reason="a backup at a place that is not known")
             else:
-                call.put("write", call.place(Field(text=field.text + options.suffix)), (place,), edit=as_edit(before))
+                call.put("write", call.place(kept), (place,), edit=as_edit(before))
         call.emit("write", place, edit=_after(steps, before))
     if not options.files:
         sources = call.stdin.sources
@@ -92,6 +93,17 @@ def _edit(call: Call, options: _Options, steps: list[Step] | None) -> Stream:
     text = call.text_of(options.files[0]) if len(options.files) == 1 else call.stdin.text if not options.files else None
     edit = _after(steps, text.encode() if text is not None else None)
     return Stream(text=edit.text if edit is not None else None, sources=sources, flow=call.stdin.flow)
+
+
+def _kept(field: Field, suffix: str) -> Field | None:
+    """The name of the backup: a suffix, or a pattern in which `*` is the name of the file."""
+    if "*" not in suffix and "/" not in suffix:
+        return Field(text=field.text + suffix)
+    if not field.known or "*" not in suffix:
+        return None
+    head, slash, name = field.text.rpartition("/")
+    kept = suffix.replace("*", name)
+    return Field(text=kept if "/" in kept else f"{head}{slash}{kept}")
 
 
 def _after(steps: list[Step] | None, before: bytes | None) -> Edit | None:

@@ -26,9 +26,18 @@ def modes(call: Call, parsed: Parsed) -> Stream:
     operands = list(parsed.operands)
     if not given and operands and not operands[0].many:
         operands.pop(0)
+    # In a tree chown goes through no link, nor does it follow one that is named, unless it is told to.
+    owner = call.name in ("chown", "chgrp", "gchown", "gchgrp")
+    itself = parsed.has("--no-dereference") or (owner and recursive and not parsed.has("-H", "-L"))
     for field in operands:
-        call.emit("set_security", call.place(field, recursive=recursive, nofollow=parsed.has("--no-dereference")))
+        call.emit("set_security", call.place(field, recursive=recursive, nofollow=itself))
     return NOTHING
+
+
+def acl(call: Call, parsed: Parsed) -> Stream:
+    """`setfacl`: what takes entries away changes nothing where there are none."""
+    with call.perhaps(parsed.has("-b", "--remove", "-k")):
+        return apply_spec(call, parsed)
 
 
 def xattrs(call: Call, parsed: Parsed) -> Stream:
@@ -117,6 +126,7 @@ def kept(call: Call, parsed: Parsed) -> Stream:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
+    "acl": acl,
     "kept": kept,
     "modes": modes,
     "setcap": setcap,

@@ -27,7 +27,7 @@ _OPS: Final[Mapping[str, Op]] = {
 }
 """Roles that are one operation on the place they name."""
 
-_TAKEN: Final = frozenset(("read", "text", "uses", "config"))
+_TAKEN: Final = frozenset(("read", "text", "uses", "config", "names", "names0"))
 """Roles that are done with once the word was read."""
 
 _FLOWING: Final = frozenset(("read", "spent", "config"))
@@ -52,6 +52,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         Its output.
     """
     entry = parsed.spec.entry
+    _listed(call, parsed)
     roles = [*((role, field) for _, role, field in parsed.values), *operand_roles(entry, parsed)]
     reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
     reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
@@ -84,6 +85,15 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)
+
+
+def _listed(call: Call, parsed: Parsed) -> None:
+    """Further operands stand in files."""
+    for _, role, field in parsed.values:
+        if role in ("names", "names0"):
+            if field.text != "-":
+                call.read(field, reveals="some")
+            parsed.operands.extend(call.listed(field, "\0" if role == "names0" else "\n"))
 
 
 def _emitted(call: Call, parsed: Parsed) -> None:

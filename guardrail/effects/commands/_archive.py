@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._makes import below
+from guardrail.effects.commands._makes import below, named_by
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._paths import basename, escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -23,11 +23,15 @@ _SUFFIXES: Final = {
 _KEEPING: Final = frozenset("zstd zstdmt pzstd unzstd lz4 unlz4 brotli unbrotli lrzip lrunzip lzop".split())
 """Compressors that leave the file where it is."""
 
+_FORMATS: Final = {
+    "gzip": ".gz", "xz": ".xz", "lzma": ".lzma", "alone": ".lzma", "lzip": ".lz", "lz4": ".lz4", "zstd": ".zst",
+}  # fmt: skip
+"""Suffix that a form of compression gives, if an option chooses it."""
+
 _BACKWARDS: Final = frozenset("gunzip bunzip2 lunzip lrunzip plunzip lbunzip2".split())
 _PAIRED: Final = frozenset(("lz4", "unlz4", "pixz"))
 """Compressors whose second operand is the file that is made."""
 
-_NO_FOLDER: tuple[Field | None, ...] = (None,)
 _OLD_VALUES = {"f": "-f", "b": "-b", "C": "-C", "X": "-X", "T": "-T", "I": "-I", "V": "-V", "g": "-g", "N": "-N"}
 
 
@@ -37,11 +41,8 @@ def tar(call: Call, parsed: Parsed) -> Stream:
         parsed = _old_style(call)
         if parsed.unknown:
             call.opaque("program", reason="options of tar that are not known")
-            call.shell.emit.maybe += 1
-            try:
+            with call.perhaps():
                 return _tar(call, parsed)
-            finally:
-                call.shell.emit.maybe -= 1
     return _tar(call, parsed)
 
 
@@ -62,44 +63,91 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
         if role in ("run", "opaque"):
             call.opaque("dynamic" if not field.known else "inline", reason="an option of tar runs a program")
             call.mention_text(field.text)
-    for field in parsed.values_of("--files-from"):
-        # A line that begins with a dash is an option.
-        names = call.listed(field, "\0" if parsed.has("--null") else "\n")
-        if any(name.text.startswith("-") for name in names):
-            call.opaque("inline", reason="options of tar come from a list")
-        parsed.operands.extend(names)
-    if len(modes) != 1 or modes[0] in ("--delete", "--concatenate"):
+    if len(modes) != 1:
         return call.opaque("program", reason="this mode of tar is not known")
+    members = list(_members(call, parsed))
     archive = parsed.value("--file")
     if archive is not None and archive.text == "-":
         archive = None
     if archive is not None and ":" in archive.text and not parsed.has("--force-local"):
         return call.opaque("program", reason="an archive on another host")
     if modes[0] in ("--create", "--append", "--update"):
-        return _pack(call, parsed, archive, append=modes[0] != "--create")
+        return _pack(call, parsed, members, archive, append=modes[0] != "--create")
+    if modes[0] in ("--delete", "--concatenate"):
+        return _changed(call, parsed, archive, joins=modes[0] == "--concatenate")
     reveals = "content" if modes[0] == "--extract" else "digest"
     sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
+    if modes[0] == "--diff":
+        for folder in _folders(call, parsed, members):
+            place = call.place(folder, kind="dir", recursive=True)
+            call.emit("read", place, attrs={"reveals": "digest"}, may=True)
     if modes[0] in ("--list", "--diff"):
         return Stream(text=None)
-    return _unpack(call, parsed, sources)
+    return _unpack(call, parsed, members, sources)
 
 
-def _pack(call: Call, parsed: Parsed, archive: Field | None, *, append: bool) -> Stream:
+def _members(call: Call, parsed: Parsed) -> Iterator[tuple[Field, Field | None]]:
+    """Each name that is given, here or in a list, with the directory that it is meant in: that of the `-C` before it."""
+    operands, count = list(parsed.operands), 0
+    folder: Field | None = None
+    for after, option, field in parsed.placed("--directory", "--files-from"):
+        for name in operands[count:after]:
+            yield name, folder
+        count = max(count, after)
+        if option == "--directory":
+            folder = _inside(folder, field)
+            continue
+        if field.text != "-":
+            call.read(field, reveals="some")
+        # A line that begins with a dash is an option.
+        names = call.listed(field, "\0" if parsed.has("--null") else "\n")
+        if any(name.text.startswith("-") for name in names):
+            call.opaque("inline", reason="options of tar come from a list")
+        for name in names:
+            yield name, folder
+    for name in operands[count:]:
+        yield name, folder
+
+
+def _folders(call: Call, parsed: Parsed, members: Sequence[tuple[Field, Field | None]]) -> list[Field]:
+    """The directories that members are unpacked into."""
+    here = Field(text=".")
+    last: Field | None = None
+    for field in parsed.values_of("--directory"):
+        last = _inside(last, field)
+    named = [folder or here for _, folder in members]
+    if not named or call.name == "bsdtar" or parsed.injected:
+        named.append(last or here)
+    return list(dict.fromkeys(named))
+
+
+def _changed(call: Call, parsed: Parsed, archive: Field | None, *, joins: bool) -> Stream:
+    """Members go from an archive, or those of other archives are put at its end."""
     sources: tuple[Resource, ...] = ()
-    # -C holds for the operands after it; both readings are taken where there are several.
-    folders = [*parsed.values_of("--directory")]
-    for field in parsed.operands:
-        for folder in folders or _NO_FOLDER:
-            inside = field if folder is None or field.text.startswith("/") else _inside(folder, field)
-            place = call.place(inside, recursive=True)
-            call.emit("read", place, attrs={"reveals": "content"})
-            sources = merge(sources, (place, *field.sources))
-            if parsed.has("--remove-files"):
-                call.emit("delete", call.place(inside, recursive=True, nofollow=True))
-        if len(folders) > 1 and not field.text.startswith("/"):
-            place = call.place(field, recursive=True)
-            call.emit("read", place, attrs={"reveals": "content"}, may=True)
-            sources = merge(sources, (place,))
+    for field in parsed.operands if joins else ():
+        sources = merge(sources, call.read(field))
+    if archive is None:
+        return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
+    call.put("append" if joins else "write", call.place(archive), sources)
+    return NOTHING
+
+
+def _pack(
+    call: Call,
+    parsed: Parsed,
+    members: Sequence[tuple[Field, Field | None]],
+    archive: Field | None,
+    *,
+    append: bool,
+) -> Stream:
+    sources: tuple[Resource, ...] = ()
+    for field, folder in members:
+        inside = _inside(folder, field)
+        place = call.place(inside, recursive=True)
+        call.emit("read", place, attrs={"reveals": "content"})
+        sources = merge(sources, (place, *field.sources))
+        if parsed.has("--remove-files"):
+            call.emit("delete", call.place(inside, recursive=True, nofollow=True))
     snapshot = parsed.value("--listed-incremental")
     if snapshot is not None:
         call.put("write", call.place(snapshot), ())
@@ -109,17 +157,22 @@ def _pack(call: Call, parsed: Parsed, archive: Field | None, *, append: bool) ->
     return NOTHING
 
 
-def _inside(folder: Field, field: Field) -> Field:
+def _inside(folder: Field | None, field: Field) -> Field:
+    """A name in a directory, or another directory after it."""
+    if folder is None or field.text.startswith("/"):
+        return field
     text = f"{folder.text.rstrip('/')}/{field.text}" if field.text != "." else folder.text
     known = field.glob is None and folder.glob is None
     return Field(text=text if known else TOP, many=field.many, sources=field.sources)
 
 
-def _unpack(call: Call, parsed: Parsed, sources: tuple[Resource, ...]) -> Stream:
+def _unpack(
+    call: Call, parsed: Parsed, members: Sequence[tuple[Field, Field | None]], sources: tuple[Resource, ...]
+) -> Stream:
     """Names inside the archive are not known, so all below the directory may be written."""
     if parsed.has("--to-stdout"):
         return Stream(sources=sources, flow=call.stdin.flow)
-    folders = parsed.values_of("--directory") or [Field(text=".")]
+    folders = _folders(call, parsed, members)
     if parsed.has("--absolute-names"):
         folders = [Field(text=TOP)]
     for folder in folders:
@@ -141,8 +194,13 @@ def compress(call: Call, parsed: Parsed) -> Stream:
         named = operands.pop()
     recursive = parsed.has("--recursive")
     if named is None and operands and not parsed.has("--stdout") and reveals == "content":
-        for field in operands:
-            _replaced(call, parsed, field, recursive=recursive)
+        # Of one file alone lz4 writes to standard output, if that is no terminal.
+        doubtful = call.name in ("lz4", "unlz4") and len(operands) == 1 and not parsed.has("-m", "--recursive")
+        with call.perhaps(doubtful):
+            for field in operands:
+                _replaced(call, parsed, field, recursive=recursive)
+        if doubtful:
+            return Stream(sources=merge(call.stdin.sources, call.origins(operands[0])), flow=call.stdin.flow)
         return NOTHING if all(field.text != "-" for field in operands) else Stream(sources=call.stdin.sources)
     sources = call.stdin.sources if not operands else ()
     for field in operands:
@@ -171,13 +229,16 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     read = call.read(field, recursive=recursive)
     stem = field.text.rpartition(".")[0]
     back = call.name.startswith("un") or call.name in _BACKWARDS or parsed.has("--decompress")
-    suffix = TOP if parsed.has("--suffix") else _SUFFIXES.get(call.name, TOP)
+    suffix = _suffix(call, parsed)
     known = basename(field.text) != TOP and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")
     if folder is not None or (folder := parsed.value("--output-dir-mirror")) is not None:
         inside = name.lstrip("/") if parsed.has("--output-dir-mirror") else name.rpartition("/")[2]
         target = Field(text=f"{folder.text.rstrip('/')}/{inside if known else TOP}")
+    elif recursive and call.kind(call.place(field)) != "file":
+        _replaced_below(call, parsed, field, "" if back else suffix, read)
+        return
     elif field.glob is not None and not back and suffix != TOP:
         target = Field(text=TOP, glob=f"{field.glob}{suffix}")
     elif field.glob is not None:
@@ -185,12 +246,49 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     else:
         target = Field(text=name)
     call.put("write", call.place(target, recursive=recursive), read)
-    if parsed.has("--rm") or not (parsed.has("--keep") or call.name in _KEEPING):
+    if _spends(call, parsed):
+        if call.name == "lzop":
+            call.emit("set_security", call.place(field))
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
+
+
+def _replaced_below(call: Call, parsed: Parsed, field: Field, suffix: str, read: Sequence[Resource]) -> None:
+    """Each file below a directory becomes another one beside it."""
+    folder = (field.glob or escape(field.text)).rstrip("/")
+    name = f"{folder}/**{'' if suffix == TOP else suffix}"
+    call.put("write", call.place(Field(text=TOP, glob=name)), read)
+    if _spends(call, parsed):
+        call.emit("delete", call.place(field, recursive=True, nofollow=True), may=True)
+
+
+def _suffix(call: Call, parsed: Parsed) -> str:
+    """What a name gets; TOP if it is not known."""
+    if (given := parsed.value("--suffix")) is not None:
+        return given.text if given.known and not parsed.has("--decompress") else TOP
+    form = parsed.value("--format")
+    if form is not None:
+        return _FORMATS.get(form.text, TOP)
+    return _SUFFIXES.get(call.name, TOP)
+
+
+def _spends(call: Call, parsed: Parsed) -> bool:
+    """Whether the file goes."""
+    return parsed.has("--rm") or not (parsed.has("--keep") or call.name in _KEEPING)
+
+
+def gzexe(call: Call, parsed: Parsed) -> Stream:
+    """`gzexe`: a program becomes a packed one of the same name; the old one stays beside it as `NAME~`."""
+    for field in parsed.operands:
+        read = call.read(field)
+        kept = call.place(named_by("{}~", field))
+        call.put("write", kept, read)
+        call.put("write", call.place(field), read)
+    return NOTHING
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "compress": compress,
+    "gzexe": gzexe,
     "tar": tar,
 }
 """What `code` of a spec may say, for this module."""

@@ -47,7 +47,8 @@ def sed(call: Call, parsed: Parsed) -> Stream:
     suffix = next((field.text for option, _, field in parsed.values if option == "--in-place"), "")
     for field in operands:
         read = call.read(field)
-        place = call.place(field)
+        # A new file takes the place of the old one, of a link too.
+        place = call.place(field, nofollow=not parsed.has("--follow-symlinks"))
         before = call.content(place) if computed and field.known else None
         if suffix:
             name = field.text.rpartition("/")[2] if "*" not in suffix else TOP

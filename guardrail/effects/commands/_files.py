@@ -39,7 +39,8 @@ def cp(call: Call, parsed: Parsed) -> Stream:
     for source in sources:
         origins = call.origins(source, recursive=recursive)
         for name in destinations(call, source, target, into, parsed.has("--parents")):
-            place = call.place(name, recursive=recursive)
+            # What stands there, if only a link, is taken away or put aside before anything is written.
+            place = call.place(name, recursive=recursive, nofollow=parsed.has(*_REPLACING))
             if place.path in STREAMS:
                 for origin in origins:
                     call.emit("read", origin, attrs={"reveals": "content"})
@@ -49,13 +50,24 @@ def cp(call: Call, parsed: Parsed) -> Stream:
             for origin in origins:
                 attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
                 edit = None if link else _copied(call, source, parsed, _PLAIN_CP)
-                call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
+                with call.perhaps(_spares(call, parsed, place)):
+                    call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
             if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
-                call.put("write", place, (), edit=_copied(call, source, parsed, _PLAIN_CP))
+                with call.perhaps(_spares(call, parsed, place)):
+                    call.put("write", place, (), edit=_copied(call, source, parsed, _PLAIN_CP))
     _backup(call, parsed, sources, target, into)
     return Stream(sources=_streamed(call, sources, target), flow=call.stdin.flow)
+
+
+_REPLACING: Final = ("--remove-destination", "--backup", "-b", "--suffix")
+_SPARING: Final = ("--no-clobber", "--update", "-u", "--interactive", "--attributes-only")
+
+
+def _spares(call: Call, parsed: Parsed, place: Resource) -> bool:
+    """Whether what stands there may stay as it is."""
+    return parsed.has(*_SPARING) and (place.path is None or call.kind(place) is not None or bool(call.shell.emit.made))
 
 
 def _copied(call: Call, source: Field, parsed: Parsed, plain: frozenset[str]) -> Edit | None:
@@ -93,13 +105,15 @@ def mv(call: Call, parsed: Parsed) -> Stream:
     for source in sources:
         origin = call.place(source, recursive=True, nofollow=not source.text.endswith("/"))
         for name in destinations(call, source, target, into):
-            place = call.place(name)
+            # A link that stands at the new name is replaced, not followed.
+            place = call.place(name, nofollow=True)
             # A name that is moved is the file itself: what a link leads to is not known here.
             edit = _copied(call, source, parsed, _PLAIN_MV)
             over = call.kind(place) == "file"
-            call.emit("rename", origin, place, edit=edit)
-            if over:
-                call.emit("write", place, edit=edit)
+            with call.perhaps(_spares(call, parsed, place)):
+                call.emit("rename", origin, place, edit=edit)
+                if over:
+                    call.emit("write", place, edit=edit)
     _backup(call, parsed, sources, target, into)
     return NOTHING
 
@@ -119,7 +133,7 @@ def install(call: Call, parsed: Parsed) -> Stream:
     for source in sources:
         origins = call.origins(source)
         for name in destinations(call, source, target, into):
-            place = call.place(name)
+            place = call.place(name, nofollow=True)  # a link there is taken away first
             edit = _copied(call, source, parsed, _PLAIN_INSTALL)
             for origin in origins:
                 call.emit("copy", origin, place, edit=edit)
@@ -225,8 +239,22 @@ def cat(call: Call, parsed: Parsed) -> Stream:
 
 def truncate(call: Call, parsed: Parsed) -> Stream:
     """`truncate`: cuts or pads; `-r` looks at another file's size."""
-    apply_spec(call, parsed)
+    with call.perhaps(parsed.has("--no-create")):
+        apply_spec(call, parsed)
     return SOMETHING
+
+
+def shred(call: Call, parsed: Parsed) -> Stream:
+    """`shred`: writes over a file, and with `-u` takes it away; of a link the file that it leads to is written."""
+    for field in parsed.values_of("--random-source"):
+        call.read(field, reveals="none")
+    for field in parsed.operands:
+        if field.text == "-":
+            continue
+        call.put("write", call.place(field), ())
+        if parsed.has("-u", "--remove"):
+            call.emit("delete", call.place(field, nofollow=True))
+    return NOTHING
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -236,6 +264,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "install": install,
     "ln": ln,
     "mv": mv,
+    "shred": shred,
     "tee": tee,
     "touch": touch,
     "truncate": truncate,

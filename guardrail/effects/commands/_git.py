@@ -12,13 +12,13 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import root, setting, stored
+from guardrail.effects.commands._git_repo import root, setting, stored, tree
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
-_SHOWING: Final = frozenset("git-diff git-show git-log git-blame git-cat-file git-whatchanged git-annotate".split())
+_SHOWING: Final = frozenset("git-diff git-diff-files git-diff-index git-show git-log git-blame git-cat-file git-whatchanged git-annotate".split())
 _RISKY: Final = frozenset(
     "--ext-diff --textconv --exec-path --open-files-in-pager -O --upload-pack --exec --config-env --editor".split()
 )
@@ -133,16 +133,58 @@ def look(call: Call, _parsed: Parsed) -> Stream:
         for source in sources:
             stored(call, source)
     if call.name not in _SHOWING:
+        _worktree(call)
         return Stream(text=_told(call), sources=sources)
-    for field in call.args:
-        if field.text[:1] != "-" and ("/" in field.text or "." in field.text or call.kind(call.place(field))):
-            sources = merge(sources, call.read(field, reveals="some"))
+    named = [field for field in call.args if field.text[:1] != "-" and _is_path(call, field)]
+    for field in named:
+        recursive = call.kind(call.place(field)) == "dir"
+        sources = merge(sources, call.read(field, reveals="some", recursive=recursive))
+    shown = _worktree(call)
+    if not named:
+        sources = merge(sources, shown)
     here = root(call)
     if here.path is not None and call.cwd != call.shell.start:
         call.emit("read", here, attrs={"reveals": "some"})
         sources = merge(sources, (here,))
     _output(call)
     return Stream(sources=sources)
+
+
+def _is_path(call: Call, field: Field) -> bool:
+    return "/" in field.text or "." in field.text or call.kind(call.place(field)) is not None
+
+
+def _worktree(call: Call) -> tuple[Resource, ...]:
+    """Subcommands that compare what is committed with the files that are there; returns what a diff of them shows."""
+    words = {field.text.partition("=")[0] for field in call.args}
+    revisions = [field for field in call.args if field.text[:1] != "-"]
+    if call.name in _COMPARING:
+        compares = call.name == "git-status" or not (
+            words & {"--cached", "--staged", "--no-index"} or any(".." in field.text for field in revisions)
+        )
+        compares = compares and (len(revisions) < 2 or call.name != "git-diff")
+    else:
+        compares = bool(words & _MODIFIED.get(call.name, frozenset()))
+    if not compares:
+        return ()
+    whole = call.name in _COMPARING and call.name != "git-status" and not words & _SUMMARIES
+    place = tree(call)
+    call.emit("read", place, attrs={"reveals": "some" if whole else "digest"}, may=True)
+    return (place,) if whole else ()
+
+
+_COMPARING: Final = frozenset(("git-status", "git-diff", "git-diff-files", "git-diff-index"))
+_MODIFIED: Final[Mapping[str, frozenset[str]]] = {
+    "git-describe": frozenset(("--dirty", "--broken")),
+    "git-ls-files": frozenset(("-m", "--modified")),
+}
+"""Options with which others compare too."""
+
+_SUMMARIES: Final = frozenset(
+    "--stat --numstat --shortstat --name-only --name-status --quiet --dirstat --summary --compact-summary -s "
+    "--no-patch --raw".split()
+)
+"""Options of a diff that show only which files differ."""
 
 
 def _told(call: Call) -> str | None:

@@ -51,6 +51,7 @@ def commit(call: Call, parsed: Parsed) -> Stream:
     if parsed.injected:
         call.opaque("program", reason="an option of git commit is not known")
     hooks(call, _COMMIT_HOOKS)
+    _compared(call)
     _recorded(call, parsed)
     listed = parsed.operands or ([Field(text=".")] if parsed.has("--all") else [])
     for field in listed:
@@ -62,7 +63,7 @@ def _recorded(call: Call, parsed: Parsed) -> None:
     """Content in words, and files that a message is read from, end up in the store."""
     log = call.place(Field(text=".git/logs/HEAD"))
     if log.path is not None and any(_MESSAGE.fullmatch(field.text) for field in call.args):
-        call.emit("append", log)  # what a message says is kept, and may be more than a message
+        call.emit("append", log, may=call.name != "git-commit")  # what a message says is kept, and may be more than a message
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field) if role == "read" else ())):
             stored(call, source)
@@ -82,28 +83,41 @@ def record(call: Call, parsed: Parsed) -> Stream:
 
 def stash(call: Call, parsed: Parsed) -> Stream:
     """`git stash`: with `-u` or `-a` files that are not tracked go into the store, and away."""
-    words = [field.text for field in parsed.operands]
-    first = words[0] if words else "push"
+    verb = parsed.operands[0].text if parsed.operands else "push"
+    named = parsed.operands[1:]
+    if verb not in _STASHING and any(field.text == "--" for field in call.args):
+        verb, named = "push", parsed.operands
     _recorded(call, parsed)
-    if first in ("list", "show", "drop", "clear", "create", "store"):
+    if verb in ("list", "show", "drop", "clear", "create", "store"):
         return SOMETHING
-    named = [field for field in parsed.operands if field.text != first or first not in ("push", "save")]
-    if first in ("pop", "apply", "branch"):
+    if verb not in ("push", "save"):
         return _rewrites(call, parsed)
-    if parsed.has("--include-untracked", "--all"):
-        for place in [call.place(field, recursive=True) for field in named] or [tree(call)]:
+    _compared(call)
+    paths = named if verb == "push" else []
+    for place in [call.place(field, recursive=True) for field in paths] or [tree(call)]:
+        if parsed.has("--include-untracked", "--all"):
             stored(call, place, attrs={"untracked": True})
             quietly(call, "delete", place, may=True, attrs={"untracked": True})
-        return SOMETHING
-    for field in named if first == "push" else []:
-        stored(call, call.place(field, recursive=True))
-        quietly(call, "write", call.place(field, recursive=True))
-    return SOMETHING if named or first in ("push", "save") else _rewrites(call, parsed)
+        elif paths:
+            stored(call, place)
+        # What is tracked becomes again what was committed.
+        quietly(call, "write", place, may=True, attrs={"tracked": True})
+    return SOMETHING
+
+
+_STASHING: Final = frozenset("push save pop apply branch list show drop clear create store".split())
+"""What may stand after `git stash`; anything else is an option, or a path behind `--`."""
+
+
+def _compared(call: Call) -> None:
+    """The files that are there are compared with the index, of which nothing comes out."""
+    call.emit("read", tree(call), attrs={"reveals": "digest"}, may=True)
 
 
 def _rewrites(call: Call, parsed: Parsed) -> Stream:
     """Tracked files become those of another commit."""
     hooks(call, _CHECKOUT_HOOKS)
+    _compared(call)
     return call.opaque("program", reason=f"{call.name} rewrites tracked files", words=parsed.operands)
 
 
@@ -123,6 +137,8 @@ def checkout(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--pathspec-from-file"):
         paths = [name for field in parsed.values_of("--pathspec-from-file") for name in call.listed(field)]
     if call.name == "git-reset":
+        if not parsed.has("--soft"):
+            _compared(call)
         if parsed.has("--hard", "--merge", "--keep"):
             quietly(call, "write", tree(call), may=True, attrs={"tracked": True})
         return SOMETHING
@@ -157,9 +173,15 @@ def _paths(call: Call, parsed: Parsed) -> list[Field]:
 
 def remove(call: Call, parsed: Parsed) -> Stream:
     """`git rm`: deleted here, unless only from the index."""
+    operands = list(parsed.operands)
+    for field in parsed.values_of("--pathspec-from-file"):
+        operands += call.listed(field)
+    for field in operands:
+        # What was changed since it was committed is not removed.
+        call.emit("read", call.place(field, recursive=True), attrs={"reveals": "digest"}, may=True)
     if parsed.has("--cached", "--dry-run"):
         return SOMETHING
-    for field in parsed.operands:
+    for field in operands:
         call.emit("delete", call.place(field, recursive=parsed.has("-r"), nofollow=True))
     return SOMETHING
 
@@ -178,6 +200,8 @@ def move(call: Call, parsed: Parsed) -> Stream:
 def apply(call: Call, parsed: Parsed) -> Stream:
     """`git apply` and `git am`: files are changed that the patch names."""
     looks = parsed.has("--stat", "--numstat", "--summary", "--check") and not parsed.has("--apply")
+    if looks and parsed.has("--check"):
+        _compared(call)
     if looks or parsed.has("--show-current-patch"):
         return apply_spec(call, parsed)
     if call.name == "git-am":
@@ -222,6 +246,10 @@ def written(call: Call, parsed: Parsed) -> Stream:
         if field.text != "-":
             call.emit("copy", here, place, attrs={"cwd": True, "committed": True}, may=True)
             quietly(call, "write", place)
+    if call.name == "git-format-patch" and not outs and not parsed.has("--stdout"):
+        numbered = call.place(Field(text=TOP, glob="[0-9]*"))
+        call.emit("copy", here, numbered, attrs={"cwd": True, "committed": True}, may=True)
+        quietly(call, "write", numbered, may=True)
     for _, role, field in parsed.values:
         if role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"an option of {call.name} runs a program", words=(field,))
@@ -230,7 +258,8 @@ def written(call: Call, parsed: Parsed) -> Stream:
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, call.place(outs[0]) if outs else objects(call))
-    return Stream(sources=(here,)) if not outs and call.name in ("git-archive", "git-fast-export") else SOMETHING
+    shown = call.name in ("git-archive", "git-fast-export") or parsed.has("--stdout")
+    return Stream(sources=(here,)) if not outs and shown else SOMETHING
 
 
 def _written_operands(call: Call, parsed: Parsed) -> list[Field]:
@@ -268,6 +297,8 @@ def hash_object(call: Call, parsed: Parsed) -> Stream:
 
 def update_index(call: Call, parsed: Parsed) -> Stream:
     """`git update-index`: named files are copied into the store."""
+    if parsed.has("--refresh"):
+        _compared(call)
     for field in parsed.operands:
         stored(call, call.place(field, recursive=True))
     for name in call.stdin.names if parsed.has("--stdin", "--index-info") else ():
@@ -324,9 +355,11 @@ def collect(call: Call, _parsed: Parsed) -> Stream:
 def init(call: Call, parsed: Parsed) -> Stream:
     """`git init`: an empty repository; a template brings hooks with it."""
     for field in parsed.operands or [Field(text=".")]:
-        quietly(call, "create", call.place(below(field, ".git"), kind="dir"))
+        # All that is put there is the repository's own, of a bare one without a directory for it.
+        own = field if parsed.has("--bare") else below(field, ".git")
+        quietly(call, "create", call.place(own, kind="dir", recursive=True))
     for field in parsed.values_of("--separate-git-dir"):
-        quietly(call, "create", call.place(field, kind="dir"))
+        quietly(call, "create", call.place(field, kind="dir", recursive=True))
     for field in parsed.values_of("--template"):
         setting(call, Field(text="init.templateDir"), field)
     return SOMETHING

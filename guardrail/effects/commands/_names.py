@@ -51,7 +51,7 @@ def rename(call: Call, parsed: Parsed) -> Stream:
         return NOTHING
     if not operands and perl:
         operands = call.listed(Field(text="-"))
-    for field in operands:
+    for field in operands if not parsed.has("-n") else ():
         _renamed(call, field, free=free)
     return SOMETHING
 
@@ -76,7 +76,7 @@ def _renamed(call: Call, field: Field, *, free: bool) -> None:
     text = field.glob if field.glob is not None else escape(field.text)
     folder = text.rpartition("/")[0]
     target = Field(text=TOP) if free or field.many else Field(text=TOP, glob=f"{folder}/*" if "/" in text else "*")
-    call.emit("rename", origin, call.place(target))
+    call.emit("rename", origin, call.place(target), may=True)  # only if its name fits
 
 
 def mmv(call: Call, parsed: Parsed) -> Stream:

@@ -10,9 +10,10 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import named_by
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.effects.keys._patch import FilePatch, Malformed, apply_patch
 from guardrail.model import Edit, Resource
 
@@ -31,17 +32,19 @@ def patch(call: Call, parsed: Parsed) -> Stream:
     given = parsed.value("--input") or (operands[1] if len(operands) > 1 else None)
     sources = call.read(given) if given is not None else call.stdin.sources
     text = call.text_of(given) if given is not None else call.stdin.text
-    if parsed.has("--dry-run"):
+    if parsed.has("--dry-run", "--help", "--version"):
         for field in operands[:1]:
             call.read(field)
         return Stream(sources=sources)
     output = parsed.value("--output")
-    named = output or (operands[0] if operands else None)
     files = _files(text)
     computed = not parsed.unknown and not parsed.injected and parsed.flags <= _PLAIN
-    if named is not None:
-        one = files[0] if files is not None and len(files) == 1 and computed and output is None else None
-        _write(call, named, one, sources)
+    _left(call, parsed, operands, files, sources)
+    if output is not None:
+        return _put_out(call, operands, files, output, sources)
+    if operands:
+        one = files[0] if files is not None and len(files) == 1 and computed else None
+        _write(call, operands[0], one, sources)
     elif files is None:
         _anything(call, sources, "a patch that is not known")
     else:
@@ -49,6 +52,55 @@ def patch(call: Call, parsed: Parsed) -> Stream:
         for file in files:
             _change(call, file, _strip(file, strip), computed=computed, sources=sources)
     return NOTHING
+
+
+def _put_out(
+    call: Call,
+    operands: Sequence[Field],
+    files: Sequence[FilePatch] | None,
+    output: Field,
+    sources: tuple[Resource, ...],
+) -> Stream:
+    """What comes of `-o`: the patched files together, and none of them is changed."""
+    if not operands and files is None:
+        _anything(call, sources, "a patch that is not known")
+    for field in operands[:1] or [Field(text=name) for file in files or () for name in file.names]:
+        sources = merge(sources, call.read(field))
+    if output.text == "-":
+        return Stream(sources=sources)
+    call.put("write", call.place(output), sources)
+    return NOTHING
+
+
+def _left(
+    call: Call,
+    parsed: Parsed,
+    operands: Sequence[Field],
+    files: Sequence[FilePatch] | None,
+    sources: tuple[Resource, ...],
+) -> None:
+    """What does not fit is left in `.rej`, and the file as it was in `.orig`: if so asked, or where it hardly fits."""
+    rejected = parsed.value("--reject-file")
+    prefix, base = parsed.value("--prefix"), parsed.value("--basename-prefix")
+    suffix = parsed.value("--suffix")
+    ending = suffix.text if suffix is not None else "" if prefix is not None or base is not None else ".orig"
+    numbered = parsed.has("--version-control") and suffix is None and prefix is None and base is None
+    output = parsed.value("--output")
+    fields = [output] if output is not None and output.text != "-" else list(operands[:1])
+    for file in files or () if not fields and output is None else ():
+        fields += [Field(text=name) for name in _strip(file, parsed.value("--strip")) or ()]
+    with call.perhaps():
+        for field in fields:
+            if rejected is None:
+                call.put("write", call.place(named_by("{}.rej", field)), sources)
+            head, slash, name = field.text.rpartition("/")
+            before = f"{prefix.text if prefix is not None else ''}{head}{slash}{base.text if base is not None else ''}"
+            place = call.place(field)
+            for end in (ending, ".~*~") if numbered else (ending,):
+                kept = Field(text=f"{before}{name}") if field.known else Field(text=TOP)
+                call.put("write", call.place(named_by("{}" + end, kept)), (place,))
+        if rejected is not None and rejected.text != "-":
+            call.put("write", call.place(rejected), sources)
 
 
 def git_apply(call: Call, args: Sequence[Field]) -> Stream:
@@ -124,12 +176,14 @@ def _change(
         for field in fields:
             call.emit("delete", call.place(field, nofollow=True))
         return
-    for field in fields:
-        _write(call, field, file if computed and len(fields) == 1 else None, sources)
+    # Of two names patch takes the one that fits better.
+    with call.perhaps(len(fields) > 1):
+        for field in fields:
+            _write(call, field, file if computed and len(fields) == 1 else None, sources)
 
 
 def _write(call: Call, field: Field, file: FilePatch | None, sources: tuple[Resource, ...]) -> None:
-    """One file that is patched; what does not fit leaves `.orig` and `.rej` beside it."""
+    """One file that is patched."""
     place = call.place(field)
     edit: Edit | None = None
     if file is not None and field.known and file.op in ("add", "update"):

@@ -109,14 +109,36 @@ def pwd(call: Call, _parsed: Parsed) -> Stream:
 
 def mktemp(call: Call, parsed: Parsed) -> Stream:
     """`mktemp`: a new name in the directory for temporary files, or made of a template."""
+    if parsed.has("--help", "--version"):
+        return SOMETHING
     sources = merge((), tuple(s for field in parsed.operands for s in field.sources))
-    elsewhere = "TMPDIR" in call.state.vars or parsed.has("--suffix", "--tmpdir", "-p", "-t") or parsed.unknown
-    if elsewhere or len(parsed.operands) > 1 or not all(field.known for field in parsed.operands):
-        return Stream(sources=sources)
-    template = parsed.operands[0].text if parsed.operands else "/tmp/tmp.XXX"  # noqa: S108 - where mktemp makes it
+    name = _temporary(call, parsed)
+    if not parsed.has("--dry-run"):
+        call.emit("create", call.place(Field(text=name), kind="dir" if parsed.has("--directory") else "file"))
+        for source in sources:
+            call.emit("copy", source, call.place(Field(text=name)), flow=("argument",))
+    return Stream(text=None if TOP in name else f"{name}\n", sources=sources)
+
+
+def _temporary(call: Call, parsed: Parsed) -> str:
+    """The name that `mktemp` makes up; TOP if nothing is known of it."""
+    if len(parsed.operands) > 1 or parsed.unknown or not all(field.known for field in parsed.operands):
+        return TOP
+    template = parsed.operands[0].text if parsed.operands else "tmp.XXX"
     head, slash, last = template.rpartition("/")
-    name = re.sub(r"X{3,}(?!.*X{3})", NUM, last)
-    return Stream(text=f"{head}{slash}{name}\n" if name != last else None, sources=sources)
+    suffix = parsed.value("--suffix")
+    name = re.sub(r"X{3,}(?!.*X{3})", NUM, last) + (suffix.text if suffix is not None else "")
+    if NUM not in name:
+        return TOP
+    if parsed.operands and not parsed.has("--tmpdir", "-p", "-t"):
+        return f"{head}{slash}{name}"
+    given = parsed.value("-p") or parsed.value("--tmpdir")
+    if given is not None and given.text:
+        return f"{given.text.rstrip('/')}/{head}{slash}{name}"
+    folder = "/tmp"  # noqa: S108 - where mktemp makes it
+    if "TMPDIR" in call.state.vars:
+        folder = call.shell.expand.lookup("TMPDIR", call.state, {})[0]
+    return f"{folder.rstrip('/')}/{head}{slash}{name}" if folder and TOP not in folder else TOP
 
 
 def basename_(_call: Call, parsed: Parsed) -> Stream:
@@ -156,13 +178,6 @@ def cmp(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands[:2]:
         sources = merge(sources, call.origins(field))
     return Stream(sources=sources, flow=call.stdin.flow)
-
-
-def sort(call: Call, parsed: Parsed) -> Stream:
-    """`sort`: a filter, whose files may be named by a list."""
-    for field in parsed.values_of("--files0-from"):
-        parsed.operands.extend(call.listed(field, "\0"))
-    return apply_spec(call, parsed)
 
 
 def quiet(call: Call, _parsed: Parsed) -> Stream:
@@ -205,6 +220,5 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "pwd": pwd,
     "quiet": quiet,
     "seq": seq,
-    "sort": sort,
 }
 """What `code` of a spec may say, for this module."""

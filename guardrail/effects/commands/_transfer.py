@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -12,6 +12,7 @@ from guardrail.effects.commands._curl_words import spread, with_configs
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import basename, below, escape
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -51,6 +52,8 @@ def scp(call: Call, parsed: Parsed) -> Stream:
         if not operands or not operands[0].many:
             return _listing(call, parsed, operands)
         operands.append(Field(text=TOP))
+    if call.name == "rsync" and parsed.has("--dry-run", "--list-only"):
+        return _looked(call, operands)
     target = operands.pop()
     into = target.text.endswith("/") or len(operands) > 1 or call.kind(call.place(target)) == "dir"
     for option in ("--link-dest", "--copy-dest"):
@@ -60,6 +63,8 @@ def scp(call: Call, parsed: Parsed) -> Stream:
             call.emit("link" if option == "--link-dest" else "copy", place, call.place(target), may=True)
     for source in operands:
         _one_copy(call, parsed, source, target, into)
+    if call.name == "rsync":
+        _set_aside(call, parsed, operands, target, into)
     if parsed.has("--delete", "--delete-before") and _remote(target) is None:
         call.emit("delete", call.place(target, recursive=True, nofollow=True), may=True)
     if parsed.has("--remove-source-files"):
@@ -100,13 +105,75 @@ def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bo
             call.emit("copy", place, far, flow=("net",))
         call.emit("net_send", far, may=not near)
         return
-    contents = Field(text=source.text.rstrip("/") + "/.") if source.text.endswith("/") and source.known else source
-    names = [target] if origin is not None and not into else destinations(call, contents, target, into)
+    contents = _named(source, parsed)
+    whole = call.name == "rsync" and parsed.has("--relative")
+    names = [target] if origin is not None and not into else destinations(call, contents, target, into, whole)
+    # Where something stands already rsync may leave it, and a link it replaces.
+    sparing = call.name == "rsync" and parsed.has("--update", "--existing", "--ignore-existing", "--size-only")
     for name in names:
-        place = call.place(name, recursive=recursive)
-        for one in near:
-            call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
-        call.emit("write", place)
+        place = call.place(name, recursive=recursive, nofollow=call.name == "rsync" and not parsed.has("--inplace"))
+        if whole:
+            _led(call, target, name)
+        with call.perhaps(sparing):
+            for one in near:
+                call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
+            call.emit("write", place)
+
+
+def _named(source: Field, parsed: Parsed) -> Field:
+    """The part of a source that its name over there is made of."""
+    if not source.known:
+        return source
+    text = source.text.partition("/./")[2] if parsed.has("--relative") and "/./" in source.text else source.text
+    return Field(text=text.rstrip("/") + "/." if text.endswith("/") else text)
+
+
+def _led(call: Call, target: Field, name: Field) -> None:
+    """The directories that lead to a place are made as they are over here."""
+    folder = name.text.rpartition("/")[0]
+    while folder.startswith(f"{target.text.rstrip('/')}/"):
+        place = call.place(Field(text=folder), kind="dir")
+        call.emit("set_times", place, may=True)
+        call.emit("set_security", place, may=True)
+        folder = folder.rpartition("/")[0]
+
+
+def _looked(call: Call, operands: Sequence[Field]) -> Stream:
+    """A trial run: all sides are compared, and nothing is written."""
+    for field in operands:
+        far = _remote(field)
+        if far is not None:
+            call.emit("net_recv", far)
+        else:
+            call.emit("list", call.place(field, recursive=True))
+    return SOMETHING
+
+
+def _set_aside(call: Call, parsed: Parsed, operands: Sequence[Field], target: Field, into: bool) -> None:
+    """What is replaced is kept under another name with `--backup`; parts of files stand in a directory meanwhile."""
+    if _remote(target) is not None:
+        return
+    for option in ("--partial-dir", "--temp-dir"):
+        for field in parsed.values_of(option):
+            call.emit("write", call.place(_from(target, field), kind="dir", recursive=True), may=True)
+    if not parsed.has("--backup", "--backup-dir"):
+        return
+    suffix = parsed.value("--suffix")
+    ending = suffix.text if suffix is not None else "" if parsed.has("--backup-dir") else "~"
+    for source in operands:
+        for name in destinations(call, _named(source, parsed), target, into, parsed.has("--relative")):
+            place = call.place(name, recursive=True, nofollow=True)
+            kept = call.place(Field(text=TOP, glob=f"{escape(name.text)}**{ending}"))
+            if name.known and call.kind(place) == "file":
+                kept = call.place(Field(text=f"{name.text}{ending}"))
+            if (folder := parsed.value("--backup-dir")) is not None:
+                kept = call.place(_from(target, folder), kind="dir", recursive=True)
+            call.emit("link", place, kept, may=True)
+
+
+def _from(target: Field, folder: Field) -> Field:
+    """A directory that is relative to where the files go."""
+    return folder if folder.text.startswith("/") else below(target, folder.text)
 
 
 def _mention_remote(call: Call, source: Field, target: Field) -> None:
@@ -165,7 +232,10 @@ def curl(call: Call, parsed: Parsed) -> Stream:
     for field in [*parsed.operands, *parsed.values_of("--url")]:
         sent = merge(sent, field.sources)
         if field.text.lower().startswith(_LOCAL_URL):
-            local = merge(local, call.read(_file_url(field)))
+            if parsed.has("--upload-file"):
+                _put_here(call, parsed, field, sent)
+            else:
+                local = merge(local, call.read(_file_url(field)))
             continue
         host = net(field.text if _URL.fullmatch(field.text) else f"http://{field.text}")
         if not _URL.fullmatch(field.text) and parsed.has("--proto-default"):
@@ -229,6 +299,15 @@ def _file_url(field: Field) -> Field:
         return Field(text=TOP)
     path = field.text.partition("//")[2] or field.text.partition(":")[2]
     return Field(text=unquote(path if path.startswith("/") else "/" + path.partition("/")[2], errors="surrogateescape"))
+
+
+def _put_here(call: Call, parsed: Parsed, field: Field, sent: tuple[Resource, ...]) -> None:
+    """An upload to a `file:` address writes a file here; to a directory, one of the same name."""
+    place = _file_url(field)
+    given = parsed.value("--upload-file")
+    if place.text.endswith("/") and given is not None:
+        place = below(place, basename(given.text))
+    call.put("append" if parsed.has("--append") else "write", call.place(place), sent)
 
 
 def _spread(text: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
@@ -108,6 +109,18 @@ class Call:
             may=may,
             edit=edit,
         )
+
+    @contextlib.contextmanager
+    def perhaps(self, doubtful: bool = True) -> Iterator[None]:
+        """What is said inside may not happen, if that is in doubt."""
+        if not doubtful:
+            yield
+            return
+        self.shell.emit.maybe += 1
+        try:
+            yield
+        finally:
+            self.shell.emit.maybe -= 1
 
     def _follows(self) -> bool:
         """Whether this command goes through symbolic links that it meets in a tree."""

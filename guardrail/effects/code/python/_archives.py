@@ -155,8 +155,7 @@ def touch(machine: Machine, args: Args) -> Value:
         kind = machine.call.kind(place)
         if kind is None:
             machine.emit("create", place)
-        if kind is not None or place.path is None:
-            machine.emit("set_times", place)
+        machine.emit("set_times", place)
     return NONE
 
 
