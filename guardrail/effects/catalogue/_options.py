@@ -61,7 +61,8 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
         i += 1
         if field.many or text.startswith(TOP) or (field.glob is not None and text[:1] in "*?["):
             parsed.operands.append(field)
-            parsed.injected = True
+            # One word whose beginning is a variable of the caller's own is taken for what the command line says.
+            parsed.injected = parsed.injected or not (field.named or (field.outer and not field.many))
         elif text == "--":
             parsed.operands.extend(args[i:])
             break

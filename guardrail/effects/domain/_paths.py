@@ -89,10 +89,24 @@ def basename(text: str) -> str:
     return TOP if TOP in name or name in ("", "..") else name
 
 
-def below(directory: Field, name: str) -> Field:
+def last_name(source: Field) -> Field:
+    """Last component of a path, which may be a pattern within one name."""
+    if source.many and source.glob is None:
+        return Field(text=TOP)
+    if source.glob is None:
+        return Field(text=basename(source.text))
+    last = source.glob.rstrip("/").rpartition("/")[2]
+    return Field(text=TOP) if last in ("", "..") or "**" in last else Field(text=TOP, glob=last)
+
+
+def below(directory: Field, name: str | Field) -> Field:
     """`directory/name` as a field."""
-    text = f"{directory.text.rstrip('/')}/{name}"
-    glob = None if directory.glob is None else f"{directory.glob.rstrip('/')}/{escape(name)}"
+    last = name if isinstance(name, Field) else Field(text=name)
+    text = f"{directory.text.rstrip('/')}/{last.text}"
+    glob = None
+    if directory.glob is not None or last.glob is not None:
+        head = directory.glob if directory.glob is not None else escape(directory.text)
+        glob = f"{head.rstrip('/')}/{last.glob if last.glob is not None else escape(last.text)}"
     return Field(text=text, glob=glob, many=directory.many, span=directory.span)
 
 

@@ -40,6 +40,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         text: its text, quoting removed.
         glob: the same as a glob pattern, when it has active glob characters that match nothing yet.
         many: it may be any number of words, options included.
+        outer: what is not known at its beginning is a variable that the call was given and did not set itself.
+        named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
         sources: resources whose content is in it.
         span: where it stands in the text.
     """
@@ -47,6 +49,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str
     glob: str | None = None
     many: bool = False
+    outer: bool = False
+    named: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)
 

@@ -61,13 +61,14 @@ class Runner(Protocol):
 class _Piece:
     """A field being put together."""
 
-    __slots__ = ("active", "glob", "many", "present", "room", "sources", "text")
+    __slots__ = ("active", "glob", "many", "outer", "present", "room", "sources", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.glob: list[str] = []
         self.active = False  # has glob characters that count
         self.many = False
+        self.outer = False
         self.present = False  # stands even when empty
         self.sources: tuple[Resource, ...] = ()
         self.room = MAX_TEXT
@@ -94,7 +95,7 @@ class _Piece:
         text = _TOPS.sub(TOP, "".join(self.text))
         whole = "".join(self.glob) if self.active else ""
         glob = _tidy(whole) if _GLOB.search(whole) else None
-        return Field(text=text, glob=glob, many=self.many, sources=self.sources, span=span)
+        return Field(text=text, glob=glob, many=self.many, outer=self.outer, sources=self.sources, span=span)
 
 
 class Expander:
@@ -264,7 +265,11 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                if sources and veiled and text and not self.runner.contents.own(sources):
+                if isinstance(part, Param) and text == TOP and part.name not in state.vars and not piece.text:
+                    piece.outer = part.quoted and part.name[0] not in "0123456789@*"
+                if isinstance(part, Process):
+                    pass  # a number is no content
+                elif sources and veiled and text and not self.runner.contents.own(sources):
                     text = TOP  # what files hold may be private: only commands that print it need to know
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
