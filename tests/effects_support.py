@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Literal
 
+from guardrail.assets._files import LiveFiles
 from guardrail.config import LimitConfig
 from guardrail.effects import analyse
 from guardrail.model import Effect, Resource
@@ -47,6 +48,11 @@ class NoFiles:
         """No links."""
         return posixpath.normpath(path)
 
+    def plain(self, path: str) -> bool:
+        """By the given names."""
+        names = [name.rpartition("/")[2] for name in (*self.files, *self.dirs)]
+        return not any(name.startswith("-") or set(name) & set(" \t\n'\"\\*?[") for name in names)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -72,6 +78,10 @@ class RealFiles:
             return os.path.realpath(path)
         several = status.st_nlink > 1 and not os.path.isdir(path)
         return f"{status.st_dev}:{status.st_ino}" if several else os.path.realpath(path)
+
+    def plain(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().plain(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

@@ -28,6 +28,9 @@ class _NoFiles:
     def identity(self, path: str) -> str:
         return posixpath.normpath(path)
 
+    def plain(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002
         return None
 

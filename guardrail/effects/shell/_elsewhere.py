@@ -37,6 +37,10 @@ class Nowhere:
         """No links are known."""
         return path
 
+    def plain(self, _path: str, /) -> bool:
+        """Not known."""
+        return False
+
     def read(self, _path: str, _limit: int, /) -> bytes | None:
         """Not known."""
         return None

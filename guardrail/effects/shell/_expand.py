@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
-from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
+from guardrail.effects.shell._listings import undashed_made, words_listed
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
@@ -36,6 +39,7 @@ _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
+_VARIABLE: Final = re.compile(r"[A-Za-z_]")
 _TEXTUAL: Final = frozenset(("echo", "printf"))
 """Commands whose words are only text."""
 
@@ -61,13 +65,14 @@ class Runner(Protocol):
 class _Piece:
     """A field being put together."""
 
-    __slots__ = ("active", "glob", "many", "outer", "present", "room", "sources", "text")
+    __slots__ = ("active", "glob", "many", "named", "outer", "present", "room", "sources", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.glob: list[str] = []
         self.active = False  # has glob characters that count
         self.many = False
+        self.named = False
         self.outer = False
         self.present = False  # stands even when empty
         self.sources: tuple[Resource, ...] = ()
@@ -95,7 +100,15 @@ class _Piece:
         text = _TOPS.sub(TOP, "".join(self.text))
         whole = "".join(self.glob) if self.active else ""
         glob = _tidy(whole) if _GLOB.search(whole) else None
-        return Field(text=text, glob=glob, many=self.many, outer=self.outer, sources=self.sources, span=span)
+        return Field(
+            text=text,
+            glob=glob,
+            many=self.many,
+            outer=self.outer,
+            named=self.named,
+            sources=self.sources,
+            span=span,
+        )
 
 
 class Expander:
@@ -243,6 +256,8 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
     ) -> list[_Piece]:
+        if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
+            return list(self._output(parts[0], state))
         done: list[_Piece] = []
         piece = _Piece()
         veiled = self._veiled
@@ -265,12 +280,11 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                if isinstance(part, Param) and text == TOP and part.name not in state.vars and not piece.text:
-                    piece.outer = part.quoted and part.name[0] not in "0123456789@*"
-                if isinstance(part, Process):
-                    pass  # a number is no content
-                elif sources and veiled and text and not self.runner.contents.own(sources):
-                    text = TOP  # what files hold may be private: only commands that print it need to know
+                if not piece.text and text == TOP:
+                    piece.outer = _is_outer(part, state)
+                if sources and veiled and text and not isinstance(part, Process):
+                    # What files hold may be private: only commands that print it need to know.
+                    text = text if self.runner.contents.own(sources) or undashed(text) else TOP
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
                 if isinstance(part, Process) or part.quoted:
@@ -327,6 +341,29 @@ class Expander:
                     piece.literal(TOP if loose else item)
         return piece
 
+    def _output(self, part: Command, state: State) -> Iterator[_Piece]:
+        """`$(…)` that is a whole word: the words of what it prints."""
+        veiled = self._veiled
+        out = self.runner.substitute(part.script, state)
+        named = words_listed(out)
+        if named is not None:
+            for field in named:
+                piece = _Piece()
+                piece.many, piece.named, piece.sources = True, True, out.sources
+                piece.literal(field.text)
+                yield piece
+            return
+        text = out.text.rstrip("\n") if out.text is not None else TOP
+        if out.sources and veiled and text and not self.runner.contents.own(out.sources):
+            text = TOP
+        done: list[_Piece] = []
+        piece = _Piece()
+        piece.sources = out.sources
+        piece = self._split(text, state, piece, done)
+        if piece.present or piece.many or "".join(piece.text):
+            done.append(piece)
+        yield from done
+
     def _split(self, text: str, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """An unquoted expansion is split at blanks, and its parts are globbed."""
         if not state.ifs and text:
@@ -353,7 +390,8 @@ class Expander:
             return self._param(part, state, chosen)
         if isinstance(part, Command):
             out = self.runner.substitute(part.script, state)
-            text = out.text.rstrip("\n") if out.text is not None else TOP
+            listed = out.listed[0] if len(out.listed) == 1 else TOP
+            text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
         if isinstance(part, Process):
             if part.write:
@@ -473,21 +511,18 @@ class Expander:
             raise Bound("globs take too long")
         if names is None:
             raise Bound("a glob names too many files")
+        # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
+        named = undashed_made(self.emit.made)
         if not names:
-            yield field
+            yield msgspec.structs.replace(field, named=named)
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
         if self.emit.made:
             # What this call itself makes before this command may match as well.
-            yield _repeated(field)
+            yield msgspec.structs.replace(field, many=True, named=named)
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
-
-
-def _repeated(field: Field) -> Field:
-    """The same glob as any number of further words."""
-    return Field(text=field.text, glob=field.glob, many=True, sources=field.sources, span=field.span)
 
 
 def _tidy(glob: str) -> str:
@@ -509,6 +544,16 @@ def _tidy(glob: str) -> str:
         else:
             return "".join(out) + TOP  # anything may follow
     return "".join(out)
+
+
+def _is_outer(part: Part, state: State) -> bool:
+    """A variable that the call was given, and which it did not set itself."""
+    return (
+        isinstance(part, Param)
+        and part.quoted
+        and part.name not in state.vars
+        and _VARIABLE.match(part.name) is not None
+    )
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:

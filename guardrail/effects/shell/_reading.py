@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FOLLOWED: Final = frozenset(("-r", "-s", "-e", "-p", "-t", "-a"))
+_PLAIN_READ: Final = frozenset(("-r", "-d"))
 _NON_READERS: Final = frozenset(
     "echo printf true false : test [ cd pwd export local declare typeset readonly unset set shift return break "
     "continue exit cp mv rm mkdir rmdir touch ln chmod chown chgrp stat ls basename dirname realpath readlink sleep "
@@ -67,6 +68,11 @@ def _known(call: Call, parsed: Parsed) -> bool:
     """Assign from an input that is known; False if it has to be anything."""
     text = call.stdin.text
     names = [field.text for field in parsed.operands]
+    if text is None and call.stdin.listed and call.name == "read" and len(names) == 1 and parsed.flags <= _PLAIN_READ:
+        value = Value(alternatives=(*call.stdin.listed, ""), sources=call.stdin.sources)
+        if _NAME.fullmatch(names[0]) and not parsed.unknown:
+            set_variable(call.shell, call.state, names[0], call.state.scalar(names[0], value))
+            return True
     if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
         return False
     if call.name != "read":
