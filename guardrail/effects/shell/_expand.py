@@ -23,7 +23,7 @@ from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._listings import undashed_made, words_listed
 from guardrail.model import Resource
-from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Arithmetic, Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -31,10 +31,13 @@ MAX_COMBINATIONS: Final = 16
 MAX_GLOB_SECONDS: Final = 0.05
 """Longest that all globs of one call may take, in seconds."""
 
-_NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
+_NUMBERS: Final = frozenset(
+    ("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID", "OPTIND")
+)
 _TOPS = re.compile(f"{TOP}{{2,}}")
 _GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
+_INTEGER = re.compile(rf"-?[0-9{NUM}]*")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
@@ -406,12 +409,35 @@ class Expander:
             for script in part.scripts:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
             if part.number:
-                found = self.calculate(part.text, part.names, part.assigns, state, span, chosen)
-                return (NUM if found is None else str(found)), sources, False
+                given, more = self._operands(part.parts, state, chosen, span)
+                found = self.calculate(part.text, part.names, part.assigns, state, span, {**chosen, **given})
+                return (NUM if found is None else str(found)), merge(sources, more), False
             for name in part.assigns:
                 state.vars[name] = UNKNOWN
             return TOP, sources, True
         return part.text if isinstance(part, Text) else TOP, (), False
+
+    def _operands(
+        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+    ) -> tuple[dict[str, str], tuple[Resource, ...]]:
+        """The numbers that expansions and substitutions in arithmetic give, and whose content is in them."""
+        given: dict[str, str] = {}
+        sources: tuple[Resource, ...] = ()
+        for index, part in enumerate(parts):
+            text, more = self._joined(part, state, chosen)
+            sources = merge(sources, more)
+            text = text.strip()
+            if not _INTEGER.fullmatch(text):
+                # The text is an expression itself, and a subscript in it may run commands.
+                self.runner.dynamic("arithmetic on text that is not known", span)
+                text = NUM
+            given[f"__part{index}__"] = text
+        return given, sources
+
+    def solve(self, node: Computed | Arithmetic, state: State) -> None:
+        """Arithmetic as a command: only what it runs and sets counts."""
+        given, _ = self._operands(node.parts, state, {}, (0, 0))
+        self.calculate(node.text, node.names, node.assigns, state, (0, 0), given)
 
     def calculate(
         self,
@@ -451,6 +477,8 @@ class Expander:
     def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """The value of a variable here, and whose content is in it."""
         value = state.vars.get(name)
+        if name.startswith("__part") and name in chosen:
+            return chosen[name], ()
         if value is not None:
             if name in chosen:
                 return chosen[name], value.sources

@@ -43,7 +43,7 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
         if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body):
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
-    if isinstance(condition, Arithmetic) and not node.until:
+    if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
         return _counted(shell, node, state, stdin, condition.text)
     return _any_rounds(shell, node, state, stdin)
 
