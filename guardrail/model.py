@@ -189,6 +189,10 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     all: bool = False
 
 
+ANY_DEPTH: Final = "[/]"
+"""In a pattern, right before its last name: at any depth below the directory before it, where it was listed."""
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The canonical address of a thing.
 

@@ -8,6 +8,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Literal
 
+from guardrail.assets._files import LiveFiles
 from guardrail.config import LimitConfig
 from guardrail.effects import analyse
 from guardrail.model import Effect, Resource
@@ -51,6 +52,11 @@ class NoFiles:
         """Every directory that was given."""
         return self.kind(path) == "dir"
 
+    def plain(self, path: str) -> bool:
+        """By the given names."""
+        names = [name.rpartition("/")[2] for name in (*self.files, *self.dirs)]
+        return not any(name.startswith("-") or set(name) & set(" \t\n'\"\\*?[") for name in names)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -80,6 +86,10 @@ class RealFiles:
     def enterable(self, path: str) -> bool:
         """Those of everybody."""
         return os.path.isdir(path)
+
+    def plain(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().plain(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

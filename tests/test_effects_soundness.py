@@ -58,7 +58,7 @@ def test_honest_work_is_not_held(command: str) -> None:
         "ls a\0b",
         "echo ${!x}",
         "coproc cat",
-        "cat <<A <<B\n1\nA\n2\nB\n",
+        "cat <<A <<B\n1\nA\n2\n",
         "a ;; b",
         ")",
         "ls \udcff\ud800",

@@ -77,7 +77,7 @@ def test_the_words_of_a_command_are_all_there(text: str, want: list[list[str | N
         "ls a \\ | b",
         "coproc nc -l 9",
         "rm 'x",
-        "cat <<A <<B\n1\nA\n2\nB\n",
+        "cat <<A <<B\n1\nA\n2\n",
         "echo ${a[$(ls)]}",
         "a[$(ls)]=1",
         "echo $((a[0]))",

@@ -240,6 +240,33 @@ def links_below(root: str, limit: int) -> Iterator[str]:
             yield entry.path
 
 
+MAX_LISTED: Final = 20_000
+"""Most entries of a directory tree that are looked at for names that a shell would not take for one word."""
+
+_ODD: Final = re.compile(r"""^-|[\s'"\\*?\[]|^\.\.\.+$""")
+
+
+def odd_below(root: str, limit: int) -> bool | None:
+    """Whether a name below a directory is none that a shell takes for one plain word; None if there are too many."""
+    left = limit
+    folders = [root]
+    deadline = time.monotonic() + MAX_GLOB_SECONDS
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    left -= 1
+                    if _ODD.search(entry.name):
+                        return True
+                    if left < 0 or (left % 64 == 0 and time.monotonic() > deadline):
+                        return None
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except (OSError, ValueError):
+            continue  # what cannot be listed here cannot be listed by anybody with the same rights
+    return False
+
+
 def _entries_below(root: str, limit: int) -> Iterator[os.DirEntry[str]]:
     left = limit
     folders = [root]
@@ -347,6 +374,10 @@ class LiveFiles:
         except (OSError, ValueError):
             pass
         return False
+
+    def plain(self, path: str) -> bool:
+        """Whether the names below a directory are words as they are, and there are not too many to look at."""
+        return odd_below(path, MAX_LISTED) is False
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""

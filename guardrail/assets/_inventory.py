@@ -17,10 +17,19 @@ import msgspec
 
 from guardrail.assets._addresses import Addresses
 from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned, variable_effect, watched_name
-from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
+from guardrail.assets._files import (
+    LiveFiles,
+    Place,
+    links_below,
+    locate,
+    names_below,
+    odd_below,
+    of_process,
+    walk_files,
+)
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
-from guardrail.model import AssetClass, Effect, Resource
+from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
 
 MAX_INDEXED_FILES: Final = 200_000
 """Most files whose inode is remembered for one asset; further ones are known by path only."""
@@ -427,6 +436,9 @@ class Inventory:
         pattern = resource.pattern or ""
         if not self._assets:
             return [resource], False
+        base, deep, name = pattern.rpartition(f"/{ANY_DEPTH}")
+        if deep and pattern.startswith("/") and "**" not in pattern and "/" not in name:
+            return self._look_up_listed(resource, base or "/", name, look)
         # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not pattern.startswith("/") or "**" in pattern:
             return [resource], True
@@ -444,6 +456,32 @@ class Inventory:
         if not hits:
             return [msgspec.structs.replace(resource, real=place.real)], False
         return [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits], False
+
+    def _look_up_listed(self, resource: Resource, base: str, name: str, look: _Look) -> tuple[list[Resource], bool]:
+        """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
+        place = None if any(char in base for char in "*?[") else look.at(base, nofollow=False)
+        # A name with a blank in it becomes several words, which may be other paths.
+        if place is None or odd_below(place.real, MAX_PATTERN_ENTRIES) is not False:
+            return [resource], True
+        hits: dict[str, None] = {}
+        if asset_id := self._asset_at(place):
+            hits[asset_id] = None
+        for asset in self._assets_below(place.real):
+            for root in self._assets[asset].roots:
+                files = [root, *(path for path, _ in walk_files(root, MAX_WALKED))]
+                if len(files) > MAX_WALKED or any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files):
+                    hits[asset] = None
+        for path in () if resource.nofollow else links_below(place.real, MAX_PATTERN_ENTRIES):
+            if fnmatch.fnmatchcase(os.path.basename(path), name):
+                there = locate(path)
+                reached = [self._asset_at(there), *(self._assets_below(there.real) if there.directory else ())]
+                hits.update((asset, None) for asset in reached if asset is not None)
+        for path, status in names_below(place.real, MAX_PATTERN_ENTRIES):
+            known = self._inodes.get((status.st_dev, status.st_ino))
+            if known is not None and fnmatch.fnmatchcase(os.path.basename(path), name):
+                hits[known[0]] = None
+        found = [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits]
+        return found or [msgspec.structs.replace(resource, real=place.real)], False
 
     def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
         """Collect the assets that a pattern below a place can name: by their names, and by what is there now.

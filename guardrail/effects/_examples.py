@@ -31,6 +31,9 @@ class _NoFiles:
     def enterable(self, path: str) -> bool:  # noqa: ARG002
         return False
 
+    def plain(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002
         return None
 

@@ -19,6 +19,7 @@ from guardrail.parse._operations import (
 )
 from guardrail.parse._shell import parse_shell
 from guardrail.parse._tools import ToolTable, parse, tool_table
+from guardrail.parse._words import Misparse, arithmetic_names
 
 __all__ = [
     "ApiOperation",
@@ -26,6 +27,7 @@ __all__ = [
     "Command",
     "Delegation",
     "FileOperation",
+    "Misparse",
     "Named",
     "Nothing",
     "Operation",
@@ -34,6 +36,7 @@ __all__ = [
     "SqlText",
     "ToolTable",
     "Unmapped",
+    "arithmetic_names",
     "describe",
     "parse",
     "parse_shell",

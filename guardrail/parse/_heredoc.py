@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
 from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Part, Text, Word
 
-_DELIMITER = re.compile(
+DELIMITER: Final = re.compile(
     r"""([A-Za-z0-9_.!%+\-]+)|'([A-Za-z0-9_.!%+ \-]+)'|"([A-Za-z0-9_.!%+ \-]+)"|\\([A-Za-z0-9_]+)"""
 )
+"""The word that ends a here document, bare or quoted."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ def heredoc_span(source: str, start: int, stop: int, line_end: int, *, strip: bo
     Raises:
         Misparse: if the delimiter is odd, anything else stands on the line, or there is no end.
     """
-    match = _DELIMITER.fullmatch(source, start, stop)
+    match = DELIMITER.fullmatch(source, start, stop)
     if match is None:
         raise Misparse("here document with an odd delimiter")
     bare = match[1] is not None

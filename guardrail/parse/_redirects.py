@@ -64,13 +64,16 @@ class Redirections(Tree):
         if not closing and len(rest) < 2:
             raise Misparse("redirection without a target")
         end = rest[0].end_byte if closing else rest[1].end_byte
-        found = [Item("redirect", node.start_byte, end, node)]
+        found = [Item("redirect", self.begun(node), end, node)]
         found.extend(Item("word", child.start_byte, child.end_byte) for child in rest[1 if closing else 2 :])
         return found
 
     def redirect(self, item: Item) -> Redirect:
         if item.node is None:
             raise Misparse("redirection that is not modelled")
+        hidden = self.hidden(item.node, item)
+        if hidden is not None:
+            return hidden
         fd, rest = self.descriptor(item.node)
         fd = item.descriptor if item.descriptor is not None else fd
         operator = rest[0].type
@@ -84,6 +87,29 @@ class Redirections(Tree):
         target = self.lexer.word(rest[1].start_byte, item.end)
         name = "<<<" if item.node.type == "herestring_redirect" else operator
         return Redirect(op=name, fd=fd, target=target, start=item.start, end=item.end)
+
+    def begun(self, node: Node) -> int:
+        """Where a redirection begins whose operator the grammar was shown only the end of."""
+        at = node.start_byte
+        if self.masked is None or at not in self.masked.documents:
+            return at
+        span = self.masked.documents[at]
+        return at - (2 if span is None or span.strip_tabs else 1)
+
+    def hidden(self, node: Node, item: Item) -> Redirect | None:
+        """The here document or here string behind an operator that the grammar took for `<`."""
+        at = node.start_byte
+        if self.masked is None or at not in self.masked.documents:
+            return None
+        self.unseen.discard(at)
+        span = self.masked.documents[at]
+        if span is None:
+            target = self.lexer.word(node.children[1].start_byte, item.end)
+            return Redirect(op="<<<", fd=None, target=target, start=item.start, end=item.end)
+        body = self.lexer.heredoc(span.body_start, span.body_end, literal=span.literal)
+        if span.strip_tabs:
+            body = without_tabs(body)
+        return Redirect(op="<<", fd=None, target=body, start=item.start, end=item.end)
 
     def descriptor(self, node: Node) -> tuple[int | None, list[Node]]:
         children = node.children

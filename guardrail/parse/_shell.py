@@ -8,12 +8,14 @@ Not concerned with what a command means, nor with how the nodes are read: `_stat
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Final
 
 import tree_sitter
 import tree_sitter_bash
 
+from guardrail.parse._masks import mask
 from guardrail.parse._statements import Statements
 from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Opaque, Script
@@ -27,6 +29,9 @@ _ASCII: Final = bytes(range(0x80)) + b"." * 0x80
 """What the grammar is given for each byte: its scanner looks characters up in a table of 256 and has crashed the
 process on others. To bash every such byte is an ordinary character of a word, and so is a dot; offsets stay, and words,
 names and here documents are read from the text itself."""
+
+
+_TIMED: Final = re.compile(r"\btime\b[^\n;&|]*[({]")
 
 
 class _Local(threading.local):
@@ -64,17 +69,26 @@ def _opaque(reason: str, text: str) -> Script:
 def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
-    root = _local.parser.parse(source.encode("latin-1").translate(_ASCII)).root_node
+    root = _tree(source)
+    masked = mask(source) if root.has_error or _TIMED.search(source) else None
+    if masked is not None:
+        root = _tree(masked.grammar)
     if root.has_error:
         return _opaque("parse error", text)
     try:
-        builder = Statements(source, root, depth, _parse_inner)
-        return Script(body=builder.block(root.children, 0, len(source)), text=text)
+        builder = Statements(source, root, depth, _parse_inner, masked)
+        script = Script(body=builder.block(root.children, 0, len(source)), text=text)
+        # INVARIANT: what was hidden from the grammar as an operator was met as one, not as part of a word.
+        return script if not builder.unseen else _opaque("parse error", text)
     except Misparse as reason:
         return _opaque(str(reason), text)
     except (LookupError, ValueError, RecursionError) as error:
         # A tree of a shape never seen is not vouched for either.
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
+
+
+def _tree(source: str) -> tree_sitter.Node:
+    return _local.parser.parse(source.encode("latin-1").translate(_ASCII)).root_node
 
 
 def _parse_inner(source: str, depth: int) -> Script:

@@ -175,13 +175,10 @@ class Statements(SimpleCommands):
         """`{ … }` or `(( … ))`."""
         first = node.children[0]
         if self.source.startswith("((", first.start_byte):
-            if ";" in self.source[node.start_byte : node.end_byte]:
+            found, stop = self.lexer.arithmetic(node.start_byte + 2, node.end_byte)
+            if stop != node.end_byte or not self.source.endswith("))", node.start_byte, node.end_byte):
                 raise Misparse("arithmetic that is not modelled")
-            text = self.source[node.start_byte + 2 : node.end_byte - 2]
-            names, assigns = arithmetic_names(text)
-            if not self.source.endswith("))", node.start_byte, node.end_byte):
-                raise Misparse("arithmetic that is not modelled")
-            return Arithmetic(text=text, names=names, assigns=assigns)
+            return Arithmetic(text=found.text, names=found.names, assigns=found.assigns, parts=found.parts)
         if self.source[first.end_byte : first.end_byte + 1] not in (" ", "\t", "\n"):
             raise Misparse("brace without a blank")
         return Group(body=self._between(node, "{", "}"))

@@ -13,6 +13,7 @@ from typing import Final
 
 import tree_sitter
 
+from guardrail.parse._masks import Masked
 from guardrail.parse._words import Lexer, Misparse
 from guardrail.parse.ir import Block, Opaque, Script, Statement
 
@@ -48,14 +49,19 @@ class Tree(abc.ABC):
         root: its syntax tree.
         depth: how deep in other texts it stands.
         parse: parses the text of a backtick substitution one level deeper.
+        masked: what the grammar was not shown of the text, if anything.
     """
 
-    __slots__ = ("_parse", "depth", "lexer", "root", "source")
+    __slots__ = ("_parse", "depth", "lexer", "masked", "root", "source", "unseen")
 
-    def __init__(self, source: str, root: Node, depth: int, parse: Callable[[str, int], Script]) -> None:
+    def __init__(
+        self, source: str, root: Node, depth: int, parse: Callable[[str, int], Script], masked: Masked | None = None
+    ) -> None:
         self.source = source
         self.root = root
         self.depth = depth
+        self.masked = masked
+        self.unseen = set(masked.documents) if masked is not None else set[int]()
         self.lexer = Lexer(source, self._nested, self._reparse)
         self._parse = parse
 
@@ -70,9 +76,10 @@ class Tree(abc.ABC):
     def _nested(self, i: int, kind: str) -> tuple[Script, int]:
         """The commands of the substitution at offset `i`; the tree must know one exactly there."""
         node = self.root.descendant_for_byte_range(i, i + 2)
-        while node is not None and node.type != kind and node.start_byte == i:
+        # Inside double quotes the parser adds blanks before it.
+        while node is not None and node.type != kind and self.source[node.start_byte : i].strip(" \t\n") == "":
             node = node.parent
-        if node is None or node.type != kind or node.start_byte != i:
+        if node is None or node.type != kind or node.children[0].end_byte != i + 2:
             raise Misparse("substitution that the parser does not see")
         children = node.children
         if children[-1].type != ")":
@@ -92,13 +99,16 @@ class Tree(abc.ABC):
 
     def gap(self, start: int, end: int) -> None:
         """Only blanks stand in between."""
-        if start < end and not BETWEEN.fullmatch(self.source, start, end):
+        source = self.source if self.masked is None else self.masked.spaces
+        if start < end and not BETWEEN.fullmatch(source, start, end):
             raise Misparse("bytes that belong to no command")
         if start > end:
             raise Misparse("parts that overlap")
 
     def comment(self, node: Node) -> None:
         """A comment is where one may stand."""
+        if self.masked is not None and self.masked.inside(node.start_byte, node.end_byte):
+            return
         before = self.source[node.start_byte - 1] if node.start_byte else "\n"
         if before not in " \t\n;&|()" or "\n" in self.source[node.start_byte : node.end_byte]:
             raise Misparse("comment inside a word")

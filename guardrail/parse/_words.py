@@ -36,6 +36,7 @@ _MENTIONED = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
 _ARITHMETIC_TEXT = re.compile(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
 _POSITIONAL = re.compile(r"\$\{?([0-9]+|[@*])")
+_WORD = re.compile(r"[\w$#\[]")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
@@ -305,9 +306,7 @@ class Lexer:
             elif source.startswith("${", i):
                 i = self._braces(i, end, scripts, assigns)
             elif source.startswith("$((", i):
-                inner: list[Part] = []
-                i = self._arithmetic(i, end, inner, True)
-                assigns.extend(name for part in inner if isinstance(part, Computed) for name in part.assigns)
+                i = self._sum(i, end, assigns)
             elif source.startswith("$(", i):
                 script, i = self.nested(i, "command_substitution")
                 scripts.append(script)
@@ -317,31 +316,67 @@ class Lexer:
                 raise Misparse("expansion that is not modelled")
         raise Misparse("expansion without an end")
 
+    def _sum(self, i: int, end: int, assigns: list[str]) -> int:
+        computed, stop = self.arithmetic(i + 3, end)
+        if computed.parts:
+            raise Misparse("expansion that is not modelled")
+        assigns.extend(computed.assigns)
+        return stop
+
     def _arithmetic(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
-        """`$(( … ))` of names, numbers and operators; anything with a substitution inside is not modelled."""
-        depth, stop = 2, i + 3
+        """`$(( … ))` of names, numbers and operators, and of expansions and substitutions."""
+        found, stop = self.arithmetic(i + 3, end, quoted=quoted)
+        parts.append(found)
+        return stop
+
+    def arithmetic(self, i: int, end: int, *, quoted: bool = False) -> tuple[Computed, int]:
+        """An expression that begins at an offset, and where the two parentheses at its end have been passed."""
+        depth, stop = 2, i
+        parts: list[Part] = []
+        text: list[str] = []
+        begun = i
         while stop < end and depth:
-            if match := _ARITHMETIC.match(self.source, stop, end):
+            match = _ARITHMETIC.match(self.source, stop, end) or _BRACED.match(self.source, stop, end)
+            if match is not None:
                 stop = match.end()
-                continue
-            if match := _BRACED.match(self.source, stop, end):
-                stop = match.end()
-                continue
-            char = self.source[stop]
-            if char == "(":
-                depth += 1
-            elif char == ")" and depth == 2 and self.source.startswith("))", stop):
-                depth, stop = 0, stop + 1
-            elif char == ")" and depth > 2:
-                depth -= 1
-            elif char != "$" or self.source.startswith(("$(", "${", "$["), stop):
-                raise Misparse("arithmetic that is not modelled")
-            stop += 1
+            elif self.source.startswith(("$(", "${"), stop):
+                text += [self.source[begun:stop], f"__part{len(parts)}__"]
+                stop = begun = self._operand(stop, end, parts)
+            else:
+                depth = self._parenthesis(stop, depth)
+                stop += 1 if depth else 2
         if depth:
             raise Misparse("arithmetic without an end")
-        text = self.source[i + 3 : stop - 2]
-        names, assigns = arithmetic_names(text)
-        parts.append(Computed(quoted=quoted, number=True, text=text, names=names, assigns=assigns))
+        if parts and "__part" in self.source[i:stop]:
+            raise Misparse("arithmetic that is not modelled")
+        whole = "".join((*text, self.source[begun : stop - 2]))
+        names, assigns = arithmetic_names(whole)
+        holes = {f"__part{index}__" for index in range(len(parts))}
+        if holes & set(assigns):
+            raise Misparse("arithmetic that is not modelled")
+        names = tuple(name for name in names if name not in holes)
+        found = Computed(quoted=quoted, number=True, text=whole, names=names, assigns=assigns, parts=tuple(parts))
+        return found, stop
+
+    def _parenthesis(self, i: int, depth: int) -> int:
+        """How deep in parentheses an expression is behind the character at an offset; 0 where it ends."""
+        char = self.source[i]
+        if char == "(":
+            return depth + 1
+        if char == ")" and depth == 2 and self.source.startswith("))", i):
+            return 0
+        if char == ")" and depth > 2:
+            return depth - 1
+        if char != "$" or self.source.startswith("$[", i):
+            raise Misparse("arithmetic that is not modelled")
+        return depth
+
+    def _operand(self, i: int, end: int, parts: list[Part]) -> int:
+        """An expansion or a substitution in arithmetic, which stands for one number."""
+        stop = self.dollar(i, end, parts, True)
+        sets = isinstance(parts[-1], Computed) and parts[-1].assigns
+        if sets or _WORD.match(self.source[i - 1]) or _WORD.match(self.source, stop):
+            raise Misparse("arithmetic that is not modelled")
         return stop
 
 

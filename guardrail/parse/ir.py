@@ -88,6 +88,7 @@ class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         names: variables it looks at; arithmetic evaluates their text.
         assigns: variables that it may set.
         scripts: commands that it runs on the way.
+        parts: of arithmetic, expansions and substitutions in it, which `text` calls `__part0__` and so on.
     """
 
     quoted: bool = False
@@ -96,6 +97,7 @@ class Computed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     names: tuple[str, ...] = ()
     assigns: tuple[str, ...] = ()
     scripts: tuple[Script, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 Part = Text | Param | Expansion | Command | Process | Computed
@@ -258,11 +260,12 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Arithmetic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`(( … ))`."""
+    """`(( … ))`; its fields are those of `Computed`."""
 
     text: str
     names: tuple[str, ...]
     assigns: tuple[str, ...]
+    parts: tuple[Part, ...] = ()
 
 
 class Opaque(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import Spec
+from guardrail.effects.domain._paths import undashed
 from guardrail.effects.domain._values import TOP, Field
 
 _NUMBER: Final = re.compile(r"-\d+[A-Za-z]?")
@@ -75,7 +76,10 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
         i += 1
         if field.many or text.startswith(TOP) or (field.glob is not None and text[:1] in "*?["):
             parsed.operands.append(field)
-            parsed.injected = True
+            # One word whose beginning is a variable of the caller's own is taken for what the command line says.
+            parsed.injected = parsed.injected or not (
+                field.named or (not field.many and (field.outer or undashed(text)))
+            )
         elif text == "--":
             parsed.operands.extend(args[i:])
             break

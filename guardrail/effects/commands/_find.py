@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -13,8 +14,8 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge
+from guardrail.effects.shell._listings import words_listed
 from guardrail.model import Resource
 
 MAX_RUNS: Final = 64
@@ -32,6 +33,7 @@ _WITH_TEXT: Final = frozenset(
 _WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".split())
 _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
+_PLAIN: Final = re.compile(r"[\w.-]*")
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
@@ -86,12 +88,15 @@ class _Names:
         if self.pattern is None:
             if root.known and call.kind(call.place(root)) != "dir":
                 yield root
-            yield Field(text=f"{base}/{TOP}" if root.known else TOP)
+            yield Field(text=f"{base}/{PATH}" if root.known else TOP)
             return
         if root.known and fnmatch.fnmatchcase(posixpath.basename(base), self.pattern):
             yield root
-        glob = f"{escape(base)}/**{self.pattern.lstrip('*')}" if root.known else f"**{self.pattern.lstrip('*')}"
-        yield Field(text=f"{base}/{TOP}", glob=glob)
+        ending = self.pattern.lstrip("*")
+        if root.known:
+            yield Field(text=f"{base}/{PATH}{ending if _PLAIN.fullmatch(ending) else ''}")
+        else:
+            yield Field(text=f"{base}/{TOP}", glob=f"**{ending}")
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
@@ -186,10 +191,13 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None
     vectors: list[tuple[Field, ...]]
     if mark is not None:
-        given = words if words and len(words) <= MAX_RUNS else [Field(text=TOP, sources=sources)]
+        some = [Field(text=one, sources=sources) for one in call.stdin.listed] if text is None else []
+        given = words if words and len(words) <= MAX_RUNS else some or [Field(text=TOP, sources=sources)]
         vectors = [tuple(_replaced(field, mark, one) for field in command) for one in given]
     elif words is None:
-        vectors = [(*command, Field(text=TOP, many=True, sources=sources))]
+        named = words_listed(call.stdin) if listed is None else None
+        more = named if named is not None else [Field(text=TOP, many=True)]
+        vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
     else:
         vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
     call.shell.emit.maybe += 1

@@ -63,7 +63,9 @@ def _recorded(call: Call, parsed: Parsed) -> None:
     """Content in words, and files that a message is read from, end up in the store."""
     log = call.place(Field(text=".git/logs/HEAD"))
     if log.path is not None and any(_MESSAGE.fullmatch(field.text) for field in call.args):
-        call.emit("append", log, may=call.name != "git-commit")  # what a message says is kept, and may be more than a message
+        call.emit(
+            "append", log, may=call.name != "git-commit"
+        )  # what a message says is kept, and may be more than a message
     for _, role, field in parsed.values:
         for source in (*field.sources, *(call.read(field) if role == "read" else ())):
             stored(call, source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename, below
+from guardrail.effects.domain._paths import below, last_name
 from guardrail.effects.domain._values import TOP, Field
 
 
@@ -31,8 +31,7 @@ def destinations(call: Call, source: Field, target: Field, into: bool, whole: bo
     if whole:
         return [below(target, source.text.lstrip("/") if source.glob is None else TOP)]
     last = source.text.rstrip("/").rpartition("/")[2]
-    name = TOP if source.glob is not None or source.many else basename(source.text)
-    inside = target if last == "." else below(target, name)
+    inside = target if last == "." else below(target, last_name(source))
     if into:
         return [inside]
     if not target.known or (call.shell.emit.made and call.place(target).path not in call.shell.emit.made):

@@ -8,7 +8,7 @@ from guardrail.config import LimitConfig
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._values import Field
 from guardrail.effects.domain._wellknown import meanings
-from guardrail.model import Edit, Effect, Op, Origin, Precision, Resource
+from guardrail.model import ANY_DEPTH, Edit, Effect, Op, Origin, Precision, Resource
 
 MAX_STEPS: Final = 4096
 """Most commands interpreted for one call, loops counted once for each round."""
@@ -138,7 +138,11 @@ class Emitter:
             raise Bound("too many effects")
         if precision is None:
             vague = _is_vague(resource) or (target is not None and _is_vague(target))
-            precision = "pattern" if vague else "exact"
+            # Which of the files below a directory a lister names is left open: an asset among them is a question.
+            listed = ANY_DEPTH in (resource.pattern or "") or (
+                target is not None and ANY_DEPTH in (target.pattern or "")
+            )
+            precision = "opaque" if listed else "pattern" if vague else "exact"
         self.effects.append(
             Effect(
                 op=op,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import NUM, TOP, Field
-from guardrail.model import Kind, Resource
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field
+from guardrail.model import ANY_DEPTH, Kind, Resource
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
 """Device files that keep nothing: reading and writing them touches no file."""
@@ -46,7 +46,23 @@ def escape(text: str) -> str:
 
 def _wild(text: str) -> str:
     # Numbers next to each other are one part of a name: two stars would be any path.
+    if SLIM in text or DEEP in text:
+        found = _LISTED.fullmatch(text)
+        if found is not None and ".." not in text.split("/"):
+            # A directory of such a name may lead anywhere that is reached from below.
+            return f"{found[1]}{ANY_DEPTH}*{found[2].replace(NAME, '*') if '/' not in found[2] else ''}"
+        text = text.replace(NAME, "*") if DEEP not in text else text.replace(DEEP, TOP)
+        text = text.replace(SLIM, TOP)
     return _NUMBERS.sub("*", text).replace(TOP, "**")
+
+
+_LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
+"""A directory, a path below it that was listed, and how its last name ends."""
+
+
+def undashed(text: str) -> bool:
+    """A text whose beginning is not known, and yet is no dash."""
+    return text.startswith((NAME, PATH))
 
 
 def place(
@@ -78,7 +94,7 @@ def place(
             full = f"{cwd.rstrip('/')}/{text}"
             return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
     pattern = _wild(glob) if glob is not None else escape(text)
-    if not pattern.startswith(("/", "**")):
+    if pattern.startswith(ANY_DEPTH) or not pattern.startswith(("/", "**")):
         pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"
     return Resource(kind=kind, pattern=pattern, recursive=recursive, nofollow=nofollow)
 
@@ -89,10 +105,25 @@ def basename(text: str) -> str:
     return TOP if TOP in name or name in ("", "..") else name
 
 
-def below(directory: Field, name: str) -> Field:
+def last_name(source: Field) -> Field:
+    """Last component of a path, which may be a pattern within one name."""
+    if source.glob is None:
+        text = source.text.rstrip("/").rpartition("/")[2]
+        if SLIM in text or DEEP in text:
+            return Field(text=text.replace(DEEP, SLIM))
+        return Field(text=TOP if source.many else basename(source.text))
+    last = source.glob.rstrip("/").rpartition("/")[2]
+    return Field(text=TOP) if last in ("", "..") or "**" in last else Field(text=TOP, glob=last)
+
+
+def below(directory: Field, name: str | Field) -> Field:
     """`directory/name` as a field."""
-    text = f"{directory.text.rstrip('/')}/{name}"
-    glob = None if directory.glob is None else f"{directory.glob.rstrip('/')}/{escape(name)}"
+    last = name if isinstance(name, Field) else Field(text=name)
+    text = f"{directory.text.rstrip('/')}/{last.text}"
+    glob = None
+    if directory.glob is not None or last.glob is not None:
+        head = directory.glob if directory.glob is not None else escape(directory.text)
+        glob = f"{head.rstrip('/')}/{last.glob if last.glob is not None else escape(last.text)}"
     return Field(text=text, glob=glob, many=directory.many, span=directory.span)
 
 

@@ -20,6 +20,18 @@ TOP: Final = "\ufffc"
 NUM: Final = "\ufffb"
 """A number: digits, perhaps a sign."""
 
+SLIM: Final = "\ufff9"
+"""Right behind TOP: that text is a part of one name, so it holds no slash, and it begins with no dash."""
+
+DEEP: Final = "\ufff8"
+"""Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
+
+NAME: Final = TOP + SLIM
+"""Some name, or part of one."""
+
+PATH: Final = TOP + DEEP
+"""Some relative path that leads downward."""
+
 MAX_TEXT: Final = 16 * 1024
 """Longest text of a variable, word or output that is followed, in characters; a longer one is TOP."""
 
@@ -40,6 +52,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         text: its text, quoting removed.
         glob: the same as a glob pattern, when it has active glob characters that match nothing yet.
         many: it may be any number of words, options included.
+        outer: what is not known at its beginning is a variable that the call was given and did not set itself.
+        named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
         sources: resources whose content is in it.
         span: where it stands in the text.
     """
@@ -47,6 +61,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str
     glob: str | None = None
     many: bool = False
+    outer: bool = False
+    named: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)
 
@@ -91,6 +107,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         text: exactly what it is, if known.
         sources: resources whose content may be in it.
         names: resources whose names may be in it, such as the output of `find`.
+        listed: each line of it, and each word, is one of these, in which NAME and PATH may stand; () if not known.
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
     """
@@ -98,14 +115,13 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     text: str | None = None
     sources: tuple[Resource, ...] = ()
     names: tuple[Resource, ...] = ()
+    listed: tuple[str, ...] = ()
     flow: tuple[str, ...] = ()
     connected: bool = False
 
     def through(self, step: str) -> Stream:
         """The same data after one more step."""
-        return Stream(
-            text=self.text, sources=self.sources, names=self.names, flow=(*self.flow, step)[:MAX_FLOW], connected=True
-        )
+        return msgspec.structs.replace(self, flow=(*self.flow, step)[:MAX_FLOW], connected=True)
 
 
 NOTHING: Final = Stream(text="")
@@ -186,7 +202,10 @@ class State:
 
     def hand(self, fields: Sequence[Field]) -> None:
         """The words become the positional parameters."""
-        self.args = tuple(field.text for field in fields) if all(field.known for field in fields) else None
+        single = all(
+            field.known or (field.glob is None and not field.many and _is_name(field.text)) for field in fields
+        )
+        self.args = tuple(field.text for field in fields) if single else None
         self.handed = merge((), tuple(source for field in fields for source in field.sources))
 
     def join(self, other: State) -> State:
@@ -208,6 +227,10 @@ class State:
         joined.held = merge(self.held, other.held)
         joined.handed = merge(self.handed, other.handed)
         return joined
+
+
+def _is_name(text: str) -> bool:
+    return SLIM in text or DEEP in text
 
 
 def join_values(left: Value, right: Value) -> Value:

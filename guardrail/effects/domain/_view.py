@@ -24,6 +24,13 @@ class FileView(Protocol):
         """Whether a path is a directory that every user may go to."""
         ...
 
+    def plain(self, path: str) -> bool:
+        """Whether every name below a directory is free of blanks, quotes, wildcards and a dash at its beginning.
+
+        False too if there are more names than can be looked at.
+        """
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...

@@ -12,10 +12,11 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
+from guardrail.parse import Misparse, arithmetic_names
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
@@ -384,13 +385,14 @@ def printf_v(call: Call) -> Stream:
 def let(call: Call) -> Stream:
     """`let`: arithmetic on text."""
     for field in call.args:
-        match = re.fullmatch(r"([A-Za-z_]\w*)(?:\+\+|--|[-+*/%]?=[\w\s+\-*/%]+)", field.text)
-        if match is None or not field.known:
+        try:
+            # A `*` in it is a product where no file is called like that.
+            plain = not field.many and TOP not in field.text and NUM not in field.text
+            names, assigns = arithmetic_names(field.text if plain else TOP)
+        except Misparse:
             call.state.forget()
             return call.opaque("dynamic", reason="arithmetic that is not modelled")
-        names = tuple(re.findall(r"[A-Za-z_]\w*", field.text))
-        call.shell.expand.arithmetic(names, call.state, call.span)
-        set_variable(call.shell, call.state, match[1], UNKNOWN)
+        call.shell.expand.calculate(field.text, names, assigns, call.state, call.span)
     return NOTHING
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
@@ -28,6 +30,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
+from guardrail.effects.shell._listings import with_listed
 from guardrail.effects.shell._reading import file_text
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
@@ -96,7 +99,7 @@ def known_command(call: Call, name: str) -> Stream:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
         out = family(call, parsed) if family is not None else apply_spec(call, parsed)
-        return _with_text(call, parsed, _with_arguments(call, out))
+        return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
@@ -143,7 +146,7 @@ def _with_arguments(call: Call, out: Stream) -> Stream:
     given = tuple(source for field in call.args if f"/dev/fd/{NUM}" not in field.text for source in field.sources)
     if not given or out.text is not None:
         return out
-    return Stream(sources=merge(out.sources, given), names=out.names, flow=out.flow)
+    return msgspec.structs.replace(out, sources=merge(out.sources, given), connected=False)
 
 
 def _injected(call: Call, roles: Sequence[str]) -> None:

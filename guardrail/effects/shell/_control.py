@@ -233,5 +233,5 @@ def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:
 
 def arithmetic(shell: Interpreter, node: Arithmetic, state: State, _stdin: Stream) -> Done:
     """`(( … ))`."""
-    shell.expand.calculate(node.text, node.names, node.assigns, state, (0, 0))
+    shell.expand.solve(node, state)
     return state, state, NOTHING

@@ -11,16 +11,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+import msgspec
+
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
-from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
+from guardrail.effects.shell._listings import undashed_made, words_listed
 from guardrail.model import Resource
-from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Arithmetic, Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -28,14 +31,18 @@ MAX_COMBINATIONS: Final = 16
 MAX_GLOB_SECONDS: Final = 0.05
 """Longest that all globs of one call may take, in seconds."""
 
-_NUMBERS: Final = frozenset(("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID"))
+_NUMBERS: Final = frozenset(
+    ("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID", "OPTIND")
+)
 _TOPS = re.compile(f"{TOP}{{2,}}")
 _GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
+_INTEGER = re.compile(rf"-?[0-9{NUM}]*")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
+_VARIABLE: Final = re.compile(r"[A-Za-z_]")
 _TEXTUAL: Final = frozenset(("echo", "printf"))
 """Commands whose words are only text."""
 
@@ -61,13 +68,15 @@ class Runner(Protocol):
 class _Piece:
     """A field being put together."""
 
-    __slots__ = ("active", "glob", "many", "present", "room", "sources", "text")
+    __slots__ = ("active", "glob", "many", "named", "outer", "present", "room", "sources", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.glob: list[str] = []
         self.active = False  # has glob characters that count
         self.many = False
+        self.named = False
+        self.outer = False
         self.present = False  # stands even when empty
         self.sources: tuple[Resource, ...] = ()
         self.room = MAX_TEXT
@@ -94,7 +103,15 @@ class _Piece:
         text = _TOPS.sub(TOP, "".join(self.text))
         whole = "".join(self.glob) if self.active else ""
         glob = _tidy(whole) if _GLOB.search(whole) else None
-        return Field(text=text, glob=glob, many=self.many, sources=self.sources, span=span)
+        return Field(
+            text=text,
+            glob=glob,
+            many=self.many,
+            outer=self.outer,
+            named=self.named,
+            sources=self.sources,
+            span=span,
+        )
 
 
 class Expander:
@@ -242,6 +259,8 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
     ) -> list[_Piece]:
+        if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
+            return list(self._output(parts[0], state))
         done: list[_Piece] = []
         piece = _Piece()
         veiled = self._veiled
@@ -264,8 +283,11 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                if sources and veiled and text and not self.runner.contents.own(sources):
-                    text = TOP  # what files hold may be private: only commands that print it need to know
+                if not piece.text and text == TOP:
+                    piece.outer = _is_outer(part, state)
+                if sources and veiled and text and not isinstance(part, Process):
+                    # What files hold may be private: only commands that print it need to know.
+                    text = text if self.runner.contents.own(sources) or undashed(text) else TOP
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
                 if isinstance(part, Process) or part.quoted:
@@ -322,6 +344,29 @@ class Expander:
                     piece.literal(TOP if loose else item)
         return piece
 
+    def _output(self, part: Command, state: State) -> Iterator[_Piece]:
+        """`$(…)` that is a whole word: the words of what it prints."""
+        veiled = self._veiled
+        out = self.runner.substitute(part.script, state)
+        named = words_listed(out)
+        if named is not None:
+            for field in named:
+                piece = _Piece()
+                piece.many, piece.named, piece.sources = True, True, out.sources
+                piece.literal(field.text)
+                yield piece
+            return
+        text = out.text.rstrip("\n") if out.text is not None else TOP
+        if out.sources and veiled and text and not self.runner.contents.own(out.sources):
+            text = TOP
+        done: list[_Piece] = []
+        piece = _Piece()
+        piece.sources = out.sources
+        piece = self._split(text, state, piece, done)
+        if piece.present or piece.many or "".join(piece.text):
+            done.append(piece)
+        yield from done
+
     def _split(self, text: str, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """An unquoted expansion is split at blanks, and its parts are globbed."""
         if not state.ifs and text:
@@ -348,7 +393,8 @@ class Expander:
             return self._param(part, state, chosen)
         if isinstance(part, Command):
             out = self.runner.substitute(part.script, state)
-            text = out.text.rstrip("\n") if out.text is not None else TOP
+            listed = out.listed[0] if len(out.listed) == 1 else TOP
+            text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
         if isinstance(part, Process):
             if part.write:
@@ -363,12 +409,35 @@ class Expander:
             for script in part.scripts:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
             if part.number:
-                found = self.calculate(part.text, part.names, part.assigns, state, span, chosen)
-                return (NUM if found is None else str(found)), sources, False
+                given, more = self._operands(part.parts, state, chosen, span)
+                found = self.calculate(part.text, part.names, part.assigns, state, span, {**chosen, **given})
+                return (NUM if found is None else str(found)), merge(sources, more), False
             for name in part.assigns:
                 state.vars[name] = UNKNOWN
             return TOP, sources, True
         return part.text if isinstance(part, Text) else TOP, (), False
+
+    def _operands(
+        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+    ) -> tuple[dict[str, str], tuple[Resource, ...]]:
+        """The numbers that expansions and substitutions in arithmetic give, and whose content is in them."""
+        given: dict[str, str] = {}
+        sources: tuple[Resource, ...] = ()
+        for index, part in enumerate(parts):
+            text, more = self._joined(part, state, chosen)
+            sources = merge(sources, more)
+            text = text.strip()
+            if not _INTEGER.fullmatch(text):
+                # The text is an expression itself, and a subscript in it may run commands.
+                self.runner.dynamic("arithmetic on text that is not known", span)
+                text = NUM
+            given[f"__part{index}__"] = text
+        return given, sources
+
+    def solve(self, node: Computed | Arithmetic, state: State) -> None:
+        """Arithmetic as a command: only what it runs and sets counts."""
+        given, _ = self._operands(node.parts, state, {}, (0, 0))
+        self.calculate(node.text, node.names, node.assigns, state, (0, 0), given)
 
     def calculate(
         self,
@@ -408,6 +477,8 @@ class Expander:
     def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """The value of a variable here, and whose content is in it."""
         value = state.vars.get(name)
+        if name.startswith("__part") and name in chosen:
+            return chosen[name], ()
         if value is not None:
             if name in chosen:
                 return chosen[name], value.sources
@@ -468,21 +539,18 @@ class Expander:
             raise Bound("globs take too long")
         if names is None:
             raise Bound("a glob names too many files")
+        # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
+        named = undashed_made(self.emit.made)
         if not names:
-            yield field
+            yield msgspec.structs.replace(field, named=named)
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
         if self.emit.made:
             # What this call itself makes before this command may match as well.
-            yield _repeated(field)
+            yield msgspec.structs.replace(field, many=True, named=named)
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
-
-
-def _repeated(field: Field) -> Field:
-    """The same glob as any number of further words."""
-    return Field(text=field.text, glob=field.glob, many=True, sources=field.sources, span=field.span)
 
 
 def _tidy(glob: str) -> str:
@@ -504,6 +572,16 @@ def _tidy(glob: str) -> str:
         else:
             return "".join(out) + TOP  # anything may follow
     return "".join(out)
+
+
+def _is_outer(part: Part, state: State) -> bool:
+    """A variable that the call was given, and which it did not set itself."""
+    return (
+        isinstance(part, Param)
+        and part.quoted
+        and part.name not in state.vars
+        and _VARIABLE.match(part.name) is not None
+    )
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:

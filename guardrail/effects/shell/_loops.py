@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NOTHING, NUM, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import MAX_ALTERNATIVES, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._listings import pattern_text
 from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
 from guardrail.model import Resource
@@ -42,7 +43,7 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
         if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body):
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
-    if isinstance(condition, Arithmetic) and not node.until:
+    if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
         return _counted(shell, node, state, stdin, condition.text)
     return _any_rounds(shell, node, state, stdin)
 
@@ -72,7 +73,11 @@ def _widely(shell: Interpreter, state: State, once: Round) -> tuple[State, Strea
     end, out = _round(shell, once, wide.copy())
     shell.emit.maybe -= 1
     return end.join(wide), Stream(
-        text="" if out.text == "" else None, sources=out.sources, names=out.names, flow=out.flow
+        text="" if out.text == "" else None,
+        sources=out.sources,
+        names=out.names,
+        listed=() if out.text == "" else out.listed,
+        flow=out.flow,
     )
 
 
@@ -229,12 +234,12 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
 
 def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
     """`for`: round by round over a known list, else as any loop."""
-    vectors, handed = _vectors(shell, node, state)
+    vectors, handed, named = _vectors(shell, node, state)
     rest = unread(stdin) if reads_any(node.body) else stdin
     if vectors is None or node.select:
 
         def once(inner: State) -> tuple[State, Stream]:
-            set_variable(shell, inner, node.name, Value(sources=handed))
+            set_variable(shell, inner, node.name, Value(alternatives=named or (TOP,), sources=handed))
             ok, bad, out = shell.block(node.body, inner, unread(stdin))
             return ok.join(bad), out
 
@@ -263,14 +268,32 @@ def _over(shell: Interpreter, node: For, state: State, stdin: Stream, values: Se
     return _walked(shell, state, [of(field) for field in values])
 
 
-def _vectors(shell: Interpreter, node: For, state: State) -> tuple[list[Sequence[Field]] | None, tuple[Resource, ...]]:
-    """The lists that a `for` loop may go over, None if they are not known; and whose content is in them."""
+def _vectors(
+    shell: Interpreter, node: For, state: State
+) -> tuple[list[Sequence[Field]] | None, tuple[Resource, ...], tuple[str, ...]]:
+    """The lists that a `for` loop may go over, None if not known; whose content is in them; what each word is then."""
     if node.words is None:
         fields = [Field(text=text, sources=state.handed) for text in state.args or ()]
         known = state.args is not None and len(fields) <= MAX_ROUNDS
-        return [fields] if known else None, state.handed
+        return [fields] if known else None, state.handed, ()
     vectors: list[Sequence[Field]] = list(shell.expand.alternatives(node.words, state))
     sources = merge((), tuple(source for vector in vectors for field in vector for source in field.sources))
     # A pattern that matches nothing now may match any number of files by then.
     vague = any(field.many or field.glob is not None for vector in vectors for field in vector)
-    return None if vague or any(len(vector) > MAX_ROUNDS for vector in vectors) else vectors, sources
+    if not vague and all(len(vector) <= MAX_ROUNDS for vector in vectors):
+        return vectors, sources, ()
+    return None, sources, _named([field for vector in vectors for field in vector])
+
+
+def _named(fields: Sequence[Field]) -> tuple[str, ...]:
+    """What each word of a list is whose length is not known; `()` if it may be anything."""
+    texts: list[str] = []
+    for field in fields:
+        text = field.text if field.known or field.named else None
+        if field.glob is not None:
+            text = pattern_text(field.glob) if field.named or field.glob[:1] not in ("*", "?", "[") else None
+        if text is None:
+            return ()
+        texts.append(text)
+    found = tuple(dict.fromkeys(texts))
+    return found if len(found) <= MAX_ALTERNATIVES else ()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.domain._values import NUM, TOP
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP
 
 MAX_TRIMMED: Final = 512
 """Longest value that a pattern is tried on, in characters."""
@@ -58,6 +58,19 @@ def trimmed(op: str, text: str, pattern: str) -> str | None:
         return text if not cuts else text[cuts[0] if op == "#" else cuts[-1] :]
     cuts = [i for i in range(len(text) + 1) if match(text[i:])]
     return text if not cuts else text[: cuts[-1] if op == "%" else cuts[0]]
+
+
+def of_name(op: str, text: str, pattern: str) -> str | None:
+    """`${f%.c}` and `${f##*/}` of the name of a file of which only the place is known."""
+    head, mark, last = text.rpartition("/")
+    if not text.startswith((NAME, PATH)) and TOP in head:
+        return None
+    if op in ("%", "%%") and (plain := usable(pattern)) and not _MAGIC.search(plain) and "/" not in plain:
+        # What is left of a name is one, too, unless nothing is.
+        return text[: len(text) - len(plain)] if last.endswith(plain) else text if last in (NAME, PATH) else None
+    if op == "##" and pattern == "*/" and mark + last and (SLIM in last or DEEP in last):
+        return last.replace(DEEP, SLIM)
+    return None
 
 
 def replaced(op: str, text: str, pattern: str, other: str) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FOLLOWED: Final = frozenset(("-r", "-s", "-e", "-p", "-t", "-a"))
+_PLAIN_READ: Final = frozenset(("-r", "-d"))
 _NON_READERS: Final = frozenset(
     "echo printf true false : test [ cd pwd export local declare typeset readonly unset set shift return break "
     "continue exit cp mv rm mkdir rmdir touch ln chmod chown chgrp stat ls basename dirname realpath readlink sleep "
@@ -33,23 +34,38 @@ _NON_READERS: Final = frozenset(
 
 def read(call: Call) -> Stream:
     """`read`, `mapfile`, `getopts`: the variables named get what is read."""
-    parsed = parse_options(specs()["read" if call.name in ("read", "getopts") else "mapfile"], call.args)
+    if call.name == "getopts":
+        return _option(call)
+    parsed = parse_options(specs()["read" if call.name == "read" else "mapfile"], call.args)
     for _, role, field in parsed.values:
         if role == "shell":
             _callback(call, field)
-    if call.name != "getopts" and _known(call, parsed):
+    if _known(call, parsed):
         return NOTHING
     names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
     if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
         call.state.forget()
         return call.opaque("dynamic", reason="the variable that is read is not known")
     sources = merge(call.stdin.sources, call.state.opened)
-    plural = call.name not in ("read", "getopts") or parsed.has("-a")
+    plural = call.name != "read" or parsed.has("-a")
     value = Value(sources=sources, plural=plural)
     for field in names or [Field(text="REPLY")]:
         set_variable(call.shell, call.state, field.text, value)
-    for name in ("REPLY", "MAPFILE", "OPTARG", "OPTIND"):
+    for name in ("REPLY", "MAPFILE"):
         call.state.vars[name] = value
+    return NOTHING
+
+
+def _option(call: Call) -> Stream:
+    """`getopts OPTIONS NAME`: the next option of the positional parameters, or of the words that follow."""
+    words = call.args
+    if len(words) < 2 or not words[1].known or not _NAME.fullmatch(words[1].text) or any(f.many for f in words[:2]):
+        call.state.forget()
+        return call.opaque("dynamic", reason="the variable that is read is not known")
+    sources = merge(call.state.handed, tuple(source for field in words for source in field.sources))
+    for name in (words[1].text, "OPTARG"):
+        set_variable(call.shell, call.state, name, Value(sources=sources))
+    call.state.vars.pop("OPTIND", None)
     return NOTHING
 
 
@@ -67,6 +83,11 @@ def _known(call: Call, parsed: Parsed) -> bool:
     """Assign from an input that is known; False if it has to be anything."""
     text = call.stdin.text
     names = [field.text for field in parsed.operands]
+    if text is None and call.stdin.listed and call.name == "read" and len(names) == 1 and parsed.flags <= _PLAIN_READ:
+        value = Value(alternatives=(*call.stdin.listed, ""), sources=call.stdin.sources)
+        if _NAME.fullmatch(names[0]) and not parsed.unknown:
+            set_variable(call.shell, call.state, names[0], call.state.scalar(names[0], value))
+            return True
     if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
         return False
     if call.name != "read":

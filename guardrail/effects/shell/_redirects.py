@@ -103,7 +103,7 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     part = target.parts[0] if len(target.parts) == 1 else None
     if isinstance(part, Process) and not part.write:
         out = shell.substitute(part.script, call.state, beside=True)
-        return Stream(text=out.text, sources=out.sources, names=out.names, flow=("process",), connected=True), None
+        return msgspec.structs.replace(out, flow=("process",), connected=True), None
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
     streams = [_input(field, call) for field in fields]
     if len(streams) == 1:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
@@ -204,7 +206,7 @@ def _run(
     if call.stdin.names and out.text != "":
         # Any filter may pass names on.
         names = merge(out.names, call.stdin.names)
-        out = Stream(text=out.text, sources=out.sources, names=names, flow=out.flow)
+        out = msgspec.structs.replace(out, names=names, connected=False)
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, State, Stream, merge
+import msgspec
+
+from guardrail.effects.domain._values import MAX_ALTERNATIVES, MAX_TEXT, NOTHING, State, Stream, merge
 from guardrail.model import Resource
 from guardrail.parse.ir import Param, Simple, Statement, Text
 
@@ -37,7 +39,14 @@ def concatenated(outputs: list[Stream]) -> Stream:
     names: tuple[Resource, ...] = ()
     for out in outputs:
         names = merge(names, out.names)
-    return Stream(text=text, sources=sources, names=names, flow=flow)
+    return Stream(text=text, sources=sources, names=names, listed=_listed(outputs), flow=flow)
+
+
+def _listed(outputs: list[Stream]) -> tuple[str, ...]:
+    """What every line of some outputs is one of."""
+    said = [out.listed for out in outputs if out.text != ""]
+    found = tuple(dict.fromkeys(text for listed in said for text in listed))
+    return found if all(said) and len(found) <= MAX_ALTERNATIVES else ()
 
 
 def sometimes(outputs: list[Stream]) -> Stream:
@@ -46,12 +55,13 @@ def sometimes(outputs: list[Stream]) -> Stream:
     if all(out.text == outputs[0].text for out in outputs) and len(outputs) == 1:
         return both
     quiet = all(out.text == "" for out in outputs)
-    return Stream(text="" if quiet else None, sources=both.sources, names=both.names, flow=both.flow)
+    listed = () if quiet else both.listed
+    return Stream(text="" if quiet else None, sources=both.sources, names=both.names, listed=listed, flow=both.flow)
 
 
 def perhaps(out: Stream) -> Stream:
     """The same output, or none."""
-    return out if out.text in ("", None) else Stream(sources=out.sources, names=out.names, flow=out.flow)
+    return out if out.text in ("", None) else msgspec.structs.replace(out, text=None, connected=False)
 
 
 def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:

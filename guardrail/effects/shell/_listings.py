@@ -1,0 +1,229 @@
+"""Names that commands print: of which files they are, as far as the words of the command say.
+
+Not concerned with what the names are then used for. What a lister gives exists, so its names have no `..` in them;
+that they are plain words is looked up, because a name with a blank or a dash in it would be something else.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
+
+MAX_LISTED: Final = 8
+"""Most kinds of names that one output may have; beyond it they are not known."""
+
+_ROOT: Final = re.compile(r"[\w./@%+,=-]+")
+_WILD: Final = re.compile(r"[*?]+|\[[^\]/]+\]")
+_MAKES_DASH: Final = re.compile(rf"(?:^|/)(?:-|[*?\[{TOP}{NUM}])|\*\*")
+
+Lister = Callable[[Call, Parsed], tuple[str, ...]]
+"""What every line of a command's output is one of; `()` if that is not known."""
+
+
+def pattern_text(glob: str) -> str | None:
+    """A glob as a text with NAME in it; None if it is more than wildcards within names."""
+    if "**" in glob or TOP in glob or NUM in glob or "\\" in glob:
+        return None
+    text = _WILD.sub(NAME, glob)
+    return None if "[" in text else text
+
+
+def undashed_made(call_made: Sequence[str] | set[str]) -> bool:
+    """Nothing that this call made can be a name that begins with a dash."""
+    return not any(_MAKES_DASH.search(path) for path in call_made)
+
+
+def _below(call: Call, roots: Sequence[Field]) -> tuple[str, ...]:
+    """Names below some directories, and the directories themselves."""
+    found: list[str] = []
+    for root in roots:
+        place = call.place(root, kind="dir")
+        if not root.known or not _ROOT.fullmatch(root.text) or root.text[0] == "-" or place.path is None:
+            return ()
+        if not _plain(call, place.path):
+            return ()
+        found.append(f"{root.text.rstrip('/') or ''}/{PATH}")
+    return tuple(dict.fromkeys(found)) if len(found) <= MAX_LISTED else ()
+
+
+def _plain(call: Call, path: str) -> bool:
+    made = undashed_made(call.shell.emit.made) and not any(re.search(r"\s", one) for one in call.shell.emit.made)
+    return made and call.shell.view.plain(path)
+
+
+def _here(call: Call) -> tuple[str, ...]:
+    """Names below the working directory, without it in front of them."""
+    known = call.cwd is not None and TOP not in call.cwd and _plain(call, call.cwd)
+    return (PATH,) if known else ()
+
+
+def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    words = list(call.args)
+    roots: list[Field] = []
+    while words and words[0].text[:1] not in ("-", "(", "!", ""):
+        roots.append(words.pop(0))
+    rest = [field.text for field in words]
+    if any(not field.known and field.glob is None for field in words):
+        return ()
+    other = ("-printf", "-fprint", "-ls", "-exec", "-execdir", "-ok", "-okdir", "-L", "-follow", "-files0-from")
+    if any(text.startswith(other) for text in rest):
+        return ()
+    below = _below(call, roots or [Field(text=".")])
+    names = [rest[i + 1] for i, text in enumerate(rest[:-1]) if text in ("-name", "-iname")]
+    ending = _ENDING.fullmatch(names[0]) if len(names) == 1 and _BRANCHING.isdisjoint(rest) else None
+    if ending is None or "-iname" in rest:
+        return below
+    # The root itself may be among them, where it is called so.
+    return tuple(text + ending[1] for text in below) if not _itself(call, roots, names[0]) else below
+
+
+_ENDING: Final = re.compile(r"\*([\w.-]+)")
+_BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
+
+
+def _itself(call: Call, roots: Sequence[Field], pattern: str) -> bool:
+    bases = [posixpath.basename(posixpath.normpath(call.place(root).path or "/")) for root in roots]
+    return any(fnmatch.fnmatchcase(base, pattern) for base in bases)
+
+
+def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    if not parsed.has("--files-with-matches", "--files-without-match", "-l", "-L", "--files"):
+        return ()
+    files = parsed.operands if parsed.has("--regexp", "--file", "--files") else parsed.operands[1:]
+    deep = call.name == "rg" or parsed.has("--recursive", "--dereference-recursive")
+    if files:
+        return _below(call, files) if deep else _operands(files)
+    return _here(call) if deep else ()
+
+
+def _operands(files: Sequence[Field]) -> tuple[str, ...]:
+    """Names that are the words themselves: for many of them, the directories that they are in."""
+    texts: list[str] = []
+    for field in files:
+        text = field.text if field.known else pattern_text(field.glob) if field.glob is not None else None
+        if text is None or text[:1] in ("-", "") or (SLIM not in text and not _ROOT.fullmatch(text)):
+            return ()
+        texts.append(text)
+    if len(texts) > MAX_LISTED:
+        texts = [f"{text.rpartition('/')[0]}/{NAME}" if "/" in text else NAME for text in texts]
+    found = tuple(dict.fromkeys(texts))
+    return found if len(found) <= MAX_LISTED else ()
+
+
+_LS_PLAIN: Final = re.compile(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|directory|sort=\w+|color=never|)")
+"""Options of `ls` with which it prints names and nothing else."""
+
+
+def _ls(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    options = [field.text for field in call.args if field.text[:1] == "-"]
+    if not all(map(_LS_PLAIN.fullmatch, options)) or any(field.many and not field.named for field in call.args):
+        return ()
+    itself = any(option == "--directory" or ("d" in option and option[:2] != "--") for option in options)
+    kinds = {call.kind(call.place(field)) for field in parsed.operands}
+    if parsed.operands and (itself or kinds <= {"file", None}):
+        return _operands(parsed.operands)
+    if len(parsed.operands) > 1 or not all(field.known for field in parsed.operands):
+        return ()
+    place = call.place(parsed.operands[0] if parsed.operands else Field(text="."), kind="dir")
+    return (NAME,) if place.path is not None and _plain(call, place.path) else ()
+
+
+def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    words = [field.text for field in call.args]
+    verb = call.name.removeprefix("git").lstrip("- ")
+    if not verb:
+        while words and words[0] == "-C" and len(words) > 2:
+            words = words[2:]
+        verb = words.pop(0) if words else ""
+    options = {word for word in words if word[:1] == "-"}
+    if verb == "ls-files" and not options & {"-s", "--stage", "-t", "-v", "-f", "-u", "--unmerged", "--eol", "--debug"}:
+        listing = not any(option.startswith("--format") for option in options)
+    elif verb in ("diff", "diff-tree", "diff-index", "show", "log"):
+        listing = "--name-only" in options and (verb[:4] == "diff" or bool(options & {"--format=", "--pretty="}))
+    else:
+        listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
+    return _here(call) if listing and all(field.known or field.glob for field in call.args) else ()
+
+
+def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
+    one = parsed.operands[0].text if parsed.operands and not parsed.flags else ""
+    last = one.rpartition("/")[2]
+    # What was listed has a last name, and that is neither `..` nor another directory.
+    return (NAME,) if len(parsed.operands) < 3 and (DEEP in last or SLIM in last) else ()
+
+
+_LISTERS: Final[Mapping[str, Lister]] = {
+    "find": _find,
+    "gfind": _find,
+    "grep": _grep,
+    "egrep": _grep,
+    "fgrep": _grep,
+    "rg": _grep,
+    "ls": _ls,
+    "git": _git,
+    "basename": _basename,
+}
+
+_KEEPING: Final[Mapping[str, frozenset[str]]] = {
+    "sort": frozenset("-r -u -n -V -f -z --reverse --unique --version-sort --numeric-sort --zero-terminated".split()),
+    "uniq": frozenset(("-u", "-d", "-i", "--unique", "--repeated")),
+    "head": frozenset(("-q", "-z")),
+    "tail": frozenset(("-q", "-z")),
+    "shuf": frozenset(("-z",)),
+    "tac": frozenset(),
+    "cat": frozenset(("-u",)),
+    "tee": frozenset(("--append",)),
+    "grep": frozenset("-v -i -E -F -w -x -z -P --invert-match --ignore-case --extended-regexp --fixed-strings".split()),
+}
+"""Filters that leave lines as they are, and the options with which they still do."""
+
+_NUMBER: Final = re.compile(r"-n?[+-]?\d+|-[nmekt]|--(?:lines|max-count|regexp|head-count|key|field-separator)(?:=.*)?")
+
+
+def _spelled(text: str, allowed: frozenset[str]) -> bool:
+    """An option, or several of one letter, all of which are allowed."""
+    return text in allowed or (text[:2] != "--" and all(f"-{letter}" in allowed for letter in text[1:]))
+
+
+_VALUES: Final = frozenset("--lines -n --max-count -m --regexp -e --head-count --key -k --field-separator -t".split())
+
+
+def _kept(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """The names that came in, where the command only leaves out or reorders lines."""
+    allowed = _KEEPING.get(call.name)
+    if allowed is None or parsed.unknown or parsed.injected:
+        return ()
+    options = {option for option, _, _ in parsed.values}
+    plain = [field.text for field in call.args if field.text[:1] == "-" and len(field.text) > 1]
+    flags = [text for text in plain if not _NUMBER.fullmatch(text)]
+    if not options <= _VALUES or not all(_spelled(text, allowed) for text in flags):
+        return ()
+    words = len(parsed.operands) - (call.name == "grep" and not parsed.has("--regexp", "-e"))
+    return call.stdin.listed if words == 0 or call.name == "tee" else ()
+
+
+def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
+    """The output of a command, with what is known of the names in it."""
+    if out.text is not None:
+        return out
+    lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
+    found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()
+    if not found and call.stdin.listed:
+        found = _kept(call, parsed)
+    return msgspec.structs.replace(out, listed=found) if found else out
+
+
+def words_listed(stream: Stream) -> list[Field] | None:
+    """The words that an output becomes, any number of each; None if they are not known."""
+    if stream.text is not None or not stream.listed:
+        return None
+    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
