@@ -27,6 +27,7 @@ from guardrail.assets._files import (
     of_process,
     walk_files,
 )
+from guardrail.assets._mounts import Coordinates, Mounts
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
@@ -135,6 +136,9 @@ class Inventory:
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
         self._addresses = Addresses()
+        self._mounts = Mounts()
+        self._mounted: dict[Coordinates, str] = {}
+        self._mounted_version = -1
         self._overrides = Overrides()
         self._variables: dict[str, tuple[str, str]] = {}
         self._inodes: dict[tuple[int, int], tuple[str, int, int]] = {}
@@ -402,6 +406,8 @@ class Inventory:
             if real == "/":
                 break
             real = real.rpartition("/")[0] or "/"
+        if self._mounts.several and (asset_id := self._asset_mounted(place.real)) is not None:
+            return asset_id
         if place.dev is None or place.ino is None or place.directory:
             return None
         known = self._inodes.get((place.dev, place.ino))
@@ -429,8 +435,51 @@ class Inventory:
             self._strangers[key] = place.ctime_ns
         return None
 
+    def _asset_mounted(self, real: str) -> str | None:
+        """The asset that a path leads to by a mount that gives it another name."""
+        here = self._mounts.coordinates(real)
+        if here is None:
+            return None
+        known, (device, path) = self._coordinates(), here
+        while True:
+            if (device, path) in known:
+                return known[device, path]
+            if path == "/":
+                return None
+            path = path.rpartition("/")[0] or "/"
+
+    def _coordinates(self) -> Mapping[Coordinates, str]:
+        """Where the assets lie, by the table of mounts as it is now."""
+        if self._mounted_version != self._mounts.version:
+            version = self._mounts.version
+            found: dict[Coordinates, str] = {}
+            for root, asset in self._roots.items():
+                here = self._mounts.coordinates(root)
+                if here is not None:
+                    found.setdefault(here, asset)
+            self._mounted, self._mounted_version = found, version
+        return self._mounted
+
     def _assets_below(self, real: str) -> list[str]:
-        return self._below.get(real.rstrip("/") or "/", [])
+        found = self._below.get(real.rstrip("/") or "/", [])
+        if not self._mounts.several:
+            return found
+        # Below a directory an asset may be mounted, or what holds one.
+        more: dict[str, None] = dict.fromkeys(found)
+        for point in (real, *self._mounts.below(real)):
+            here = self._mounts.coordinates(point)
+            asset = self._asset_mounted(point) if point != real else None
+            if asset is not None:
+                more[asset] = None
+            if here is not None:
+                head = f"{here[1].rstrip('/')}/"
+                within = (
+                    a
+                    for (device, path), a in self._coordinates().items()
+                    if device == here[0] and path.startswith(head)
+                )
+                more.update((asset, None) for asset in within)
+        return list(more)
 
     def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
         pattern = resource.pattern or ""
