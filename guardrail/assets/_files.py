@@ -240,6 +240,9 @@ def links_below(root: str, limit: int) -> Iterator[str]:
             yield entry.path
 
 
+MAX_LISTED_SECONDS: Final = 0.01
+"""Longest that one such look may take, in seconds."""
+
 MAX_LISTED: Final = 20_000
 """Most entries of a directory tree that are looked at for names that a shell would not take for one word."""
 
@@ -247,10 +250,33 @@ _ODD: Final = re.compile(r"""^-|[\s'"\\*?\[]|^\.\.\.+$""")
 
 
 def odd_below(root: str, limit: int) -> bool | None:
-    """Whether a name below a directory is none that a shell takes for one plain word; None if there are too many."""
+    """Whether a name below a directory is none that a shell takes for one plain word; None if there are too many.
+
+    That there are too many is remembered for a while: it is the careful answer, and finding it out takes the longest.
+    """
+    if _CROWDED.get(root, 0.0) > time.monotonic():
+        return None
+    found = _odd_below(root, limit)
+    if found is None:
+        if len(_CROWDED) >= MAX_CROWDED:
+            _CROWDED.clear()
+        _CROWDED[root] = time.monotonic() + CROWDED_SECONDS
+    return found
+
+
+CROWDED_SECONDS: Final = 10.0
+"""How long a directory is taken to have too many names to be looked at, in seconds."""
+
+MAX_CROWDED: Final = 1_000
+"""Most directories of which that is remembered."""
+
+_CROWDED: Final[dict[str, float]] = {}
+
+
+def _odd_below(root: str, limit: int) -> bool | None:
     left = limit
     folders = [root]
-    deadline = time.monotonic() + MAX_GLOB_SECONDS
+    deadline = time.monotonic() + MAX_LISTED_SECONDS
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:

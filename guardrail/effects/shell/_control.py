@@ -6,9 +6,10 @@ Not concerned with loops, nor with single commands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
+from guardrail.effects.shell._listings import KEEPING
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._redirects import redirections, write_out
@@ -24,6 +25,8 @@ from guardrail.parse.ir import (
     Negated,
     Pipeline,
     Redirected,
+    Simple,
+    Statement,
     Test,
     Text,
 )
@@ -77,12 +80,34 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
     return ok, bad, concatenated(outputs) if certain else sometimes(outputs)
 
 
+_TAKERS: Final = frozenset(("xargs", "gxargs", "parallel", "read", "mapfile", "readarray", "cpio", "pax", "tar", "zip"))
+"""Commands that make words of the lines they read."""
+
+
+def _takes_words(stage: Statement) -> bool:
+    """Whether a stage of a pipeline may make words of what it reads: only simple commands are known not to."""
+    name = stage.words[0].plain if isinstance(stage, Simple) and stage.words else None
+    return name is None or name in _TAKERS or name in _WRAPPING
+
+
+def _keeps_lines(stage: Statement) -> bool:
+    """Whether what a stage prints may be lines that it read."""
+    return isinstance(stage, Simple) and bool(stage.words) and stage.words[0].plain in KEEPING
+
+
+_WRAPPING: Final = frozenset("sudo env nice nohup timeout time command exec busybox bash sh dash ionice doas".split())
+"""Commands that run another one."""
+
+
 def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) -> Done:
     """`a | b`: every stage in a shell of its own, and what one says the next one reads."""
     out = stdin
     first = shell.stages + 1
+    listening = shell.listening
     for index, stage in enumerate(node.stages):
         shell.stages += 1
+        rest = node.stages[index + 1 :]
+        shell.listening = any(map(_takes_words, rest)) or (listening and all(map(_keeps_lines, rest)))
         shell.contents.enter_stage(shell.stages)
         inner = state.copy()
         if index < len(node.stages) - 1:
@@ -91,6 +116,7 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
         _, _, out = shell.statement(stage, inner, out.through("pipe") if index else stdin)
         shell.contents.leave_stage()
+    shell.listening = listening
     shell.contents.end_pipeline(range(first, shell.stages + 1))
     return state, state, out
 

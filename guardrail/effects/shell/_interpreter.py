@@ -83,6 +83,7 @@ class Interpreter:
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
+        self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
         self.errexit = False
@@ -217,6 +218,7 @@ class Interpreter:
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
         self.depth += 1
+        listening, self.listening = self.listening, not beside
         try:
             inner = state.copy()
             inner.sinks = ()
@@ -226,6 +228,7 @@ class Interpreter:
             return out
         finally:
             self.depth -= 1
+            self.listening = listening
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Where a command stands in the call's own text; what is nested in a word stands where its command does."""

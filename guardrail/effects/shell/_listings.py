@@ -173,7 +173,7 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "basename": _basename,
 }
 
-_KEEPING: Final[Mapping[str, frozenset[str]]] = {
+KEEPING: Final[Mapping[str, frozenset[str]]] = {
     "sort": frozenset("-r -u -n -V -f -z --reverse --unique --version-sort --numeric-sort --zero-terminated".split()),
     "uniq": frozenset(("-u", "-d", "-i", "--unique", "--repeated")),
     "head": frozenset(("-q", "-z")),
@@ -199,7 +199,7 @@ _VALUES: Final = frozenset("--lines -n --max-count -m --regexp -e --head-count -
 
 def _kept(call: Call, parsed: Parsed) -> tuple[str, ...]:
     """The names that came in, where the command only leaves out or reorders lines."""
-    allowed = _KEEPING.get(call.name)
+    allowed = KEEPING.get(call.name)
     if allowed is None or parsed.unknown or parsed.injected:
         return ()
     options = {option for option, _, _ in parsed.values}
@@ -213,7 +213,7 @@ def _kept(call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a command, with what is known of the names in it."""
-    if out.text is not None:
+    if out.text is not None or not call.shell.listening:
         return out
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
     found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()
