@@ -152,7 +152,22 @@ class Spec:
         entry: as read from the file.
     """
 
-    __slots__ = ("children", "dashed", "effectful", "entry", "longs", "options", "single", "transfers")
+    __slots__ = (
+        "always",
+        "children",
+        "dashed",
+        "digest",
+        "effectful",
+        "entry",
+        "longs",
+        "look",
+        "modes",
+        "options",
+        "recursive",
+        "single",
+        "transfers",
+        "unless",
+    )
 
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
@@ -183,6 +198,13 @@ class Spec:
         # What an operand of which nothing is known could turn out to be, if it is an option.
         self.effectful = tuple(sorted(role for role in every | modes if _is_effectful(role)))
         said = {*every, *(operand.rstrip("*") for operand in every_operand)}
+        # What every command line is asked for, worked out once.
+        self.digest = self.canonical(entry.digest)
+        self.recursive = self.canonical(entry.recursive)
+        self.always = "always" in entry.recursive
+        self.unless = self.canonical(entry.unless)
+        self.look = self.canonical(entry.look) | {"--help", "--version"}
+        self.modes = tuple((self.canonical(mode.when), mode) for mode in entry.modes)
         self.transfers = any(role.partition("@")[0] in ("from", "to") for role in said)
 
     def long(self, name: str) -> Option | None:

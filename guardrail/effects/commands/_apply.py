@@ -54,9 +54,9 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     entry = parsed.spec.entry
     _listed(call, parsed)
     roles = [*((role, field) for _, role, field in parsed.values), *operand_roles(entry, parsed)]
-    reveals = "digest" if parsed.flags & parsed.spec.canonical(entry.digest) else entry.reveals
+    reveals = "digest" if parsed.flags & parsed.spec.digest else entry.reveals
     reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
-    recursive = "always" in entry.recursive or bool(parsed.flags & parsed.spec.canonical(entry.recursive))
+    recursive = parsed.spec.always or bool(parsed.flags & parsed.spec.recursive)
     sources, named = _reads(call, roles, reveals, recursive)
     dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
     if dashed or entry.stdin == "always":
@@ -99,7 +99,7 @@ def _listed(call: Call, parsed: Parsed) -> None:
 def _emitted(call: Call, parsed: Parsed) -> None:
     """Effects that the command has whatever its operands are."""
     entry = parsed.spec.entry
-    if parsed.flags & {"--help", "--version", *parsed.spec.canonical(entry.look)}:
+    if parsed.flags & parsed.spec.look:
         return
     more = (e for mode in modes_of(parsed) for e in mode.emits)
     for text in (*entry.emits, *more):

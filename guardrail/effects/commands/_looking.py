@@ -34,7 +34,7 @@ def builder(call: Call, parsed: Parsed) -> Stream:
     """A tool that does what its spec says, and beyond that what files and plugins tell it."""
     if call.args and all(field.text in _ASKING for field in call.args):
         return SOMETHING
-    if parsed.flags & parsed.spec.canonical(parsed.spec.entry.look) and not parsed.unknown:
+    if parsed.flags & (parsed.spec.look - {"--help", "--version"}) and not parsed.unknown:
         return apply_spec(call, parsed)
     sources = apply_spec(call, parsed)
     out = call.opaque("program")

@@ -51,12 +51,13 @@ def make(
 
 def modes_of(parsed: Parsed) -> list[Mode]:
     """The modes of a command that its options ask for, in the order of its spec."""
-    return [mode for mode in parsed.spec.entry.modes if parsed.flags & parsed.spec.canonical(mode.when)]
+    modes = parsed.spec.modes
+    return [mode for when, mode in modes if parsed.flags & when] if modes else []
 
 
 def _templates(parsed: Parsed) -> tuple[str, ...]:
     entry = parsed.spec.entry
-    if parsed.flags & parsed.spec.canonical(entry.unless):
+    if parsed.flags & parsed.spec.unless:
         return ()
     return next((mode.makes for mode in modes_of(parsed) if mode.makes is not None), entry.makes)
 

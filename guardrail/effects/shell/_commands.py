@@ -120,7 +120,7 @@ def _no_subcommand(call: Call) -> Stream:
 
 def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a filter, where its input and its words are known."""
-    if out.text is not None or not all(field.known for field in call.args):
+    if out.text is not None or call.name not in _TELLING or not all(field.known for field in call.args):
         return out
     args = [field.text for field in call.args]
     text = printed(call.name, args)
@@ -137,13 +137,22 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     return Stream(text=text, sources=out.sources, names=out.names, flow=out.flow)
 
 
+_TELLING: Final = frozenset((*FILTERS, "printf", "echo", "basename", "dirname"))
+"""Commands whose output may be worked out."""
+
 _FILES: Final = frozenset("cat tac rev head tail sort uniq cut base64 base32 xxd paste".split())
 """Filters all of whose operands are files."""
 
 
+_SUBSTITUTED: Final = f"/dev/fd/{NUM}"
+"""What a process substitution becomes."""
+
+
 def _with_arguments(call: Call, out: Stream) -> Stream:
     """Words with content in them may come out again: a format, a name, a message."""
-    given = tuple(source for field in call.args if f"/dev/fd/{NUM}" not in field.text for source in field.sources)
+    given = tuple(
+        source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources
+    )
     if not given or out.text is not None:
         return out
     return msgspec.structs.replace(out, sources=merge(out.sources, given), connected=False)
@@ -164,7 +173,8 @@ def _injected(call: Call, roles: Sequence[str]) -> None:
 def _tampered(call: Call) -> bool:
     """This call itself put something where trusted programs live."""
     # An address of which nothing is known is left to policy: it could be an asset, which is stricter.
-    return not TRUSTED.isdisjoint(call.shell.emit.placed)
+    placed = call.shell.emit.placed
+    return bool(placed) and not TRUSTED.isdisjoint(placed)
 
 
 def _search(call: Call, name: str) -> Stream | None:
