@@ -25,7 +25,7 @@ from guardrail.assets import Inventory, LiveFiles, Provenance
 from guardrail.audit import Trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
-from guardrail.effects import analyse, prepare
+from guardrail.effects import ShellMemories, ShellMemory, analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
@@ -88,6 +88,7 @@ class Guard:
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.history = History(config.limits.sessions)
+        self.shells = ShellMemories(config.limits.sessions)
         self.obligations = Obligations(self.inventory)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
@@ -198,6 +199,7 @@ class Guard:
         try:
             value = execute(call)
         except BaseException as error:
+            self.shells.forget(call.session, call.tool)
             self._finish(self._result(call, decision, error))
             raise
         self._finish(self._result(call, decision, None))
@@ -212,6 +214,7 @@ class Guard:
         try:
             value = await execute(call)
         except BaseException as error:
+            self.shells.forget(call.session, call.tool)
             self._finish(self._result(call, decision, error))
             raise
         self._finish(self._result(call, decision, None))
@@ -219,7 +222,7 @@ class Guard:
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
-    def _judge(self, call: ToolCall, grant: Grant | None, started: int) -> _Flow:
+    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
         operations = parse(call, self.tools)
@@ -230,6 +233,7 @@ class Guard:
             limits=self.config.limits,
             variables=self._variables,
             watched=self.inventory.variables,
+            memory=shell,
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
@@ -279,8 +283,9 @@ class Guard:
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
+        shell = self.shells.recall(call.session, call.tool)
         try:
-            decision = yield from self._judge(call, grant, started)
+            decision = yield from self._judge(call, grant, started, shell)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if decision and not release:
@@ -295,6 +300,7 @@ class Guard:
         self._count(call, decision)
         if decision:
             self.history.released(call.session, decision.effects, self._class_of)
+            self.shells.keep(call.session, call.tool, shell)
         else:
             self.history.denied(call.session)
         return decision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guardrail.effects._analyse import analyse, prepare
 from guardrail.effects._examples import broken_examples
+from guardrail.effects._memory import ShellMemories, ShellMemory
 from guardrail.effects.catalogue._describe import describe, families
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.keys._config import KeyChange, key_changes
@@ -12,6 +13,8 @@ from guardrail.effects.keys._edit import apply
 __all__ = [
     "FileView",
     "KeyChange",
+    "ShellMemories",
+    "ShellMemory",
     "analyse",
     "apply",
     "broken_examples",

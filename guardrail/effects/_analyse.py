@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from guardrail.config import LimitConfig
+from guardrail.effects._memory import ShellMemory
 from guardrail.effects._operations import Operations
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._emit import Bound, as_code
@@ -30,6 +31,7 @@ def analyse(
     limits: LimitConfig,
     variables: Mapping[str, str] = _NO_VARIABLES,
     watched: Collection[str] = (),
+    memory: ShellMemory | None = None,
 ) -> tuple[Effect, ...]:
     """Work out what operations would do.
 
@@ -40,6 +42,7 @@ def analyse(
         limits: bounds; at a bound one `exec_opaque` effect with code `unparsed` is added.
         variables: environment variables known to hold; all others are unknown.
         watched: variables whose setting is an effect of its own: those that stand for keys of control files.
+        memory: what is known of the tool's shell, if it lives on; gets what will be known once the call has run.
 
     Returns:
         The effects, in order. Nothing at all means that the call provably touches nothing. Never raises for odd input.
@@ -47,9 +50,11 @@ def analyse(
     shell = Interpreter(view, limits, variables, cwd)
     shell.watched = frozenset(watched)
     try:
-        Operations(shell, cwd).run(operations)
+        Operations(shell, cwd, memory).run(operations)
         shell.finish()
     except (Bound, RecursionError) as bound:
+        if memory is not None:
+            memory.after = None
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
     return _distinct(shell.emit.effects)
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 
 from guardrail.effects._remote import api, sql
+from guardrail.effects._memory import ShellMemory
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._emit import Code, as_code
@@ -63,11 +64,13 @@ class Operations:
     Args:
         shell: where effects are collected.
         cwd: the call's working directory; None if unknown.
+        memory: what is known of a shell that lives on.
     """
 
-    def __init__(self, shell: Interpreter, cwd: str | None) -> None:
+    def __init__(self, shell: Interpreter, cwd: str | None, memory: ShellMemory | None = None) -> None:
         self.shell = shell
         self.cwd = cwd
+        self.memory = memory
 
     def run(self, operations: Sequence[Operation]) -> None:
         """The effects of all of them, in order."""
@@ -96,7 +99,9 @@ class Operations:
     def _state(self, cwd: str | None, env: Sequence[tuple[str, str]], *, persistent: bool) -> State:
         where = self._directory(cwd)
         state = State((None if persistent else where,))
-        if persistent:
+        if persistent and self.memory is not None and self.memory.before is not None:
+            state = self.memory.before.copy()
+        elif persistent:
             state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
         for name, text in env:
             set_variable(self.shell, state, name, Value(alternatives=(text,)))
@@ -108,9 +113,16 @@ class Operations:
 
     def _shell(self, operation: ShellText) -> None:
         state = self._state(operation.cwd, operation.env, persistent=operation.persistent)
-        self.shell.run_text(operation.text, state)
+        ok, bad, _ = self.shell.run_text(operation.text, state)
+        if operation.persistent and self.memory is not None:
+            self.memory.before = self.memory.after = self._lasting(ok.join(bad))
         if operation.persistent and (state.functions or state.path != ()):
             self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
+
+    def _lasting(self, end: State) -> State | None:
+        """What a shell knows after a call; None where it may have ended, or something runs in it later."""
+        shell = self.shell
+        return None if shell.jumps or shell.errexit or shell.traps or shell.deferred else end
 
     def _command(self, operation: Command) -> None:
         state = self._state(operation.cwd, operation.env, persistent=False)

@@ -9,6 +9,7 @@ Not concerned with what a command means, nor with how the nodes are read: `_stat
 from __future__ import annotations
 
 import threading
+import time
 from typing import Final
 
 import tree_sitter
@@ -20,6 +21,12 @@ from guardrail.parse.ir import Opaque, Script
 
 MAX_SHELL_BYTES: Final = 1024 * 1024
 """Longest shell text handed to the parser, in bytes; `limits.command_bytes` is far below it."""
+
+MAX_UNTIMED_BYTES: Final = 2048
+"""Longest text that is parsed without looking at the clock, in bytes; what is shorter is done in milliseconds."""
+
+MAX_PARSE_SECONDS: Final = 0.08
+"""Longest that the syntax of one text may take, in seconds of processor time."""
 
 _LANGUAGE: Final = tree_sitter.Language(tree_sitter_bash.language())
 
@@ -64,7 +71,9 @@ def _opaque(reason: str, text: str) -> Script:
 def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
-    root = _local.parser.parse(source.encode("latin-1").translate(_ASCII)).root_node
+    root = _tree_of(source.encode("latin-1").translate(_ASCII))
+    if root is None:
+        return _opaque("takes too long to parse", text)
     if root.has_error:
         return _opaque("parse error", text)
     try:
@@ -75,6 +84,22 @@ def _parse(text: str, source: str, depth: int) -> Script:
     except (LookupError, ValueError, RecursionError) as error:
         # A tree of a shape never seen is not vouched for either.
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
+
+
+def _tree_of(data: bytes) -> tree_sitter.Node | None:
+    """The syntax tree; None if it takes too long: on some texts the grammar tries every reading of every part."""
+    parser = _local.parser
+    if len(data) <= MAX_UNTIMED_BYTES:
+        return parser.parse(data).root_node
+    deadline = time.thread_time() + MAX_PARSE_SECONDS
+    try:
+        tree = parser.parse(
+            lambda offset, _point: data[offset:], progress_callback=lambda *_: time.thread_time() > deadline
+        )
+    except ValueError:
+        parser.reset()
+        return None
+    return tree.root_node
 
 
 def _parse_inner(source: str, depth: int) -> Script:
