@@ -199,6 +199,7 @@ class Guard:
         try:
             value = execute(call)
         except BaseException as error:
+            self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
             self._finish(self._result(call, decision, error))
             raise
         self._finish(self._result(call, decision, None))
@@ -213,6 +214,7 @@ class Guard:
         try:
             value = await execute(call)
         except BaseException as error:
+            self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
             self._finish(self._result(call, decision, error))
             raise
         self._finish(self._result(call, decision, None))

@@ -10,9 +10,11 @@ import pytest
 
 from guardrail import Decision, Guard, Outcome, ToolCall
 from guardrail.assets import LiveFiles
-from guardrail.effects import Shells
+from guardrail.effects import Shells, analyse
 from guardrail.effects._shells import MAX_SHELLS, MAX_VARIABLES, directory_left
 from guardrail.effects.domain._values import State, Value
+from guardrail.parse import ShellText
+from tests.effects_support import LIMITS, NoFiles
 
 
 @pytest.fixture
@@ -110,6 +112,43 @@ def test_a_directory_that_only_some_may_enter_is_not_taken(tmp_path: Path) -> No
     """The guard may have rights that the agent has not."""
     (tmp_path / "closed").mkdir(mode=0o700)
     assert directory_left(f"cd {tmp_path}/closed", LiveFiles()) is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["eval $SOMETHING", ". /nowhere/x", "exit", "set -e", "trap 'rm x' EXIT", "rm 'x", "unset $A", "bind x"],
+)
+def test_after_something_opaque_nothing_is_known(command: str) -> None:
+    """Unknown code may have changed anything; a shell that ended is another one."""
+    shells = Shells()
+    for text in ("X=/tmp/a", command):
+        memory = shells.recall("s", "a", "shell")
+        analyse((ShellText(text=text, persistent=True),), cwd="/w", view=NoFiles(), limits=LIMITS, memory=memory)
+        shells.keep(memory)
+    memory = shells.recall("s", "a", "shell")
+    operation = ShellText(text="rm $X", persistent=True)
+    found = analyse((operation,), cwd="/w", view=NoFiles(), limits=LIMITS, memory=memory)
+    assert "delete /tmp/a" not in [f"{effect.op} {effect.resource.path}" for effect in found]
+
+
+def test_a_bound_forgets_the_shell() -> None:
+    """What was not analysed may have changed anything."""
+    shells = Shells()
+    for text in ("X=/tmp/a", "rm {1..100000}"):
+        memory = shells.recall("s", "a", "shell")
+        analyse((ShellText(text=text, persistent=True),), cwd="/w", view=NoFiles(), limits=LIMITS, memory=memory)
+        shells.keep(memory)
+    assert shells.recall("s", "a", "shell").start() is None
+
+
+def test_a_call_that_failed_forgets_the_shell(guard: Guard, tmp_path: Path) -> None:
+    """It may have been stopped at any point."""
+    call = ToolCall(tool="shell", args={"command": f"cd {tmp_path}/work"}, session="s")
+    assert guard.check(call)
+    memory = guard.shells.recall("s", call.subject.id, "shell")
+    assert memory.start() is not None
+    guard.shells.forget(memory)
+    assert say(guard, "rm x").outcome is Outcome.ESCALATE
 
 
 def test_memory_is_bounded() -> None:

@@ -53,6 +53,8 @@ def analyse(
         Operations(shell, cwd, memory).run(operations)
         shell.finish()
     except (Bound, RecursionError) as bound:
+        if memory is not None:
+            memory.lose()
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
     return _distinct(shell.emit.effects)
 

@@ -125,7 +125,7 @@ class Operations:
         if self.memory is None:
             if state.functions or state.path != ():
                 self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
-        elif self.shell.jumps != jumps or self.shell.traps:
+        elif self.shell.jumps != jumps or self.shell.errexit or self.shell.traps or self.shell.deferred:
             # It may have ended, and another one been started in its place; and a trap runs at times of its own.
             self.memory.leave(self._unknown())
         else:

@@ -63,12 +63,13 @@ class ShellMemory:
         state: what is known of it; None if nothing is.
     """
 
-    __slots__ = ("after", "before", "key")
+    __slots__ = ("after", "before", "key", "lost")
 
     def __init__(self, key: Key, state: State | None) -> None:
         self.key = key
         self.before = state
         self.after: State | None = None
+        self.lost = False
 
     def start(self) -> State | None:
         """The state in which the call finds the shell, to be changed at will."""
@@ -77,6 +78,10 @@ class ShellMemory:
     def leave(self, state: State) -> None:
         """The state in which the call leaves the shell; of several texts in one call, any may be the last."""
         self.after = state if self.after is None else self.after.join(state)
+
+    def lose(self) -> None:
+        """What the call leaves is not known: it was not analysed to its end."""
+        self.lost = True
 
 
 class Shells:
@@ -94,10 +99,17 @@ class Shells:
         with self._lock:
             return ShellMemory(key, self._states.get(key))
 
+    def forget(self, memory: ShellMemory) -> None:
+        """Nothing is known of the shell any more: a call was not carried out to its end, or not analysed to its."""
+        with self._lock:
+            self._states.pop(memory.key, None)
+
     def keep(self, memory: ShellMemory) -> None:
         """A call was let run: the shell is now what that call leaves."""
         after = memory.after
-        if after is None:
+        if memory.lost:
+            self.forget(memory)
+        if after is None or memory.lost:
             return
         with self._lock:
             if len(after.vars) + len(after.functions) > MAX_VARIABLES:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import Final
 
 import tree_sitter
@@ -22,6 +23,12 @@ from guardrail.parse.ir import Opaque, Script
 
 MAX_SHELL_BYTES: Final = 1024 * 1024
 """Longest shell text handed to the parser, in bytes; `limits.command_bytes` is far below it."""
+
+MAX_UNTIMED_BYTES: Final = 2048
+"""Longest text that is parsed without looking at the clock, in bytes; what is shorter is done in milliseconds."""
+
+MAX_PARSE_SECONDS: Final = 0.08
+"""Longest that the syntax of one text may take, in seconds of processor time."""
 
 _LANGUAGE: Final = tree_sitter.Language(tree_sitter_bash.language())
 
@@ -70,9 +77,13 @@ def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
     root = _tree(source)
+    if root is None:
+        return _opaque("takes too long to parse", text)
     masked = mask(source) if root.has_error or _TIMED.search(source) else None
     if masked is not None:
         root = _tree(masked.grammar)
+        if root is None:
+            return _opaque("takes too long to parse", text)
     if root.has_error:
         return _opaque("parse error", text)
     try:
@@ -87,8 +98,21 @@ def _parse(text: str, source: str, depth: int) -> Script:
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
 
 
-def _tree(source: str) -> tree_sitter.Node:
-    return _local.parser.parse(source.encode("latin-1").translate(_ASCII)).root_node
+def _tree(source: str) -> tree_sitter.Node | None:
+    """The syntax tree; None if it takes too long: on some texts the grammar tries every reading of every part."""
+    data = source.encode("latin-1").translate(_ASCII)
+    parser = _local.parser
+    if len(data) <= MAX_UNTIMED_BYTES:
+        return parser.parse(data).root_node
+    deadline = time.thread_time() + MAX_PARSE_SECONDS
+    try:
+        tree = parser.parse(
+            lambda offset, _point: data[offset:], progress_callback=lambda *_: time.thread_time() > deadline
+        )
+    except ValueError:
+        parser.reset()
+        return None
+    return tree.root_node
 
 
 def _parse_inner(source: str, depth: int) -> Script:

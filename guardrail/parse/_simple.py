@@ -215,10 +215,10 @@ class SimpleCommands(Redirections):
             if index and children[index - 1].end_byte == child.start_byte:
                 continue  # the rest of a word that the parser tore
             end = child.end_byte
-            for rest in children[index + 1 :]:
-                if rest.start_byte != end:
-                    break
-                end = rest.end_byte
+            following = index + 1
+            while following < len(children) and children[following].start_byte == end:
+                end = children[following].end_byte
+                following += 1
             word = self.lexer.word(child.start_byte, end, assignment=child.type == "variable_assignment")
             words.append(word)
             spans.append((word.start, word.end, True))

@@ -219,7 +219,7 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     if sources:
         call.emit("net_send", host, flow=call.stdin.flow)
     if len(operands) < 2 or not all(field.known for field in operands[1:]):
-        return Stream(text=None)
+        return SOMETHING
     # The words are joined, and a shell there takes them apart again.
     return call.shell.elsewhere(call, host, " ".join(field.text for field in operands[1:]))
 

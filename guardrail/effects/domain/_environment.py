@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,12 @@ _HARMLESS_NAMES: Final = re.compile(
 _TRUSTED_PATH: Final = ("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin")
 
 
+@functools.lru_cache(maxsize=4096)
+def _is_read(name: str) -> bool:
+    """Other programs may read a variable of that name."""
+    return any(pattern.fullmatch(name) for pattern in (_LOADER, _PROGRAM, _INTERPRETER))
+
+
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
     if name in shell.watched:
@@ -50,6 +57,8 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         _say(shell, name)
     elif name == "PWD" or name == "OLDPWD":
         state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
+    elif not _is_read(name):
+        return
     elif _LOADER.fullmatch(name):
         state.path = None
         _say(shell, name)

@@ -14,7 +14,7 @@ from guardrail.effects.domain._values import MAX_TEXT
 MAX_FORMATS: Final = 512
 """Most times that a format is gone through, once for each argument."""
 
-MAX_EDITED: Final = 1024
+MAX_EDITED: Final = 256
 """Longest text that a `sed` script with a pattern is worked out on, in characters."""
 
 _ESCAPE: Final = re.compile(

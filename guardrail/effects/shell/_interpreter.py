@@ -54,6 +54,9 @@ from guardrail.parse.ir import (
     Test,
 )
 
+MAX_HOPS: Final = 2
+"""Most hosts and containers that are entered one from within another."""
+
 
 class Interpreter:
     """Interprets the shell texts of one call.
@@ -86,6 +89,7 @@ class Interpreter:
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
+        self.hops = 0
         self.errexit = False
         self.stages = 0
 
@@ -191,9 +195,11 @@ class Interpreter:
 
     def elsewhere(self, call: Call, place: Resource, command: str | Sequence[Field]) -> Stream:
         """What a shell text, or the words of a command, do on another host or in a container; and what comes back."""
-        if self.depth >= self.limits.depth:
+        if self.hops >= MAX_HOPS or self.depth >= self.limits.depth:
             return call.opaque("unparsed", reason="nested too deep")
-        return elsewhere(call, Interpreter(Nowhere(), self.limits, {}, None), place, command)
+        inner = Interpreter(Nowhere(), self.limits, {}, None)
+        inner.hops = self.hops + 1
+        return elsewhere(call, inner, place, command)
 
     def plain(self, call: Call) -> Stream:
         """The spec of a command that is also a builtin."""
