@@ -51,13 +51,15 @@ def compiler(call: Call, parsed: Parsed) -> Stream:
     sources = [field for field in parsed.operands if field.known and field.text != "-"]
     if parsed.value("-o") is None and made is None and sources:
         call.put("write", call.place(Field(text="a.out")), ())
+    out_stem = parsed.value("-o")
     for field in sources:
         stem = basename(field.text).rpartition(".")[0]
         if made is not None and parsed.value("-o") is None and stem:
             call.put("write", call.place(Field(text=f"{stem}{made}")), ())
         if words & {"-MD", "-MMD"} and stem:
             with call.perhaps():
-                call.put("write", call.place(Field(text=f"{stem}.d")), ())
+                noted = out_stem.text.rpartition(".")[0] if out_stem is not None and out_stem.known else stem
+                call.put("write", call.place(Field(text=f"{noted}.d")), ())
     return out
 
 
