@@ -87,7 +87,7 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
 
 
 def _members(call: Call, parsed: Parsed) -> Iterator[tuple[Field, Field | None]]:
-    """Each name that is given, here or in a list, with the directory that it is meant in: that of the `-C` before it."""
+    """Each name that is given, here or in a list, with the directory it is meant in, that of the `-C` before it."""
     operands, count = list(parsed.operands), 0
     folder: Field | None = None
     for after, option, field in parsed.placed("--directory", "--files-from"):

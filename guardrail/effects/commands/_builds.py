@@ -9,8 +9,8 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._interpreters import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.domain._addresses import at
 from guardrail.effects.commands._looking import builder
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
