@@ -49,16 +49,17 @@ def compiler(call: Call, parsed: Parsed) -> Stream:
         return out
     made = next((suffix for option, suffix in (("-c", ".o"), ("-S", ".s")) if option in words), None)
     sources = [field for field in parsed.operands if field.known and field.text != "-"]
-    if parsed.value("-o") is None and made is None and sources:
+    target = parsed.value("-o")
+    if target is None and made is None and sources:
         call.put("write", call.place(Field(text="a.out")), ())
-    out_stem = parsed.value("-o")
     for field in sources:
         stem = basename(field.text).rpartition(".")[0]
-        if made is not None and parsed.value("-o") is None and stem:
+        if made is not None and target is None and stem:
             call.put("write", call.place(Field(text=f"{stem}{made}")), ())
         if words & {"-MD", "-MMD"} and stem:
+            # What it depends on is noted beside what is made.
+            noted = target.text.rpartition(".")[0] if target is not None else stem
             with call.perhaps():
-                noted = out_stem.text.rpartition(".")[0] if out_stem is not None and out_stem.known else stem
                 call.put("write", call.place(Field(text=f"{noted}.d")), ())
     return out
 

@@ -62,7 +62,7 @@ def sed_files(text: str) -> tuple[tuple[str, str], ...] | None:
         else:
             found.append((match["command"], match["name"]))
             plain.append(match["address"] + (match["change"] or "="))
-    return tuple(found) if found and sed_script_is_plain("\n".join(plain)) else None
+    return tuple(found) if sed_script_is_plain("\n".join(plain)) else None
 
 
 _SED_FILE: Final = re.compile(
