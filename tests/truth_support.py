@@ -21,7 +21,7 @@ from typing import Final
 from guardrail.assets import LiveFiles
 from guardrail.config import LimitConfig
 from guardrail.effects import analyse
-from guardrail.model import Effect, Resource
+from guardrail.model import ANY_DEPTH, Effect, Resource
 from guardrail.parse import ShellText
 from tests.corpus_support import CASES, identity
 from tests.trace_support import CALLS, Event, events
@@ -306,6 +306,14 @@ class Place:
 
     def holds(self, path: str) -> bool:
         """Whether a path is here."""
+        base, deep, name = self.pattern.rpartition(f"/{ANY_DEPTH}")
+        if deep:
+            # What a lister such as `find` gives: names at any depth, and with them the directory where it starts.
+            base = os.path.realpath(base)
+            return (path.startswith(f"{base}/") and fnmatch.fnmatchcase(path, f"*/{name}")) or (path, name) == (
+                base,
+                "*",
+            )
         if self.pattern:
             pattern = self.pattern.replace("**", "*")
             return fnmatch.fnmatchcase(path, pattern) or fnmatch.fnmatchcase(path, os.path.normpath(pattern))

@@ -5,6 +5,7 @@ Not concerned with the commands they belong to.
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal
 
 from guardrail.parse._heredoc import heredoc_span, without_tabs
@@ -13,6 +14,11 @@ from guardrail.parse._words import Misparse
 from guardrail.parse.ir import AndOr, Pipeline, Redirect, Statement, Word
 
 _OPERATORS: Final = frozenset(("<", ">", ">>", ">|", "&>", "&>>", "<&", ">&", "<&-", ">&-"))
+
+_VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+FIRST_FREE: Final = 10
+"""The least number that the shell takes for a descriptor whose number it keeps in a variable."""
 
 STATEMENT_KINDS: Final = frozenset(
     "command redirected_statement list pipeline negated_command subshell compound_statement if_statement "
@@ -42,8 +48,11 @@ class Redirections(Tree):
     __slots__ = ()
 
     def is_descriptor(self, word: Item, redirect: Item) -> bool:
-        """Digits right before a redirection belong to it, also where the parser takes them for a word."""
+        """Digits or `{name}` before a redirection belong to it, also where the parser takes them for a word."""
         text = self.source[word.start : word.end]
+        if _VARIABLE.fullmatch(text) and redirect.node is not None:
+            redirect.descriptor = FIRST_FREE
+            return True
         if not (text.isascii() and text.isdigit()) or redirect.node is None:
             return False
         if redirect.node.children[0].type == "file_descriptor" or len(text) > 4:

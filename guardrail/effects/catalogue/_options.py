@@ -38,7 +38,7 @@ class Parsed:
         self._after.append(len(self.operands))
 
     def placed(self, *names: str) -> list[tuple[int, str, Field]]:
-        """All values of some options, in order, each with its option and the number of operands that stand before it."""
+        """All values of some options in order, each after the number of operands before it and its option."""
         return [
             (after, option, field)
             for after, (option, _, field) in zip(self._after, self.values, strict=False)

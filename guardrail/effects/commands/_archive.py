@@ -87,7 +87,7 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
 
 
 def _members(call: Call, parsed: Parsed) -> Iterator[tuple[Field, Field | None]]:
-    """Each name that is given, here or in a list, with the directory that it is meant in: that of the `-C` before it."""
+    """Each name that is given, here or in a list, with the directory it is meant in, that of the `-C` before it."""
     operands, count = list(parsed.operands), 0
     folder: Field | None = None
     for after, option, field in parsed.placed("--directory", "--files-from"):
@@ -233,10 +233,14 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     known = basename(field.text) != TOP and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")
+    walked = recursive and call.kind(call.place(field)) != "file"
+    if walked and (folder is not None or parsed.has("--output-dir-mirror")):
+        below(call, folder or parsed.value("--output-dir-mirror") or Field(text=TOP), read)
+        return
     if folder is not None or (folder := parsed.value("--output-dir-mirror")) is not None:
         inside = name.lstrip("/") if parsed.has("--output-dir-mirror") else name.rpartition("/")[2]
         target = Field(text=f"{folder.text.rstrip('/')}/{inside if known else TOP}")
-    elif recursive and call.kind(call.place(field)) != "file":
+    elif walked:
         _replaced_below(call, parsed, field, "" if back else suffix, read)
         return
     elif field.glob is not None and not back and suffix != TOP:

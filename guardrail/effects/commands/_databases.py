@@ -160,7 +160,7 @@ class Client:
         literals = [
             (_unquoted(text), next((word for word in reversed(words[:index]) if word), ""))
             for index, (sort, text) in enumerate(tokens)
-            if sort == "text"
+            if sort == "text" and not _is_content(tokens, index)
         ]
         for name, before in literals:
             self._source(name, before, words)
@@ -208,6 +208,12 @@ class Client:
         self.call.emit("write", place, may=True)
         self.call.emit("copy", place, self.database, may=True)
         self.call.emit("copy", self.database, place, may=True)
+
+
+def _is_content(tokens: Sequence[tuple[str, str]], index: int) -> bool:
+    """What `writefile` writes, which stands behind the name and a comma."""
+    before = [text.lower() for _, text in tokens[max(index - 4, 0) : index]]
+    return len(before) == 4 and before[0] == "writefile" and before[3] == ","
 
 
 def _unquoted(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._text import sed_script_is_plain
+from guardrail.effects.commands._makes import named_by
+from guardrail.effects.commands._text import sed_files, sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, merge
@@ -27,6 +28,8 @@ def sed(call: Call, parsed: Parsed) -> Stream:
     scripts, known = _scripts(call, parsed, operands)
     extended = parsed.has("--regexp-extended")
     harmless = known and (parses(scripts, extended=extended) or all(sed_script_is_plain(script) for script in scripts))
+    if not harmless and known and (files := [sed_files(script) for script in scripts]) and None not in files:
+        return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()])
     if not harmless:
         words = [*operands, *(field for _, _, field in parsed.values)]
         call.opaque("inline", reason="a sed script that may do more than edit", words=words)
@@ -56,6 +59,30 @@ def sed(call: Call, parsed: Parsed) -> Stream:
             call.put("write", call.place(Field(text=kept)), read, edit=as_edit(before))
         after = _sed_text(scripts, as_text(before), extended=extended, quiet=quiet, in_place=True)
         call.emit("write", place, edit=whole(after))
+    return NOTHING
+
+
+def _sed_with_files(call: Call, parsed: Parsed, operands: list[Field], files: list[tuple[str, str]]) -> Stream:
+    """A script that reads and writes files of its own, and else only edits."""
+    sources: tuple[Resource, ...] = call.stdin.sources if not operands else ()
+    for field in operands:
+        sources = merge(sources, call.read(field))
+    for command, name in files:
+        if command in "rR":
+            sources = merge(sources, call.read(Field(text=name)))
+    out = Stream(sources=sources, flow=call.stdin.flow)
+    for command, name in files:
+        if command in "wW":
+            call.put("write", call.place(Field(text=name)), sources)
+    if not parsed.has("--in-place"):
+        return out
+    suffix = next((field.text for option, _, field in parsed.values if option == "--in-place"), "")
+    for field in operands:
+        place = call.place(field, nofollow=not parsed.has("--follow-symlinks"))
+        if suffix:
+            kept = Field(text=TOP) if "*" in suffix or "/" in suffix else named_by("{}" + suffix, field)
+            call.put("write", call.place(kept), (call.place(field),))
+        call.put("write", place, sources)
     return NOTHING
 
 

@@ -133,6 +133,7 @@ def _with_file(call: Call, text: str, named: Field, roots: list[Field]) -> None:
     other = call.place(named)
     call.emit("list", other)
     if text == "-files0-from":
+        call.read(named, reveals="some")
         roots.extend(call.listed(named, "\0"))
     if text == "-samefile":
         call.emit("mention", other, precision="opaque", may=True)  # every name of it is meant

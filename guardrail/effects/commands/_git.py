@@ -19,7 +19,8 @@ from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
 _SHOWING: Final = frozenset(
-    "git-diff git-diff-files git-diff-index git-show git-log git-blame git-cat-file git-whatchanged git-annotate".split()
+    "git-diff git-diff-files git-diff-index git-show git-log git-blame git-cat-file git-whatchanged "
+    "git-annotate".split()
 )
 _RISKY: Final = frozenset(
     "--ext-diff --textconv --exec-path --open-files-in-pager -O --upload-pack --exec --config-env --editor".split()

@@ -48,6 +48,31 @@ def sed_script_is_plain(text: str) -> bool:
     return True
 
 
+def sed_files(text: str) -> tuple[tuple[str, str], ...] | None:
+    """The files that a sed script reads and writes, each with its command; None if it does anything else besides."""
+    plain: list[str] = []
+    found: list[tuple[str, str]] = []
+    for line in text.split("\n"):
+        # A name goes on to the end of its line.
+        match = _SED_FILE.fullmatch(line)
+        if match is None:
+            plain.append(line)
+        elif match["name"].startswith("/dev/std"):
+            return None
+        else:
+            found.append((match["command"], match["name"]))
+            plain.append(match["address"] + (match["change"] or "="))
+    return tuple(found) if sed_script_is_plain("\n".join(plain)) else None
+
+
+_SED_FILE: Final = re.compile(
+    rf"(?P<address>{_SED_ADDRESS})"
+    r"(?P<change>s(?P<sign>[/|#,:@!%~])(?:(?!(?P=sign))[^\\\n]|\\[^\n])*(?P=sign)(?:(?!(?P=sign))[^\\\n]|\\.)*(?P=sign)"
+    r"[gpI0-9]*)?(?P<command>[rRwW])[ \t]*(?P<name>[^\s;{}][^\n;{}]*)"
+)
+"""A line of a sed script that ends with the name of a file."""
+
+
 def echo(call: Call, _parsed: Parsed) -> Stream:
     """`echo`: its words are text, whatever they name."""
     args = list(call.args)

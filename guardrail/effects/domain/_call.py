@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
@@ -111,7 +111,7 @@ class Call:
         )
 
     @contextlib.contextmanager
-    def perhaps(self, doubtful: bool = True) -> Iterator[None]:
+    def perhaps(self, doubtful: bool = True) -> Generator[None]:
         """What is said inside may not happen, if that is in doubt."""
         if not doubtful:
             yield
