@@ -9,7 +9,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
@@ -77,6 +77,7 @@ def env(call: Call, parsed: Parsed) -> Stream:
     while rest and (match := _ASSIGNMENT.fullmatch(rest[0].text)):
         value = Value(alternatives=(match[2],), sources=rest[0].sources)
         set_variable(call.shell, state, match[1], value)
+        call.shell.handed += given(value)
         rest.pop(0)
     if rest and rest[0].text == "-":
         rest.pop(0)

@@ -88,6 +88,8 @@ class Interpreter:
         self.outer: tuple[int, int] | None = None
         self.errexit = False
         self.stages = 0
+        self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
+        self.exported: list[str] = []  # texts that reach everything that is started
 
     # -- texts
 
