@@ -86,7 +86,7 @@ def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
     if not sources:
         return stdin
     joined = merge(stdin.sources, sources)
-    return msgspec.structs.replace(stdin, sources=joined, connected=True)
+    return msgspec.structs.replace(stdin, sources=joined, listed=(), connected=True)
 
 
 _SURE: Final = frozenset((":", "true", "echo", "printf", "export", "umask"))
