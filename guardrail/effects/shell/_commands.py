@@ -98,11 +98,25 @@ def known_command(call: Call, name: str) -> Stream:
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
+        before = len(call.shell.emit.effects)
         out = family(call, parsed) if family is not None else apply_spec(call, parsed)
+        _environment(call, before)
         return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _environment(call: Call, before: int) -> None:
+    """A command that changes something may do so where its environment says, instead of where it usually does."""
+    given = call.shell.handed
+    if given and any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
+        for text in given:
+            call.mention_text(text)
+
+
+_LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention", "exec_opaque"))
+"""Operations that leave everything as it was, or have told of the environment themselves."""
 
 
 def _is_store(call: Call, name: str) -> bool:
