@@ -24,9 +24,7 @@ _MANAGER: Final = re.compile(
 )
 """Methods of managers of services, sessions, power and time that change something."""
 
-_LOOKING: Final = re.compile(
-    r"(?:List|Get|Can|Dump|Introspect|Ping|Peer|Load|Lookup|Subscribe|Notify|NameHasOwner)\w*"
-)
+_LOOKING: Final = re.compile(r"(?:List|Get|Can|Dump|Introspect|Ping|Peer|Load|Lookup|Subscribe|Notify|NameHasOwner)\w*")
 _POWER: Final = frozenset(("PowerOff", "Reboot", "Halt", "KExec", "Suspend", "Hibernate", "Exit", "Inhibit"))
 _BUS: Final = re.compile(r"org\.freedesktop\.(?:systemd1|login1|timedate1|hostname1|machine1)(?:\.|$)")
 _RUNS: Final = re.compile(r"(?:^|[\s\]])!(?![<>=])(?P<command>[^\n]+)")

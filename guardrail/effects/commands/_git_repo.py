@@ -200,8 +200,8 @@ def _text(call: Call, text: str) -> None:
 
 def hooks(call: Call, names: Iterable[str]) -> None:
     """Hooks that are there run; whether this session wrote them is for the history to say."""
-    for name in names:
-        place = call.place(Field(text=f".git/hooks/{name}"))
+    for name in (f"{folder}/{name}" for name in names for folder in (".git/hooks", ".husky", ".githooks")):
+        place = call.place(Field(text=name))
         authored = place.path is not None and call.shell.emit.changed(place.path)
         if authored or call.kind(place) is not None:
             attrs = {"authored": True} if authored else None

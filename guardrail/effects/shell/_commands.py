@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._drivers import note_own
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -76,6 +77,7 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
 
 def known_command(call: Call, name: str) -> Stream:
     """A command that is what its name says."""
+    note_own(call, name)
     interpreter = interpreter_of(name)
     if interpreter is not None and not _is_store(call, name):
         return run_interpreter(call, interpreter)
