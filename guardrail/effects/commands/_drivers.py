@@ -6,9 +6,10 @@ Not concerned with what is in them: whether this session wrote one is for the hi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOP, Field
@@ -204,10 +205,16 @@ def _names(manager: str, words: Sequence[str]) -> list[str]:
     return [f"pre{chosen}", chosen, f"post{chosen}"]
 
 
+class _PackageFile(msgspec.Struct, frozen=True):
+    scripts: dict[str, Any] = {}
+
+
 def _scripts(data: bytes) -> Mapping[str, Any]:
     try:
-        whole = json.loads(data)
-    except (ValueError, RecursionError):
+        return _DECODER.decode(data).scripts
+    except (msgspec.MsgspecError, RecursionError):
         return {}
-    scripts = whole.get("scripts") if isinstance(whole, dict) else None
-    return scripts if isinstance(scripts, dict) else {}
+
+
+# INVARIANT: made while the module is imported, as msgspec works a type out only once.
+_DECODER: Final = msgspec.json.Decoder(_PackageFile)
