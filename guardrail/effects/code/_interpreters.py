@@ -13,6 +13,7 @@ from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code.python._run import run_code, run_file
+from guardrail.effects.commands._drivers import note_own
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
@@ -226,6 +227,13 @@ def _with_option(state: State, option: str) -> State:
     return changed
 
 
+def _started(call: Call, options: str) -> None:
+    """The files that an interactive shell, or one of a login, runs first."""
+    for letter in "il":
+        if letter in options:
+            note_own(call, f"bash -{letter}")
+
+
 def _shell(call: Call) -> Stream:
     args = list(call.args)
     command = reads_input = False
@@ -240,6 +248,7 @@ def _shell(call: Call) -> Stream:
         if text in ("--version", "--help"):
             return NOTHING
         if text in _SHELL_LONGS:
+            _started(call, "-l" if text == "--login" else "")
             continue
         if _SHELL_NAMED.fullmatch(text) and args:
             state = _with_option(state, args.pop(0).text)
@@ -247,6 +256,7 @@ def _shell(call: Call) -> Stream:
             call.shell.errexit = call.shell.errexit or "e" in text
             command = command or "c" in text
             reads_input = reads_input or "s" in text
+            _started(call, text)
         else:
             return call.opaque("dynamic", reason="option of the shell is not known")
     if command:
@@ -350,15 +360,17 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if known is not None and not shadowed and not any(field.many for field in args):
         return known(call, args[1:])
     _scripts(call, args[1:])
+    note_own(call, name)
     if SERVING.fullmatch(name) and not shadowed:
         call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
         _operands(call, args[1:])
         return SOMETHING
     if name in _WRAPPING_MODULES:
         return _wrapped(call, args[1:])
-    file = place(name.replace(".", "/") + ".py", call.cwd).path
-    if file is not None and (call.shell.view.kind(file) == "file" or _made(call, file)):
-        return run_script(call, "python", Field(text=file), args[1:])
+    for end in (".py", "/__main__.py"):
+        file = place(name.replace(".", "/") + end, call.cwd).path
+        if file is not None and (call.shell.view.kind(file) == "file" or _made(call, file)):
+            return run_script(call, "python", Field(text=file), args[1:])
     return call.opaque("program", resource=as_code(f"python -m {name}"), words=args[1:])
 
 

@@ -15,7 +15,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_SAID, NOTHING, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import awk_text
 from guardrail.model import Edit, Resource
 
@@ -251,7 +251,9 @@ class Program:
             call.opaque("dynamic", reason="an awk program runs a command that is not known")
             return
         call.shell.emit.maybe += 1
-        inner = Stream(sources=self.out, connected=True) if writes else Stream(sources=call.stdin.sources)
+        said = tuple(token.text for token in self.words if token.sort == "text" and TOP not in token.text)[:MAX_SAID]
+        out = Stream(sources=self.out, connected=True, said=said)
+        inner = out if writes else Stream(sources=call.stdin.sources)
         out = call.shell.run_text(text, call.state.copy(), inner)[2]
         self.out = merge(self.out, out.sources)
         call.shell.emit.maybe -= 1

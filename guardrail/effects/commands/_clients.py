@@ -107,6 +107,8 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     sources: tuple[Resource, ...] = call.stdin.sources
     named = parsed.operands if parsed.spec.entry.operands == ("read*",) else []
     given = [*named, *(field for _, role, field in parsed.values if role == "read")]
+    # A word of `wall` that is a path is the file with the message.
+    given += [field for field in parsed.operands if call.name == "wall" and "/" in field.text and " " not in field.text]
     for field in given:
         sources = merge(sources, call.read(field, recursive=True))
     sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))

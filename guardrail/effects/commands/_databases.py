@@ -437,6 +437,21 @@ def server(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=client.out)
 
 
+def warehouse(call: Call, parsed: Parsed) -> Stream:
+    """`bq query`: SQL in words or on the input, for a database behind an API."""
+    client = Server(call, at("bq", "query"), server=True)
+    for field in parsed.values_of("--destination_table"):
+        call.put("write", at("bq", field.text), ())
+    texts = parsed.operands
+    if not texts and (text := given_text(call, client)) is not None:
+        texts = [text]
+    for field in texts:
+        client.sql(field.text if field.known else TOP)
+        if field.sources:
+            client.change(field.sources)
+    return Stream(sources=client.out)
+
+
 def dump(call: Call, parsed: Parsed) -> Stream:
     """`pg_dump`, `mysqldump`, `mongodump`: the database comes out as a file, a directory or text."""
     names = parsed.operands or parsed.values_of("--dbname")
@@ -454,5 +469,5 @@ def dump(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING if make(call, parsed, (), (database,)) or kept else Stream(sources=(database,))
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"dump": dump, "lite": lite, "server": server}
+FAMILIES: Final[Mapping[str, Family]] = {"dump": dump, "lite": lite, "server": server, "warehouse": warehouse}
 """What `code` of a spec may say, for this module."""

@@ -16,6 +16,7 @@ from guardrail.effects.commands._git_repo import (
     path_of,
     place_of,
     quietly,
+    rewritten,
     root,
     sends,
     setting,
@@ -96,6 +97,7 @@ def fetch(call: Call, parsed: Parsed) -> Stream:
         call.emit("copy", content, far or objects(call), flow=("argument",))
     if call.name == "git-pull":
         hooks(call, ("post-merge", "post-checkout", "post-rewrite"))
+        rewritten(call)
         return call.opaque("program", reason="git pull rewrites tracked files")
     return SOMETHING
 

@@ -80,6 +80,19 @@ def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = No
         emit.made, emit.placed, emit.contents = made, placed, contents
 
 
+def rewritten(call: Call) -> None:
+    """Tracked files may become others: said of a repository that the call goes to, and not of the one it works in.
+
+    There it is daily work, and what is tracked is not known.
+    """
+    start = call.shell.start
+    if start is None or call.cwd is None or TOP in call.cwd:
+        return
+    home = call.shell.call(call.name, (), call.state, start, call.stdin, call.span)
+    if root(call) != root(home):
+        quietly(call, "write", tree(call), may=True, attrs={"tracked": True})
+
+
 def stored(call: Call, source: Resource, **facts: Any) -> None:
     """Content goes into the repository's store."""
     quietly(call, "copy", source, objects(call), **facts)
@@ -187,8 +200,8 @@ def _text(call: Call, text: str) -> None:
 
 def hooks(call: Call, names: Iterable[str]) -> None:
     """Hooks that are there run; whether this session wrote them is for the history to say."""
-    for name in names:
-        place = call.place(Field(text=f".git/hooks/{name}"))
+    for name in (f"{folder}/{name}" for name in names for folder in (".git/hooks", ".husky", ".githooks")):
+        place = call.place(Field(text=name))
         authored = place.path is not None and call.shell.emit.changed(place.path)
         if authored or call.kind(place) is not None:
             attrs = {"authored": True} if authored else None

@@ -13,7 +13,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import hooks, objects, quietly, root, setting, stored, tree
+from guardrail.effects.commands._git_repo import hooks, objects, quietly, rewritten, root, setting, stored, tree
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._call import Call
@@ -120,6 +120,7 @@ def _rewrites(call: Call, parsed: Parsed) -> Stream:
     """Tracked files become those of another commit."""
     hooks(call, _CHECKOUT_HOOKS)
     _compared(call)
+    rewritten(call)
     return call.opaque("program", reason=f"{call.name} rewrites tracked files", words=parsed.operands)
 
 

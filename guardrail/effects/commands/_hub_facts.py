@@ -81,7 +81,7 @@ _TRACKERS: Final[Mapping[str, Mapping[str, Fact]]] = {
         "artifact put": _f("write", "wandb:artifact/{--name|-n}", files=("0",)),
         "artifact get": _f("read", "wandb:artifact/{0}", outs=("--root",)),
         "artifact ls": _f("list", "wandb:artifact/{0}"),
-        "artifact cache cleanup": _f("read", "wandb:cache"),
+        "artifact cache cleanup": _f("api_delete", "wandb:cache"),
         "sync": _f("write", "wandb:runs", files=_ALL, missing="wandb"),
         "restore": _f("read", "wandb:runs/{0}"),
         "pull": _f("read", "wandb:runs/{0}"),

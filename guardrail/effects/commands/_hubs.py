@@ -67,6 +67,13 @@ def hub_cache(call: Call, _parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def import_url(call: Call, parsed: Parsed) -> Stream:
+    """`dvc import-url`, `get-url`: without a name it goes here."""
+    if len(parsed.operands) == 1:
+        parsed.operands.append(Field(text="./"))
+    return apply_spec(call, parsed)
+
+
 def dvc(call: Call, parsed: Parsed) -> Stream:
     """`dvc`: files go into a cache, and from there to a remote."""
     verb = call.name.rpartition(" ")[2]
@@ -171,6 +178,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "dvc": dvc,
     "host": host,
     "hub_cache": hub_cache,
+    "import_url": import_url,
     "ollama_create": ollama_create,
 }
 """What `code` of a spec may say, for this module."""

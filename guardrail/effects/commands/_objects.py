@@ -51,7 +51,16 @@ def rclone(call: Call, parsed: Parsed) -> Stream:
     """`remote:path` is there, and `:local:path` is here whatever it looks like."""
     parsed.operands = [_backend(field) for field in parsed.operands]
     parsed.values = [(name, role, _backend(field) if role != "text" else field) for name, role, field in parsed.values]
+    if call.name.endswith("mount"):
+        _mounted(call, parsed)
     return mirror(call, parsed)
+
+
+def _mounted(call: Call, parsed: Parsed) -> None:
+    """A directory here under another name."""
+    if len(parsed.operands) == 2 and elsewhere(parsed.operands[0], "from", parsed.spec.entry) is None:
+        source, target = parsed.operands
+        call.emit("mount", call.place(source, kind="dir", recursive=True), call.place(target, kind="dir"))
 
 
 def _backend(field: Field) -> Field:

@@ -96,6 +96,7 @@ def systemd_run(call: Call, parsed: Parsed) -> Stream:
         call.emit("schedule", at("systemd", f"{name}.timer"), attrs={"verb": timed[0]})
     elif operands and not parsed.has("--scope"):
         call.emit("service", at("systemd", name), attrs={"verb": "start"})
+    _properties(call, parsed)
     if not operands:
         return call.opaque("dynamic", reason="a shell as a service") if parsed.has("--shell") else SOMETHING
     folder = parsed.value("--working-directory")
@@ -103,6 +104,18 @@ def systemd_run(call: Call, parsed: Parsed) -> Stream:
     if folder is None and not parsed.has("--scope", "--same-dir", "--shell"):
         cwd = None
     return call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+
+
+def _properties(call: Call, parsed: Parsed) -> None:
+    """What a service is given besides its command: variables, and properties that name files or commands."""
+    call.shell.handed += [field.text for field in parsed.values_of("--setenv") if field.known]
+    for field in parsed.values_of("--property"):
+        call.mention_text(field.text)
+        name, _, text = field.text.partition("=")
+        if name.startswith("Exec"):
+            call.shell.emit.maybe += 1
+            call.shell.run_text(text.lstrip("-+!@:|"), call.state.copy())
+            call.shell.emit.maybe -= 1
 
 
 def removed(call: Call, parsed: Parsed) -> Stream:

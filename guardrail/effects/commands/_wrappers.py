@@ -9,8 +9,11 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value
+from guardrail.effects.domain._environment import given, set_variable
+from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value, merge
+
+MAX_SHOWN: Final = 1024
+"""Longest data of one system call that a trace may show and still only tell of it, in bytes."""
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
 
@@ -24,7 +27,25 @@ def wrapper(call: Call, parsed: Parsed) -> Stream:
         return call.opaque("dynamic", reason="where the command begins is not known")
     if not rest:
         return SOMETHING
-    return call.shell.again(call, tuple(rest), external=True)
+    before = len(call.shell.emit.effects)
+    out = call.shell.again(call, tuple(rest), external=True)
+    return _traced(call, parsed, before, out) if call.name in ("strace", "ltrace") else out
+
+
+def _traced(call: Call, parsed: Parsed, before: int, out: Stream) -> Stream:
+    """A trace that shows long data, or all that is read or written, has the content of what was read in it."""
+    sizes = [field.text for field in parsed.values_of("-s")]
+    asked = [field.text for field in parsed.values_of("-e")]
+    long = any(not size.isdigit() or int(size) > MAX_SHOWN for size in sizes)
+    if not long and not any(text.startswith(("read=", "write=", "reads=", "writes=")) for text in asked):
+        return out
+    seen = merge((), tuple(effect.resource for effect in call.shell.emit.effects[before:] if effect.op == "read"))
+    files = parsed.values_of("-o")
+    for field in files:
+        call.put("write", call.place(field), seen, flow=("trace",))
+    if not files:
+        call.shell.divert(seen)
+    return out
 
 
 def time(call: Call, parsed: Parsed) -> Stream:
@@ -77,6 +98,7 @@ def env(call: Call, parsed: Parsed) -> Stream:
     while rest and (match := _ASSIGNMENT.fullmatch(rest[0].text)):
         value = Value(alternatives=(match[2],), sources=rest[0].sources)
         set_variable(call.shell, state, match[1], value)
+        call.shell.handed += given(value)
         rest.pop(0)
     if rest and rest[0].text == "-":
         rest.pop(0)

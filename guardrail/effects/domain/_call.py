@@ -265,11 +265,17 @@ class Call:
         """The input's text, if it is the call's own; what files hold may be private, and is not asked for by name."""
         return self.stdin.text if self.shell.contents.own(self.stdin.sources) else None
 
+    def given_texts(self) -> list[str]:
+        """All texts of the call's own that reach the command besides its words."""
+        text = self.given_text()
+        given = [*self.stdin.said, *self.shell.handed, *self.shell.exported]
+        return given if text is None else [text, *given]
+
     def mention_input(self) -> None:
         """What comes in is handed to the command: its content, names of files in it, and paths in its text."""
         for source in (*self.stdin.sources, *self.stdin.names):
             self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
-        if text := self.given_text():
+        for text in self.given_texts():
             self.mention_text(text)
         for source in self.state.contents():
             self.emit("mention", source, flow=("environment",), precision="opaque", may=True)

@@ -72,6 +72,11 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
             state.path = None
 
 
+def given(value: Value) -> list[str]:
+    """The texts of a variable that are wholly known."""
+    return [text for text in value.alternatives if text and TOP not in text and NUM not in text]
+
+
 def _say(shell: Interpreter, name: str, attrs: Mapping[str, Any] | None = None) -> None:
     facts = {"name": name, **(attrs or {})}
     shell.emit.add("env", Resource(kind="env", uri=f"env:{name}"), spec="assignment", attrs=facts)

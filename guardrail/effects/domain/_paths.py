@@ -21,6 +21,9 @@ _NUMBERS = re.compile(f"{NUM}+")
 _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
+_BARE = re.compile(r"[^\[\]{}]+")
+_EXTENDED = re.compile(r"(?P<folder>[^\s'\"`;|&<>()=,$\\]*/)[^\s'\"`;|&<>()/]*[@+!?*]\([^\s'\"]*\)")
+"""A pattern of bash's extended globs: any name in its directory may be meant."""
 
 
 _DEFERRED = re.compile(
@@ -160,9 +163,13 @@ def _tails(word: str) -> Iterator[str]:
 def paths_in(text: str) -> Iterator[str]:
     """Tokens of free text or code that could be paths: with a slash, a dot inside, or a leading `~`."""
     seen: set[str] = set()
+    if "(" in text:
+        for match in _EXTENDED.finditer(text):
+            yield f"{match['folder']}*"
     for token in _TOKEN.findall(text):
         plain = (unquote(token, errors="surrogateescape"),) if "%" in token else ()
-        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ()), *plain):
+        bare = _BARE.findall(token) if any(mark in token for mark in "{}[]") else ()
+        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ()), *plain, *bare):
             if candidate in seen or len(candidate) > 4096:
                 continue
             seen.add(candidate)

@@ -41,6 +41,9 @@ MAX_ALTERNATIVES: Final = 8
 MAX_FLOW: Final = 8
 """Most steps of a flow that are named."""
 
+MAX_SAID: Final = 16
+"""Most texts that are followed in one stream whose own text is not known."""
+
 MAX_SOURCES: Final = 64
 """Most resources followed in one stream of data."""
 
@@ -110,6 +113,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         listed: each line of it, and each word, is one of these, in which NAME and PATH may stand; () if not known.
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
+        said: texts of the call's own that may be in it, or that it was made of, where `text` is not known.
     """
 
     text: str | None = None
@@ -118,10 +122,16 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     listed: tuple[str, ...] = ()
     flow: tuple[str, ...] = ()
     connected: bool = False
+    said: tuple[str, ...] = ()
 
     def through(self, step: str) -> Stream:
         """The same data after one more step."""
         return msgspec.structs.replace(self, flow=(*self.flow, step)[:MAX_FLOW], connected=True)
+
+
+def texts_of(stream: Stream) -> tuple[str, ...]:
+    """The call's own texts in a stream; what comes out of files is followed by its sources instead."""
+    return stream.said if not stream.text or stream.sources else (*stream.said, stream.text)[:MAX_SAID]
 
 
 NOTHING: Final = Stream(text="")

@@ -10,7 +10,7 @@ from typing import Final
 from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
-from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
 from guardrail.effects.shell._expansion import array, subscript
@@ -108,9 +108,20 @@ def export(call: Call) -> Stream:
             if name != "PATH" and not call.shell.locals:
                 value = call.state.scalar(name, value)
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
+            _hand_on(call, name)
         elif local:
             set_variable(call.shell, call.state, name, _declared(call, name, keyed=keyed))
+        else:
+            _hand_on(call, name)
     return Stream(sources=shown) if shown else NOTHING
+
+
+def _hand_on(call: Call, name: str) -> None:
+    """What is exported reaches every program that is started afterwards."""
+    exports = call.name == "export" or any(field.text[:1] == "-" and "x" in field.text for field in call.args)
+    if exports and name != "PATH":
+        texts = given(call.state.vars.get(name, UNKNOWN))
+        call.shell.exported += [text for text in texts if text not in call.shell.exported]
 
 
 def _declared(call: Call, name: str, *, keyed: bool) -> Value:

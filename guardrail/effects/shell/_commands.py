@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._drivers import note_own
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -76,6 +77,7 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
 
 def known_command(call: Call, name: str) -> Stream:
     """A command that is what its name says."""
+    note_own(call, name)
     interpreter = interpreter_of(name)
     if interpreter is not None and not _is_store(call, name):
         return run_interpreter(call, interpreter)
@@ -98,11 +100,25 @@ def known_command(call: Call, name: str) -> Stream:
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
+        before = len(call.shell.emit.effects)
         out = family(call, parsed) if family is not None else apply_spec(call, parsed)
+        _environment(call, before)
         return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _environment(call: Call, before: int) -> None:
+    """A command that changes something may do so where its environment says, instead of where it usually does."""
+    given = call.shell.handed
+    if given and any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
+        for text in given:
+            call.mention_text(text)
+
+
+_LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention", "exec_opaque"))
+"""Operations that leave everything as it was, or have told of the environment themselves."""
 
 
 def _is_store(call: Call, name: str) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape, undashed
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge, texts_of
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
@@ -51,6 +51,7 @@ class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
 
     contents: Contents
+    handed: list[str]
 
     def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
         """Effects of the commands in a subshell, and their output."""
@@ -400,7 +401,9 @@ class Expander:
             if part.write:
                 self.runner.defer(part.script, state)
                 return f"/dev/fd/{NUM}", (), False
-            return f"/dev/fd/{NUM}", self.runner.substitute(part.script, state, beside=True).sources, False
+            out = self.runner.substitute(part.script, state, beside=True)
+            self.runner.handed += texts_of(out)
+            return f"/dev/fd/{NUM}", out.sources, False
         if isinstance(part, Computed):
             sources: tuple[Resource, ...] = state.handed  # `${1/a/b}` names no variable
             for name in part.names:

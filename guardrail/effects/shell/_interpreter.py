@@ -92,6 +92,8 @@ class Interpreter:
         self.hops = 0
         self.errexit = False
         self.stages = 0
+        self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
+        self.exported: list[str] = []  # texts that reach everything that is started
 
     # -- texts
 

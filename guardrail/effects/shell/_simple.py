@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
+    MAX_SAID,
     MAX_TEXT,
     NOTHING,
     TOP,
@@ -22,6 +23,7 @@ from guardrail.effects.domain._values import (
     Value,
     join_values,
     merge,
+    texts_of,
 )
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
@@ -39,11 +41,16 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
     """One simple command."""
     shell.emit.step()
     span = shell.span(node.start, node.end)
-    if not node.words:
-        return _assignments(shell, node, state, stdin, span)
-    if node.assigns:
-        return _with_assignments(shell, node, state, stdin, span)
-    return _command(shell, node, state, stdin, span)
+    before = len(shell.handed)
+    try:
+        if not node.words:
+            return _assignments(shell, node, state, stdin, span)
+        if node.assigns:
+            return _with_assignments(shell, node, state, stdin, span)
+        return _command(shell, node, state, stdin, span)
+    finally:
+        # What it was handed it passed on to all that it ran: functions, and what is wrapped.
+        del shell.handed[before:]
 
 
 def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
@@ -122,6 +129,7 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
     inner = state.copy()
     for one in node.assigns:
         assign(shell, one, inner)
+        shell.handed += given(inner.vars.get(one.name, UNKNOWN))
     vectors = list(shell.expand.alternatives(node.words, state))
     ok, bad, out = _vectors(shell, vectors, node, inner, stdin, span)
     keeps = not _external(vectors, state)
@@ -203,14 +211,27 @@ def _run(
             state.held = merge(state.held, state.sinks)
             state.opened = merge(state.opened, source.sources)
         out = write_out(shell, outs, out, call)
-    if call.stdin.names and out.text != "":
-        # Any filter may pass names on.
-        names = merge(out.names, call.stdin.names)
-        out = msgspec.structs.replace(out, names=names, connected=False)
+    out = _passed_on(call.stdin, out, name)
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
     return state, call.failed if call.failed is not None else state, out
+
+
+def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:
+    """Any filter may pass on what comes in: names, and texts of the call's own."""
+    if out.text == "":
+        return out
+    said = texts_of(stdin) if out.text is None and name not in _TELLING and stdin.connected else ()
+    if not (stdin.names or said):
+        return out
+    said = (*out.said, *said)[:MAX_SAID]
+    names = merge(out.names, stdin.names)
+    return msgspec.structs.replace(out, names=names, said=said, connected=False)
+
+
+_TELLING: Final = frozenset("wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum cksum sum grep".split())
+"""Filters that tell of their input and do not pass it on, or leave most of it out."""
 
 
 def _external(vectors: list[tuple[Field, ...]], state: State) -> bool:

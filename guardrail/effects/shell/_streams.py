@@ -9,7 +9,16 @@ from typing import Final
 
 import msgspec
 
-from guardrail.effects.domain._values import MAX_ALTERNATIVES, MAX_TEXT, NOTHING, State, Stream, merge
+from guardrail.effects.domain._values import (
+    MAX_ALTERNATIVES,
+    MAX_SAID,
+    MAX_TEXT,
+    NOTHING,
+    State,
+    Stream,
+    merge,
+    texts_of,
+)
 from guardrail.model import Resource
 from guardrail.parse.ir import Param, Simple, Statement, Text
 
@@ -39,7 +48,8 @@ def concatenated(outputs: list[Stream]) -> Stream:
     names: tuple[Resource, ...] = ()
     for out in outputs:
         names = merge(names, out.names)
-    return Stream(text=text, sources=sources, names=names, listed=_listed(outputs), flow=flow)
+    said = _said(outputs) if text is None or sources else ()
+    return Stream(text=text, sources=sources, names=names, listed=_listed(outputs), flow=flow, said=said)
 
 
 def _listed(outputs: list[Stream]) -> tuple[str, ...]:
@@ -49,19 +59,26 @@ def _listed(outputs: list[Stream]) -> tuple[str, ...]:
     return found if all(said) and len(found) <= MAX_ALTERNATIVES else ()
 
 
+def _said(outputs: list[Stream]) -> tuple[str, ...]:
+    return tuple(text for out in outputs for text in texts_of(out))[:MAX_SAID]
+
+
 def sometimes(outputs: list[Stream]) -> Stream:
     """Output of which parts may be missing."""
     both = concatenated(outputs)
     if all(out.text == outputs[0].text for out in outputs) and len(outputs) == 1:
         return both
     quiet = all(out.text == "" for out in outputs)
-    listed = () if quiet else both.listed
-    return Stream(text="" if quiet else None, sources=both.sources, names=both.names, listed=listed, flow=both.flow)
+    listed, said = ((), ()) if quiet else (both.listed, _said(outputs))
+    text = "" if quiet else None
+    return Stream(text=text, sources=both.sources, names=both.names, listed=listed, flow=both.flow, said=said)
 
 
 def perhaps(out: Stream) -> Stream:
     """The same output, or none."""
-    return out if out.text in ("", None) else msgspec.structs.replace(out, text=None, connected=False)
+    if out.text in ("", None):
+        return out
+    return msgspec.structs.replace(out, text=None, connected=False, said=texts_of(out))
 
 
 def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
@@ -69,7 +86,7 @@ def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
     if not sources:
         return stdin
     joined = merge(stdin.sources, sources)
-    return Stream(text=stdin.text, sources=joined, names=stdin.names, flow=stdin.flow, connected=True)
+    return msgspec.structs.replace(stdin, sources=joined, listed=(), connected=True)
 
 
 _SURE: Final = frozenset((":", "true", "echo", "printf", "export", "umask"))

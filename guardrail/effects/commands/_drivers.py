@@ -1,0 +1,220 @@
+"""Files that programs run by themselves: hooks, rules, plugins and start files, which no word of a command names.
+
+Not concerned with what is in them: whether this session wrote one is for the history to say. The scripts of a
+`package.json` are shell text, and so the exception: they are looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NUM, TOP, Field
+
+MAX_FOLDERS: Final = 8
+"""Most directories in which a program's own files are looked for."""
+
+MAX_SCRIPTS: Final = 8
+"""Most scripts of one `package.json` that one command runs."""
+
+_PYTEST: Final = ("conftest.py", "tests/conftest.py", "test/conftest.py")
+_BUILT: Final = ("setup.py",)
+
+_OWN: Final[Mapping[str, tuple[str, ...]]] = {
+    "pytest": _PYTEST,
+    "py.test": _PYTEST,
+    "tox": ("tox.ini", *_BUILT, *_PYTEST),
+    "nox": ("noxfile.py",),
+    "pip": _BUILT,
+    "pip3": _BUILT,
+    "pipx": _BUILT,
+    "uv": _BUILT,
+    "poetry": ("build.py",),
+    "build": _BUILT,
+    "make": ("GNUmakefile", "makefile", "Makefile"),
+    "gmake": ("GNUmakefile", "makefile", "Makefile"),
+    "docker-compose": ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
+    "mvn": (".mvn/extensions.xml", ".mvn/jvm.config"),
+    "pre-commit": (".pre-commit-config.yaml",),
+    "prek": (".pre-commit-config.yaml",),
+    "lefthook": ("lefthook.yml",),
+    "husky": (".husky/pre-commit",),
+    "direnv": (".envrc",),
+    "mise": (".mise.toml", "mise.toml"),
+    "cargo": ("build.rs", ".cargo/config.toml"),
+    "cmake": ("CMakeLists.txt", "CMakePresets.json"),
+    "ninja": ("build.ninja",),
+    "meson": ("meson.build",),
+    "just": ("justfile", "Justfile", ".justfile"),
+    "task": ("Taskfile.yml", "Taskfile.yaml"),
+    "rake": ("Rakefile", "rakefile"),
+    "bundle": ("Gemfile",),
+    "gradle": ("build.gradle", "build.gradle.kts", "settings.gradle"),
+    "vagrant": ("Vagrantfile",),
+    "snakemake": ("Snakefile", "workflow/Snakefile"),
+    "dvc": ("dvc.yaml",),
+    "mlflow": ("MLproject",),
+    "honcho": ("Procfile",),
+    "foreman": ("Procfile",),
+    "gulp": ("gulpfile.js",),
+    "grunt": ("Gruntfile.js",),
+    "jest": ("jest.config.js", "jest.config.ts", "jest.setup.js"),
+    "webpack": ("webpack.config.js",),
+    "vite": ("vite.config.ts", "vite.config.js"),
+    "vitest": ("vitest.config.ts", "vite.config.ts"),
+    "rollup": ("rollup.config.js",),
+    "eslint": (".eslintrc.js", ".eslintrc.cjs", "eslint.config.js", "eslint.config.mjs"),
+    "scons": ("SConstruct",),
+    "invoke": ("tasks.py",),
+    "inv": ("tasks.py",),
+    "fab": ("fabfile.py",),
+    "ansible-playbook": ("ansible.cfg",),
+    "psql": ("~/.psqlrc",),
+    "sqlite3": ("~/.sqliterc",),
+    "emacs": ("~/.emacs", "~/.emacs.d/init.el"),
+    "vim": ("~/.vimrc",),
+    "nvim": ("~/.config/nvim/init.lua", "~/.config/nvim/init.vim"),
+    "tmux": ("~/.tmux.conf",),
+    "screen": ("~/.screenrc",),
+    "curl": ("~/.curlrc",),
+    "wget": ("~/.wgetrc",),
+    "ssh": ("~/.ssh/config",),
+    "scp": ("~/.ssh/config",),
+    "sftp": ("~/.ssh/config",),
+    "bash -i": ("~/.bashrc",),
+    "bash -l": ("~/.bash_profile", "~/.bash_login", "~/.profile"),
+}
+"""Program -> files that it runs, or that name what it runs, in its directory or the home."""
+
+_TAKES: Final = frozenset(
+    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust".split()
+)
+"""Programs that are given the file with what they run."""
+
+_MANAGERS: Final = frozenset(("npm", "pnpm", "yarn", "bun"))
+_INSTALLS: Final = frozenset(("install", "i", "ci", "add", "rebuild", "update", "up"))
+_INSTALLED: Final = ("preinstall", "install", "postinstall", "prepublish", "prepare")
+_RUNS: Final = frozenset(("run", "run-script", "rum", "urn"))
+_PLAIN_RUNS: Final = frozenset(("test", "t", "start", "stop", "restart", "publish", "pack", "version"))
+_LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
+
+
+def note_own(call: Call, name: str) -> None:
+    """Say of each file that a program runs by itself that it does."""
+    if name in ("docker", "podman") and any(field.text == "compose" for field in call.args):
+        name = "docker-compose"
+    files = _OWN.get(name)
+    if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
+        return
+    folders = list(_folders(call))
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    for file in files or ():
+        if file.startswith("~/"):
+            if TOP not in home:
+                _note(call, Field(text=home + file[1:]))
+            continue
+        for folder in folders:
+            _note(call, Field(text=f"{folder}{file}"))
+    if name in _TAKES:
+        for field in _given(call):
+            _note(call, field)
+    if name in _MANAGERS:
+        for folder in folders:
+            _package(call, folder)
+
+
+def _folders(call: Call) -> Iterator[str]:
+    """Where the program looks: its directory, and each directory that a word names."""
+    yield ""
+    count = 0
+    for field in call.args:
+        for text in (field.text, field.text.partition("=")[2], field.text[2:] if field.text[:2] == "-C" else ""):
+            known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
+            if known and count < MAX_FOLDERS and call.kind(call.place(Field(text=text))) == "dir":
+                count += 1
+                yield f"{text.rstrip('/')}/"
+
+
+def _given(call: Call) -> Iterator[Field]:
+    for index, field in enumerate(call.args):
+        before = call.args[index - 1].text if index else ""
+        text = field.text.partition("=")[2] if field.text[:2] == "--" else field.text
+        named = field.text[:2] == "--" or before in (
+            "-f",
+            "-s",
+            "--file",
+            "--justfile",
+            "--taskfile",
+            "-t",
+            "--snakefile",
+        )
+        if text and field.known and (named or call.name in ("ansible-playbook", "sbatch", "qsub", "k6", "nextflow")):
+            yield Field(text=text)
+
+
+def _note(call: Call, field: Field) -> None:
+    place = call.place(field)
+    if place.path is None:
+        return
+    changed = call.shell.emit.changed(place.path)
+    if changed or call.shell.view.kind(place.path) == "file":
+        attrs = {"authored": True} if changed else None
+        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+
+
+# -- package.json
+
+
+def _package(call: Call, folder: str) -> None:
+    """What a package manager runs of the scripts in `package.json`."""
+    words = [field.text for field in call.args if not field.text.startswith("-")]
+    place = call.place(Field(text=f"{folder}package.json"))
+    data = call.content(place) if place.path is not None else None
+    names = _names(call.name, words)
+    if data is None:
+        if names and place.path is not None and call.shell.emit.changed(place.path):
+            _note(call, Field(text=f"{folder}package.json"))
+        return
+    scripts = _scripts(data)
+    found = [text for name in names if isinstance(text := scripts.get(name), str)]
+    for text in found[:MAX_SCRIPTS]:
+        call.shell.emit.maybe += 1
+        try:
+            state = call.state.copy()
+            if folder:
+                state.cwds = (call.place(Field(text=folder)).path,)
+            call.shell.run_text(text, state)
+        finally:
+            call.shell.emit.maybe -= 1
+
+
+def _names(manager: str, words: Sequence[str]) -> list[str]:
+    """Scripts that run for these words."""
+    first = words[0] if words else ""
+    if first in _INSTALLS or (manager == "yarn" and not words):
+        return list(_INSTALLED)
+    if first in _RUNS and len(words) > 1:
+        chosen = words[1]
+    elif first in _PLAIN_RUNS or (manager in ("yarn", "pnpm", "bun") and first):
+        chosen = "test" if first == "t" else first
+    else:
+        return []
+    return [f"pre{chosen}", chosen, f"post{chosen}"]
+
+
+class _PackageFile(msgspec.Struct, frozen=True):
+    scripts: dict[str, Any] = {}
+
+
+def _scripts(data: bytes) -> Mapping[str, Any]:
+    try:
+        return _DECODER.decode(data).scripts
+    except (msgspec.MsgspecError, RecursionError):
+        return {}
+
+
+# INVARIANT: made while the module is imported, as msgspec works a type out only once.
+_DECODER: Final = msgspec.json.Decoder(_PackageFile)
