@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardrail.parse import parse_shell
+from guardrail.parse._plain import plain_command
+from guardrail.parse._shell import parse_by_grammar
 from guardrail.parse.ir import AndOr, Block, Group, Loop, Opaque, Pipeline, Redirected, Simple, Statement
 
 
@@ -149,3 +153,24 @@ def test_threads_do_not_share_a_parser() -> None:
 def test_a_long_text_is_parsed_in_bounded_time() -> None:
     """Nothing here is quadratic in the length of a line."""
     assert len(words("ls " + "a " * 20_000)[0]) == 20_001
+
+
+_NAMES = st.sampled_from(("ls", "git", "time", "export", "if", "done", "local", "unset", "[[", "1", "-", ":", "a.b/c"))
+_WORDS = st.text("abz019_./:=@%+,^- ~*'\"$;|&#\n", max_size=12)
+
+
+@given(first=_NAMES | _WORDS, rest=st.lists(_WORDS | _NAMES, max_size=4))
+def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(first: str, rest: list[str]) -> None:
+    text = " ".join((first, *rest))
+    found = plain_command(text)
+    if found is not None:
+        by_grammar = parse_by_grammar(text)
+        assert found == by_grammar or isinstance(by_grammar.body[0], Opaque)
+        assert [word.plain for word in simple(found.body[0])[0].words] == text.split()
+
+
+@pytest.mark.parametrize(
+    "text", ("a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "a b ", "", " ")
+)
+def test_what_is_more_than_plain_words_is_left_to_the_grammar(text: str) -> None:
+    assert plain_command(text) is None

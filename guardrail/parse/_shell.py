@@ -17,6 +17,7 @@ import tree_sitter
 import tree_sitter_bash
 
 from guardrail.parse._masks import mask
+from guardrail.parse._plain import plain_command
 from guardrail.parse._statements import Statements
 from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Opaque, Script
@@ -59,6 +60,19 @@ def parse_shell(text: str) -> Script:
 
     Returns:
         Its tree; a text that is not valid, not modelled or not vouched for is one `Opaque` statement. Never raises.
+    """
+    plain = plain_command(text) if len(text) <= MAX_SHELL_BYTES else None
+    return plain if plain is not None else parse_by_grammar(text)
+
+
+def parse_by_grammar(text: str) -> Script:
+    """Parse one shell text by its syntax tree, also where a simpler reading would do.
+
+    Args:
+        text: bash source.
+
+    Returns:
+        As `parse_shell`.
     """
     try:
         data = text.encode("utf-8", "surrogateescape")

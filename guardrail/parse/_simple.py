@@ -15,10 +15,10 @@ from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
 from guardrail.parse._words import Misparse, arithmetic_names
 from guardrail.parse.ir import Assign, Group, Redirect, Simple, Statement, Word
 
-_RESERVED: Final = frozenset(
+RESERVED: Final = frozenset(
     "{ } coproc then do done fi esac elif else if while until for case select function ! [[ ]]".split()
 )
-
+"""Words that are syntax where a command's name is expected."""
 
 _KEYED: Final = re.compile(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
 
@@ -72,7 +72,7 @@ class SimpleCommands(Redirections):
                 # The parser takes assignments on one line for the environment of the command on the next.
                 before = Simple(words=(), assigns=tuple(assigns), redirects=(), start=items[0].start, end=item.start)
                 assigns = []
-        if words and words[0].plain in _RESERVED and not _is_quoted(words[0]):
+        if words and words[0].plain in RESERVED and not _is_quoted(words[0]):
             raise Misparse("reserved word as a command name")
         if words and any(one.index is not None for one in assigns):
             raise Misparse("assignment to an element before a command")

@@ -47,6 +47,7 @@ _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".spli
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
+_OTHER_VERSION = re.compile(r"(?:perl|ruby|lua|php|node)[0-9.]+")
 _HARMLESS_PYTHON = re.compile(
     r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE)"
 )
@@ -59,7 +60,7 @@ def interpreter_of(name: str) -> str | None:
         return "shell"
     if _PYTHON.fullmatch(name):
         return "python"
-    return "other" if name in _OTHERS or re.fullmatch(r"(?:perl|ruby|lua|php|node)[0-9.]+", name) else None
+    return "other" if name in _OTHERS or _OTHER_VERSION.fullmatch(name) else None
 
 
 def run_interpreter(call: Call, kind: str) -> Stream:

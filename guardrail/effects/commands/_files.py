@@ -47,16 +47,16 @@ def cp(call: Call, parsed: Parsed) -> Stream:
                 if place.path == "/dev/stderr":
                     call.shell.divert(origins)
                 continue
+            attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
+            edit = None if link else _copied(call, source, parsed, _PLAIN_CP)
             for origin in origins:
-                attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
-                edit = None if link else _copied(call, source, parsed, _PLAIN_CP)
                 with call.perhaps(_spares(call, parsed, place)):
                     call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
             if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
                 with call.perhaps(_spares(call, parsed, place)):
-                    call.put("write", place, (), edit=_copied(call, source, parsed, _PLAIN_CP))
+                    call.put("write", place, (), edit=edit)
     _backup(call, parsed, sources, target, into)
     return Stream(sources=_streamed(call, sources, target), flow=call.stdin.flow)
 
