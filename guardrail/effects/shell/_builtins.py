@@ -13,6 +13,7 @@ from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
+from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
@@ -247,6 +248,8 @@ def source(call: Call) -> Stream:
     text = None
     if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
         return _source_stream(call, resource)
+    if "/" in field.text and activated(call, resource):
+        return NOTHING
     if resource.path is not None and "/" in field.text:
         texts = script_texts(call, resource)
         text = texts[0] if len(texts) == 1 else None
@@ -255,7 +258,7 @@ def source(call: Call) -> Stream:
         code: Code = "script" if resource.path is not None and "/" in field.text else "dynamic"
         authored = resource.path is not None and call.shell.emit.changed(resource.path)
         out = call.opaque(code, resource=resource, attrs={"authored": True} if authored else None)
-        call.state.forget()
+        _sourced(call, resource, certain=code == "script" and not authored)
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
     before = call.state.args, call.state.handed
@@ -266,6 +269,20 @@ def source(call: Call) -> Stream:
     end.args, end.handed = before
     call.state.assume(end)
     return out
+
+
+def _sourced(call: Call, resource: Resource, *, certain: bool) -> None:
+    """A file that cannot be read was sourced: variables are not known any more; names mean what they say, as before.
+
+    What a file that is not there, and that this call did not write, can do is nothing; but it may only be hidden.
+    """
+    state = call.state
+    before = state.path, state.ifs, state.globs, state.cwds
+    there = resource.path is None or call.shell.view.kind(resource.path) is not None
+    state.forget()
+    if certain:
+        state.path, state.ifs, state.globs = before[:3]
+        state.cwds = (None,) if there else before[3]
 
 
 def _source_stream(call: Call, resource: Resource) -> Stream:
