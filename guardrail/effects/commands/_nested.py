@@ -183,6 +183,9 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     words = call.args
     if words and words[0].text in _LOOKING:
         return SOMETHING
+    started = _started(call)
+    if started is not None:
+        return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
     call.shell.emit.maybe += 1
     try:
@@ -193,6 +196,47 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     finally:
         call.shell.emit.maybe -= 1
     return out
+
+
+def _started(call: Call) -> Stream | None:
+    """`tmux new -d 'TEXT'`, `screen -dmS NAME COMMAND`: what runs in a new terminal; None for anything else."""
+    words = list(call.args)
+    if not words or not all(field.known for field in words):
+        return None
+    tmux = call.name == "tmux"
+    if tmux and words.pop(0).text not in ("new", "new-session", "neww", "new-window", "splitw", "split-window"):
+        return None
+    cwd = call.cwd
+    values = _TMUX_VALUES if tmux else _SCREEN_VALUES
+    detached = tmux
+    while words and words[0].text[:1] == "-":
+        option = words.pop(0).text
+        letters = _TMUX_FLAGS if tmux else _SCREEN_FLAGS
+        if not re.fullmatch(rf"-[{letters}]*[{values}]?", option):
+            return None
+        detached = detached or {"d", "m"} <= set(option)
+        if option[-1] in values:
+            if not words:
+                return None
+            value = words.pop(0)
+            cwd = call.place(value, kind="dir").path if option[-1] == "c" and tmux else cwd
+    if not words or not detached:
+        return SOMETHING if tmux else None
+    call.shell.emit.maybe += 1
+    try:
+        if len(words) > 1 or not tmux:
+            return call.shell.again(call, tuple(words), external=True, cwd=cwd, stdin=NOTHING)
+        state = call.state.copy()
+        state.cwds = (cwd,)
+        return call.shell.run_text(words[0].text, state, NOTHING)[2]
+    finally:
+        call.shell.emit.maybe -= 1
+
+
+_TMUX_FLAGS: Final = "dPADEXhvbfIZ"
+_TMUX_VALUES: Final = "sncxytF"
+_SCREEN_FLAGS: Final = "dmLUaO"
+_SCREEN_VALUES: Final = "SthT"
 
 
 def hosted(call: Call, parsed: Parsed) -> Stream:
