@@ -62,10 +62,13 @@ _R_WORDS: Final = frozenset(
     "TRUE FALSE NULL NA header sep stringsAsFactors row function if else for in cor lm factor levels "
     "packageVersion installed packages sessionInfo as numeric character integer which merge".split()
 )
-_JULIA_WORDS: Final = frozenset(
-    "println print VERSION sum length sqrt pi maximum minimum sort reverse uppercase".split()
-)
+_JULIA_WORDS: Final = frozenset("println print VERSION sum length sqrt pi maximum minimum sort reverse".split())
 _STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
+_DATA: Final = re.compile(r"\bObject(?:\.(?!constructor|prototype|__|keys|values|entries|assign)[a-z]\w*)+")
+"""A property of what a file of data holds, which is data."""
+
+_R_ODD: Final = re.compile(r"::|@|\bSys\.(?!time)")
+_R_SET: Final = re.compile(r"\b([A-Za-z]\w*)\s*(?:<-|=(?!=))")
 _INSIDE: Final = re.compile(
     r"constructor|__proto__|prototype|require|process|eval|import|[Ff]unction|global|#\{|\$\{|@\{|\{\$|`"
 )
@@ -233,13 +236,15 @@ def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
     strings = _STRINGS.findall(code)
     if any(_INSIDE.search(string) for string in strings):
         return False
-    rest = _STRINGS.sub('""', code)
+    rest = _DATA.sub("Object", _STRINGS.sub('""', code)) if language == "node" else _STRINGS.sub('""', code)
     if language == "ruby":
         rest = re.sub(r"/(?:[^/\\\n]|\\.)*/[imx]*", '""', rest)
         if re.search(
             r"%x|\$[^_<\d~,;/.!]|::|&:(?!to_|up|down|strip|size|length|chomp|even|odd|reverse)|<<|\|\s*\"", rest
         ):
             return False
+    if language == "php" and re.search(r"\$\w+\s*\(|\$\$", rest):
+        return False
     if language in ("node", "php") and re.search(r"[\w)\]]\s*\[(?!\s*(?:\d+|\"\"\s*\]?)\s*\])", rest):
         return False
     if language == "node" and re.search(r"[\w)\]]\s*\[\s*\"\"", rest):
@@ -252,11 +257,9 @@ def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
         names |= set(re.findall(r"[{,]\s*([A-Za-z_]\w*)\s*:", rest))
     if language == "php":
         names |= set(re.findall(r"\$(\w+)", rest))
-        if re.search(r"\$\w+\s*\(|\$\$", rest):
-            return False
     if language == "R":
-        names |= set(re.findall(r"\b([A-Za-z]\w*)\s*(?:<-|=(?!=))", rest))
-        if re.search(r"::|@|\bSys\.(?!time)", rest):
+        if _R_ODD.search(rest):
             return False
+        names |= set(_R_SET.findall(rest))
     names -= {"require", "process", "eval", "system", "exec", "open", "File", "IO", "Kernel", "os", "io"}
     return all(word in words or word in names for word in _WORD.findall(rest))

@@ -424,6 +424,14 @@ _TOOLS: Final = {
 }
 """What package managers and builders do that is no code of the command line."""
 
+_LOOKS: Final = {
+    "node": ("--check", "-c"),
+    "nodejs": ("--check", "-c"),
+    "php": ("-l", "--syntax-check"),
+    "ruby": ("-c", "-wc"),
+}
+"""Options with which a file is only parsed."""
+
 
 def _project_tool(call: Call) -> Stream | None:
     """An interpreter that is asked to install, to build, to test, or to look at a file; None for anything else."""
@@ -435,13 +443,7 @@ def _project_tool(call: Call) -> Stream | None:
         out = call.opaque("program")
         _scripts(call, args[1:])
         return out
-    looks = {
-        "node": ("--check", "-c"),
-        "nodejs": ("--check", "-c"),
-        "php": ("-l", "--syntax-check"),
-        "ruby": ("-c", "-wc"),
-    }
-    if len(words) == 2 and words[0] in looks.get(call.name, ()) and words[1][:1] not in ("-", ""):
+    if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
         return Stream(sources=call.read(args[1], reveals="some"))
     if call.name in ("node", "nodejs") and words[0] == "--test":
         out = call.opaque("program", reason="the tests of the project")

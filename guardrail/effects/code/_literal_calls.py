@@ -36,7 +36,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
 _PATTERNS: Final[Mapping[str, tuple[tuple[str, re.Pattern[str], str], ...]]] = {
     "node": (
         ("read", re.compile(r"\brequire\(\s*(?P<q>[\"'])(?P<path>\.{0,2}/[\w./@+-]+\.json)(?P=q)\s*\)"), "Object"),
-        ("read", re.compile(rf"{_FS}\.(?:readFileSync|readdirSync|statSync|existsSync)\(\s*{_NAME}{_ENCODING}\s*\)"), "Object"),
+        ("read", re.compile(rf"{_FS}\.(?:read(?:File|dir)|stat|exists)Sync\(\s*{_NAME}{_ENCODING}\s*\)"), "Object"),
         ("write", re.compile(rf"{_FS}\.writeFileSync\(\s*{_NAME}\s*,"), "String("),
         ("append", re.compile(rf"{_FS}\.appendFileSync\(\s*{_NAME}\s*,"), "String("),
     ),
@@ -47,7 +47,7 @@ _PATTERNS: Final[Mapping[str, tuple[tuple[str, re.Pattern[str], str], ...]]] = {
     "R": (
         (
             "read",
-            re.compile(rf"\b(?:read\.csv|read\.csv2|read\.table|read\.delim|readLines|scan|file\.exists|file\.size)\(\s*{_NAME}"),
+            re.compile(rf"\b(?:read\.(?:csv2?|table|delim)|readLines|scan|file\.(?:exists|size))\(\s*{_NAME}"),
             "c(1",
         ),
         ("write", re.compile(rf"\bwrite\.csv\(\s*(?P<what>\w+)\s*,\s*{_NAME}"), "c(1"),

@@ -22,6 +22,9 @@ _INSIDE: Final = rf"""[^`$\\;&|<>()"']|{_VALUE}|"(?:[^`$\\"]|{_VALUE})*"|'[^']*'
 _PLAIN: Final = rf"(?:{_INSIDE})*"
 _TEST: Final = rf"(?:! ?)?\[ {_PLAIN} \]"
 _QUIET: Final = r"(?: ?> ?/dev/null 2>&1| 2> ?/dev/null)?(?: \|\| true)?"
+_CYGWIN: Final = re.escape(
+    'if ([ "$OSTYPE" = "cygwin" ] || [ "$OSTYPE" = "msys" ]) && $(command -v cygpath &> /dev/null) ; then'
+)
 _LINE: Final = re.compile(
     "|".join(
         (
@@ -37,8 +40,7 @@ _LINE: Final = re.compile(
             r"PATH=\"(?:\$_OLD_VIRTUAL_PATH|\$\{_OLD_VIRTUAL_PATH:-\})\"",
             r"PATH=\"\$VIRTUAL_ENV/(?:bin|\"bin\"):\$PATH\"",
             r"python -m pydoc \"\$@\"|exit 33|echo \"You must source this script: \\\$ source \$0\" >&2",
-            r"if \(\[ \"\$OSTYPE\" = \"cygwin\" \] \|\| \[ \"\$OSTYPE\" = \"msys\" \]\)"
-            r" && \$\(command -v cygpath &> /dev/null\) ; then",
+            _CYGWIN,
         )
     )
 )
@@ -85,7 +87,7 @@ def _made_here(call: Call, home: str) -> bool:
             if place is None or (place.path is None and place.pattern is None):
                 continue
             name = place.path or ""
-            if name.rstrip("/") == home and effect.origin.spec in _MAKERS:
+            if name.rstrip("/") == home and effect.origin is not None and effect.origin.spec in _MAKERS:
                 makes = True
             elif place.path is None or name.startswith(prefix) or name.rstrip("/") == home:
                 return False

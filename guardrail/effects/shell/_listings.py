@@ -69,6 +69,8 @@ def _here(call: Call) -> tuple[str, ...]:
 
 def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     words = list(call.args)
+    if words and words[0].text[:2] in ("-H", "-L", "-P", "-O", "-D"):
+        return ()
     roots: list[Field] = []
     while words and words[0].text[:1] not in ("-", "(", "!", ""):
         roots.append(words.pop(0))
@@ -149,7 +151,11 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     if verb == "ls-files" and not options & {"-s", "--stage", "-t", "-v", "-f", "-u", "--unmerged", "--eol", "--debug"}:
         listing = not any(option.startswith("--format") for option in options)
     elif verb in ("diff", "diff-tree", "diff-index", "show") or (verb == "log" and "--name-only" in options):
-        listing = "--name-only" in options and (verb[:4] == "diff" or bool(options & {"--format=", "--pretty="}))
+        listing = (
+            "--name-only" in options
+            and not any(map(_MORE.match, options))
+            and (verb[:4] == "diff" or bool(options & {"--format=", "--pretty="}))
+        )
     elif verb in ("tag", "branch", "for-each-ref", "rev-list", "rev-parse") or (verb == "log" and words):
         return _refs(verb, words) if all(field.known for field in call.args) else ()
     else:
@@ -164,12 +170,20 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
     """Names of versions, which git does not let begin with a dash, nor hold blanks, wildcards or `..`."""
     formats = [word for word in words if word.startswith(("--format", "--pretty"))]
     if verb == "log":
-        return (NAME,) if formats and all(_HASHES.fullmatch(one) for one in formats) and len(words) < 5 else ()
-    plain = not formats or all("%(refname" in one or "%(objectname" in one for one in formats)
+        return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
+    if verb == "rev-parse":
+        plain = all(_REVISION.fullmatch(word) for word in words)
+        return (PATH,) if words and plain else ()
+    plain = not formats or all(map(_FORMAT.fullmatch, formats))
     return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
 
 
-_HASHES: Final = re.compile(r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]")
+_LOGGED: Final = re.compile(
+    r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]|-n|-?\d+|-n\d+|--(?:max-count|since|until|author|grep)=.*"
+    r"|--(?:all|reverse|merges|no-merges|first-parent)|[A-Za-z][\w./~^@-]*"
+)
+_FORMAT: Final = re.compile(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
+_REVISION: Final = re.compile(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
 _SHOWN: Final = re.compile(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
 
 
@@ -180,6 +194,8 @@ def _numbers(call: Call, _parsed: Parsed) -> tuple[str, ...]:
         return () if words & {"-l", "-a", "--list-name", "--list-full", "-d"} else (NUM,)
     if name == "lsof":
         return (NUM,) if any(re.fullmatch(r"-[a-z]*t[a-z]*", word) for word in words) else ()
+    if any(word.startswith("--format") for word in words):
+        return ()
     return (NAME,) if words & {"-q", "-aq", "-qa", "--quiet"} and words & {"ps", "images", "container", "image"} else ()
 
 
@@ -215,6 +231,12 @@ _SETUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "starship": ("init",),
     "zoxide": ("init",),
 }
+
+
+_MORE: Final = re.compile(
+    r"-[puUcSG]|--(?:patch|stat|numstat|shortstat|dirstat|summary|raw|compact|name-status|word-diff|color|output|full)"
+    r"|--(?:format|pretty)=."
+)
 
 
 def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
