@@ -151,12 +151,9 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     if verb == "ls-files" and not options & {"-s", "--stage", "-t", "-v", "-f", "-u", "--unmerged", "--eol", "--debug"}:
         listing = not any(option.startswith("--format") for option in options)
     elif verb in ("diff", "diff-tree", "diff-index", "show") or (verb == "log" and "--name-only" in options):
-        listing = (
-            "--name-only" in options
-            and not any(map(_MORE.match, options))
-            and (verb[:4] == "diff" or bool(options & {"--format=", "--pretty="}))
-        )
-    elif verb in ("tag", "branch", "for-each-ref", "rev-list", "rev-parse") or (verb == "log" and words):
+        bare = verb[:4] == "diff" or bool(options & {"--format=", "--pretty="})
+        listing = bare and "--name-only" in options and not any(map(_MORE.match, options))
+    elif verb in _REFS or (verb == "log" and words):
         return _refs(verb, words) if all(field.known for field in call.args) else ()
     else:
         listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
