@@ -182,6 +182,8 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
     words = call.args
     if words and words[0].text in _LOOKING:
+        if words[0].text in ("kill-session", "kill-server"):
+            call.emit("signal", at("process", words[-1].text if len(words) > 1 else "*"))
         return SOMETHING
     started = _started(call)
     if started is not None:
@@ -246,6 +248,8 @@ def hosted(call: Call, parsed: Parsed) -> Stream:
     host = at("ssh", f"ssh://{operands[0].text.rpartition('@')[2]}") if operands else at("ssh", "ssh://*")
     rest = tuple(operands[1:])
     call.emit("remote_exec", host)
+    for source in call.stdin.sources:
+        call.emit("copy", source, host, flow=call.stdin.flow)
     call.mention(rest)
     for field in (*rest, *texts):
         call.mention_text(field.text)

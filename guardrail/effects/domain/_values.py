@@ -134,6 +134,13 @@ def texts_of(stream: Stream) -> tuple[str, ...]:
     return stream.said if not stream.text or stream.sources else (*stream.said, stream.text)[:MAX_SAID]
 
 
+def words_listed(stream: Stream) -> list[Field] | None:
+    """The words that an output becomes, any number of each; None if they are not known."""
+    if stream.text is not None or not stream.listed:
+        return None
+    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
+
+
 NOTHING: Final = Stream(text="")
 """No output."""
 

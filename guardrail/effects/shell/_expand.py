@@ -16,12 +16,24 @@ import msgspec
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape, undashed
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge, texts_of
+from guardrail.effects.domain._values import (
+    MAX_TEXT,
+    NUM,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Stream,
+    Value,
+    merge,
+    texts_of,
+    words_listed,
+)
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
-from guardrail.effects.shell._listings import is_setup, undashed_made, words_listed
+from guardrail.effects.shell._listings import is_setup, undashed_made
 from guardrail.model import Resource
 from guardrail.parse.ir import Arithmetic, Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 

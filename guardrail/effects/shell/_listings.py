@@ -307,10 +307,3 @@ def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     if not found and call.stdin.listed:
         found = _kept(call, parsed)
     return msgspec.structs.replace(out, listed=found) if found else out
-
-
-def words_listed(stream: Stream) -> list[Field] | None:
-    """The words that an output becomes, any number of each; None if they are not known."""
-    if stream.text is not None or not stream.listed:
-        return None
-    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
