@@ -13,7 +13,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 MAX_JOBS: Final = 64
@@ -136,10 +136,16 @@ def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Reso
         return [field.text for field in given[1:]], sources
     if not kinds and call.stdin.text is not None and call.stdin.text.count("\n") <= MAX_JOBS:
         return call.stdin.text.splitlines(), merge(sources, call.stdin.sources)
+    if not kinds and call.stdin.text is None and call.stdin.listed:
+        return call.stdin.listed, merge(sources, call.stdin.sources)
     for field in given:
         if field.text not in _SOURCES and "::::" in kinds:
             sources = merge(sources, call.read(field, reveals="some"))
     return [TOP], merge(sources, call.stdin.sources)
+
+
+_WORD: Final = re.compile(rf"(?:[A-Za-z0-9_./:@%+=,-]|{NAME}|{PATH})+")
+"""A word that means itself, or a name that was listed."""
 
 
 def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stream:
@@ -147,10 +153,10 @@ def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stre
         whole = job
     elif _MARK.search(text):
         exact = all(mark == "{}" for mark in _MARK.findall(text))
-        quoted = job if exact and re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]+", job) else TOP
+        quoted = job if exact and _WORD.fullmatch(job) else TOP
         whole = _MARK.sub(lambda _: quoted, text)
     else:
-        whole = f"{text} {job if re.fullmatch(r'[A-Za-z0-9_./:@%+=,-]+', job) else TOP}"
+        whole = f"{text} {job if _WORD.fullmatch(job) else TOP}"
     if TOP not in whole:
         return _shell(call, whole, NOTHING)
     plain = re.fullmatch(r"[A-Za-z0-9_./ :@%+=,{}-]+", text)
