@@ -20,10 +20,10 @@ TOP: Final = "\ufffc"
 NUM: Final = "\ufffb"
 """A number: digits, perhaps a sign."""
 
-SLIM: Final = "\ufff9"
+SLIM: Final = "\ufff6"
 """Right behind TOP: that text is a part of one name, so it holds no slash, and it begins with no dash."""
 
-DEEP: Final = "\ufff8"
+DEEP: Final = "\ufff5"
 """Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
 
 NAME: Final = TOP + SLIM
