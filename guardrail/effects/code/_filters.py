@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code._literal_calls import Calls, literal_calls
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import Field, Stream, merge
@@ -54,7 +55,20 @@ _LUA_WORDS: Final = frozenset(
     "floor ceil max min sqrt pi abs huge random type tostring tonumber pairs ipairs local for in do end if then "
     "else elseif while and or not nil true false return function _VERSION unpack select".split()
 )
+_R_WORDS: Final = frozenset(
+    "cat print summary str head tail nrow ncol dim names colnames rownames mean median sum min max sd var quantile "
+    "table paste paste0 sprintf format round c seq rep length sort order unique rev nchar toupper tolower t apply "
+    "sapply lapply vapply aggregate subset with data frame R version string Sys time is na colMeans rowSums "
+    "TRUE FALSE NULL NA header sep stringsAsFactors row function if else for in cor lm factor levels "
+    "packageVersion installed packages sessionInfo as numeric character integer which merge".split()
+)
+_JULIA_WORDS: Final = frozenset("println print VERSION sum length sqrt pi maximum minimum sort reverse".split())
 _STRINGS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
+_DATA: Final = re.compile(r"\bObject(?:\.(?!constructor|prototype|__|keys|values|entries|assign)[a-z]\w*)+")
+"""A property of what a file of data holds, which is data."""
+
+_R_ODD: Final = re.compile(r"::|@|\bSys\.(?!time)")
+_R_SET: Final = re.compile(r"\b([A-Za-z]\w*)\s*(?:<-|=(?!=))")
 _INSIDE: Final = re.compile(
     r"constructor|__proto__|prototype|require|process|eval|import|[Ff]unction|global|#\{|\$\{|@\{|\{\$|`"
 )
@@ -80,6 +94,8 @@ def is_filter(call: Call) -> Stream | None:
         return _code(call, ("-e", "-p", "-pe", "--eval", "--print"), _NODE_WORDS, "node")
     if name == "php":
         return _code(call, ("-r",), _PHP_WORDS, "php")
+    if name in ("Rscript", "R", "julia"):
+        return _code(call, ("-e",), _R_WORDS if name != "julia" else _JULIA_WORDS, "R" if name != "julia" else name)
     if name in ("lua", "luajit"):
         return _code(call, ("-e",), _LUA_WORDS, "lua")
     return None
@@ -175,8 +191,11 @@ def _line_filter(call: Call, words: frozenset[str], language: str) -> Stream | N
             if not rest or not rest[0].known:
                 return None
             scripts.append(rest.pop(0).text)
-    if not scripts or not all(_is_plain(script, words, language) for script in scripts):
+    found = [literal_calls(script, language) for script in scripts]
+    if not scripts or not all(_is_plain(calls.rest, words, language) for calls in found):
         return None
+    if any(calls.reads or calls.writes for calls in found):
+        return None if inplace or rest else _with_files(call, found, ())
     return _over_files(call, rest, inplace=inplace)
 
 
@@ -187,9 +206,28 @@ def _code(call: Call, options: tuple[str, ...], words: frozenset[str], language:
     args = call.args
     if len(args) < 2 or args[0].text not in options or not all(field.known for field in args[:2]):
         return None
-    if len(args) > 2 or not _is_plain(args[1].text, words, language):
+    calls = literal_calls(args[1].text, language)
+    if len(args) > 2 or not _is_plain(calls.rest, words, language):
         return None
-    return _done(call)
+    return _with_files(call, (calls,), ())
+
+
+def _with_files(call: Call, found: Sequence[Calls], sources: tuple[Resource, ...]) -> Stream:
+    """The effects of calls that name their files; what is read may be in all that is written or printed."""
+    for calls in found:
+        for name in calls.reads:
+            sources = merge(sources, call.read(_named(name)))
+    carried = merge(sources, call.stdin.sources)
+    for calls in found:
+        for name in calls.writes:
+            call.put("write", call.place(_named(name)), carried)
+        for name in calls.appends:
+            call.put("append", call.place(_named(name)), carried)
+    return _done(call, sources)
+
+
+def _named(name: str) -> Field:
+    return Field(text=name)
 
 
 def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
@@ -198,13 +236,15 @@ def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
     strings = _STRINGS.findall(code)
     if any(_INSIDE.search(string) for string in strings):
         return False
-    rest = _STRINGS.sub('""', code)
+    rest = _DATA.sub("Object", _STRINGS.sub('""', code)) if language == "node" else _STRINGS.sub('""', code)
     if language == "ruby":
         rest = re.sub(r"/(?:[^/\\\n]|\\.)*/[imx]*", '""', rest)
         if re.search(
             r"%x|\$[^_<\d~,;/.!]|::|&:(?!to_|up|down|strip|size|length|chomp|even|odd|reverse)|<<|\|\s*\"", rest
         ):
             return False
+    if language == "php" and re.search(r"\$\w+\s*\(|\$\$", rest):
+        return False
     if language in ("node", "php") and re.search(r"[\w)\]]\s*\[(?!\s*(?:\d+|\"\"\s*\]?)\s*\])", rest):
         return False
     if language == "node" and re.search(r"[\w)\]]\s*\[\s*\"\"", rest):
@@ -217,7 +257,9 @@ def _is_plain(code: str, words: frozenset[str], language: str) -> bool:
         names |= set(re.findall(r"[{,]\s*([A-Za-z_]\w*)\s*:", rest))
     if language == "php":
         names |= set(re.findall(r"\$(\w+)", rest))
-        if re.search(r"\$\w+\s*\(|\$\$", rest):
+    if language == "R":
+        if _R_ODD.search(rest):
             return False
+        names |= set(_R_SET.findall(rest))
     names -= {"require", "process", "eval", "system", "exec", "open", "File", "IO", "Kernel", "os", "io"}
     return all(word in words or word in names for word in _WORD.findall(rest))

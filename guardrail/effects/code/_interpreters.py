@@ -413,9 +413,44 @@ def _other(call: Call) -> Stream:
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
-    known = one_liner(call)
+    known = _project_tool(call)
+    known = one_liner(call) if known is None else known
     known = is_filter(call) if known is None else known
     return known if known is not None else inline(call, f"{call.name} code")
+
+
+_TOOLS: Final = {
+    "bun": frozenset("install i add remove rm run test build update outdated pm link init create upgrade x".split()),
+    "deno": frozenset("fmt lint test check cache task info types doc bench add remove install outdated".split()),
+}
+"""What package managers and builders do that is no code of the command line."""
+
+_LOOKS: Final = {
+    "node": ("--check", "-c"),
+    "nodejs": ("--check", "-c"),
+    "php": ("-l", "--syntax-check"),
+    "ruby": ("-c", "-wc"),
+}
+"""Options with which a file is only parsed."""
+
+
+def _project_tool(call: Call) -> Stream | None:
+    """An interpreter that is asked to install, to build, to test, or to look at a file; None for anything else."""
+    args = call.args
+    if not all(field.known for field in args) and call.name not in _TOOLS:
+        return None
+    words = [field.text for field in args]
+    if call.name in _TOOLS and words[0] in _TOOLS[call.name] and args[0].known:
+        out = call.opaque("program")
+        _scripts(call, args[1:])
+        return out
+    if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
+        return Stream(sources=call.read(args[1], reveals="some"))
+    if call.name in ("node", "nodejs") and words[0] == "--test":
+        out = call.opaque("program", reason="the tests of the project")
+        _scripts(call, args[1:])
+        return out
+    return None
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:

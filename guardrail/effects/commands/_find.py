@@ -14,8 +14,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge
-from guardrail.effects.shell._listings import words_listed
+from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge, words_listed
 from guardrail.model import Resource
 
 MAX_RUNS: Final = 64

@@ -201,6 +201,9 @@ def _told(call: Call) -> str | None:
     if call.name == "git-rev-parse":
         options = [word for word in words if word[:1] == "-"]
         hashes = len(words) - len(options) == 1 and all(_HASHED.fullmatch(word) for word in options)
+        # The name of a file is printed as it is.
+        others = [field for field in call.args if field.text[:1] != "-"]
+        hashes = hashes and not any(f.text[:1] in "/." or call.kind(call.place(f)) is not None for f in others)
     # Hexadecimal digits: like a number, a part of a name that holds no slash and begins no option.
     return f"{NUM}\n" if hashes and all(field.known for field in call.args) else None
 

@@ -13,7 +13,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 MAX_JOBS: Final = 64
@@ -136,10 +136,16 @@ def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Reso
         return [field.text for field in given[1:]], sources
     if not kinds and call.stdin.text is not None and call.stdin.text.count("\n") <= MAX_JOBS:
         return call.stdin.text.splitlines(), merge(sources, call.stdin.sources)
+    if not kinds and call.stdin.text is None and call.stdin.listed:
+        return call.stdin.listed, merge(sources, call.stdin.sources)
     for field in given:
         if field.text not in _SOURCES and "::::" in kinds:
             sources = merge(sources, call.read(field, reveals="some"))
     return [TOP], merge(sources, call.stdin.sources)
+
+
+_WORD: Final = re.compile(rf"(?:[A-Za-z0-9_./:@%+=,-]|{NAME}|{PATH})+")
+"""A word that means itself, or a name that was listed."""
 
 
 def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stream:
@@ -147,10 +153,10 @@ def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stre
         whole = job
     elif _MARK.search(text):
         exact = all(mark == "{}" for mark in _MARK.findall(text))
-        quoted = job if exact and re.fullmatch(r"[A-Za-z0-9_./:@%+=,-]+", job) else TOP
+        quoted = job if exact and _WORD.fullmatch(job) else TOP
         whole = _MARK.sub(lambda _: quoted, text)
     else:
-        whole = f"{text} {job if re.fullmatch(r'[A-Za-z0-9_./:@%+=,-]+', job) else TOP}"
+        whole = f"{text} {job if _WORD.fullmatch(job) else TOP}"
     if TOP not in whole:
         return _shell(call, whole, NOTHING)
     plain = re.fullmatch(r"[A-Za-z0-9_./ :@%+=,{}-]+", text)
@@ -182,7 +188,12 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
     words = call.args
     if words and words[0].text in _LOOKING:
+        if words[0].text in ("kill-session", "kill-server"):
+            call.emit("signal", at("process", words[-1].text if len(words) > 1 else "*"))
         return SOMETHING
+    started = _started(call)
+    if started is not None:
+        return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
     call.shell.emit.maybe += 1
     try:
@@ -195,6 +206,47 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     return out
 
 
+def _started(call: Call) -> Stream | None:
+    """`tmux new -d 'TEXT'`, `screen -dmS NAME COMMAND`: what runs in a new terminal; None for anything else."""
+    words = list(call.args)
+    if not words or not all(field.known for field in words):
+        return None
+    tmux = call.name == "tmux"
+    if tmux and words.pop(0).text not in ("new", "new-session", "neww", "new-window", "splitw", "split-window"):
+        return None
+    cwd = call.cwd
+    values = _TMUX_VALUES if tmux else _SCREEN_VALUES
+    detached = tmux
+    while words and words[0].text[:1] == "-":
+        option = words.pop(0).text
+        letters = _TMUX_FLAGS if tmux else _SCREEN_FLAGS
+        if not re.fullmatch(rf"-[{letters}]*[{values}]?", option):
+            return None
+        detached = detached or {"d", "m"} <= set(option)
+        if option[-1] in values:
+            if not words:
+                return None
+            value = words.pop(0)
+            cwd = call.place(value, kind="dir").path if option[-1] == "c" and tmux else cwd
+    if not words or not detached:
+        return SOMETHING if tmux else None
+    call.shell.emit.maybe += 1
+    try:
+        if len(words) > 1 or not tmux:
+            return call.shell.again(call, tuple(words), external=True, cwd=cwd, stdin=NOTHING)
+        state = call.state.copy()
+        state.cwds = (cwd,)
+        return call.shell.run_text(words[0].text, state, NOTHING)[2]
+    finally:
+        call.shell.emit.maybe -= 1
+
+
+_TMUX_FLAGS: Final = "dPADEXhvbfIZ"
+_TMUX_VALUES: Final = "sncxytF"
+_SCREEN_FLAGS: Final = "dmLUaO"
+_SCREEN_VALUES: Final = "SthT"
+
+
 def hosted(call: Call, parsed: Parsed) -> Stream:
     """`mosh HOST -- COMMAND`, `vagrant ssh -c TEXT`: a command on another host."""
     operands = [field for field in parsed.operands if field.text != "--"]
@@ -202,6 +254,8 @@ def hosted(call: Call, parsed: Parsed) -> Stream:
     host = at("ssh", f"ssh://{operands[0].text.rpartition('@')[2]}") if operands else at("ssh", "ssh://*")
     rest = tuple(operands[1:])
     call.emit("remote_exec", host)
+    for source in call.stdin.sources:
+        call.emit("copy", source, host, flow=call.stdin.flow)
     call.mention(rest)
     for field in (*rest, *texts):
         call.mention_text(field.text)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._curl_words import spread, with_configs
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, below, escape
@@ -76,9 +77,10 @@ def scp(call: Call, parsed: Parsed) -> Stream:
 
 def _side_options(call: Call, parsed: Parsed) -> None:
     """Options that run a program, or read or write a file of their own."""
-    for _, role, field in parsed.values:
+    for option, role, field in parsed.values:
         if role in ("run", "opaque"):
             plain = call.name == "rsync" and _PLAIN_SSH.fullmatch(field.text) is not None
+            plain = plain or (call.name in ("scp", "sftp") and option in ("-o", "-F") and plain_setting(field))
             if not plain:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append"):
@@ -201,8 +203,8 @@ def _listing(call: Call, parsed: Parsed, operands: list[Field]) -> Stream:
 def ssh(call: Call, parsed: Parsed) -> Stream:
     """`ssh HOST COMMAND`: the command runs there; what is piped in goes there."""
     operands = parsed.operands
-    for _, role, field in parsed.values:
-        if role == "opaque":
+    for option, role, field in parsed.values:
+        if role == "opaque" and not (option == "-o" and plain_setting(field)):
             call.opaque("inline", reason="an option of ssh may run a program", words=(field,))
         elif role == "append":
             call.put("append", call.place(field), ())

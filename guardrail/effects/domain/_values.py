@@ -20,10 +20,10 @@ TOP: Final = "\ufffc"
 NUM: Final = "\ufffb"
 """A number: digits, perhaps a sign."""
 
-SLIM: Final = "\ufff9"
+SLIM: Final = "\ufff6"
 """Right behind TOP: that text is a part of one name, so it holds no slash, and it begins with no dash."""
 
-DEEP: Final = "\ufff8"
+DEEP: Final = "\ufff5"
 """Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
 
 NAME: Final = TOP + SLIM
@@ -132,6 +132,13 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def texts_of(stream: Stream) -> tuple[str, ...]:
     """The call's own texts in a stream; what comes out of files is followed by its sources instead."""
     return stream.said if not stream.text or stream.sources else (*stream.said, stream.text)[:MAX_SAID]
+
+
+def words_listed(stream: Stream) -> list[Field] | None:
+    """The words that an output becomes, any number of each; None if they are not known."""
+    if stream.text is not None or not stream.listed:
+        return None
+    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
 
 
 NOTHING: Final = Stream(text="")

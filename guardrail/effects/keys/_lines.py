@@ -26,6 +26,7 @@ _GLOBAL = re.compile(r"(?:%|1,\$)?(?P<op>g|v)/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<c
 _DELETE = re.compile(_RANGE + r"d(?:elete)?")
 _INSERT = re.compile(_RANGE + r"(?P<name>[aic])")
 _SAVE: Final = frozenset(("w", "wq", "w!", "wq!", "x", "x!", "xit", "update", "wa", "wqa", "xa", "wq!a", "write"))
+_SHOWN: Final = re.compile(r"(?:%|[0-9.$]*(?:,[0-9.$]*)?)[pnl=]|[0-9]+|[HhP]")
 _LEAVE: Final = frozenset(("q", "Q", "q!", "qa", "qa!", "quit", "quit!"))
 _QUIET: Final = frozenset(
     ("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", "")
@@ -44,12 +45,16 @@ def run_ed(script: str, text: str) -> str:
     lines = script.split("\n")
     saved, current = text, text
     at = 0
-    unclear = False
+    unclear = moved = False
     while at < len(lines) and at < MAX_STEPS:
         line = lines[at].strip()
         at += 1
         match = _INSERT.fullmatch(line)
+        if _SHOWN.fullmatch(line):
+            moved = True  # the line that was shown last is the one that what follows means
+            continue
         if match is not None:
+            unclear = unclear or moved
             end = next((i for i in range(at, len(lines)) if lines[i] == "."), len(lines))
             body = lines[at:end]
             at = end + 1
@@ -63,6 +68,7 @@ def run_ed(script: str, text: str) -> str:
             if "q" in line or line[:1] == "x":
                 break
             continue
+        unclear = unclear or moved
         try:
             current = _one(line, current, vim=False)
         except Unclear:

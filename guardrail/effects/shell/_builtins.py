@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from guardrail.effects.code._interpreters import STANDARD_INPUT, is_stream, script_texts
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._interpreters import STANDARD_INPUT, interpreter_of, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
@@ -242,11 +244,13 @@ def source(call: Call) -> Stream:
         out = call.opaque("dynamic", reason="the file to source is not known")
         call.state.forget()
         return out
-    field = call.args[0]
+    field = _beside(call, call.args[0])
     resource = call.place(field)
     text = None
     if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
         return _source_stream(call, resource)
+    if "/" in field.text and activated(call, resource):
+        return NOTHING
     if resource.path is not None and "/" in field.text:
         texts = script_texts(call, resource)
         text = texts[0] if len(texts) == 1 else None
@@ -255,7 +259,7 @@ def source(call: Call) -> Stream:
         code: Code = "script" if resource.path is not None and "/" in field.text else "dynamic"
         authored = resource.path is not None and call.shell.emit.changed(resource.path)
         out = call.opaque(code, resource=resource, attrs={"authored": True} if authored else None)
-        call.state.forget()
+        _sourced(call, resource, certain=code == "script" and not authored)
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
     before = call.state.args, call.state.handed
@@ -266,6 +270,28 @@ def source(call: Call) -> Stream:
     end.args, end.handed = before
     call.state.assume(end)
     return out
+
+
+def _beside(call: Call, field: Field) -> Field:
+    """A name without a slash is looked for along PATH, and then here."""
+    if "/" in field.text or call.state.path is None or not field.text.startswith("."):
+        return field
+    # No program is called like a hidden file.
+    return Field(text=f"./{field.text}", span=field.span)
+
+
+def _sourced(call: Call, resource: Resource, *, certain: bool) -> None:
+    """A file that cannot be read was sourced: variables are not known any more; names mean what they say, as before.
+
+    What a file that is not there, and that this call did not write, can do is nothing; but it may only be hidden.
+    """
+    state = call.state
+    before = state.path, state.ifs, state.globs, state.cwds
+    there = resource.path is None or call.shell.view.kind(resource.path) is not None
+    state.forget()
+    if certain:
+        state.path, state.ifs, state.globs = before[:3]
+        state.cwds = (None,) if there else before[3]
 
 
 def _source_stream(call: Call, resource: Resource) -> Stream:
@@ -301,9 +327,31 @@ def alias(call: Call) -> Stream:
     """`alias`: command names may mean something else from here on."""
     if not any("=" in field.text or not field.known for field in call.args):
         return SOMETHING
-    out = call.opaque("unparsed", reason="an alias hides a command", words=())
-    call.state.forget()
-    return out
+    for field in call.args:
+        name, equals, text = field.text.partition("=")
+        if not field.known or (equals and not _harmless_alias(call, name, text)):
+            out = call.opaque("unparsed", reason="an alias hides a command", words=())
+            call.state.forget()
+            return out
+    return SOMETHING
+
+
+def _harmless_alias(call: Call, name: str, text: str) -> bool:
+    """A name for a command that no other command has; what it stands for is looked at as if it ran.
+
+    This shell takes no notice of aliases, unless `expand_aliases` is set, and after that nothing is known.
+    """
+    words = text.split()
+    taken = name in specs() or name in BUILTINS or interpreter_of(name) is not None
+    if not words or not _ALIAS.fullmatch(name) or (taken and words[0] != name):
+        return False
+    call.shell.emit.maybe += 1
+    call.shell.run_text(text, call.state.copy(), SOMETHING)
+    call.shell.emit.maybe -= 1
+    return True
+
+
+_ALIAS: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def command(call: Call) -> Stream:

@@ -33,6 +33,7 @@ from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
 from guardrail.effects.shell._listings import with_listed
 from guardrail.effects.shell._reading import file_text
+from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
@@ -199,9 +200,17 @@ def _search(call: Call, name: str) -> Stream | None:
         return call.opaque("dynamic", reason="what command names mean was changed")
     for folder in call.state.path:
         path = f"{folder}/{name}"
+        if folder in call.shell.environments:
+            # What its name says, as outside of the environment; a file that was written there is one to be asked about.
+            changed = call.shell.contents.changed(path) and not call.shell.emit.changed(f"{folder}/activate")
+            if call.shell.view.kind(path) is not None or changed:
+                attrs = {"authored": True} if changed else None
+                where = Resource(kind="file", path=path)
+                call.shell.emit.opaque("program", where, spec=name, span=call.span, attrs=attrs)
+            continue
         if call.shell.view.kind(path) is not None or call.shell.emit.changed(path):
             return run_file(call, Field(text=path))
-    if call.state.path:
+    if not call.shell.environments.issuperset(call.state.path):
         # Nothing of that name is there now; by the time it runs something may be.
         call.shell.emit.opaque("program", as_code(name), spec=name, span=call.span)
         call.mention_cwd()

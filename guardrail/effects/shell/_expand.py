@@ -16,12 +16,24 @@ import msgspec
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape, undashed
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, Field, State, Stream, Value, merge, texts_of
+from guardrail.effects.domain._values import (
+    MAX_TEXT,
+    NUM,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Stream,
+    Value,
+    merge,
+    texts_of,
+    words_listed,
+)
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
-from guardrail.effects.shell._listings import undashed_made, words_listed
+from guardrail.effects.shell._listings import is_setup, undashed_made
 from guardrail.model import Resource
 from guardrail.parse.ir import Arithmetic, Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
@@ -118,7 +130,7 @@ class _Piece:
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("_names", "_spent", "_veiled", "emit", "environment", "runner", "view")
+    __slots__ = ("_head", "_names", "_spent", "_veiled", "emit", "environment", "runner", "view")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         self.view = view
@@ -128,6 +140,7 @@ class Expander:
         self._names: dict[str, tuple[str, ...]] = {}
         self._spent = 0.0
         self._veiled = False
+        self._head: str | None = None
 
     # -- several words
 
@@ -164,6 +177,7 @@ class Expander:
     def _expand_all(self, words: Sequence[Word], state: State, chosen: Mapping[str, str]) -> tuple[Field, ...]:
         out: list[Field] = []
         head = words[0].plain if words else None
+        outer, self._head = self._head, head
         for word in words:
             if word.plain is not None:
                 out.append(Field(text=word.plain, span=(word.start, word.end)))
@@ -172,6 +186,8 @@ class Expander:
                 before, self._veiled = self._veiled, head not in _TEXTUAL
                 out.extend(self.fields(word, state, chosen))
                 self._veiled = before
+                self._head = head
+        self._head = outer
         return tuple(out)
 
     # -- one word
@@ -179,7 +195,7 @@ class Expander:
     def fields(self, word: Word, state: State, chosen: Mapping[str, str]) -> Iterator[Field]:
         """The fields of one word, globs expanded on the live filesystem."""
         span = (word.start, word.end)
-        if word.assignment:
+        if word.assignment or (self._head in _SETTING and _sets_path(word)):
             first = word.parts[0] if word.parts else None
             if isinstance(first, Text) and first.text.startswith("PATH="):
                 # A NUL stands for the assumed PATH, as in an assignment.
@@ -345,10 +361,16 @@ class Expander:
                     piece.literal(TOP if loose else item)
         return piece
 
+    def _substituted(self, part: Command, state: State) -> Stream:
+        """The output of a substitution; of a tool that prints settings for `eval`, what that does to a shell."""
+        setting = self._head == "eval" and is_setup(part.script) and not state.functions and state.path is not None
+        out = self.runner.substitute(part.script, state)
+        return Stream(text="true\n") if setting and out.text is None else out
+
     def _output(self, part: Command, state: State) -> Iterator[_Piece]:
         """`$(…)` that is a whole word: the words of what it prints."""
         veiled = self._veiled
-        out = self.runner.substitute(part.script, state)
+        out = self._substituted(part, state)
         named = words_listed(out)
         if named is not None:
             for field in named:
@@ -393,7 +415,7 @@ class Expander:
         if isinstance(part, Param):
             return self._param(part, state, chosen)
         if isinstance(part, Command):
-            out = self.runner.substitute(part.script, state)
+            out = self._substituted(part, state)
             listed = out.listed[0] if len(out.listed) == 1 else TOP
             text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
@@ -520,6 +542,8 @@ class Expander:
     # -- globs
 
     def _globbed(self, field: Field, state: State) -> Iterator[Field]:
+        if state.globs and "**" in (field.glob or "") and TOP not in field.text:
+            field = msgspec.structs.replace(field, glob=re.sub(r"\*{2,}", "*", field.glob or ""))
         pattern = field.glob or ""
         cwd = state.cwds[0] if len(state.cwds) == 1 else None
         relative = not pattern.startswith("/")
@@ -575,6 +599,15 @@ def _tidy(glob: str) -> str:
         else:
             return "".join(out) + TOP  # anything may follow
     return "".join(out)
+
+
+_SETTING: Final = frozenset(("env", "sudo", "doas"))
+"""Commands whose words may be assignments."""
+
+
+def _sets_path(word: Word) -> bool:
+    first = word.parts[0] if word.parts else None
+    return isinstance(first, Text) and first.text.startswith("PATH=")
 
 
 def _is_outer(part: Part, state: State) -> bool:

@@ -77,6 +77,7 @@ class Interpreter:
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
         self.directories: set[str] = set()
+        self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
         self.locals: list[dict[str, Value | None]] = []
         self.jumps = 0  # how often `break`, `return` and their like were met
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it

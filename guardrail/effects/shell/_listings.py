@@ -17,6 +17,7 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
+from guardrail.parse.ir import Script, Simple
 
 MAX_LISTED: Final = 8
 """Most kinds of names that one output may have; beyond it they are not known."""
@@ -68,6 +69,8 @@ def _here(call: Call) -> tuple[str, ...]:
 
 def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     words = list(call.args)
+    if words and words[0].text[:2] in ("-H", "-L", "-P", "-O", "-D"):
+        return ()
     roots: list[Field] = []
     while words and words[0].text[:1] not in ("-", "(", "!", ""):
         roots.append(words.pop(0))
@@ -147,11 +150,90 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     options = {word for word in words if word[:1] == "-"}
     if verb == "ls-files" and not options & {"-s", "--stage", "-t", "-v", "-f", "-u", "--unmerged", "--eol", "--debug"}:
         listing = not any(option.startswith("--format") for option in options)
-    elif verb in ("diff", "diff-tree", "diff-index", "show", "log"):
-        listing = "--name-only" in options and (verb[:4] == "diff" or bool(options & {"--format=", "--pretty="}))
+    elif verb in ("diff", "diff-tree", "diff-index", "show") or (verb == "log" and "--name-only" in options):
+        bare = verb[:4] == "diff" or bool(options & {"--format=", "--pretty="})
+        listing = bare and "--name-only" in options and not any(map(_MORE.match, options))
+    elif verb in _REFS or (verb == "log" and words):
+        return _refs(verb, words) if all(field.known for field in call.args) else ()
     else:
         listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
     return _here(call) if listing and all(field.known or field.glob for field in call.args) else ()
+
+
+_REFS: Final = frozenset(("tag", "branch", "for-each-ref", "rev-list", "rev-parse"))
+
+
+def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
+    """Names of versions, which git does not let begin with a dash, nor hold blanks, wildcards or `..`."""
+    formats = [word for word in words if word.startswith(("--format", "--pretty"))]
+    if verb == "log":
+        return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
+    if verb == "rev-parse":
+        plain = all(_REVISION.fullmatch(word) for word in words)
+        return (PATH,) if words and plain else ()
+    plain = not formats or all(map(_FORMAT.fullmatch, formats))
+    return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
+
+
+_LOGGED: Final = re.compile(
+    r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]|-n|-?\d+|-n\d+|--(?:max-count|since|until|author|grep)=.*"
+    r"|--(?:all|reverse|merges|no-merges|first-parent)|[A-Za-z][\w./~^@-]*"
+)
+_FORMAT: Final = re.compile(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
+_REVISION: Final = re.compile(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
+_SHOWN: Final = re.compile(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
+
+
+def _numbers(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    words = {field.text for field in call.args}
+    name = call.name
+    if name in ("pgrep", "pidof"):
+        return () if words & {"-l", "-a", "--list-name", "--list-full", "-d"} else (NUM,)
+    if name == "lsof":
+        return (NUM,) if any(re.fullmatch(r"-[a-z]*t[a-z]*", word) for word in words) else ()
+    if any(word.startswith("--format") for word in words):
+        return ()
+    return (NAME,) if words & {"-q", "-aq", "-qa", "--quiet"} and words & {"ps", "images", "container", "image"} else ()
+
+
+def is_setup(script: Script) -> bool:
+    """A tool of the machine that prints settings of itself for `eval`."""
+    statement = script.body[0] if len(script.body) == 1 else None
+    if not isinstance(statement, Simple) or statement.assigns:
+        return False
+    if any(redirect.target is None or redirect.target.plain != "/dev/null" for redirect in statement.redirects):
+        return False
+    words = [word.plain for word in statement.words]
+    name = str(words[0]).removeprefix("/usr/bin/").removeprefix("/usr/local/bin/").removeprefix("/opt/homebrew/bin/")
+    wanted = _SETUPS.get(name)
+    return wanted is not None and None not in words and (not wanted or (len(words) > 1 and words[1] in wanted))
+
+
+_SETUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "brew": ("shellenv",),
+    "conda": ("shell.bash", "shell.posix", "shell.zsh"),
+    "dircolors": (),
+    "direnv": ("hook",),
+    "docker-machine": ("env",),
+    "fnm": ("env",),
+    "mamba": ("shell",),
+    "micromamba": ("shell",),
+    "minikube": ("docker-env",),
+    "mise": ("activate",),
+    "nodenv": ("init",),
+    "opam": ("env",),
+    "pyenv": ("init", "virtualenv-init"),
+    "rbenv": ("init",),
+    "ssh-agent": (),
+    "starship": ("init",),
+    "zoxide": ("init",),
+}
+
+
+_MORE: Final = re.compile(
+    r"-[puUcSG]|--(?:patch|stat|numstat|shortstat|dirstat|summary|raw|compact|name-status|word-diff|color|output|full)"
+    r"|--(?:format|pretty)=."
+)
 
 
 def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -171,6 +253,11 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "ls": _ls,
     "git": _git,
     "basename": _basename,
+    "docker": _numbers,
+    "lsof": _numbers,
+    "pgrep": _numbers,
+    "pidof": _numbers,
+    "podman": _numbers,
 }
 
 KEEPING: Final[Mapping[str, frozenset[str]]] = {
@@ -220,10 +307,3 @@ def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     if not found and call.stdin.listed:
         found = _kept(call, parsed)
     return msgspec.structs.replace(out, listed=found) if found else out
-
-
-def words_listed(stream: Stream) -> list[Field] | None:
-    """The words that an output becomes, any number of each; None if they are not known."""
-    if stream.text is not None or not stream.listed:
-        return None
-    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
