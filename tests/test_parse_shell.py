@@ -170,7 +170,7 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
 
 
 @pytest.mark.parametrize(
-    "text", ("a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "a b ", "", " ")
+    "text", ["a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "a b ", "", " "]
 )
 def test_what_is_more_than_plain_words_is_left_to_the_grammar(text: str) -> None:
     assert plain_command(text) is None
