@@ -8,12 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code.python._run import run_code, run_file
-from guardrail.effects.commands._drivers import note_own
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings

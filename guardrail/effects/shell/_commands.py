@@ -10,9 +10,9 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
+from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
-from guardrail.effects.commands._drivers import note_own
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call

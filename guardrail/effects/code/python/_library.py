@@ -193,7 +193,10 @@ def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pai
 
 
 def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
-    """The other end, which a directory takes in under the old name."""
+    """The other end, which a directory takes in under the old name; of an archive, any name below it is written."""
+    if not any(True for _ in _sources_of(pairs)):
+        core.put("write", core.places(value, kind="dir", recursive=True), content)
+        return
     names = {posixpath.basename(text.rstrip("/")) for _, source in _sources_of(pairs) for text in path_texts(source)}
     found: list[Resource] = []
     for place in core.places(value):
