@@ -161,6 +161,7 @@ _WORDS = st.text("abz019_./:=@%+,^- ~*'\"$;|&#\n", max_size=12)
 
 @given(first=_NAMES | _WORDS, rest=st.lists(_WORDS | _NAMES, max_size=4))
 def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(first: str, rest: list[str]) -> None:
+    """The short way has no opinion of its own."""
     text = " ".join((first, *rest))
     found = plain_command(text)
     if found is not None:
@@ -173,4 +174,5 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
     "text", ["a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "a b ", "", " "]
 )
 def test_what_is_more_than_plain_words_is_left_to_the_grammar(text: str) -> None:
+    """Assignments, tildes, declarations, reserved words and odd blanks are not plain."""
     assert plain_command(text) is None

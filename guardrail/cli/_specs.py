@@ -15,6 +15,8 @@ _ROLES: Final[Mapping[str, str]] = {
     "uses": "a file that is read, of which nothing comes out again",
     "spent": "a file that is read and then removed",
     "config": "a file that is read, and says what else to work on",
+    "names": "a file of further operands, one a line",
+    "names0": "a file of further operands with NULs between them",
     "stem": "the beginning of the names of files that are written",
     "below": "a directory below which anything may be written",
     "list": "a file that is looked at",

@@ -121,7 +121,8 @@ def _tree(source: str) -> tree_sitter.Node | None:
     deadline = time.thread_time() + MAX_PARSE_SECONDS
     try:
         tree = parser.parse(
-            lambda offset, _point: data[offset:], progress_callback=lambda *_: time.thread_time() > deadline
+            lambda offset, _point: data[offset:],
+            progress_callback=lambda _offset, _failed: time.thread_time() > deadline,
         )
     except ValueError:
         parser.reset()
