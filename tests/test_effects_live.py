@@ -57,7 +57,8 @@ def test_a_makefile_that_the_call_wrote_is_a_script_of_its_own() -> None:
     """make runs what it says."""
     found = effects_of("printf x > Makefile; make")
     scripts = [e for e in found if e.op == "exec_opaque" and e.resource.path == "/w/Makefile"]
-    assert scripts and all(e.attrs.get("authored") for e in scripts)
+    assert scripts
+    assert all(e.attrs.get("authored") for e in scripts)
 
 
 def _tool(operation: FileOperation) -> list[str]:
