@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import msgspec
 from guardrail.assets._addresses import Addresses
 from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned, variable_effect, watched_name
 from guardrail.assets._files import LiveFiles, Place, links_below, locate, names_below, of_process, walk_files
+from guardrail.assets._mounts import Mounts, folded
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import AssetClass, Effect, Resource
@@ -102,6 +104,8 @@ class _Look:
 
     def _found(self, path: str, nofollow: bool) -> Place | None:
         place = locate(path, nofollow=nofollow)
+        if place.hidden:
+            return None
         # A path that is its own resolution has crossed no link, and so no process.
         if place.real == path and "/proc/" not in path and not path.startswith("/dev/"):
             return place
@@ -125,6 +129,9 @@ class Inventory:
         self._assets: dict[str, Asset] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
+        self._mounts = Mounts()
+        self._folded: set[str] = set()
+        self._root_inodes: dict[tuple[int, int], str] = {}
         self._addresses = Addresses()
         self._overrides = Overrides()
         self._variables: dict[str, tuple[str, str]] = {}
@@ -385,14 +392,9 @@ class Inventory:
         return [msgspec.structs.replace(base, asset=asset) for asset in found]
 
     def _asset_at(self, place: Place) -> str | None:
-        real = place.real
-        while True:
-            asset_id = self._roots.get(real)
-            if asset_id is not None:
-                return asset_id
-            if real == "/":
-                break
-            real = real.rpartition("/")[0] or "/"
+        asset_id = self._asset_above(place.real)
+        if asset_id is not None:
+            return asset_id
         if place.dev is None or place.ino is None or place.directory:
             return None
         known = self._inodes.get((place.dev, place.ino))
@@ -401,6 +403,32 @@ class Inventory:
         # An inode whose file was deleted is given to the next new file: that one has neither the size nor the date.
         asset_id, size, mtime_ns = known
         return asset_id if place.links > 1 or size == place.size or mtime_ns == place.mtime_ns else None
+
+    def _asset_above(self, real: str) -> str | None:
+        """The asset that a path is, or lies in, under any of its names."""
+        for name in (real, *self._mounts.others(real)):
+            here = name
+            while True:
+                asset_id = self._roots.get(here)
+                if asset_id is not None:
+                    return asset_id
+                if here == "/":
+                    break
+                here = here.rpartition("/")[0] or "/"
+        if self._folded.isdisjoint(map(folded, real.split("/"))):
+            return None
+        # A directory that ignores case, or how letters are composed: the inode tells.
+        here = real
+        while here not in ("", "/"):
+            if folded(here.rpartition("/")[2]) in self._folded:
+                try:
+                    status = os.stat(here, follow_symlinks=False)
+                except (OSError, ValueError):
+                    status = None
+                if status is not None and (status.st_dev, status.st_ino) in self._root_inodes:
+                    return self._root_inodes[(status.st_dev, status.st_ino)]
+            here = here.rpartition("/")[0]
+        return None
 
     def _asset_of_linked(self, place: Place, key: tuple[int, int]) -> str | None:
         # A second name of some file, perhaps made since the index was built. Making a name moves the inode's ctime,
@@ -421,7 +449,10 @@ class Inventory:
         return None
 
     def _assets_below(self, real: str) -> list[str]:
-        return self._below.get(real.rstrip("/") or "/", [])
+        found = self._below.get(real.rstrip("/") or "/", [])
+        for name in self._mounts.others(real):
+            found = [*found, *(below for below in self._below.get(name, ()) if below not in found)]
+        return found
 
     def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
         pattern = resource.pattern or ""
@@ -499,6 +530,7 @@ class Inventory:
         for name in names:
             # INVARIANT: the longest root wins in _asset_at, so nested assets keep their own id.
             self._roots.setdefault(name, asset.id)
+            self._by_inode(name, asset.id)
             if asset.controls:
                 self._overrides.add(asset.id, name)
             parent = name
@@ -507,6 +539,17 @@ class Inventory:
                 below = self._below.setdefault(parent, [])
                 if asset.id not in below[-1:]:
                     below.append(asset.id)
+
+    def _by_inode(self, name: str, asset_id: str) -> None:
+        base = name.rpartition("/")[2]
+        if base:
+            self._folded.add(folded(base))
+        try:
+            status = os.stat(name)
+        except (OSError, ValueError):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._root_inodes.setdefault((status.st_dev, status.st_ino), asset_id)
 
     def _index_inodes(self) -> None:
         began = time.monotonic()

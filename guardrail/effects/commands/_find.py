@@ -13,7 +13,6 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -83,15 +82,10 @@ class _Names:
         """What a command is run on below one root: the root itself unless it is known to be a directory."""
         # Every name begins with its root, so none is taken for an option.
         base = root.text.rstrip("/") if root.known else TOP
-        if self.pattern is None:
-            if root.known and call.kind(call.place(root)) != "dir":
-                yield root
-            yield Field(text=f"{base}/{TOP}" if root.known else TOP)
-            return
-        if root.known and fnmatch.fnmatchcase(posixpath.basename(base), self.pattern):
+        named = self.pattern is None or fnmatch.fnmatchcase(posixpath.basename(base), self.pattern)
+        if root.known and named and call.kind(call.place(root)) != "dir":
             yield root
-        glob = f"{escape(base)}/**{self.pattern.lstrip('*')}" if root.known else f"**{self.pattern.lstrip('*')}"
-        yield Field(text=f"{base}/{TOP}", glob=glob)
+        yield Field(text=f"{base}/{TOP}" if root.known else TOP)
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
@@ -147,18 +141,33 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     finally:
         call.shell.emit.maybe -= 1
     effects = call.shell.emit.effects
-    if names.filtered:
-        # Tests leave names out that the pattern covers: whether an asset is among them is a question.
-        for index in range(mark, len(effects)):
-            if effects[index].precision == "pattern":
-                effects[index] = msgspec.structs.replace(effects[index], precision="opaque")
+    vague = names.filtered or names.pattern is not None
+    exact = all(field.known for field in command)
+    for index in range(mark, len(effects)):
+        effect = effects[index]
+        if exact and effect.precision == "pattern":
+            effect = msgspec.structs.replace(
+                effect, resource=_below(effect.resource), target=_below(effect.target) if effect.target else None
+            )
+        if vague and effect.precision == "pattern":
+            # Tests leave names out that the tree holds: whether an asset is among them is a question.
+            effect = msgspec.structs.replace(effect, precision="opaque")
+        effects[index] = effect
+
+
+def _below(resource: Resource) -> Resource:
+    """`dir/**` as the tree below a directory: a name that a search finds never leads out of it."""
+    head, mark, _ = (resource.pattern or "").partition("/**")
+    if not mark or any(char in head for char in "*?["):
+        return resource
+    return msgspec.structs.replace(resource, path=head or "/", pattern=None, recursive=True)
 
 
 def _named(field: Field, name: Field, *, inside: bool) -> Field:
     if "{}" not in field.text:
         return field
     if field.text == "{}" and not inside:
-        return Field(text=name.text, glob=name.glob, sources=field.sources, span=field.span)
+        return Field(text=name.text, sources=field.sources, span=field.span)
     return Field(text=field.text.replace("{}", TOP if inside else name.text), sources=field.sources, span=field.span)
 
 
