@@ -1380,4 +1380,25 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_assets_mounts.py::test_a_part_of_an_asset_may_be_mounted_again",
         ),
     ),
+    Promise(
+        id="assets.paths",
+        source="issue 3",
+        behaviour="long paths, odd names and links lead to the asset; a place that cannot be looked at could be one",
+        tests=(
+            "tests/test_assets_paths.py::test_a_path_longer_than_the_kernel_takes_is_walked",
+            "tests/test_assets_paths.py::test_odd_names_are_names",
+            "tests/test_assets_paths.py::test_links_and_dots_are_left_to_the_kernel",
+            "tests/test_assets_paths.py::test_a_place_that_cannot_be_looked_at_could_be_anything",
+        ),
+    ),
+    Promise(
+        id="effects.hostile",
+        source="issue 3",
+        behaviour="hostile texts end in bounded time, and nothing that stands behind them is silent",
+        tests=(
+            "tests/test_effects_bounds.py::test_a_hostile_input_ends_soon_and_hides_nothing",
+            "tests/test_effects_bounds.py::test_what_is_no_text_is_opaque",
+            "tests/test_effects_bounds.py::test_a_script_that_sources_itself_ends",
+        ),
+    ),
 )

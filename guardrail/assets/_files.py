@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, Literal
 
@@ -38,6 +38,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         mtime_ns: when the content is said to have changed, if it exists; anybody can set it.
         size: size in bytes, if it exists.
         directory: whether it is a directory.
+        hidden: this process may not look there, so a link on the way would not be seen.
     """
 
     real: str
@@ -49,6 +50,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     mtime_ns: int = 0
     size: int = -1
     directory: bool = False
+    hidden: bool = False
 
 
 def locate(path: str, *, nofollow: bool = False) -> Place:
@@ -147,9 +149,14 @@ def of_process(path: str, *, nofollow: bool = False) -> str | None:
 
 
 def _missing(path: str, error: OSError | ValueError) -> Place:
-    place = _below_existing(path) if isinstance(error, OSError) and error.errno == errno.ENOENT else None
+    number = error.errno if isinstance(error, OSError) else None
+    place = _below_existing(path) if number == errno.ENOENT else None
+    if number == errno.ENAMETOOLONG:
+        place = _by_steps(path)
     if place is not None:
         return place
+    if number in (errno.EACCES, errno.EPERM):
+        return Place(real=os.path.normpath(path), hidden=True)
     try:
         return Place(real=os.path.realpath(path))
     except (OSError, ValueError):
@@ -183,6 +190,33 @@ def _below_existing(path: str) -> Place | None:
             return None
         return Place(real=f"{parent.rstrip('/')}{rest}")
     return None
+
+
+def _by_steps(path: str) -> Place | None:
+    """A path that is too long for one call of the kernel: a shell that has changed its directory can still go there."""
+    names = [name for name in path.split("/") if name not in ("", ".")]
+    descriptor = os.open("/", _O_PATH | os.O_DIRECTORY)
+    try:
+        for index, name in enumerate(names):
+            last = index == len(names) - 1
+            try:
+                following = os.open(name, _O_PATH if last else _O_PATH | os.O_DIRECTORY, dir_fd=descriptor)
+            except (OSError, ValueError):
+                rest = "/".join(names[index:])
+                return Place(real=f"{_name_of(descriptor, names[:index]).rstrip('/')}/{rest}")
+            os.close(descriptor)
+            descriptor = following
+        return _found(_name_of(descriptor, names), os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _name_of(descriptor: int, names: Sequence[str]) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        # Longer than a page: the inodes on the way are known, the resolved name is not.
+        return "/" + "/".join(names)
 
 
 def _by_walk(path: str, *, nofollow: bool) -> Place:

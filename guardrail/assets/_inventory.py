@@ -385,7 +385,9 @@ class Inventory:
         place = look.at(resource.path, nofollow=resource.nofollow)
         if place is None:
             return [resource], bool(self._assets)
-        return self._place_assets(resource, place, downward), False
+        placed = self._place_assets(resource, place, downward)
+        # Where this process may not look, a link on the way would not be seen.
+        return placed, place.hidden and placed[0].asset is None and bool(self._assets)
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
         asset_id = self._asset_at(place)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from guardrail.parse._redirects import operator
 from guardrail.parse._simple import SimpleCommands
-from guardrail.parse._tree import COMPOUND, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
+from guardrail.parse._tree import COMPOUND, MAX_STATEMENTS, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
 from guardrail.parse._words import Misparse, arithmetic_names
 from guardrail.parse.ir import (
     AndOr,
@@ -41,7 +41,7 @@ class Statements(SimpleCommands):
     def block(self, nodes: list[Node], start: int, end: int) -> Block:
         """A sequence of statements; separators and comments are checked and dropped."""
         self.depth += 1
-        if self.depth > MAX_TREE_DEPTH:
+        if self.depth > MAX_TREE_DEPTH or len(nodes) > 2 * MAX_STATEMENTS:
             raise Misparse("nested too deep")
         out: list[Statement] = []
         position = start

@@ -20,6 +20,12 @@ from guardrail.parse.ir import Block, Opaque, Script, Statement
 MAX_TREE_DEPTH: Final = 40
 """Deepest nesting of compound commands and substitutions in one text, in levels of the syntax tree."""
 
+MAX_TEXTS: Final = 1024
+"""Most backtick substitutions in one text, each of which is parsed on its own."""
+
+MAX_STATEMENTS: Final = 8192
+"""Most commands of one block; the interpreter stops at fewer."""
+
 Node = tree_sitter.Node
 
 BLANKS: Final = re.compile(r"(?:[ \t]|(?<=[ \t])\\\n|\\\n(?=[ \t]))+")
@@ -52,7 +58,7 @@ class Tree(abc.ABC):
         masked: what the grammar was not shown of the text, if anything.
     """
 
-    __slots__ = ("_parse", "depth", "lexer", "masked", "root", "source", "unseen")
+    __slots__ = ("_parse", "depth", "lexer", "masked", "root", "source", "texts", "unseen")
 
     def __init__(
         self, source: str, root: Node, depth: int, parse: Callable[[str, int], Script], masked: Masked | None = None
@@ -64,6 +70,7 @@ class Tree(abc.ABC):
         self.unseen = set(masked.documents) if masked is not None else set[int]()
         self.lexer = Lexer(source, self._nested, self._reparse)
         self._parse = parse
+        self.texts = 0
 
     @abc.abstractmethod
     def block(self, nodes: list[Node], start: int, end: int) -> Block:
@@ -88,7 +95,8 @@ class Tree(abc.ABC):
         return Script(body=body, text=self.source[i + 2 : children[-1].start_byte]), node.end_byte
 
     def _reparse(self, inner: str) -> Script:
-        if self.depth >= MAX_TREE_DEPTH:
+        self.texts += 1
+        if self.depth >= MAX_TREE_DEPTH or self.texts > MAX_TEXTS:
             raise Misparse("nested too deep")
         script = self._parse(inner, self.depth + 1)
         if script.body and isinstance(script.body[0], Opaque):

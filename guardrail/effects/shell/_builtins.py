@@ -86,6 +86,8 @@ def export(call: Call) -> Stream:
         if any(field.text[:1] == "-" and "p" in field.text for field in call.args) or not call.args
         else ()
     )
+    # What is exported reaches every program that is started afterwards.
+    exports = call.name == "export" or any(field.text[:1] == "-" and "x" in field.text for field in call.args)
     for field in call.args:
         text = field.text
         if text[:1] in "-+":
@@ -110,20 +112,11 @@ def export(call: Call) -> Stream:
             if name != "PATH" and not call.shell.locals:
                 value = call.state.scalar(name, value)
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
-            _hand_on(call, name)
         elif local:
             set_variable(call.shell, call.state, name, _declared(call, name, keyed=keyed))
-        else:
-            _hand_on(call, name)
+        if exports and name != "PATH" and (equals or not local):
+            call.shell.exported.update(dict.fromkeys(given(call.state.vars.get(name, UNKNOWN))))
     return Stream(sources=shown) if shown else NOTHING
-
-
-def _hand_on(call: Call, name: str) -> None:
-    """What is exported reaches every program that is started afterwards."""
-    exports = call.name == "export" or any(field.text[:1] == "-" and "x" in field.text for field in call.args)
-    if exports and name != "PATH":
-        texts = given(call.state.vars.get(name, UNKNOWN))
-        call.shell.exported += [text for text in texts if text not in call.shell.exported]
 
 
 def _declared(call: Call, name: str, *, keyed: bool) -> Value:

@@ -94,7 +94,7 @@ class Interpreter:
         self.errexit = False
         self.stages = 0
         self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
-        self.exported: list[str] = []  # texts that reach everything that is started
+        self.exported: dict[str, None] = {}  # texts that reach everything that is started
 
     # -- texts
 

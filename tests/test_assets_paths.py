@@ -1,0 +1,107 @@
+"""Other names of an asset: long paths, links, odd names and places that cannot be looked at."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from guardrail import config as config_module
+from guardrail.assets import Inventory
+from guardrail.assets._files import locate
+from guardrail.model import Effect, Op, Resource
+
+
+def inventory_of(*paths: Path) -> Inventory:
+    """An inventory with one asset."""
+    listed = ", ".join(f'"{path}"' for path in paths)
+    return Inventory(config_module.parse(f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = [{listed}]\n'))
+
+
+def assets(inventory: Inventory, op: Op, path: object) -> list[str | None]:
+    """The assets of one effect."""
+    effect = Effect(op=op, resource=Resource(kind="file", path=str(path)))
+    return [found.resource.asset for found in inventory.resolve([effect])]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """A directory with a model in it."""
+    (tmp_path / "srv/models/sub").mkdir(parents=True)
+    (tmp_path / "srv/models/w.bin").write_bytes(b"weights")
+    return tmp_path / "srv/models"
+
+
+def test_a_path_longer_than_the_kernel_takes_is_walked(models: Path) -> None:
+    """`./` any number of times, and a directory so deep that only a shell can go there."""
+    inventory = inventory_of(models)
+    assert assets(inventory, "delete", f"{models}/{'./' * 4000}w.bin") == ["model:a"]
+    assert assets(inventory, "write", f"{models}/{'sub/../' * 2000}new") == ["model:a"]
+    here = os.open(models, os.O_RDONLY)
+    try:
+        for _ in range(30):
+            os.mkdir("d" * 200, dir_fd=here)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+    finally:
+        os.close(here)
+    assert assets(inventory, "write", f"{models}/{('d' * 200 + '/') * 30}x") == ["model:a"]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a b", "a\udcff", "...", "a.", "-x", "*", "a\\b", "é"])
+def test_odd_names_are_names(models: Path, name: str) -> None:
+    """Newlines, bytes that are no text, dots and dashes."""
+    inventory = inventory_of(models)
+    (models / name).write_bytes(b"x")
+    assert assets(inventory, "delete", f"{models}/{name}") == ["model:a"]
+    assert assets(inventory, "write", f"{models}/sub/../{name}///") == ["model:a"]
+
+
+def test_links_and_dots_are_left_to_the_kernel(models: Path, tmp_path: Path) -> None:
+    """`..` behind a link, a dangling link, a link to itself, a missing path behind a link."""
+    inventory = inventory_of(models)
+    os.symlink(models / "sub", tmp_path / "l")
+    os.symlink(models / "new.bin", tmp_path / "dangling")
+    os.symlink("loop", tmp_path / "loop")
+    assert assets(inventory, "write", tmp_path / "l/../w.bin") == ["model:a"]
+    assert assets(inventory, "write", tmp_path / "dangling") == ["model:a"]
+    assert assets(inventory, "write", tmp_path / "l/a/b/c") == ["model:a"]
+    assert assets(inventory, "write", tmp_path / "loop/x") == [None]
+
+
+def test_a_place_that_cannot_be_looked_at_could_be_anything(models: Path, tmp_path: Path) -> None:
+    """A link on the way would not be seen; root sees everything, so another user looks."""
+    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("only root can become another user to look")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    pid = os.fork()
+    if pid == 0:
+        os.setegid(65534)
+        os.seteuid(65534)
+        os._exit(0 if locate(f"{closed}/x").hidden else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert not locate(f"{closed}/x").hidden
+
+
+def test_a_hidden_place_below_an_asset_is_the_asset(models: Path) -> None:
+    """What the path itself says still holds; elsewhere it is held as anything."""
+    if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        pytest.skip("only root can become another user to look")
+    inventory = inventory_of(models)
+    closed = models / "closed"
+    closed.mkdir(mode=0o700)
+    other = models.parent / "other"
+    other.mkdir(mode=0o700)
+    pid = os.fork()
+    if pid == 0:
+        os.setegid(65534)
+        os.seteuid(65534)
+        right = assets(inventory, "write", closed / "x") == ["model:a"]
+        effect = Effect(op="write", resource=Resource(kind="file", path=str(other / "x")))
+        held = [found.attrs.get("any") for found in inventory.resolve([effect])] == [True]
+        os._exit(0 if right and held else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
