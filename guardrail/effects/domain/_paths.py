@@ -25,6 +25,12 @@ _BARE = re.compile(r"[^\[\]{}]+")
 _EXTENDED = re.compile(r"(?P<folder>[^\s'\"`;|&<>()=,$\\]*/)[^\s'\"`;|&<>()/]*[@+!?*]\([^\s'\"]*\)")
 """A pattern of bash's extended globs: any name in its directory may be meant."""
 
+MAX_PUBLIC: Final = 4096
+"""Longest text of a file that is repeated in the address of another, in characters."""
+
+_PUBLIC = re.compile(r"\s*(?:[\w.+@/-]{1,64}(?:\s+|$))*", re.ASCII)
+_SECRET = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
+
 
 _DEFERRED = re.compile(
     r"/\.(?:bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zprofile|zshenv|zlogin|kshrc|inputrc|envrc|vimrc"
@@ -66,6 +72,11 @@ _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{S
 def undashed(text: str) -> bool:
     """A text whose beginning is not known, and yet is no dash."""
     return text.startswith((NAME, PATH))
+
+
+def is_public(text: str) -> bool:
+    """Whether a file's text is but names of files and versions: what looks like a secret is not repeated anywhere."""
+    return len(text) <= MAX_PUBLIC and bool(_PUBLIC.fullmatch(text)) and not _SECRET.search(text)
 
 
 def place(

@@ -15,7 +15,7 @@ import msgspec
 
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Emitter
-from guardrail.effects.domain._paths import escape, undashed
+from guardrail.effects.domain._paths import escape, is_public, undashed
 from guardrail.effects.domain._values import (
     MAX_TEXT,
     NUM,
@@ -304,7 +304,8 @@ class Expander:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
                     # What files hold may be private: only commands that print it need to know.
-                    text = text if self.runner.contents.own(sources) or undashed(text) else TOP
+                    spelled = is_public(text) or undashed(text) or self.runner.contents.own(sources)
+                    text = text if spelled else TOP
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
                 if isinstance(part, Process) or part.quoted:
@@ -380,7 +381,7 @@ class Expander:
                 yield piece
             return
         text = out.text.rstrip("\n") if out.text is not None else TOP
-        if out.sources and veiled and text and not self.runner.contents.own(out.sources):
+        if out.sources and veiled and text and not (is_public(text) or self.runner.contents.own(out.sources)):
             text = TOP
         done: list[_Piece] = []
         piece = _Piece()
