@@ -61,6 +61,40 @@ def test_a_makefile_that_the_call_wrote_is_a_script_of_its_own() -> None:
     assert all(e.attrs.get("authored") for e in scripts)
 
 
+@pytest.mark.parametrize(
+    "command", ["rm $(cat l)", 'v=$(cat l); rm "$v"', 'while read -r n; do rm "$n"; done < l', "cat l | xargs rm"]
+)
+def test_a_name_that_a_file_holds_is_a_known_word(command: str) -> None:
+    """What may be a secret is not repeated, so it could be any name."""
+    assert "delete /models/a" in said(command, view=NoFiles({"/w/l": b"/models/a\n"}))
+    if "xargs" not in command:
+        secret = said(command, view=NoFiles({"/w/l": b"hf_s3cretS3cretS3cret\n"}))
+        assert "delete **" in secret
+        assert not any("s3cret" in line.lower() for line in secret)
+
+
+def test_a_text_that_is_run_has_no_positional_parameters() -> None:
+    """Unless it sets them itself."""
+    assert said('pytest -q "$@"') == said("pytest -q")
+    assert "delete /models/a" in said('set -- /models/a; rm "$@"')
+
+
+def test_a_trap_knows_the_variables_that_stay_as_they_are() -> None:
+    """Whatever way they are changed by afterwards, the trap is held."""
+    first = "t=/tmp/x; trap 'rm -rf \"$t\"' EXIT; "
+    assert said(f"{first}ls /a") == ["delete /tmp/x", "list /a"]
+    for change in (
+        'read t""t <<< /m; read ""t <<< /m',
+        "printf -v t %s /m",
+        "for t in /m; do :; done",
+        "unset t",
+        "t+=m",
+    ):
+        assert codes(first + change) == {"dynamic"}, change
+    assert codes(f'{first}eval "$UNKNOWN"') == {"dynamic"}
+    assert "delete **" in said("t=; trap 'rm -rf \"$t\"' EXIT; : ${t:=/m}")
+
+
 def _tool(operation: FileOperation) -> list[str]:
     found: tuple[Effect, ...] = analyse((operation,), cwd="/w", view=NoFiles(), limits=LIMITS)
     return [text(effect) for effect in found]

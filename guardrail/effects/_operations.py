@@ -99,6 +99,7 @@ class Operations:
     def _state(self, cwd: str | None, env: Sequence[tuple[str, str]], *, persistent: bool) -> State:
         where = self._directory(cwd)
         state = State((None if persistent else where,))
+        state.args = None if persistent else ()
         if persistent:
             known = self.memory.start() if self.memory is not None else None
             state = known if known is not None else self._unknown()

@@ -21,6 +21,9 @@ from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_MOVING: Final = frozenset("REPLY MAPFILE OPTARG OPTIND PWD OLDPWD PATH IFS _ RANDOM SECONDS LINENO".split())
+"""Variables that change without being assigned."""
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
@@ -299,7 +302,7 @@ def _source_stream(call: Call, resource: Resource) -> Stream:
 
 
 def trap(call: Call) -> Stream:
-    """`trap TEXT SIGNAL`: the text runs later, when nothing is certain about the shell."""
+    """`trap TEXT SIGNAL`: the text runs later, when little is certain about the shell."""
     operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
     if len(operands) < 2 or operands[0].text in ("", "-"):
         return NOTHING
@@ -310,6 +313,14 @@ def trap(call: Call) -> Stream:
     functions = later.functions
     later.forget()
     later.functions, later.path, later.ifs, later.globs = functions, call.state.path, call.state.ifs, call.state.globs
+    # INVARIANT: what is relied on here stays, or `set_variable` says that it changed; who makes a state forget says so.
+    for name in _USED.findall(operands[0].text):
+        value = call.state.vars.get(name)
+        if (
+            value is not None and all(value.alternatives) and name not in _MOVING
+        ):  # `${name:=…}` gives an empty one more
+            later.vars[name] = value
+            call.shell.relied.add(name)
     call.shell.emit.maybe += 1
     call.shell.run_text(operands[0].text, later)
     call.shell.emit.maybe -= 1

@@ -84,6 +84,7 @@ class Interpreter:
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
         self.deferred: list[tuple[Script, State]] = []
         self.traps: list[str] = []
+        self.relied: set[str] = set()  # variables whose value a trap was given
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
