@@ -150,9 +150,12 @@ class Expander:
         if not choices:
             yield self._expand_all(words, state, {})
             return
+        ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
-            yield self._expand_all(words, state, chosen)
+            ends.append(state.copy())
+            yield self._expand_all(words, ends[-1], chosen)
+        _settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
         names = {
@@ -174,7 +177,7 @@ class Expander:
             choices.append((name, alternatives))
         return choices
 
-    def _expand_all(self, words: Sequence[Word], state: State, chosen: Mapping[str, str]) -> tuple[Field, ...]:
+    def _expand_all(self, words: Sequence[Word], state: State, chosen: dict[str, str]) -> tuple[Field, ...]:
         out: list[Field] = []
         head = words[0].plain if words else None
         outer, self._head = self._head, head
@@ -192,7 +195,7 @@ class Expander:
 
     # -- one word
 
-    def fields(self, word: Word, state: State, chosen: Mapping[str, str]) -> Iterator[Field]:
+    def fields(self, word: Word, state: State, chosen: dict[str, str]) -> Iterator[Field]:
         """The fields of one word, globs expanded on the live filesystem."""
         span = (word.start, word.end)
         if word.assignment or (self._head in _SETTING and _sets_path(word)):
@@ -213,7 +216,7 @@ class Expander:
                 else:
                     yield from self._globbed(field, state)
 
-    def value(self, word: Word, state: State, chosen: Mapping[str, str] | None = None) -> Value:
+    def value(self, word: Word, state: State, chosen: dict[str, str] | None = None) -> Value:
         """What an assignment or a here document takes: no splitting, no globs."""
         if word.plain is not None:
             return Value(alternatives=(word.plain,))
@@ -223,15 +226,21 @@ class Expander:
         found: list[str] = []
         merged: tuple[Resource, ...] = ()
         choices = self._choices((word,), state)
+        if not choices:
+            text, merged = self._join(word.parts, state, {}, tilde=True)
+            return Value(alternatives=(text,), sources=merged)
+        ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             names = {name: value for (name, _), value in zip(choices, values, strict=True)}
-            text, more = self._join(word.parts, state, names, tilde=True)
+            ends.append(state.copy())
+            text, more = self._join(word.parts, ends[-1], names, tilde=True)
             found.append(text)
             merged = merge(merged, more)
+        _settle(state, ends)
         return Value(alternatives=tuple(dict.fromkeys(found)), sources=merged)
 
     def _join(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], *, tilde: bool
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], *, tilde: bool
     ) -> tuple[str, tuple[Resource, ...]]:
         text: list[str] = []
         sources: tuple[Resource, ...] = ()
@@ -252,7 +261,7 @@ class Expander:
                 sources = merge(sources, more)
         return (_TOPS.sub(TOP, "".join(text)) if room >= 0 else TOP), sources
 
-    def _joined(self, part: Part, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def _joined(self, part: Part, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """What a part gives where there is no splitting."""
         if not isinstance(part, Expansion):
             return self._part(part, state, chosen, (0, 0))[:2]
@@ -261,20 +270,20 @@ class Expander:
             return TOP, found.sources
         return " ".join(found.texts), found.sources
 
-    def text(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def text(self, word: Word, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """One text for a word that is neither split nor globbed, and whose content is in it."""
         if word.plain is not None:
             return word.plain if not word.plain.startswith("~") else TOP, ()
         return self._join(word.parts, state, chosen, tilde=False)
 
-    def pattern(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def pattern(self, word: Word, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """A word as a pattern, and whose content is in it."""
         return pattern_of(self, word, state, chosen)
 
     # -- pieces
 
     def _pieces(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[_Piece]:
         if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
             return list(self._output(parts[0], state))
@@ -296,6 +305,8 @@ class Expander:
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
                 found = expansion(self, part, state, chosen, span)
+                if found.sources and veiled and not self.runner.contents.own(found.sources):
+                    found = Found(texts=(TOP,), sources=found.sources)  # as below
                 piece.sources = merge(piece.sources, found.sources)
                 piece = self._expanded(part, found, state, piece, done)
             else:
@@ -410,7 +421,7 @@ class Expander:
         return piece
 
     def _part(
-        self, part: Part, state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, part: Part, state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> tuple[str, tuple[Resource, ...], bool]:
         """Text, sources, and whether it may be several words although quoted."""
         if isinstance(part, Param):
@@ -472,7 +483,7 @@ class Expander:
         assigns: Sequence[str],
         state: State,
         span: tuple[int, int],
-        chosen: Mapping[str, str] | None = None,
+        chosen: dict[str, str] | None = None,
     ) -> int | None:
         """The value of an arithmetic expression, whose assignments are made; None if it is not known."""
         self.arithmetic(names, state, span)
@@ -482,6 +493,8 @@ class Expander:
             new = NUM if found is None else str(found[1][name]) if name in found[1] else None
             if new is not None:
                 state.vars[name] = state.scalar(name, Value(alternatives=(new,), sources=sources))
+                if chosen is not None:
+                    chosen.pop(name, None)
         return None if found is None else found[0]
 
     def arithmetic(self, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
@@ -495,12 +508,12 @@ class Expander:
                     self.runner.dynamic("arithmetic on text that is not known", span)
                     return
 
-    def _param(self, part: Param, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
+    def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name
         text, sources = self.lookup(name, state, chosen)
         return text, sources, name in "@*" and TOP in text
 
-    def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def lookup(self, name: str, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """The value of a variable here, and whose content is in it."""
         value = state.vars.get(name)
         if name.startswith("__part") and name in chosen:
@@ -631,3 +644,11 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
             for word in (part.arg, part.other):
                 if word is not None and word.plain is None:
                     yield from _names(word.parts)
+
+
+def _settle(state: State, ends: Sequence[State]) -> None:
+    """What the words assign, whichever of the values their variables have."""
+    end = ends[0]
+    for other in ends[1:]:
+        end = end.join(other)
+    state.assume(end)
