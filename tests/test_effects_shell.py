@@ -119,7 +119,7 @@ def test_a_command_is_found_or_the_text_is_opaque(command: str) -> None:
         'for f in *.txt; do echo "${f%.txt}"; done',
         'x=${1:-default}; echo "$x"',
         'args=(); args+=(--verbose); ls "${args[@]}"',
-        "while read -r l; do echo \"$l\"; done < names.txt",
+        'while read -r l; do echo "$l"; done < names.txt',
         'for ((i = 0; i < 3; i++)); do echo "$i"; done',
         "make 2>&1 | tee >(grep error > errors.log) | tail",
         "find . -name '*.py' -exec grep -l TODO {} +",
@@ -129,7 +129,7 @@ def test_a_command_is_found_or_the_text_is_opaque(command: str) -> None:
         'IFS=, read -r a b <<< "1,2"; echo "$a"',
         "ssh host uptime",
         "docker exec app ls /srv",
-        "local_time=$(date +%s); echo \"${local_time}\"",
+        'local_time=$(date +%s); echo "${local_time}"',
     ],
 )
 def test_ordinary_scripts_are_read_without_a_question(command: str) -> None:
@@ -138,9 +138,10 @@ def test_ordinary_scripts_are_read_without_a_question(command: str) -> None:
 
 
 def test_a_file_that_is_read_gives_its_lines() -> None:
-    """As it is now, if the call leaves it alone."""
-    view = NoFiles({"/w/l": b"/a\n/models\n"})
-    assert "delete /models" in said("while read -r l; do rm -r $l; done < l", view=view)
-    assert "delete /models" in said("rm -r $(tail -n 1 l)", view=view)
+    """As it is now, if the call leaves it alone; what it holds is not put into words that others may print."""
+    view = NoFiles({"/w/l": b"/a\n/models\n", "/w/s.sh": b"rm -r /models\n"})
     assert "delete /models" in said("xargs -a l rm -r", view=view)
+    assert "delete /models" in said("bash < s.sh", view=view)
+    assert "delete /models" in said("tail -n 1 s.sh | sh", view=view)
+    assert "delete **" in said("rm -r $(tail -n 1 l)", view=view)
     assert "delete **" in said("date > l; rm -r $(tail -n 1 l)", view=view)

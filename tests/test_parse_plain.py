@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.parse._plain import plain
-from guardrail.parse._shell import _parse
+from guardrail.parse._plain import plain_command
+from guardrail.parse._shell import parse_by_grammar
 from guardrail.parse.ir import Opaque, Script
 
 CASES = Path(__file__).parent / "cases/effects"
@@ -18,7 +18,7 @@ CASES = Path(__file__).parent / "cases/effects"
 
 def by_parser(text: str) -> Script | None:
     """The tree that the parser gives; None where it vouches for none."""
-    script = _parse(text, text, 0)
+    script = parse_by_grammar(text)
     return None if any(isinstance(statement, Opaque) for statement in script.body) else script
 
 
@@ -31,7 +31,7 @@ def corpus() -> list[str]:
 
 def test_the_short_way_gives_the_trees_of_the_parser() -> None:
     """On every text of the corpus that is plain; and many are."""
-    known = {text: plain(text) for text in corpus() if text.isascii()}
+    known = {text: plain_command(text) for text in corpus() if text.isascii()}
     found = {text: script for text, script in known.items() if script is not None}
     assert len(found) > len(known) / 4
     for text, script in found.items():
@@ -69,7 +69,7 @@ GLUE = st.sampled_from([" ", "  ", " | ", "|", " && ", "||", " ; ", ";", " & ", 
 def test_whatever_is_plain_is_read_as_the_parser_reads_it(parts: list[tuple[str, str]], last: str) -> None:
     """Words, quotes and operators in any order, and things that are not plain between them."""
     text = "".join(word + glue for word, glue in parts) + last
-    script = plain(text)
+    script = plain_command(text)
     if script is not None:
         assert by_parser(text) in (script, None)
 
@@ -95,10 +95,10 @@ def test_whatever_is_plain_is_read_as_the_parser_reads_it(parts: list[tuple[str,
 )
 def test_what_is_not_plain_goes_to_the_parser(text: str) -> None:
     """Anything that is expanded, redirected, nested or has a rule of its own."""
-    assert plain(text) is None
+    assert plain_command(text) is None
 
 
 def test_a_text_that_is_not_plain_is_told_in_linear_time() -> None:
     """Quotes without an end, and separators without words."""
     for text in ("a " * 500 + "'", "'a'" * 300 + '"', "a;" * 500 + "&", "a" * 1000 + "$"):
-        assert plain(text[:1024]) is None
+        assert plain_command(text[:1024]) is None

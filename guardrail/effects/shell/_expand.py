@@ -59,6 +59,10 @@ _TEXTUAL: Final = frozenset(("echo", "printf"))
 """Commands whose words are only text."""
 
 
+_LONE: Final = Text(text="$")
+"""A dollar that begins nothing."""
+
+
 class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
 
@@ -295,8 +299,7 @@ class Expander:
                 if part.quoted:
                     piece.literal(part.text)
                 elif index == 0 and part.text.startswith("~"):
-                    head = self._tilde(part.text, state, alone=len(parts) == 1)
-                    piece.pattern(head) if head == part.text else self._home(piece, head, part.text)
+                    self._home(piece, part.text, state, alone=len(parts) == 1)
                 else:
                     piece.pattern(part.text)
             elif isinstance(part, Param) and part.name in "@*" and state.args is not None:
@@ -304,11 +307,7 @@ class Expander:
                 piece.sources = merge(piece.sources, sources)
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
-                found = expansion(self, part, state, chosen, span)
-                if found.sources and veiled and not self.runner.contents.own(found.sources):
-                    found = Found(texts=(TOP,), sources=found.sources)  # as below
-                piece.sources = merge(piece.sources, found.sources)
-                piece = self._expanded(part, found, state, piece, done)
+                piece = self._expanded(part, expansion(self, part, state, chosen, span), state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
                 if not piece.text and text == TOP:
@@ -325,9 +324,13 @@ class Expander:
                     piece = self._split(text, state, piece, done)
         if piece.present or piece.many or "".join(piece.text):
             done.append(piece)
-        return done
+        return _unsplit(done) if len(done) > 1 and _LONE in parts else done
 
-    def _home(self, piece: _Piece, head: str, raw: str) -> None:
+    def _home(self, piece: _Piece, raw: str, state: State, *, alone: bool) -> None:
+        head = self._tilde(raw, state, alone=alone)
+        if head == raw:
+            piece.pattern(head)
+            return
         # The directory that a tilde stands for is not globbed; what follows it is.
         slash = raw.find("/")
         tail = raw[slash:] if slash >= 0 else ""
@@ -336,6 +339,9 @@ class Expander:
 
     def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """`${…}` inside a word."""
+        piece.sources = merge(piece.sources, found.sources)
+        if found.sources and self._veiled and not self.runner.contents.own(found.sources):
+            found = Found(texts=(TOP,), sources=found.sources)  # as for a variable
         if found.texts is None:
             piece.many = True
             piece.literal(TOP)
@@ -455,7 +461,7 @@ class Expander:
         return part.text if isinstance(part, Text) else TOP, (), False
 
     def _operands(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> tuple[dict[str, str], tuple[Resource, ...]]:
         """The numbers that expansions and substitutions in arithmetic give, and whose content is in them."""
         given: dict[str, str] = {}
@@ -644,6 +650,16 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
             for word in (part.arg, part.other):
                 if word is not None and word.plain is None:
                     yield from _names(word.parts)
+
+
+def _unsplit(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Beside a dollar that begins nothing bash may leave an expansion unsplit, and it may be mended one day."""
+    whole = _Piece()
+    whole.many = True
+    whole.literal(TOP)
+    for piece in pieces:
+        whole.sources = merge(whole.sources, piece.sources)
+    return [whole]
 
 
 def _settle(state: State, ends: Sequence[State]) -> None:
