@@ -22,8 +22,6 @@ MOST_REJECTED: Final = 0.012
 
 DIFFERENT: Final = {
     "a `b \\`c d\\`` e": "shfmt ends the inner word with the backslash of the inner backtick",
-    "a {fd}>f b": "a descriptor that bash chooses is taken for a word",
-    "a {fd}<&- b": "a descriptor that bash chooses is taken for a word",
 }
 """Texts of which shfmt and we have other words, and who is right."""
 

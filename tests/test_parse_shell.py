@@ -170,9 +170,7 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
         assert [word.plain for word in simple(found.body[0])[0].words] == text.split()
 
 
-@pytest.mark.parametrize(
-    "text", ["a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "a b ", "", " "]
-)
+@pytest.mark.parametrize("text", ["a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "", " "])
 def test_what_is_more_than_plain_words_is_left_to_the_grammar(text: str) -> None:
     """Assignments, tildes, declarations, reserved words and odd blanks are not plain."""
     assert plain_command(text) is None

@@ -1,43 +1,71 @@
-"""The commonest texts, read without a grammar: one command of words in which nothing is special to a shell.
+"""The short way for the plainest texts: words and quotes, `|`, `&&`, `||` and `;`, and nothing else at all.
 
-Half of what agents run is of this kind, and building a syntax tree is most of what reading it costs.
-Not concerned with any text that a quote, an operator, an expansion or a reserved word stands in.
+Not concerned with anything that is expanded, redirected or nested: such a text is not plain, and goes to the parser.
+INVARIANT: where this gives a tree, the parser gives the same one or vouches for none; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from guardrail.parse._simple import RESERVED
-from guardrail.parse.ir import Script, Simple, Text, Word
+from guardrail.parse.ir import AndOr, Pipeline, Script, Simple, Statement, Text, Word
 
-_COMMAND: Final = re.compile(r"[A-Za-z0-9_./:@%+,-]+(?: +[A-Za-z0-9_./:=@%+,^-]+)*")
-_WORD: Final = re.compile(r"[^ ]+")
+MAX_PLAIN_BYTES: Final = 1024
+"""Longest text that is tried this way, in bytes."""
 
-# Their arguments are read as assignments, and `time` is part of the syntax.
-_ELSEWHERE: Final = RESERVED | frozenset("export declare typeset readonly local unset unsetenv time".split())
+_WORD: Final = r"(?:[A-Za-z0-9_./:@%+,=^\-]++|'[\x20-&(-~]*+'|\"[ #%-\[\]-_a-~]*+\")++"
+_TEXT: Final = re.compile(rf"{_WORD}(?:(?: ++(?![|&;])| *+(?:\|\||&&|\||;) *+){_WORD})*+ *+;?+ *+\n?+")
+_TOKEN: Final = re.compile(rf"{_WORD}|\|\||&&|\||;")
+_PART: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^'\"]+)")
+_OTHERWISE: Final = RESERVED | frozenset("in declare typeset export readonly local unset unsetenv time".split())
+"""First words that the grammar has a rule of its own for."""
 
 
 def plain_command(text: str) -> Script | None:
-    """The tree of a text that is one plain command.
-
-    Args:
-        text: bash source.
-
-    Returns:
-        What `parse_shell` gives by the grammar; None if the text is anything else.
-    """
-    # INVARIANT: no character of these is special to bash, so blanks alone separate words and each word is itself. The
-    # first one has no `=`, so it assigns nothing, and begins no other syntax.
-    if not _COMMAND.fullmatch(text):
+    """The tree of a plain text; None for any other."""
+    if len(text) > MAX_PLAIN_BYTES or not _TEXT.fullmatch(text):
         return None
-    words = tuple(
-        [
-            Word(parts=(Text(text=match[0]),), start=match.start(), end=match.end(), plain=match[0])
-            for match in _WORD.finditer(text)
-        ]
-    )
-    if words[0].plain in _ELSEWHERE:
-        return None
-    return Script(body=(Simple(words=words, assigns=(), redirects=(), start=0, end=len(text)),), text=text)
+    body: list[Statement] = []
+    chain: list[tuple[Literal["&&", "||"], Statement]] = []
+    first: Statement | None = None
+    sign: Literal["&&", "||"] | None = None
+    stages: list[Simple] = []
+    words: list[Word] = []
+    for match in (*_TOKEN.finditer(text), None):
+        raw = match[0] if match is not None else ";"
+        if match is not None and raw not in ("|", "||", "&&", ";"):
+            if not words and (raw in _OTHERWISE or "=" in raw or "'" in raw or '"' in raw):
+                return None
+            words.append(_word(raw, match.start(), match.end()))
+            continue
+        if words:
+            stages.append(Simple(words=tuple(words), assigns=(), redirects=(), start=words[0].start, end=words[-1].end))
+            words = []
+        if raw == "|":
+            continue
+        if stages:
+            statement: Statement = stages[0] if len(stages) == 1 else Pipeline(stages=tuple(stages))
+            stages = []
+            if sign is None:
+                first = statement
+            else:
+                chain.append((sign, statement))
+        if raw == ";":
+            if first is not None:
+                body.append(AndOr(first=first, rest=tuple(chain)) if chain else first)
+            first, sign, chain = None, None, []
+        else:
+            sign = "&&" if raw == "&&" else "||"
+    return Script(body=tuple(body), text=text)
+
+
+def _word(raw: str, start: int, end: int) -> Word:
+    if "'" not in raw and '"' not in raw:
+        return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw)
+    parts: list[Text] = []
+    for match in _PART.finditer(raw):
+        quoted = match[1] if match[1] is not None else match[2]
+        parts.append(Text(text=match[3]) if quoted is None else Text(text=quoted, quoted=True))
+    return Word(parts=tuple(parts), start=start, end=end, plain="".join(part.text for part in parts))

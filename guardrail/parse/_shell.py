@@ -119,11 +119,12 @@ def _tree(source: str) -> tree_sitter.Node | None:
     if len(data) <= MAX_UNTIMED_BYTES:
         return parser.parse(data).root_node
     deadline = time.thread_time() + MAX_PARSE_SECONDS
+
+    def late(_offset: int, _error: bool) -> bool:
+        return time.thread_time() > deadline
+
     try:
-        tree = parser.parse(
-            lambda offset, _point: data[offset:],
-            progress_callback=lambda _offset, _failed: time.thread_time() > deadline,
-        )
+        tree = parser.parse(lambda offset, _point: data[offset:], progress_callback=late)
     except ValueError:
         parser.reset()
         return None

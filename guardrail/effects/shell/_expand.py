@@ -59,6 +59,10 @@ _TEXTUAL: Final = frozenset(("echo", "printf"))
 """Commands whose words are only text."""
 
 
+_LONE: Final = Text(text="$")
+"""A dollar that begins nothing."""
+
+
 class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
 
@@ -150,9 +154,12 @@ class Expander:
         if not choices:
             yield self._expand_all(words, state, {})
             return
+        ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
-            yield self._expand_all(words, state, chosen)
+            ends.append(state.copy())
+            yield self._expand_all(words, ends[-1], chosen)
+        _settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
         names = {
@@ -174,7 +181,7 @@ class Expander:
             choices.append((name, alternatives))
         return choices
 
-    def _expand_all(self, words: Sequence[Word], state: State, chosen: Mapping[str, str]) -> tuple[Field, ...]:
+    def _expand_all(self, words: Sequence[Word], state: State, chosen: dict[str, str]) -> tuple[Field, ...]:
         out: list[Field] = []
         head = words[0].plain if words else None
         outer, self._head = self._head, head
@@ -192,7 +199,7 @@ class Expander:
 
     # -- one word
 
-    def fields(self, word: Word, state: State, chosen: Mapping[str, str]) -> Iterator[Field]:
+    def fields(self, word: Word, state: State, chosen: dict[str, str]) -> Iterator[Field]:
         """The fields of one word, globs expanded on the live filesystem."""
         span = (word.start, word.end)
         if word.assignment or (self._head in _SETTING and _sets_path(word)):
@@ -213,7 +220,7 @@ class Expander:
                 else:
                     yield from self._globbed(field, state)
 
-    def value(self, word: Word, state: State, chosen: Mapping[str, str] | None = None) -> Value:
+    def value(self, word: Word, state: State, chosen: dict[str, str] | None = None) -> Value:
         """What an assignment or a here document takes: no splitting, no globs."""
         if word.plain is not None:
             return Value(alternatives=(word.plain,))
@@ -223,15 +230,21 @@ class Expander:
         found: list[str] = []
         merged: tuple[Resource, ...] = ()
         choices = self._choices((word,), state)
+        if not choices:
+            text, merged = self._join(word.parts, state, {}, tilde=True)
+            return Value(alternatives=(text,), sources=merged)
+        ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             names = {name: value for (name, _), value in zip(choices, values, strict=True)}
-            text, more = self._join(word.parts, state, names, tilde=True)
+            ends.append(state.copy())
+            text, more = self._join(word.parts, ends[-1], names, tilde=True)
             found.append(text)
             merged = merge(merged, more)
+        _settle(state, ends)
         return Value(alternatives=tuple(dict.fromkeys(found)), sources=merged)
 
     def _join(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], *, tilde: bool
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], *, tilde: bool
     ) -> tuple[str, tuple[Resource, ...]]:
         text: list[str] = []
         sources: tuple[Resource, ...] = ()
@@ -252,7 +265,7 @@ class Expander:
                 sources = merge(sources, more)
         return (_TOPS.sub(TOP, "".join(text)) if room >= 0 else TOP), sources
 
-    def _joined(self, part: Part, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def _joined(self, part: Part, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """What a part gives where there is no splitting."""
         if not isinstance(part, Expansion):
             return self._part(part, state, chosen, (0, 0))[:2]
@@ -261,20 +274,20 @@ class Expander:
             return TOP, found.sources
         return " ".join(found.texts), found.sources
 
-    def text(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def text(self, word: Word, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """One text for a word that is neither split nor globbed, and whose content is in it."""
         if word.plain is not None:
             return word.plain if not word.plain.startswith("~") else TOP, ()
         return self._join(word.parts, state, chosen, tilde=False)
 
-    def pattern(self, word: Word, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def pattern(self, word: Word, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """A word as a pattern, and whose content is in it."""
         return pattern_of(self, word, state, chosen)
 
     # -- pieces
 
     def _pieces(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[_Piece]:
         if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
             return list(self._output(parts[0], state))
@@ -286,8 +299,7 @@ class Expander:
                 if part.quoted:
                     piece.literal(part.text)
                 elif index == 0 and part.text.startswith("~"):
-                    head = self._tilde(part.text, state, alone=len(parts) == 1)
-                    piece.pattern(head) if head == part.text else self._home(piece, head, part.text)
+                    self._home(piece, part.text, state, alone=len(parts) == 1)
                 else:
                     piece.pattern(part.text)
             elif isinstance(part, Param) and part.name in "@*" and state.args is not None:
@@ -295,9 +307,7 @@ class Expander:
                 piece.sources = merge(piece.sources, sources)
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
-                found = expansion(self, part, state, chosen, span)
-                piece.sources = merge(piece.sources, found.sources)
-                piece = self._expanded(part, found, state, piece, done)
+                piece = self._expanded(part, expansion(self, part, state, chosen, span), state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
                 if not piece.text and text == TOP:
@@ -314,9 +324,13 @@ class Expander:
                     piece = self._split(text, state, piece, done)
         if piece.present or piece.many or "".join(piece.text):
             done.append(piece)
-        return done
+        return _unsplit(done) if len(done) > 1 and _LONE in parts else done
 
-    def _home(self, piece: _Piece, head: str, raw: str) -> None:
+    def _home(self, piece: _Piece, raw: str, state: State, *, alone: bool) -> None:
+        head = self._tilde(raw, state, alone=alone)
+        if head == raw:
+            piece.pattern(head)
+            return
         # The directory that a tilde stands for is not globbed; what follows it is.
         slash = raw.find("/")
         tail = raw[slash:] if slash >= 0 else ""
@@ -325,6 +339,9 @@ class Expander:
 
     def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """`${…}` inside a word."""
+        piece.sources = merge(piece.sources, found.sources)
+        if found.sources and self._veiled and not self.runner.contents.own(found.sources):
+            found = Found(texts=(TOP,), sources=found.sources)  # as for a variable
         if found.texts is None:
             piece.many = True
             piece.literal(TOP)
@@ -410,7 +427,7 @@ class Expander:
         return piece
 
     def _part(
-        self, part: Part, state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, part: Part, state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> tuple[str, tuple[Resource, ...], bool]:
         """Text, sources, and whether it may be several words although quoted."""
         if isinstance(part, Param):
@@ -444,7 +461,7 @@ class Expander:
         return part.text if isinstance(part, Text) else TOP, (), False
 
     def _operands(
-        self, parts: Sequence[Part], state: State, chosen: Mapping[str, str], span: tuple[int, int]
+        self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> tuple[dict[str, str], tuple[Resource, ...]]:
         """The numbers that expansions and substitutions in arithmetic give, and whose content is in them."""
         given: dict[str, str] = {}
@@ -472,7 +489,7 @@ class Expander:
         assigns: Sequence[str],
         state: State,
         span: tuple[int, int],
-        chosen: Mapping[str, str] | None = None,
+        chosen: dict[str, str] | None = None,
     ) -> int | None:
         """The value of an arithmetic expression, whose assignments are made; None if it is not known."""
         self.arithmetic(names, state, span)
@@ -482,6 +499,8 @@ class Expander:
             new = NUM if found is None else str(found[1][name]) if name in found[1] else None
             if new is not None:
                 state.vars[name] = state.scalar(name, Value(alternatives=(new,), sources=sources))
+                if chosen is not None:
+                    chosen.pop(name, None)
         return None if found is None else found[0]
 
     def arithmetic(self, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
@@ -495,12 +514,12 @@ class Expander:
                     self.runner.dynamic("arithmetic on text that is not known", span)
                     return
 
-    def _param(self, part: Param, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
+    def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name
         text, sources = self.lookup(name, state, chosen)
         return text, sources, name in "@*" and TOP in text
 
-    def lookup(self, name: str, state: State, chosen: Mapping[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def lookup(self, name: str, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """The value of a variable here, and whose content is in it."""
         value = state.vars.get(name)
         if name.startswith("__part") and name in chosen:
@@ -631,3 +650,21 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
             for word in (part.arg, part.other):
                 if word is not None and word.plain is None:
                     yield from _names(word.parts)
+
+
+def _unsplit(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Beside a dollar that begins nothing bash may leave an expansion unsplit, and it may be mended one day."""
+    whole = _Piece()
+    whole.many = True
+    whole.literal(TOP)
+    for piece in pieces:
+        whole.sources = merge(whole.sources, piece.sources)
+    return [whole]
+
+
+def _settle(state: State, ends: Sequence[State]) -> None:
+    """What the words assign, whichever of the values their variables have."""
+    end = ends[0]
+    for other in ends[1:]:
+        end = end.join(other)
+    state.assume(end)

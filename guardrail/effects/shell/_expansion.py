@@ -6,7 +6,7 @@ Not concerned with splitting and globbing, which `_expand` does with the texts f
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,7 +27,7 @@ MAX_ITEMS: Final = 1024
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
 
-Chosen = Mapping[str, str]
+Chosen = dict[str, str]
 """Which of several values of a variable is looked at now."""
 
 
@@ -176,6 +176,7 @@ def _default(
     if not given or empty is None or (empty and not colon):
         if sign == "=":
             state.vars[part.name] = UNKNOWN
+            chosen.pop(part.name, None)
         if sign == "?" and items is not None:
             return _found(items, sources, listed)
         return _found(None, sources, listed)
@@ -183,6 +184,7 @@ def _default(
         return Found(texts=("",) if empty else (arg,), sources=sources, split=mixed)
     if sign == "=" and empty:
         state.vars[part.name] = Value(alternatives=(arg,), sources=sources)
+        chosen.pop(part.name, None)
     if sign in "-=" and empty:
         return Found(texts=(arg,), sources=sources, split=mixed)
     return _found(items, sources, listed)

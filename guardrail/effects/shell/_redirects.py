@@ -125,7 +125,7 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
 
 def _input(field: Field, call: Call) -> Stream:
     sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
-    return Stream(text=call.text_of(field), sources=sources, flow=("redirect",), connected=True)
+    return Stream(text=file_text(call, (field,)), sources=sources, flow=("redirect",), connected=True)
 
 
 def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: Stream, call: Call) -> Stream:

@@ -1,0 +1,255 @@
+"""Whole scripts, compared with the bash of this host: what a command is called with is among what we say it may be."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream
+from guardrail.effects.shell import _simple
+from tests.effects_support import effects_of
+
+pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+
+SETTINGS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+Rolls = random.Random
+
+
+def by_bash(script: str, directory: Path) -> list[list[str]]:
+    """Every argument vector that bash calls `frob` with; none if it does not end."""
+    recorder = 'frob() { printf "%s\\0" "$#" "$@" >&9; }\n'
+    out = directory / "recorded"
+    with out.open("wb") as record:
+        try:
+            subprocess.run(
+                ["bash", "--norc", "-c", f"exec 9>&{record.fileno()}\n{recorder}{script}"],
+                pass_fds=(record.fileno(),),
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=5,
+                check=False,
+                env={"PATH": os.environ["PATH"], "HOME": "/home/a", "LC_ALL": "C.UTF-8"},
+            )
+        except subprocess.TimeoutExpired:
+            return []
+    words = out.read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
+    vectors: list[list[str]] = []
+    while words and words[0].isdigit():
+        count = int(words[0])
+        vectors.append(words[1 : 1 + count])
+        words = words[1 + count :]
+    return vectors
+
+
+def by_us(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list[re.Pattern[str]] | None:
+    """Patterns of what we say `frob` may be called with; None if we say that we do not know."""
+    found: list[re.Pattern[str]] = []
+    real: Callable[..., Stream] = _simple.run_command
+
+    def recorded(call: Call, vector: Sequence[Field], **more: Any) -> Stream:
+        if vector and vector[0].known and vector[0].text == "frob":
+            found.append(re.compile("".join(map(pattern, vector[1:])), re.DOTALL))
+            return NOTHING
+        return real(call, vector, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_simple, "run_command", recorded)
+        effects = effects_of(script, cwd=str(directory))
+    opaque = any(e.op == "exec_opaque" and e.attrs["code"] in ("dynamic", "unparsed") for e in effects)
+    return None if opaque else found
+
+
+def pattern(field: Field) -> str:
+    """What a field may be, each word with a NUL behind it."""
+    if field.many or field.glob is not None:
+        return "(?:[^\0]*\0)*"
+    text = re.escape(field.text)
+    return text.replace(re.escape(TOP), "[^\0]*").replace(re.escape(NUM), "-?[0-9]*") + "\0"
+
+
+def holds(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The truth is among what we say, or we say that we do not know."""
+    ours = by_us(script, directory, monkeypatch)
+    if ours is None:
+        return
+    for vector in by_bash(script, directory):
+        line = "".join(word + "\0" for word in vector)
+        assert any(one.fullmatch(line) for one in ours), (script, vector, ours)
+
+
+VALUES = "'' 'a' '/srv/models' 'x*y' abc.tar.gz c 'a  b' AbC 12 - a/b/c".split(" ")
+PATTERNS = ["a", "*", "?", "*.", ".*", "b*", "/*", "*/", "[ab]", '"*"', "$Y", '"$Y"', "\\*", "..", "%", "[a-z]*"]
+ARGUMENTS = ["d", '"d e"', "$Y", '"$Y"', "/m/x", "a*", "", "$X$Y", "d e"]
+
+
+def operator(rolls: Rolls) -> str:
+    """One `${…}`."""
+    name = rolls.choice("XYZU")
+    tail = rolls.choice(
+        [
+            rolls.choice([":-", "-", ":=", "=", ":+", "+", ":?"]) + rolls.choice(ARGUMENTS),
+            rolls.choice(["#", "##", "%", "%%"]) + rolls.choice(PATTERNS),
+            rolls.choice(["/", "//", "/#", "/%"])
+            + rolls.choice(PATTERNS)
+            + rolls.choice(["", "/", "/z", "/$Y", "/a b"]),
+            rolls.choice(["^", "^^", ",", ",,", "@Q", "@U", "@u", "@L"]),
+            ":" + rolls.choice(["0", "1", " -1", "N", "N+1"]) + rolls.choice(["", ":1", ":2", ":N", ":0"]),
+        ]
+    )
+    return rolls.choice(["${%s%s}" % (name, tail), "${#%s}" % name])  # noqa: UP031 - braces
+
+
+def operators(rolls: Rolls) -> str:
+    """A script with operators of `${…}`."""
+    lines = [f"N={rolls.randrange(4)}", *(f"{name}={rolls.choice(VALUES)}" for name in "XYZ")]
+    lines += rolls.sample(["unset X", "if test -e /zz; then Y=other; fi"], rolls.randrange(2))
+    words = [rolls.choice(['"{}"', "{}", "x{}", '"a{}b"']).replace("{}", operator(rolls)) for _ in range(3)]
+    return "\n".join([*lines, "frob " + " ".join(words), 'frob "$X" "$Y" "$Z"'])
+
+
+STEPS = """a=(a 'b c' /x)
+a=($Y "$Y" '')
+a+=(z {1..3})
+a[1]=v
+a[i]="$Y"
+a[-1]=w
+a=s
+declare -A m=([k]=v ["x y"]="$Y")
+m[k]=w
+unset a
+a=("${a[@]:1}")
+set -- "$@" "${a[@]}"
+shift
+i=$((i+1))
+unset 'a[0]'
+f() { local a=(1 2); a+=(3); frob "${a[@]}"; }; f
+IFS=:
+read -r -a a <<< "1 2 3"
+mapfile -t a <<< "x y"
+for q in "${a[@]}"; do frob "$q"; done""".split("\n")
+LOOKS = """"${a[@]}"
+${a[@]}
+"${a[*]}"
+${#a[@]}
+"${a[0]}"
+"${a[i]}"
+"${a[-1]}"
+"${a[@]:1:2}"
+"${!a[@]}"
+"$@"
+"${@:2}"
+$#
+"${m[k]}"
+"${a[@]/a/z}"
+"${a[@]%%b*}"
+x"${a[@]}"y
+"${a[@]:-none}"
+"$*"
+"${a[@]^^}\"""".split("\n")
+
+
+def arrays(rolls: Rolls) -> str:
+    """A script with arrays and positional parameters."""
+    lines = ["Y='p q'; i=1; set -- one 'two three' four", *rolls.choices(STEPS, k=rolls.randrange(1, 5))]
+    return "\n".join([*lines, "frob " + " ".join(rolls.choices(LOOKS, k=3))])
+
+
+FILTERS = """echo a b
+printf "%s\\n" $x $y
+seq 1 3
+rev <<< "$x"
+echo $x | tr a-z A-Z
+echo "L21vZGVscw==" | base64 -d
+printf "a\\nb\\n" | head -n1
+printf "\\x2fm"
+echo -e "a\\tb"
+echo $x | sed s/a/b/
+dirname /a/$x
+echo a:b:c | cut -d: -f2
+printf "%03d" $i
+false && echo x
+cat <(echo $x)""".split("\n")
+SIMPLE = """x=a
+y="$x$y"
+x="${x%a}"
+i=$((i+1))
+((j+=2))
+let i=i+1
+set -- "$x" "$y"
+read x y <<< "r s t"
+printf -v x "%s-" a b
+frob {$x,$i}z
+echo $x | { read y; frob "$y"; }
+y=${x:-d}
+f
+true
+false
+unset x
+frob "$x" "$y" $((i+j))
+break
+return
+echo z > >(cat)""".split("\n")
+
+
+def command(rolls: Rolls, depth: int = 0) -> str:
+    """One command, which may hold others."""
+    inner = [command(rolls, depth + 1) for _ in range(3)] if depth < 2 else ["x=b", "frob $i", "y=c"]
+    a, b, c = inner
+    end = rolls.choice([";;", ";&", ";;&"])
+    items = rolls.choice(["a b", "$x $y", "{1..3}", '"$@"', "$(seq 2)"])
+    compound = [
+        f"for v in {items}; do x=$v; {a}; done",
+        f"for ((i=0;i<3;i++)); do {a}; frob $i; done",
+        f"case $x in a*) {a}{end} ?|/m) {b};; *) {c};; esac",
+        f"if ((i>1)); then {a}; else {b}; fi",
+        f'while read -r l; do frob "$l"; {a}; done <<< "$x\n$y"',
+        f'f() {{ local x=q; {a}; frob "$1"; }}; f 1',
+        f"( {a}; {b} )",
+        f"while ((i<3)); do ((i++)); {a}; done",
+        f"{a} && {b} || {c}",
+        f"x=$({rolls.choice(FILTERS)})",
+    ]
+    return rolls.choice(compound) if depth < 2 and rolls.random() < 0.6 else rolls.choice(SIMPLE)
+
+
+def flow(rolls: Rolls) -> str:
+    """A script with loops, branches, functions and substitutions."""
+    lines = ["x=a; y=b; i=1; j=2; f() { :; }", *(command(rolls) for _ in range(rolls.randrange(1, 6)))]
+    return "\n".join([*lines, 'frob "$x" "$y" "$i" "$j"'])
+
+
+@SETTINGS
+@given(rolls=st.randoms(use_true_random=False))
+def test_operators_of_parameters_give_what_bash_makes_of_them(
+    rolls: Rolls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Defaults, patterns, replacements, case, parts, lengths and quoting."""
+    script = operators(rolls)
+    holds(script, tmp_path, monkeypatch)
+
+
+@SETTINGS
+@given(rolls=st.randoms(use_true_random=False))
+def test_arrays_hold_what_bash_puts_into_them(rolls: Rolls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elements, keys, slices, appending, unsetting, and the positional parameters."""
+    holds(arrays(rolls), tmp_path, monkeypatch)
+
+
+@SETTINGS
+@given(rolls=st.randoms(use_true_random=False))
+def test_control_flow_leads_to_what_bash_runs(rolls: Rolls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops, branches, `case`, functions, `read`, `break` and `return`, and output that is known."""
+    holds(flow(rolls), tmp_path, monkeypatch)
