@@ -1403,4 +1403,26 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_bounds.py::test_a_script_that_sources_itself_ends",
         ),
     ),
+    Promise(
+        id="parse.plain",
+        source="design.md, budgets",
+        behaviour="what is read without the grammar is read as the grammar reads it",
+        tests=(
+            "tests/test_parse_plain.py::test_the_short_way_gives_the_trees_of_the_parser",
+            "tests/test_parse_plain.py::test_whatever_is_plain_is_read_as_the_parser_reads_it",
+            "tests/test_parse_plain.py::test_what_is_not_plain_goes_to_the_parser",
+        ),
+    ),
+    Promise(
+        id="effects.bash",
+        source="issue 3",
+        behaviour="variables, operators, arrays and control flow lead to the words that bash gives a command",
+        tests=(
+            "tests/property/test_shell_scripts.py::test_operators_of_parameters_give_what_bash_makes_of_them",
+            "tests/property/test_shell_scripts.py::test_arrays_hold_what_bash_puts_into_them",
+            "tests/property/test_shell_scripts.py::test_control_flow_leads_to_what_bash_runs",
+            "tests/test_effects_shell.py::test_a_command_gives_the_effects_that_bash_gives_it",
+            "tests/test_effects_shell.py::test_ordinary_scripts_are_read_without_a_question",
+        ),
+    ),
 )

@@ -340,7 +340,8 @@ class Expander:
     def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """`${…}` inside a word."""
         piece.sources = merge(piece.sources, found.sources)
-        if found.sources and self._veiled and not self.runner.contents.own(found.sources):
+        spelled = self.runner.contents.own(found.sources) or all(map(is_public, found.texts or ()))
+        if found.sources and self._veiled and not spelled:
             found = Found(texts=(TOP,), sources=found.sources)  # as for a variable
         if found.texts is None:
             piece.many = True
@@ -352,7 +353,7 @@ class Expander:
         if part.quoted:
             piece.literal(text)
             return piece
-        if found.split and (TOP in text or _LOOSE.search(text)):
+        if found.split and (not text or TOP in text or _LOOSE.search(text)):  # a quoted nothing is a word
             piece.many = True
             piece.literal(TOP)
             return piece
