@@ -138,10 +138,10 @@ def test_ordinary_scripts_are_read_without_a_question(command: str) -> None:
 
 
 def test_a_file_that_is_read_gives_its_lines() -> None:
-    """As it is now, if the call leaves it alone; what it holds is not put into words that others may print."""
+    """As it is now, if the call leaves it alone."""
     view = NoFiles({"/w/l": b"/a\n/models\n", "/w/s.sh": b"rm -r /models\n"})
     assert "delete /models" in said("xargs -a l rm -r", view=view)
     assert "delete /models" in said("bash < s.sh", view=view)
     assert "delete /models" in said("tail -n 1 s.sh | sh", view=view)
-    assert "delete **" in said("rm -r $(tail -n 1 l)", view=view)
+    assert "delete /models" in said("rm -r $(tail -n 1 l)", view=view)
     assert "delete **" in said("date > l; rm -r $(tail -n 1 l)", view=view)
