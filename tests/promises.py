@@ -1127,6 +1127,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_live.py::test_a_script_run_by_its_path_is_analysed",
             "tests/test_effects_live.py::test_names_come_from_a_list_that_can_be_read",
             "tests/test_effects_live.py::test_a_name_that_a_file_holds_is_a_known_word",
+            "tests/test_effects_live.py::test_an_alias_may_stand_for_its_text_or_for_the_command_it_hides",
             "tests/test_effects_live.py::test_a_trap_knows_the_variables_that_stay_as_they_are",
             "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
             "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",

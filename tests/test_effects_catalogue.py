@@ -32,7 +32,7 @@ def test_a_file_that_no_word_names_is_made_beside_the_one_that_is_read() -> None
     """Names known, globbed and unknown."""
     assert "copy /d/a.txt -> /d/a.txt.gz" in said("gzip -k /d/a.txt")
     assert "copy /d/*.txt -> /d/*.txt.gz" in said("gzip -k /d/*.txt")
-    assert "write **" in said("gzip -k $1")
+    assert "write **" in said("gzip -k $X")
 
 
 def test_names_that_come_on_the_input_are_packed() -> None:

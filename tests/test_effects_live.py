@@ -95,6 +95,13 @@ def test_a_trap_knows_the_variables_that_stay_as_they_are() -> None:
     assert "delete **" in said("t=; trap 'rm -rf \"$t\"' EXIT; : ${t:=/m}")
 
 
+def test_an_alias_may_stand_for_its_text_or_for_the_command_it_hides() -> None:
+    """A shell may take notice of it or not."""
+    assert {"delete /a", "list /a"} <= set(said("alias ls=rm; ls /a"))
+    assert not codes("alias ls='ls --color' gs='git status'; ls x; gs")
+    assert codes("alias ls='rm $x; frob'; ls /a") == {"unparsed", "dynamic"}
+
+
 def _tool(operation: FileOperation) -> list[str]:
     found: tuple[Effect, ...] = analyse((operation,), cwd="/w", view=NoFiles(), limits=LIMITS)
     return [text(effect) for effect in found]

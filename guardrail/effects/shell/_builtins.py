@@ -18,7 +18,8 @@ from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
-from guardrail.parse import Misparse, arithmetic_names
+from guardrail.parse import Misparse, arithmetic_names, parse_shell
+from guardrail.parse.ir import Simple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -333,7 +334,7 @@ def alias(call: Call) -> Stream:
         return SOMETHING
     for field in call.args:
         name, equals, text = field.text.partition("=")
-        if not field.known or (equals and not _harmless_alias(call, name, text)):
+        if not field.known or (equals and not (_harmless_alias(call, name, text) or _renamed(call, name, text))):
             out = call.opaque("unparsed", reason="an alias hides a command", words=())
             call.state.forget()
             return out
@@ -349,9 +350,26 @@ def _harmless_alias(call: Call, name: str, text: str) -> bool:
     taken = name in specs() or name in BUILTINS or interpreter_of(name) is not None
     if not words or not _ALIAS.fullmatch(name) or (taken and words[0] != name):
         return False
+    _tried(call, text)
+    return True
+
+
+def _tried(call: Call, text: str) -> None:
     call.shell.emit.maybe += 1
     call.shell.run_text(text, call.state.copy(), SOMETHING)
     call.shell.emit.maybe -= 1
+
+
+def _renamed(call: Call, name: str, text: str) -> bool:
+    """A name that some command has: from here on it may stand for that command, or for the text with its words."""
+    parsed = parse_shell(f'{text} "$@"')
+    body = parsed.body[0] if len(parsed.body) == 1 else None
+    if not _ALIAS.fullmatch(name) or not isinstance(body, Simple) or "#" in text:
+        return False
+    if name in (word.plain for word in body.words):
+        return False  # a function calls itself where an alias does not
+    _tried(call, text)
+    call.state.functions[name] = (body, None)
     return True
 
 

@@ -340,9 +340,10 @@ class Expander:
     def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
         """`${…}` inside a word."""
         piece.sources = merge(piece.sources, found.sources)
-        spelled = self.runner.contents.own(found.sources) or all(map(is_public, found.texts or ()))
-        if found.sources and self._veiled and not spelled:
-            found = Found(texts=(TOP,), sources=found.sources)  # as for a variable
+        if found.sources and self._veiled and found.texts and not self.runner.contents.own(found.sources):
+            # As for a variable.
+            texts = tuple(text if is_public(text) or undashed(text) else TOP for text in found.texts)
+            found = msgspec.structs.replace(found, texts=texts)
         if found.texts is None:
             piece.many = True
             piece.literal(TOP)
