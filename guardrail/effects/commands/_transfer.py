@@ -220,6 +220,11 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
         call.emit("copy", source, host, flow=call.stdin.flow or ("argument",))
     if sources:
         call.emit("net_send", host, flow=call.stdin.flow)
+    if call.stdin.text is not None:
+        call.mention_text(call.stdin.text)
+    if len(operands) == 1 and call.stdin.text is not None:
+        # Without a command what comes in is read by a shell there.
+        return call.shell.elsewhere(call, host, call.stdin.text)
     if len(operands) < 2 or not all(field.known for field in operands[1:]):
         return SOMETHING
     # The words are joined, and a shell there takes them apart again.
