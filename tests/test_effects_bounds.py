@@ -96,6 +96,11 @@ HOSTILE: Final[dict[str, str]] = {
     "declarations": "declare " + "x=1 " * 10_000,
     "names to unset": "unset " + "x " * 20_000,
     "negations": "! " * DEEP + "ls",
+    "words for time": "time " * DEEP + "ls",
+    "bars without blanks": "test " + ",|" * 10_000 + "x",
+    "backticks in words": "export " + "`2>&1," * 3400 + "x",
+    "arithmetic that is no path": "echo $((" + "?" * 20_000 + "))",
+    "addresses in arithmetic": "for ((" + "a://" * 5000 + ")); do ls; done",
     "branches": "if a; then b; " + "elif a; then b; " * 3000 + "fi",
     "what is encoded": "echo " + "QUFB" * 4000 + " | base64 -d | base64 | base64 -d | sh",
 }

@@ -39,7 +39,12 @@ process on others. To bash every such byte is an ordinary character of a word, a
 names and here documents are read from the text itself."""
 
 
-_TIMED: Final = re.compile(r"\btime\b[^\n;&|]*[({]")
+MAX_BARS: Final = 2000
+"""Most `|` outside of quotes, and most backticks, in one text: with more, the grammar cannot even be interrupted."""
+
+_SEPARATOR: Final = re.compile(r"[\n;&|]")
+_TIME: Final = re.compile(r"\btime\b")
+_QUOTES: Final = re.compile(r"'[^']*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
 
 
 class _Local(threading.local):
@@ -90,10 +95,10 @@ def _opaque(reason: str, text: str) -> Script:
 def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
-    root = _tree(source)
+    root = None if len(source) > MAX_UNTIMED_BYTES and _is_crowded(source) else _tree(source)
     if root is None:
         return _opaque("takes too long to parse", text)
-    masked = mask(source) if root.has_error or _TIMED.search(source) else None
+    masked = mask(source) if root.has_error or _is_timed(source) else None
     if masked is not None:
         root = _tree(masked.grammar)
         if root is None:
@@ -110,6 +115,23 @@ def _parse(text: str, source: str, depth: int) -> Script:
     except (LookupError, ValueError, RecursionError) as error:
         # A tree of a shape never seen is not vouched for either.
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
+
+
+def _is_timed(source: str) -> bool:
+    """`time` may stand before a compound command."""
+    if "time" not in source or not ("(" in source or "{" in source):
+        return False
+    for part in _SEPARATOR.split(source):
+        match = _TIME.search(part)
+        if match is not None and max(part.rfind("("), part.rfind("{")) > match.start():
+            return True
+    return False
+
+
+def _is_crowded(source: str) -> bool:
+    if source.count("`") > MAX_BARS:
+        return True
+    return source.count("|") > MAX_BARS and _QUOTES.sub("", source).count("|") > MAX_BARS
 
 
 def _tree(source: str) -> tree_sitter.Node | None:

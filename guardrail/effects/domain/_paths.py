@@ -22,7 +22,6 @@ _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 _BARE = re.compile(r"[^\[\]{}]+")
-_EXTENDED = re.compile(r"(?P<folder>[^\s'\"`;|&<>()=,$\\]*/)[^\s'\"`;|&<>()/]*[@+!?*]\([^\s'\"]*\)")
 """A pattern of bash's extended globs: any name in its directory may be meant."""
 
 MAX_PUBLIC: Final = 4096
@@ -174,10 +173,10 @@ def _tails(word: str) -> Iterator[str]:
 def paths_in(text: str) -> Iterator[str]:
     """Tokens of free text or code that could be paths: with a slash, a dot inside, or a leading `~`."""
     seen: set[str] = set()
-    if "(" in text:
-        for match in _EXTENDED.finditer(text):
-            yield f"{match['folder']}*"
-    for token in _TOKEN.findall(text):
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        if token[-1] in "@+!?*" and text.startswith("(", match.end()) and "/" in token:
+            yield f"{token[: token.rindex('/') + 1]}*"  # `/models/@(a|b)`
         plain = (unquote(token, errors="surrogateescape"),) if "%" in token else ()
         bare = _BARE.findall(token) if any(mark in token for mark in "{}[]") else ()
         for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ()), *plain, *bare):

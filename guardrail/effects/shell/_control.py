@@ -99,15 +99,25 @@ _WRAPPING: Final = frozenset("sudo env nice nohup timeout time command exec busy
 """Commands that run another one."""
 
 
+def _heard(stages: Sequence[Statement], listening: bool) -> list[bool]:
+    """For each stage, whether a later one may make words of what it prints, or the pipeline's reader does."""
+    heard: list[bool] = []
+    taken, kept = False, listening
+    for stage in reversed(stages):
+        heard.append(taken or kept)
+        taken, kept = taken or _takes_words(stage), kept and _keeps_lines(stage)
+    return heard[::-1]
+
+
 def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) -> Done:
     """`a | b`: every stage in a shell of its own, and what one says the next one reads."""
     out = stdin
     first = shell.stages + 1
     listening = shell.listening
+    heard = _heard(node.stages, listening)
     for index, stage in enumerate(node.stages):
         shell.stages += 1
-        rest = node.stages[index + 1 :]
-        shell.listening = any(map(_takes_words, rest)) or (listening and all(map(_keeps_lines, rest)))
+        shell.listening = heard[index]
         shell.contents.enter_stage(shell.stages)
         inner = state.copy()
         if index < len(node.stages) - 1:
