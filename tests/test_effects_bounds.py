@@ -93,6 +93,8 @@ HOSTILE: Final[dict[str, str]] = {
     "actions of find": "find " + "-exec rm {} \\; " * 4000,
     "jobs of parallel": "parallel rm ::: " + "a " * 20_000,
     "words of xargs": "echo " + "a " * 20_000 + "| xargs -n1 rm",
+    "names in python": "python -c '" + "ab," * 16_000 + "'",
+    "texts in python": "python -c '" + "".join(f'f("s{i}");' for i in range(4000)) + "'",
     "declarations": "declare " + "x=1 " * 10_000,
     "names to unset": "unset " + "x " * 20_000,
     "negations": "! " * DEEP + "ls",

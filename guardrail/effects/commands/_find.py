@@ -61,12 +61,14 @@ class _Names:
 
     Args:
         roots: where it begins.
+        follows: it goes through symbolic links.
     """
 
-    __slots__ = ("filtered", "pattern", "roots")
+    __slots__ = ("filtered", "follows", "pattern", "roots")
 
-    def __init__(self, roots: list[Field]) -> None:
+    def __init__(self, roots: list[Field], *, follows: bool) -> None:
         self.roots = roots
+        self.follows = follows
         self.pattern: str | None = None  # the one `-name` that all of them match
         self.filtered = False  # tests that are not looked into
 
@@ -84,6 +86,11 @@ class _Names:
         """What a command is run on below one root: the root itself unless it is known to be a directory."""
         # Every name begins with its root, so none is taken for an option.
         base = root.text.rstrip("/") if root.known else TOP
+        if self.follows:
+            # Through links a name leads out of the tree.
+            yield from (root,) if root.known else ()
+            yield Field(text=f"{base}/{TOP}" if root.known else TOP)
+            return
         if self.pattern is None:
             if root.known and call.kind(call.place(root)) != "dir":
                 yield root
@@ -99,7 +106,7 @@ class _Names:
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
-    names = _Names(roots)
+    names = _Names(roots, follows=call.follows())
     while args:
         text = args.pop(0).text
         if text in _ALONE:

@@ -95,7 +95,7 @@ class Call:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect of this command."""
-        if resource.recursive and self._follows():
+        if resource.recursive and self.follows():
             attrs = {**(attrs or {}), "follows": True}
         self.shell.emit.add(
             op,
@@ -122,7 +122,7 @@ class Call:
         finally:
             self.shell.emit.maybe -= 1
 
-    def _follows(self) -> bool:
+    def follows(self) -> bool:
         """Whether this command goes through symbolic links that it meets in a tree."""
         if self.name not in _FOLLOWING:
             return False

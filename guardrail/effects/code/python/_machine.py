@@ -92,6 +92,8 @@ class Machine(Calling):
         self.pure_folder: bool | None = None
         self.streams: dict[str, Handle] = {}
         self.trees: list[ast.AST] = []
+        self.surveyed = 0  # trees whose names are in `bound`
+        self.bound: set[str] = set()
         self.logs: list[Resource] = []
 
     # -- code
@@ -139,7 +141,10 @@ class Machine(Calling):
 
     def undefined(self, name: str) -> Value:
         """A name that is bound somewhere may be anything; one that is not says that the code was not understood."""
-        if name not in _bound_names(self.trees):
+        while self.surveyed < len(self.trees):
+            self.bound |= _bound_names(self.trees[self.surveyed])
+            self.surveyed += 1
+        if name not in self.bound:
             self.opaque("a name that is not defined", "inline")
         elif self.escaping and not self.finishing:
             raise Late
@@ -158,11 +163,10 @@ class Machine(Calling):
         if not left:
             return
         # Code that is run as text is not spoken for by its being known: its own texts are looked at in turn.
-        spoken = [done for done in self.accounted if len(done) > 1 and done not in self.texts]
+        spoken = "\0".join(done for done in self.accounted if len(done) > 1 and done not in self.texts)
         for word in sorted(left):
-            if any(word in done for done in spoken):
-                continue
-            self.mention_text(word)
+            if "\0" in word or word not in spoken:
+                self.mention_text(word)
 
     # -- attributes
 
@@ -362,20 +366,19 @@ class Machine(Calling):
     argv_value: Seq | None = None
 
 
-def _bound_names(trees: list[ast.AST]) -> set[str]:
+def _bound_names(tree: ast.AST) -> set[str]:
     found: set[str] = set()
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                found.add(node.id)
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                found.add(node.name)
-            elif isinstance(node, ast.alias):
-                found.add((node.asname or node.name).partition(".")[0])
-            elif isinstance(node, ast.ExceptHandler) and node.name:
-                found.add(node.name)
-            elif isinstance(node, ast.arg):
-                found.add(node.arg)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
     return found
 
 
