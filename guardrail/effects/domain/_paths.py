@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -27,8 +27,9 @@ _BARE = re.compile(r"[^\[\]{}]+")
 MAX_PUBLIC: Final = 4096
 """Longest text of a file that is repeated in the address of another, in characters."""
 
-_PUBLIC = re.compile(r"\s*(?:[\w.+@/-]{1,64}(?:\s+|$))*", re.ASCII)
+_PUBLIC = re.compile(r"\s*(?:(?:[A-Za-z_+@-]{1,64}|[0-9]{1,12}|(?=\S*[./])[\w.+@/-]{1,256})(?:\s+|$))*", re.ASCII)
 _SECRET = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
+_PRIVATE = re.compile(r"(?i)key|secret|passw|pwd|token|cred|auth|\.env|\.ssh|\.pem|netrc|pgpass")
 
 
 _DEFERRED = re.compile(
@@ -73,9 +74,16 @@ def undashed(text: str) -> bool:
     return text.startswith((NAME, PATH))
 
 
-def is_public(text: str) -> bool:
-    """Whether a file's text is but names of files and versions: what looks like a secret is not repeated anywhere."""
-    return len(text) <= MAX_PUBLIC and bool(_PUBLIC.fullmatch(text)) and not _SECRET.search(text)
+def is_public(text: str, sources: Sequence[Resource]) -> bool:
+    """Whether a text is but names of files and versions; what may be a secret is not repeated anywhere.
+
+    Args:
+        text: what some files hold.
+        sources: those files, whose names may tell.
+    """
+    if len(text) > MAX_PUBLIC or not _PUBLIC.fullmatch(text) or _SECRET.search(text):
+        return False
+    return not any(_PRIVATE.search(source.path or source.pattern or source.uri or "") for source in sources)
 
 
 def place(

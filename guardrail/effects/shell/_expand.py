@@ -314,7 +314,7 @@ class Expander:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
                     # What files hold may be private: only commands that print it need to know.
-                    spelled = is_public(text) or undashed(text) or self.runner.contents.own(sources)
+                    spelled = is_public(text, sources) or undashed(text) or self.runner.contents.own(sources)
                     text = text if spelled else TOP
                 piece.sources = merge(piece.sources, sources)
                 piece.many = piece.many or many
@@ -342,7 +342,7 @@ class Expander:
         piece.sources = merge(piece.sources, found.sources)
         if found.sources and self._veiled and found.texts and not self.runner.contents.own(found.sources):
             # As for a variable.
-            texts = tuple(text if is_public(text) or undashed(text) else TOP for text in found.texts)
+            texts = tuple(text if is_public(text, found.sources) or undashed(text) else TOP for text in found.texts)
             found = msgspec.structs.replace(found, texts=texts)
         if found.texts is None:
             piece.many = True
@@ -400,7 +400,12 @@ class Expander:
                 yield piece
             return
         text = out.text.rstrip("\n") if out.text is not None else TOP
-        if out.sources and veiled and text and not (is_public(text) or self.runner.contents.own(out.sources)):
+        if (
+            out.sources
+            and veiled
+            and text
+            and not (is_public(text, out.sources) or self.runner.contents.own(out.sources))
+        ):
             text = TOP
         done: list[_Piece] = []
         piece = _Piece()
