@@ -1129,6 +1129,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_live.py::test_a_name_that_a_file_holds_is_a_known_word",
             "tests/test_effects_live.py::test_an_alias_may_stand_for_its_text_or_for_the_command_it_hides",
             "tests/test_effects_live.py::test_a_trap_knows_the_variables_that_stay_as_they_are",
+            "tests/test_effects_live.py::test_a_trap_waits_for_a_variable_that_is_set_after_it",
             "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
             "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",
             "tests/test_effects_live.py::test_many_slow_globs_end_in_a_bound",

@@ -57,6 +57,7 @@ def test_hardly_any_honest_line_is_held(answers: Answers) -> None:
     held = {name: answer for name, answer in _alarms(answers).items() if answer.line.family not in BESIDE}
     print(f"held {len(held)} of {len(far)}, {MOST_HELD:.0%} is {int(MOST_HELD * len(far))}", _show(held))
     assert set(held) <= set(ALARMS), _show(held, but=ALARMS)
+    assert len(held) <= MOST_HELD * len(far)
 
 
 def test_what_looks_at_an_asset_is_allowed(answers: Answers) -> None:

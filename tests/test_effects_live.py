@@ -95,6 +95,17 @@ def test_a_trap_knows_the_variables_that_stay_as_they_are() -> None:
     assert "delete **" in said("t=; trap 'rm -rf \"$t\"' EXIT; : ${t:=/m}")
 
 
+def test_a_trap_waits_for_a_variable_that_is_set_after_it() -> None:
+    """With what it is given first, however that is; if that is not seen, it may be anything."""
+    trap = "trap 'rm -rf \"$t\"' EXIT; "
+    assert said(f"{trap}t=/tmp/x; ls /a") == ["delete /tmp/x", "list /a"]
+    assert "delete /m" in said(f"{trap}for t in /m; do :; done")
+    assert codes(f"{trap}t=/a; t=/m") == {"dynamic"}
+    for unseen in ("t=$X", ": ${t:=/m}", "t=; : ${t:=/m}", "((t=5))", "read t < /f", "ls", 'eval "$X"', "T=/m"):
+        assert "delete **" in said(trap + unseen), unseen
+    assert "delete **" in said("trap 'rm -rf \"$T\"' EXIT; T=/tmp/x")
+
+
 def test_an_alias_may_stand_for_its_text_or_for_the_command_it_hides() -> None:
     """A shell may take notice of it or not."""
     assert {"delete /a", "list /a"} <= set(said("alias ls=rm; ls /a"))

@@ -40,18 +40,25 @@ def _is_read(name: str) -> bool:
     return any(pattern.fullmatch(name) for pattern in (_LOADER, _PROGRAM, _INTERPRETER))
 
 
-def _noticed(shell: Interpreter, name: str, value: Value) -> None:
+def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Say what somebody waits for: a key of a control file, or the value that a trap was given."""
     if name in shell.watched:
         known = len(value.alternatives) == 1 and TOP not in value.alternatives[0] and NUM not in value.alternatives[0]
         _say(shell, name, {"key": name, **({"after": value.alternatives[0]} if known else {})})
     if name in shell.relied:
         shell.dynamic(f"a trap runs with what {name} is by then", (0, 0))
+    elif name in shell.awaited:
+        shell.relied.add(name)
+        later = state.copy()
+        later.vars[name] = value if all(value.alternatives) else Value()
+        shell.emit.maybe += 1
+        shell.run_text(shell.awaited[name], later)
+        shell.emit.maybe -= 1
 
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
-    _noticed(shell, name, value)
+    _noticed(shell, state, name, value)
     if name == "PATH":
         state.vars[name] = Value(sources=value.sources)
         state.path = _path_before(value)

@@ -315,13 +315,16 @@ def trap(call: Call) -> Stream:
     later.forget()
     later.functions, later.path, later.ifs, later.globs = functions, call.state.path, call.state.ifs, call.state.globs
     # INVARIANT: what is relied on here stays, or `set_variable` says that it changed; who makes a state forget says so.
-    for name in _USED.findall(operands[0].text):
+    for name in dict.fromkeys(_USED.findall(operands[0].text)):
         value = call.state.vars.get(name)
-        if (
-            value is not None and all(value.alternatives) and name not in _MOVING
-        ):  # `${name:=…}` gives an empty one more
+        # One that may be empty gets more by `${name:=…}`.
+        if value is not None and all(value.alternatives) and name not in _MOVING:
             later.vars[name] = value
             call.shell.relied.add(name)
+        elif value is None and name.islower() and call.state.args is not None:
+            # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
+            later.vars[name] = Value(alternatives=("",))
+            call.shell.awaited[name] = operands[0].text
     call.shell.emit.maybe += 1
     call.shell.run_text(operands[0].text, later)
     call.shell.emit.maybe -= 1

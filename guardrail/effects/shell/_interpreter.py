@@ -85,6 +85,7 @@ class Interpreter:
         self.deferred: list[tuple[Script, State]] = []
         self.traps: list[str] = []
         self.relied: set[str] = set()  # variables whose value a trap was given
+        self.awaited: dict[str, str] = {}  # variables that are not set yet -> the trap that uses them
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
@@ -123,6 +124,11 @@ class Interpreter:
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
+        for name, text in tuple(self.awaited.items()):
+            if name not in self.relied:
+                self.emit.maybe += 1
+                self.run_text(text, State((None,)))
+                self.emit.maybe -= 1
         if not self.defined:
             return
         for text in tuple(self.traps):
