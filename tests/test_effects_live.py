@@ -110,6 +110,7 @@ def test_an_alias_may_stand_for_its_text_or_for_the_command_it_hides() -> None:
     """A shell may take notice of it or not."""
     assert {"delete /a", "list /a"} <= set(said("alias ls=rm; ls /a"))
     assert not codes("alias ls='ls --color' gs='git status'; ls x; gs")
+    assert "mention /models/a" in said("alias -g x=/models/a; rm -r x")
     assert codes("alias ls='rm $x; frob'; ls /a") == {"unparsed", "dynamic"}
 
 

@@ -358,6 +358,8 @@ def _harmless_alias(call: Call, name: str, text: str) -> bool:
 
 
 def _tried(call: Call, text: str) -> None:
+    """What an alias stands for may run, or be put where a word stands (zsh's `-g`, and after a blank at an end)."""
+    call.mention_text(text)
     call.shell.emit.maybe += 1
     call.shell.run_text(text, call.state.copy(), SOMETHING)
     call.shell.emit.maybe -= 1
