@@ -809,10 +809,12 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="effects.specs",
         source="design",
-        behaviour="every command spec shows by examples what it promises and excludes, and one with a slip is refused",
+        behaviour="every command spec shows by examples what it promises and excludes, and none that fails them is used",
         tests=(
             "tests/test_effects_specs.py::test_the_examples_of_a_spec_hold",
             "tests/test_effects_specs.py::test_an_example_that_does_not_hold_is_named",
+            "tests/test_effects_specs.py::test_no_call_is_answered_by_a_spec_that_does_not_do_what_its_examples_say",
+            "tests/test_effects_specs.py::test_a_guard_denies_what_a_wrong_spec_is_needed_for",
             "tests/test_effects_specs.py::test_a_spec_with_an_unknown_role_or_option_is_refused",
         ),
     ),

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from guardrail import Guard, Outcome, ToolCall
+from guardrail.config import parse as parse_config
 from guardrail.effects import broken_examples
+from guardrail.effects.catalogue import _spec
 from guardrail.effects.catalogue._spec import Entry, Spec, _SpecFile, specs, texts
 from guardrail.effects.commands._families import FAMILIES
+from guardrail.errors import AnalysisFault
+from tests.effects_support import said
 
 
 def entries() -> list[Spec]:
@@ -27,6 +35,37 @@ def test_an_example_that_does_not_hold_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(specs()._specs, "rm-wrong", wrong)
     monkeypatch.setitem(specs()._sources, "rm-wrong", "")
     assert list(broken_examples(["rm-wrong"])) == ["`rm /a` lacks `copy /a`", "`rm /a` has `delete`"]
+
+
+@pytest.fixture
+def miscopied(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A catalogue in which `cp` only looks at its operands."""
+    right = 'names = ["cp", "gcp"]\ncode = "cp"\noperands = ["read*", "into"]'
+    files = [(name, text.replace(right, 'names = ["cp", "gcp"]\noperands = ["list*"]')) for name, text in texts()]
+    assert files != list(texts())
+    monkeypatch.setattr(_spec, "texts", lambda: iter(files))
+    specs.cache_clear()
+    yield
+    specs.cache_clear()
+
+
+def test_no_call_is_answered_by_a_spec_that_does_not_do_what_its_examples_say(miscopied: None) -> None:
+    """Its examples are run once it was read, and what they show is remembered; other commands are as they were."""
+    for _ in range(2):
+        with pytest.raises(AnalysisFault, match="the spec of `cp` does not do what its examples say: `cp"):
+            said("cp /a /b")
+    assert said("mv /a /b") != []
+
+
+def test_a_guard_denies_what_a_wrong_spec_is_needed_for(miscopied: None, tmp_path: Path) -> None:
+    """With the sentence that says which, on every call that needs it and on no other."""
+    settings = parse_config("", base=str(tmp_path))
+    with Guard.open(settings, record=False) as guard:
+        for line in ("cp a b", "true && cp a b"):
+            decision = guard.check(ToolCall(tool="bash", args={"command": line}, cwd=str(tmp_path)))
+            assert decision.outcome is Outcome.DENY
+            assert "the spec of `cp` does not do what its examples say" in decision.reasons[0].message
+        assert guard.check(ToolCall(tool="bash", args={"command": "ls"}, cwd=str(tmp_path))).outcome is Outcome.ALLOW
 
 
 def test_the_catalogue_holds_what_its_files_say() -> None:

@@ -1,20 +1,18 @@
-"""Operations of one call -> its effects; the one entry of this package."""
+"""Operations of one call -> its effects, by specs that do what they say; the one entry of this package."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
 from guardrail.config import LimitConfig
-from guardrail.effects._operations import Operations
+from guardrail.effects._examples import prove
 from guardrail.effects._shells import ShellMemory
+from guardrail.effects._work import NO_VARIABLES, work_out
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.domain._emit import Bound, as_code
 from guardrail.effects.domain._view import FileView
-from guardrail.effects.shell._interpreter import Interpreter
-from guardrail.model import Effect, Origin, Resource
+from guardrail.errors import AnalysisFault
+from guardrail.model import Effect
 from guardrail.parse import Operation, parse_shell
-
-_NO_VARIABLES: Mapping[str, str] = {}
 
 
 def prepare() -> None:
@@ -29,7 +27,7 @@ def analyse(
     cwd: str | None,
     view: FileView,
     limits: LimitConfig,
-    variables: Mapping[str, str] = _NO_VARIABLES,
+    variables: Mapping[str, str] = NO_VARIABLES,
     watched: Collection[str] = (),
     memory: ShellMemory | None = None,
 ) -> tuple[Effect, ...]:
@@ -46,46 +44,18 @@ def analyse(
 
     Returns:
         The effects, in order. Nothing at all means that the call provably touches nothing. Never raises for odd input.
+
+    Raises:
+        AnalysisFault: if a spec that was used does not do what its own examples say; `guardrail doctor` lists them all.
     """
-    shell = Interpreter(view, limits, variables, cwd)
-    shell.watched = frozenset(watched)
-    try:
-        Operations(shell, cwd, memory).run(operations)
-        shell.finish()
-    except (Bound, RecursionError) as bound:
-        if memory is not None:
-            memory.lose()
-        _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
-    return _distinct(shell.emit.effects)
-
-
-def _distinct(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    """Each effect once: a command that may run in several directories does the same to an absolute path in each."""
-    if len(effects) < 2:
-        return tuple(effects)
-    seen: dict[object, list[Effect]] = {}
-    kept: list[Effect] = []
-    for effect in effects:
-        same = seen.setdefault((effect.op, effect.resource, effect.target, effect.origin), [])
-        if effect not in same:
-            same.append(effect)
-            kept.append(effect)
-    return tuple(kept)
-
-
-def _over(shell: Interpreter, reason: str, cwd: str | None) -> None:
-    """The rest is not analysed: it may be anything, anywhere."""
-    attrs = {"code": "unparsed", "reason": reason, "bound": True}
-    shell.emit.effects.append(
-        Effect(
-            op="exec_opaque",
-            resource=as_code("shell"),
-            attrs=attrs,
-            precision="opaque",
-            origin=Origin(spec="limits"),
-        )
+    known = specs()
+    condemned = len(known.condemned)
+    effects = work_out(
+        operations, cwd=cwd, view=view, limits=limits, variables=variables, watched=watched, memory=memory
     )
-    here = Resource(kind="dir", path=cwd) if cwd is not None else Resource(kind="any", pattern="**")
-    shell.emit.effects.append(
-        Effect(op="mention", resource=here, modality="may", precision="opaque", origin=Origin(spec="limits"))
-    )
+    # INVARIANT: no answer rests on a spec whose examples have not been run, by this thread or another.
+    if known.unproven:
+        prove()
+    if len(known.condemned) > condemned:
+        raise AnalysisFault(list(known.condemned.values())[-1])
+    return effects

@@ -6,14 +6,18 @@ Not concerned with whether a spec is true of the command it describes: only runn
 from __future__ import annotations
 
 import posixpath
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from guardrail.config import LimitConfig
-from guardrail.effects._analyse import analyse
+from guardrail.effects._work import work_out
 from guardrail.effects.catalogue._spec import Entry, specs
+from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
 from guardrail.parse import ShellText
+
+_PROVING: Final = threading.RLock()
 
 
 class _NoFiles:
@@ -44,7 +48,7 @@ def said(command: str) -> list[str]:
     Args:
         command: shell text; it runs in `/w`, with `/home/a` for its home, and no file exists.
     """
-    effects = analyse(
+    effects = work_out(
         (ShellText(text=command),),
         cwd="/w",
         view=_NoFiles(),
@@ -67,6 +71,21 @@ def broken_examples(names: Sequence[str] = ()) -> Iterator[str]:
     entries = {id(known[name].entry): known[name].entry for name in names or known}
     for entry in entries.values():
         yield from _broken(entry)
+
+
+def prove() -> None:
+    """Run the examples of every spec that was read since the last time, and condemn those that do not hold."""
+    known = specs()
+    with _PROVING:
+        while known.unproven:
+            entry = known.unproven[0]
+            try:
+                wrong = next(_broken(entry), "")
+            except (ValueError, AnalysisFault) as error:
+                wrong = str(error)
+            if wrong:
+                known.condemn(entry, wrong)
+            known.unproven.pop(0)
 
 
 def _broken(entry: Entry) -> Iterator[str]:

@@ -29,7 +29,8 @@ Format, one `[[command]]` a family:
     single     long options start with one dash, of its subcommands too; a number may be glued to one
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
-    match      command -> effects it must give;  not_match  command -> effects it must not give
+    match      command -> effects it must give;  not_match  command -> effects it must not give; both are run when the
+               entry was read, before the first answer that rests on it
 Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
 shell, dir, into, below, stem, config, names, names0, opaque, mention; `from` and `to` for what may be here or at an
 address, `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to;
@@ -47,6 +48,7 @@ from typing import Any, Final, Literal, get_args
 
 import msgspec
 
+from guardrail.errors import AnalysisFault
 from guardrail.model import Op
 
 ROLES: Final = frozenset(
@@ -263,6 +265,9 @@ msgspec.json.Decoder(_SpecFile)
 class Catalogue(Mapping[str, Spec]):
     """Every command's spec by name, each read from its file's text when it is first asked for.
 
+    `unproven` lists what was read and whose examples have not been run; `condemned` says of each name whose examples do
+    not hold what is wrong.
+
     Args:
         files: name and text of each specs file.
 
@@ -274,6 +279,8 @@ class Catalogue(Mapping[str, Spec]):
         self._sources: dict[str, str] = {}
         self._files: dict[str, str] = {}
         self._specs: dict[str, Spec] = {}
+        self.unproven: list[Entry] = []
+        self.condemned: dict[str, str] = {}
         self._groups: dict[str, dict[str, str]] = {}
         for file, text in files:
             for piece in _PIECES.split(text)[1:]:
@@ -312,7 +319,16 @@ class Catalogue(Mapping[str, Spec]):
         """The specs file that a command stands in."""
         return self._files[name]
 
+    def condemn(self, entry: Entry, why: str) -> None:
+        """Its examples do not hold: from now on it cannot be had."""
+        sentence = f"the spec of `{entry.names[0]}` does not do what its examples say: {why}"
+        for name in entry.names:
+            self.condemned[name] = sentence
+            self._specs.pop(name, None)
+
     def _load(self, name: str) -> Spec:
+        if name in self.condemned:
+            raise AnalysisFault(self.condemned[name])
         (entry,) = msgspec.toml.decode(_HEADER + self._sources[name], type=_SpecFile).command
         head = name.rpartition(" ")[0]
         spec = Spec(entry, self[head] if head else None)
@@ -321,6 +337,7 @@ class Catalogue(Mapping[str, Spec]):
             if other.rpartition(" ")[0] == head:
                 self._specs[other] = spec
                 spec.children.update(self._groups.get(other, {}))
+        self.unproven.append(entry)
         return spec
 
 

@@ -5,6 +5,7 @@ Not concerned with syntax (`_expressions`, `_statements`), nor with what single 
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -59,7 +60,7 @@ class TooMuch(Exception):
     """A bound on the analysis of one piece of code was reached."""
 
 
-class Core:
+class Core(abc.ABC):
     """State and effects of one Python process.
 
     Args:
@@ -95,29 +96,29 @@ class Core:
 
     # -- what other parts give
 
+    @abc.abstractmethod
     def call_value(self, function: Value, args: Args) -> Value:
         """The result of calling a value."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def call_method(self, owner: Value, name: str, args: Args) -> Value:
         """The result of calling a method."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def call_ref(self, name: str, args: Args) -> Value:
         """The result of calling something by its full name."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def attribute(self, owner: Value, name: str) -> Value:
         """An attribute of a value."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def run_source(self, source: str, scope: Scope | None = None, *, expression: bool = False) -> Value:
         """Analyse more code in this process."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def escape(self, value: Value) -> None:
         """A value is given to code that is not known, which may call it."""
-        raise NotImplementedError
 
     # -- bounds and branches
 

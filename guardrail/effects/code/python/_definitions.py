@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import ast
 from collections.abc import Sequence
 from typing import Any
@@ -43,13 +44,13 @@ class Definitions(Expressions):
     continues: list[list[Snapshot]]
     returns: list[list[tuple[Value, Snapshot]]]
 
+    @abc.abstractmethod
     def block(self, body: Sequence[ast.stmt]) -> bool:
         """Statements one after the other; whether what follows is reached."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def meet(self, ends: Sequence[Snapshot]) -> bool:
         """Go on from whichever end was reached, if any was."""
-        raise NotImplementedError
 
     # -- definitions
 
@@ -60,9 +61,9 @@ class Definitions(Expressions):
         self.assign_name(node.name, made)
         return True
 
+    @abc.abstractmethod
     def decorate(self, decorator: ast.expr, made: Value) -> Value:
         """What a decorator makes of a function or class."""
-        raise NotImplementedError
 
     def _class(self, node: ast.ClassDef) -> bool:
         parents: list[Klass] = []
@@ -94,9 +95,9 @@ class Definitions(Expressions):
             self.escape(made)
         return True
 
+    @abc.abstractmethod
     def plain_base(self, name: str) -> bool:
         """A base class that calls no method of its children by itself."""
-        raise NotImplementedError
 
     def _return(self, node: ast.Return) -> bool:
         value = self.eval(node.value) if node.value is not None else NONE
@@ -154,13 +155,13 @@ class Definitions(Expressions):
             self.assign_name(alias.asname or alias.name, self.attribute(module, alias.name))
         return True
 
+    @abc.abstractmethod
     def import_module(self, name: str) -> Value:
         """A module by its name."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def import_star(self, module: Value) -> None:
         """`from module import *`."""
-        raise NotImplementedError
 
     # -- functions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import ast
 import builtins
 from collections.abc import Callable, Mapping
@@ -102,9 +103,9 @@ class Expressions(Core):
             return Ref(f"builtins.{name}")
         return self.undefined(name)
 
+    @abc.abstractmethod
     def undefined(self, name: str) -> Value:
         """A name that nothing has given a value so far."""
-        raise NotImplementedError
 
     def assign_name(self, name: str, value: Value) -> None:
         """Give a name a value in the scope that it belongs to."""
@@ -319,9 +320,9 @@ class Expressions(Core):
             return owner if isinstance(owner, Klass) else Unknown(carried(owner))
         return subscript(owner, key, self.branch)
 
+    @abc.abstractmethod
     def ref_item(self, owner: Ref, key: Value) -> Value:
         """`os.environ["X"]`, `sys.argv[1]`, `list[int]`."""
-        raise NotImplementedError
 
     def _slice(self, node: ast.Slice) -> Value:
         parts = [self.eval(part) if part is not None else NONE for part in (node.lower, node.upper, node.step)]
@@ -369,9 +370,9 @@ class Expressions(Core):
             return inner if inner is not None else Unknown(merge(value.sources, value.held))
         return Unknown(carried(value), hidden=isinstance(value, Unknown) and value.hidden)
 
+    @abc.abstractmethod
     def ref_items(self, value: Ref) -> Value:
         """Iterating over `sys.argv`, `os.environ`, `sys.stdin`."""
-        raise NotImplementedError
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
         out: list[tuple[Value | None, Value]] = []
@@ -429,9 +430,9 @@ class Expressions(Core):
                 certain = False
         return certain
 
+    @abc.abstractmethod
     def assign(self, target: ast.expr, value: Value) -> None:
         """`target = value`."""
-        raise NotImplementedError
 
     # -- functions and calls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -122,9 +123,9 @@ class Statements(Definitions):
         elif isinstance(owner, Unknown):
             owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
 
+    @abc.abstractmethod
     def store_ref(self, owner: Ref, key: Value, value: Value) -> None:
         """`os.environ[key] = value`."""
-        raise NotImplementedError
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
@@ -143,9 +144,9 @@ class Statements(Definitions):
         elif can_act(value):
             self.escape(value)
 
+    @abc.abstractmethod
     def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
         """An attribute of a module is changed."""
-        raise NotImplementedError
 
     def _unpack(self, targets: Sequence[ast.expr], value: Value) -> None:
         items, rest = self.items_of(value)
