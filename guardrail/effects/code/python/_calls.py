@@ -312,7 +312,7 @@ class Calling(Statements):
             return self.program(owner.kind[1:], args)
         if name in ("hexdigest", "digest"):
             return Unknown()
-        if isinstance(owner, Unknown | Thing):
+        if not isinstance(owner, Text | Const | Seq | Dict):
             self._hand_over(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "model":
             return Unknown()

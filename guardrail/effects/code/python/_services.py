@@ -9,7 +9,23 @@ from guardrail.effects.code.python._core import remote, single
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._values import NONE, Args, Const, Text, Thing, Unknown, Value, carried, path_texts
+from guardrail.effects.code.python._values import (
+    NONE,
+    Args,
+    Const,
+    Function,
+    Klass,
+    Partial,
+    Ref,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    carried,
+    options,
+    path_texts,
+)
 from guardrail.effects.domain._values import TOP
 
 if TYPE_CHECKING:
@@ -55,6 +71,62 @@ def connect(machine: Machine, args: Args) -> Value:
     for value in args.pos[1:] + list(args.named.values()):
         machine.account(value)
     return args.pos[0] if args.pos else NONE
+
+
+@handles("http.server.HTTPServer", "http.server.ThreadingHTTPServer", "http.server.HTTPSServer",
+         "http.server.ThreadingHTTPSServer", "http.server.test", "socketserver.TCPServer",
+         "socketserver.ThreadingTCPServer", "socketserver.ForkingTCPServer")  # fmt: skip
+def serve(machine: Machine, args: Args) -> Value:
+    """The directory that the process is in is offered to whoever asks, unless a class of the code answers itself."""
+    given = [option for value in args.all() for option in options(value)]
+    machine.mention(Seq([value for value in given if not isinstance(value, Const)]))
+    for value in given:
+        if not isinstance(value, Ref):
+            machine.escape(value)
+    if all(not _offers_files(value) for value in given):
+        return Thing("http.server")
+    offered = machine.places(Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds)), kind="dir", recursive=True)
+    for place in offered:
+        machine.emit("copy", place, remote("net:served"), may=True, flow=("serve",))
+    return Thing("http.server")
+
+
+def _offers_files(value: Value) -> bool:
+    if isinstance(value, Ref):
+        return value.name in ("http.server.SimpleHTTPRequestHandler", "http.server.CGIHTTPRequestHandler")
+    if isinstance(value, Klass):
+        return value.framed and value.find("do_GET") is None
+    return isinstance(value, Unknown | Partial | Function)
+
+
+@handles("wandb.api.run", "wandb.api.from_path")
+def past_run(machine: Machine, args: Args) -> Value:
+    """A run that is over."""
+    for value in args.all():
+        machine.account(value)
+    return Thing("wandb.run", {"summary": Thing("wandb.summary")})
+
+
+@handles("wandb.api.runs")
+def past_runs(machine: Machine, args: Args) -> Value:
+    """Any number of them."""
+    return Seq([], rest=past_run(machine, args), born=machine.branch)
+
+
+@handles("wandb.run.update", "wandb.run.save", "wandb.summary.update")
+def amend_run(machine: Machine, args: Args) -> Value:
+    """A run that is over gets other results."""
+    for value in args.all():
+        machine.account(value)
+    machine.emit("record_score", remote("wandb:*"), may=True)
+    return NONE
+
+
+@handles("wandb.run.delete")
+def delete_run(machine: Machine, _args: Args) -> Value:
+    """A run and its results are gone."""
+    machine.emit("api_delete", remote("wandb:*"), may=True)
+    return NONE
 
 
 @handles("socket.accept")
