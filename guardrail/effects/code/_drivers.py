@@ -130,8 +130,8 @@ def _folders(call: Call) -> Iterator[str]:
     """Where the program looks: its directory, and each directory that a word names."""
     yield ""
     count = 0
-    for field in call.args:
-        for text in (field.text, field.text.partition("=")[2], field.text[2:] if field.text[:2] == "-C" else ""):
+    for word in dict.fromkeys(field.text for field in call.args):
+        for text in (word, word.partition("=")[2], word[2:] if word[:2] == "-C" else ""):
             known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
             if known and count < MAX_FOLDERS and call.kind(call.place(Field(text=text))) == "dir":
                 count += 1

@@ -293,6 +293,7 @@ class Call:
     def mention(self, words: Iterable[Field]) -> None:
         """Every path that the words may name."""
         seen: set[Resource] = set()
+        texts: set[str] = set()
         for word in words:
             for source in word.sources:
                 if source not in seen:
@@ -302,6 +303,9 @@ class Call:
                 seen.add(named := self.place(word))
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
+            if word.text in texts:
+                continue
+            texts.add(word.text)
             most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
             for count, text in enumerate(spellings(word.text)):
                 # `app:$(git rev-parse HEAD)` names a version; what is wholly unknown, or after `=`, may be a model.
@@ -317,7 +321,7 @@ class Call:
     def mention_text(self, text: str) -> None:
         """Every path that a piece of code or text may name."""
         seen: set[Resource] = set()
-        for token in paths_in(text):
+        for token in dict.fromkeys(paths_in(text)):
             if token.strip("/"):  # a slash alone is punctuation
                 self._name(token, seen)
 
