@@ -172,7 +172,7 @@ class World:
         """A guard without a trail, for an agent whose home is here."""
         patch.setenv("HOME", str(self.home))
         # Thousands of decisions: their log lines would bury what a failing test has to say.
-        for module in ("guardrail.assets._files", "guardrail.effects.shell._expand"):
+        for module in ("guardrail.assets._files", "guardrail.effects.shell._globs"):
             patch.setattr(f"{module}.MAX_GLOB_SECONDS", 10.0)
         patch.setattr(logging.getLogger("guardrail.decision"), "disabled", True)
         return Guard.open(self.toml, record=False)

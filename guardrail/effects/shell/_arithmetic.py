@@ -1,6 +1,6 @@
 """Arithmetic of the shell on numbers that are known.
 
-Not concerned with what text hides in a variable: whoever asks looks at that first (`Expander.arithmetic`).
+Not concerned with what text hides in a variable: whoever asks looks at that first (`_numbers.look_into`).
 An expression that cannot be worked out exactly has no value here.
 """
 

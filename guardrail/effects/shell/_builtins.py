@@ -16,6 +16,7 @@ from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
+from guardrail.effects.shell._numbers import calculate
 from guardrail.effects.shell._reading import read
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
@@ -478,7 +479,7 @@ def let(call: Call) -> Stream:
         except Misparse:
             call.state.forget()
             return call.opaque("dynamic", reason="arithmetic that is not modelled")
-        call.shell.expand.calculate(field.text, names, assigns, call.state, call.span)
+        calculate(call.shell.expand, field.text, names, assigns, call.state, call.span)
     return NOTHING
 
 

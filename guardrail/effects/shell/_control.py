@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
 from guardrail.effects.shell._listings import KEEPING
+from guardrail.effects.shell._numbers import solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._redirects import redirections, write_out
@@ -269,5 +270,5 @@ def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:
 
 def arithmetic(shell: Interpreter, node: Arithmetic, state: State, _stdin: Stream) -> Done:
     """`(( … ))`."""
-    shell.expand.solve(node, state)
+    solve(shell.expand, node, state)
     return state, state, NOTHING

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._emit import Bound, Emitter
-from guardrail.effects.domain._paths import escape, is_public, undashed
+from guardrail.effects.domain._emit import Emitter
+from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
     MAX_TEXT,
     NUM,
@@ -30,27 +29,21 @@ from guardrail.effects.domain._values import (
     words_listed,
 )
 from guardrail.effects.domain._view import FileView
-from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
-from guardrail.effects.shell._listings import is_setup, undashed_made
+from guardrail.effects.shell._globs import Globs
+from guardrail.effects.shell._listings import is_setup
+from guardrail.effects.shell._numbers import calculate, operands
+from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
 
-MAX_GLOB_SECONDS: Final = 0.05
-"""Longest that all globs of one call may take, in seconds."""
-
 _NUMBERS: Final = frozenset(
     ("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID", "OPTIND")
 )
-_TOPS = re.compile(f"{TOP}{{2,}}")
-_GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
-_BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
-_INTEGER = re.compile(rf"-?[0-9{NUM}]*")
-_SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
@@ -82,67 +75,17 @@ class Runner(Protocol):
         ...
 
 
-class _Piece:
-    """A field being put together."""
-
-    __slots__ = ("active", "glob", "many", "named", "outer", "present", "room", "sources", "text")
-
-    def __init__(self) -> None:
-        self.text: list[str] = []
-        self.glob: list[str] = []
-        self.active = False  # has glob characters that count
-        self.many = False
-        self.named = False
-        self.outer = False
-        self.present = False  # stands even when empty
-        self.sources: tuple[Resource, ...] = ()
-        self.room = MAX_TEXT
-
-    def literal(self, text: str) -> None:
-        self.room -= len(text)
-        if self.room < 0:
-            return
-        self.text.append(text)
-        self.glob.append(escape(text))
-        self.present = True
-
-    def pattern(self, text: str) -> None:
-        self.room -= len(text)
-        if self.room < 0:
-            return
-        self.text.append(text)
-        self.glob.append(text.replace("\\", "?"))
-        self.active = self.active or any(c in text for c in "*?[")
-
-    def field(self, span: tuple[int, int]) -> Field:
-        if self.room < 0:
-            return Field(text=TOP, many=True, sources=self.sources, span=span)
-        text = _TOPS.sub(TOP, "".join(self.text))
-        whole = "".join(self.glob) if self.active else ""
-        glob = _tidy(whole) if _GLOB.search(whole) else None
-        return Field(
-            text=text,
-            glob=glob,
-            many=self.many,
-            outer=self.outer,
-            named=self.named,
-            sources=self.sources,
-            span=span,
-        )
-
-
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("_head", "_names", "_spent", "_veiled", "emit", "environment", "runner", "view")
+    __slots__ = ("_head", "_veiled", "emit", "environment", "globs", "runner", "view")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         self.view = view
         self.emit = emit
         self.environment = environment
         self.runner = runner
-        self._names: dict[str, tuple[str, ...]] = {}
-        self._spent = 0.0
+        self.globs = Globs(view, emit)
         self._veiled = False
         self._head: str | None = None
 
@@ -218,7 +161,7 @@ class Expander:
                 if field.glob is None:
                     yield field
                 else:
-                    yield from self._globbed(field, state)
+                    yield from self.globs.fields(field, state)
 
     def value(self, word: Word, state: State, chosen: dict[str, str] | None = None) -> Value:
         """What an assignment or a here document takes: no splitting, no globs."""
@@ -259,13 +202,13 @@ class Expander:
                     raw = TOP  # `export X=~/y` expands the tilde after the `=`
                 text.append(raw)
             else:
-                one, more = self._joined(part, state, chosen)
+                one, more = self.joined(part, state, chosen)
                 text.append(one if len(one) <= room else "")
                 room -= len(one)
                 sources = merge(sources, more)
-        return (_TOPS.sub(TOP, "".join(text)) if room >= 0 else TOP), sources
+        return (joined(text) if room >= 0 else TOP), sources
 
-    def _joined(self, part: Part, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
+    def joined(self, part: Part, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
         """What a part gives where there is no splitting."""
         if not isinstance(part, Expansion):
             return self._part(part, state, chosen, (0, 0))[:2]
@@ -288,11 +231,11 @@ class Expander:
 
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
-    ) -> list[_Piece]:
+    ) -> list[Piece]:
         if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
             return list(self._output(parts[0], state))
-        done: list[_Piece] = []
-        piece = _Piece()
+        done: list[Piece] = []
+        piece = Piece()
         veiled = self._veiled
         for index, part in enumerate(parts):
             if isinstance(part, Text):
@@ -324,9 +267,9 @@ class Expander:
                     piece = self._split(text, state, piece, done)
         if piece.present or piece.many or "".join(piece.text):
             done.append(piece)
-        return _unsplit(done) if len(done) > 1 and _LONE in parts else done
+        return unsplit(done) if len(done) > 1 and _LONE in parts else done
 
-    def _home(self, piece: _Piece, raw: str, state: State, *, alone: bool) -> None:
+    def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self._tilde(raw, state, alone=alone)
         if head == raw:
             piece.pattern(head)
@@ -337,7 +280,7 @@ class Expander:
         piece.literal(head[: len(head) - len(tail)])
         piece.pattern(tail)
 
-    def _expanded(self, part: Expansion, found: Found, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
+    def _expanded(self, part: Expansion, found: Found, state: State, piece: Piece, done: list[Piece]) -> Piece:
         """`${…}` inside a word."""
         piece.sources = merge(piece.sources, found.sources)
         if found.sources and self._veiled and found.texts and not self.runner.contents.own(found.sources):
@@ -361,8 +304,8 @@ class Expander:
         return self._split(text, state, piece, done)
 
     def _listed(
-        self, quoted: bool, star: bool, state: State, items: Sequence[str], piece: _Piece, done: list[_Piece]
-    ) -> _Piece:
+        self, quoted: bool, star: bool, state: State, items: Sequence[str], piece: Piece, done: list[Piece]
+    ) -> Piece:
         """`"$@"`, `"${a[@]}"`: each item a word, the first and the last glued to what stands beside."""
         if star and quoted:
             piece.literal(" ".join(items) if state.ifs or len(items) < 2 else TOP)
@@ -370,7 +313,7 @@ class Expander:
         for index, item in enumerate(items):
             if index and (quoted or piece.present or piece.many or piece.text):
                 done.append(piece)
-                sources, piece = piece.sources, _Piece()
+                sources, piece = piece.sources, Piece()
                 piece.sources = sources
             if quoted:
                 piece.literal(item)
@@ -387,14 +330,14 @@ class Expander:
         out = self.runner.substitute(part.script, state)
         return Stream(text="true\n") if setting and out.text is None else out
 
-    def _output(self, part: Command, state: State) -> Iterator[_Piece]:
+    def _output(self, part: Command, state: State) -> Iterator[Piece]:
         """`$(…)` that is a whole word: the words of what it prints."""
         veiled = self._veiled
         out = self._substituted(part, state)
         named = words_listed(out)
         if named is not None:
             for field in named:
-                piece = _Piece()
+                piece = Piece()
                 piece.many, piece.named, piece.sources = True, True, out.sources
                 piece.literal(field.text)
                 yield piece
@@ -407,15 +350,15 @@ class Expander:
             and not (is_public(text, out.sources) or self.runner.contents.own(out.sources))
         ):
             text = TOP
-        done: list[_Piece] = []
-        piece = _Piece()
+        done: list[Piece] = []
+        piece = Piece()
         piece.sources = out.sources
         piece = self._split(text, state, piece, done)
         if piece.present or piece.many or "".join(piece.text):
             done.append(piece)
         yield from done
 
-    def _split(self, text: str, state: State, piece: _Piece, done: list[_Piece]) -> _Piece:
+    def _split(self, text: str, state: State, piece: Piece, done: list[Piece]) -> Piece:
         """An unquoted expansion is split at blanks, and its parts are globbed."""
         if not state.ifs and text:
             piece.many = True
@@ -427,7 +370,7 @@ class Expander:
         for index, word in enumerate(words):
             if index and (piece.text or piece.present):
                 done.append(piece)
-                many, piece = piece.many, _Piece()
+                many, piece = piece.many, Piece()
                 piece.many = many and TOP in text
             if word:
                 piece.pattern(word)
@@ -459,67 +402,13 @@ class Expander:
             for script in part.scripts:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
             if part.number:
-                given, more = self._operands(part.parts, state, chosen, span)
-                found = self.calculate(part.text, part.names, part.assigns, state, span, {**chosen, **given})
+                given, more = operands(self, part.parts, state, chosen, span)
+                found = calculate(self, part.text, part.names, part.assigns, state, span, {**chosen, **given})
                 return (NUM if found is None else str(found)), merge(sources, more), False
             for name in part.assigns:
                 state.vars[name] = UNKNOWN
             return TOP, sources, True
         return part.text if isinstance(part, Text) else TOP, (), False
-
-    def _operands(
-        self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
-    ) -> tuple[dict[str, str], tuple[Resource, ...]]:
-        """The numbers that expansions and substitutions in arithmetic give, and whose content is in them."""
-        given: dict[str, str] = {}
-        sources: tuple[Resource, ...] = ()
-        for index, part in enumerate(parts):
-            text, more = self._joined(part, state, chosen)
-            sources = merge(sources, more)
-            text = text.strip()
-            if not _INTEGER.fullmatch(text):
-                # The text is an expression itself, and a subscript in it may run commands.
-                self.runner.dynamic("arithmetic on text that is not known", span)
-                text = NUM
-            given[f"__part{index}__"] = text
-        return given, sources
-
-    def solve(self, node: Computed | Arithmetic, state: State) -> None:
-        """Arithmetic as a command: only what it runs and sets counts."""
-        given, _ = self._operands(node.parts, state, {}, (0, 0))
-        self.calculate(node.text, node.names, node.assigns, state, (0, 0), given)
-
-    def calculate(
-        self,
-        text: str,
-        names: Sequence[str],
-        assigns: Sequence[str],
-        state: State,
-        span: tuple[int, int],
-        chosen: dict[str, str] | None = None,
-    ) -> int | None:
-        """The value of an arithmetic expression, whose assignments are made; None if it is not known."""
-        self.arithmetic(names, state, span)
-        found = evaluate(text, lambda name: self.lookup(name, state, chosen or {})[0])
-        for name in assigns:
-            sources = state.vars[name].sources if name in state.vars else ()
-            new = NUM if found is None else str(found[1][name]) if name in found[1] else None
-            if new is not None:
-                state.vars[name] = state.scalar(name, Value(alternatives=(new,), sources=sources))
-                if chosen is not None:
-                    chosen.pop(name, None)
-        return None if found is None else found[0]
-
-    def arithmetic(self, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
-        """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
-        for name in names:
-            value = state.vars.get(name)
-            if name[0] in "0123456789@*" and name != "0":
-                value = Value(alternatives=state.args if state.args is not None else (TOP,))
-            for text in value.alternatives if value else ():
-                if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
-                    self.runner.dynamic("arithmetic on text that is not known", span)
-                    return
 
     def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name
@@ -566,67 +455,6 @@ class Expander:
             home = TOP
         return home + slash + tail
 
-    # -- globs
-
-    def _globbed(self, field: Field, state: State) -> Iterator[Field]:
-        if state.globs and "**" in (field.glob or "") and TOP not in field.text:
-            field = msgspec.structs.replace(field, glob=re.sub(r"\*{2,}", "*", field.glob or ""))
-        pattern = field.glob or ""
-        cwd = state.cwds[0] if len(state.cwds) == 1 else None
-        relative = not pattern.startswith("/")
-        if not state.globs:
-            # What a pattern matches was changed.
-            yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
-            return
-        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
-            yield field
-            return
-        base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
-        names = self._names.get(base + pattern)
-        if names is None:
-            started = time.monotonic()
-            names = self.view.glob(base + pattern)
-            self._spent += time.monotonic() - started
-            if names is not None:
-                self._names[base + pattern] = names
-        if self._spent > MAX_GLOB_SECONDS:
-            raise Bound("globs take too long")
-        if names is None:
-            raise Bound("a glob names too many files")
-        # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
-        named = undashed_made(self.emit.made)
-        if not names:
-            yield msgspec.structs.replace(field, named=named)
-            return
-        self.emit.expand(len(names))
-        cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
-        if self.emit.made:
-            # What this call itself makes before this command may match as well.
-            yield msgspec.structs.replace(field, many=True, named=named)
-        for name in names:
-            yield Field(text=name[cut:], sources=field.sources, span=field.span)
-
-
-def _tidy(glob: str) -> str:
-    """Bracket expressions that Python and bash read differently become `?`."""
-    if "[" not in glob:
-        return glob
-    out: list[str] = []
-    i = 0
-    while i < len(glob):
-        if glob[i] != "[":
-            out.append(glob[i])
-            i += 1
-        elif glob.startswith(("[*]", "[?]", "[[]"), i):
-            out.append(glob[i : i + 3])
-            i += 3
-        elif match := _BRACKET.match(glob, i):
-            out.append(match[0].replace("[^", "[!"))
-            i = match.end()
-        else:
-            return "".join(out) + TOP  # anything may follow
-    return "".join(out)
-
 
 _SETTING: Final = frozenset(("env", "sudo", "doas"))
 """Commands whose words may be assignments."""
@@ -657,16 +485,6 @@ def _names(parts: Sequence[Part]) -> Iterator[str]:
             for word in (part.arg, part.other):
                 if word is not None and word.plain is None:
                     yield from _names(word.parts)
-
-
-def _unsplit(pieces: Sequence[_Piece]) -> list[_Piece]:
-    """Beside a dollar that begins nothing bash may leave an expansion unsplit, and it may be mended one day."""
-    whole = _Piece()
-    whole.many = True
-    whole.literal(TOP)
-    for piece in pieces:
-        whole.sources = merge(whole.sources, piece.sources)
-    return [whole]
 
 
 def _settle(state: State, ends: Sequence[State]) -> None:

@@ -15,6 +15,7 @@ from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, State, Value, merge
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._numbers import look_into
 from guardrail.model import Resource
 from guardrail.parse.ir import Expansion, Text, Word
 
@@ -52,7 +53,7 @@ _Items = Sequence[str] | None
 
 def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span: tuple[int, int]) -> Found:
     """The texts that one expansion gives; what its words run and set is done on the way."""
-    ex.arithmetic(part.names, state, span)
+    look_into(ex, part.names, state, span)
     if part.prefix == "!":
         return _indirect(ex, part, state, chosen, span)
     items, sources, listed = _base(ex, part, state, chosen)

@@ -13,6 +13,7 @@ from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import MAX_ALTERNATIVES, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import pattern_text
+from guardrail.effects.shell._numbers import calculate, look_into
 from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
 from guardrail.model import Resource
@@ -56,7 +57,7 @@ def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> 
         ok, bad, first = shell.block(node.condition, inner, rest)
         ok, bad, out = shell.block(node.body, ok.join(bad), rest)
         if node.clauses is not None:
-            shell.expand.arithmetic(node.names, ok, (0, 0))
+            look_into(shell.expand, node.names, ok, (0, 0))
             for name in node.assigns:
                 for end in (ok, bad):
                     end.vars[name] = Value(alternatives=(NUM,))
@@ -206,18 +207,18 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
         left = shell.loops[-1]
         if left is not None:  # `continue` goes on with what comes after each round
             end = end.join(left)
-        shell.expand.calculate(after, node.names, node.assigns, end, (0, 0))
+        calculate(shell.expand, after, node.names, node.assigns, end, (0, 0))
         return end, out
 
     rest = unread(stdin) if reads_any(node.body) else stdin
-    shell.expand.calculate(first, node.names, node.assigns, state, (0, 0))
+    calculate(shell.expand, first, node.names, node.assigns, state, (0, 0))
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
         known = _value(shell, condition, current) if condition.strip() else 1
         if known is None:
             break
-        shell.expand.calculate(condition, node.names, node.assigns, current, (0, 0))
+        calculate(shell.expand, condition, node.names, node.assigns, current, (0, 0))
         if known == 0:
             return current, current, concatenated(outputs)
         jumps = shell.jumps

@@ -28,6 +28,7 @@ from guardrail.effects.domain._values import (
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
 from guardrail.effects.shell._expansion import elements, subscript, with_element
+from guardrail.effects.shell._numbers import look_into
 from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
@@ -105,7 +106,7 @@ def _appended(old: Value, value: Value) -> Value:
 
 def _assign_element(shell: Interpreter, given: Assign, state: State, value: Value) -> None:
     """`name[subscript]=value`."""
-    shell.expand.arithmetic(given.names, state, (given.value.start, given.value.end))
+    look_into(shell.expand, given.names, state, (given.value.start, given.value.end))
     old = state.vars.get(given.name)
     key = subscript(shell.expand, old, given.index or "0", state, {})
     text, sources = _only(value)

@@ -85,7 +85,9 @@ def serve(machine: Machine, args: Args) -> Value:
             machine.escape(value)
     if all(not _offers_files(value) for value in given):
         return Thing("http.server")
-    offered = machine.places(Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds)), kind="dir", recursive=True)
+    offered = machine.places(
+        Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds)), kind="dir", recursive=True
+    )
     for place in offered:
         machine.emit("copy", place, remote("net:served"), may=True, flow=("serve",))
     return Thing("http.server")

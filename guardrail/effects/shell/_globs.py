@@ -1,0 +1,82 @@
+"""Patterns on the live filesystem, and what the call itself puts there before a command looks.
+
+Not concerned with patterns inside texts.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from guardrail.effects.domain._emit import Bound, Emitter
+from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._values import NUM, TOP, Field, State
+from guardrail.effects.domain._view import FileView
+from guardrail.effects.shell._listings import undashed_made
+
+MAX_GLOB_SECONDS: Final = 0.05
+"""Longest that all globs of one call may take, in seconds."""
+
+
+class Globs:
+    """Expands the patterns of one call.
+
+    Args:
+        view: the live filesystem.
+        emit: the effects so far, which tell what the call itself makes.
+    """
+
+    __slots__ = ("_names", "_spent", "emit", "view")
+
+    def __init__(self, view: FileView, emit: Emitter) -> None:
+        self.view = view
+        self.emit = emit
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._spent = 0.0
+
+    def fields(self, field: Field, state: State) -> Iterator[Field]:
+        """The fields that a pattern stands for.
+
+        Raises:
+            Bound: if that takes too long, or names too many files.
+        """
+        if state.globs and "**" in (field.glob or "") and TOP not in field.text:
+            field = msgspec.structs.replace(field, glob=re.sub(r"\*{2,}", "*", field.glob or ""))
+        pattern = field.glob or ""
+        cwd = state.cwds[0] if len(state.cwds) == 1 else None
+        relative = not pattern.startswith("/")
+        if not state.globs:
+            # What a pattern matches was changed.
+            yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
+            return
+        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
+            yield field
+            return
+        base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
+        names = self._names.get(base + pattern)
+        if names is None:
+            started = time.monotonic()
+            names = self.view.glob(base + pattern)
+            self._spent += time.monotonic() - started
+            if names is not None:
+                self._names[base + pattern] = names
+        if self._spent > MAX_GLOB_SECONDS:
+            raise Bound("globs take too long")
+        if names is None:
+            raise Bound("a glob names too many files")
+        # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
+        named = undashed_made(self.emit.made)
+        if not names:
+            yield msgspec.structs.replace(field, named=named)
+            return
+        self.emit.expand(len(names))
+        cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
+        if self.emit.made:
+            # What this call itself makes before this command may match as well.
+            yield msgspec.structs.replace(field, many=True, named=named)
+        for name in names:
+            yield Field(text=name[cut:], sources=field.sources, span=field.span)
