@@ -29,10 +29,11 @@ from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
-from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id, printable
+from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
 from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
 

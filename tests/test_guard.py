@@ -31,8 +31,10 @@ from guardrail import (
     TrailError,
 )
 from guardrail.audit import verify
+from guardrail.canonical import canonical
 from guardrail.mandates import MandateGrant, Obligation, load_key, new_key, sign
-from guardrail.model import FAULT_RULE, NEUTRAL, canonical, new_id, printable
+from guardrail.model import FAULT_RULE, NEUTRAL, new_id
+from guardrail.printing import printable
 from guardrail.review import Answer, CallKey, TurnKey
 
 PERSON = "dana@example.com"

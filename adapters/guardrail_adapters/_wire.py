@@ -15,7 +15,8 @@ from langgraph.types import Command
 from pydantic import AfterValidator, Discriminator
 from typing_extensions import TypedDict
 
-from guardrail.model import NEUTRAL, Outcome, visible
+from guardrail.model import NEUTRAL, Outcome
+from guardrail.printing import visible
 from guardrail.review import AnswerKind, Review
 
 EDIT_NOTICE: Final = (

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.canonical import canonical
 from guardrail.effects import KeyChange, apply, key_changes
-from guardrail.model import Edit, Effect, canonical
+from guardrail.model import Edit, Effect
 
 _INDIRECT: Final = frozenset(
     "include includes include_dir includedir import imports extend extends override overrides inherit inherits _base_ "

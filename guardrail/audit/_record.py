@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from guardrail.canonical import canonical
 from guardrail.errors import TrailError
-from guardrail.model import canonical
 
 VERSION: Final = 1
 """Version of the record format, in the field `v`."""

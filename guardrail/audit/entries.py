@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall, printable
+from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall
 from guardrail.obligations import ObligationStatus
+from guardrail.printing import printable
 
 MAX_EFFECTS: Final = 16
 """Most effects, assets or rules listed in one record; the rest are counted, and covered by the call's digest."""

@@ -157,7 +157,7 @@ def _progress(records: int, done: int, total: int) -> None:
 
 
 def _print_report(report: Any) -> None:
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     for problem in report.problems:
         print(visible(f"PROBLEM  {problem}"))
@@ -224,7 +224,7 @@ def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dic
 
 def _line(seq: int, record: dict[str, Any]) -> str:
     """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     decision, subject = _table(record.get("decision")), _table(record.get("subject"))
     outcome = decision.get("outcome") or record.get("result") or record.get("state") or record.get("event") or "-"

@@ -148,7 +148,7 @@ def _id_of(line: bytes) -> str:
 
 
 def _readable(decision: Decision) -> str:
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     lines = [decision.outcome.value.upper()]
     lines += [f"  {reason.outcome.value:<9} {reason.rule}: {visible(reason.message)}" for reason in decision.reasons]
@@ -158,7 +158,7 @@ def _readable(decision: Decision) -> str:
 
 def effect_line(effect: Effect) -> str:
     """One effect for people: what is done, to what it really is, on which asset, and what is not known about it."""
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     def place(resource: Resource) -> str:
         return visible(resource.real or resource.address)

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings; 1 if any is a problem."""
     import orjson
 
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     findings = list(_findings(args.config))
     if args.json:

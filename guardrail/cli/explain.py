@@ -106,8 +106,8 @@ def _tree(node: Any) -> Any:
 
 
 def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
-    from guardrail.model import visible
     from guardrail.parse import ShellText, parse
+    from guardrail.printing import visible
 
     operations = parse(call, guard.tools)
     where = visible(call.cwd or "an unknown directory")
@@ -145,7 +145,7 @@ def underlined(text: str, effects: Sequence[Effect]) -> Iterator[str]:
         text: the shell text.
         effects: the effects; spans are bytes of the text.
     """
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     spans: dict[tuple[int, int], list[int]] = {}
     for number, effect in enumerate(effects):
@@ -181,7 +181,7 @@ def _orders(guard: Guard, call: ToolCall) -> list[str]:
     """The mandates that count for this call, and why the others do not."""
     import time
 
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     lines = [f"mandate {m.id} of {m.issuer}: {visible(m.text)}" for m in _mandates(guard, call)]
     if not lines:

@@ -105,7 +105,7 @@ def _sign(args: argparse.Namespace) -> int:
     from guardrail.mandates import Mandate, sign
     from guardrail.mandates._book import SUFFIX
     from guardrail.mandates._signing import load_key
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     mandate = Mandate.from_json(sys.stdin.buffer.read() if args.file == "-" else _read(args.file))
     signed = sign(mandate, load_key(args.key))
@@ -173,7 +173,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _print(rows: list[dict[str, Any]], *, as_json: bool) -> int:
-    from guardrail.model import visible
+    from guardrail.printing import visible
 
     if as_json:
         print(json.dumps(rows, indent=2))

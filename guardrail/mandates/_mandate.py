@@ -13,8 +13,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
-from guardrail.model import MAX_NAME_CHARS, Op, Subject, canonical
+from guardrail.model import MAX_NAME_CHARS, Op, Subject
 
 MAX_MANDATE_BYTES: Final = 64 * 1024
 """Largest mandate, signed or not, in bytes."""

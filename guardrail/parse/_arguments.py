@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeGuard, cast
+from typing import Any, Final, cast
 
 from guardrail.model import Edit
 from guardrail.parse._operations import (
@@ -24,10 +24,22 @@ from guardrail.parse._operations import (
     SqlText,
 )
 from guardrail.parse._operations import Verb as FileVerb
-from guardrail.toolspec import FILE_VERBS, ROLES, Scalar, ToolSpec, lists_of, pieces
-
-MAX_ROWS: Final = 1024
-"""Most operations that the lists in one call's arguments may stand for."""
+from guardrail.parse._selectors import (
+    MAX_ROWS,
+    MISSING,
+    Mismatch,
+    Pair,
+    Row,
+    Selector,
+    compiled,
+    each,
+    is_table,
+    items_at,
+    strings,
+    strings_only,
+    values_at,
+)
+from guardrail.toolspec import FILE_VERBS, ROLES, Scalar, ToolSpec, lists_of
 
 SAID: Final = frozenset(
     "description explanation justification reason reasoning rationale thought thoughts toolSummary toolAction "
@@ -37,77 +49,6 @@ SAID: Final = frozenset(
 
 Nested = Callable[[Sequence[tuple[str, Any]]], tuple[Operation, ...]]
 """Parses calls in the arguments of a call."""
-
-_MISSING: Final = object()
-
-
-class Mismatch(Exception):
-    """The arguments are not those of the entry.
-
-    Args:
-        reason: what is not understood.
-        parts: what was understood of them all the same.
-    """
-
-    def __init__(self, reason: str, parts: tuple[Operation, ...] = ()) -> None:
-        super().__init__(reason)
-        self.parts = parts
-
-
-class _Pair:
-    """One entry of an object that is gone through."""
-
-    __slots__ = ("key", "value")
-
-    def __init__(self, key: str, value: Any) -> None:
-        self.key = key
-        self.value = value
-
-
-class _Selector:
-    """A compiled selector: which row's object it starts from, and the steps from there."""
-
-    __slots__ = ("base", "name", "optional", "steps")
-
-    def __init__(self, text: str) -> None:
-        self.optional = text.endswith("?")
-        text = text.rstrip("?")
-        chain = tuple(lists_of(text))
-        self.base = len(chain)
-        rest = text[len(chain[-1]) + 1 :] if chain else text
-        self.steps = tuple(rest.split(".")) if rest else ("#value",)
-        self.name = text
-
-    def value(self, row: Sequence[Any]) -> Any:
-        """What it leads to; `_MISSING` for nothing, null counts as nothing."""
-        found = row[self.base] if self.base < len(row) else _MISSING
-        for step in self.steps:
-            if step == "#value":
-                found = found.value if isinstance(found, _Pair) else found
-            elif isinstance(found, _Pair):
-                found = found.key if step == "#key" else _get(found.value, step)
-            else:
-                found = _get(found, step)
-        return _MISSING if found is None else found
-
-
-def _get(value: Any, key: str) -> Any:
-    return value.get(key, _MISSING) if is_table(value) else _MISSING
-
-
-class _Row:
-    """What the roles of an entry lead to in one item of the lists, or in the whole arguments.
-
-    Args:
-        objects: the arguments, and the item of each list on the way.
-        given: for each role the selectors that lead to something, with what they lead to.
-    """
-
-    __slots__ = ("given", "objects")
-
-    def __init__(self, objects: tuple[Any, ...], given: dict[str, list[tuple[_Selector, Any]]]) -> None:
-        self.objects = objects
-        self.given = given
 
 
 class Form:
@@ -124,12 +65,12 @@ class Form:
 
     def __init__(self, spec: ToolSpec) -> None:
         self.spec = spec
-        self._roles: dict[str, tuple[_Selector, ...]] = {
-            role: tuple(_Selector(text) for text in getattr(spec, role)) for role in ROLES if getattr(spec, role)
+        self._roles: dict[str, tuple[Selector, ...]] = {
+            role: tuple(Selector(text) for text in getattr(spec, role)) for role in ROLES if getattr(spec, role)
         }
-        self._when = tuple((_Selector(text), _choices(value)) for text, value in spec.when.items())
-        self._alarm = tuple((_Selector(text), _choices(value)) for text, value in spec.alarm.items())
-        self._templates = {text: _compiled(text) for text in (spec.uri, spec.to, *spec.words) if text}
+        self._when = tuple((Selector(text), _choices(value)) for text, value in spec.when.items())
+        self._alarm = tuple((Selector(text), _choices(value)) for text, value in spec.alarm.items())
+        self._templates = {text: compiled(text) for text in (spec.uri, spec.to, *spec.words) if text}
         every = [text.rstrip("?") for text in spec.selectors()]
         self._chain = max((tuple(lists_of(text)) for text in every), key=len, default=())
         # For each object that selectors go through, the keys that they name.
@@ -143,10 +84,10 @@ class Form:
             key = at.removesuffix(suffix)
             self._below[key] = (*self._below.get(key, ()), (at, suffix))
         # Most selectors name one argument of an object: one look at each argument then says all.
-        self._levels: tuple[dict[str, tuple[tuple[str, _Selector], ...]], ...] = tuple(
+        self._levels: tuple[dict[str, tuple[tuple[str, Selector], ...]], ...] = tuple(
             {} for _ in range(len(self._chain) + 1)
         )
-        deep: list[tuple[str, _Selector]] = []
+        deep: list[tuple[str, Selector]] = []
         pairs = {index + 1 for index, prefix in enumerate(self._chain) if prefix.endswith("{}")}
         for role, selectors in self._roles.items():
             for selector in selectors:
@@ -173,7 +114,7 @@ class Form:
         """Whether the arguments have the values that the entry is for."""
         for selector, choices in self._when:
             value = selector.value((args,))
-            if _key("" if value is _MISSING else value) not in choices:
+            if _key("" if value is MISSING else value) not in choices:
                 return False
         return True
 
@@ -210,8 +151,8 @@ class Form:
 
     # -- rows and leftovers
 
-    def _row(self, objects: tuple[Any, ...]) -> _Row:
-        given: dict[str, list[tuple[_Selector, Any]]] = {}
+    def _row(self, objects: tuple[Any, ...]) -> Row:
+        given: dict[str, list[tuple[Selector, Any]]] = {}
         for base, item in enumerate(objects):
             if is_table(item):
                 level = self._levels[base]
@@ -222,11 +163,11 @@ class Form:
                             given.setdefault(role, []).append((selector, value))
         for role, selector in self._deep:
             value = selector.value(objects)
-            if value is not _MISSING:
+            if value is not MISSING:
                 given.setdefault(role, []).append((selector, value))
-        return _Row(objects, given)
+        return Row(objects, given)
 
-    def _rows(self, args: Mapping[str, Any]) -> list[_Row]:
+    def _rows(self, args: Mapping[str, Any]) -> list[Row]:
         """One row for each item of the lists, each with the objects on the way to it."""
         rows: list[tuple[Any, ...]] = [(args,)]
         before = 0
@@ -235,7 +176,7 @@ class Form:
             before = len(prefix)
             grown: list[tuple[Any, ...]] = []
             for row in rows:
-                grown.extend((*row, item) for item in _items(row, steps))
+                grown.extend((*row, item) for item in items_at(row, steps))
                 if len(grown) > MAX_ROWS:
                     raise Mismatch("the lists are too long")
             rows = grown
@@ -253,7 +194,7 @@ class Form:
         known = self._known.get(at)
         if known is None or value is None:
             return ""
-        if isinstance(value, _Pair):
+        if isinstance(value, Pair):
             value = value.value
         if not is_table(value):
             return "" if self._takes_items(at) else f"argument {at} is not an object"
@@ -265,7 +206,7 @@ class Form:
             if inner is None:
                 continue
             for below, suffix in self._below.get(f"{at}.{key}" if at else key, ()):
-                for item in _each(inner, suffix) if suffix else (inner,):
+                for item in each(inner, suffix) if suffix else (inner,):
                     odd = self._odd_within(below, item)
                     if odd:
                         return odd
@@ -274,15 +215,15 @@ class Form:
     def _takes_items(self, at: str) -> bool:
         return any(text.rstrip("?").startswith(f"{at}.#") or text.rstrip("?") == at for text in self.spec.selectors())
 
-    def _alarming(self, rows: Sequence[_Row]) -> str:
+    def _alarming(self, rows: Sequence[Row]) -> str:
         for selector, choices in self._alarm:
             for row in rows:
                 value = selector.value(row.objects)
-                if value is not _MISSING and _key(value) in choices:
+                if value is not MISSING and _key(value) in choices:
                     return f"argument {selector.name} asks for more than the tool does"
         return ""
 
-    def _named(self, rows: Sequence[_Row]) -> tuple[str, ...]:
+    def _named(self, rows: Sequence[Row]) -> tuple[str, ...]:
         """Paths in arguments that are otherwise not looked at."""
         named: dict[str, None] = {}
         for row in rows:
@@ -297,7 +238,7 @@ class Form:
 
     # -- one row
 
-    def _operations(self, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
+    def _operations(self, row: Row, tool: str, nested: Nested) -> Iterator[Operation]:
         verb = self.spec.verb
         if verb in FILE_VERBS:
             return self._files(cast("FileVerb", verb), row)
@@ -307,7 +248,7 @@ class Form:
             return self._api(row)
         return self._other(verb, row, tool, nested)
 
-    def _shell(self, row: _Row) -> Iterator[Operation]:
+    def _shell(self, row: Row) -> Iterator[Operation]:
         selector, value = self._one("text", row)
         cwd, env = self._string("cwd", row, optional=True), self._environment(row)
         persistent = self.spec.persistent
@@ -324,7 +265,7 @@ class Form:
         for line in lines:
             yield ShellText(text=line, persistent=persistent, cwd=cwd, env=env)
 
-    def _other(self, verb: str, row: _Row, tool: str, nested: Nested) -> Iterator[Operation]:
+    def _other(self, verb: str, row: Row, tool: str, nested: Nested) -> Iterator[Operation]:
         spec = self.spec
         if verb == "nothing":
             yield Nothing(tool=tool)
@@ -353,7 +294,7 @@ class Form:
                 target = self._string("target", row, optional=True)
                 yield PatchText(text=text, mode=spec.mode, path=paths[0], target=target, cwd=cwd)
 
-    def _text(self, row: _Row) -> str:
+    def _text(self, row: Row) -> str:
         """Text, or a list of lines of it."""
         selector, value = self._one("text", row)
         if isinstance(value, str):
@@ -363,7 +304,7 @@ class Form:
             raise Mismatch(f"{selector.name} is not text")
         return "".join(lines) if all(line.endswith("\n") for line in lines[:-1]) else "\n".join(lines)
 
-    def _files(self, verb: FileVerb, row: _Row) -> Iterator[Operation]:
+    def _files(self, verb: FileVerb, row: Row) -> Iterator[Operation]:
         spec = self.spec
         paths = self._paths(row)
         target = self._string("target", row) if spec.target else None
@@ -377,7 +318,7 @@ class Form:
         for path in paths:
             yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
 
-    def _paths(self, row: _Row, role: str = "path") -> list[str]:
+    def _paths(self, row: Row, role: str = "path") -> list[str]:
         given = row.given.get(role, ())
         if not given:
             if role == "path" and self.spec.default:
@@ -392,7 +333,7 @@ class Form:
             raise Mismatch("the path is not text")
         return values
 
-    def _edit(self, verb: FileVerb, row: _Row) -> Edit | None:
+    def _edit(self, verb: FileVerb, row: Row) -> Edit | None:
         spec = self.spec
         selectors = self._roles["text"]
         if "text" not in row.given and any(selector.optional for selector in selectors):
@@ -406,7 +347,7 @@ class Form:
             return Edit(kind="replace", text=text)
         return Edit(kind="append" if verb == "append" else "whole", text=text)
 
-    def _api(self, row: _Row) -> Iterator[Operation]:
+    def _api(self, row: Row) -> Iterator[Operation]:
         spec = self.spec
         uris = self._filled(spec.uri, row)
         targets: list[str | None] = [*self._filled(spec.to, row)] if spec.to else [None]
@@ -418,8 +359,8 @@ class Form:
             raise Mismatch("the lists are too long")
         text = "\n".join(text for text in self._strings("text", row))
         mention = tuple(self._strings("mention", row))
-        facts = {name: _plain(_Selector(at).value(row.objects)) for name, at in spec.facts.items()}
-        facts = {name: value for name, value in facts.items() if value is not _MISSING}
+        facts = {name: _plain(Selector(at).value(row.objects)) for name, at in spec.facts.items()}
+        facts = {name: value for name, value in facts.items() if value is not MISSING}
         paths, into = tuple(self._paths(row)), tuple(self._paths(row, "into"))
         for uri, target in pairs:
             yield ApiOperation(
@@ -436,7 +377,7 @@ class Form:
 
     # -- values
 
-    def _one(self, role: str, row: _Row) -> tuple[_Selector, Any]:
+    def _one(self, role: str, row: Row) -> tuple[Selector, Any]:
         given = row.given.get(role, ())
         if len(given) != 1:
             raise Mismatch(f"exactly one of {self._names(role)} is needed")
@@ -445,7 +386,7 @@ class Form:
     def _names(self, role: str) -> str:
         return ", ".join(selector.name for selector in self._roles.get(role, ()))
 
-    def _string(self, role: str, row: _Row, *, optional: bool = False) -> str | None:
+    def _string(self, role: str, row: Row, *, optional: bool = False) -> str | None:
         if optional and role not in row.given:
             return None
         selector, value = self._one(role, row)
@@ -453,19 +394,19 @@ class Form:
             raise Mismatch(f"{selector.name} is not text")
         return value
 
-    def _strings(self, role: str, row: _Row) -> Iterator[str]:
+    def _strings(self, role: str, row: Row) -> Iterator[str]:
         """Every string that the selectors of a role lead to, at any depth."""
         for _, value in row.given.get(role, ()):
             yield from strings(value)
 
-    def _flag(self, role: str, row: _Row) -> bool:
+    def _flag(self, role: str, row: Row) -> bool:
         values = row.given.get(role, ())
         for selector, value in values:
             if not isinstance(value, bool):
                 raise Mismatch(f"{selector.name} is neither true nor false")
         return any(value is True for _, value in values)
 
-    def _environment(self, row: _Row) -> tuple[tuple[str, str], ...]:
+    def _environment(self, row: Row) -> tuple[tuple[str, str], ...]:
         if "env" not in row.given:
             return ()
         _, value = self._one("env", row)
@@ -473,78 +414,23 @@ class Form:
             raise Mismatch("the environment is not an object of texts")
         return tuple((str(name), item) for name, item in value.items())
 
-    def _words(self, row: _Row) -> Iterator[str]:
+    def _words(self, row: Row) -> Iterator[str]:
         for word in self.spec.words:
             parts = self._templates[word]
             if len(parts) == 1 and not isinstance(parts[0], str) and word.endswith("?}"):
-                yield from _values(parts[0], row, optional=True)
+                yield from values_at(parts[0], row, optional=True)
             else:
                 yield from self._filled(word, row)
 
-    def _filled(self, template: str, row: _Row) -> list[str]:
+    def _filled(self, template: str, row: Row) -> list[str]:
         """A template with its places filled; a list in one of them gives several."""
         texts = [""]
         for part in self._templates[template]:
-            values = [part] if isinstance(part, str) else _values(part, row, optional=False)
+            values = [part] if isinstance(part, str) else values_at(part, row, optional=False)
             texts = [text + value for text in texts for value in values]
             if len(texts) > MAX_ROWS:
                 raise Mismatch("the lists are too long")
         return texts
-
-
-class _Place:
-    """A place in a template: what may fill it, and the text for when nothing does."""
-
-    __slots__ = ("default", "selectors")
-
-    def __init__(self, choices: Sequence[str]) -> None:
-        self.selectors = tuple(_Selector(text) for text in choices if not text.startswith("="))
-        self.default = next((text[1:] for text in choices if text.startswith("=")), None)
-
-
-def _compiled(template: str) -> tuple[str | _Place, ...]:
-    return tuple(part if isinstance(part, str) else _Place(part) for part in pieces(template))
-
-
-def _values(place: _Place, row: _Row, *, optional: bool) -> list[str]:
-    for selector in place.selectors:
-        value = selector.value(row.objects)
-        if value is _MISSING or value == "":
-            continue
-        if isinstance(value, bool) or not isinstance(value, str | int | float | list):
-            raise Mismatch(f"{selector.name} is not text")
-        found = strings_only(cast("Any", value)) if isinstance(value, list) else [str(value)]
-        if not found:
-            raise Mismatch(f"{selector.name} is not a list of texts")
-        return found
-    if place.default is not None:
-        return [place.default]
-    if optional:
-        return []
-    raise Mismatch(f"{place.selectors[0].name} is needed")
-
-
-def _items(row: tuple[Any, ...], steps: Sequence[str]) -> list[Any]:
-    """The items of the list at the end of the steps; without such a list one item in which nothing is."""
-    found = row[-1].value if isinstance(row[-1], _Pair) else row[-1]
-    for step in steps[:-1]:
-        found = _get(found, step)
-    name = steps[-1]
-    if found is _MISSING:
-        return [_MISSING]
-    value = _get(found, name[:-2])
-    if value is _MISSING or value is None:
-        return [_MISSING]
-    items = _each(value, name[-2:])
-    if not items:
-        raise Mismatch(f"{name[:-2]} is not a list with something in it")
-    return items
-
-
-def _each(value: Any, suffix: str) -> list[Any]:
-    if suffix == "[]":
-        return value if is_list(value) else []
-    return [_Pair(str(key), item) for key, item in value.items()] if is_table(value) else []
 
 
 def _choices(value: Scalar | tuple[Scalar, ...]) -> frozenset[tuple[str, Scalar]]:
@@ -561,44 +447,8 @@ def _key(value: Any) -> tuple[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | bool | int | float) or value is _MISSING else str(value)[:200]
+    return value if isinstance(value, str | bool | int | float) or value is MISSING else str(value)[:200]
 
 
 def _is_path(text: str) -> bool:
     return text[:1] in ("/", "~") or text[:5].lower() == "file:"
-
-
-def strings_only(value: Any) -> list[str]:
-    """A list of nothing but strings, else an empty one."""
-    return value if is_list(value) and all(isinstance(item, str) for item in value) else []
-
-
-def is_list(value: Any) -> TypeGuard[list[Any]]:
-    """Whether it is a JSON array."""
-    return isinstance(value, list)
-
-
-def is_table(value: Any) -> TypeGuard[Mapping[Any, Any]]:
-    """Whether it is a JSON object."""
-    return isinstance(value, dict)
-
-
-def strings(value: Any, *, keys: bool = False) -> Iterator[str]:
-    """Every string in a value, in order and at any depth.
-
-    Args:
-        value: anything JSON can hold.
-        keys: the keys of objects too.
-    """
-    stack: list[Any] = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            yield item
-        elif is_table(item):
-            for key, inner in reversed(list(item.items())):
-                stack.append(inner)
-                if keys:
-                    stack.append(str(key))
-        elif is_list(item):
-            stack.extend(reversed(item))

@@ -19,8 +19,9 @@ import msgspec
 
 from guardrail.errors import ConfigError
 from guardrail.model import ToolCall
-from guardrail.parse._arguments import Form, Mismatch, is_list, is_table, strings
+from guardrail.parse._arguments import Form
 from guardrail.parse._operations import Operation, Unmapped, describe
+from guardrail.parse._selectors import Mismatch, is_list, is_table, strings
 from guardrail.toolspec import ToolSpec, problems
 
 _CODE_TOOL: Final = frozenset(

@@ -12,7 +12,8 @@ from typing import Any, Final
 import orjson
 
 from guardrail.errors import EngineFault
-from guardrail.model import Effect, Resource, ToolCall, printable
+from guardrail.model import Effect, Resource, ToolCall
+from guardrail.printing import printable
 
 MAX_DOCUMENT_BYTES: Final = 768 * 1024
 """Largest document, in bytes of JSON; a wasm instance needs up to 66 times as much memory for it."""

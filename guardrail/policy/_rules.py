@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from guardrail.errors import ConfigError
-from guardrail.model import printable
+from guardrail.printing import printable
 
 OPERANDS: Final = frozenset({"asset", "op", "target", "resource", "i", "lifted"})
 """What a message template may name in braces."""

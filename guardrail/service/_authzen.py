@@ -21,8 +21,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from guardrail.canonical import check_names
 from guardrail.errors import InvalidCall
-from guardrail.model import Decision, Outcome, ToolCall, check_names
+from guardrail.model import Decision, Outcome, ToolCall
 
 MAX_EVALUATIONS: Final = 64
 """Most evaluations in one request."""

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.model import FAULT_RULE, Decision, Outcome, ToolCall, printable
+from guardrail.model import FAULT_RULE, Decision, Outcome, ToolCall
+from guardrail.printing import printable
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider

@@ -78,10 +78,9 @@ class Runner(Protocol):
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("_head", "_veiled", "emit", "environment", "globs", "runner", "view")
+    __slots__ = ("_head", "_veiled", "emit", "environment", "globs", "runner")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
-        self.view = view
         self.emit = emit
         self.environment = environment
         self.runner = runner

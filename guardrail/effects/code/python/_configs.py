@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from guardrail.effects.code.python._concrete import abstract, concrete
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
@@ -21,10 +22,8 @@ from guardrail.effects.code.python._values import (
     Text,
     Unknown,
     Value,
-    abstract,
     anything,
     carried,
-    concrete,
     path_texts,
     text,
 )

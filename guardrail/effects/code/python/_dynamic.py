@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.effects.code.python._concrete import concrete
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import HANDLERS, handles
 from guardrail.effects.code.python._system import argument_of
@@ -31,7 +32,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
-    concrete,
     options,
 )
 from guardrail.effects.domain._values import merge

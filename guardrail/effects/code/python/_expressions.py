@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import Core, TooMuch
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, binary, compared, joined_texts, shown, subscript, truth, unary
@@ -32,8 +33,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
-    concrete,
-    is_key,
     join,
     options,
 )

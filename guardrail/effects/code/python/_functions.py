@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.effects.code.python._concrete import concrete, printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
@@ -27,9 +28,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     carried,
-    concrete,
     join,
-    printed,
     text,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
+from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import Core, remote
 from guardrail.effects.code.python._table import Entry
 from guardrail.effects.code.python._values import (
@@ -23,7 +24,6 @@ from guardrail.effects.code.python._values import (
     carried,
     options,
     path_texts,
-    printed,
 )
 from guardrail.effects.domain._paths import STREAMS, escape
 from guardrail.effects.domain._values import TOP, merge

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import Any, Final
 
+from guardrail.effects.code.python._concrete import concrete, is_key, printed
 from guardrail.effects.code.python._core import Core, single
 from guardrail.effects.code.python._expressions import Expressions
 from guardrail.effects.code.python._texts import any_of, text_method
@@ -25,13 +26,10 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     carried,
-    concrete,
     is_exact,
-    is_key,
     join,
     options,
     path_texts,
-    printed,
     text,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
@@ -31,7 +32,6 @@ from guardrail.effects.code.python._values import (
     is_exact,
     options,
     path_texts,
-    printed,
     text,
 )
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, State, Stream, merge

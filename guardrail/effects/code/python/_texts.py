@@ -13,6 +13,7 @@ import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
 from guardrail.effects.code.python._values import (
     MARKS,
     MAX_OPTIONS,
@@ -22,20 +23,14 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Plain,
     Seq,
     Sources,
     Text,
     Unknown,
     Value,
-    abstract,
     carried,
-    concrete,
-    concrete_items,
     is_exact,
-    is_key,
     options,
-    printed,
 )
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, merge
 
