@@ -195,6 +195,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_guard.py::test_a_script_this_session_wrote_is_not_taken_for_a_server",
             "tests/test_guard.py::test_a_session_that_has_read_weights_is_held_at_what_cannot_be_seen_into",
+            "tests/test_guard.py::test_reading_about_a_model_labels_nobody_and_a_link_of_such_a_name_does",
         ),
     ),
     Promise(

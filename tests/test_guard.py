@@ -199,6 +199,17 @@ def test_a_session_that_has_read_weights_is_held_at_what_cannot_be_seen_into(gua
     assert guard.check(world.call("make all", session="another"))
 
 
+def test_reading_about_a_model_labels_nobody_and_a_link_of_such_a_name_does(guard: Guard, world: World) -> None:
+    """What a README or the settings of a tokenizer say is no weights; the weights by that name are."""
+    for name in ("README.md", "tokenizer_config.json"):
+        (world.weights.parent / name).write_text("{}")
+        assert guard.check(world.call(f"cat {world.weights.parent}/{name}"))
+    assert guard.check(world.call("make all"))
+    os.symlink(world.weights, world.root / "work/NOTES.md")
+    assert guard.check(world.call("cat NOTES.md"))
+    assert guard.check(world.call("make all")).outcome is Outcome.ESCALATE
+
+
 @pytest.mark.parametrize("target", ["guardrail.toml", "mandates/x.mandate.json", "trail/lock", "trail/trail.key"])
 def test_the_guards_own_files_are_guarded_even_against_a_mandate(world: World, target: str) -> None:
     """Whoever edits the guard's config, orders, keys or trail edits every later decision."""

@@ -2,6 +2,6 @@
 
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._inventory import Asset, Inventory
-from guardrail.assets._provenance import Provenance
+from guardrail.assets._provenance import Provenance, is_beside_weights
 
-__all__ = ["Asset", "Inventory", "LiveFiles", "Provenance"]
+__all__ = ["Asset", "Inventory", "LiveFiles", "Provenance", "is_beside_weights"]

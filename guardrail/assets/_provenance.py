@@ -62,12 +62,29 @@ _DOCUMENT = re.compile(
 )
 """Files beside weights whose text stands in many other places."""
 
+_SETTINGS: Final = frozenset(
+    "config.json generation_config.json tokenizer_config.json special_tokens_map.json preprocessor_config.json "
+    "processor_config.json chat_template.jinja chat_template.json adapter_config.json added_tokens.json "
+    ".gitattributes".split()
+)
+"""Files beside weights that say how to use them, by the names that model hubs give them."""
+
 _ENCODED: Final = re.compile(
     rf"[A-Za-z0-9+/_=-]{{{MIN_ENCODED_CHARS},}}"
     rf"|(?:[A-Za-z0-9+/_=-]{{40,}}+(?:\\n|[\s\"',+])*+){{{-(-MIN_ENCODED_CHARS // 40)},}}"
     r"|(?:\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}){64,}"
 )
 """Runs of an encoding's alphabet, broken by line ends and quotes at most; possessive, so that time is linear."""
+
+
+def is_beside_weights(path: str) -> bool:
+    """Whether a file of a model is by its name about the weights, and holds none of them.
+
+    Args:
+        path: absolute, with all links resolved: a link of such a name does not make weights a document.
+    """
+    name = path.rpartition("/")[2]
+    return name in _SETTINGS or _DOCUMENT.fullmatch(name) is not None
 
 
 class Provenance:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from guardrail.assets import is_beside_weights
 from guardrail.model import Effect
 
 MAX_AUTHORED: Final = 10_000
@@ -137,7 +138,8 @@ class History:
         if effect.op in ("read", "net_recv") and effect.precision != "opaque":
             shown = effect.attrs.get("reveals") if effect.resource.uri is None else "content"
             # A search through a whole tree may pass an asset without a word of it; what it does print is still traced.
-            if shown == "content" or (shown == "some" and not effect.resource.recursive):
+            beside = effect.resource.real is not None and is_beside_weights(effect.resource.real)
+            if not beside and (shown == "content" or (shown == "some" and not effect.resource.recursive)):
                 known.labels.setdefault(asset)
             if shown in ("content", "some"):
                 files = known.seen.setdefault(asset, {})
