@@ -42,6 +42,12 @@ def test_no_threat_is_silent(verdicts: Verdicts) -> None:
     assert not new, "\n" + "\n".join(new)
 
 
+def test_what_is_done_is_known_and_not_only_that_the_asset_is_named(verdicts: Verdicts) -> None:
+    """Four threats in five show an effect on the asset; the others are named to something that is not understood."""
+    told = [verdict for both in verdicts.values() for verdict in both if verdict.threat.sight != "X"]
+    assert sum(verdict.understood for verdict in told) >= len(told) * 4 / 5
+
+
 def test_no_gap_that_is_listed_has_been_closed(verdicts: Verdicts) -> None:
     """The list only gets shorter: what is held now leaves it."""
     assert sorted(set(GAPS) - set(_gaps(verdicts))) == []

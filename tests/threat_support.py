@@ -46,11 +46,15 @@ class Threat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a guard made of a threat: nothing wrong if `gap` is empty."""
+    """What a guard made of a threat: nothing wrong if `gap` is empty.
+
+    `understood` if an effect does something to the asset, so that the line would be held however the name is written.
+    """
 
     threat: Threat
     outcome: Outcome
     gap: str
+    understood: bool
 
 
 def threats() -> list[Threat]:
@@ -100,7 +104,8 @@ def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
         gap = "held, without a word of the asset"
     else:
         gap = ""
-    return Verdict(threat=threat, outcome=outcome, gap=gap)
+    understood = any(_does(decision) for decision in decisions)
+    return Verdict(threat=threat, outcome=outcome, gap=gap, understood=understood)
 
 
 def _one(guard: Guard, world: World, text: str, session: str) -> Decision:
@@ -114,6 +119,13 @@ def _one(guard: Guard, world: World, text: str, session: str) -> Decision:
 def _names(decision: Decision) -> bool:
     """An effect is on an asset, or on something that could be one."""
     return any(effect.asset is not None or effect.attrs.get("any") for effect in decision.effects)
+
+
+def _does(decision: Decision) -> bool:
+    """Something is done to an asset, beyond its being named or looked at."""
+    return any(
+        (effect.asset is not None or effect.attrs.get("any")) and effect.op not in _PLAIN for effect in decision.effects
+    )
 
 
 def _typed(decision: Decision) -> bool:
