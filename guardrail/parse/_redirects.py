@@ -31,7 +31,7 @@ STATEMENT_KINDS: Final = frozenset(
 class Item:
     """A part of a simple command: `word`, `assign`, `redirect`, `document` or `newline`."""
 
-    __slots__ = ("descriptor", "end", "inside", "kind", "node", "start")
+    __slots__ = ("descriptor", "end", "inside", "kind", "node", "start", "variable")
 
     def __init__(self, kind: str, start: int, end: int, node: Node | None = None, *, inside: bool = False) -> None:
         self.kind = kind
@@ -40,6 +40,7 @@ class Item:
         self.node = node
         self.inside = inside
         self.descriptor: int | None = None
+        self.variable: str | None = None
 
 
 class Redirections(Tree):
@@ -51,7 +52,7 @@ class Redirections(Tree):
         """Digits or `{name}` before a redirection belong to it, also where the parser takes them for a word."""
         text = self.source[word.start : word.end]
         if _VARIABLE.fullmatch(text) and redirect.node is not None:
-            redirect.descriptor = FIRST_FREE
+            redirect.descriptor, redirect.variable = FIRST_FREE, text[1:-1]
             return True
         if not (text.isascii() and text.isdigit()) or redirect.node is None:
             return False
@@ -95,7 +96,7 @@ class Redirections(Tree):
             self.blank(position, rest[1].start_byte)
         target = self.lexer.word(rest[1].start_byte, item.end)
         name = "<<<" if item.node.type == "herestring_redirect" else operator
-        return Redirect(op=name, fd=fd, target=target, start=item.start, end=item.end)
+        return Redirect(op=name, fd=fd, target=target, start=item.start, end=item.end, variable=item.variable)
 
     def begun(self, node: Node) -> int:
         """Where a redirection begins whose operator the grammar was shown only the end of."""

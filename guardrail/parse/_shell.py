@@ -107,7 +107,8 @@ def _parse(text: str, source: str, depth: int) -> Script:
         return _opaque("parse error", text)
     try:
         builder = Statements(source, root, depth, _parse_inner, masked)
-        script = Script(body=builder.block(root.children, 0, len(source)), text=text)
+        body = builder.block(root.children, 0, len(source))
+        script = Script(body=body, text=text, lines=builder.lines)
         # INVARIANT: what was hidden from the grammar as an operator was met as one, not as part of a word.
         return script if not builder.unseen else _opaque("parse error", text)
     except Misparse as reason:

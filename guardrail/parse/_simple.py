@@ -135,7 +135,7 @@ class SimpleCommands(Redirections):
                 i = stop
         return found
 
-    def assign(self, node: Node, end: int | None = None) -> Assign:
+    def assign(self, node: Node, end: int | None = None, *, declared: bool = False) -> Assign:
         """`name=value`, `name[subscript]=value` or `name=(…)`."""
         end = node.end_byte if end is None else end
         children = node.children
@@ -157,7 +157,9 @@ class SimpleCommands(Redirections):
         else:
             value = self.lexer.word(start, end, assignment=True)
         append = operator.type == "+="
-        return Assign(name=name, value=value, append=append, index=index, names=names, array=array)
+        return Assign(
+            name=name, value=value, append=append, index=index, names=names, array=array, declared=declared
+        )
 
     def _assigned(self, node: Node) -> tuple[str, str | None, tuple[str, ...]]:
         """Name and subscript of what is assigned, and the variables that the subscript evaluates."""
@@ -206,7 +208,7 @@ class SimpleCommands(Redirections):
         children = node.children
         for index, child in enumerate(children):
             if child.type == "variable_assignment" and any(c.type == "array" for c in child.children):
-                assign = self.assign(child)
+                assign = self.assign(child, declared=True)
                 assigns.append(assign)
                 spans.append((child.start_byte, child.end_byte, True))
                 name_end = child.start_byte + len(assign.name)

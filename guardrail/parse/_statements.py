@@ -44,9 +44,10 @@ class Statements(SimpleCommands):
         if self.depth > MAX_TREE_DEPTH or len(nodes) > 2 * MAX_STATEMENTS:
             raise Misparse("nested too deep")
         out: list[Statement] = []
+        lines: set[int] = set()
         position = start
         separated = True
-        out_end = start
+        out_end = begun = start
         for node in nodes:
             kind = node.type
             self.gap(position, node.start_byte)
@@ -62,11 +63,14 @@ class Statements(SimpleCommands):
             else:
                 if not separated and "\n" not in self.source[out_end : node.start_byte]:
                     raise Misparse("two commands without a separator")
+                if "\n" in self.source[begun : node.start_byte].replace("\\\n", ""):
+                    lines.add(len(out))
                 out.append(self.statement(node))
-                separated = False
+                separated, begun = False, position
             out_end = position
         self.gap(position, end)
         self.depth -= 1
+        self.lines = frozenset(lines)
         return tuple(out)
 
     def statement(self, node: Node) -> Statement:

@@ -132,6 +132,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         index: subscript of `name[index]=value`, as written.
         names: variables that the subscript evaluates.
         array: for `name=(…)`, each word with its subscript, if it has one.
+        declared: it stands in a declaration.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     index: str | None = None
     names: tuple[str, ...] = ()
     array: tuple[tuple[str | None, Word], ...] | None = None
+    declared: bool = False
 
 
 class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -149,6 +151,7 @@ class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         op: `<`, `>`, `>>`, `>|`, `&>`, `&>>`, `<&`, `>&`, `<<` (here document) or `<<<` (here string).
         fd: descriptor before the operator; None stands for the operator's own.
         target: file, descriptor, or the text of a here document or here string; None closes (`>&-`).
+        variable: the one that keeps the descriptor's number (`{name}>file`).
     """
 
     op: str
@@ -156,6 +159,7 @@ class Redirect(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target: Word | None
     start: int
     end: int
+    variable: str | None = None
 
 
 class Simple(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -291,7 +295,9 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Args:
         body: its statements, in order.
         text: the text itself.
+        lines: which of them begin a line; one that is left out is taken to stand on the line of the one before.
     """
 
     body: Block
     text: str
+    lines: frozenset[int] = frozenset()

@@ -58,15 +58,18 @@ def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
+    if state.traits and "i" in state.traits.get(name, ""):
+        value = shell.number(state, value)
     _noticed(shell, state, name, value)
+    steady = "v" not in state.traits.get(name, "") if state.traits else True
     if name == "PATH":
-        state.vars[name] = Value(sources=value.sources)
-        state.path = _path_before(value)
+        state.put(name, Value(sources=value.sources))
+        state.path = _path_before(value) if steady else None
         _say(shell, name)
         return
-    state.vars[name] = value
+    state.put(name, value)
     if name == "IFS":
-        if any(text not in (" \t\n", " ") for text in value.alternatives):
+        if not steady or any(text not in (" \t\n", " ") for text in value.alternatives):
             state.ifs = False
         _say(shell, name)
     elif name == "PWD" or name == "OLDPWD":
@@ -76,6 +79,8 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
     elif _LOADER.fullmatch(name):
         state.path = None
         _say(shell, name)
+        if name == "PS4" or name == "PROMPT_COMMAND":
+            _prompted(shell, state, name, value)
     elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
         if not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
@@ -84,6 +89,17 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         _say(shell, name)
         if _OPTIONS.fullmatch(name) and any(TOP in text or _LOADS.search(text) for text in value.alternatives):
             state.path = None
+
+
+def _prompted(shell: Interpreter, state: State, name: str, value: Value) -> None:
+    """What is expanded, or run, before other commands."""
+    for text in value.alternatives:
+        if name == "PS4":
+            # A prompt is expanded as in double quotes; in a here document a quote in it is a character.
+            text = f": <<GUARDRAIL\n{text}\nGUARDRAIL\n" if "$" in text or "`" in text or TOP in text else ""
+        shell.emit.maybe += 1
+        shell.run_text(text, state.copy())
+        shell.emit.maybe -= 1
 
 
 def given(value: Value) -> list[str]:

@@ -47,6 +47,12 @@ MAX_SAID: Final = 16
 MAX_SOURCES: Final = 64
 """Most resources followed in one stream of data."""
 
+MOVING: Final = frozenset(
+    "_ BASH_ARGC BASH_ARGV BASH_COMMAND BASH_LINENO BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASHPID COLUMNS DIRSTACK "
+    "EPOCHREALTIME EPOCHSECONDS FUNCNAME HISTCMD LINENO LINES OLDPWD PIPESTATUS PWD RANDOM SECONDS SRANDOM".split()
+)
+"""Variables that the shell sets itself: what was assigned to one is not what it holds."""
+
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One word after expansion.
@@ -151,7 +157,9 @@ SOMETHING: Final = Stream()
 class State:
     """Variables, functions, directory and settings of one shell at one point."""
 
-    __slots__ = ("args", "cwds", "functions", "globs", "handed", "held", "ifs", "opened", "path", "sinks", "vars")
+    __slots__ = (
+        "args", "cwds", "functions", "globs", "handed", "held", "ifs", "modes", "opened", "path", "sinks", "traits", "vars",
+    )  # fmt: skip
 
     def __init__(self, cwds: tuple[str | None, ...]) -> None:
         self.vars: dict[str, Value] = {}
@@ -165,6 +173,8 @@ class State:
         self.opened: tuple[Resource, ...] = ()  # what `exec 3<f` opened
         self.held: tuple[Resource, ...] = ()  # what `exec 3>f` opened, also where standard output goes elsewhere
         self.handed: tuple[Resource, ...] = ()  # whose content may be in the positional parameters
+        self.traits: dict[str, str] = {}  # variables -> letters that `put` knows; never changed in place
+        self.modes: frozenset[str] = frozenset()  # options of the shell that may be set, of those that matter
 
     def copy(self) -> State:
         """An independent copy, as for a subshell."""
@@ -180,6 +190,7 @@ class State:
         self.path, self.ifs, self.globs = other.path, other.ifs, other.globs
         self.sinks, self.opened = other.sinks, other.opened
         self.held, self.handed = other.held, other.handed
+        self.traits, self.modes = other.traits, other.modes
 
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
@@ -197,7 +208,29 @@ class State:
             and (self.args, self.path, self.ifs, self.globs) == (other.args, other.path, other.ifs, other.globs)
             and (self.sinks, self.opened) == (other.sinks, other.opened)
             and (self.held, self.handed) == (other.held, other.handed)
+            and (self.traits, self.modes) == (other.traits, other.modes)
         )
+
+    def put(self, name: str, value: Value) -> None:
+        """A variable is given a value, and takes it as it was declared to."""
+        if name in MOVING:
+            value = Value(sources=value.sources, plural=True)
+        elif self.traits and (letters := self.traits.get(name)):
+            value = _taken(self.vars.get(name, UNKNOWN), value, letters)
+        self.vars[name] = value
+
+    def mark(self, name: str, letters: str) -> None:
+        """A variable may be declared so from here on.
+
+        Args:
+            name: the variable.
+            letters: `r` if it cannot be assigned to, `R` if so when it was declared again, `l` and `u` for the case of
+                its letters, `i` for a number, `v` if it may change at any time.
+        """
+        old = self.traits.get(name, "")
+        new = "".join(sorted({*old, *letters}))
+        if new != old:
+            self.traits = {**self.traits, name: new}
 
     def scalar(self, name: str, value: Value) -> Value:
         """What a variable holds when a text is assigned to it: of an array, that is the element 0."""
@@ -222,7 +255,7 @@ class State:
         single = all(
             field.known or (field.glob is None and not field.many and _is_name(field.text)) for field in fields
         )
-        self.args = tuple(field.text for field in fields) if single else None
+        self.args = tuple(field.text for field in fields) if single and "shuffling" not in self.modes else None
         self.handed = merge((), tuple(source for field in fields for source in field.sources))
 
     def join(self, other: State) -> State:
@@ -243,11 +276,30 @@ class State:
         joined.opened = merge(self.opened, other.opened)
         joined.held = merge(self.held, other.held)
         joined.handed = merge(self.handed, other.handed)
+        joined.traits = self.traits
+        for name, letters in other.traits.items():
+            joined.mark(name, letters)
+        joined.modes = self.modes | other.modes
         return joined
 
 
 def _is_name(text: str) -> bool:
     return SLIM in text or DEEP in text
+
+
+def _taken(old: Value, value: Value, letters: str) -> Value:
+    """What a variable may hold that was declared in some way, perhaps, when a value is assigned to it."""
+    if "v" in letters:
+        return Value(sources=merge(old.sources, value.sources), plural=True)
+    if "l" in letters or "u" in letters:
+        cases = [case for letter, case in (("l", str.lower), ("u", str.upper)) if letter in letters]
+        texts = tuple(
+            dict.fromkeys((*value.alternatives, *(case(text) for case in cases for text in value.alternatives)))
+        )
+        plain = value.items is None and not value.plural and len(texts) <= MAX_ALTERNATIVES
+        plain = plain and all(text.isascii() or TOP in text for text in texts)
+        value = Value(alternatives=texts, sources=value.sources) if plain else Value(sources=value.sources, plural=True)
+    return join_values(old, value) if "r" in letters else value
 
 
 def join_values(left: Value, right: Value) -> Value:

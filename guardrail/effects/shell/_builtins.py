@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
@@ -13,19 +13,32 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.effects.domain._values import (
+    MOVING,
+    NOTHING,
+    NUM,
+    SOMETHING,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Stream,
+    Value,
+    merge,
+)
 from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
-from guardrail.effects.shell._numbers import calculate
+from guardrail.effects.shell._numbers import calculate, look_at
 from guardrail.effects.shell._reading import read
+from guardrail.effects.shell._traps import arm
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
 from guardrail.parse.ir import Simple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_MOVING: Final = frozenset("REPLY MAPFILE OPTARG OPTIND PWD OLDPWD PATH IFS _ RANDOM SECONDS LINENO".split())
-"""Variables that change without being assigned."""
+_READ: Final = frozenset("REPLY MAPFILE OPTARG OPTIND PATH IFS".split())
+"""Variables that builtins assign to without naming them."""
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
@@ -42,6 +55,13 @@ _PLAIN_SET_NAMES: Final = frozenset(
 
 def cd(call: Call) -> Stream:
     """`cd`, `chdir`: where it succeeds the directory is the new one, where it fails the old one."""
+    out = _entered(call)
+    if "moving" in call.state.modes:
+        call.state.cwds = (None,)
+    return out
+
+
+def _entered(call: Call) -> Stream:
     state = call.state
     operands = [field for field in call.args if field.text not in ("-P", "-L", "-e", "-@", "--", "-LP", "-PL")]
     call.failed = state.copy()
@@ -84,54 +104,75 @@ def popd(call: Call) -> Stream:
 
 def export(call: Call) -> Stream:
     """`export`, `readonly`, `declare`, `typeset`, `local`: assignments as words."""
+    state = call.state
+    words = [field for field in call.args if field.text[:1] not in "-+" or field.text == ""]
+    set_, cleared = _letters(call.args, "-"), _letters(call.args, "+")
     local = call.name in ("local", "declare", "typeset")
-    keyed = call.name != "export" and any(field.text[:1] == "-" and "A" in field.text for field in call.args)
-    shown = (
-        call.state.contents()
-        if any(field.text[:1] == "-" and "p" in field.text for field in call.args) or not call.args
-        else ()
-    )
+    if call.name not in ("export", "readonly") and "n" in set_ + cleared:
+        state.forget()
+        return call.opaque("unparsed", reason="a reference to another variable")
+    if set(set_ + cleared) - set("xrigaAlufpFtn"):
+        state.forget()
+        return call.opaque("unparsed", reason="an attribute that is not modelled")
+    shown = Stream(sources=state.contents()) if "p" in set_ or not call.args else NOTHING
+    if set(set_) & set("pfF"):
+        # It prints, or means functions.
+        return shown if all(field.known for field in words) else call.opaque("dynamic", reason="a name is not known")
     # What is exported reaches every program that is started afterwards.
-    exports = call.name == "export" or any(field.text[:1] == "-" and "x" in field.text for field in call.args)
-    for field in call.args:
-        text = field.text
-        if text[:1] in "-+":
-            if call.name != "export" and "n" in text and call.name != "readonly":
-                call.state.forget()
-                return call.opaque("unparsed", reason="a reference to another variable")
-            if set(text[1:]) - set("xrigaAlufpFtn"):
-                call.state.forget()
-            if "i" in text:
-                call.shell.dynamic("an integer variable evaluates what it is given", call.span)
-            continue
-        name, equals, rest = text.partition("=")
+    exports = call.name == "export" or "x" in set_
+    letters = "".join(letter for letter in set_ if letter in "lui")
+    for field in words:
+        name, equals, rest = field.text.partition("=")
         append = name.endswith("+")
         name = name.rstrip("+")
         if not _NAME.fullmatch(name):
-            call.state.forget()
+            state.forget()
             return call.opaque("unparsed", reason="a declaration that is not understood")
-        if local:
-            call.shell.note_local(name, call.state)
+        if letters:
+            state.mark(name, letters)
+        fresh = local and "g" not in set_ and call.shell.note_local(name, state)
+        if local and "g" in set_ and any(name in frame for frame in call.shell.locals):
+            call.shell.uncover(name, state)
         if equals:
             value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
-            if name != "PATH" and not call.shell.locals:
-                value = call.state.scalar(name, value)
-            set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
-        elif local:
-            set_variable(call.shell, call.state, name, _declared(call, name, keyed=keyed))
+            array_ = "a" in set_ or "A" in set_ or (not fresh and _may_be_array(state.vars.get(name)))
+            if array_ and (rest[:1] in ("(", TOP)):
+                value = _compound(call, rest, field.sources)
+            elif name != "PATH" and not fresh:
+                value = state.scalar(name, value)
+            set_variable(call.shell, state, name, value if name != "PATH" else _path(call, rest))
+        elif local and ("A" in set_ or fresh or name not in state.vars):
+            set_variable(call.shell, state, name, _declared(call, name, keyed="A" in set_, fresh=bool(fresh)))
+        if call.name == "readonly" or "r" in set_:
+            state.mark(name, "rR" if "r" in state.traits.get(name, "") else "r")
         if exports and name != "PATH" and (equals or not local):
-            call.shell.exported.update(dict.fromkeys(given(call.state.vars.get(name, UNKNOWN))))
-    return Stream(sources=shown) if shown else NOTHING
+            call.shell.exported.update(dict.fromkeys(given(state.vars.get(name, UNKNOWN))))
+    return shown
 
 
-def _declared(call: Call, name: str, *, keyed: bool) -> Value:
-    """A variable that is declared without a value: empty in a function, what it was outside of one."""
+def _letters(fields: Sequence[Field], sign: str) -> str:
+    return "".join(field.text[1:] for field in fields if field.text[:1] == sign and field.text != "--")
+
+
+def _may_be_array(value: Value | None) -> bool:
+    return value is not None and (bool(value.items) or value.keyed or value.plural)
+
+
+def _compound(call: Call, text: str, sources: tuple[Resource, ...]) -> Value:
+    """`declare -a 'x=(…)'`: the text is read, and expanded, as an array."""
+    if any(char in text for char in "$`[<>") or TOP in text:
+        call.shell.dynamic("the text of an array is expanded", call.span)
+    return Value(sources=sources, plural=True)
+
+
+def _declared(call: Call, name: str, *, keyed: bool, fresh: bool) -> Value:
+    """A variable that is declared without a value: empty where it is new, else what it was."""
     old = call.state.vars.get(name)
-    if call.shell.locals:
+    if fresh:
         return Value(alternatives=("",), items=(), keyed=keyed)
     if keyed:
-        fresh = Value(alternatives=("",), items=(), keyed=True)
-        return fresh if old is None else old if old.keyed else Value(keyed=True, plural=True)
+        new = Value(alternatives=("",), items=(), keyed=True)
+        return new if old is None else old if old.keyed else Value(keyed=True, plural=True)
     return Value(plural=True) if old is None else old
 
 
@@ -149,6 +190,8 @@ def _path(call: Call, text: str) -> Value:
 def _unset_element(call: Call, name: str, index: str) -> None:
     """`unset 'a[1]'`."""
     old = call.state.vars.get(name)
+    if old is None or not old.keyed:
+        look_at(call.shell.expand, (index,), call.state)
     key = subscript(call.shell.expand, old, index, call.state, {})
     if old is None or old.items is None or key is None:
         set_variable(call.shell, call.state, name, Value(sources=old.sources if old is not None else (), plural=True))
@@ -159,23 +202,38 @@ def _unset_element(call: Call, name: str, index: str) -> None:
 
 def unset(call: Call) -> Stream:
     """`unset`: what was set is gone, also a function that hid a command."""
+    letters = _letters(call.args, "-")
     for field in call.args:
-        if field.known and (element := _ELEMENT.fullmatch(field.text)):
+        if field.text[:1] == "-":
+            continue
+        if field.known and (element := _ELEMENT.fullmatch(field.text)) and "f" not in letters:
             _unset_element(call, element[1], element[2])
             continue
-        if not field.known or not _NAME.fullmatch(field.text.lstrip("-") or "x"):
+        if not field.known or not _NAME.fullmatch(field.text) or set(letters) - set("fvn"):
             call.state.forget()
             return call.opaque("dynamic", reason="what is unset is not known")
-        if not field.text.startswith("-"):
-            # `-v`, and a variable of that name, leave the function; a read-only one stays anyway.
-            bodies = call.state.functions.get(field.text)
-            if bodies is not None:
-                call.state.functions[field.text] = bodies if None in bodies else (*bodies, None)
-            gone = UNKNOWN if field.text == "PATH" else Value(alternatives=("",), items=())
-            set_variable(call.shell, call.state, field.text, gone)
-            if field.text == "IFS":
-                call.state.ifs = True
+        # `-v`, and a variable of that name, leave the function; a read-only one stays anyway.
+        bodies = call.state.functions.get(field.text)
+        if bodies is not None:
+            call.state.functions[field.text] = bodies if None in bodies else (*bodies, None)
+        if "f" not in letters:
+            _unset_variable(call, field.text)
     return NOTHING
+
+
+def _unset_variable(call: Call, name: str) -> None:
+    state = call.state
+    if any(name in frame for frame in call.shell.locals[:-1]):
+        call.shell.uncover(name, state)
+        return
+    gone = UNKNOWN if name == "PATH" else Value(alternatives=("",), items=())
+    set_variable(call.shell, state, name, gone)
+    if name == "IFS" and not state.traits.get(name):
+        state.ifs = True
+
+
+_MODES: Final = frozenset(("posix", "xtrace", "noclobber"))
+"""Options of the shell that change what its commands do."""
 
 
 def set_(call: Call) -> Stream:
@@ -192,11 +250,15 @@ def set_(call: Call) -> Stream:
             return NOTHING
         if (text in ("-o", "+o") and args) or (re.fullmatch(r"-[euxva]*o", text) and args):
             option = args.pop(0).text
+            if option in _MODES:
+                call.state.modes |= {option}
             if option not in _PLAIN_SET_NAMES:
                 call.state.globs = False
                 if option not in ("noglob", "posix", "physical", "braceexpand", "noclobber", "noexec"):
                     call.state.path = None
-        elif not _PLAIN_SET.fullmatch(text):
+        elif _PLAIN_SET.fullmatch(text):
+            call.state.modes |= {mode for letter, mode in (("x", "xtrace"), ("C", "noclobber")) if letter in text}
+        else:
             call.state.globs = False
             if set(text[1:]) - set("abefhmnptuvxBCEHPT"):
                 call.state.path = None  # `-k` makes words after a command's name its environment
@@ -206,7 +268,8 @@ def set_(call: Call) -> Stream:
 def shift(call: Call) -> Stream:
     """`shift`: the positional parameters move."""
     args = call.state.args
-    count = 1 if not call.args else int(call.args[0].text) if call.args[0].text.isdigit() else -1
+    text = call.args[0].text if call.args else "1"
+    count = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
     call.state.args = args[count:] if args is not None and 0 <= count <= len(args) else None
     return NOTHING
 
@@ -217,6 +280,8 @@ def shopt(call: Call) -> Stream:
     if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
         return NOTHING
     call.state.globs = False
+    if "failglob" in names:
+        call.state.modes |= {"failglob"}
     if names - _PATTERN_SHOPT:
         out = call.opaque("unparsed", reason="an option of the shell that is not modelled", words=())
         call.state.forget()
@@ -231,7 +296,7 @@ def eval_(call: Call) -> Stream:
         call.state.forget()
         return out
     text = " ".join(field.text for field in call.args)
-    ok, bad, out = call.shell.run_text(text, call.state, call.stdin)
+    ok, bad, out = call.shell.run_here(text, call.state, call.stdin)
     call.state.assume(ok.join(bad))
     return out
 
@@ -263,11 +328,23 @@ def source(call: Call) -> Stream:
     before = call.state.args, call.state.handed
     if len(call.args) > 1:
         call.state.hand(call.args[1:])
-    ok, bad, out = call.shell.run_text(text, call.state, call.stdin)
-    end = ok.join(bad)
-    end.args, end.handed = before
+    given_ = call.state.args
+    end, out = _returned(call, text, call.stdin)
+    if len(call.args) > 1:
+        # They come back, unless the file has set others.
+        kept = end.args == given_ and "set" not in text and "eval" not in text
+        end.args = before[0] if kept else None
+        end.handed = merge(end.handed, before[1])
     call.state.assume(end)
     return out
+
+
+def _returned(call: Call, text: str, stdin: Stream) -> tuple[State, Stream]:
+    """What holds after a text that is sourced, also where `return` left it."""
+    call.shell.returns.append(None)
+    ok, bad, out = call.shell.run_here(text, call.state, stdin)
+    left = call.shell.returns.pop()
+    return ok.join(bad) if left is None else ok.join(bad).join(left), out
 
 
 def _beside(call: Call, field: Field) -> Field:
@@ -295,8 +372,8 @@ def _sourced(call: Call, resource: Resource, *, certain: bool) -> None:
 def _source_stream(call: Call, resource: Resource) -> Stream:
     """`. /dev/stdin`: known if the input is."""
     if posixpath.normpath(resource.path or "") in STANDARD_INPUT and call.stdin.text is not None:
-        ok, bad, out = call.shell.run_text(call.stdin.text, call.state, SOMETHING)
-        call.state.assume(ok.join(bad))
+        end, out = _returned(call, call.stdin.text, SOMETHING)
+        call.state.assume(end)
         return out
     out = call.opaque("dynamic", resource=resource, reason="the file to source is a stream")
     call.state.forget()
@@ -319,16 +396,22 @@ def trap(call: Call) -> Stream:
     for name in dict.fromkeys(_USED.findall(operands[0].text)):
         value = call.state.vars.get(name)
         # One that may be empty gets more by `${name:=…}`.
-        if value is not None and all(value.alternatives) and name not in _MOVING:
+        if value is not None and all(value.alternatives) and name not in MOVING and name not in _READ:
             later.vars[name] = value
             call.shell.relied.add(name)
         elif value is None and name.islower() and call.state.args is not None:
             # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
             later.vars[name] = Value(alternatives=("",))
             call.shell.awaited[name] = operands[0].text
+    mark = call.shell.contents.mark()
     call.shell.emit.maybe += 1
     call.shell.run_text(operands[0].text, later)
     call.shell.emit.maybe -= 1
+    if all(field.text.upper() in ("EXIT", "SIGEXIT", "0") for field in operands[1:]):
+        call.shell.contents.weaken(mark)
+    else:
+        call.shell.contents.lose(mark, lasting=True)
+        arm(call.shell, call.state, operands[0].text)
     return NOTHING
 
 
@@ -483,6 +566,19 @@ def let(call: Call) -> Stream:
     return NOTHING
 
 
+def wait(call: Call) -> Stream:
+    """`wait`, which with `-p` assigns."""
+    texts = [field.text for field in call.args]
+    if all(text[:1] != "-" or text in ("-n", "-f", "--") for text in texts) and TOP not in "".join(texts):
+        return NOTHING
+    name = texts[texts.index("-p") + 1] if "-p" in texts[:-1] else ""
+    if not _NAME.fullmatch(name):
+        call.state.forget()
+        return call.opaque("dynamic", reason="the variable that is assigned is not known")
+    set_variable(call.shell, call.state, name, UNKNOWN)
+    return NOTHING
+
+
 def jump(call: Call) -> Stream:
     """`break`, `continue`, `return`, `exit`: what follows may still run, in another branch; or not."""
     call.shell.jump(call.name, call.state)
@@ -501,7 +597,7 @@ BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
     "set": set_, "shift": shift, "shopt": shopt, "eval": eval_, "source": source, ".": source,
     "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
     "printf": printf_v, "let": let,
-    "return": jump, "exit": jump, "break": jump, "continue": jump, "wait": nothing, "hash": hash_,
+    "return": jump, "exit": jump, "break": jump, "continue": jump, "wait": wait, "hash": hash_,
     "jobs": jobs, "help": look, "caller": look, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
     "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": compgen, "fc": unmodelled,
     "history": history, "coproc": unmodelled,

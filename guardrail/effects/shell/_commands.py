@@ -26,6 +26,7 @@ from guardrail.effects.domain._values import (
     Field,
     State,
     Stream,
+    Value,
     join_values,
     merge,
 )
@@ -286,10 +287,15 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     for other in ends[1:]:
         end = end.join(other)
     end.args, end.handed = before.args, before.handed
+    if hidden and end.traits != before.traits:
+        inside = {name: letters for name, letters in end.traits.items() if name not in hidden}
+        end.traits = {**inside, **{name: before.traits[name] for name in hidden if name in before.traits}}
     declared = {name for body in bodies if body is not None for name in _locals(body)}
     for name, value in hidden.items():
         # The caller's own value comes back; where the declaration may have been left out, what the function gave it.
-        if name not in declared or len(bodies) > 1:
+        if name in shell.uncovered:
+            value = Value(sources=(value or UNKNOWN).sources, plural=True)
+        elif name not in declared or len(bodies) > 1:
             value = join_values(value or UNKNOWN, end.vars.get(name, UNKNOWN))
         if value is None:
             end.vars.pop(name, None)

@@ -5,16 +5,18 @@ Not concerned with loops, nor with single commands.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
 from guardrail.effects.shell._listings import KEEPING
-from guardrail.effects.shell._numbers import solve
+from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._redirects import redirections, write_out
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes, succeeds
+from guardrail.effects.shell._traps import rearm
 from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
@@ -41,7 +43,7 @@ def group(shell: Interpreter, node: Group, state: State, stdin: Stream) -> Done:
     if not node.subshell:
         return shell.block(node.body, state, stdin)
     mark = shell.contents.mark()
-    _, _, out = shell.block(node.body, state.copy(), stdin)
+    _, _, out = shell.apart(node.body, state.copy(), stdin)
     if node.background:
         shell.contents.lose(mark, lasting=True)
     else:
@@ -63,7 +65,7 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
     left = node.first
     certain = True
     for operator, statement in node.rest:
-        stdin = consumed(left, stdin)
+        stdin = consumed(left, stdin, shell.defined)
         # What stands behind `&&` may be left out, but after what cannot fail.
         certain = certain and operator == "&&" and succeeds(left)
         if operator == "&&":
@@ -125,7 +127,7 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
             inner.sinks = ()
         if index and shell.diverted:
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
-        _, _, out = shell.statement(stage, inner, out.through("pipe") if index else stdin)
+        _, _, out = shell.apart((stage,), inner, out.through("pipe") if index else stdin)
         shell.contents.leave_stage()
     shell.listening = listening
     shell.contents.end_pipeline(range(first, shell.stages + 1))
@@ -171,7 +173,7 @@ def if_(shell: Interpreter, node: If, state: State, stdin: Stream) -> Done:
     for index, (condition, body) in enumerate(node.branches):
         ok, bad, out = shell.block(condition, rest, stdin)
         for statement in condition:
-            stdin = consumed(statement, stdin)
+            stdin = consumed(statement, stdin, shell.defined)
         outputs.append(out)
         shell.emit.maybe += 1
         done, failed, out = shell.block(body, ok.copy(), stdin)
@@ -248,6 +250,8 @@ def function(shell: Interpreter, node: Function, state: State, _stdin: Stream) -
     """A definition, which runs nothing yet."""
     state.functions[node.name] = (node.body,)
     shell.defined[node.name] = (*shell.defined.get(node.name, (None,)), node.body)
+    if shell.armed:
+        rearm(shell, state)
     if node.name == "command_not_found_handle":
         # bash calls it on its own, for any name that it does not find.
         shell.emit.maybe += 1
@@ -256,10 +260,16 @@ def function(shell: Interpreter, node: Function, state: State, _stdin: Stream) -
     return state, state, NOTHING
 
 
+_OPERATOR: Final = re.compile(r"-[a-z]{1,2}|[!=<>]=?|=~|")
+
+
 def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:
     """`[[ … ]]`."""
     for word in node.words:
         value = shell.expand.value(word, state)
+        shell.spoken = merge(shell.spoken, value.sources)
+        if node.arithmetic:
+            look_at(shell.expand, [text for text in value.alternatives if not _OPERATOR.fullmatch(text)], state)
         unsafe = any(TOP in text or "[" in text for text in value.alternatives)
         if all(isinstance(part, Text) for part in word.parts):
             unsafe = any("[" in text and ("$" in text or "`" in text) for text in value.alternatives)

@@ -19,7 +19,6 @@ from guardrail.effects.domain._values import (
     MAX_TEXT,
     NUM,
     TOP,
-    UNKNOWN,
     Field,
     State,
     Stream,
@@ -33,7 +32,7 @@ from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
 from guardrail.effects.shell._listings import is_setup
-from guardrail.effects.shell._numbers import calculate, operands
+from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
@@ -45,6 +44,9 @@ _NUMBERS: Final = frozenset(
     ("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID", "OPTIND")
 )
 
+
+_LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
+"""Variables that hold parts of words of commands before."""
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
 _VARIABLE: Final = re.compile(r"[A-Za-z_]")
@@ -61,6 +63,7 @@ class Runner(Protocol):
 
     contents: Contents
     handed: list[str]
+    spoken: tuple[Resource, ...]
 
     def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
         """Effects of the commands in a subshell, and their output."""
@@ -72,6 +75,10 @@ class Runner(Protocol):
 
     def defer(self, script: Script, state: State) -> None:
         """Commands that read what the command at hand will write."""
+        ...
+
+    def abort(self, state: State) -> None:
+        """What is worked out here may be an error, which ends the line."""
         ...
 
 
@@ -402,10 +409,17 @@ class Expander:
                 sources = merge(sources, self.runner.substitute(script, state).sources)
             if part.number:
                 given, more = operands(self, part.parts, state, chosen, span)
-                found = calculate(self, part.text, part.names, part.assigns, state, span, {**chosen, **given})
+                choice = {**chosen, **given}
+                fails = may_fail(self, part.text, state, choice) if part.names or part.parts else True
+                if fails:
+                    held = state.copy()
+                found = calculate(self, part.text, part.names, part.assigns, state, span, choice)
+                if fails and found is None:
+                    self.runner.abort(held)
                 return (NUM if found is None else str(found)), merge(sources, more), False
             for name in part.assigns:
-                state.vars[name] = UNKNOWN
+                self.runner.abort(state) if name in state.traits else None
+                state.put(name, Value(sources=sources, plural=True))
             return TOP, sources, True
         return part.text if isinstance(part, Text) else TOP, (), False
 
@@ -419,6 +433,8 @@ class Expander:
         value = state.vars.get(name)
         if name.startswith("__part") and name in chosen:
             return chosen[name], ()
+        if name in _LAST:
+            return TOP, merge(state.contents(), self.runner.spoken)
         if value is not None:
             if name in chosen:
                 return chosen[name], value.sources

@@ -15,7 +15,7 @@ from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, State, Value, merge
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
-from guardrail.effects.shell._numbers import look_into
+from guardrail.effects.shell._numbers import look_at, look_into, may_fail, subscripted
 from guardrail.model import Resource
 from guardrail.parse.ir import Expansion, Text, Word
 
@@ -64,7 +64,10 @@ def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span:
     if part.op[-1] in "-=+?" and part.op[0] != "@":
         return _default(ex, part, state, chosen, (items, sources, listed))
     if part.op == ":":
-        return _found(_sliced(ex, part, items, listed, (state, chosen)), sources, listed)
+        sliced = _sliced(ex, part, items, listed, (state, chosen))
+        if sliced is None and (len(part.numbers) > 1 or any(may_fail(ex, one, state, chosen) for one in part.numbers)):
+            ex.runner.abort(state)
+        return _found(sliced, sources, listed)
     pattern, more = ex.pattern(part.arg, state, chosen) if part.arg is not None else ("", ())
     other, also = ex.text(part.other, state, chosen) if part.other is not None else ("", ())
     sources = merge(merge(sources, more), also)
@@ -122,6 +125,7 @@ def subscript(ex: Expander, value: Value | None, index: str, state: State, chose
         return None if TOP in text or NUM in text else text
     found = evaluate(index.strip("'\""), lambda name: ex.lookup(name, state, chosen)[0])
     if found is None or found[1]:
+        subscripted(ex, index.strip("'\""), state)
         return None
     if found[0] < 0:
         keys = [int(key) for key, _ in value.items] if value is not None and value.items else []
@@ -176,7 +180,10 @@ def _default(
     # and one that is empty may have been unset, which is another thing without the colon.
     if not given or empty is None or (empty and not colon):
         if sign == "=":
-            state.vars[part.name] = UNKNOWN
+            if part.name in state.traits:
+                ex.runner.abort(state)
+            old = state.vars.get(part.name, UNKNOWN)
+            state.put(part.name, Value(sources=merge(old.sources, sources), plural=old.plural))
             chosen.pop(part.name, None)
         if sign == "?" and items is not None:
             return _found(items, sources, listed)
@@ -184,7 +191,12 @@ def _default(
     if sign == "+":
         return Found(texts=("",) if empty else (arg,), sources=sources, split=mixed)
     if sign == "=" and empty:
-        state.vars[part.name] = Value(alternatives=(arg,), sources=sources)
+        if part.name in state.traits:
+            ex.runner.abort(state)
+            state.put(part.name, Value(sources=sources, plural=True))
+            chosen.pop(part.name, None)
+            return _found(None, sources, listed)
+        state.put(part.name, Value(alternatives=(arg,), sources=sources))
         chosen.pop(part.name, None)
     if sign in "-=" and empty:
         return Found(texts=(arg,), sources=sources, split=mixed)
@@ -284,6 +296,8 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
         if key is not None:
             text, more = ex.text(word, state, {})
             sources = merge(sources, more)
+            if not keyed:
+                look_at(ex, (key.strip("'\""),), state)
             place = subscript(ex, Value(items=tuple(items.items()), keyed=keyed), key, state, {})
             if place is None:
                 certain = False

@@ -21,6 +21,7 @@ from guardrail.effects.domain._values import (
     TOP,
     Field,
     State,
+    UNKNOWN,
     Stream,
     Value,
     merge,
@@ -30,6 +31,7 @@ from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
 from guardrail.effects.shell._expand import Expander
+from guardrail.effects.shell._numbers import as_number
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
 from guardrail.model import Resource
@@ -82,6 +84,10 @@ class Interpreter:
         self.jumps = 0  # how often `break`, `return` and their like were met
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
+        self.aborts: list[State | None] = []  # for each text that runs, what holds where an error left a line of it
+        self.armed: list[str] = []  # texts of traps that may run between any two commands
+        self.uncovered: set[str] = set()  # variables of which it is not known to which function they belong
+        self.spoken: tuple[Resource, ...] = ()  # whose content was in any word so far
         self.deferred: list[tuple[Script, State]] = []
         self.traps: list[str] = []
         self.relied: set[str] = set()  # variables whose value a trap was given
@@ -101,7 +107,16 @@ class Interpreter:
     # -- texts
 
     def run_text(self, text: str, state: State, stdin: Stream = SOMETHING) -> Done:
-        """Interpret a shell text, one level deeper."""
+        """Interpret a shell text in a shell of its own, one level deeper."""
+        frames = self.locals, self.loops, self.returns
+        self.locals, self.loops, self.returns = [], [], []
+        try:
+            return self.run_here(text, state, stdin)
+        finally:
+            self.locals, self.loops, self.returns = frames
+
+    def run_here(self, text: str, state: State, stdin: Stream = SOMETHING) -> Done:
+        """Interpret a shell text in the very shell that is at hand, one level deeper."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes or len(text.encode("utf-8", "replace")) > self.limits.command_bytes:
@@ -114,9 +129,11 @@ class Interpreter:
             self.outer = outer or self.here
         self.depth += 1
         mark = self.contents.mark()
+        self.aborts.append(None)
         try:
-            return self.block(script.body, state, stdin)
+            return self.block(script.body, state, stdin, script.lines)
         finally:
+            self.aborts.pop()
             self.depth -= 1
             self.outer = outer
             if self.depth:
@@ -215,10 +232,30 @@ class Interpreter:
         """The spec of a command that is also a builtin."""
         return known_command(call, call.name)
 
-    def note_local(self, name: str, state: State) -> None:
-        """A variable is local to the function that runs now: what it held comes back afterwards."""
-        if self.locals:
-            self.locals[-1].setdefault(name, state.vars.get(name))
+    def note_local(self, name: str, state: State) -> bool:
+        """A variable is local to the function that runs now, and comes back afterwards; whether it is new there."""
+        if not self.locals:
+            return False
+        new = name not in self.locals[-1]
+        self.locals[-1].setdefault(name, state.vars.get(name))
+        return new
+
+    def number(self, state: State, value: Value) -> Value:
+        """A text that is assigned to a variable which was declared to be a number."""
+        return as_number(self.expand, value, state)
+
+    def uncover(self, name: str, state: State) -> None:
+        """A variable of an outer function is gone, or is passed by: which one a name means is not followed."""
+        sources = state.vars.get(name, UNKNOWN).sources
+        for frame in self.locals:
+            held = frame.get(name)
+            sources = merge(sources, held.sources if held is not None else ())
+        unknown = Value(sources=sources, plural=True)
+        for frame in self.locals:
+            if name in frame:
+                frame[name] = unknown
+        state.vars[name] = unknown
+        self.uncovered.add(name)
 
     def jump(self, name: str, state: State) -> None:
         """`break`, `continue`, `return` or `exit`: what follows may not run, and the state may be what it is now."""
@@ -228,6 +265,31 @@ class Interpreter:
             frames[index] = state.copy() if held is None else held.join(state)
         if name == "return" and frames:
             self.returns[-1] = frames[0]
+
+    def abort(self, state: State) -> None:
+        """What is worked out here may be an error, after which bash goes on at the next line of the text that runs."""
+        self.jumps += 1
+        if self.aborts:
+            held = self.aborts[-1]
+            self.aborts[-1] = state.copy() if held is None else held.join(state)
+
+    def _aborted(self, ok: State, bad: State) -> tuple[State, State]:
+        """The states at the end of a line, also where an error left it."""
+        held, self.aborts[-1] = self.aborts[-1], None
+        if held is None:
+            return ok, bad
+        for name in {*ok.vars, *bad.vars}:
+            # A shell that was started for this call; names of its environment are in capitals. It was not set yet.
+            if name not in held.vars and name.islower() and held.args is not None:
+                held.vars[name] = Value(alternatives=("",))
+        return (ok, bad.join(held)) if ok is not bad else (ok, ok.join(held))
+
+    def apart(self, block: Block, state: State, stdin: Stream) -> Done:
+        """Statements in a subshell, which an error ends."""
+        self.aborts.append(None)
+        done = self.block(block, state, stdin)
+        self.aborts.pop()
+        return done
 
     def substitute(self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False) -> Stream:
         """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
@@ -239,7 +301,7 @@ class Interpreter:
             inner = state.copy()
             inner.sinks = ()
             mark = self.contents.mark()
-            out = self.block(script.body, inner, stdin)[2]
+            out = self.apart(script.body, inner, stdin)[2]
             self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
             return out
         finally:
@@ -271,19 +333,23 @@ class Interpreter:
 
     # -- statements
 
-    def block(self, block: Block, state: State, stdin: Stream) -> Done:
-        """Statements one after the other."""
+    def block(self, block: Block, state: State, stdin: Stream, lines: frozenset[int] | None = None) -> Done:
+        """Statements one after the other; of a whole text with what begins a line."""
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
         cut = False
-        for statement in block:
+        for index, statement in enumerate(block):
+            if lines and index in lines:
+                ok, bad = self._aborted(ok, bad)
             cut = cut or self.jumps != jumps or (self.errexit and bool(outputs))
             ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:
-                stdin = consumed(statement, stdin)
+                stdin = consumed(statement, stdin, self.defined)
+        if lines is not None:
+            ok, bad = self._aborted(ok, bad)
         if len(outputs) == 1:
             return ok, bad, outputs[0]
         return ok, bad, sometimes(outputs) if cut else concatenated(outputs)

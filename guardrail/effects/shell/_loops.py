@@ -38,10 +38,10 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     """`while`, `until` and `for ((…))`."""
     if node.clauses is not None:
         return _c_style(shell, node, state, stdin)
-    reader = line_reader(node.condition)
+    reader = line_reader(node.condition, shell.defined)
     if reader is not None and not node.until:
         lines, _ = lines_of(stdin)
-        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body):
+        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body, shell.defined):
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
     if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
@@ -51,7 +51,7 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
 
 def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     """Any number of rounds."""
-    rest = unread(stdin) if reads_any((*node.condition, *node.body)) else stdin
+    rest = unread(stdin) if reads_any((*node.condition, *node.body), shell.defined) else stdin
 
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, first = shell.block(node.condition, inner, rest)
@@ -60,7 +60,7 @@ def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> 
             look_into(shell.expand, node.names, ok, (0, 0))
             for name in node.assigns:
                 for end in (ok, bad):
-                    end.vars[name] = Value(alternatives=(NUM,))
+                    end.put(name, Value(alternatives=(NUM,)))
         return ok.join(bad), sometimes([first, out])
 
     end, out = _widely(shell, state, once)
@@ -177,7 +177,7 @@ def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: 
         ok, bad, out = shell.block(node.body, ok.join(bad), rest)
         return ok.join(bad), out
 
-    rest = unread(stdin) if reads_any(node.body) else stdin
+    rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
@@ -210,7 +210,7 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
         calculate(shell.expand, after, node.names, node.assigns, end, (0, 0))
         return end, out
 
-    rest = unread(stdin) if reads_any(node.body) else stdin
+    rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
     calculate(shell.expand, first, node.names, node.assigns, state, (0, 0))
     outputs: list[Stream] = []
     current = state
@@ -236,7 +236,7 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
 def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
     """`for`: round by round over a known list, else as any loop."""
     vectors, handed, named = _vectors(shell, node, state)
-    rest = unread(stdin) if reads_any(node.body) else stdin
+    rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
     if vectors is None or node.select:
 
         def once(inner: State) -> tuple[State, Stream]:

@@ -9,15 +9,21 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from guardrail.effects.domain._values import NUM, TOP, State, Value, merge
+from guardrail.effects.domain._values import NUM, TOP, UNKNOWN, State, Value, join_values, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.model import Resource
+from guardrail.parse import Misparse, arithmetic_names
 from guardrail.parse.ir import Arithmetic, Computed, Part
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._expand import Expander
 
 _INTEGER = re.compile(rf"-?[0-9{NUM}]*")
+_NUMBER = re.compile(rf"-?[0-9{NUM}]+|")
+_WHOLE = re.compile(r"[0-9]+")
+_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
+_DOLLAR = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]))")
+_DIVIDING = re.compile(r"[/%]|\*\*")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
@@ -56,24 +62,123 @@ def calculate(
 ) -> int | None:
     """The value of an arithmetic expression, whose assignments are made; None if it is not known."""
     look_into(ex, names, state, span)
+    if "$" in text:
+        inserted = _inserted(text, state, chosen or {})
+        if inserted != text:
+            try:
+                text, (names, assigns) = inserted, arithmetic_names(inserted)
+            except Misparse:
+                ex.runner.dynamic("arithmetic that is not modelled", span)
+                return None
+            look_into(ex, names, state, span)
     found = evaluate(text, lambda name: ex.lookup(name, state, chosen or {})[0])
     for name in assigns:
         sources = state.vars[name].sources if name in state.vars else ()
         new = NUM if found is None else str(found[1][name]) if name in found[1] else None
         if new is not None:
-            state.vars[name] = state.scalar(name, Value(alternatives=(new,), sources=sources))
+            state.put(name, state.scalar(name, Value(alternatives=(new,), sources=sources)))
             if chosen is not None:
                 chosen.pop(name, None)
     return None if found is None else found[0]
 
 
+def _inserted(text: str, state: State, chosen: dict[str, str]) -> str:
+    """An expression with the texts put in that `$name` stands for, where they are no plain numbers."""
+
+    def put_in(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        given = _texts(name, state)
+        texts = (chosen[name],) if name in chosen and len(given) > 1 else given
+        if all(_WHOLE.fullmatch(text) for text in texts) or any(TOP in text or NUM in text for text in texts):
+            return match[0]
+        # One of several: what they do to variables is done to all of them, in any case.
+        return texts[0] if len(texts) == 1 else "".join(f",{text}++" for text in texts if text)
+
+    return _DOLLAR.sub(put_in, text)
+
+
+def _texts(name: str, state: State) -> tuple[str, ...]:
+    """The texts that a variable or a positional parameter may have."""
+    if name in "@*":
+        return state.args if state.args is not None else (TOP,)
+    if name.isdigit() and name != "0":
+        if state.args is None:
+            return (TOP,)
+        return (state.args[int(name) - 1] if 0 < int(name[:4]) <= len(state.args) else "",)
+    value = state.vars.get(name)
+    return value.alternatives if value is not None else ()
+
+
 def look_into(ex: Expander, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
     """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
     for name in names:
-        value = state.vars.get(name)
-        if name[0] in "0123456789@*" and name != "0":
-            value = Value(alternatives=state.args if state.args is not None else (TOP,))
-        for text in value.alternatives if value else ():
-            if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
-                ex.runner.dynamic("arithmetic on text that is not known", span)
-                return
+        look_at(ex, _texts(name, state), state, span)
+
+
+def look_at(ex: Expander, texts: Sequence[str], state: State, span: tuple[int, int] = (0, 0)) -> None:
+    """Some texts are evaluated, and the variables that they name are, too."""
+    seen: set[str] = set()
+    waiting = list(texts)
+    while waiting:
+        text = waiting.pop()
+        if _NUMBER.fullmatch(text):
+            continue
+        if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
+            ex.runner.dynamic("arithmetic on text that is not known", span)
+            return
+        for name in _IDENTIFIER.findall(text):
+            value = state.vars.get(name)
+            if "++" in text or "--" in text:
+                old = value if value is not None else UNKNOWN
+                state.put(name, join_values(old, Value(alternatives=(NUM,), sources=old.sources)))
+            if name not in seen and value is not None:
+                seen.add(name)
+                waiting += value.alternatives
+
+
+def as_number(ex: Expander, value: Value, state: State) -> Value:
+    """What a variable holds that was declared to be a number, when a text is assigned to it."""
+    found: list[str] = []
+    for text in value.alternatives:
+        if _NUMBER.fullmatch(text):
+            found.append(text or "0")
+            continue
+        look_at(ex, (text,), state)
+        try:
+            names, assigns = arithmetic_names(text)
+            number = calculate(ex, text, names, assigns, state, (0, 0))
+        except Misparse:
+            ex.runner.dynamic("arithmetic that is not modelled", (0, 0))
+            number = None
+        found.append(NUM if number is None else str(number))
+    return Value(alternatives=tuple(dict.fromkeys(found)), sources=value.sources)
+
+
+def may_fail(ex: Expander, text: str, state: State, chosen: dict[str, str]) -> bool:
+    """Whether an expression whose value is not known may be an error, and not only a number that is not known."""
+
+    def one(name: str) -> str:
+        if name not in state.vars and name not in chosen:
+            return "1"
+        held = ex.lookup(name, state, chosen)[0]
+        if not held and f"${name}" not in text and f"${{{name}" not in text:
+            return "0"
+        return held if not _NUMBER.fullmatch(held) else held.replace(NUM, "1")
+
+    if _DIVIDING.search(text):
+        return True
+    return evaluate(text, one) is None
+
+
+def subscripted(ex: Expander, index: str, state: State) -> None:
+    """What a subscript sets."""
+    if "=" not in index and "++" not in index and "--" not in index:
+        return
+    try:
+        _, assigns = arithmetic_names(index)
+    except Misparse:
+        ex.runner.dynamic("a subscript that is not modelled", (0, 0))
+        return
+    for name in assigns:
+        old = state.vars.get(name, UNKNOWN)
+        state.put(name, Value(alternatives=(NUM,), sources=old.sources))

@@ -1,12 +1,12 @@
 """`read`, `mapfile` and `getopts`, and what they leave of an input that is known for the commands after them.
 
-Not concerned with loops: `_control` walks the lines of a `while read`.
+Not concerned with loops: `_loops` walks the lines of a `while read`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
@@ -15,7 +15,24 @@ from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._expansion import MAX_ITEMS, array
 from guardrail.model import Resource
-from guardrail.parse.ir import AndOr, Block, Function, Group, Negated, Redirected, Simple, Statement, Test
+from guardrail.parse.ir import (
+    AndOr,
+    Block,
+    Command,
+    Computed,
+    Expansion,
+    Function,
+    Group,
+    Negated,
+    Part,
+    Process,
+    Redirect,
+    Redirected,
+    Simple,
+    Statement,
+    Test,
+    Word,
+)
 
 if TYPE_CHECKING:
     from guardrail.effects.domain._call import Call
@@ -37,11 +54,10 @@ def read(call: Call) -> Stream:
     if call.name == "getopts":
         return _option(call)
     parsed = parse_options(specs()["read" if call.name == "read" else "mapfile"], call.args)
-    for _, role, field in parsed.values:
-        if role == "shell":
-            _callback(call, field)
+    outputs = [_callback(call, field) for _, role, field in parsed.values if role == "shell"]
+    out = Stream(sources=merge(outputs[0].sources, call.stdin.sources)) if outputs else NOTHING
     if _known(call, parsed):
-        return NOTHING
+        return out
     names = [*parsed.operands, *(field for _, _, field in parsed.values if _NAME.fullmatch(field.text))]
     if parsed.unknown or not all(field.known and _NAME.fullmatch(field.text) for field in parsed.operands):
         call.state.forget()
@@ -52,8 +68,8 @@ def read(call: Call) -> Stream:
     for field in names or [Field(text="REPLY")]:
         set_variable(call.shell, call.state, field.text, value)
     for name in ("REPLY", "MAPFILE"):
-        call.state.vars[name] = value
-    return NOTHING
+        call.state.put(name, value)
+    return out
 
 
 def _option(call: Call) -> Stream:
@@ -69,14 +85,16 @@ def _option(call: Call) -> Stream:
     return NOTHING
 
 
-def _callback(call: Call, field: Field) -> None:
-    """`mapfile -C TEXT`: run every so many lines, with words added."""
+def _callback(call: Call, field: Field) -> Stream:
+    """`mapfile -C TEXT`: run every so many lines, with an index and the line added, in this very shell."""
     if not field.known:
         call.shell.dynamic("the callback of mapfile is not known", call.span)
-        return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), call.stdin)
-    call.shell.emit.maybe -= 1
+        return NOTHING
+    line = Stream(sources=call.stdin.sources, connected=True)
+    with call.perhaps():
+        ok, bad, out = call.shell.run_here(f"{field.text} 0 line", call.state.copy(), line)
+    call.state.assume(call.state.join(ok).join(bad))
+    return out
 
 
 def _known(call: Call, parsed: Parsed) -> bool:
@@ -176,11 +194,16 @@ def file_text(call: Call, fields: Sequence[Field]) -> str | None:
 # -- what is left of an input
 
 
-def consumed(statement: Statement, stdin: Stream) -> Stream:
+def consumed(statement: Statement, stdin: Stream, functions: Container[str]) -> Stream:
     """The input for what stands after a statement: what it read is gone, and how much that was may not be known."""
-    if stdin.text is None or not reads(statement):
+    if stdin.text is None or not reads(statement, functions):
         return stdin
-    if isinstance(statement, Simple) and _reads_a_line(statement):
+    if (
+        isinstance(statement, Simple)
+        and _reads_a_line(statement)
+        and not _nested_reads(statement, functions)
+        and "read" not in functions
+    ):
         return Stream(
             text=stdin.text.partition("\n")[2],
             sources=stdin.sources,
@@ -204,43 +227,82 @@ def _reads_a_line(statement: Simple) -> bool:
     return words[:1] == ["read"] and all(option == "-r" for option in options)
 
 
-def reads(statement: Statement) -> bool:
-    """Whether a statement may take something from its standard input."""
+def reads(statement: Statement, functions: Container[str]) -> bool:
+    """Whether a statement may take something from its standard input, where functions of these names may be defined."""
     if isinstance(statement, Simple):
-        own = any(redirect.op in ("<", "<<", "<<<") and redirect.fd in (None, 0) for redirect in statement.redirects)
-        if own or not statement.words:
+        if _nested_reads(statement, functions):
+            return True
+        if _has_own(statement.redirects) or not statement.words:
             return False
         plain = [word.plain for word in statement.words]
-        return plain[0] not in _NON_READERS or (str(plain[0]).endswith("sum") and len(plain) < 2)
-    if isinstance(statement, Function | Test):
+        name = plain[0]
+        left = name in _NON_READERS and name not in functions
+        return not left or (str(name).endswith("sum") and len(plain) < 2)
+    if isinstance(statement, Function):
         return False
+    if isinstance(statement, Test):
+        return _words_read(statement.words, functions)
     if isinstance(statement, Group):
-        return reads_any(statement.body)
+        return reads_any(statement.body, functions)
     if isinstance(statement, AndOr):
-        return reads(statement.first) or any(reads(right) for _, right in statement.rest)
+        return reads(statement.first, functions) or any(reads(right, functions) for _, right in statement.rest)
     if isinstance(statement, Negated):
-        return reads(statement.body)
+        return reads(statement.body, functions)
     if isinstance(statement, Redirected):
-        own = any(redirect.op in ("<", "<<", "<<<") and redirect.fd in (None, 0) for redirect in statement.redirects)
-        return not own and reads(statement.body)
+        targets = [redirect.target for redirect in statement.redirects if redirect.target is not None]
+        own = _has_own(statement.redirects)
+        return _words_read(targets, functions) or (not own and reads(statement.body, functions))
     return True
 
 
-def reads_any(block: Block) -> bool:
+def reads_any(block: Block, functions: Container[str]) -> bool:
     """Whether any statement of a block may take something from its standard input."""
-    return any(reads(statement) for statement in block)
+    return any(reads(statement, functions) for statement in block)
 
 
-def line_reader(block: Block) -> Simple | None:
+def _has_own(redirects: Sequence[Redirect]) -> bool:
+    return any(redirect.op in ("<", "<<", "<<<") and redirect.fd in (None, 0) for redirect in redirects)
+
+
+def _nested_reads(statement: Simple, functions: Container[str]) -> bool:
+    """A substitution in a word, an assignment or a redirection reads what the command would."""
+    words = [*statement.words, *(redirect.target for redirect in statement.redirects if redirect.target is not None)]
+    for one in statement.assigns:
+        words += [one.value, *(word for _, word in one.array or ())]
+    return _words_read(words, functions)
+
+
+def _words_read(words: Iterable[Word], functions: Container[str]) -> bool:
+    return any(word.plain is None and _parts_read(word.parts, functions) for word in words)
+
+
+def _parts_read(parts: Iterable[Part], functions: Container[str]) -> bool:
+    for part in parts:
+        if isinstance(part, Command | Process):
+            if reads_any(part.script.body, functions):
+                return True
+        elif isinstance(part, Expansion):
+            if _words_read([word for word in (part.arg, part.other) if word is not None], functions):
+                return True
+        elif isinstance(part, Computed) and (
+            any(reads_any(script.body, functions) for script in part.scripts) or _parts_read(part.parts, functions)
+        ):
+            return True
+    return False
+
+
+def line_reader(block: Block, functions: Container[str]) -> Simple | None:
     """The `read` that is the whole condition of a loop; None for any other condition."""
-    if len(block) != 1:
+    if len(block) != 1 or "read" in functions:
         return None
     statement = block[0]
-    if isinstance(statement, AndOr) and all(_looks(right) for _, right in statement.rest):
+    if isinstance(statement, AndOr) and all(
+        _looks(right) and not reads(right, functions) for _, right in statement.rest
+    ):
         statement = statement.first  # `read -r l || [ -n "$l" ]`
-    if isinstance(statement, Simple) and _reads_a_line(statement) and not statement.redirects:
-        return statement
-    return None
+    if not isinstance(statement, Simple) or not _reads_a_line(statement) or statement.redirects:
+        return None
+    return None if _nested_reads(statement, functions) else statement
 
 
 def _looks(statement: Statement) -> bool:

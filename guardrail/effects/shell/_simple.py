@@ -56,6 +56,8 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
 
 def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
     for one in node.assigns:
+        if state.traits and not one.declared and "r" in state.traits.get(one.name, ""):
+            shell.abort(state)
         assign(shell, one, state)
     if not node.redirects:
         return state, state, NOTHING
@@ -71,6 +73,12 @@ def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, 
 
 def assign(shell: Interpreter, given: Assign, state: State) -> None:
     """One assignment, applied to the state."""
+    if given.declared and state.traits.get(given.name, "").strip("liu") == "r":
+        # `readonly a=(…)`: it was declared a moment ago, for the first time.
+        traits, state.traits = state.traits, {**state.traits, given.name: ""}
+        assign(shell, given, state)
+        state.traits = traits
+        return
     if given.array is not None:
         old = state.vars.get(given.name)
         # Without `+=` nothing is left of what it held, but it stays what it was declared to be.
@@ -109,6 +117,8 @@ def _assign_element(shell: Interpreter, given: Assign, state: State, value: Valu
     look_into(shell.expand, given.names, state, (given.value.start, given.value.end))
     old = state.vars.get(given.name)
     key = subscript(shell.expand, old, given.index or "0", state, {})
+    if key is None or key == "":
+        shell.abort(state)  # there may be no such element
     text, sources = _only(value)
     if given.append and key is not None:
         held = None if old is None or old.items is None else dict(old.items).get(key, "")
@@ -127,11 +137,11 @@ def _assign_path(shell: Interpreter, given: Assign, state: State) -> None:
 
 def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
     """`X=1 command`: words see the old values, the command and what it runs see the new ones."""
+    vectors = list(shell.expand.alternatives(node.words, state))
     inner = state.copy()
     for one in node.assigns:
         assign(shell, one, inner)
         shell.handed += given(inner.vars.get(one.name, UNKNOWN))
-    vectors = list(shell.expand.alternatives(node.words, state))
     ok, bad, out = _vectors(shell, vectors, node, inner, stdin, span)
     keeps = not _external(vectors, state)
     for end in (ok,) if ok is bad else (ok, bad):
@@ -252,4 +262,7 @@ def _may_exit(option: str) -> bool:
     return option == "errexit" or TOP in option or (option[:1] == "-" and "e" in option)
 
 
-_KEEPING: Final = frozenset(("eval", "source", ".", "exec", "export", "readonly", "set", "unset", "trap", ":", "shift"))
+_KEEPING: Final = frozenset(
+    "eval source . exec export readonly set unset trap : shift times break continue return exit".split()
+)
+"""Builtins that keep an assignment before them, some only where the shell does as POSIX says."""
