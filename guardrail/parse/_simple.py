@@ -157,9 +157,7 @@ class SimpleCommands(Redirections):
         else:
             value = self.lexer.word(start, end, assignment=True)
         append = operator.type == "+="
-        return Assign(
-            name=name, value=value, append=append, index=index, names=names, array=array, declared=declared
-        )
+        return Assign(name=name, value=value, append=append, index=index, names=names, array=array, declared=declared)
 
     def _assigned(self, node: Node) -> tuple[str, str | None, tuple[str, ...]]:
         """Name and subscript of what is assigned, and the variables that the subscript evaluates."""

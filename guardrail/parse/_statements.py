@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+import msgspec
+
 from guardrail.parse._redirects import operator
 from guardrail.parse._simple import SimpleCommands
 from guardrail.parse._tree import COMPOUND, MAX_STATEMENTS, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
@@ -29,6 +31,7 @@ from guardrail.parse.ir import (
     Simple,
     Statement,
     Test,
+    Text,
     Word,
 )
 
@@ -154,7 +157,9 @@ class Statements(SimpleCommands):
         bars = [child for child in node.children if child.type in ("|", "|&")]
         if len(bars) != len(nodes) - 1:
             raise Misparse("pipeline that is not modelled")
-        stages.extend(self.statement(stage) for stage in nodes[:-1])
+        for stage, bar in zip(nodes[:-1], bars, strict=True):
+            found = self.statement(stage)
+            stages.append(found if bar.type == "|" else _with_errors(found, bar.start_byte, bar.end_byte))
         stages.append(self.attach(nodes[-1], redirects) if redirects else self.statement(nodes[-1]))
         return Pipeline(stages=tuple(stages))
 
@@ -364,6 +369,15 @@ class Statements(SimpleCommands):
         if found[-1].plain != "]" or len(found) < 2:
             raise Misparse("test that is not modelled")
         return Simple(words=tuple(found), assigns=(), redirects=(), start=node.start_byte, end=node.end_byte)
+
+
+def _with_errors(stage: Statement, start: int, end: int) -> Statement:
+    """`a |& b` is `a 2>&1 | b`."""
+    target = Word(parts=(Text(text="1"),), start=start, end=end, plain="1")
+    joined = Redirect(op=">&", fd=2, target=target, start=start, end=end)
+    if isinstance(stage, Simple):
+        return msgspec.structs.replace(stage, redirects=(*stage.redirects, joined))
+    return Redirected(body=stage, redirects=(joined,))
 
 
 def _before(nodes: list[Node], stop: int) -> list[Node]:

@@ -133,13 +133,13 @@ def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
 
 
 def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
-    out = call.shell.run_text(texts[0], _child(call.state, args, call.cwd), call.stdin)[2]
+    out = call.shell.run_text(texts[0], _started_by(call, texts[0], args), call.stdin)[2]
     if len(texts) == 1:
         return out
     sources = out.sources
     for text in texts[1:]:
         call.shell.emit.maybe += 1
-        sources = merge(sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources)
+        sources = merge(sources, call.shell.run_text(text, _started_by(call, text, args), call.stdin)[2].sources)
         call.shell.emit.maybe -= 1
     return Stream(sources=sources)
 
@@ -208,6 +208,20 @@ def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State
     return child
 
 
+def _started_by(call: Call, text: str, args: Sequence[Field] | None, options: str = "") -> State:
+    """The shell that a command starts: one that is not called `bash` may know less, and do as POSIX says."""
+    child = _child(call.state, args, call.cwd)
+    name = call.name.rpartition("/")[2]
+    if interpreter_of(name) != "shell":
+        head = text.partition("\n")[0]
+        name = "bash" if "bash" in head or not head.startswith("#!") else "sh"
+    modes = {"posix"} if name not in ("bash", "rbash") else set[str]()
+    if "x" in options:
+        modes.add("xtrace")
+    child.modes = frozenset(modes)
+    return child
+
+
 # -- shells
 
 
@@ -238,6 +252,7 @@ def _started(call: Call, options: str) -> None:
 def _shell(call: Call) -> Stream:
     args = list(call.args)
     command = reads_input = False
+    options = ""
     state = call.state
     while args:
         text = args[0].text
@@ -255,6 +270,7 @@ def _shell(call: Call) -> Stream:
             state = _with_option(state, args.pop(0).text)
         elif _SHELL_FLAGS.fullmatch(text):
             call.shell.errexit = call.shell.errexit or "e" in text
+            options += text
             command = command or "c" in text
             reads_input = reads_input or "s" in text
             _started(call, text)
@@ -263,12 +279,15 @@ def _shell(call: Call) -> Stream:
     if command:
         if not args or not args[0].known:
             return call.opaque("dynamic", reason="the text given to the shell is not known", words=call.args)
-        inner = _child(state, args[2:], call.cwd)
+        inner = _started_by(call, "", args[2:], options)
+        inner.globs = state.globs
         return call.shell.run_text(args[0].text, inner, call.stdin)[2]
     if args and not reads_input and args[0].text not in ("-", "/dev/stdin"):
         return run_script(call, "shell", args[0], args[1:])
     if call.stdin.text is not None:
-        return call.shell.run_text(call.stdin.text, _child(state, args, call.cwd), SOMETHING)[2]
+        inner = _started_by(call, "", args, options)
+        inner.globs = state.globs
+        return call.shell.run_text(call.stdin.text, inner, SOMETHING)[2]
     return call.opaque("dynamic", reason="the shell takes its commands from its input")
 
 

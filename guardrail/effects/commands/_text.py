@@ -28,8 +28,6 @@ _SED_COMMAND = re.compile(
     re.DOTALL,
 )
 
-_PRINTF: Final = {"%%": "%", "\\n": "\n", "\\t": "\t"}
-
 
 def sed_script_is_plain(text: str) -> bool:
     """A sed script only edits: no `w`, `r`, `e`, and nothing that is not on the list."""
@@ -73,43 +71,9 @@ _SED_FILE: Final = re.compile(
 """A line of a sed script that ends with the name of a file."""
 
 
-def echo(call: Call, _parsed: Parsed) -> Stream:
-    """`echo`: its words are text, whatever they name."""
-    args = list(call.args)
-    sources = merge((), tuple(s for field in args for s in field.sources))
-    newline = True
-    while args and re.fullmatch(r"-[neE]+", args[0].text):
-        options = args.pop(0).text
-        if "e" in options:
-            return Stream(sources=sources)
-        newline = newline and "n" not in options
-    text = " ".join(field.text if field.glob is None else TOP for field in args)
-    # `sh` interprets backslashes where bash does not.
-    known = all(field.known for field in args) and "\\" not in text
-    return Stream(text=text + ("\n" if newline else "") if known else None, sources=sources)
-
-
-def printf(call: Call, _parsed: Parsed) -> Stream:
-    """`printf`: literal formats with `%s` and newlines are worked out."""
-    args = [field for field in call.args if field.text != "--"]
-    sources = merge((), tuple(s for field in args for s in field.sources))
-    if not args or not all(field.known for field in args):
-        return Stream(sources=sources)
-    pattern, values = args[0].text, [field.text for field in args[1:]]
-    pieces = re.findall(r"%s|%%|\\n|\\t|\\0|[^%\\]+", pattern)
-    if "".join(pieces) != pattern or "\\0" in pieces:
-        return Stream(sources=sources)
-    out: list[str] = []
-    queue = list(values)
-    while True:
-        for piece in pieces:
-            if piece == "%s":
-                out.append(queue.pop(0) if queue else "")
-            else:
-                out.append(_PRINTF.get(str(piece), str(piece)))
-        if not queue or "%s" not in pieces:
-            break
-    return Stream(text="".join(out), sources=sources)
+def words(call: Call, _parsed: Parsed) -> Stream:
+    """`echo`, `printf`, `basename`, `dirname`: their words are text, whatever they name; `_filters` works it out."""
+    return Stream(sources=merge((), tuple(source for field in call.args for source in field.sources)))
 
 
 def seq(call: Call, _parsed: Parsed) -> Stream:
@@ -166,27 +130,6 @@ def _temporary(call: Call, parsed: Parsed) -> str:
     return f"{folder.rstrip('/')}/{head}{slash}{name}" if folder and TOP not in folder else TOP
 
 
-def basename_(_call: Call, parsed: Parsed) -> Stream:
-    """`basename NAME [SUFFIX]` of a known name."""
-    operands = parsed.operands
-    sources = merge((), tuple(s for field in operands for s in field.sources))
-    if parsed.flags or not 1 <= len(operands) <= 2 or not all(field.known for field in operands):
-        return Stream(sources=sources)
-    name = operands[0].text.rstrip("/").rpartition("/")[2] or "/"
-    suffix = operands[1].text if len(operands) == 2 else ""
-    if suffix and name.endswith(suffix) and name != suffix:
-        name = name[: -len(suffix)]
-    return Stream(text=name + "\n", sources=sources)
-
-
-def dirname_(_call: Call, parsed: Parsed) -> Stream:
-    """`dirname NAME` of a known name."""
-    if parsed.flags or len(parsed.operands) != 1 or not parsed.operands[0].known:
-        return SOMETHING
-    head, slash, _ = parsed.operands[0].text.rstrip("/").rpartition("/")
-    return Stream(text=(head.rstrip("/") or "/" if slash else ".") + "\n")
-
-
 def count(call: Call, parsed: Parsed) -> Stream:
     """`wc`: of its input alone, a number."""
     apply_spec(call, parsed)
@@ -234,14 +177,14 @@ def split_words(text: str) -> list[Field] | None:
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "basename": basename_,
+    "basename": words,
     "cmp": cmp,
     "count": count,
-    "dirname": dirname_,
-    "echo": echo,
+    "dirname": words,
+    "echo": words,
     "mktemp": mktemp,
     "pager": pager,
-    "printf": printf,
+    "printf": words,
     "pwd": pwd,
     "quiet": quiet,
     "seq": seq,

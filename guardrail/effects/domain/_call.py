@@ -58,7 +58,7 @@ class Call:
         span: where it stands in the text.
     """
 
-    __slots__ = ("args", "cwd", "failed", "name", "shell", "span", "state", "stdin")
+    __slots__ = ("args", "cwd", "doubted", "failed", "name", "shell", "span", "state", "stdin")
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Call:
         self.stdin = stdin
         self.span = span
         self.failed: State | None = None  # the state when the command fails, if another one
+        self.doubted = False  # a file of a redirection may not open, and then the command does not run
 
     # -- effects
 

@@ -58,11 +58,13 @@ class Contents:
     __slots__ = (
         "_fresh",
         "_identities",
+        "_kin",
         "_linked",
         "_log",
         "_looks",
         "_made",
         "_marks",
+        "_open",
         "_room",
         "_sealed",
         "_seen",
@@ -77,6 +79,8 @@ class Contents:
         self._vague: list[str] = []
         self._sealed: set[str] = set()
         self._linked = False  # the call makes links or mounts, so that names may mean other files than they do now
+        self._kin: dict[str, str] = {}  # last names that links make mean the same file -> one of them
+        self._open: dict[str, int] = {}  # files that commands may write to beside those that name them
         self._room = MAX_KEPT_BYTES
         self._looks = MAX_LOOKS
         self._identities: dict[str, str] = {}
@@ -129,6 +133,7 @@ class Contents:
             return
         if op in ("link", "mount"):
             self._linked = True
+            self._relate(resource, target)
             self.forget()
         if op in ("rename", "copy", "link"):
             if op == "rename" and not _elsewhere(resource):
@@ -141,6 +146,38 @@ class Contents:
             return
         else:
             self._replace(resource, edit)
+
+    def _relate(self, place: Resource, target: Resource | None) -> None:
+        """A link: its last name and that of what it leads to may mean the same file; `""` stands for any name."""
+        names = ["" if one is None or one.path is None else posixpath.basename(one.path) for one in (place, target)]
+        if names[0] == names[1] != "":
+            return
+        left, right = (self._kin.get(name, name) for name in names)
+        for name, root in (*self._kin.items(), (names[0], left), (names[1], right)):
+            if root == right:
+                self._kin[name] = left
+            elif name not in self._kin:
+                self._kin[name] = root
+
+    def _akin(self, one: str, other: str) -> bool:
+        left, right = self._kin.get(one, one), self._kin.get(other, other)
+        return left == right or ("" in self._kin and self._kin[""] in ("", left, right))
+
+    def open(self, paths: Iterable[str]) -> None:
+        """Files are open for as long as something runs, which may write to them without naming them."""
+        for path in paths:
+            name = self._name(path)
+            self._open[name] = self._open.get(name, 0) + 1
+
+    def close(self, paths: Iterable[str], *, lasting: bool = False) -> None:
+        """They are not open any more; those that changed meanwhile hold a mixture."""
+        for path in paths:
+            name = self._name(path)
+            if lasting:
+                continue
+            self._open[name] -= 1
+            if self._open[name] == 0:
+                del self._open[name]
 
     def _replace(self, place: Resource, edit: Edit | None) -> None:
         if place.path is None:
@@ -182,6 +219,10 @@ class Contents:
             self._set(path, _UNKNOWN)
 
     def _set(self, path: str, entry: _Entry) -> None:
+        if path in self._open:
+            # What is open is written to at any time, and two writers leave a mixture.
+            entry = _UNKNOWN
+            self._open[path] += 1
         if self._marks:
             self._log.append((path, self._made.get(path)))
         if self._stages:
@@ -281,7 +322,7 @@ class Contents:
         if name in self._made or any(_may_name(pattern, name) for pattern in self._vague):
             return True
         parts = set(name.split("/"))
-        if self._linked and any(posixpath.basename(made) in parts for made in self._made):
+        if self._linked and any(self._akin(posixpath.basename(made), part) for made in self._made for part in parts):
             return True
         if any(name.startswith(made + "/") for made in self._made):
             return True
@@ -334,7 +375,7 @@ class Contents:
             return False
         if self._linked:
             base = posixpath.basename(name)
-            return any(posixpath.basename(made) == base for made in others)
+            return any(self._akin(posixpath.basename(made), base) for made in others)
         real = self._identity(name)
         return any(self._identity(made) == real for made in others)
 

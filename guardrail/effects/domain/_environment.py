@@ -58,25 +58,29 @@ def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
-    if state.traits and "i" in state.traits.get(name, ""):
+    traits = state.traits.get(name, "") if state.traits else ""
+    if "i" in traits:
         value = shell.number(state, value)
     _noticed(shell, state, name, value)
-    steady = "v" not in state.traits.get(name, "") if state.traits else True
     if name == "PATH":
         state.put(name, Value(sources=value.sources))
-        state.path = _path_before(value) if steady else None
+        state.path = _path_before(value) if "v" not in traits else None
         _say(shell, name)
         return
     state.put(name, value)
     if name == "IFS":
-        if not steady or any(text not in (" \t\n", " ") for text in value.alternatives):
+        if "v" in traits or any(text not in (" \t\n", " ") for text in value.alternatives):
             state.ifs = False
         _say(shell, name)
     elif name == "PWD" or name == "OLDPWD":
         state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
-    elif not _is_read(name):
-        return
-    elif _LOADER.fullmatch(name):
+    elif _is_read(name):
+        _told(shell, state, name, value)
+
+
+def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
+    """A variable that other programs read was set: what they are then may not be known."""
+    if _LOADER.fullmatch(name):
         state.path = None
         _say(shell, name)
         if name == "PS4" or name == "PROMPT_COMMAND":

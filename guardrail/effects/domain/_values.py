@@ -158,7 +158,8 @@ class State:
     """Variables, functions, directory and settings of one shell at one point."""
 
     __slots__ = (
-        "args", "cwds", "functions", "globs", "handed", "held", "ifs", "modes", "opened", "path", "sinks", "traits", "vars",
+        "args", "cwds", "functions", "globs", "handed", "held", "ifs", "modes", "opened", "path", "sinks", "traits",
+        "vars",
     )  # fmt: skip
 
     def __init__(self, cwds: tuple[str | None, ...]) -> None:

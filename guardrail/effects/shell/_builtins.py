@@ -106,48 +106,57 @@ def export(call: Call) -> Stream:
     """`export`, `readonly`, `declare`, `typeset`, `local`: assignments as words."""
     state = call.state
     words = [field for field in call.args if field.text[:1] not in "-+" or field.text == ""]
-    set_, cleared = _letters(call.args, "-"), _letters(call.args, "+")
-    local = call.name in ("local", "declare", "typeset")
-    if call.name not in ("export", "readonly") and "n" in set_ + cleared:
+    letters, cleared = _letters(call.args, "-"), _letters(call.args, "+")
+    if call.name not in ("export", "readonly") and "n" in letters + cleared:
         state.forget()
         return call.opaque("unparsed", reason="a reference to another variable")
-    if set(set_ + cleared) - set("xrigaAlufpFtn"):
+    if set(letters + cleared) - set("xrigaAlufpFtn"):
         state.forget()
         return call.opaque("unparsed", reason="an attribute that is not modelled")
-    shown = Stream(sources=state.contents()) if "p" in set_ or not call.args else NOTHING
-    if set(set_) & set("pfF"):
+    shown = Stream(sources=state.contents()) if "p" in letters or not call.args else NOTHING
+    if set(letters) & set("pfF"):
         # It prints, or means functions.
         return shown if all(field.known for field in words) else call.opaque("dynamic", reason="a name is not known")
-    # What is exported reaches every program that is started afterwards.
-    exports = call.name == "export" or "x" in set_
-    letters = "".join(letter for letter in set_ if letter in "lui")
     for field in words:
-        name, equals, rest = field.text.partition("=")
-        append = name.endswith("+")
-        name = name.rstrip("+")
+        name = field.text.partition("=")[0].rstrip("+")
         if not _NAME.fullmatch(name):
             state.forget()
             return call.opaque("unparsed", reason="a declaration that is not understood")
-        if letters:
-            state.mark(name, letters)
-        fresh = local and "g" not in set_ and call.shell.note_local(name, state)
-        if local and "g" in set_ and any(name in frame for frame in call.shell.locals):
-            call.shell.uncover(name, state)
-        if equals:
-            value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
-            array_ = "a" in set_ or "A" in set_ or (not fresh and _may_be_array(state.vars.get(name)))
-            if array_ and (rest[:1] in ("(", TOP)):
-                value = _compound(call, rest, field.sources)
-            elif name != "PATH" and not fresh:
-                value = state.scalar(name, value)
-            set_variable(call.shell, state, name, value if name != "PATH" else _path(call, rest))
-        elif local and ("A" in set_ or fresh or name not in state.vars):
-            set_variable(call.shell, state, name, _declared(call, name, keyed="A" in set_, fresh=bool(fresh)))
-        if call.name == "readonly" or "r" in set_:
-            state.mark(name, "rR" if "r" in state.traits.get(name, "") else "r")
-        if exports and name != "PATH" and (equals or not local):
-            call.shell.exported.update(dict.fromkeys(given(state.vars.get(name, UNKNOWN))))
+        _declare(call, name, field, letters)
     return shown
+
+
+def _declare(call: Call, name: str, field: Field, letters: str) -> None:
+    """One name of a declaration, with the letters of its options."""
+    state, shell = call.state, call.shell
+    local = call.name in ("local", "declare", "typeset")
+    changing = "".join(letter for letter in letters if letter in "lui")
+    if changing:
+        state.mark(name, changing)
+    fresh = local and "g" not in letters and shell.note_local(name, state)
+    if local and "g" in letters and any(name in frame for frame in shell.locals):
+        shell.uncover(name, state)
+    _, equals, rest = field.text.partition("=")
+    if equals:
+        value = _assigned(call, name, field, letters, fresh=fresh)
+        set_variable(shell, state, name, value if name != "PATH" else _path(call, rest))
+    elif local and ("A" in letters or fresh or name not in state.vars):
+        set_variable(shell, state, name, _declared(call, name, keyed="A" in letters, fresh=fresh))
+    if call.name == "readonly" or "r" in letters:
+        state.mark(name, "rR" if "r" in state.traits.get(name, "") else "r")
+    # What is exported reaches every program that is started afterwards.
+    exports = call.name == "export" or "x" in letters
+    if exports and name != "PATH" and (equals or not local):
+        shell.exported.update(dict.fromkeys(given(state.vars.get(name, UNKNOWN))))
+
+
+def _assigned(call: Call, name: str, field: Field, letters: str, *, fresh: bool) -> Value:
+    head, _, rest = field.text.partition("=")
+    value = Value(alternatives=(TOP if head.endswith("+") else rest,), sources=field.sources)
+    plural = "a" in letters or "A" in letters or (not fresh and _may_be_array(call.state.vars.get(name)))
+    if plural and rest[:1] in ("(", TOP):
+        return _compound(call, rest, field.sources)
+    return value if name == "PATH" or fresh else call.state.scalar(name, value)
 
 
 def _letters(fields: Sequence[Field], sign: str) -> str:

@@ -141,7 +141,7 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     if out.text is not None or call.name not in _TELLING or not all(field.known for field in call.args):
         return out
     args = [field.text for field in call.args]
-    text = printed(call.name, args)
+    text = printed(call.name, args, posix="posix" in call.state.modes)
     if text is None and call.name in FILTERS:
         given = call.stdin.text
         if call.name in _FILES and parsed.operands and [field.text for field in parsed.operands] != ["-"]:

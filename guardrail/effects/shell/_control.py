@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
 from guardrail.effects.shell._listings import KEEPING
 from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
-from guardrail.effects.shell._redirects import redirections, write_out
+from guardrail.effects.shell._redirects import errors_too, redirections, write_out
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes, succeeds
 from guardrail.effects.shell._traps import rearm
 from guardrail.parse.ir import (
@@ -124,7 +126,7 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
         shell.contents.enter_stage(shell.stages)
         inner = state.copy()
         if index < len(node.stages) - 1:
-            inner.sinks = ()
+            inner.sinks, inner.modes = (), inner.modes - {"merged"}
         if index and shell.diverted:
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
         _, _, out = shell.apart((stage,), inner, out.through("pipe") if index else stdin)
@@ -140,7 +142,16 @@ def redirected(shell: Interpreter, node: Redirected, state: State, stdin: Stream
     def once(inner: State, cwd: str | None) -> Done:
         call = shell.call("redirection", (), inner, cwd, stdin, (0, 0))
         outs, source = redirections(shell, node.redirects, call, stdin)
+        before = inner.copy() if call.doubted else None
+        paths = [resource.path for resource, _, _ in outs if resource.path is not None]
+        shell.contents.open(paths)
         ok, bad, out = shell.statement(node.body, inner, source)
+        shell.contents.close(paths)
+        if before is not None:
+            # Both are one where the body does not tell them apart.
+            ok, bad = (ok.copy() if ok is bad else ok), bad.join(before)
+        if errors_too(node.redirects):
+            out = msgspec.structs.replace(out, text=None, sources=merge(out.sources, shell.diverted))
         return ok, bad, write_out(shell, outs, out, call)
 
     return each_directory(shell, state, once)
@@ -268,6 +279,7 @@ def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:
     for word in node.words:
         value = shell.expand.value(word, state)
         shell.spoken = merge(shell.spoken, value.sources)
+        shell.complain(state, value.sources)
         if node.arithmetic:
             look_at(shell.expand, [text for text in value.alternatives if not _OPERATOR.fullmatch(text)], state)
         unsafe = any(TOP in text or "[" in text for text in value.alternatives)

@@ -144,6 +144,9 @@ class Expander:
                 self._veiled = before
                 self._head = head
         self._head = outer
+        for field in out:
+            if field.sources:
+                self.runner.spoken = merge(self.runner.spoken, field.sources)
         return tuple(out)
 
     # -- one word
@@ -334,7 +337,11 @@ class Expander:
         """The output of a substitution; of a tool that prints settings for `eval`, what that does to a shell."""
         setting = self._head == "eval" and is_setup(part.script) and not state.functions and state.path is not None
         out = self.runner.substitute(part.script, state)
-        return Stream(text="true\n") if setting and out.text is None else out
+        if setting and out.text is None:
+            return Stream(text="true\n")
+        # The shell leaves out what no word can hold.
+        held = out.text is not None and "\0" in out.text
+        return msgspec.structs.replace(out, text=(out.text or "").replace("\0", "")) if held else out
 
     def _output(self, part: Command, state: State) -> Iterator[Piece]:
         """`$(…)` that is a whole word: the words of what it prints."""
@@ -401,27 +408,31 @@ class Expander:
             self.runner.handed += texts_of(out)
             return f"/dev/fd/{NUM}", out.sources, False
         if isinstance(part, Computed):
-            sources: tuple[Resource, ...] = state.handed  # `${1/a/b}` names no variable
-            for name in part.names:
-                if name in state.vars:
-                    sources = merge(sources, state.vars[name].sources)
-            for script in part.scripts:
-                sources = merge(sources, self.runner.substitute(script, state).sources)
-            if part.number:
-                given, more = operands(self, part.parts, state, chosen, span)
-                choice = {**chosen, **given}
-                fails = may_fail(self, part.text, state, choice) if part.names or part.parts else True
-                if fails:
-                    held = state.copy()
-                found = calculate(self, part.text, part.names, part.assigns, state, span, choice)
-                if fails and found is None:
-                    self.runner.abort(held)
-                return (NUM if found is None else str(found)), merge(sources, more), False
-            for name in part.assigns:
-                self.runner.abort(state) if name in state.traits else None
-                state.put(name, Value(sources=sources, plural=True))
-            return TOP, sources, True
+            return self._computed(part, state, chosen, span)
         return part.text if isinstance(part, Text) else TOP, (), False
+
+    def _computed(
+        self, part: Computed, state: State, chosen: dict[str, str], span: tuple[int, int]
+    ) -> tuple[str, tuple[Resource, ...], bool]:
+        sources: tuple[Resource, ...] = state.handed  # `${1/a/b}` names no variable
+        for name in part.names:
+            if name in state.vars:
+                sources = merge(sources, state.vars[name].sources)
+        for script in part.scripts:
+            sources = merge(sources, self.runner.substitute(script, state).sources)
+        if part.number:
+            given, more = operands(self, part.parts, state, chosen, span)
+            choice = {**chosen, **given}
+            before = state.copy() if may_fail(self, part.text, state, choice) else None
+            found = calculate(self, part.text, part.names, part.assigns, state, span, choice)
+            if before is not None and found is None:
+                self.runner.abort(before)
+            return (NUM if found is None else str(found)), merge(sources, more), False
+        for name in part.assigns:
+            if name in state.traits:
+                self.runner.abort(state)
+            state.put(name, Value(sources=sources, plural=True))
+        return TOP, sources, True
 
     def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
         name = part.name

@@ -31,8 +31,16 @@ def filtered(name: str, args: Sequence[str], text: str) -> str | None:
     return out if out is not None and len(out) <= MAX_TEXT else None
 
 
-def printed(name: str, args: Sequence[str]) -> str | None:
-    """Output of a command that only prints its words; None if it cannot be worked out."""
+def printed(name: str, args: Sequence[str], *, posix: bool = False) -> str | None:
+    """Output of a command that only prints its words; None if it cannot be worked out.
+
+    Args:
+        name: the command.
+        args: its words.
+        posix: the shell may be one that knows fewer options and escapes than bash does.
+    """
+    if posix and any(_ODD.search(word) for word in args):
+        return None
     if name == "printf":
         words = args[1:] if args[:1] == ["--"] else args
         return _formats.printf(words[0], words[1:]) if words and not words[0].startswith("-") else None
@@ -41,6 +49,9 @@ def printed(name: str, args: Sequence[str]) -> str | None:
     if name in ("basename", "dirname") and args and not args[0].startswith("-"):
         return _base(args) if name == "basename" else "".join(_directory(word) + "\n" for word in args)
     return None
+
+
+_ODD: Final = re.compile(r"^-(?!n$)|\\[^nt\\0-7]")
 
 
 def _echo(args: Sequence[str]) -> str | None:
@@ -54,7 +65,7 @@ def _echo(args: Sequence[str]) -> str | None:
                 escapes = letter == "e"
     text: str | None = " ".join(words)
     if escapes:
-        text = _formats.unescaped(text or "", octal_needs_zero=True)
+        text = _formats.unescaped(text or "", "echo")
     elif "\\" in (text or ""):
         return None  # `sh` interprets backslashes where bash does not
     return None if text is None else text + ("\n" if newline else "")
@@ -162,6 +173,8 @@ def _sort(args: Sequence[str], text: str) -> str | None:
     if "n" in flags:
         if not all(line.isdigit() for line in lines):
             return None
+        if "u" in flags and len(set(map(int, lines))) != len(set(lines)):
+            return None
         lines.sort(key=lambda line: (int(line), line))
     else:
         lines.sort()
@@ -176,11 +189,14 @@ def _uniq(args: Sequence[str], text: str) -> str | None:
     return _joined(kept, True) if not args else None
 
 
+_SEPARATORS: Final = re.compile(r"[\x1c-\x1f]")
+
+
 def _wc(args: Sequence[str], text: str) -> str | None:
     if list(args) == ["-l"]:
         return f"{text.count(chr(10))}\n"
     if list(args) == ["-w"]:
-        return f"{len(text.split())}\n" if text.isascii() else None
+        return f"{len(text.split())}\n" if text.isascii() and not _SEPARATORS.search(text) else None
     return f"{len(text.encode('utf-8', 'surrogateescape'))}\n" if list(args) == ["-c"] else None
 
 
@@ -218,7 +234,10 @@ def _ranges(text: str) -> list[tuple[int, int]] | None:
         if match is None or not (match[1] or match[3]) or (match[3] and not match[2]):
             return None
         first = int(match[1] or 1)
-        out.append((first, int(match[3]) if match[3] else 1 << 30 if match[2] else first))
+        last = int(match[3]) if match[3] else 1 << 30 if match[2] else first
+        if not 0 < first <= last:
+            return None
+        out.append((first, last))
     return out
 
 
@@ -306,6 +325,8 @@ def _xxd(args: Sequence[str], text: str) -> str | None:
 
 def _openssl(args: Sequence[str], text: str) -> str | None:
     words = [word for word in args if word != "-A"]
+    if len(words) == len(args) and (not text.endswith("\n") or max(map(len, text.split("\n"))) > 64):
+        return None
     if sorted(words) in (["-a", "-d", "enc"], ["-base64", "-d", "enc"], ["-d", "base64"]):
         return _decoded(text, _strict)
     return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 from guardrail.effects.domain._values import MAX_TEXT
 
@@ -21,14 +21,18 @@ _ESCAPE: Final = re.compile(
     r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL
 )
 _SIMPLE: Final = {
-    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v", "\\": "\\",
+    "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "\\": "\\",
 }  # fmt: skip
 _PIECE: Final = re.compile(r"%%|%(-?0?)(\d{0,2})(?:\.(\d{1,3}))?([sbdiuoxXc])|[^%]+", re.DOTALL)
 _WHOLE: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})|0[xX][0-9a-fA-F]{1,15}")
 
 
-def unescaped(text: str, *, octal_needs_zero: bool) -> str | None:
-    """Backslash escapes as `echo -e` (octal only after a zero) or the format of `printf` reads them."""
+Dialect = Literal["echo", "format", "argument"]
+"""Who reads backslash escapes: `echo -e`, the format of `printf`, or its `%b`."""
+
+
+def unescaped(text: str, dialect: Dialect) -> str | None:
+    """Backslash escapes: octal numbers only after a zero for `echo`, with and without one for `%b`."""
     if "\\c" in text or text.endswith("\\"):
         return None
     data = bytearray()
@@ -36,7 +40,7 @@ def unescaped(text: str, *, octal_needs_zero: bool) -> str | None:
     for match in _ESCAPE.finditer(text):
         data += text[position : match.start()].encode("utf-8", "surrogateescape")
         position = match.end()
-        piece = _escape(match[1], octal_needs_zero)
+        piece = _escape(match[1], dialect)
         if piece is None:
             return None
         data += piece
@@ -44,21 +48,21 @@ def unescaped(text: str, *, octal_needs_zero: bool) -> str | None:
     return data.decode("utf-8", "surrogateescape")
 
 
-def _escape(body: str, octal_needs_zero: bool) -> bytes | None:
-    if body[0] == "x" and len(body) > 1:
-        return bytes((int(body[1:], 16),))
-    if body[0] in "uU" and len(body) > 1:
-        number = int(body[1:], 16)
-        return chr(number).encode() if number < 0xD800 else None
-    if body[0] == "0" and octal_needs_zero:
-        return bytes((int(body[1:] or "0", 8) & 255,))
-    if body[0] in "01234567":
-        if octal_needs_zero:
-            return ("\\" + body).encode()
+def _escape(body: str, dialect: Dialect) -> bytes | None:
+    head = body[0]
+    if head in "xuU":
+        number = int(body[1:], 16) if len(body) > 1 else -1
+        # What a character beyond ASCII becomes depends on the locale.
+        return bytes((number,)) if number >= 0 and (head == "x" or number < 0x80) else None
+    if head in "01234567":
+        if head == "0" and dialect != "format":
+            return bytes((int(body, 8) & 255,))
+        if dialect == "echo":
+            return None
         return bytes((int(body[:3], 8) & 255,)) + body[3:].encode()
     if body in _SIMPLE:
         return _SIMPLE[body].encode()
-    return (body if body in "\"'?" and not octal_needs_zero else "\\" + body).encode("utf-8", "surrogateescape")
+    return body.encode() if body == '"' and dialect == "format" else None
 
 
 def printf(pattern: str, values: Sequence[str]) -> str | None:
@@ -85,36 +89,43 @@ def printf(pattern: str, values: Sequence[str]) -> str | None:
 def _formatted(piece: re.Match[str], queue: list[str]) -> str | None:
     kind = piece[4]
     if kind is None:
-        return "%" if piece[0] == "%%" else unescaped(piece[0], octal_needs_zero=False)
+        return "%" if piece[0] == "%%" else unescaped(piece[0], "format")
     value = queue.pop(0) if queue else None
     text: str | None
     if kind in "sbc":
         text = value or ""
         if kind == "b":
-            text = unescaped(text, octal_needs_zero=False)
+            text = unescaped(text, "argument")
         elif kind == "c":
             text = text[:1] or None  # without an argument it is a NUL
         text = text[: int(piece[3])] if text is not None and piece[3] else text
     else:
-        text = _number(value, kind)
-    if text is None or (not text.isascii() and (piece[2] or piece[3] or kind == "c")):
+        text = _number(value, kind, piece[3])
+    if (
+        text is None
+        or (kind in "sbc" and "0" in piece[1])
+        or (not text.isascii() and (piece[2] or piece[3] or kind == "c"))
+    ):
         return None
     width = int(piece[2] or 0)
     if "-" in piece[1]:
         return text.ljust(width)
-    if "0" in piece[1] and kind not in "sbc":
+    if "0" in piece[1] and piece[3] is None:
         return text.zfill(width)
     return text.rjust(width)
 
 
-def _number(value: str | None, kind: str) -> str | None:
+def _number(value: str | None, kind: str, precision: str | None) -> str | None:
     text = value or "0"
     if not _WHOLE.fullmatch(text):
         return None
     number = int(text, 0)
-    if kind in "di":
-        return str(number)
-    return None if number < 0 else format(number, {"u": "d"}.get(kind, kind))
+    if number < 0 and kind not in "di":
+        return None
+    digits = format(abs(number), {"u": "d", "i": "d"}.get(kind, kind))
+    if precision is not None:
+        digits = digits.zfill(int(precision)) if number or int(precision) else ""
+    return "-" + digits if number < 0 else digits
 
 
 # -- tr
@@ -176,9 +187,11 @@ def _set(text: str) -> str | None:
         if plain is not None:
             chars.append((plain, False))
         elif escape[0] in "01234567":
-            chars.append((chr(int(escape, 8) & 127), True))
+            if int(escape, 8) > 0o177:
+                return None
+            chars.append((chr(int(escape, 8)), True))
         else:
-            chars.append((_SIMPLE.get(escape, escape), True))
+            chars.append((escape if escape == "e" else _SIMPLE.get(escape, escape), True))
     out: list[str] = []
     i = 0
     while i < len(chars):
@@ -285,8 +298,8 @@ def _compiled(pattern: str, mark: str, extended: bool) -> re.Pattern[str] | None
                 return None
             out.append("*")
         elif escaped is not None:
-            if escaped == mark and escaped in ".*[]^$|":
-                return None
+            if escaped == "|" or (escaped == mark and escaped in ".*[]^$"):
+                return None  # an alternative, or the character, as it may be
             out.append(re.escape(escaped))
         else:
             out.append(bracket or (re.escape(plain) if plain else dot or ""))

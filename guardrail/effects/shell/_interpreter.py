@@ -19,9 +19,9 @@ from guardrail.effects.domain._values import (
     NUM,
     SOMETHING,
     TOP,
+    UNKNOWN,
     Field,
     State,
-    UNKNOWN,
     Stream,
     Value,
     merge,
@@ -158,6 +158,15 @@ class Interpreter:
     def divert(self, sources: tuple[Resource, ...]) -> None:
         """Content went to a descriptor other than standard output: whoever opened that has it."""
         self.diverted = merge(self.diverted, sources)
+
+    def complain(self, state: State, sources: tuple[Resource, ...]) -> None:
+        """Content that may be in a message, or in a trace: it goes where errors go."""
+        if not sources:
+            return
+        self.divert(sources)
+        for sink in merge(state.sinks, state.held):
+            for item in sources:
+                self.emit.add("copy", item, sink, spec="shell", span=self.here, flow=("redirect",))
 
     def unparsed(self, reason: str, text: str, state: State, code: Code = "unparsed") -> Done:
         """Shell text that is not looked into: say so, mention what it names, and know nothing afterwards."""
@@ -299,7 +308,7 @@ class Interpreter:
         listening, self.listening = self.listening, not beside
         try:
             inner = state.copy()
-            inner.sinks = ()
+            inner.sinks, inner.modes = (), inner.modes - {"merged"}
             mark = self.contents.mark()
             out = self.apart(script.body, inner, stdin)[2]
             self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)

@@ -5,13 +5,15 @@ Not concerned with the command between them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS, place
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
 from guardrail.model import Edit, Resource
@@ -23,7 +25,12 @@ if TYPE_CHECKING:
 
 def through_descriptors(shell: Interpreter, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
     """`>&3`: the output goes to whatever is open there."""
-    if not out.sources or not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
+    if not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
+        return
+    for sink in call.state.held:
+        if sink.path is not None:
+            shell.contents.put(sink.path, None)
+    if not out.sources:
         return
     shell.divert(out.sources)
     for sink in call.state.held:
@@ -45,6 +52,8 @@ def redirections(
     for redirect in redirects:
         if redirect.target is None:
             continue
+        if redirect.variable is not None:
+            set_variable(shell, call.state, redirect.variable, Value(alternatives=(NUM,)))
         if redirect.op in ("<<", "<<<"):
             document = _document(shell, redirect.op, redirect.target, call.state)
             if redirect.fd not in (None, 0):
@@ -52,9 +61,10 @@ def redirections(
             else:
                 stdin, source = document, None
             continue
-        if redirect.op in ("<&", ">&") and _is_number(redirect.target.plain):
+        if redirect.op in ("<&", ">&") and _is_number(number := redirect.target.plain):
             if redirect.op == "<&":
                 stdin = Stream(sources=merge(stdin.sources, merge(others, call.state.opened)), connected=True)
+            call.doubted = call.doubted or str(number).rstrip("-") not in ("0", "1", "2")
             continue
         if redirect.op in ("<", "<&"):
             opened, named = _opened(shell, redirect.target, call)
@@ -63,21 +73,54 @@ def redirections(
             else:
                 stdin, source = opened, named
             continue
-        for vector in shell.expand.alternatives((redirect.target,), call.state):
-            for field in vector:
-                resource = place(field.text, call.cwd, glob=field.glob)
-                _emptied(shell, redirect.op, resource)
-                carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
-                outs.append((resource, redirect.op, carries))
-                if resource.kind == "net":
-                    stdin = Stream(sources=stdin.sources, connected=True)
+        carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
+        for resource in _written(shell, redirect, call):
+            outs.append((resource, redirect.op, carries))
+            if resource.kind == "net":
+                stdin = Stream(sources=stdin.sources, connected=True)
     outs = _followed(redirects, outs)
     return outs, beside(_still(stdin, source, call) if outs else stdin, others)
+
+
+def _written(shell: Interpreter, redirect: Redirect, call: Call) -> Iterator[Resource]:
+    """The files that an output is opened to."""
+    for vector in shell.expand.alternatives((redirect.target,) if redirect.target is not None else (), call.state):
+        for field in vector:
+            resource = place(field.text, call.cwd, glob=field.glob)
+            call.doubted = call.doubted or not _opens(shell, resource, call)
+            _emptied(shell, redirect.op, resource)
+            yield resource
 
 
 def _still(stdin: Stream, source: Field | None, call: Call) -> Stream:
     """The input, which the opening of an output may have emptied."""
     return stdin if source is None else msgspec.structs.replace(stdin, text=file_text(call, (source,)))
+
+
+def _opens(shell: Interpreter, resource: Resource, call: Call) -> bool:
+    """A file can be opened to be written, as far as can be told."""
+    path = resource.path
+    if path is None or "noclobber" in call.state.modes:
+        return path in STREAMS
+    folder = path.rpartition("/")[0]
+    known = folder in _WRITABLE or folder == call.cwd or folder in shell.directories
+    return shell.view.kind(path) != "dir" and (known or shell.view.kind(folder or "/") == "dir")
+
+
+_WRITABLE: Final = frozenset(("/dev", "/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 - nothing is put there
+"""Directories in which anybody can make a file."""
+
+
+def errors_too(redirects: Sequence[Redirect]) -> bool:
+    """`2>&1`, `&>`: what a command complains of goes where its output goes."""
+    return any(
+        redirect.op in ("&>", "&>>") or (redirect.op == ">&" and (redirect.fd == 2 or not _is_digits(redirect.target)))
+        for redirect in redirects
+    )
+
+
+def _is_digits(target: Word | None) -> bool:
+    return target is None or _is_number(target.plain)
 
 
 def _emptied(shell: Interpreter, op: str, resource: Resource) -> None:
@@ -105,6 +148,10 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
         out = shell.substitute(part.script, call.state, beside=True)
         return msgspec.structs.replace(out, flow=("process",), connected=True), None
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
+    for field in fields:
+        path = call.place(field).path
+        known = path is not None and (path.startswith("/dev/") or shell.contents.knows(path))
+        call.doubted = call.doubted or not (known or (path is not None and shell.view.kind(path) == "file"))
     streams = [_input(field, call) for field in fields]
     if len(streams) == 1:
         return streams[0], fields[0]

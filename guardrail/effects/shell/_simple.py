@@ -25,11 +25,12 @@ from guardrail.effects.domain._values import (
     merge,
     texts_of,
 )
+from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
 from guardrail.effects.shell._expansion import elements, subscript, with_element
 from guardrail.effects.shell._numbers import look_into
-from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
+from guardrail.effects.shell._redirects import errors_too, redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Redirect, Simple
@@ -73,10 +74,16 @@ def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, 
 
 def assign(shell: Interpreter, given: Assign, state: State) -> None:
     """One assignment, applied to the state."""
+    _assign(shell, given, state)
+    if "xtrace" in state.modes:
+        shell.complain(state, state.vars[given.name].sources)
+
+
+def _assign(shell: Interpreter, given: Assign, state: State) -> None:
     if given.declared and state.traits.get(given.name, "").strip("liu") == "r":
         # `readonly a=(…)`: it was declared a moment ago, for the first time.
         traits, state.traits = state.traits, {**state.traits, given.name: ""}
-        assign(shell, given, state)
+        _assign(shell, given, state)
         state.traits = traits
         return
     if given.array is not None:
@@ -210,23 +217,62 @@ def _run(
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
+    said = _complained(shell, vector, state)
+    if "failglob" in state.modes and any(field.glob is not None for field in vector):
+        shell.abort(state)
     if not redirects:
         out = run_command(call, vector) if vector else NOTHING
     else:
         outs, source = redirections(shell, redirects, call, stdin)
         call.stdin = source
+        before = state.copy() if call.doubted and (name in BUILTINS or state.functions) else None
+        paths = [resource.path for resource, _, _ in outs if resource.path is not None]
+        shell.contents.open(paths)
         out = run_command(call, vector) if vector else NOTHING
+        shell.contents.close(paths, lasting=name == "exec")
         through_descriptors(shell, redirects, out, call)
+        if before is not None:
+            call.failed = before if call.failed is None else before.join(call.failed)
         if name == "exec" and len(vector) == 1:
             state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
             state.held = merge(state.held, state.sinks)
             state.opened = merge(state.opened, source.sources)
+            if errors_too(redirects):
+                state.modes |= {"merged"}
+        if errors_too(redirects):
+            out = _with_errors(out, said, name)
         out = write_out(shell, outs, out, call)
+    if "merged" in state.modes:
+        out = _with_errors(out, said, name)
     out = _passed_on(call.stdin, out, name)
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
     return state, call.failed if call.failed is not None else state, out
+
+
+def _complained(shell: Interpreter, vector: tuple[Field, ...], state: State) -> tuple[Resource, ...]:
+    """Content in the words of a command, which may come out in a message, or in a trace."""
+    traced = "xtrace" in state.modes
+    if not vector or (vector[0].text in _QUIET and not traced):
+        return ()
+    sources: tuple[Resource, ...] = ()
+    for field in vector:
+        if field.sources:
+            sources = merge(sources, field.sources)
+    shell.complain(state, sources)
+    return sources
+
+
+def _with_errors(out: Stream, said: tuple[Resource, ...], name: str) -> Stream:
+    """The output with messages in it."""
+    if name in _QUIET or (name == "exec" and out.text == ""):
+        return out if not said else msgspec.structs.replace(out, sources=merge(out.sources, said))
+    return msgspec.structs.replace(out, text=None, sources=merge(out.sources, said))
+
+
+_QUIET: Final = frozenset((":", "true", "false", "echo"))
+"""Builtins that never complain."""
 
 
 def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:
