@@ -297,9 +297,9 @@ def _taken(old: Value, value: Value, letters: str) -> Value:
         texts = tuple(
             dict.fromkeys((*value.alternatives, *(case(text) for case in cases for text in value.alternatives)))
         )
-        plain = value.items is None and not value.plural and len(texts) <= MAX_ALTERNATIVES
+        plain = value.items is None and len(texts) <= MAX_ALTERNATIVES
         plain = plain and all(text.isascii() or TOP in text for text in texts)
-        value = Value(alternatives=texts, sources=value.sources) if plain else Value(sources=value.sources, plural=True)
+        value = Value(alternatives=texts if plain else (TOP,), sources=value.sources, plural=value.plural or not plain)
     return join_values(old, value) if "r" in letters else value
 
 

@@ -584,7 +584,7 @@ def wait(call: Call) -> Stream:
     if not _NAME.fullmatch(name):
         call.state.forget()
         return call.opaque("dynamic", reason="the variable that is assigned is not known")
-    set_variable(call.shell, call.state, name, UNKNOWN)
+    set_variable(call.shell, call.state, name, Value(alternatives=("", NUM)))
     return NOTHING
 
 

@@ -218,7 +218,7 @@ def _run(
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
     said = _complained(shell, vector, state)
-    if "failglob" in state.modes and any(field.glob is not None for field in vector):
+    if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
     if not redirects:
         out = run_command(call, vector) if vector else NOTHING
