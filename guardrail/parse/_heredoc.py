@@ -50,21 +50,36 @@ def heredoc_span(source: str, start: int, stop: int, line_end: int, *, strip: bo
     match = DELIMITER.fullmatch(source, start, stop)
     if match is None:
         raise Misparse("here document with an odd delimiter")
-    bare = match[1] is not None
-    delimiter = next(group for group in match.groups() if group is not None)
     newline = re.compile(r"[ \t]*\n").match(source, line_end)
     if newline is None:
         raise Misparse("here document with more on its line")
-    position = body_start = newline.end()
+    return body_of(source, newline.end(), match, strip=strip)
+
+
+def body_of(source: str, start: int, delimiter: re.Match[str], *, strip: bool) -> Span:
+    """The body that begins at an offset.
+
+    Args:
+        source: the whole text.
+        start: offset of its first line.
+        delimiter: a match of `DELIMITER`.
+        strip: the operator is `<<-`.
+
+    Raises:
+        Misparse: if there is no end, or it is not certain.
+    """
+    bare = delimiter[1] is not None
+    want = next(group for group in delimiter.groups() if group is not None)
+    position = start
     while position <= len(source):
-        line_stop = source.find("\n", position)
-        line_stop = len(source) if line_stop < 0 else line_stop
-        line = source[position:line_stop]
-        if (line.lstrip("\t") if strip else line) == delimiter:
-            return Span(body_start=body_start, body_end=position, end=line_stop, literal=not bare, strip_tabs=strip)
+        stop = source.find("\n", position)
+        stop = len(source) if stop < 0 else stop
+        line = source[position:stop]
+        if (line.lstrip("\t") if strip else line) == want:
+            return Span(body_start=start, body_end=position, end=stop, literal=not bare, strip_tabs=strip)
         if bare and line.endswith("\\"):
             raise Misparse("here document with a line continuation")
-        position = line_stop + 1
+        position = stop + 1
     raise Misparse("here document without an end")
 
 

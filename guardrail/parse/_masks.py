@@ -7,11 +7,12 @@ checked that each operator that was hidden is met as one. Not concerned with wha
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from guardrail.parse._heredoc import DELIMITER, Span
+from guardrail.parse._heredoc import DELIMITER, Span, body_of
 from guardrail.parse._words import Misparse
 
 MAX_DOCUMENTS: Final = 64
@@ -19,9 +20,7 @@ MAX_DOCUMENTS: Final = 64
 
 _STRING: Final = re.compile(r"(?<=[ \t])<<<(?!<)")
 _DOCUMENT: Final = re.compile(r"(?<![<\w&>])<<(-?)[ \t]*(?!<)")
-_TIMED: Final = re.compile(
-    r"(?:^|[;&|\n(]|\b(?:do|then|else)\b|\{(?=\s))[ \t\n]*(time(?:[ \t]+-p)?)(?=[ \t]+(?:\(|\{[ \t\n]))"
-)
+_TIMED: Final = re.compile(r"\btime(?:[ \t]+-p)?(?=[ \t]+(?:\(|\{[ \t\n]))")
 
 
 class Masked(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +44,7 @@ class Masked(msgspec.Struct, frozen=True, kw_only=True):
 
 def mask(source: str) -> Masked | None:
     """Hide what the grammar does not know; None if there is nothing of that, or it is not clear where it ends."""
-    spaces = grammar = _blank(source, [match.span(1) for match in _TIMED.finditer(source)])
+    spaces = grammar = _blank(source, list(_timed(source)))
     documents: dict[int, Span | None] = {}
     try:
         bodies = list(_documents(source))
@@ -65,6 +64,21 @@ def mask(source: str) -> Masked | None:
     if grammar == source:
         return None
     return Masked(grammar=grammar, spaces=spaces, documents=documents)
+
+
+def _timed(source: str) -> Iterator[tuple[int, int]]:
+    """Where `time` stands as a word of syntax before a compound command."""
+    for match in _TIMED.finditer(source):
+        start = match.start()
+        stop = start
+        while stop and source[stop - 1] in " \t\n":
+            stop -= 1
+        blanks = source[stop:start]
+        before = source[max(stop - 4, 0) : stop]
+        word = next((word for word in ("do", "then", "else") if before.endswith(word)), "")
+        whole = word != "" and blanks != "" and not re.match(r"\w", source[stop - len(word) - 1 : stop - len(word)])
+        if stop == 0 or "\n" in blanks or before[-1:] in ";&|(" or whole or (before[-1:] == "{" and blanks):
+            yield match.span()
 
 
 def _put(text: str, start: int, new: str) -> str:
@@ -94,24 +108,8 @@ def _documents(source: str) -> list[tuple[int, int, Span]]:
                 raise Misparse("here document with an odd delimiter")
             if delimiter.end() < stop and source[delimiter.end()] not in " \t;&|<>()":
                 raise Misparse("here document with an odd delimiter")
-            span = _body(source, after, delimiter, strip=operator[1] == "-")
+            span = body_of(source, after, delimiter, strip=operator[1] == "-")
             found.append((operator.start(), operator.start() + 2 + len(operator[1]), span))
             after = span.end + 1
         position = after
     return found
-
-
-def _body(source: str, position: int, delimiter: re.Match[str], *, strip: bool) -> Span:
-    bare = delimiter[1] is not None
-    want = next(group for group in delimiter.groups() if group is not None)
-    start = position
-    while position <= len(source):
-        stop = source.find("\n", position)
-        stop = len(source) if stop < 0 else stop
-        line = source[position:stop]
-        if (line.lstrip("\t") if strip else line) == want:
-            return Span(body_start=start, body_end=position, end=stop, literal=not bare, strip_tabs=strip)
-        if bare and line.endswith("\\"):
-            raise Misparse("here document with a line continuation")
-        position = stop + 1
-    raise Misparse("here document without an end")

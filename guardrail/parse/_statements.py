@@ -108,7 +108,6 @@ class Statements(SimpleCommands):
             return self._negated(body, redirects)
         if body.type in ("variable_assignment", "declaration_command", "unset_command", "function_definition"):
             raise Misparse("redirection on an assignment or a definition")
-        rest: list[Statement] = []
         plain: list[Redirect] = []
         for redirect in redirects:
             if redirect.type == "heredoc_redirect":
@@ -121,8 +120,7 @@ class Statements(SimpleCommands):
                 if len(items) > 1:
                     raise Misparse("words after a redirection of a compound command")
                 plain.append(self.redirect(items[0]))
-        rest.append(self.statement(body))
-        return Redirected(body=rest[0], redirects=tuple(plain))
+        return Redirected(body=self.statement(body), redirects=tuple(plain))
 
     # -- lists
 
@@ -229,9 +227,7 @@ class Statements(SimpleCommands):
         head = [child for child in node.children[1:] if child.end_byte <= then.start_byte]
         stop = tails[0].start_byte if tails else last.start_byte
         body = [child for child in node.children if then.end_byte <= child.start_byte and child.end_byte <= stop]
-        branches = [
-            (self.block(head, first.end_byte, then.start_byte), self.block(_before(body, stop), then.end_byte, stop))
-        ]
+        branches = [(self.block(head, first.end_byte, then.start_byte), self.block(body, then.end_byte, stop))]
         otherwise: Block | None = None
         for tail, following in zip(tails, [*tails[1:], last], strict=False):
             self.gap(tail.end_byte, following.start_byte)
@@ -378,10 +374,6 @@ def _with_errors(stage: Statement, start: int, end: int) -> Statement:
     if isinstance(stage, Simple):
         return msgspec.structs.replace(stage, redirects=(*stage.redirects, joined))
     return Redirected(body=stage, redirects=(joined,))
-
-
-def _before(nodes: list[Node], stop: int) -> list[Node]:
-    return [node for node in nodes if node.start_byte < stop]
 
 
 _HANDLERS: Final = {

@@ -1,7 +1,8 @@
 """The inside of a shell word: quoting, expansions and substitutions.
 
-Not concerned with where words begin and end in a command: `_shell` knows that from the syntax tree, and this module
-checks it, because every byte handed to it must be consumed. The text is UTF-8 seen as Latin-1, so offsets are bytes.
+Not concerned with where words begin and end in a command: `_simple` and `_statements` know that from the syntax tree,
+and this module checks it, because every byte handed to it must be consumed. The text is UTF-8 seen as Latin-1, so
+offsets are bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _POSITIONAL = re.compile(r"\$\{?([0-9]+|[@*])")
 _WORD = re.compile(r"[\w$#\[]")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
-    r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
+    r"(?:\+\+|--)\s*+([A-Za-z_][A-Za-z0-9_]*+)"
+    r"|(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*+)\s*+(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
 )
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _CONTROL: Final = {

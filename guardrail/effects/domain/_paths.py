@@ -22,7 +22,7 @@ _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 _BARE = re.compile(r"[^\[\]{}]+")
-"""A pattern of bash's extended globs: any name in its directory may be meant."""
+"""What stands between brackets and braces."""
 
 MAX_PUBLIC: Final = 4096
 """Longest text of a file that is repeated in the address of another, in characters."""

@@ -194,7 +194,10 @@ class State:
         self.traits, self.modes = other.traits, other.modes
 
     def forget(self) -> None:
-        """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
+        """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means.
+
+        What is assigned afterwards is believed again; whoever lets such code run says so in an effect.
+        """
         self.vars = {name: Value(sources=value.sources, plural=True) for name, value in self.vars.items()}
         self.functions = {}
         self.cwds, self.args = (None,), None

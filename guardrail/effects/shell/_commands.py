@@ -138,7 +138,7 @@ def _no_subcommand(call: Call) -> Stream:
 
 def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a filter, where its input and its words are known."""
-    if out.text is not None or call.name not in _TELLING or not all(field.known for field in call.args):
+    if out.text is not None or call.name not in _WORKED_OUT or not all(field.known for field in call.args):
         return out
     args = [field.text for field in call.args]
     text = printed(call.name, args, posix="posix" in call.state.modes)
@@ -155,7 +155,7 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     return Stream(text=text, sources=out.sources, names=out.names, flow=out.flow)
 
 
-_TELLING: Final = frozenset((*FILTERS, "printf", "echo", "basename", "dirname"))
+_WORKED_OUT: Final = frozenset((*FILTERS, "printf", "echo", "basename", "dirname"))
 """Commands whose output may be worked out."""
 
 _FILES: Final = frozenset("cat tac rev head tail sort uniq cut base64 base32 xxd paste".split())

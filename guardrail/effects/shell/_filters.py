@@ -1,6 +1,7 @@
 """What text filters give when their input is known: decoding, cutting, turning and picking lines; pure, and bounded.
 
-Not concerned with effects: a filter has those of its spec. None stands for whatever cannot be worked out exactly.
+Not concerned with effects: a filter has those of its spec. None stands for whatever
+cannot be worked out.
 """
 
 from __future__ import annotations

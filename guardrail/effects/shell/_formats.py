@@ -1,6 +1,7 @@
 """Text that `printf`, `echo -e`, `tr` and `sed` make of text that is known; pure, and bounded.
 
-Not concerned with files or streams. None stands for whatever cannot be worked out exactly.
+Not concerned with files or streams. None stands for whatever cannot be worked out, or not alike
+by every program of that name.
 """
 
 from __future__ import annotations

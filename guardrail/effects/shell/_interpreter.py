@@ -1,7 +1,8 @@
 """The abstract interpreter: walks a script's tree with everything its shell may know, and collects effects.
 
 Not concerned with what single commands do (`_commands`, `_builtins`), nor with words (`_expand`).
-Every construct either joins what may be the case, or ends in an explicit opaque effect.
+Every construct either joins what may be the case, or ends in an explicit opaque effect; what leaves a construct on the
+way (`break`, `return`, an error that drops a line) leaves its state in a frame, and is joined where the shell goes on.
 """
 
 from __future__ import annotations

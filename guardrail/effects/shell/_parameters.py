@@ -6,6 +6,7 @@ Not concerned with variables, nor with text that is known in part: that stays un
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -53,11 +54,14 @@ def trimmed(op: str, text: str, pattern: str) -> str | None:
             return text.removeprefix(plain)
         return text[: len(text) - len(plain)] if text.endswith(plain) else text
     match = _matcher(plain)
+    places = range(len(text) + 1)
     if op[0] == "#":
-        cuts = [i for i in range(len(text) + 1) if match(text[:i])]
-        return text if not cuts else text[cuts[0] if op == "#" else cuts[-1] :]
-    cuts = [i for i in range(len(text) + 1) if match(text[i:])]
-    return text if not cuts else text[: cuts[-1] if op == "%" else cuts[0]]
+        if not _beginning(plain).match(text):
+            return text
+        cut = next((i for i in (places if op == "#" else reversed(places)) if match(text[:i])), None)
+        return text if cut is None else text[cut:]
+    cut = next((i for i in (places if op == "%%" else reversed(places)) if match(text[i:])), None)
+    return text if cut is None else text[:cut]
 
 
 def of_name(op: str, text: str, pattern: str) -> str | None:
@@ -87,19 +91,24 @@ def replaced(op: str, text: str, pattern: str, other: str) -> str | None:
         return text.replace(literal, other, 1 if op == "/" else -1)
     if len(text) > MAX_REPLACED or not text.isascii():
         return None
-    return _substituted(op, text, _matcher(plain), other)
+    return _substituted(op, text, plain, other)
 
 
-def _substituted(op: str, text: str, match: Callable[[str], bool], other: str) -> str | None:
+def _substituted(op: str, text: str, pattern: str, other: str) -> str | None:
+    match, begins = _matcher(pattern), _beginning(pattern)
     if match(""):
         return None  # what an empty match does differs between versions
     out: list[str] = []
     i = 0
+    # Without a star all that matches has one length.
+    length = 0 if "*" in pattern else len(_BRACKET.sub("?", _QUOTED.sub("?", pattern)))
     while i < len(text):
-        ends = [end for end in range(len(text), i, -1) if (op != "/%" or end == len(text)) and match(text[i:end])]
-        if ends:
+        last = min(i + length, len(text)) if length else len(text)
+        ends = range(last, last - 1 if length else i, -1) if begins.match(text, i) else ()
+        found = next((end for end in ends if (op != "/%" or end == len(text)) and match(text[i:end])), None)
+        if found is not None:
             out.append(other)
-            i = ends[0]
+            i = found
             if op != "//":
                 break
         elif op == "/#":
@@ -110,9 +119,16 @@ def _substituted(op: str, text: str, match: Callable[[str], bool], other: str) -
     return "".join(out) + text[i:]
 
 
+@functools.lru_cache(maxsize=256)
 def _matcher(pattern: str) -> Callable[[str], bool]:
     compiled = re.compile(fnmatch.translate(pattern))
     return lambda text: compiled.match(text) is not None
+
+
+@functools.lru_cache(maxsize=256)
+def _beginning(pattern: str) -> re.Pattern[str]:
+    """What a text must begin with for some beginning of it to match: soon tried, where there is none."""
+    return re.compile(fnmatch.translate(pattern + "*"))
 
 
 def cased(op: str, text: str) -> str | None:

@@ -279,7 +279,7 @@ def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:
     """Any filter may pass on what comes in: names, and texts of the call's own."""
     if out.text == "":
         return out
-    said = texts_of(stdin) if out.text is None and name not in _TELLING and stdin.connected else ()
+    said = texts_of(stdin) if out.text is None and name not in _SUMMING and stdin.connected else ()
     if not (stdin.names or said):
         return out
     said = (*out.said, *said)[:MAX_SAID]
@@ -287,7 +287,7 @@ def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:
     return msgspec.structs.replace(out, names=names, said=said, connected=False)
 
 
-_TELLING: Final = frozenset("wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum cksum sum grep".split())
+_SUMMING: Final = frozenset("wc sha1sum sha224sum sha256sum sha384sum sha512sum md5sum b2sum cksum sum grep".split())
 """Filters that tell of their input and do not pass it on, or leave most of it out."""
 
 
