@@ -84,7 +84,10 @@ class SimpleCommands(Redirections):
             end=max(item.end for item in items),
         )
         whole = simple if follow is None else self.follow(simple, follow)
-        return whole if before is None else Group(body=(before, whole))
+        if before is None:
+            return whole
+        self.torn.append(Group(body=(before, whole)))
+        return self.torn[-1]
 
     def _mended(self, items: list[Item]) -> list[Item]:
         """The parts of a command in order: torn words joined, words left out put back, all else checked."""

@@ -68,13 +68,36 @@ class Statements(SimpleCommands):
                     raise Misparse("two commands without a separator")
                 if "\n" in self.source[begun : node.start_byte].replace("\\\n", ""):
                     lines.add(len(out))
-                out.append(self.statement(node))
+                before, found = self._apart(self.statement(node))
+                if before is not None:
+                    out.append(before)
+                    lines.add(len(out))
+                out.append(found)
                 separated, begun = False, position
             out_end = position
         self.gap(position, end)
         self.depth -= 1
         self.lines = frozenset(lines)
         return tuple(out)
+
+    def _apart(self, found: Statement) -> tuple[Statement | None, Statement]:
+        """A statement, and the one on the line before that the parser took for its beginning."""
+        if not self.torn:
+            return None, found
+        if isinstance(found, Group) and self._is_torn(found):
+            return found.body[0], found.body[1]
+        if isinstance(found, AndOr):
+            before, first = self._apart(found.first)
+            return before, found if before is None else AndOr(first=first, rest=found.rest)
+        if isinstance(found, Pipeline):
+            if any(map(self._is_torn, found.stages[1:])):
+                raise Misparse("a stage of a pipeline that ends a line")
+            before, first = self._apart(found.stages[0])
+            return before, found if before is None else Pipeline(stages=(first, *found.stages[1:]))
+        return None, found
+
+    def _is_torn(self, found: Statement) -> bool:
+        return any(found is one for one in self.torn)
 
     def statement(self, node: Node) -> Statement:
         """Any one statement node."""

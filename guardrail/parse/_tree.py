@@ -58,7 +58,7 @@ class Tree(abc.ABC):
         masked: what the grammar was not shown of the text, if anything.
     """
 
-    __slots__ = ("_parse", "depth", "lexer", "lines", "masked", "root", "source", "texts", "unseen")
+    __slots__ = ("_parse", "depth", "lexer", "lines", "masked", "root", "source", "texts", "torn", "unseen")
 
     def __init__(
         self, source: str, root: Node, depth: int, parse: Callable[[str, int], Script], masked: Masked | None = None
@@ -71,6 +71,7 @@ class Tree(abc.ABC):
         self.lexer = Lexer(source, self._nested, self._reparse)
         self._parse = parse
         self.texts = 0
+        self.torn: list[Statement] = []  # assignments of one line, and the command on the next, taken for one command
         self.lines: frozenset[int] = frozenset()  # of the block read last, which statements begin a line
 
     @abc.abstractmethod

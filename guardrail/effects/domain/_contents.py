@@ -306,6 +306,11 @@ class Contents:
         data = self.made(path)
         return None if data is None or not self._made[self._name(path)].sure else as_edit(data)
 
+    def sure(self, path: str) -> bool:
+        """Whether the file is there, as far as this call made it."""
+        entry = self._made.get(self._name(path))
+        return entry is None or entry.sure
+
     def knows(self, path: str) -> bool:
         """Whether this call wrote the file with content that is known."""
         return self.made(path) is not None

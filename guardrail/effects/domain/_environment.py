@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.effects.domain._values import NUM, TOP, State, Value
+from guardrail.effects.domain._values import NUM, TOP, State, Value, join_values
 from guardrail.model import Resource
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
     """Assign, and say so when other programs read the variable."""
     traits = state.traits.get(name, "") if state.traits else ""
     if "i" in traits:
-        value = shell.number(state, value)
+        value = join_values(value, shell.number(state, value))
     _noticed(shell, state, name, value)
     if name == "PATH":
         state.put(name, Value(sources=value.sources))

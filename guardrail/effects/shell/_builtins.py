@@ -24,6 +24,7 @@ from guardrail.effects.domain._values import (
     State,
     Stream,
     Value,
+    join_values,
     merge,
 )
 from guardrail.effects.shell._activation import activated
@@ -139,8 +140,10 @@ def _declare(call: Call, name: str, field: Field, letters: str) -> None:
     _, equals, rest = field.text.partition("=")
     if equals:
         value = _assigned(call, name, field, letters, fresh=fresh)
+        if call.name == "local" and not shell.locals:
+            value = join_values(state.vars.get(name, UNKNOWN), value)  # an error outside of functions
         set_variable(shell, state, name, value if name != "PATH" else _path(call, rest))
-    elif local and ("A" in letters or fresh or name not in state.vars):
+    elif local and ("A" in letters or fresh or name not in state.vars) and (call.name != "local" or shell.locals):
         set_variable(shell, state, name, _declared(call, name, keyed="A" in letters, fresh=fresh))
     if call.name == "readonly" or "r" in letters:
         state.mark(name, "rR" if "r" in state.traits.get(name, "") else "r")
@@ -335,6 +338,7 @@ def source(call: Call) -> Stream:
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
     before = call.state.args, call.state.handed
+    missed = None if call.shell.contents.sure(resource.path or "") else call.state.copy()
     if len(call.args) > 1:
         call.state.hand(call.args[1:])
     given_ = call.state.args
@@ -344,7 +348,7 @@ def source(call: Call) -> Stream:
         kept = end.args == given_ and "set" not in text and "eval" not in text
         end.args = before[0] if kept else None
         end.handed = merge(end.handed, before[1])
-    call.state.assume(end)
+    call.state.assume(end if missed is None else end.join(missed))
     return out
 
 

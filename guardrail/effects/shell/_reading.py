@@ -51,6 +51,17 @@ _NON_READERS: Final = frozenset(
 
 def read(call: Call) -> Stream:
     """`read`, `mapfile`, `getopts`: the variables named get what is read."""
+    frozen = [name for name, letters in call.state.traits.items() if "r" in letters]
+    if any(field.text in frozen for field in call.args):
+        # It stops at a variable that cannot be assigned to.
+        before = call.state.copy()
+        out = _read(call)
+        call.state.assume(call.state.join(before))
+        return out
+    return _read(call)
+
+
+def _read(call: Call) -> Stream:
     if call.name == "getopts":
         return _option(call)
     parsed = parse_options(specs()["read" if call.name == "read" else "mapfile"], call.args)

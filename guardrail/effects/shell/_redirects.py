@@ -104,10 +104,10 @@ def _opens(shell: Interpreter, resource: Resource, call: Call) -> bool:
         return path in STREAMS
     folder = path.rpartition("/")[0]
     known = folder in _WRITABLE or folder == call.cwd or folder in shell.directories
-    return shell.view.kind(path) != "dir" and (known or shell.view.kind(folder or "/") == "dir")
+    return shell.view.kind(path) != "dir" and (known or shell.view.kind(folder) == "dir")
 
 
-_WRITABLE: Final = frozenset(("/dev", "/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 - nothing is put there
+_WRITABLE: Final = frozenset(("", "/dev", "/tmp", "/var/tmp", "/dev/shm"))  # noqa: S108 - nothing is put there
 """Directories in which anybody can make a file."""
 
 

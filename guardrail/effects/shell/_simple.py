@@ -226,6 +226,7 @@ def _run(
         outs, source = redirections(shell, redirects, call, stdin)
         call.stdin = source
         before = state.copy() if call.doubted and (name in BUILTINS or state.functions) else None
+        mark = shell.contents.mark() if call.doubted else None
         paths = [resource.path for resource, _, _ in outs if resource.path is not None]
         shell.contents.open(paths)
         out = run_command(call, vector) if vector else NOTHING
@@ -242,6 +243,8 @@ def _run(
         if errors_too(redirects):
             out = _with_errors(out, said, name)
         out = write_out(shell, outs, out, call)
+        if mark is not None:
+            shell.contents.weaken(mark)
     if "merged" in state.modes:
         out = _with_errors(out, said, name)
     out = _passed_on(call.stdin, out, name)
