@@ -47,7 +47,7 @@ def printed(name: str, args: Sequence[str], *, posix: bool = False) -> str | Non
         return _formats.printf(words[0], words[1:]) if words and not words[0].startswith("-") else None
     if name == "echo":
         return _echo(args)
-    if name in ("basename", "dirname") and args and not args[0].startswith("-"):
+    if name in ("basename", "dirname") and args and not any(word.startswith("-") for word in args):
         return _base(args) if name == "basename" else "".join(_directory(word) + "\n" for word in args)
     return None
 

@@ -18,9 +18,7 @@ MAX_FORMATS: Final = 512
 MAX_EDITED: Final = 256
 """Longest text that a `sed` script with a pattern is worked out on, in characters."""
 
-_ESCAPE: Final = re.compile(
-    r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL
-)
+_ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{1,2}|0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL)
 _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "\\": "\\",
 }  # fmt: skip
@@ -51,10 +49,8 @@ def unescaped(text: str, dialect: Dialect) -> str | None:
 
 def _escape(body: str, dialect: Dialect) -> bytes | None:
     head = body[0]
-    if head in "xuU":
-        number = int(body[1:], 16) if len(body) > 1 else -1
-        # What a character beyond ASCII becomes depends on the locale.
-        return bytes((number,)) if number >= 0 and (head == "x" or number < 0x80) else None
+    if head == "x":
+        return bytes((int(body[1:], 16),)) if len(body) > 1 else None
     if head in "01234567":
         if head == "0" and dialect != "format":
             return bytes((int(body, 8) & 255,))
@@ -138,6 +134,9 @@ _CLASSES: Final = {
     "[:space:]": "\t\n\v\f\r ",
     "[:blank:]": "\t ",
 }
+_CASES: Final = (("[:lower:]", "[:upper:]"), ("[:upper:]", "[:lower:]"))
+"""Classes that one may be turned into the other."""
+
 _MEMBER: Final = re.compile(r"\\([0-7]{1,3}|.)|(.)", re.DOTALL)
 
 
@@ -157,6 +156,8 @@ def tr(args: Sequence[str], text: str) -> str | None:
         return text.translate(dict.fromkeys(map(ord, first))) if len(sets) == 1 and "s" not in flags else None
     if "s" in flags and len(sets) == 1:
         return _squeezed(text, first)
+    if len(sets) == 2 and sets[1] in _CLASSES and (sets[0], sets[1]) not in _CASES:
+        return None
     second = members[1] if len(members) == 2 else ""
     if not second or len(sets) != 2:
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
@@ -220,31 +221,10 @@ def _run(
     said = _complained(shell, vector, state)
     if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
-    if not redirects:
-        out = run_command(call, vector) if vector else NOTHING
+    if redirects:
+        out = _redirected(shell, vector, redirects, call, said)
     else:
-        outs, source = redirections(shell, redirects, call, stdin)
-        call.stdin = source
-        before = state.copy() if call.doubted and (name in BUILTINS or state.functions) else None
-        mark = shell.contents.mark() if call.doubted else None
-        paths = [resource.path for resource, _, _ in outs if resource.path is not None]
-        shell.contents.open(paths)
         out = run_command(call, vector) if vector else NOTHING
-        shell.contents.close(paths, lasting=name == "exec")
-        through_descriptors(shell, redirects, out, call)
-        if before is not None:
-            call.failed = before if call.failed is None else before.join(call.failed)
-        if name == "exec" and len(vector) == 1:
-            state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
-            state.held = merge(state.held, state.sinks)
-            state.opened = merge(state.opened, source.sources)
-            if errors_too(redirects):
-                state.modes |= {"merged"}
-        if errors_too(redirects):
-            out = _with_errors(out, said, name)
-        out = write_out(shell, outs, out, call)
-        if mark is not None:
-            shell.contents.weaken(mark)
     if "merged" in state.modes:
         out = _with_errors(out, said, name)
     out = _passed_on(call.stdin, out, name)
@@ -252,6 +232,40 @@ def _run(
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
     return state, call.failed if call.failed is not None else state, out
+
+
+def _redirected(
+    shell: Interpreter,
+    vector: tuple[Field, ...],
+    redirects: tuple[Redirect, ...],
+    call: Call,
+    said: tuple[Resource, ...],
+) -> Stream:
+    """A command with redirections: it does not run where one of them fails."""
+    state, name = call.state, call.name
+    outs, source = redirections(shell, redirects, call, call.stdin)
+    call.stdin = source
+    before = state.copy() if call.doubted and (name in BUILTINS or state.functions) else None
+    mark = shell.contents.mark() if call.doubted else None
+    paths = [resource.path for resource, _, _ in outs if resource.path is not None]
+    shell.contents.open(paths)
+    out = run_command(call, vector) if vector else NOTHING
+    shell.contents.close(paths, lasting=name == "exec")
+    through_descriptors(shell, redirects, out, call)
+    if before is not None:
+        call.failed = before if call.failed is None else before.join(call.failed)
+    if name == "exec" and len(vector) == 1:
+        state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
+        state.held = merge(state.held, state.sinks)
+        state.opened = merge(state.opened, source.sources)
+        if errors_too(redirects):
+            state.modes |= {"merged"}
+    if errors_too(redirects):
+        out = _with_errors(out, said, name)
+    out = write_out(shell, outs, out, call)
+    if mark is not None:
+        shell.contents.weaken(mark)
+    return out
 
 
 def _complained(shell: Interpreter, vector: tuple[Field, ...], state: State) -> tuple[Resource, ...]:
