@@ -81,23 +81,35 @@ class Statements(SimpleCommands):
         return tuple(out)
 
     def _apart(self, found: Statement) -> tuple[Statement | None, Statement]:
-        """A statement, and the one on the line before that the parser took for its beginning."""
+        """A statement, and the one that ends on the line before, which the parser ran together with it."""
         if not self.torn:
             return None, found
-        if isinstance(found, Group) and self._is_torn(found):
+        if isinstance(found, Group) and any(found is one for one in self.torn):
             return found.body[0], found.body[1]
-        if isinstance(found, AndOr):
-            before, first = self._apart(found.first)
-            return before, found if before is None else AndOr(first=first, rest=found.rest)
+        if isinstance(found, Negated):
+            before, after = self._apart(found.body)
+            return (None, found) if before is None else (Negated(body=before), after)
         if isinstance(found, Pipeline):
-            if any(map(self._is_torn, found.stages[1:])):
-                raise Misparse("a stage of a pipeline that ends a line")
-            before, first = self._apart(found.stages[0])
-            return before, found if before is None else Pipeline(stages=(first, *found.stages[1:]))
+            for index, stage in enumerate(found.stages):
+                before, after = self._apart(stage)
+                if before is not None:
+                    left, right = (*found.stages[:index], before), (after, *found.stages[index + 1 :])
+                    return _piped(left), _piped(right)
+        if isinstance(found, AndOr):
+            return self._apart_list(found)
         return None, found
 
-    def _is_torn(self, found: Statement) -> bool:
-        return any(found is one for one in self.torn)
+    def _apart_list(self, found: AndOr) -> tuple[Statement | None, Statement]:
+        before, after = self._apart(found.first)
+        if before is not None:
+            return before, AndOr(first=after, rest=found.rest)
+        for index, (sign, right) in enumerate(found.rest):
+            before, after = self._apart(right)
+            if before is not None:
+                rest = found.rest[index + 1 :]
+                left = AndOr(first=found.first, rest=(*found.rest[:index], (sign, before)))
+                return left, AndOr(first=after, rest=rest) if rest else after
+        return None, found
 
     def statement(self, node: Node) -> Statement:
         """Any one statement node."""
@@ -198,7 +210,17 @@ class Statements(SimpleCommands):
     # -- compound commands
 
     def subshell(self, node: Node) -> Statement:
-        """`( … )`."""
+        """`( … )`, or `(( … ))` where the parser does not expect that."""
+        inner = node.children[1] if len(node.children) == 3 else None
+        if (
+            inner is not None
+            and inner.type == "subshell"
+            and (inner.start_byte, inner.end_byte) == (node.start_byte + 1, node.end_byte - 1)
+        ):
+            found, stop = self.lexer.arithmetic(node.start_byte + 2, node.end_byte)
+            if stop != node.end_byte:
+                raise Misparse("arithmetic that is not modelled")
+            return Arithmetic(text=found.text, names=found.names, assigns=found.assigns, parts=found.parts)
         return Group(body=self._between(node, "(", ")"), subshell=True)
 
     def compound(self, node: Node) -> Statement:
@@ -388,6 +410,10 @@ class Statements(SimpleCommands):
         if found[-1].plain != "]" or len(found) < 2:
             raise Misparse("test that is not modelled")
         return Simple(words=tuple(found), assigns=(), redirects=(), start=node.start_byte, end=node.end_byte)
+
+
+def _piped(stages: tuple[Statement, ...]) -> Statement:
+    return stages[0] if len(stages) == 1 else Pipeline(stages=stages)
 
 
 def _with_errors(stage: Statement, start: int, end: int) -> Statement:

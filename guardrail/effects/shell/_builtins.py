@@ -575,7 +575,8 @@ def let(call: Call) -> Stream:
         except Misparse:
             call.state.forget()
             return call.opaque("dynamic", reason="arithmetic that is not modelled")
-        calculate(call.shell.expand, field.text, names, assigns, call.state, call.span)
+        if "$" not in field.text:  # which is an error there
+            calculate(call.shell.expand, field.text, names, assigns, call.state, call.span)
     return NOTHING
 
 

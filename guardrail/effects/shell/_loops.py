@@ -64,6 +64,11 @@ def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> 
         return ok.join(bad), sometimes([first, out])
 
     end, out = _widely(shell, state, once)
+    # The condition has the last word.
+    shell.emit.muted += 1
+    ok, bad, _ = shell.block(node.condition, end.copy(), rest)
+    shell.emit.muted -= 1
+    end = end.join(ok).join(bad)
     return end, end, out
 
 
@@ -234,7 +239,16 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
 
 
 def for_(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
-    """`for`: round by round over a known list, else as any loop."""
+    """`for`: round by round over a known list, else as any loop; none where its variable cannot be assigned to."""
+    if "r" in state.traits.get(node.name, ""):
+        before = state.copy()
+        end, _, out = _for(shell, node, state, stdin)
+        end = end.join(before)
+        return end, end, out
+    return _for(shell, node, state, stdin)
+
+
+def _for(shell: Interpreter, node: For, state: State, stdin: Stream) -> Done:
     vectors, handed, named = _vectors(shell, node, state)
     rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
     if vectors is None or node.select:
