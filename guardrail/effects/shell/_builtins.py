@@ -59,7 +59,9 @@ def cd(call: Call) -> Stream:
     out = _entered(call)
     if "moving" in call.state.modes:
         call.state.cwds = (None,)
-    return out
+    # It prints where it went, if that is not what was asked for.
+    told = any(not field.known or field.text == "-" for field in call.args) or "CDPATH" in call.state.vars
+    return SOMETHING if told else out
 
 
 def _entered(call: Call) -> Stream:
@@ -92,15 +94,16 @@ def _folded(path: str) -> str:
 def pushd(call: Call) -> Stream:
     """`pushd DIR` goes there; anything else about the stack is not followed."""
     if len(call.args) == 1 and call.args[0].known and not call.args[0].text.startswith(("+", "-")):
-        return cd(call)
+        cd(call)
+        return SOMETHING
     call.state.cwds = (None,)
-    return NOTHING
+    return SOMETHING
 
 
 def popd(call: Call) -> Stream:
     """`popd`: the stack is not followed."""
     call.state.cwds = (None,)
-    return NOTHING
+    return SOMETHING
 
 
 def export(call: Call) -> Stream:
@@ -117,7 +120,11 @@ def export(call: Call) -> Stream:
     shown = Stream(sources=state.contents()) if "p" in letters or not call.args else NOTHING
     if set(letters) & set("pfF"):
         # It prints, or means functions.
-        return shown if all(field.known for field in words) else call.opaque("dynamic", reason="a name is not known")
+        return (
+            Stream(sources=shown.sources)
+            if all(field.known for field in words)
+            else call.opaque("dynamic", reason="a name is not known")
+        )
     for field in words:
         name = field.text.partition("=")[0].rstrip("+")
         if not _NAME.fullmatch(name):
@@ -253,6 +260,8 @@ def set_(call: Call) -> Stream:
     args = list(call.args)
     if not args:
         return Stream(sources=call.state.contents())
+    if args[-1].text in ("-o", "+o"):
+        return SOMETHING  # it prints its options
     while args:
         field = args.pop(0)
         text = field.text
@@ -289,16 +298,16 @@ def shift(call: Call) -> Stream:
 def shopt(call: Call) -> Stream:
     """`shopt`: globs no longer mean what they mean by default."""
     names = {field.text for field in call.args if not field.text.startswith("-")}
+    out = NOTHING if any(re.fullmatch(r"-q?[su]q?", field.text) for field in call.args) else SOMETHING
     if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
-        return NOTHING
+        return out
     call.state.globs = False
     if "failglob" in names:
         call.state.modes |= {"failglob"}
     if names - _PATTERN_SHOPT:
         out = call.opaque("unparsed", reason="an option of the shell that is not modelled", words=())
         call.state.forget()
-        return out
-    return NOTHING
+    return out
 
 
 def eval_(call: Call) -> Stream:
@@ -397,7 +406,7 @@ def trap(call: Call) -> Stream:
     """`trap TEXT SIGNAL`: the text runs later, when little is certain about the shell."""
     operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
     if len(operands) < 2 or operands[0].text in ("", "-"):
-        return NOTHING
+        return NOTHING if operands and operands == list(call.args) else SOMETHING
     if not operands[0].known:
         return call.opaque("dynamic", reason="the text of a trap is not known")
     call.shell.traps.append(operands[0].text)
@@ -605,14 +614,14 @@ def nothing(_call: Call) -> Stream:
 
 
 BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
-    "cd": cd, "chdir": cd, "pushd": pushd, "popd": popd, "dirs": nothing,
+    "cd": cd, "chdir": cd, "pushd": pushd, "popd": popd, "dirs": look,
     "export": export, "readonly": export, "declare": export, "typeset": export, "local": export,
     "unset": unset, "read": read, "mapfile": read, "readarray": read, "getopts": read,
     "set": set_, "shift": shift, "shopt": shopt, "eval": eval_, "source": source, ".": source,
     "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
     "printf": printf_v, "let": let,
     "return": jump, "exit": jump, "break": jump, "continue": jump, "wait": wait, "hash": hash_,
-    "jobs": jobs, "help": look, "caller": look, "fg": nothing, "bg": nothing, "disown": nothing, "ulimit": nothing,
+    "jobs": jobs, "help": look, "caller": look, "fg": look, "bg": look, "disown": nothing, "ulimit": look,
     "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": compgen, "fc": unmodelled,
     "history": history, "coproc": unmodelled,
 }  # fmt: skip

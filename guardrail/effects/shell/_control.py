@@ -16,7 +16,7 @@ from guardrail.effects.shell._listings import KEEPING
 from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
-from guardrail.effects.shell._redirects import errors_too, redirections, write_out
+from guardrail.effects.shell._redirects import errors_too, moved, redirections, write_out
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes, succeeds
 from guardrail.effects.shell._traps import rearm
 from guardrail.parse.ir import (
@@ -143,6 +143,7 @@ def redirected(shell: Interpreter, node: Redirected, state: State, stdin: Stream
         call = shell.call("redirection", (), inner, cwd, stdin, (0, 0))
         outs, source = redirections(shell, node.redirects, call, stdin)
         before = inner.copy() if call.doubted else None
+        mark = shell.contents.mark() if call.doubted else None
         paths = [resource.path for resource, _, _ in outs if resource.path is not None]
         shell.contents.open(paths)
         ok, bad, out = shell.statement(node.body, inner, source)
@@ -152,7 +153,10 @@ def redirected(shell: Interpreter, node: Redirected, state: State, stdin: Stream
             ok, bad = (ok.copy() if ok is bad else ok), bad.join(before)
         if errors_too(node.redirects):
             out = msgspec.structs.replace(out, text=None, sources=merge(out.sources, shell.diverted))
-        return ok, bad, write_out(shell, outs, out, call)
+        out = moved(node.redirects, write_out(shell, outs, out, call), merged="merged" in inner.modes)
+        if mark is not None:
+            shell.contents.weaken(mark)
+        return ok, bad, out
 
     return each_directory(shell, state, once)
 

@@ -423,10 +423,12 @@ class Expander:
         if part.number:
             given, more = operands(self, part.parts, state, chosen, span)
             choice = {**chosen, **given}
-            before = state.copy() if may_fail(self, part.text, state, choice) else None
+            frozen = bool(state.traits) and any("r" in state.traits.get(name, "") for name in part.assigns)
+            before = state.copy() if frozen or may_fail(self, part.text, state, choice) else None
             found = calculate(self, part.text, part.names, part.assigns, state, span, choice)
-            if before is not None and found is None:
-                self.runner.abort(before)
+            if before is not None and (found is None or frozen):
+                # Some of what it assigns may have been assigned.
+                self.runner.abort(before.join(state))
             return (NUM if found is None else str(found)), merge(sources, more), False
         for name in part.assigns:
             if name in state.traits:

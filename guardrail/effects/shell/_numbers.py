@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 _INTEGER = re.compile(rf"-?[0-9{NUM}]*")
 _NUMBER = re.compile(rf"-?[0-9{NUM}]+|")
+_CANONICAL = re.compile(rf"-?(?:0|[1-9{NUM}][0-9{NUM}]*)|")
 _WHOLE = re.compile(r"[0-9]+")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _DOLLAR = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]))")
+_CONDITION = re.compile(r"\?|&&|\|\|")
 _DIVIDING = re.compile(r"[/%]|\*\*")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
@@ -72,11 +74,18 @@ def calculate(
                 return None
             look_into(ex, names, state, span)
     found = evaluate(text, lambda name: ex.lookup(name, state, chosen or {})[0])
+    # An error, or a condition, may leave out what is assigned behind it.
+    doubted = (
+        found is None
+        and bool(assigns)
+        and (_CONDITION.search(text) is not None or may_fail(ex, text, state, chosen or {}))
+    )
     for name in assigns:
-        sources = state.vars[name].sources if name in state.vars else ()
+        old = state.vars.get(name, UNKNOWN)
         new = NUM if found is None else str(found[1][name]) if name in found[1] else None
         if new is not None:
-            state.put(name, state.scalar(name, Value(alternatives=(new,), sources=sources)))
+            value = state.scalar(name, Value(alternatives=(new,), sources=old.sources))
+            state.put(name, join_values(old, value) if doubted else value)
             if chosen is not None:
                 chosen.pop(name, None)
     return None if found is None else found[0]
@@ -140,7 +149,7 @@ def as_number(ex: Expander, value: Value, state: State) -> Value:
     """What a variable holds that was declared to be a number, when a text is assigned to it."""
     found: list[str] = []
     for text in value.alternatives:
-        if _NUMBER.fullmatch(text):
+        if _CANONICAL.fullmatch(text):
             found.append(text or "0")
             continue
         look_at(ex, (text,), state)

@@ -192,7 +192,7 @@ def file_text(call: Call, fields: Sequence[Field]) -> str | None:
     found: list[str] = []
     for field in fields:
         path = call.place(field).path if field.known else None
-        if path is None or path.startswith(("/dev/", "/proc/")):
+        if path is None or path.startswith(("/dev/", "/proc/")) or not call.shell.contents.sure(path):
             return None
         data = call.shell.contents.read(path, MAX_TEXT)
         if data is None:

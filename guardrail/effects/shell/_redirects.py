@@ -5,6 +5,7 @@ Not concerned with the command between them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -150,8 +151,7 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
     for field in fields:
         path = call.place(field).path
-        known = path is not None and (path.startswith("/dev/") or shell.contents.knows(path))
-        call.doubted = call.doubted or not (known or (path is not None and shell.view.kind(path) == "file"))
+        call.doubted = call.doubted or path is None or not (path.startswith("/dev/") or _is_there(shell, path))
     streams = [_input(field, call) for field in fields]
     if len(streams) == 1:
         return streams[0], fields[0]
@@ -159,6 +159,26 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     for stream in streams:
         sources = merge(sources, stream.sources)
     return Stream(sources=sources, flow=("redirect",), connected=True), None
+
+
+def _is_there(shell: Interpreter, path: str) -> bool:
+    if shell.contents.knows(path):
+        return shell.contents.sure(path)
+    return shell.view.kind(path) == "file" and not shell.contents.changed(path)
+
+
+def moved(redirects: Sequence[Redirect], out: Stream, *, merged: bool) -> Stream:
+    """What is left of an output where standard output becomes another descriptor; `merged` if errors go there, too."""
+    for redirect in redirects:
+        if redirect.op != ">&" or redirect.fd not in (None, 1) or not _is_digits(redirect.target):
+            continue
+        number = str(redirect.target.plain).rstrip("-") if redirect.target is not None else ""
+        if number == "1":
+            continue
+        if number in ("", "2") and not merged and not errors_too(redirects):
+            return NOTHING
+        out = Stream(sources=out.sources, names=out.names, flow=out.flow)  # it may be standard output all the same
+    return out
 
 
 def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream:
@@ -182,10 +202,13 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
     certain = call.name != "exec" and all(operator in (">", ">>", ">|") or not carries for _, operator, carries in outs)
     last = max((index for index, (_, _, carries) in enumerate(outs) if carries), default=-1)
     for index, (resource, operator, carries) in enumerate(outs):
-        if resource.path in STREAMS:
-            if resource.path == "/dev/stderr" and carries:
+        stream = _stream(resource.path)
+        if stream is not None:
+            if stream == "/dev/stderr" and carries:
                 shell.divert(out.sources)
-            taken = taken or (carries and resource.path != "/dev/stdout")
+            if stream == "" and carries:
+                out = Stream(sources=out.sources, names=out.names, flow=out.flow)  # it may be standard output
+            taken = taken or (carries and stream not in ("", "/dev/stdout"))
             continue
         append = operator in (">>", "&>>")
         sources = out.sources if carries else shell.diverted
@@ -197,6 +220,17 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
     return (Stream(sources=out.sources, names=out.names, flow=out.flow) if both else NOTHING) if taken else out
+
+
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+
+
+def _stream(path: str | None) -> str | None:
+    """The stream that a path is a name of, `""` for another descriptor; None for a file."""
+    match = _DESCRIPTOR.fullmatch(path) if path is not None else None
+    if match is None:
+        return path if path in STREAMS else None
+    return {"0": "/dev/stdin", "1": "/dev/stdout", "2": "/dev/stderr"}.get(match[1], "")
 
 
 _DIGESTING: Final = frozenset(

@@ -31,7 +31,7 @@ from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
 from guardrail.effects.shell._expansion import elements, subscript, with_element
 from guardrail.effects.shell._numbers import look_into
-from guardrail.effects.shell._redirects import errors_too, redirections, through_descriptors, write_out
+from guardrail.effects.shell._redirects import errors_too, moved, redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Redirect, Simple
@@ -261,8 +261,8 @@ def _redirected(
         if errors_too(redirects):
             state.modes |= {"merged"}
     if errors_too(redirects):
-        out = _with_errors(out, said, name)
-    out = write_out(shell, outs, out, call)
+        out = _with_errors(out, merge(said, shell.diverted), name)
+    out = moved(redirects, write_out(shell, outs, out, call), merged="merged" in state.modes)
     if mark is not None:
         shell.contents.weaken(mark)
     return out
