@@ -1427,6 +1427,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/property/test_shell_scripts.py::test_operators_of_parameters_give_what_bash_makes_of_them",
             "tests/property/test_shell_scripts.py::test_arrays_hold_what_bash_puts_into_them",
             "tests/property/test_shell_scripts.py::test_control_flow_leads_to_what_bash_runs",
+            "tests/property/test_shell_scripts.py::test_declarations_errors_and_traps_leave_what_bash_leaves",
             "tests/test_effects_shell.py::test_a_command_gives_the_effects_that_bash_gives_it",
             "tests/test_effects_shell.py::test_ordinary_scripts_are_read_without_a_question",
         ),

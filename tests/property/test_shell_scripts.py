@@ -231,6 +231,69 @@ def flow(rolls: Rolls) -> str:
     return "\n".join([*lines, 'frob "$x" "$y" "$i" "$j"'])
 
 
+STATES = """{n}={v}
+{n}={v} {m}={v}
+{n}+={v}
+declare {n}={v}
+declare -l {n}={v}
+declare -i {n}={v}
+declare -r {n}={v}
+readonly {n}
+local {n}={v}
+unset {n}
+unset -f {n}
+read {n} {m} <<< {v}
+: $(({e}))
+(({e}))
+let '{e}'
+{n}=$(({e}))
+a[{n}]={v}
+a[-5]={v}
+a[i++]={v}
+: ${{{n}:={v}}}
+{n}=${{{m}:1:-2}}
+set -- {v} {v}
+shift
+f() {{ {s}; }}
+f {v}
+{{ {s}; {s}; }}
+{{ {s}; }} > /nodir/f
+{n}={v} {m}={v} && {s}
+{s} || {s}
+{n}={v} eval '{m}=${n}'
+{n}=$({s}; echo ${m} >&2)
+echo {v} | {{ read {n}; frob "${n}"; }}
+trap '{n}={v}' DEBUG
+trap '{n}={v}; exit' INT
+trap '(({m}++))' ERR
+echo '{n}={v}; return; {m}={v}' > s.sh; . ./s.sh
+echo 'set -- {v}' > s.sh; . ./s.sh {v}
+exec {{{n}}}> /dev/null
+for {n} in {v} {v}; do {s}; done
+while read -r {n}; do {s}; done <<< {v}
+frob "${n}" "${m}" "$1\"""".split("\n")
+SUMS = "x y+1 x++ --y y=4 x+=2 1/0 x/y 08 $x+1 $x=5 y=7,1/0 z&&(y=3) (x+1)*2 x=y=3".split()
+GIVEN = 'foo BAR 1 2 010 -3 abc "$x" $y "$1" ${z:-d} $(echo+k)'.split()
+
+
+def state(rolls: Rolls, depth: int = 0) -> str:
+    """One command that changes what the shell holds, or fails to."""
+    n, m = rolls.sample("xyzq", 2)
+    s = state(rolls, depth + 1) if depth < 2 else f"{n}={rolls.choice(GIVEN)}".replace("+", " ")
+    text = rolls.choice(STATES)
+    while "{v}" in text:
+        text = text.replace("{v}", rolls.choice(GIVEN).replace("+", " "), 1)
+    for mark, value in (("{n}", n), ("{m}", m), ("{e}", rolls.choice(SUMS)), ("{{", "{"), ("}}", "}"), ("{s}", s)):
+        text = text.replace(mark, value)
+    return text
+
+
+def states(rolls: Rolls) -> str:
+    """A script of such commands, some of them on one line."""
+    lines = ["; ".join(state(rolls) for _ in range(rolls.randrange(1, 3))) for _ in range(rolls.randrange(2, 6))]
+    return "\n".join(["x=1; y=2; z=zed; q=foo; i=0; set -- one two", *lines, 'frob "$x" "$y" "$z" "$q" "$i" "$1"'])
+
+
 @SETTINGS
 @given(rolls=st.randoms(use_true_random=False))
 def test_operators_of_parameters_give_what_bash_makes_of_them(
@@ -253,3 +316,13 @@ def test_arrays_hold_what_bash_puts_into_them(rolls: Rolls, tmp_path: Path, monk
 def test_control_flow_leads_to_what_bash_runs(rolls: Rolls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loops, branches, `case`, functions, `read`, `break` and `return`, and output that is known."""
     holds(flow(rolls), tmp_path, monkeypatch)
+
+
+@SETTINGS
+@given(rolls=st.randoms(use_true_random=False))
+def test_declarations_errors_and_traps_leave_what_bash_leaves(
+    rolls: Rolls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read-only and folded variables, errors that drop a line, files that are sourced, traps, failed redirections."""
+    (tmp_path / "s.sh").unlink(missing_ok=True)
+    holds(states(rolls), tmp_path, monkeypatch)

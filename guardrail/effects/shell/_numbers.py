@@ -75,10 +75,9 @@ def calculate(
             look_into(ex, names, state, span)
     found = evaluate(text, lambda name: ex.lookup(name, state, chosen or {})[0])
     # An error, or a condition, may leave out what is assigned behind it.
-    doubted = (
-        found is None
-        and bool(assigns)
-        and (_CONDITION.search(text) is not None or may_fail(ex, text, state, chosen or {}))
+    doubted = bool(assigns) and (
+        (bool(state.traits) and any("r" in state.traits.get(name, "") for name in assigns))
+        or (found is None and (_CONDITION.search(text) is not None or may_fail(ex, text, state, chosen or {})))
     )
     for name in assigns:
         old = state.vars.get(name, UNKNOWN)

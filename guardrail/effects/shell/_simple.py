@@ -16,6 +16,7 @@ from guardrail.effects.domain._values import (
     MAX_SAID,
     MAX_TEXT,
     NOTHING,
+    NUM,
     TOP,
     UNKNOWN,
     Field,
@@ -105,6 +106,8 @@ def _assign(shell: Interpreter, given: Assign, state: State) -> None:
         return
     if given.append:
         value = _appended(state.vars.get(given.name, UNKNOWN), value)
+        if "i" in state.traits.get(given.name, ""):
+            value = join_values(value, Value(alternatives=(NUM,), sources=value.sources))
     set_variable(shell, state, given.name, state.scalar(given.name, value))
 
 
