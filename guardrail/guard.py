@@ -22,7 +22,7 @@ import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, LiveFiles, Provenance
-from guardrail.audit import Trail, trail_directory
+from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -483,8 +483,7 @@ class Guard:
 def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
-    directory = trail_directory(config)
-    return directory.with_name(directory.name + ".reviews.db")
+    return beside_trail(config, "reviews.db")
 
 
 def _open_trail(config: Config) -> Trail:
@@ -510,6 +509,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
+    own.append(("guardrail:identity", str(beside_trail(config, "identity.db"))))
     return own
 
 

@@ -820,6 +820,31 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="identity.formats",
+        source="issue 4",
+        behaviour="what holds a model is known by its structure, whatever it is called, and nothing is unpickled for it",
+        tests=(
+            "tests/test_identity.py::test_a_format_is_known_by_its_first_bytes_whatever_the_file_is_called",
+            "tests/test_identity.py::test_what_real_libraries_write_is_known",
+            "tests/test_identity.py::test_a_directory_that_is_one_model_is_known_by_the_names_in_it",
+            "tests/test_identity.py::test_a_header_that_contradicts_itself_is_said_to",
+            "tests/test_identity.py::test_a_scan_finds_each_model_once_and_in_its_stores",
+        ),
+    ),
+    Promise(
+        id="identity.match",
+        source="issue 4",
+        behaviour="a model is known again when it is renamed, re-dated, re-sharded, converted, packed, cut or quantised",
+        tests=(
+            "tests/test_identity.py::test_a_copy_a_rename_and_a_hard_link_are_the_asset_whatever_their_dates",
+            "tests/test_identity.py::test_half_of_the_tensors_under_other_names_is_known_by_them",
+            "tests/test_identity.py::test_a_piece_of_the_content_is_known_wherever_it_lies",
+            "tests/test_identity.py::test_a_quantised_copy_may_stem_from_the_asset_and_that_is_a_question_only",
+            "tests/test_identity.py::test_an_unrelated_model_of_the_same_shape_is_not_the_asset",
+            "tests/test_identity.py::test_a_file_that_has_not_changed_is_not_read_again",
+        ),
+    ),
+    Promise(
         id="packaging.wheel",
         source="design",
         behaviour="the wheel holds code, adapters, policies and data, nothing else, and runs without the checkout",
