@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -26,7 +26,7 @@ from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
@@ -36,6 +36,9 @@ from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, co
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
+
+if TYPE_CHECKING:
+    from guardrail.assets.identity._recognise import Recogniser
 
 T = TypeVar("T")
 
@@ -85,7 +88,8 @@ class Guard:
         self.tools = tool_table(config.tools)
         prepare()
         self.files = LiveFiles(config.limits.expansions)
-        self.inventory = Inventory(config, self.files, own=_own_files(config))
+        self.recogniser = _open_recogniser(config)
+        self.inventory = Inventory(config, self.files, own=_own_files(config), recogniser=self.recogniser)
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.shells = Shells()
@@ -467,6 +471,8 @@ class Guard:
         self.obligations.close()
         self.engine.close()
         self.reviews.close()
+        if self.recogniser is not None:
+            self.recogniser.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
             self.trail.close()
@@ -484,6 +490,19 @@ def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
     return beside_trail(config, "reviews.db")
+
+
+def _open_recogniser(config: Config) -> Recogniser | None:
+    """What tells registered assets by their content, if any are registered."""
+    path = beside_trail(config, "identity.db")
+    if not path.exists():
+        return None
+    try:
+        from guardrail.assets.identity._recognise import recogniser_at
+    except ImportError as error:
+        text = f"assets are registered in `{path}`, and {error.name} is not installed"
+        raise ConfigError(f"{text}: install `guardrail-runtime[identity]`") from None
+    return recogniser_at(path)
 
 
 def _open_trail(config: Config) -> Trail:
@@ -509,7 +528,9 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    own.append(("guardrail:identity", str(beside_trail(config, "identity.db"))))
+    # SQLite keeps what was written last beside the file.
+    for ending in ("", "-wal", "-shm"):
+        own.append((f"guardrail:identity{ending}", str(beside_trail(config, f"identity.db{ending}"))))
     return own
 
 

@@ -845,6 +845,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="identity.call",
+        source="issue 4",
+        behaviour="a file with the content of a registered asset is guarded like it, although nobody saw it being made",
+        tests=(
+            "tests/test_identity.py::test_a_copy_that_nobody_saw_being_made_is_guarded_like_the_asset",
+            "tests/test_identity.py::test_files_that_are_no_copies_are_nobody_s",
+            "tests/test_identity.py::test_a_registry_that_cannot_be_read_denies_what_it_is_needed_for",
+            "tests/test_identity.py::test_a_registry_without_what_reads_it_stops_the_guard",
+            "tests/test_identity.py::test_the_registry_is_the_guard_s_own",
+        ),
+    ),
+    Promise(
         id="packaging.wheel",
         source="design",
         behaviour="the wheel holds code, adapters, policies and data, nothing else, and runs without the checkout",

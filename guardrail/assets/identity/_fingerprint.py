@@ -35,6 +35,9 @@ WINDOWS: Final = 16
 WINDOW_BYTES: Final = 4096
 """Size of a window, in bytes."""
 
+SAMPLES: Final = 4
+"""Windows in each tensor that are sampled."""
+
 MAX_SKETCHES: Final = 64
 """Most tensors of one file that are sketched: the largest."""
 
@@ -52,6 +55,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         blake3: digest of the whole.
         windows: keyed digest of its size and of windows in it: cheap to compare, and a question only.
         tensors: digest of a tensor's bytes -> its size in bytes.
+        samples: keyed digests of some windows in each tensor: cheap to compare, and a question only.
         anchors: ids of its content anchors, as little-endian u8, in order.
         sketches: of its largest tensors.
     """
@@ -62,6 +66,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     blake3: bytes
     windows: bytes
     tensors: dict[bytes, int] = {}
+    samples: tuple[bytes, ...] = ()
     anchors: bytes = b""
     sketches: tuple[Sketch, ...] = ()
 
@@ -81,6 +86,17 @@ def windows(fd: int, size: int, key: bytes) -> bytes:
     at |= {offset % room // WINDOW_BYTES * WINDOW_BYTES for (offset,) in struct.iter_unpack("<Q", spread)}
     for offset in sorted(at):
         digest.update(os.pread(fd, WINDOW_BYTES, offset))
+    return digest.digest()
+
+
+def sample(fd: int, tensor: Tensor, key: bytes) -> bytes:
+    """The keyed digest of a tensor's size and of some windows in it, in constant time whatever the size."""
+    size = struct.pack("<Q", tensor.size)
+    digest = blake3.blake3(b"tensor" + size, key=key)
+    spread = blake3.blake3(b"places" + size, key=key).digest(length=8 * SAMPLES)
+    room = max(1, tensor.size - WINDOW_BYTES)
+    for (offset,) in struct.iter_unpack("<Q", spread):
+        digest.update(os.pread(fd, min(WINDOW_BYTES, tensor.size), tensor.start + offset % room))
     return digest.digest()
 
 
@@ -108,6 +124,7 @@ def fingerprint(path: str, key: bytes, progress: Progress | None = None) -> Fing
             blake3=whole.all.digest(),
             windows=windows(fd, size, key),
             tensors=whole.tensors,
+            samples=tuple(dict.fromkeys(sample(fd, tensor, key) for tensor in tensors)),
             anchors=whole.anchors().tobytes(),
             sketches=tuple(_sketches(fd, tensors, key)),
         )

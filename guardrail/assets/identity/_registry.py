@@ -45,6 +45,7 @@ create index if not exists files_asset on files (asset);
 create index if not exists files_state on files (state);
 create table if not exists tensors (digest integer, file integer, size integer, primary key (digest, file))
     without rowid;
+create table if not exists samples (digest integer, file integer, primary key (digest, file)) without rowid;
 create table if not exists anchors (id integer, file integer, primary key (id, file)) without rowid;
 create table if not exists sketches (rows integer, columns integer, file integer, number integer, data blob,
     primary key (rows, columns, file, number)) without rowid;
@@ -139,6 +140,9 @@ class Registry:
                 "insert or ignore into tensors values (?, ?, ?)",
                 ((_prefix(digest), number, size) for digest, size in found.tensors.items()),
             )
+            self._db.executemany(
+                "insert or ignore into samples values (?, ?)", ((_prefix(digest), number) for digest in found.samples)
+            )
             ids = np.frombuffer(found.anchors, "<i8").tolist()
             self._db.executemany("insert or ignore into anchors values (?, ?)", ((one, number) for one in ids))
             self._db.executemany(
@@ -153,7 +157,7 @@ class Registry:
 
     def _forget(self, where: str, value: str) -> None:
         for (number,) in self._db.execute(f"select id from files where {where}", (value,)).fetchall():  # noqa: S608
-            for table in ("tensors", "anchors", "sketches"):
+            for table in ("tensors", "samples", "anchors", "sketches"):
                 self._db.execute(f"delete from {table} where file = ?", (number,))  # noqa: S608
             self._db.execute("delete from files where id = ?", (number,))
 
@@ -184,6 +188,17 @@ class Registry:
             return None
         return Known(number=number, asset=row[0], path=row[1], fingerprint=_fingerprints.decode(row[2]))
 
+    def asset_of(self, number: int) -> str | None:
+        """The asset that a registered file is of."""
+        row = self._db.execute("select asset from files where id = ?", (number,)).fetchone()
+        return None if row is None else str(row[0])
+
+    @property
+    def version(self) -> int:
+        """Changes whenever another process has registered something."""
+        (version,) = self._db.execute("pragma data_version").fetchone()
+        return int(version)
+
     # -- finding
 
     def of_digest(self, found: Fingerprint) -> list[int]:
@@ -208,6 +223,12 @@ class Registry:
             for digest, number in self._db.execute(query, some):
                 shared[number] = shared.get(number, 0) + sizes[digest]
         return shared
+
+    def of_samples(self, samples: Sequence[bytes]) -> dict[int, int]:
+        """Registered file -> how many of some samples are of its tensors."""
+        digests = [_prefix(digest) for digest in samples]
+        query = f"select file, count(*) from samples where digest in ({_marks(digests)}) group by file"  # noqa: S608
+        return dict(self._db.execute(query, digests).fetchall())
 
     def of_anchors(self, ids: Sequence[int]) -> dict[int, int]:
         """Registered file -> number of anchors in common, of ids as signed integers."""
