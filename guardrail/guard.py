@@ -529,8 +529,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
     # SQLite keeps what was written last beside the file.
-    for ending in ("", "-wal", "-shm"):
-        own.append((f"guardrail:identity{ending}", str(beside_trail(config, f"identity.db{ending}"))))
+    registry = str(beside_trail(config, "identity.db"))
+    own.extend((f"guardrail:identity{ending}", registry + ending) for ending in ("", "-wal", "-shm"))
     return own
 
 

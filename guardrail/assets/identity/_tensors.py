@@ -7,6 +7,7 @@ Sources: huggingface/safetensors README "Format"; ggml-org/ggml docs/gguf.md; PK
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zipfile
@@ -40,6 +41,10 @@ _DTYPES: Final = {
 }  # fmt: skip
 _GGML_DTYPES: Final = {0: "f4", 1: "f2", 30: "bf16", 28: "f8"}
 _ZIP_LOCAL: Final = struct.Struct("<4s5H3I2H")
+
+
+HEADER_BUFFER_BYTES: Final = 256 * 1024
+"""What is read at once of a header, in bytes."""
 
 
 class Malformed(ValueError):
@@ -81,8 +86,10 @@ def tensors_of(file: BinaryIO, kind: Format | None, size: int) -> list[Tensor]:
     if reader is None:
         return []
     found: list[Tensor] = []
+    # A header may be a hundred thousand small texts.
+    buffered = io.BufferedReader(file, HEADER_BUFFER_BYTES) if isinstance(file, io.RawIOBase) else None
     try:
-        for tensor in reader(file, size):
+        for tensor in reader(buffered or file, size):
             if tensor.start < 0 or tensor.size < 0 or tensor.start + tensor.size > size:
                 raise Malformed("a tensor lies outside the file")
             if tensor.size >= MIN_TENSOR_BYTES:
@@ -91,6 +98,9 @@ def tensors_of(file: BinaryIO, kind: Format | None, size: int) -> list[Tensor]:
                 raise Malformed("too many tensors")
     except (struct.error, UnicodeDecodeError, zipfile.BadZipFile, msgspec.DecodeError, OverflowError) as error:
         raise Malformed(str(error) or type(error).__name__) from None
+    finally:
+        if buffered is not None:
+            buffered.detach()
     return sorted(found)
 
 
