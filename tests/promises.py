@@ -829,6 +829,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_identity.py::test_a_directory_that_is_one_model_is_known_by_the_names_in_it",
             "tests/test_identity.py::test_a_header_that_contradicts_itself_is_said_to",
             "tests/test_identity.py::test_a_scan_finds_each_model_once_and_in_its_stores",
+            "tests/test_identity.py::test_a_file_is_known_by_what_a_manifest_says_of_it",
+            "tests/test_identity.py::test_a_bundle_whose_resources_were_changed_is_refused",
         ),
     ),
     Promise(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import hashlib
@@ -25,6 +26,7 @@ from hypothesis import strategies as st
 from guardrail import Guard, Outcome, ToolCall
 from guardrail.assets.identity import format_of, format_of_directory
 from guardrail.assets.identity._anchors import anchors
+from guardrail.assets.identity._claims import Unfit, claims_of
 from guardrail.assets.identity._fingerprint import CHUNK_BYTES, fingerprint, windows
 from guardrail.assets.identity._formats import format_of_head
 from guardrail.assets.identity._match import Match, match
@@ -419,6 +421,98 @@ def test_a_scan_goes_through_no_link_and_waits_for_no_pipe(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "model.safetensors")
     found = scan(str(tmp_path))
     assert (found.proposals, found.entries) == ((), 3)
+
+
+# -- manifests ----------------------------------------------------------------------------------------------------
+
+
+def _signed(digests: dict[str, str]) -> bytes:
+    """A bundle as `model_signing` 1.1 writes it, as far as it is read here."""
+    resources = [{"name": name, "algorithm": "sha256", "digest": digest} for name, digest in digests.items()]
+    together = hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in digests.values())).hexdigest()
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "model", "digest": {"sha256": together}}],
+        "predicateType": "https://model_signing/signature/v1.0",
+        "predicate": {"serialization": {"method": "files", "hash_type": "sha256"}, "resources": resources},
+    }
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    return json.dumps({"dsseEnvelope": {"payload": payload, "payloadType": "application/vnd.in-toto+json"}}).encode()
+
+
+def _manifests(digest: str) -> dict[str, bytes]:
+    component = {
+        "type": "machine-learning-model",
+        "name": "beta",
+        "hashes": [{"alg": "SHA-256", "content": digest}, {"alg": "MD5", "content": "00" * 16}],
+    }
+    return {
+        "oms": _signed({"model.safetensors": digest}),
+        "cyclonedx": json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [component]}).encode(),
+        "hf-tree": json.dumps(
+            [
+                {"type": "file", "path": "README.md", "size": 3, "oid": "ab"},
+                {
+                    "type": "file",
+                    "path": "model.safetensors",
+                    "size": 9,
+                    "oid": "cd",
+                    "lfs": {"oid": digest, "size": 9},
+                },
+            ]
+        ).encode(),
+        "ollama": json.dumps(
+            {"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"}]}
+        ).encode(),
+    }
+
+
+@pytest.mark.parametrize("source", ["oms", "cyclonedx", "hf-tree", "ollama"])
+def test_a_file_is_known_by_what_a_manifest_says_of_it(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Imported by the command line; the bytes need never have been here before."""
+    (tmp_path / "guardrail.toml").write_text(
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\nuris = ["hf://org/beta"]\n[trail]\ndirectory = "trail"\n'
+    )
+    config = ["--config", str(tmp_path / "guardrail.toml")]
+    (tmp_path / "found").write_bytes(bytes(range(256)) * 1000)
+    digest = hashlib.sha256((tmp_path / "found").read_bytes()).hexdigest()
+    (tmp_path / "manifest.json").write_bytes(_manifests(digest)[source])
+    assert main(["assets", "match", str(tmp_path / "found"), *config]) == 0
+    assert main(["assets", "import", "model:beta", str(tmp_path / "manifest.json"), *config]) == 0
+    assert f"1 digests of model:beta from {source}" in capsys.readouterr().out
+    assert main(["assets", "match", str(tmp_path / "found"), *config]) == 3
+    assert f"in {source}:manifest.json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"{", "not JSON"),
+        (b"{}", "none of"),
+        (b"[]", "no digest"),
+        (b'{"bomFormat": "CycloneDX", "components": [{"type": "file", "hashes": [{"alg": "SHA-256"}]}]}', "is not"),
+        (b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:zz"}]}', "hexadecimal"),
+        (b'{"layers": [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:ab"}]}', "1 bytes"),
+        (b'{"dsseEnvelope": {"payload": "!"}}', "base64"),
+        (_signed({"a": "ab" * 32}).replace(b"dsse", b"Dsse"), "none of"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused_in_a_sentence(data: bytes, why: str) -> None:
+    """Nothing of it is believed."""
+    with pytest.raises(Unfit, match=why):
+        claims_of(data)
+
+
+def test_a_bundle_whose_resources_were_changed_is_refused() -> None:
+    """Its subject is the digest of them all."""
+    bundle = json.loads(_signed({"a": "ab" * 32}))
+    statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
+    statement["predicate"]["resources"][0]["digest"] = "cd" * 32
+    bundle["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
+    with pytest.raises(Unfit, match="it was changed"):
+        claims_of(json.dumps(bundle).encode())
 
 
 # -- on the way of a call -----------------------------------------------------------------------------------------

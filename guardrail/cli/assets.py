@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -51,6 +52,18 @@ def add(verbs: Any) -> None:
     register.add_argument("ids", nargs="*", metavar="ID", help="only these assets; all by default")
     _common(register)
     register.set_defaults(run=run, act=_register)
+
+    importing = actions.add_parser(
+        "import",
+        help="take the digests of an asset's files from a manifest",
+        description="Reads a model-signing bundle (OMS), a CycloneDX ML-BOM, the tree listing of a Hugging Face "
+        "repository, or an Ollama manifest. Who signed it is for those tools to verify.",
+        epilog=_EXITS,
+    )
+    importing.add_argument("id", metavar="ID", help="the asset")
+    importing.add_argument("file", metavar="FILE", help="the manifest, JSON; `-` is standard input")
+    _common(importing)
+    importing.set_defaults(run=run, act=_import)
 
     listing = actions.add_parser("list", help="list declared assets and what is registered of them", epilog=_EXITS)
     _common(listing)
@@ -269,6 +282,31 @@ def _list(args: argparse.Namespace) -> int:
         text = f"{len(files)} files, {_size(sum(file['size'] for file in files))}" if files else "not registered"
         text = text if row["class"] in _CONTENT else "known by its place"
         print(visible(f"{row['id']}  ({row['class']}; {text})"))
+    return EXIT_OK
+
+
+def _import(args: argparse.Namespace) -> int:
+    from guardrail.assets.identity._claims import MAX_CLAIMS_BYTES, Unfit, claims_of
+    from guardrail.errors import ConfigError
+    from guardrail.printing import visible
+
+    config, registry = _open(args)
+    with registry:
+        if args.id not in {asset.id for asset in config.assets}:
+            raise ConfigError(f"no asset is declared as `{args.id}`: see `guardrail assets list`")
+        try:
+            with contextlib.nullcontext(sys.stdin.buffer) if args.file == "-" else open(args.file, "rb") as stream:
+                source, claims = claims_of(stream.read(MAX_CLAIMS_BYTES + 1))
+        except OSError as error:
+            raise ConfigError(f"cannot read `{args.file}`: {(error.strerror or str(error)).lower()}") from None
+        except Unfit as error:
+            raise ConfigError(f"`{args.file}` cannot be imported: {error}") from None
+        registry.claim(args.id, f"{source}:{os.path.basename(args.file)}", claims)
+    if args.json:
+        rows = [{"name": one.name, "algorithm": one.algorithm, "digest": one.digest.hex()} for one in claims]
+        print(json.dumps({"asset": args.id, "source": source, "claims": rows}, indent=2))
+    else:
+        print(visible(f"{len(claims)} digests of {args.id} from {source}"))
     return EXIT_OK
 
 

@@ -142,6 +142,9 @@ def _of_content(registry: Registry, found: Fingerprint) -> Iterator[Evidence]:
             yield Evidence(
                 asset=known.asset, path=known.path, level="content", score=1.0, says=f"same content as {known.path}"
             )
+    for asset, source, name in registry.of_claims(found):
+        says = f"its digest is that of {name} in {source}"
+        yield Evidence(asset=asset, path=name, level="content", score=1.0, says=says)
 
 
 def _of_tensors(registry: Registry, found: Fingerprint) -> Iterator[Evidence]:

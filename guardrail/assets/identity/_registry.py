@@ -17,6 +17,7 @@ from typing import Final, Self
 import msgspec
 import numpy as np
 
+from guardrail.assets.identity._claims import Claim
 from guardrail.assets.identity._fingerprint import Fingerprint
 from guardrail.assets.identity._sketch import Sketch
 from guardrail.errors import ConfigError
@@ -49,6 +50,8 @@ create table if not exists samples (digest integer, file integer, primary key (d
 create table if not exists anchors (id integer, file integer, primary key (id, file)) without rowid;
 create table if not exists sketches (rows integer, columns integer, file integer, number integer, data blob,
     primary key (rows, columns, file, number)) without rowid;
+create table if not exists claims (digest blob, algorithm text, asset text, source text, name text,
+    primary key (digest, algorithm, asset, name)) without rowid;
 create table if not exists remembered (state blob primary key, used integer not null, data blob not null)
     without rowid;
 """
@@ -151,8 +154,9 @@ class Registry:
             )
 
     def drop(self, asset: str) -> None:
-        """Forget all files of an asset."""
+        """Forget all files of an asset, and all that is claimed of them."""
         with self._transaction():
+            self._db.execute("delete from claims where asset = ?", (asset,))
             self._forget("asset = ?", asset)
 
     def _forget(self, where: str, value: str) -> None:
@@ -198,6 +202,21 @@ class Registry:
         """Changes whenever another process has registered something."""
         (version,) = self._db.execute("pragma data_version").fetchone()
         return int(version)
+
+    def claim(self, asset: str, source: str, claims: Sequence[Claim]) -> None:
+        """Note what a source says of an asset's files, in place of what it said before."""
+        with self._transaction():
+            self._db.execute("delete from claims where asset = ? and source = ?", (asset, source))
+            self._db.executemany(
+                "insert or replace into claims values (?, ?, ?, ?, ?)",
+                ((one.digest, one.algorithm, asset, source, one.name) for one in claims),
+            )
+
+    def of_claims(self, found: Fingerprint) -> list[tuple[str, str, str]]:
+        """Asset, source and name of each claim that a content bears out."""
+        query = "select asset, source, name from claims where digest = ? and algorithm = ?"
+        digests = ((found.sha256, "sha256"), (found.blake3, "blake3"))
+        return [row for pair in digests for row in self._db.execute(query, pair).fetchall()]
 
     # -- finding
 
