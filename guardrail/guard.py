@@ -27,7 +27,7 @@ from guardrail.audit.entries import decision_record, obligation_record, result_r
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
-from guardrail.history import History
+from guardrail.history import History, HistoryStore
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
@@ -67,7 +67,8 @@ class Guard:
     Args:
         config: the settings.
         engine: what decides.
-        trail: where records go; None keeps no record, which suits judging alone and never execution.
+        trail: where records go; None keeps no record, and a history in memory, which suits judging alone and never
+            execution.
         reviews: escalations and grants.
         telemetry: spans, metrics and logs.
     """
@@ -93,7 +94,8 @@ class Guard:
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.shells = Shells()
-        self.history = History(config.limits.sessions)
+        store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
+        self.history = History(config.limits.sessions, store)
         self.obligations = Obligations(self.inventory)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
@@ -295,8 +297,11 @@ class Guard:
             decision = self._fault(call, error, started, span)
         if decision and not release:
             return decision
-        # INVARIANT: the record is in the trail, and durable if an asset is touched, before anybody can act on an ALLOW.
+        # INVARIANT: the call is in the history, and its record in the trail, durable if an asset is touched, before
+        # anybody can act on an ALLOW.
         try:
+            if decision:
+                self.history.released(call.session, decision.effects, self._class_of)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -304,11 +309,17 @@ class Guard:
             decision = self._fault(call, error, started, span)
         self._count(call, decision)
         if decision:
-            self.history.released(call.session, decision.effects, self._class_of)
             self.shells.keep(shell)
         else:
-            self.history.denied(call.session)
+            self._note_denied(call)
         return decision
+
+    def _note_denied(self, call: ToolCall) -> None:
+        try:
+            self.history.denied(call.session)
+        except Fault as error:
+            # The call does not run whatever comes of this, and the trail has the denial.
+            warnings.warn(f"a denial is not in the history: {error}", RuntimeWarning, stacklevel=4)
 
     def _fault(self, call: ToolCall, error: Exception, started: int, span: DecisionSpan) -> Decision:
         """The one place where a failure in judging becomes a decision: a denial."""
@@ -471,6 +482,7 @@ class Guard:
         self.obligations.close()
         self.engine.close()
         self.reviews.close()
+        self.history.close()
         if self.recogniser is not None:
             self.recogniser.close()
         if self.trail is not None:
@@ -528,9 +540,10 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    # SQLite keeps what was written last beside the file.
-    registry = str(beside_trail(config, "identity.db"))
-    own.extend((f"guardrail:identity{ending}", registry + ending) for ending in ("", "-wal", "-shm"))
+    for name in ("identity", "history"):
+        # SQLite keeps what was written last beside the file.
+        path = str(beside_trail(config, f"{name}.db"))
+        own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))
     return own
 
 

@@ -820,6 +820,20 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="history.kept",
+        source="issue 4",
+        behaviour="what a session did outlives a restart, is shared by processes, bounded, and written in constant time",
+        tests=(
+            "tests/test_history.py::test_a_restart_forgets_nothing",
+            "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
+            "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",
+            "tests/test_history.py::test_what_is_remembered_of_one_session_is_bounded",
+            "tests/test_history.py::test_a_call_costs_the_same_in_a_long_session",
+            "tests/test_history.py::test_a_call_that_cannot_be_noted_does_not_run",
+            "tests/test_history.py::test_a_history_that_another_process_holds_denies_after_a_while",
+        ),
+    ),
+    Promise(
         id="identity.formats",
         source="issue 4",
         behaviour="what holds a model is known by its structure, whatever it is called, and nothing is unpickled for it",

@@ -1,10 +1,11 @@
-"""Facts of each session, noted when a call is released.
+"""Facts of each session, noted when a call is released, and kept in a store if there is one.
 
-Kept in memory: a restart forgets them, which `docs/limits.md` says. Rules see them as `context.history`.
+Rules see them as `context.history`. What is remembered is looked up in constant time, however long a session is.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Final
 import msgspec
 
 from guardrail.assets import is_beside_weights
+from guardrail.errors import Fault
+from guardrail.history._store import Fact, HistoryStore, Stored
 from guardrail.model import Effect
 
 MAX_AUTHORED: Final = 10_000
@@ -24,6 +27,9 @@ MAX_SEEN: Final = 64
 
 MAX_DERIVED: Final = 10_000
 """Most files remembered as holding what was copied from an asset in one session."""
+
+MAX_UNSAVED_CALLS: Final = 32
+"""Most calls without a new fact whose count is written together: a crash may lose that many from the count, no fact."""
 
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
@@ -49,43 +55,74 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    __slots__ = ("authored", "calls", "denied", "derived", "labels", "seen")
+    __slots__ = ("authored", "calls", "denied", "derived", "labels", "news", "seen", "unsaved")
 
-    def __init__(self) -> None:
+    def __init__(self, stored: Stored | None = None) -> None:
         self.labels: dict[str, None] = {}
         self.authored: set[str] = set()
         self.derived: dict[str, str] = {}
         self.seen: dict[str, dict[str, None]] = {}
-        self.calls = 0
-        self.denied = 0
+        self.calls = stored.calls if stored is not None else 0
+        self.denied = stored.denied if stored is not None else 0
+        self.news: list[Fact] = []
+        self.unsaved = 0
+        for fact in stored.facts if stored is not None else ():
+            self.take(fact)
+        self.news.clear()
+
+    def take(self, fact: Fact) -> None:
+        """Note a fact, unless it is known or there are too many of its kind."""
+        kind, value, more = fact
+        if kind == "label":
+            known = value in self.labels
+            self.labels[value] = None
+        elif kind == "authored":
+            known = value in self.authored or len(self.authored) >= MAX_AUTHORED
+            if not known:
+                self.authored.add(value)
+        elif kind == "derived":
+            known = value in self.derived or len(self.derived) >= MAX_DERIVED
+            if not known:
+                self.derived[value] = more
+        else:
+            files = self.seen.setdefault(value, {})
+            known = more in files or len(files) >= MAX_SEEN
+            if not known:
+                files[more] = None
+        if not known:
+            self.news.append(fact)
 
 
 class History:
     """Every session's facts.
 
     Args:
-        sessions: most sessions kept; the longest unused is dropped first.
+        sessions: most sessions kept in memory; the longest unused is dropped first.
+        store: where all of them are kept; None keeps those in memory only.
     """
 
-    def __init__(self, sessions: int = 10_000) -> None:
+    def __init__(self, sessions: int = 10_000, store: HistoryStore | None = None) -> None:
         self._limit = sessions
+        self._store = store
+        self._version = -1
+        self._closed = False
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
 
     def facts(self, session: str) -> SessionFacts:
         """What is known about a session so far."""
         with self._lock:
-            known = self._sessions.get(session)
+            known = self._find(session)
             if known is None:
                 return SessionFacts()
             return SessionFacts(labels=tuple(known.labels), calls=known.calls, denied=known.denied)
 
     def seen(self, session: str) -> Mapping[str, tuple[str, ...]]:
         """The assets whose content a session has been shown, each with the files it was shown of them."""
-        known = self._sessions.get(session)
-        if known is None or not known.seen:
-            return _NOTHING
         with self._lock:
+            known = self._find(session)
+            if known is None or not known.seen:
+                return _NOTHING
             return {asset: tuple(paths) for asset, paths in known.seen.items()}
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
@@ -96,7 +133,7 @@ class History:
             session made of an asset is taken from the asset.
         """
         with self._lock:
-            known = self._sessions.get(session)
+            known = self._find(session)
             authored = known.authored if known else frozenset[str]()
             full = len(authored) >= MAX_AUTHORED
             derived = dict(known.derived) if known and known.derived else None
@@ -130,8 +167,11 @@ class History:
                 asset = effect.resource.asset
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, effect, asset)
-            if len(known.authored) < MAX_AUTHORED:
-                known.authored.update(_authored(effects))
+            for path in _authored(effects):
+                known.take(Fact("authored", path))
+            known.unsaved += 1
+            if known.news or known.unsaved >= MAX_UNSAVED_CALLS:
+                self._keep(session, known)
 
     def _note(self, known: _Session, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
@@ -140,30 +180,77 @@ class History:
             # A search through a whole tree may pass an asset without a word of it; what it does print is still traced.
             beside = effect.resource.real is not None and is_beside_weights(effect.resource.real)
             if not beside and (shown == "content" or (shown == "some" and not effect.resource.recursive)):
-                known.labels.setdefault(asset)
+                known.take(Fact("label", asset))
             if shown in ("content", "some"):
-                files = known.seen.setdefault(asset, {})
-                if len(files) < MAX_SEEN:
-                    files.setdefault(effect.resource.real or "")
+                known.take(Fact("seen", asset, effect.resource.real or ""))
         target = effect.target
         arrived = target is not None and target.asset is None and effect.op in _ARRIVING
-        if target is not None and arrived and target.real is not None and len(known.derived) < MAX_DERIVED:
-            known.derived.setdefault(target.real, asset)
+        if target is not None and arrived and target.real is not None:
+            known.take(Fact("derived", target.real, asset))
 
     def denied(self, session: str) -> None:
-        """Note a call that was not allowed to run."""
+        """Note a call that was not allowed to run; once the store is closed, every call is one."""
         with self._lock:
-            self._get(session).denied += 1
+            if self._closed:
+                return
+            known = self._get(session)
+            known.denied += 1
+            self._keep(session, known, denied=1)
+
+    def close(self) -> None:
+        """Write what is left, and let go of the store."""
+        if self._store is None:
+            return
+        with self._lock:
+            # Facts are written as they are learnt: what may be lost here is a count.
+            with contextlib.suppress(Fault):
+                self._save_counts()
+            self._closed = True
+            self._store.close()
+
+    def _save_counts(self) -> None:
+        for name, known in list(self._sessions.items()):
+            if known.unsaved:
+                self._keep(name, known)
+
+    def _keep(self, session: str, known: _Session, *, denied: int = 0) -> None:
+        news, known.news = known.news, []
+        calls, known.unsaved = known.unsaved, 0
+        if self._store is not None:
+            try:
+                self._store.add(session, news, calls=calls, denied=denied)
+            except BaseException:
+                # INVARIANT: what is in memory is in the store; what could not be stored is asked for again.
+                del self._sessions[session]
+                raise
+
+    def _find(self, session: str) -> _Session | None:
+        """A session that is known, here or in the store."""
+        if self._store is not None and (version := self._store.version) != self._version:
+            # Another process has written, perhaps of one of these.
+            self._save_counts()
+            self._sessions.clear()
+            self._version = version
+        known = self._sessions.get(session)
+        if known is None and self._store is not None and (stored := self._store.load(session)) is not None:
+            known = self._put(session, _Session(stored))
+        return known
 
     def _get(self, session: str) -> _Session:
-        known = self._sessions.get(session)
+        known = self._find(session)
         if known is None:
-            known = self._sessions[session] = _Session()
-            while len(self._sessions) > self._limit:
-                self._sessions.popitem(last=False)
-        else:
-            self._sessions.move_to_end(session)
+            return self._put(session, _Session())
+        self._sessions.move_to_end(session)
         return known
+
+    def _put(self, session: str, made: _Session) -> _Session:
+        self._sessions[session] = made
+        while len(self._sessions) > self._limit:
+            name, oldest = next(iter(self._sessions.items()))
+            if oldest.unsaved:
+                self._keep(name, oldest)
+            self._sessions.pop(name, None)
+        return made
 
 
 def _under(path: str, places: AbstractSet[str]) -> bool:
