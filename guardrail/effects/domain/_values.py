@@ -88,7 +88,8 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         alternatives: one of these texts; of an array, its element 0.
         sources: whose content is in it.
         items: keys and texts of an array, all of them; None if it is no array, or not known.
-        keyed: the keys are texts (`declare -A`).
+        keyed: the keys are, or may be, texts (`declare -A`).
+        declared: they certainly are, so that a subscript is no arithmetic.
         plural: it may be an array with further elements.
     """
 
@@ -96,6 +97,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sources: tuple[Resource, ...] = ()
     items: tuple[tuple[str, str], ...] | None = None
     keyed: bool = False
+    declared: bool = False
     plural: bool = False
 
 
@@ -258,9 +260,15 @@ def join_values(left: Value, right: Value) -> Value:
     if left.items is not None or right.items is not None or left.plural or right.plural:
         if left.items == right.items and left.alternatives == right.alternatives and left.plural == right.plural:
             return Value(
-                alternatives=left.alternatives, sources=sources, items=left.items, keyed=left.keyed, plural=left.plural
+                alternatives=left.alternatives,
+                sources=sources,
+                items=left.items,
+                keyed=left.keyed,
+                declared=left.declared and right.declared,
+                plural=left.plural,
             )
-        return Value(sources=sources, keyed=left.keyed or right.keyed, plural=True)
+        declared = left.declared and right.declared
+        return Value(sources=sources, keyed=left.keyed or right.keyed, declared=declared, plural=True)
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
         alternatives = (TOP,)

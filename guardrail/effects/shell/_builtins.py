@@ -128,9 +128,9 @@ def _declared(call: Call, name: str, *, keyed: bool) -> Value:
     """A variable that is declared without a value: empty in a function, what it was outside of one."""
     old = call.state.vars.get(name)
     if call.shell.locals:
-        return Value(alternatives=("",), items=(), keyed=keyed)
+        return Value(alternatives=("",), items=(), keyed=keyed, declared=keyed)
     if keyed:
-        fresh = Value(alternatives=("",), items=(), keyed=True)
+        fresh = Value(alternatives=("",), items=(), keyed=True, declared=True)
         return fresh if old is None else old if old.keyed else Value(keyed=True, plural=True)
     return Value(plural=True) if old is None else old
 
@@ -154,7 +154,7 @@ def _unset_element(call: Call, name: str, index: str) -> None:
         set_variable(call.shell, call.state, name, Value(sources=old.sources if old is not None else (), plural=True))
         return
     items = tuple(item for item in old.items if item[0] != key)
-    set_variable(call.shell, call.state, name, array(items, old.sources, keyed=old.keyed))
+    set_variable(call.shell, call.state, name, array(items, old.sources, like=old))
 
 
 def unset(call: Call) -> Stream:

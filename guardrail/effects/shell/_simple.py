@@ -27,8 +27,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
-from guardrail.effects.shell._expansion import elements, subscript, with_element
-from guardrail.effects.shell._numbers import look_into
+from guardrail.effects.shell._expansion import elements, indexed, subscript, with_element
 from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
@@ -75,7 +74,7 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
         old = state.vars.get(given.name)
         # Without `+=` nothing is left of what it held, but it stays what it was declared to be.
         if not given.append:
-            old = Value(items=None if old.plural else (), keyed=True, plural=old.plural) if old and old.keyed else None
+            old = _emptied(old) if old is not None and old.keyed else None
         elif old is None or (old.items is None and not old.plural):
             old = Value(plural=True) if old is None or TOP in old.alternatives else with_element(old, "0", *_only(old))
         set_variable(shell, state, given.name, elements(shell.expand, given.array, state, old))
@@ -92,6 +91,10 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
     set_variable(shell, state, given.name, state.scalar(given.name, value))
 
 
+def _emptied(old: Value) -> Value:
+    return Value(items=None if old.plural else (), keyed=True, declared=old.declared, plural=old.plural)
+
+
 def _only(value: Value) -> tuple[str, tuple[Resource, ...]]:
     return (value.alternatives[0] if len(value.alternatives) == 1 else TOP), value.sources
 
@@ -106,9 +109,9 @@ def _appended(old: Value, value: Value) -> Value:
 
 def _assign_element(shell: Interpreter, given: Assign, state: State, value: Value) -> None:
     """`name[subscript]=value`."""
-    look_into(shell.expand, given.names, state, (given.value.start, given.value.end))
     old = state.vars.get(given.name)
-    key = subscript(shell.expand, old, given.index or "0", state, {})
+    chosen = indexed(shell.expand, given, old, state, {}, (given.value.start, given.value.end))
+    key = subscript(shell.expand, old, given.index or "0", state, chosen)
     text, sources = _only(value)
     if given.append and key is not None:
         held = None if old is None or old.items is None else dict(old.items).get(key, "")
