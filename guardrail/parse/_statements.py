@@ -32,7 +32,6 @@ from guardrail.parse.ir import (
     Word,
 )
 
-
 _FOR: Final = re.compile(r"for[ \t]*\(\(")
 _FOR_END: Final = re.compile(r"[ \t\n]*;?[ \t\n]*")
 

@@ -21,7 +21,7 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -87,7 +87,7 @@ def bound(call: Call, text: str, field: Field) -> None:
 
 def mounted(call: Call, source: str, target: str, *, readonly: bool, field: Field) -> None:
     """A container sees a place of the host: it may read it, and change it unless it is read-only."""
-    attrs: dict[str, Any] = {"at": target[:200].replace(TOP, "*"), "readonly": readonly}
+    attrs: dict[str, Any] = {"at": starred(target[:200]), "readonly": readonly}
     if not source.startswith(("/", ".", "~", TOP)):
         call.emit("read" if readonly else "mount", at("docker", f"volume/{source}"), attrs=attrs)
         return

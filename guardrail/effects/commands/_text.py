@@ -142,6 +142,8 @@ def mktemp(call: Call, parsed: Parsed) -> Stream:
         call.emit("create", call.place(Field(text=name), kind="dir" if parsed.has("--directory") else "file"))
         for source in sources:
             call.emit("copy", source, call.place(Field(text=name)), flow=("argument",))
+        if parsed.has("--directory") and name.startswith("/") and TOP not in name and ".." not in name:
+            call.shell.emit.fresh.add(name)
     return Stream(text=None if TOP in name else f"{name}\n", sources=sources)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field
 from guardrail.model import ANY_DEPTH, Kind, Resource
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
@@ -54,6 +54,7 @@ def escape(text: str) -> str:
 
 
 def _wild(text: str) -> str:
+    text = text.replace(FIRM, "")
     # Numbers next to each other are one part of a name: two stars would be any path.
     if SLIM in text or DEEP in text:
         found = _LISTED.fullmatch(text)

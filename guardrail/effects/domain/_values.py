@@ -6,6 +6,7 @@ a command; they are then read as unknown, which is wider and so still sound.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,8 +27,14 @@ SLIM: Final = "\ufff6"
 DEEP: Final = "\ufff5"
 """Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
 
+FIRM: Final = "\ufff4"
+"""Right behind SLIM: that text is one plain word, such as the machine gives: it has no blank, wildcard or bracket."""
+
 NAME: Final = TOP + SLIM
 """Some name, or part of one."""
+
+TOKEN: Final = NAME + FIRM
+"""Some plain word, or part of one."""
 
 PATH: Final = TOP + DEEP
 """Some relative path that leads downward."""
@@ -46,6 +53,19 @@ MAX_SAID: Final = 16
 
 MAX_SOURCES: Final = 64
 """Most resources followed in one stream of data."""
+
+
+_MARKED: Final = re.compile(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
+
+
+def starred(text: str) -> str:
+    """A text as a part of an address: what is not known in it becomes `*`."""
+    return _MARKED.sub("*", text)
+
+
+def is_loose(text: str) -> bool:
+    """Whether a text that is not quoted may be any number of words."""
+    return TOP in text and TOP in text.replace(TOKEN, "")
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -113,6 +133,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         sources: resources whose content may be in it.
         names: resources whose names may be in it, such as the output of `find`.
         listed: each line of it, and each word, is one of these, in which NAME and PATH may stand; () if not known.
+        table: what is known of the columns of its lines; empty if nothing is.
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
         said: texts of the call's own that may be in it, or that it was made of, where `text` is not known.
@@ -122,6 +143,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sources: tuple[Resource, ...] = ()
     names: tuple[Resource, ...] = ()
     listed: tuple[str, ...] = ()
+    table: str = ""
     flow: tuple[str, ...] = ()
     connected: bool = False
     said: tuple[str, ...] = ()
@@ -148,6 +170,10 @@ NOTHING: Final = Stream(text="")
 
 SOMETHING: Final = Stream()
 """Output that is not known and holds no resource's content."""
+
+
+GIVEN_NAMES: Final = frozenset("USER LOGNAME HOSTNAME HOSTTYPE MACHTYPE OSTYPE".split())
+"""Variables of the environment that hold names of a user or a machine, as long as nobody sets them."""
 
 
 class State:
@@ -186,6 +212,8 @@ class State:
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
         self.vars = {name: Value(sources=value.sources, plural=True) for name, value in self.vars.items()}
+        for name in GIVEN_NAMES:
+            self.vars.setdefault(name, UNKNOWN)
         self.functions = {}
         self.cwds, self.args = (None,), None
         self.path, self.ifs, self.globs = None, False, False

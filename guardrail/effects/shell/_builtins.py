@@ -12,8 +12,21 @@ from guardrail.effects.code._interpreters import STANDARD_INPUT, interpreter_of,
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.effects.domain._values import (
+    DEEP,
+    FIRM,
+    NAME,
+    NOTHING,
+    NUM,
+    SLIM,
+    SOMETHING,
+    TOP,
+    UNKNOWN,
+    Field,
+    Stream,
+    Value,
+    merge,
+)
 from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import calculate
@@ -50,16 +63,34 @@ def cd(call: Call) -> Stream:
         state.cwds = (home if home.startswith("/") and TOP not in home else None,)
         return NOTHING
     field = operands[0]
-    if len(operands) > 1 or not field.known or field.text in ("-", "") or field.text.startswith("-"):
+    if len(operands) > 1 or field.text in ("-", "") or field.text.startswith("-") or "CDPATH" in state.vars:
         state.cwds = (None,)
         return NOTHING
-    target = place(field.text, call.cwd, kind="dir").path
-    if target is None or "CDPATH" in state.vars:
-        state.cwds = (None,)
+    target = call.place(field, kind="dir").path if field.known else None
+    if target is None:
+        state.cwds = _entered(call, field)
         return NOTHING
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
     state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
     return NOTHING
+
+
+def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
+    """Directories of which some names are not known, but of each that it is one; None if it may be any."""
+    plain = field.text.replace(NAME, "").replace(FIRM, "")
+    if field.glob is not None or field.many or TOP in plain or DEEP in plain:
+        return (None,)
+    text = call.above_fresh(field.text)
+    bare = [part for part in text.split("/") if part and not part.strip(_MARKS)]
+    # A name that is only what was put in may be empty as well, and then the directory is another one.
+    texts = dict.fromkeys((text, "/".join("" if part in bare else part for part in text.split("/"))))
+    heads = [one if one.startswith("/") else f"{(call.cwd or '').rstrip('/')}/{one}" for one in texts]
+    if len(bare) > 1 or any(not one.startswith("/") or ".." in one.split("/") for one in heads):
+        return (None,)
+    return tuple(dict.fromkeys(map(_folded, heads)))
+
+
+_MARKS: Final = TOP + NUM + SLIM + FIRM
 
 
 def _folded(path: str) -> str:

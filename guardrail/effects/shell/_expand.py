@@ -16,14 +16,17 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
+    GIVEN_NAMES,
     MAX_TEXT,
     NUM,
+    TOKEN,
     TOP,
     UNKNOWN,
     Field,
     State,
     Stream,
     Value,
+    is_loose,
     merge,
     texts_of,
     words_listed,
@@ -363,14 +366,14 @@ class Expander:
             piece.many = True
             piece.literal(TOP)
             return piece
-        if TOP in text:
-            piece.many = True
+        loose = is_loose(text)
+        piece.many = piece.many or loose
         words = text.split(" ") if "\t" not in text and "\n" not in text else re.split(r"[ \t\n]", text)
         for index, word in enumerate(words):
             if index and (piece.text or piece.present):
                 done.append(piece)
                 many, piece = piece.many, Piece()
-                piece.many = many and TOP in text
+                piece.many = many and loose
             if word:
                 piece.pattern(word)
         return piece
@@ -438,7 +441,7 @@ class Expander:
             return str(len(state.args)), ()
         if name.isdigit() or name in "@*":
             return TOP, state.handed
-        return self.environment.get(name, TOP), ()
+        return self.environment.get(name, TOKEN if name in GIVEN_NAMES else TOP), ()
 
     def _tilde(self, text: str, state: State, *, alone: bool) -> str:
         if not text.startswith("~"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, State, Value, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOKEN, TOP, UNKNOWN, State, Value, merge
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._numbers import look_into, operands
@@ -26,6 +26,9 @@ MAX_ITEMS: Final = 1024
 """Most elements of an array that are followed; a longer one is unknown."""
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
+_PLAIN: Final = re.compile(r"[\w.,+:=@%]?[\w,+:=@%-][\w.,+:=@%-]*", re.ASCII)
+"""A plain word that is no directory, and no option."""
+
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
 
 Chosen = dict[str, str]
@@ -109,7 +112,8 @@ def _base(ex: Expander, part: Expansion, state: State, chosen: Chosen) -> tuple[
         return (TOP,), sources, False
     key = subscript(ex, value, index, state, chosen)
     if key is None:
-        return (TOP,), sources, False
+        plain = value.items is not None and not value.plural and all(_PLAIN.fullmatch(one) for _, one in value.items)
+        return (TOKEN if plain else TOP,), sources, False
     if value.items is None:
         return (text if key == "0" else TOP,), sources, False
     return (dict(value.items).get(key, TOP if value.plural else ""),), sources, False

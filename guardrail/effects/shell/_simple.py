@@ -216,6 +216,8 @@ def _run(
             state.opened = merge(state.opened, source.sources)
         out = write_out(shell, outs, out, call)
     out = _passed_on(call.stdin, out, name)
+    if (out.listed or out.table) and any(r.op == ">&" and r.fd == 2 for r in redirects):
+        out = msgspec.structs.replace(out, listed=(), table="")  # what goes wrong is told among the names
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
