@@ -172,7 +172,7 @@ def _tails(word: str) -> Iterator[str]:
         if len(pieces) > 1:
             yield from pieces
     slash = word.find("/")
-    if slash > 0 and word[slash:].strip("/"):
+    if slash > 0 and word[slash:].strip("/") and word[slash + 1] != "*":
         yield word[slash:]
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):

@@ -28,7 +28,9 @@ DEEP: Final = "\ufff5"
 """Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
 
 FIRM: Final = "\ufff4"
-"""Right behind SLIM: that text is one plain word, such as the machine gives: it has no blank, wildcard or bracket."""
+"""Right behind SLIM: that text is one plain word, such as the machine gives: it has nothing in it that a shell reads
+otherwise, blanks, wildcards and brackets included.
+"""
 
 NAME: Final = TOP + SLIM
 """Some name, or part of one."""
@@ -66,6 +68,16 @@ def starred(text: str) -> str:
 def is_loose(text: str) -> bool:
     """Whether a text that is not quoted may be any number of words."""
     return TOP in text and TOP in text.replace(TOKEN, "")
+
+
+_SHAPING: Final = re.compile(
+    rf"[$`{{\\~!<>&#][{TOP}{NUM}]|{{[^{{}}]*[{TOP}{NUM}]|[{TOP}{NUM}][{SLIM}{FIRM}]*[(<>{{=\[]"
+)
+
+
+def is_shell_text(text: str) -> bool:
+    """Whether a shell text means the same whatever stands for what is not known in it: numbers and plain words."""
+    return not is_loose(text) and (not (TOP in text or NUM in text) or _SHAPING.search(text) is None)
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):

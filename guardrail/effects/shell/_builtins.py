@@ -25,6 +25,7 @@ from guardrail.effects.domain._values import (
     Field,
     Stream,
     Value,
+    is_shell_text,
     merge,
 )
 from guardrail.effects.shell._activation import activated
@@ -257,7 +258,7 @@ def shopt(call: Call) -> Stream:
 
 def eval_(call: Call) -> Stream:
     """`eval`: its words, joined, are shell text in this very shell."""
-    if not all(field.known for field in call.args):
+    if not all(field.known or not (field.many or field.sources or field.glob) for field in call.args):
         out = call.opaque("dynamic", reason="the text given to eval is not known")
         call.state.forget()
         return out
@@ -339,7 +340,8 @@ def trap(call: Call) -> Stream:
     operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
     if len(operands) < 2 or operands[0].text in ("", "-"):
         return NOTHING
-    if not operands[0].known:
+    text = operands[0]
+    if text.many or text.sources or text.glob is not None or not is_shell_text(text.text):
         return call.opaque("dynamic", reason="the text of a trap is not known")
     call.shell.traps.append(operands[0].text)
     later = call.state.copy()
@@ -357,9 +359,11 @@ def trap(call: Call) -> Stream:
             # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
             later.vars[name] = Value(alternatives=("",))
             call.shell.awaited[name] = operands[0].text
+    fresh, call.shell.emit.fresh = call.shell.emit.fresh, set()  # by then it may be another directory
     call.shell.emit.maybe += 1
     call.shell.run_text(operands[0].text, later)
     call.shell.emit.maybe -= 1
+    call.shell.emit.fresh = fresh
     return NOTHING
 
 

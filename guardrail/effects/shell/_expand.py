@@ -14,6 +14,7 @@ import msgspec
 
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Emitter
+from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
     GIVEN_NAMES,
@@ -149,11 +150,8 @@ class Expander:
         span = (word.start, word.end)
         if word.assignment or (self._head in _SETTING and _sets_path(word)):
             first = word.parts[0] if word.parts else None
-            if isinstance(first, Text) and first.text.startswith("PATH="):
-                # A NUL stands for the assumed PATH, as in an assignment.
-                before = TOP if state.path is None else ":".join((*state.path, "\0"))
-                state = state.copy()
-                state.vars["PATH"] = Value(alternatives=(before,))
+            if isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}=")):
+                state = assuming(state, first.text.partition("=")[0])
             value = self._join(word.parts, state, chosen, tilde=False)
             yield Field(text=value[0], sources=value[1], span=span)
             return
@@ -464,7 +462,7 @@ _SETTING: Final = frozenset(("env", "sudo", "doas"))
 
 def _sets_path(word: Word) -> bool:
     first = word.parts[0] if word.parts else None
-    return isinstance(first, Text) and first.text.startswith("PATH=")
+    return isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}="))
 
 
 def _is_outer(part: Part, state: State) -> bool:

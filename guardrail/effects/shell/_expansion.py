@@ -232,7 +232,7 @@ def _operated(part: Expansion, text: str, pattern: str, other: str) -> str | Non
     """One text under a pattern, a replacement or a transformation; None if it cannot be worked out."""
     op = part.op
     if TOP in text or NUM in text:
-        return _parameters.of_name(op, text, pattern)
+        return None if TOP in pattern or op[0] == "@" else _parameters.of_name(op, text, pattern, other)
     if op[0] in "#%":
         return _parameters.trimmed(op, text, pattern)
     if op[0] == "/":

@@ -16,13 +16,12 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
-    NUM,
     SOMETHING,
-    TOP,
     Field,
     State,
     Stream,
     Value,
+    is_shell_text,
     merge,
 )
 from guardrail.effects.domain._view import FileView
@@ -77,6 +76,7 @@ class Interpreter:
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
         self.directories: set[str] = set()
+        self.libraries: set[str] = set()  # directories of the system that libraries were said to be in
         self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
         self.locals: list[dict[str, Value | None]] = []
         self.jumps = 0  # how often `break`, `return` and their like were met
@@ -106,7 +106,7 @@ class Interpreter:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes or len(text.encode("utf-8", "replace")) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if TOP in text or NUM in text:
+        if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         outer = self.outer
@@ -255,15 +255,36 @@ class Interpreter:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
         self.deferred.append((script, state.copy()))
 
-    def _deferred(self, statement: Statement, stdin: Stream, out: Stream) -> None:
+    def _deferred(self, statement: Statement, stdin: Stream, done: Done) -> None:
         """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
         waiting, self.deferred = self.deferred, []
+        sources = merge(merge(done[2].sources, stdin.sources), self.diverted)
         if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
-            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
-        sources = merge(merge(out.sources, stdin.sources), self.diverted)
+            self._all_later(waiting, sources, statement, done)
+            return
         for script, state in waiting:
             given = Stream(sources=sources, flow=("process",), connected=True)
             self.substitute(script, state, given, beside=True)
+
+    def _all_later(
+        self, waiting: Sequence[tuple[Script, State]], sources: tuple[Resource, ...], statement: Simple, done: Done
+    ) -> None:
+        """`exec > >(…)`: all later output goes to where those commands bring what they read."""
+        targets: tuple[Resource, ...] = ()
+        plain = True
+        for script, state in waiting:
+            before = len(self.emit.effects)
+            given = Stream(sources=(*sources, _LATER), flow=("process",), connected=True)
+            self.substitute(script, state, given, beside=True)
+            found = self.emit.effects[before:]
+            targets = merge(targets, tuple(e.target for e in found if e.resource == _LATER and e.target is not None))
+            self.emit.effects[before:] = [effect for effect in found if effect.resource != _LATER]
+            plain = plain and not self.deferred and all(effect.op in _BRINGING for effect in found)
+        if not plain:
+            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
+            return
+        for state in done[:2]:
+            state.sinks = merge(tuple(sink for sink in state.sinks if sink.pattern != "/dev/fd/*"), targets)
 
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
@@ -292,8 +313,15 @@ class Interpreter:
         """Any one statement."""
         done = _HANDLERS[type(statement)](self, statement, state, stdin)
         if self.deferred:
-            self._deferred(statement, stdin, done[2])
+            self._deferred(statement, stdin, done)
         return done
+
+
+_LATER: Final = Resource(kind="any", uri="shell:later")
+"""What the shell will print; no effect on it is kept."""
+
+_BRINGING: Final = frozenset(("copy", "write", "append", "create", "net_send", "net_recv", "list"))
+"""Operations of commands that only bring what they read somewhere."""
 
 
 def _opaque(shell: Interpreter, node: Opaque, state: State, _stdin: Stream) -> Done:

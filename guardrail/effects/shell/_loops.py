@@ -99,13 +99,13 @@ def _widened(shell: Interpreter, state: State, once: Round) -> State:
         for _ in range(MAX_WIDENINGS):
             after, _out = _round(shell, once, wide.copy())
             both = wide.join(after)
-            if both.same(wide):
-                return wide
             for name, value in both.vars.items():
                 if value != wide.vars.get(name):
                     both.vars[name] = _any_value(value)
             if both.cwds != wide.cwds:
                 both.cwds = (None,)
+            if both.same(wide):
+                return wide
             wide = both
     finally:
         shell.emit.muted -= 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._environment import given, set_variable
+from guardrail.effects.domain._environment import LIBRARIES, assuming, given, set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_SAID,
@@ -82,7 +82,8 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
     if given.name == "PATH":
         _assign_path(shell, given, state)
         return
-    value = shell.expand.value(given.value, state)
+    listing = given.name == LIBRARIES and not given.append
+    value = shell.expand.value(given.value, assuming(state, given.name) if listing else state)
     if given.index is not None:
         _assign_element(shell, given, state, value)
         return
