@@ -296,7 +296,9 @@ def content(call: Call, field: Field) -> str | None:
     data = call.content(place)
     if data is not None and len(data) <= MAX_FILE_BYTES:
         return data.decode("utf-8", "replace")
-    if place.path is None or call.shell.emit.changed(place.path):
+    # Of a directory elsewhere nothing is known, as of any other there; what this call made there may be it.
+    vague = not call.shell.hops or bool(call.shell.emit.made)
+    if vague if place.path is None else call.shell.emit.changed(place.path):
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs={"authored": True})
     return None
 

@@ -6,6 +6,7 @@ Every construct either joins what may be the case, or ends in an explicit opaque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, Final
@@ -75,6 +76,7 @@ class Interpreter:
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
+        self.begun = False  # the text of the shell itself is being walked
         self.directories: set[str] = set()
         self.libraries: set[str] = set()  # directories of the system that libraries were said to be in
         self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
@@ -114,8 +116,9 @@ class Interpreter:
             self.outer = outer or self.here
         self.depth += 1
         mark = self.contents.mark()
+        begins, self.begun = not self.begun, True
         try:
-            return self.block(script.body, state, stdin)
+            return self.block(script.body, state, stdin, strict=begins and _is_steady(text))
         finally:
             self.depth -= 1
             self.outer = outer
@@ -292,15 +295,16 @@ class Interpreter:
 
     # -- statements
 
-    def block(self, block: Block, state: State, stdin: Stream) -> Done:
-        """Statements one after the other."""
+    def block(self, block: Block, state: State, stdin: Stream, *, strict: bool = False) -> Done:
+        """Statements one after the other; if `strict`, none follows a simple command that fails."""
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
-        cut = False
+        cut = left = False
         for statement in block:
             cut = cut or self.jumps != jumps or (self.errexit and bool(outputs))
-            ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
+            ok, bad, out = self.statement(statement, ok if ok is bad or left else ok.join(bad), stdin)
+            left = strict and isinstance(statement, Simple)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:
@@ -316,6 +320,17 @@ class Interpreter:
             self._deferred(statement, stdin, done)
         return done
 
+
+def _is_steady(text: str) -> bool:
+    """A shell text that begins with `set -e`, and leaves it at that."""
+    begun = _STRICT.match(text)
+    return begun is not None and _UNSTEADY.search(text, begun.end()) is None
+
+
+_STRICT: Final = re.compile(
+    r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)"
+)
+_UNSTEADY: Final = re.compile(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
 
 _LATER: Final = Resource(kind="any", uri="shell:later")
 """What the shell will print; no effect on it is kept."""
