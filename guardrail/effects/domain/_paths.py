@@ -17,7 +17,7 @@ STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null 
 """Device files that keep nothing: reading and writing them touches no file."""
 
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
-_NUMBERS = re.compile(f"{NUM}+")
+_NUMBERS = re.compile(f"(?:{NUM}|{NAME})+")
 _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
@@ -55,14 +55,14 @@ def escape(text: str) -> str:
 
 def _wild(text: str) -> str:
     text = text.replace(FIRM, "")
-    # Numbers next to each other are one part of a name: two stars would be any path.
+    # Numbers and names next to each other are one part of a name: two stars would be any path.
     if SLIM in text or DEEP in text:
         found = _LISTED.fullmatch(text)
         if found is not None and ".." not in text.split("/"):
             # A directory of such a name may lead anywhere that is reached from below.
-            return f"{found[1]}{ANY_DEPTH}*{found[2].replace(NAME, '*') if '/' not in found[2] else ''}"
-        text = text.replace(NAME, "*") if DEEP not in text else text.replace(DEEP, TOP)
-        text = text.replace(SLIM, TOP)
+            return f"{found[1]}{ANY_DEPTH}*{_NUMBERS.sub('*', found[2]) if '/' not in found[2] else ''}"
+        if DEEP in text:
+            text = text.replace(DEEP, TOP).replace(SLIM, TOP)
     return _NUMBERS.sub("*", text).replace(TOP, "**")
 
 

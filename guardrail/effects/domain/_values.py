@@ -29,7 +29,7 @@ DEEP: Final = "\ufff5"
 
 FIRM: Final = "\ufff4"
 """Right behind SLIM: that text is one plain word, such as the machine gives: it has nothing in it that a shell reads
-otherwise, blanks, wildcards and brackets included.
+otherwise, blanks, wildcards and brackets included. Right behind DEEP: it has no blanks and no wildcards.
 """
 
 NAME: Final = TOP + SLIM
@@ -40,6 +40,9 @@ TOKEN: Final = NAME + FIRM
 
 PATH: Final = TOP + DEEP
 """Some relative path that leads downward."""
+
+REF: Final = PATH + FIRM
+"""The name of a version, which may have slashes in it."""
 
 MAX_TEXT: Final = 16 * 1024
 """Longest text of a variable, word or output that is followed, in characters; a longer one is TOP."""
@@ -67,7 +70,7 @@ def starred(text: str) -> str:
 
 def is_loose(text: str) -> bool:
     """Whether a text that is not quoted may be any number of words."""
-    return TOP in text and TOP in text.replace(TOKEN, "")
+    return TOP in text and TOP in text.replace(TOKEN, "").replace(REF, "")
 
 
 _SHAPING: Final = re.compile(
@@ -77,7 +80,9 @@ _SHAPING: Final = re.compile(
 
 def is_shell_text(text: str) -> bool:
     """Whether a shell text means the same whatever stands for what is not known in it: numbers and plain words."""
-    return not is_loose(text) and (not (TOP in text or NUM in text) or _SHAPING.search(text) is None)
+    if TOP not in text and NUM not in text:
+        return True
+    return TOP not in text.replace(TOKEN, "") and _SHAPING.search(text) is None
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):

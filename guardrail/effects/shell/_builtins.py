@@ -102,7 +102,7 @@ def _folded(path: str) -> str:
 
 def pushd(call: Call) -> Stream:
     """`pushd DIR` goes there; anything else about the stack is not followed."""
-    if len(call.args) == 1 and call.args[0].known and not call.args[0].text.startswith(("+", "-")):
+    if len(call.args) == 1 and not call.args[0].text.startswith(("+", "-")):
         return cd(call)
     call.state.cwds = (None,)
     return NOTHING

@@ -16,7 +16,7 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOKEN, TOP, Field, Stream
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOKEN, TOP, Field, Stream
 from guardrail.parse.ir import Script, Simple
 
 MAX_LISTED: Final = 8
@@ -178,11 +178,11 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
         return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
     if verb == "rev-parse":
         plain = all(_REVISION.fullmatch(word) for word in words)
-        return (PATH,) if words and plain else ()
+        return (REF,) if words and plain else ()
     if verb == "rev-list" and "--count" in words:
         return (NUM,)
     if verb == "describe":
-        return (PATH,) if all(map(_DESCRIBED.fullmatch, words)) else ()
+        return (REF,) if all(map(_DESCRIBED.fullmatch, words)) else ()
     plain = not formats or all(map(_FORMAT.fullmatch, formats))
     return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
 
