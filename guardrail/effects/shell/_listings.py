@@ -16,7 +16,8 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOKEN, TOP, Field, Stream
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
+from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 
 MAX_LISTED: Final = 8
@@ -242,141 +243,6 @@ _SETUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-# -- what the machine tells
-
-
-def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    """One plain word, or a number, of those commands that tell such."""
-    words = tuple(field.text for field in call.args)
-    if not all(field.known for field in call.args):
-        return ()
-    name = call.name
-    if name in ("whoami", "logname", "arch"):
-        return () if words else (TOKEN,)
-    if name == "id":
-        letters = "".join(word for word in words if word[:1] == "-")
-        plain = re.fullmatch(r"(?:-[ugnr]+ ?)+(?:[\w.][\w.-]*)?", " ".join(words)) and ("u" in letters) != (
-            "g" in letters
-        )
-        return () if not plain else (TOKEN,) if "n" in letters else (NUM,)
-    asked = _TELLING.get(name)
-    return (TOKEN,) if asked is not None and not parsed.unknown and asked.fullmatch(" ".join(words)) else ()
-
-
-_TELLING: Final[Mapping[str, re.Pattern[str]]] = {
-    "hostname": re.compile(r"(?:-[sfd]|--short|--fqdn|--long|--domain)?"),
-    "uname": re.compile(r"(?:-[srmnpi]|--(?:kernel-name|kernel-release|machine|nodename))?"),
-    "lsb_release": re.compile(r"-[cri]s|-s[cri]|-[cri] -s|-s -[cri]"),
-    "dpkg": re.compile(r"--print-architecture"),
-    "getconf": re.compile(r"_?NPROCESSORS_(?:ONLN|CONF)|LONG_BIT|PAGE_?SIZE"),
-    "tput": re.compile(r"cols|lines"),
-}
-"""Commands that tell one plain word when they are asked so."""
-
-
-def _stat(_call: Call, parsed: Parsed) -> tuple[str, ...]:
-    form = parsed.value("-c") or parsed.value("--format") or parsed.value("-f")
-    plain = form is not None and form.known and re.fullmatch(r"(?:%[sbBdghiouWXYZa]|%z|[:_-])+", form.text) is not None
-    bsd = form is not None and "%z" in form.text  # elsewhere that is a date
-    return (NUM,) if plain and (not bsd or parsed.value("-f") is not None) else ()
-
-
-def _jq(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    program = parsed.operands[0] if parsed.operands else None
-    plain = program is not None and program.known and _LENGTH.fullmatch(program.text) is not None
-    return (NUM,) if plain and all(field.known or field is not program for field in call.args) else ()
-
-
-_LENGTH: Final = re.compile(r"(?:[^,\"#]*\|)?\s*length\s*")
-
-
-def _curl(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    """`curl -o FILE -w '%{http_code}' URL`: the page goes elsewhere, so that only the number is printed."""
-    forms = parsed.values_of("--write-out") or parsed.values_of("-w")
-    outputs = parsed.values_of("--output") or parsed.values_of("-o")
-    if len(forms) != 1 or len(outputs) != 1 or len(parsed.operands) != 1:
-        return ()
-    words = [field.text for field in call.args]
-    if any(re.match(r"-[a-zA-Z]*D|--(?:dump|trace|libcurl|next|config|url|stderr)|-[a-zA-Z]*[K:]", w) for w in words):
-        return ()
-    elsewhere = outputs[0].known and outputs[0].text not in ("-", "/dev/stdout", "/dev/stderr")
-    counted = forms[0].known and _COUNTED.fullmatch(forms[0].text) is not None
-    return (NUM,) if elsewhere and counted and not parsed.operands[0].many else ()
-
-
-_COUNTED: Final = re.compile(
-    r"(?:%\{(?:http_code|response_code|http_connect|num_connects|num_redirects|size_download|size_upload)\}|\\n)+"
-)
-
-# -- tables
-
-
-def _table(call: Call, parsed: Parsed) -> str:
-    """Which columns of a command's output are known."""
-    if parsed.unknown or parsed.injected:
-        return ""
-    words = [field.text for field in call.args]
-    if call.name == "du":
-        plain = all(
-            re.fullmatch(r"-[skmbcxaSL0-9d]+|--(?:summarize|bytes|apparent-size|total|max-depth=\d+)|[^-].*", w)
-            for w in words
-        )
-        return "sizes" if plain and not any(re.match(r"-[a-z]*0", w) for w in words) else ""
-    if call.name in ("wc", "gwc"):
-        return "counts"
-    if call.name in _DIGESTS:
-        return "digests" if not parsed.has("--check", "-c", "--tag", "--zero", "-z") else ""
-    return {"jps": "numbers", "free": "memory"}.get(call.name, "")
-
-
-_DIGESTS: Final = frozenset("md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum b3sum cksum".split())
-_FIRST: Final[Mapping[str, str]] = {"sizes": NUM, "counts": NUM, "digests": TOKEN, "numbers": NUM}
-"""What the first column of a table is."""
-
-_PICKED: Final = re.compile(r"\s*(?:/[^/\\]*/|NR\s*[=<>]=?\s*\d+|END)?\s*\{\s*print\s+\$1\s*(?:;\s*exit\s*)?;?\s*\}\s*")
-_MEMORY: Final = re.compile(
-    r"\s*(?:/\^?(?:Mem|Swap):?/|NR\s*==\s*2)\s*\{\s*print\s+\$[2-7]\s*(?:;\s*exit\s*)?;?\s*\}\s*"
-)
-
-
-def _column(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    """`cut` and `awk`, where they print the first column of a table."""
-    words = [field.text for field in call.args]
-    table = call.stdin.table
-    if parsed.unknown or parsed.injected or not all(field.known for field in call.args):
-        return ()
-    if call.name == "cut":
-        text = " ".join(words)
-        fits = _TABBED.fullmatch(text) if table == "sizes" else _BLANKED.fullmatch(text) if table in _FIRST else None
-        return (_FIRST[table],) if fits and table != "numbers" else ()
-    if len(words) != 1:
-        return ()
-    if table == "memory":
-        return (NUM,) if _MEMORY.fullmatch(words[0]) else ()
-    if not _PICKED.fullmatch(words[0]):
-        return ()
-    single = call.stdin.listed and all(text in (NUM, TOKEN) for text in call.stdin.listed)
-    return (_FIRST[table],) if table in _FIRST else call.stdin.listed if single else ()
-
-
-_TABBED: Final = re.compile(r"-f ?1")
-_BLANKED: Final = re.compile(r"-d ?  ?-f ?1|-f ?1 -d ? ")
-
-
-def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
-    """`tr A-Z a-z` and `sed s/x86_64/amd64/` of plain words."""
-    words = [field.text for field in call.args]
-    if not call.stdin.listed or not all(text in (NUM, TOKEN) for text in call.stdin.listed):
-        return ()
-    if call.name == "tr":
-        fits = all(re.fullmatch(r"\[:(?:upper|lower):\]|\[?(?:A-Z|a-z)\]?", word) for word in words)
-    else:
-        fits = all(word in ("-e", "-E", "-r") or _PLAIN_EDIT.fullmatch(word) for word in words)
-    return (TOKEN,) if fits and words else ()
-
-
-_PLAIN_EDIT: Final = re.compile(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;?\s*)+")
-
 _MORE: Final = re.compile(
     r"-[puUcSG]|--(?:patch|stat|numstat|shortstat|dirstat|summary|raw|compact|name-status|word-diff|color|output|full)"
     r"|--(?:format|pretty)=."
@@ -391,6 +257,7 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 
 _LISTERS: Final[Mapping[str, Lister]] = {
+    **TELLERS,
     "find": _find,
     "gfind": _find,
     "grep": _grep,
@@ -399,27 +266,8 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "rg": _grep,
     "ls": _ls,
     "git": _git,
-    "arch": _told,
-    "awk": _column,
     "basename": _basename,
-    "curl": _curl,
-    "cut": _column,
     "docker": _numbers,
-    "dpkg": _told,
-    "gawk": _column,
-    "getconf": _told,
-    "hostname": _told,
-    "id": _told,
-    "jq": _jq,
-    "logname": _told,
-    "lsb_release": _told,
-    "mawk": _column,
-    "sed": _respelled,
-    "stat": _stat,
-    "tput": _told,
-    "tr": _respelled,
-    "uname": _told,
-    "whoami": _told,
     "lsof": _numbers,
     "pgrep": _numbers,
     "pidof": _numbers,
@@ -473,7 +321,7 @@ def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
         return out
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
     found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()
-    table = _table(call, parsed)
+    table = table_of(call, parsed)
     if not found and (call.stdin.listed or call.stdin.table) and _keeps(call, parsed):
         found, table = call.stdin.listed, call.stdin.table
     return msgspec.structs.replace(out, listed=found, table=table) if found or table else out
