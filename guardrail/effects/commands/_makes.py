@@ -77,7 +77,7 @@ def starting(field: Field) -> Field:
 
 def named_by(template: str, field: Field) -> Field:
     """The name that a template gives for one operand: `{}.gz` of `/d/a.x` is `/d/a.x.gz`, `{stem}` is `/d/a`."""
-    if field.glob is None and (not field.many or field.named) and _is_listed(field.text):
+    if field.glob is None and (not field.many or field.named) and is_listed(field.text):
         return _by_listed(template, field.text)
     if field.many or (field.glob is None and (TOP in field.text or NUM in field.text)):
         return Field(text=TOP)
@@ -104,7 +104,7 @@ def named_by(template: str, field: Field) -> Field:
     return Field(text=out)
 
 
-def _is_listed(text: str) -> bool:
+def is_listed(text: str) -> bool:
     """All that is not known of it are names that were listed."""
     known = text.replace(NAME, "").replace(PATH, "")
     return known != text and TOP not in known and NUM not in known

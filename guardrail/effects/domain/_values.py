@@ -50,6 +50,9 @@ MAX_TEXT: Final = 16 * 1024
 MAX_ALTERNATIVES: Final = 8
 """Most values a variable, or directories a shell, may have at one point; beyond it the value is TOP."""
 
+MAX_VARIANTS: Final = 4
+"""Most arrays that one variable may be at one point; beyond it nothing is known of its elements."""
+
 MAX_FLOW: Final = 8
 """Most steps of a flow that are named."""
 
@@ -128,6 +131,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         keyed: the keys are, or may be, texts (`declare -A`).
         declared: they certainly are, so that a subscript is no arithmetic.
         plural: it may be an array with further elements.
+        variants: of an array of which `items` are not known, the keys and texts are one of these; () if not known.
     """
 
     alternatives: tuple[str, ...] = (TOP,)
@@ -136,6 +140,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     keyed: bool = False
     declared: bool = False
     plural: bool = False
+    variants: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 UNKNOWN: Final = Value()
@@ -311,13 +316,30 @@ def join_values(left: Value, right: Value) -> Value:
                 keyed=left.keyed,
                 declared=left.declared and right.declared,
                 plural=left.plural,
+                variants=_either(left, right) if left.items is None else (),
             )
-        declared = left.declared and right.declared
-        return Value(sources=sources, keyed=left.keyed or right.keyed, declared=declared, plural=True)
+        return Value(
+            sources=sources,
+            keyed=left.keyed or right.keyed,
+            declared=left.declared and right.declared,
+            plural=True,
+            variants=_either(left, right),
+        )
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
         alternatives = (TOP,)
     return Value(alternatives=alternatives, sources=sources)
+
+
+def _either(left: Value, right: Value) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What the elements of one array or another may be; `()` if that is not known."""
+    both: dict[tuple[tuple[str, str], ...], None] = {}
+    for value in (left, right):
+        known = value.variants or (() if value.items is None or value.plural else (value.items,))
+        if not known or value.keyed:
+            return ()
+        both.update(dict.fromkeys(known))
+    return tuple(both) if len(both) <= MAX_VARIANTS else ()
 
 
 def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:

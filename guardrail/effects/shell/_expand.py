@@ -97,14 +97,39 @@ class Expander:
     def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
         choices = self._choices(words, state)
-        if not choices:
+        if not choices and self._arrays(words, state) is None:
             yield self._expand_all(words, state, {})
+            return
+        if not choices:
+            yield from self._each_array(words, state)
             return
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
             ends.append(state.copy())
             yield self._expand_all(words, ends[-1], chosen)
+        _settle(state, ends)
+
+    def _arrays(self, words: Sequence[Word], state: State) -> str | None:
+        """An array in the words that is one of several; None if there is not exactly one."""
+        names = {
+            name
+            for word in words
+            if word.plain is None
+            for name in _names(word.parts)
+            if name in state.vars and state.vars[name].variants
+        }
+        return next(iter(names)) if len(names) == 1 else None
+
+    def _each_array(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
+        name = self._arrays(words, state) or ""
+        before = state.vars[name]
+        ends: list[State] = []
+        for items in before.variants:
+            one = Value(alternatives=(dict(items).get("0", ""),), sources=before.sources, items=items)
+            ends.append(state.copy())
+            ends[-1].vars[name] = one
+            yield self._expand_all(words, ends[-1], {})
         _settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:

@@ -232,12 +232,22 @@ class Interpreter:
         if name == "return" and frames:
             self.returns[-1] = frames[0]
 
-    def substitute(self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False) -> Stream:
-        """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
+    def substitute(
+        self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False, heard: bool = False
+    ) -> Stream:
+        """Effects of a substitution, in a subshell, and its output.
+
+        Args:
+            script: its commands.
+            state: the shell's state.
+            stdin: what they read.
+            beside: they run while others do.
+            heard: somebody may make words of their output all the same.
+        """
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
         self.depth += 1
-        listening, self.listening = self.listening, not beside
+        listening, self.listening = self.listening, heard or not beside
         try:
             inner = state.copy()
             inner.sinks = ()

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
 from guardrail.effects.shell._told import TELLERS, table_of
@@ -100,11 +101,8 @@ def _itself(call: Call, roots: Sequence[Field], pattern: str) -> bool:
 
 
 def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    if parsed.has("--count", "-c"):
-        files = parsed.operands if parsed.has("--regexp", "--file") else parsed.operands[1:]
-        single = len(files) < 2 and not any(field.many or field.glob is not None for field in parsed.operands)
-        deep = parsed.has("--recursive", "--dereference-recursive") or (call.name == "rg" and not files)
-        return (NUM,) if single and not deep and not parsed.has("--with-filename", "-H") else ()
+    if parsed.has("--count", "-c") or any(_ONLY.match(field.text) for field in call.args):
+        return (NUM,) if _counts(call, parsed) else ()
     if not parsed.has("--files-with-matches", "--files-without-match", "-l", "-L", "--files"):
         return ()
     files = parsed.operands if parsed.has("--regexp", "--file", "--files") else parsed.operands[1:]
@@ -112,6 +110,20 @@ def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
     if files:
         return _below(call, files) if deep else _operands(files)
     return _here(call) if deep else ()
+
+
+def _counts(call: Call, parsed: Parsed) -> bool:
+    """`grep -c` and `grep -o '[0-9]*'` of one file alone, or of what comes in: nothing but numbers is printed."""
+    words = [field.text for field in call.args if field.text[:1] == "-"]
+    named = any(re.match(r"--(?:wi|nu|de|re|li|by|col|inc|exc)|-[a-zA-Z]*[HrRnbZABC]", word) for word in words)
+    single = len(parsed.operands) < 3 and not any(field.many or field.glob is not None for field in call.args)
+    if named or not single or call.name == "rg" or parsed.has("--regexp", "--file") or not parsed.operands:
+        return False
+    return parsed.has("--count", "-c") or _DIGITS.fullmatch(parsed.operands[0].text) is not None
+
+
+_ONLY: Final = re.compile(r"--only-matching|-[a-zA-Z]*o")
+_DIGITS: Final = re.compile(r"\^?(?:\[0-9\]|\[\[:digit:\]\])[+*]\$?")
 
 
 def _operands(files: Sequence[Field]) -> tuple[str, ...]:
@@ -163,7 +175,8 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
         return _refs(verb, words) if all(field.known for field in call.args) else ()
     else:
         listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
-    return _here(call) if listing and all(field.known or field.glob for field in call.args) else ()
+    plain = all(field.known or field.glob or not field.many for field in call.args) and plainly(call.args)
+    return _here(call) if listing and plain else ()
 
 
 _REFS: Final = frozenset(("tag", "branch", "describe", "for-each-ref", "rev-list", "rev-parse"))

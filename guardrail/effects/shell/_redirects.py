@@ -102,7 +102,7 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     """What `< file` or `< <(…)` gives, and the file if it is one."""
     part = target.parts[0] if len(target.parts) == 1 else None
     if isinstance(part, Process) and not part.write:
-        out = shell.substitute(part.script, call.state, beside=True)
+        out = shell.substitute(part.script, call.state, beside=True, heard=True)
         return msgspec.structs.replace(out, flow=("process",), connected=True), None
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
     streams = [_input(field, call) for field in fields]

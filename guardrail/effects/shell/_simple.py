@@ -5,6 +5,7 @@ Not concerned with what a command does: `_commands` knows.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -27,7 +28,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
-from guardrail.effects.shell._expansion import elements, indexed, subscript, with_element
+from guardrail.effects.shell._expansion import array, elements, indexed, subscript, with_element
 from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
@@ -77,7 +78,9 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
             old = _emptied(old) if old is not None and old.keyed else None
         elif old is None or (old.items is None and not old.plural):
             old = Value(plural=True) if old is None or TOP in old.alternatives else with_element(old, "0", *_only(old))
-        set_variable(shell, state, given.name, elements(shell.expand, given.array, state, old))
+        olds = [array(items, old.sources) for items in old.variants] if old is not None and old.variants else [old]
+        values = [elements(shell.expand, given.array, state, one) for one in olds]
+        set_variable(shell, state, given.name, functools.reduce(join_values, values))
         return
     if given.name == "PATH":
         _assign_path(shell, given, state)

@@ -29,7 +29,9 @@ def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
         )
         return () if not plain else (TOKEN,) if "n" in letters else (NUM,)
     asked = _TELLING.get(name)
-    return (TOKEN,) if asked is not None and not parsed.unknown and asked.fullmatch(" ".join(words)) else ()
+    if asked is None or parsed.unknown or not asked.fullmatch(" ".join(words)):
+        return ()
+    return (NUM,) if name in ("getconf", "tput") else (TOKEN,)
 
 
 _TELLING: Final[Mapping[str, re.Pattern[str]]] = {
@@ -94,7 +96,8 @@ def table_of(call: Call, parsed: Parsed) -> str:
     if call.name in ("wc", "gwc"):
         return "counts"
     if call.name in _DIGESTS:
-        return "digests" if not parsed.has("--check", "-c", "--tag", "--zero", "-z") else ""
+        options = [word for word in words if word[:1] == "-"]
+        return "digests" if all(word in ("-b", "-t", "--binary", "--text", "-") for word in options) else ""
     return {"jps": "numbers", "free": "memory"}.get(call.name, "")
 
 
@@ -135,6 +138,8 @@ _BLANKED: Final = re.compile(r"-d ?  ?-f ?1|-f ?1 -d ? ")
 def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     """`tr A-Z a-z` and `sed s/x86_64/amd64/` of plain words."""
     words = [field.text for field in call.args]
+    if call.name == "tr" and all(field.known for field in call.args) and _DIGITS_KEPT.fullmatch(" ".join(words)):
+        return (NUM,)
     if not call.stdin.listed or not all(text in (NUM, TOKEN) for text in call.stdin.listed):
         return ()
     if call.name == "tr":
@@ -144,6 +149,7 @@ def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return (TOKEN,) if fits and words else ()
 
 
+_DIGITS_KEPT: Final = re.compile(r"-(?:dc|cd|c -d|d -c) (?:0-9|\[:digit:\]|0-9\\n)")
 _PLAIN_EDIT: Final = re.compile(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;?\s*)+")
 
 
