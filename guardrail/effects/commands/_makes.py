@@ -13,7 +13,7 @@ from guardrail.effects.catalogue._spec import Mode
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, merge
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, TOP, Field, last_of, merge
 from guardrail.model import Resource
 
 
@@ -113,7 +113,7 @@ def is_listed(text: str) -> bool:
 def _by_listed(template: str, text: str) -> Field:
     """The same for a name that was listed, of which only the place is known."""
     head, slash, name = text.rstrip("/").rpartition("/")
-    last = name.replace(DEEP, SLIM)
+    last = last_of(name)
     folder = f"{head}{slash}{PATH}/" if DEEP in name else head + slash or "./"
     short, stem = (one.rpartition(".")[0] or one for one in (last, name))
     parts = {"{}": text, "{dir}": folder, "{name}": last, "{stem}": f"{head}{slash}{stem}", "{short}": short, "*": NAME}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, last_of
 from guardrail.model import ANY_DEPTH, Kind, Resource
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
@@ -132,7 +132,7 @@ def last_name(source: Field) -> Field:
     if source.glob is None:
         text = source.text.rstrip("/").rpartition("/")[2]
         if SLIM in text or DEEP in text:
-            return Field(text=text.replace(DEEP, SLIM))
+            return Field(text=last_of(text))
         return Field(text=TOP if source.many else basename(source.text))
     last = source.glob.rstrip("/").rpartition("/")[2]
     return Field(text=TOP) if last in ("", "..") or "**" in last else Field(text=TOP, glob=last)

@@ -71,6 +71,12 @@ def starred(text: str) -> str:
     return _MARKED.sub("*", text)
 
 
+def last_of(name: str) -> str:
+    """The last name of what has no slash but in a path that was listed."""
+    _, deep, rest = name.rpartition(DEEP)
+    return NAME + rest.removeprefix(FIRM) if deep else name
+
+
 def is_loose(text: str) -> bool:
     """Whether a text that is not quoted may be any number of words."""
     return TOP in text and TOP in text.replace(TOKEN, "").replace(REF, "")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP, last_of
 
 MAX_TRIMMED: Final = 512
 """Longest value that a pattern is tried on, in characters."""
@@ -77,7 +77,7 @@ def of_name(op: str, text: str, pattern: str, other: str) -> str | None:
         # What is left of a name is one, too, unless nothing is.
         return text[: len(text) - len(plain)] if last.endswith(plain) else text if last in (NAME, PATH) else None
     if op == "##" and pattern == "*/" and mark + last and (SLIM in last or DEEP in last):
-        return last.replace(DEEP, SLIM)
+        return last_of(last)
     return None
 
 
