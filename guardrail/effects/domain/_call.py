@@ -336,7 +336,7 @@ class Call:
         """Every path that a piece of code or text may name."""
         seen: set[Resource] = set()
         for token in dict.fromkeys(paths_in(text)):
-            if token.strip("/"):  # a slash alone is punctuation
+            if token.strip("/*"):  # a slash alone is punctuation, and `/**` begins a comment
                 self._name(token, seen)
 
     def name_text(self, text: str) -> None:

@@ -45,7 +45,9 @@ _TELLING: Final[Mapping[str, re.Pattern[str]]] = {
 """Commands that tell one plain word when they are asked so."""
 
 
-def _stat(_call: Call, parsed: Parsed) -> tuple[str, ...]:
+def _stat(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    if any(field.text.startswith("--pr") for field in call.args):
+        return ()
     form = parsed.value("-c") or parsed.value("--format") or parsed.value("-f")
     plain = form is not None and form.known and re.fullmatch(r"(?:%[sbBdghiouWXYZa]|%z|[:_-])+", form.text) is not None
     bsd = form is not None and "%z" in form.text  # elsewhere that is a date
@@ -54,8 +56,10 @@ def _stat(_call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 def _jq(call: Call, parsed: Parsed) -> tuple[str, ...]:
     program = parsed.operands[0] if parsed.operands else None
+    if any(re.match(r"--(?:from|seq|raw-output0|stream)|-[a-zA-Z]*f", field.text) for field in call.args):
+        return ()
     plain = program is not None and program.known and _LENGTH.fullmatch(program.text) is not None
-    return (NUM,) if plain and all(field.known or field is not program for field in call.args) else ()
+    return (NUM,) if plain else ()
 
 
 _LENGTH: Final = re.compile(r"(?:[^,\"#]*\|)?\s*length\s*")
@@ -70,7 +74,8 @@ def _curl(call: Call, parsed: Parsed) -> tuple[str, ...]:
     words = [field.text for field in call.args]
     if any(re.match(r"-[a-zA-Z]*D|--(?:dump|trace|libcurl|next|config|url|stderr)|-[a-zA-Z]*[K:]", w) for w in words):
         return ()
-    elsewhere = outputs[0].known and outputs[0].text not in ("-", "/dev/stdout", "/dev/stderr")
+    name = outputs[0].text
+    elsewhere = outputs[0].known and name != "-" and (name == "/dev/null" or not name.startswith(("/dev/", "/proc/")))
     counted = forms[0].known and _COUNTED.fullmatch(forms[0].text) is not None
     return (NUM,) if elsewhere and counted and not parsed.operands[0].many else ()
 
@@ -87,20 +92,19 @@ def table_of(call: Call, parsed: Parsed) -> str:
     if parsed.unknown or parsed.injected:
         return ""
     words = [field.text for field in call.args]
-    if call.name == "du":
-        plain = all(
-            re.fullmatch(r"-[skmbcxaSL0-9d]+|--(?:summarize|bytes|apparent-size|total|max-depth=\d+)|[^-].*", w)
-            for w in words
-        )
-        return "sizes" if plain and not any(re.match(r"-[a-z]*0", w) for w in words) else ""
-    if call.name in ("wc", "gwc"):
-        return "counts"
+    if call.name in ("du", "wc", "gwc"):
+        # A name with a newline in it would begin a line of its own, so each one that is printed must be known.
+        plain = all(field.known and "\n" not in field.text for field in call.args)
+        summed = call.name != "du" or all(_SUMMED.fullmatch(word) for word in words if word[:1] == "-")
+        whole = call.name != "du" or any("s" in word for word in words if word[:1] == "-")
+        return ("sizes" if call.name == "du" else "counts") if plain and summed and whole else ""
     if call.name in _DIGESTS:
         options = [word for word in words if word[:1] == "-"]
         return "digests" if all(word in ("-b", "-t", "--binary", "--text", "-") for word in options) else ""
     return {"jps": "numbers", "free": "memory"}.get(call.name, "")
 
 
+_SUMMED: Final = re.compile(r"-[skmbcx]+|--(?:summarize|bytes|apparent-size|total)")
 _DIGESTS: Final = frozenset("md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum b3sum cksum".split())
 _FIRST: Final[Mapping[str, str]] = {"sizes": NUM, "counts": NUM, "digests": TOKEN, "numbers": NUM}
 """What the first column of a table is."""
