@@ -103,6 +103,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         many: it may be any number of words, options included.
         outer: what is not known at its beginning is a variable that the call was given and did not set itself.
         named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
+        void: of an assignment, the value may also be empty.
         sources: resources whose content is in it.
         span: where it stands in the text.
     """
@@ -112,6 +113,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     many: bool = False
     outer: bool = False
     named: bool = False
+    void: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)
 

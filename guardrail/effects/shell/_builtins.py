@@ -145,7 +145,8 @@ def export(call: Call) -> Stream:
         if local:
             call.shell.note_local(name, call.state)
         if equals:
-            value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
+            texts = (TOP,) if append else (rest, "") if field.void else (rest,)
+            value = Value(alternatives=texts, sources=field.sources)
             if name != "PATH" and not call.shell.locals:
                 value = call.state.scalar(name, value)
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))

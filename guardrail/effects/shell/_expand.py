@@ -39,6 +39,7 @@ from guardrail.effects.shell._globs import Globs
 from guardrail.effects.shell._listings import is_setup
 from guardrail.effects.shell._numbers import calculate, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
+from guardrail.effects.shell._told import surely_tells
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
@@ -177,8 +178,9 @@ class Expander:
             first = word.parts[0] if word.parts else None
             if isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}=")):
                 state = assuming(state, first.text.partition("=")[0])
-            value = self._join(word.parts, state, chosen, tilde=False)
-            yield Field(text=value[0], sources=value[1], span=span)
+            text, sources = self._join(word.parts, state, chosen, tilde=False)
+            void = len(word.parts) == 2 and _may_be_nothing(word.parts[1], text)
+            yield Field(text=text, sources=sources, span=span, void=void)
             return
         for parts in braces(word.parts, self.emit.expand):
             for piece in self._pieces(parts, state, chosen, span):
@@ -200,7 +202,8 @@ class Expander:
         choices = self._choices((word,), state)
         if not choices:
             text, merged = self._join(word.parts, state, {}, tilde=True)
-            return Value(alternatives=(text,), sources=merged)
+            empty = len(word.parts) == 1 and _may_be_nothing(word.parts[0], text)
+            return Value(alternatives=(text, "") if empty else (text,), sources=merged)
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             names = {name: value for (name, _), value in zip(choices, values, strict=True)}
@@ -228,6 +231,7 @@ class Expander:
                 text.append(raw)
             else:
                 one, more = self.joined(part, state, chosen)
+                one = TOP if _vanishes(parts, index, one) else one
                 text.append(one if len(one) <= room else "")
                 room -= len(one)
                 sources = merge(sources, more)
@@ -278,6 +282,7 @@ class Expander:
                 piece = self._expanded(part, expansion(self, part, state, chosen, span), state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
+                text = TOP if _vanishes(parts, index, text) else text
                 if not piece.text and text == TOP:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
@@ -488,6 +493,26 @@ _SETTING: Final = frozenset(("env", "sudo", "doas"))
 def _sets_path(word: Word) -> bool:
     first = word.parts[0] if word.parts else None
     return isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}="))
+
+
+_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+
+
+def _may_be_nothing(part: Part, text: str) -> bool:
+    """A substitution of which something is known, if its commands print anything."""
+    if not isinstance(part, Command) or text == TOP or _UNSURE.search(text) is None:
+        return False
+    return not surely_tells(part.script, text.rpartition("=")[2])
+
+
+def _vanishes(parts: Sequence[Part], index: int, text: str) -> bool:
+    """A substitution that is a whole directory of a path: without it what follows is another path."""
+    if index + 1 == len(parts) or not _may_be_nothing(parts[index], text):
+        return False
+    before, after = parts[index - 1] if index else None, parts[index + 1]
+    if isinstance(before, Text) and before.text and before.text[-1] not in "/=:":
+        return False
+    return not isinstance(after, Text) or after.text[:1] == "/"
 
 
 def _is_outer(part: Part, state: State) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOKEN
+from guardrail.parse.ir import Pipeline, Script, Simple
 
 
 def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -83,6 +84,30 @@ def _curl(call: Call, parsed: Parsed) -> tuple[str, ...]:
 _COUNTED: Final = re.compile(
     r"(?:%\{(?:http_code|response_code|http_connect|num_connects|num_redirects|size_download|size_upload)\}|\\n)+"
 )
+
+# -- what may fail
+
+
+def surely_tells(script: Script, text: str) -> bool:
+    """Whether commands print something whatever comes: of others it may be nothing, and a path is another one then."""
+    statement = script.body[0] if len(script.body) == 1 else None
+    piped = isinstance(statement, Pipeline)
+    last = statement.stages[-1] if isinstance(statement, Pipeline) else statement
+    if not isinstance(last, Simple) or not last.words or last.assigns:
+        return False
+    words = [word.plain for word in last.words if word.plain]
+    if len(words) != len(last.words):
+        return False
+    if words[0] == "mktemp":
+        return text.rpartition("/")[0] == "/tmp" and not piped  # noqa: S108 - a directory that is always there
+    if words[0] == "wc":
+        return piped and all(word[0] == "-" for word in words[1:])
+    options = all(word[0] in "+-" and _DATED.match(word) is None for word in words[1:])
+    return words[0] in ("date", "id", "nproc", "uname", "whoami") and options and not piped
+
+
+_DATED: Final = re.compile(r"-[a-zA-Z]*[drf]|--(?:da|re|fi)")
+"""Options of `date` that may be wrong."""
 
 # -- tables
 
