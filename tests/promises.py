@@ -1481,6 +1481,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/property/test_shell_scripts.py::test_arrays_hold_what_bash_puts_into_them",
             "tests/property/test_shell_scripts.py::test_control_flow_leads_to_what_bash_runs",
             "tests/test_effects_shell.py::test_a_command_gives_the_effects_that_bash_gives_it",
+            "tests/test_effects_shell.py::test_what_bash_cuts_from_a_name_is_within_what_is_told",
+            "tests/test_effects_shell.py::test_a_log_of_which_the_name_ends_otherwise_is_not_the_makefile",
             "tests/test_effects_shell.py::test_ordinary_scripts_are_read_without_a_question",
         ),
     ),

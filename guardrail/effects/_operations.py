@@ -20,7 +20,7 @@ from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import Field, State, Stream, Value
+from guardrail.effects.domain._values import GIVEN_NAMES, Field, State, Stream, Value
 from guardrail.effects.keys._edit import apply
 from guardrail.effects.keys._patch import FilePatch, parse_patch
 from guardrail.effects.shell._interpreter import Interpreter
@@ -110,7 +110,7 @@ class Operations:
     def _unknown(self) -> State:
         """A shell of which nothing is known."""
         state = State((None,))
-        state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
+        state.vars = {name: Value() for name in ("HOME", *GIVEN_NAMES, *self.shell.expand.environment)}
         return state
 
     def _call(self, name: str, state: State | None = None) -> Call:

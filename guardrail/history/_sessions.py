@@ -6,6 +6,8 @@ Rules see them as `context.history`. What is remembered is looked up in constant
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import glob
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +19,13 @@ import msgspec
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
 from guardrail.history._store import Fact, HistoryStore, Stored
-from guardrail.model import Effect
+from guardrail.model import ANY_DEPTH, Effect, Resource
 
 MAX_AUTHORED: Final = 10_000
 """Most files remembered as written by one session; past it every script counts as written by the session."""
+
+MAX_VAGUE: Final = 64
+"""Most patterns of names remembered as written by one session; past it their directories count as a whole."""
 
 MAX_SEEN: Final = 64
 """Most files of one asset that are remembered as read by one session."""
@@ -55,11 +60,13 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    __slots__ = ("authored", "calls", "denied", "derived", "labels", "news", "seen", "unsaved")
+    __slots__ = ("authored", "calls", "denied", "derived", "labels", "linked", "news", "seen", "unsaved", "vague")
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.labels: dict[str, None] = {}
         self.authored: set[str] = set()
+        self.vague: set[str] = set()
+        self.linked = False  # a name may be that of another file
         self.derived: dict[str, str] = {}
         self.seen: dict[str, dict[str, None]] = {}
         self.calls = stored.calls if stored is not None else 0
@@ -80,6 +87,13 @@ class _Session:
             known = value in self.authored or len(self.authored) >= MAX_AUTHORED
             if not known:
                 self.authored.add(value)
+        elif kind == "vague":
+            known = value in self.vague
+            self.vague.add(value)
+            self.linked = self.linked or len(self.vague) >= MAX_VAGUE
+        elif kind == "linked":
+            known = self.linked
+            self.linked = True
         elif kind == "derived":
             known = value in self.derived or len(self.derived) >= MAX_DERIVED
             if not known:
@@ -135,19 +149,28 @@ class History:
         with self._lock:
             known = self._find(session)
             authored = known.authored if known else frozenset[str]()
+            vague = known.vague if known else frozenset[str]()
+            linked = known is not None and known.linked
             full = len(authored) >= MAX_AUTHORED
             derived = dict(known.derived) if known and known.derived else None
         if derived is not None:
             effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        fresh = set(_authored(effects))
-        if not authored and not fresh:
+        linked = linked or _links(effects)
+        fresh = set(_authored(effects, linked=linked))
+        patterns = vague | set(() if linked else _vaguely(effects))
+        if not authored and not fresh and not patterns:
             return tuple(effects)
         return tuple(
             msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
             if effect.op in ("exec", "exec_opaque")
             and effect.resource.real is not None
-            and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
+            and (
+                full
+                or _under(effect.resource.real, authored)
+                or _under(effect.resource.real, fresh)
+                or (patterns and _named(effect.resource.real, patterns))
+            )
             else effect
             for effect in effects
         )
@@ -167,8 +190,12 @@ class History:
                 asset = effect.resource.asset
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, effect, asset)
-            for path in _authored(effects):
+            if _links(effects):
+                known.take(Fact("linked", ""))
+            for path in _authored(effects, linked=known.linked):
                 known.take(Fact("authored", path))
+            for pattern in () if known.linked else _vaguely(effects):
+                known.take(Fact("vague", pattern))
             known.unsaved += 1
             if known.news or known.unsaved >= MAX_UNSAVED_CALLS:
                 self._keep(session, known)
@@ -274,13 +301,45 @@ def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
     return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))
 
 
-def _authored(effects: Sequence[Effect]) -> list[str]:
+def _links(effects: Sequence[Effect]) -> bool:
+    """A call makes links: what is written by one name may be there by another."""
+    return any(effect.op in ("link", "mount") for effect in effects)
+
+
+def _pattern_of(place: Resource) -> str | None:
+    """How the name of a file looks that is known in part, such as `/w/build-*.log`; None if it may be anywhere."""
+    pattern = place.pattern
+    if pattern is None or place.real is None or ANY_DEPTH in pattern or "**" in pattern:
+        return None
+    parts = pattern.split("/")
+    first = next((index for index, part in enumerate(parts) if any(char in part for char in "*?[")), None)
+    return None if first is None else f"{glob.escape(place.real.rstrip('/'))}/{'/'.join(parts[first:])}"
+
+
+def _vaguely(effects: Sequence[Effect]) -> list[str]:
+    """Names that are written, as far as they are known."""
+    places = (_place(effect) for effect in effects)
+    found = (_pattern_of(place) for place in places if place is not None and place.pattern is not None)
+    return [pattern for pattern in found if pattern is not None]
+
+
+def _named(path: str, patterns: AbstractSet[str]) -> bool:
+    """Whether a path, or a directory it lies in, may be one of those names."""
+    return any(fnmatch.fnmatchcase(path, one) or fnmatch.fnmatchcase(path, f"{one}/*") for one in patterns)
+
+
+def _authored(effects: Sequence[Effect], *, linked: bool) -> list[str]:
     found: list[str] = []
     for effect in effects:
-        # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
-        made = effect.op == "create" and effect.resource.kind == "dir"
-        written = effect.op in _AUTHORING and not made
-        place = effect.target if effect.op in _ARRIVING else effect.resource if written else None
-        if place is not None and place.real is not None:
+        place = _place(effect)
+        if place is not None and place.real is not None and (linked or _pattern_of(place) is None):
             found.append(place.real)
     return found
+
+
+def _place(effect: Effect) -> Resource | None:
+    """What an effect writes or brings."""
+    # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
+    made = effect.op == "create" and effect.resource.kind == "dir"
+    written = effect.op in _AUTHORING and not made
+    return effect.target if effect.op in _ARRIVING else effect.resource if written else None

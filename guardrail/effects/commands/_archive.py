@@ -8,7 +8,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._makes import below, named_by
+from guardrail.effects.commands._makes import below, is_listed, named_by
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
@@ -230,7 +230,10 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     stem = field.text.rpartition(".")[0]
     back = call.name.startswith("un") or call.name in _BACKWARDS or parsed.has("--decompress")
     suffix = _suffix(call, parsed)
-    known = basename(field.text) != TOP and field.glob is None
+    # Of a name that was listed the ending is known, if it has one.
+    ended = not back or (stem != "" and is_listed(stem) and "/" not in field.text[len(stem) :])
+    listed = is_listed(field.text) and not field.many and ended
+    known = (basename(field.text) != TOP or listed) and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")
     walked = recursive and call.kind(call.place(field)) != "file"

@@ -21,7 +21,7 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -87,7 +87,7 @@ def bound(call: Call, text: str, field: Field) -> None:
 
 def mounted(call: Call, source: str, target: str, *, readonly: bool, field: Field) -> None:
     """A container sees a place of the host: it may read it, and change it unless it is read-only."""
-    attrs: dict[str, Any] = {"at": target[:200].replace(TOP, "*"), "readonly": readonly}
+    attrs: dict[str, Any] = {"at": starred(target[:200]), "readonly": readonly}
     if not source.startswith(("/", ".", "~", TOP)):
         call.emit("read" if readonly else "mount", at("docker", f"volume/{source}"), attrs=attrs)
         return
@@ -296,7 +296,9 @@ def content(call: Call, field: Field) -> str | None:
     data = call.content(place)
     if data is not None and len(data) <= MAX_FILE_BYTES:
         return data.decode("utf-8", "replace")
-    if place.path is None or call.shell.emit.changed(place.path):
+    # Of a directory elsewhere nothing is known, as of any other there; what this call made there may be it.
+    vague = not call.shell.hops or bool(call.shell.emit.made)
+    if vague if place.path is None else call.shell.emit.changed(place.path):
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs={"authored": True})
     return None
 

@@ -373,8 +373,10 @@ def _joined(left: _Entry, right: _Entry) -> _Entry:
 
 def _may_name(pattern: str, path: str) -> bool:
     """A pattern may name the path, or something above it; links may lead there, so only the last name counts."""
-    last = posixpath.basename(pattern.rstrip("/")) or "*"
-    return "**" in last or any(fnmatch.fnmatchcase(part, last) for part in path.split("/") if part)
+    last = posixpath.basename(pattern.rstrip("/"))
+    # What is not known may hold slashes, and yet the last name ends as the pattern does.
+    last = "*" if last in ("", ".", "..") else f"*{last.rpartition('**')[2]}" if "**" in last else last
+    return any(fnmatch.fnmatchcase(part, last) for part in path.split("/") if part)
 
 
 def _same_file(real: str, made: str) -> bool:

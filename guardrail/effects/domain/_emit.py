@@ -20,6 +20,9 @@ MUTATING: Final = frozenset(
 )
 """Operations after which a file may be another one than the live filesystem shows now."""
 
+_REPLACING: Final = frozenset(("delete", "rename", "link", "mount", "exec_opaque", "remote_exec"))
+"""Operations after which a directory may be a link to another one."""
+
 NO_FILES: Final = frozenset(("account", "service", "process", "env"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
@@ -43,6 +46,7 @@ class Emitter:
         "contents",
         "effects",
         "expansions",
+        "fresh",
         "limits",
         "made",
         "meant",
@@ -59,6 +63,7 @@ class Emitter:
         self._points: list[int] = []
         self.steps = MAX_STEPS
         self.expansions = limits.expansions
+        self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
         self.made: set[str] = set()
         self.placed: set[str] = set()
         self.meant: set[tuple[Op, Resource, bool]] = set()
@@ -118,6 +123,7 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
+        self._replaced(op)
         if op in MUTATING:
             if op not in ("delete", "set_times", "set_security", "truncate"):
                 last = target if target is not None else resource
@@ -158,6 +164,10 @@ class Emitter:
         )
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
+
+    def _replaced(self, op: Op) -> None:
+        if op in _REPLACING:
+            self.fresh.clear()
 
     def _meant(
         self, op: Op, resource: Resource, target: Resource | None, *, spec: str, span: tuple[int, int], may: bool

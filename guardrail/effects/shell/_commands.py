@@ -17,11 +17,12 @@ from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import (
     NOTHING,
     NUM,
     SOMETHING,
+    TOP,
     UNKNOWN,
     Field,
     State,
@@ -191,7 +192,19 @@ def _tampered(call: Call) -> bool:
     """This call itself put something where trusted programs live."""
     # An address of which nothing is known is left to policy: it could be an asset, which is stricter.
     placed = call.shell.emit.placed
-    return bool(placed) and not TRUSTED.isdisjoint(placed)
+    libraries = call.shell.libraries
+    if placed and not (TRUSTED.isdisjoint(placed) and libraries.isdisjoint(placed)):
+        return True
+    return "" in libraries and _loads_here(call)
+
+
+def _loads_here(call: Call) -> bool:
+    """A library in the working directory may be loaded in place of the system's."""
+    if call.cwd is None or TOP in call.cwd or NUM in call.cwd:
+        return True
+    if any(".so" in path.rpartition("/")[2] or "*" in path for path in call.shell.emit.made):
+        return True
+    return call.shell.view.glob(f"{escape(call.cwd.rstrip('/'))}/lib*.so*") != ()
 
 
 def _search(call: Call, name: str) -> Stream | None:
