@@ -5,6 +5,7 @@ Kept in memory: a restart forgets them, which `docs/limits.md` says. Rules see t
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -102,16 +103,23 @@ class History:
         if derived is not None:
             effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        fresh = set(_authored(effects))
+        fresh = set(_authored(effects, authored))
         if not authored and not fresh:
             return tuple(effects)
+        built = any(effect.attrs.get("built") for effect in effects)
+        own = _own_sources(effects, authored) if built else _NONE
         return tuple(
             msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
             if effect.op in ("exec", "exec_opaque")
-            and effect.resource.real is not None
-            and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
+            and (
+                index in own
+                or (
+                    effect.resource.real is not None
+                    and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
+                )
+            )
             else effect
-            for effect in effects
+            for index, effect in enumerate(effects)
         )
 
     def released(self, session: str, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
@@ -130,7 +138,7 @@ class History:
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, effect, asset)
             if len(known.authored) < MAX_AUTHORED:
-                known.authored.update(_authored(effects))
+                known.authored.update(_authored(effects, known.authored))
 
     def _note(self, known: _Session, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
@@ -185,13 +193,76 @@ def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
     return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))
 
 
-def _authored(effects: Sequence[Effect]) -> list[str]:
+def _authored(effects: Sequence[Effect], before: AbstractSet[str]) -> list[str]:
+    """Files that a call writes or brings; a program built of files counts only if one of those may be the session's."""
     found: list[str] = []
+    clean: bool | None = None  # the session has written no source before this call; asked when it matters
     for effect in effects:
-        # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
-        made = effect.op == "create" and effect.resource.kind == "dir"
-        written = effect.op in _AUTHORING and not made
-        place = effect.target if effect.op in _ARRIVING else effect.resource if written else None
-        if place is not None and place.real is not None:
-            found.append(place.real)
+        place = _written(effect)
+        if place is None:
+            continue
+        if effect.attrs.get("built"):
+            clean = not any(map(may_be_source, before)) if clean is None else clean
+            if clean and not any(map(may_be_source, found)):
+                continue
+        found.append(place)
     return found
+
+
+def _own_sources(effects: Sequence[Effect], before: AbstractSet[str]) -> AbstractSet[int]:
+    """Which of the programs that are built of files, or run as they are built, may be built of the session's own."""
+    own = any(map(may_be_source, before))
+    found: set[int] = set()
+    for index, effect in enumerate(effects):
+        if effect.attrs.get("built"):
+            if own:
+                found.add(index)
+        elif not own:
+            place = _written(effect)
+            own = place is not None and may_be_source(place)
+    return found
+
+
+def _written(effect: Effect) -> str | None:
+    """The file that an effect writes or brings."""
+    # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
+    made = effect.op == "create" and effect.resource.kind == "dir"
+    written = effect.op in _AUTHORING and not made
+    place = effect.target if effect.op in _ARRIVING else effect.resource if written else None
+    return place.real if place is not None else None
+
+
+_NONE: Final[AbstractSet[int]] = frozenset()
+
+_NO_SOURCES: Final = frozenset(
+    ".md .rst .txt .adoc .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .conf .env .lock .html .css .scss .svg "
+    ".png .jpg .jpeg .gif .pdf .py .pyi .pyc .ipynb .js .mjs .cjs .ts .tsx .jsx .vue .sh .bash .sql .rb .pl .php .xml "
+    ".diff .patch .d".split()
+)
+"""Endings of names of files that no compiler takes for a part of a program."""
+
+_NO_SOURCE_NAMES: Final = frozenset(
+    "makefile gnumakefile dockerfile readme license changelog notice authors procfile jenkinsfile vagrantfile gemfile "
+    ".gitignore .dockerignore .gitattributes .editorconfig .env .npmrc .prettierrc .flake8".split()
+)
+
+_SHARED: Final = re.compile(r"(?:/var)?/tmp/[^/]+")
+"""Results of all sorts, without an ending to their names: no source is looked for among them."""
+
+_SOURCE_NAMES: Final = frozenset(("cargo.toml", "build.zig.zon"))
+
+
+def may_be_source(path: str) -> bool:
+    """Whether a file that the session wrote may be a part of a program that a compiler makes: by its name.
+
+    Only the name is looked at: a source that includes a file with the ending of a text as code is not found out.
+    """
+    name = path.rpartition("/")[2].lower()
+    if name in _SOURCE_NAMES or "/.cargo/" in path:
+        return True
+    if name in _NO_SOURCE_NAMES:
+        return False
+    _, dot, ending = name.rpartition(".")
+    if not dot:
+        return _SHARED.fullmatch(path) is None
+    return f".{ending}" not in _NO_SOURCES
