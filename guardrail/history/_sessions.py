@@ -227,7 +227,7 @@ def _written(effect: Effect) -> str | None:
     """The file that an effect writes or brings."""
     # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
     made = effect.op == "create" and effect.resource.kind == "dir"
-    written = effect.op in _AUTHORING and not made
+    written = effect.op in _AUTHORING and not made and not effect.attrs.get("environment")
     place = effect.target if effect.op in _ARRIVING else effect.resource if written else None
     return place.real if place is not None else None
 
