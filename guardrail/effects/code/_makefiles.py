@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator
 from typing import Final
 
 from guardrail.effects.domain._call import Call

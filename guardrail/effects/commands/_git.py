@@ -12,7 +12,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import root, setting, stored, tree
+from guardrail.effects.commands._git_repo import put_there, root, setting, stored, tree
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
@@ -47,8 +47,7 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     if not args[0].known:
         return call.opaque("program", reason="the subcommand of git is not known")
     name = args.pop(0).text
-    config = call.place(Field(text=".git/config")).path
-    if config is None or call.shell.emit.changed(config):
+    if put_there(call, call.place(Field(text=".git/config"))):
         return call.opaque("dynamic", reason="a setting of git may name a program")
     if name in aliases:
         return _aliased(call, aliases[name], args)
@@ -107,8 +106,7 @@ def _elsewhere(call: Call, option: str, folder: Field) -> None:
     if option == "--work-tree":
         call.cwd = call.place(folder, kind="dir").path
         return
-    config = call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None)).path
-    if config is None or call.shell.emit.changed(config):
+    if put_there(call, call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None))):
         call.opaque("dynamic", reason="a setting of git may name a program")
 
 

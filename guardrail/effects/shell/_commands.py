@@ -67,9 +67,8 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         return builtin(call)
     if "/" in name:
         folder, _, base = name.rpartition("/")
-        if folder not in TRUSTED or _tampered(call):
-            if _tampered(call) or not of_environment(call, call.place(head)):
-                return run_file(call, Field(text=name, span=head.span))
+        if _tampered(call) or not (folder in TRUSTED or of_environment(call, call.place(head))):
+            return run_file(call, Field(text=name, span=head.span))
         call.name = name = base
     elif name not in _IN_SHELL:
         found = _search(call, name)
