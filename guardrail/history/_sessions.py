@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from guardrail.model import Effect
+from guardrail.model import Effect, Resource
 
 MAX_AUTHORED: Final = 10_000
 """Most files remembered as written by one session; past it every script counts as written by the session."""
@@ -115,7 +115,7 @@ class History:
                 index in own
                 or (
                     effect.resource.real is not None
-                    and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
+                    and (full or any(_reached(effect.resource, places) for places in (authored, fresh)))
                 )
             )
             else effect
@@ -170,6 +170,14 @@ class History:
         else:
             self._sessions.move_to_end(session)
         return known
+
+
+def _reached(program: Resource, places: AbstractSet[str]) -> bool:
+    """Whether what runs is among places that were written or brought; of a directory, whether one lies in it."""
+    path = program.real or ""
+    if _under(path, places):
+        return True
+    return program.recursive and any(place.startswith(f"{path.rstrip('/')}/") for place in places)
 
 
 def _under(path: str, places: AbstractSet[str]) -> bool:
