@@ -20,7 +20,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
-from guardrail.effects.domain._values import Field, Stream
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
 
 _PRINTING: Final = frozenset("-E -M -MM -fsyntax-only --version --help -dumpversion -dumpmachine -v -###".split())
 """Options with which a compiler makes no file."""
@@ -31,6 +31,14 @@ _STEERING: Final = re.compile(
 )
 """Variables that say where sources and tools are found, or what is done besides."""
 
+_HARMLESS: Final = re.compile(
+    r"RUST_(?:LOG|BACKTRACE)|CARGO_(?:TERM_\w+|INCREMENTAL|NET_\w+)|GO(?:OS|ARCH|ARM|AMD64|MAXPROCS|GC|MEMLIMIT"
+    r"|DEBUG|111MODULE)|CGO_ENABLED"
+)
+"""Those of them that put nothing into the program."""
+
+_RUST_FLAGS: Final = re.compile(r"(?:\s*-C\s?(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?)*\s*")
+
 _SHARED: Final = re.compile(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
 """A directory where results of all sorts lie, without an ending to their names, or a source in it."""
 
@@ -40,7 +48,9 @@ _WORDS: Final[Mapping[str, re.Pattern[str]]] = {
         r"|m[\w.-]+(?:=[\w.+-]+)?|pthread|shared|static|static-libgcc|static-libstdc\+\+|no-pie|pie|c|S|ansi|pedantic"
         r"|pipe|rdynamic|s|M?MD|MP|D\w+(?:=[\d.]+)?|[lIL][\w./+-]+)"
     ),
-    "rustc": re.compile(r"-[Og]|-C[\w-]+(?:=[\w-]+)?|--edition=\d+|--crate-(?:name|type)=[\w-]+|--test|--out-dir=\S+"),
+    "rustc": re.compile(
+        r"-[Og]|-C(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?|--edition=\d+|--crate-(?:name|type)=[\w-]+|--test|--out-dir=\S+"
+    ),
     "ghc": re.compile(r"-O\d?|-W[\w-]*|-threaded|-rtsopts|-dynamic|-static|--make|-v\d?|-X\w+"),
     "javac": re.compile(
         r"-g(?::\w+)?|-Xlint(?::[\w,-]+)?|-nowarn|-deprecation|-parameters|-proc:none|-Werror|-verbose"
@@ -55,8 +65,10 @@ _WORDS: Final[Mapping[str, re.Pattern[str]]] = {
 
 _TAKING: Final[Mapping[str, Mapping[str, str]]] = {
     "c": {"-o": r".+", **dict.fromkeys(("-I", "-L", "-isystem", "-iquote", "-MF", "-MT"), r".+"), "-l": r"[\w.+-]+"},
-    "rustc": {"-o": r".+", "-C": r"[\w=-]+", **dict.fromkeys(("--edition", "--crate-name", "--crate-type"), r"[\w-]+"),
-              "--out-dir": r".+"},
+    "rustc": {
+        **dict.fromkeys(("-o", "--out-dir"), r".+"), "-C": r"(?!linker|link-|ar=)[\w=-]+",
+        **dict.fromkeys(("--edition", "--crate-name", "--crate-type"), r"[\w-]+"),
+    },
     "ghc": {"-o": r".+", "-outputdir": r".+"},
     "javac": {"-d": r".+", **dict.fromkeys(("-cp", "-classpath", "--class-path"), r".+"),
               **dict.fromkeys(("--release", "-source", "-target", "-encoding"), r"[\w.-]+")},
@@ -208,17 +220,23 @@ def running(call: Call, _parsed: Parsed) -> Stream:
 
 def _of_files(call: Call, kind: str, *, packages: bool = False) -> bool:
     """Whether nothing but files that are sources by their names goes into what is made."""
-    if call.shell.contents.vague() or _steered(call) or not all(f.known and not f.sources for f in call.args):
+    if call.shell.contents.vague() or _steered(call) or any(field.sources for field in call.args):
         return False
     plain, taking = _WORDS[kind], _TAKING[kind]
-    words = [field.text for field in call.args]
-    named: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word in taking:
-            if not words or re.fullmatch(taking[word], words[0]) is None:
+    fields = list(call.args)
+    named: list[str] = ["."]
+    while fields:
+        field = fields.pop(0)
+        word = field.text
+        if not field.known:
+            # Names that a pattern or a lister gave: none of them is an option.
+            if not field.named or not _SOURCE.fullmatch(word):
                 return False
-            value = words.pop(0)
+            named.append(_UNKNOWN.split(word, maxsplit=1)[0].rpartition("/")[0] or ".")
+        elif word in taking:
+            if not fields or not fields[0].known or re.fullmatch(taking[word], fields[0].text) is None:
+                return False
+            value = fields.pop(0).text
             named += [value] if word in _PLACES else []
         elif word[:1] == "-":
             if plain.fullmatch(word) is None:
@@ -228,16 +246,24 @@ def _of_files(call: Call, kind: str, *, packages: bool = False) -> bool:
             return False
         else:
             named.append(word)
-    places = [call.place(Field(text=text)).path for text in (".", *named)]
+    places = [call.place(Field(text=text)).path for text in named]
     return not any(path is None or _SHARED.fullmatch(posixpath.normpath(path)) for path in places)
 
+
+_UNKNOWN: Final = re.compile(f"[{TOP}{NUM}{NAME}{PATH}{DEEP}{SLIM}*?\\[]")
 
 _PLACES: Final = frozenset(("-I", "-L", "-isystem", "-iquote", "-cp", "-classpath", "--class-path"))
 """Options that name where more of the program is found."""
 
 
 def _steered(call: Call) -> bool:
-    return any(_STEERING.fullmatch(name) for name in call.state.vars)
+    """Whether a variable that this call set says what is compiled, or how."""
+    for name, value in call.state.vars.items():
+        if _STEERING.fullmatch(name) and not _HARMLESS.fullmatch(name):
+            plain = name == "RUSTFLAGS" and all(_RUST_FLAGS.fullmatch(text) for text in value.alternatives)
+            if not plain:
+                return True
+    return False
 
 
 def _built(call: Call, before: int) -> None:

@@ -67,7 +67,7 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         return builtin(call)
     if "/" in name:
         folder, _, base = name.rpartition("/")
-        if _tampered(call) or not (folder in TRUSTED or of_environment(call, call.place(head))):
+        if _tampered(call) or not (folder in TRUSTED or _of_environment(call, head, base)):
             return run_file(call, Field(text=name, span=head.span))
         call.name = name = base
     elif name not in _IN_SHELL:
@@ -75,6 +75,12 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         if found is not None:
             return found
     return known_command(call, name)
+
+
+def _of_environment(call: Call, head: Field, name: str) -> bool:
+    """A program of a virtual environment whose name says what it does; another one may be looked into."""
+    told = interpreter_of(name) is not None or name in specs()
+    return told and of_environment(call, call.place(head))
 
 
 def known_command(call: Call, name: str) -> Stream:
