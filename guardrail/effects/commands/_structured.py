@@ -18,7 +18,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
 from guardrail.effects.keys._filters import edit, literal, read_json, write_json
-from guardrail.effects.keys._formats import load_json
+from guardrail.effects.keys._formats import is_list, is_table, load_json
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._write import dump_all, load_all, set_ini
 from guardrail.model import Resource
@@ -78,9 +78,9 @@ def _one_scalar(call: Call, parsed: Parsed, program: Field, operands: Sequence[F
     except _FAILURES:
         return False
     for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", match["path"]):
-        value = value.get(name) if isinstance(value, dict) else _MISSING
+        value = value.get(name, _MISSING) if is_table(value) else _MISSING
         if index:
-            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else _MISSING
+            value = value[int(index)] if is_list(value) and int(index) < len(value) else _MISSING
     if match["last"] in ("length", "type"):
         return value is not _MISSING
     return isinstance(value, bool | int | float) or (
