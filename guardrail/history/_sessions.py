@@ -203,31 +203,30 @@ def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
 
 def _authored(effects: Sequence[Effect], before: AbstractSet[str]) -> list[str]:
     """Files that a call writes or brings; a program built of files counts only if one of those may be the session's."""
-    found: list[str] = []
-    clean: bool | None = None  # the session has written no source before this call; asked when it matters
-    for effect in effects:
-        place = _written(effect)
-        if place is None:
-            continue
-        if effect.attrs.get("built"):
-            clean = not any(map(may_be_source, before)) if clean is None else clean
-            if clean and not any(map(may_be_source, found)):
-                continue
-        found.append(place)
-    return found
+    built = any(effect.attrs.get("built") for effect in effects)
+    own = _own_sources(effects, before) if built else _NONE
+    written = [(index, _written(effect)) for index, effect in enumerate(effects)]
+    return [
+        place
+        for index, place in written
+        if place is not None and (not effects[index].attrs.get("built") or index in own)
+    ]
 
 
 def _own_sources(effects: Sequence[Effect], before: AbstractSet[str]) -> AbstractSet[int]:
     """Which of the programs that are built of files, or run as they are built, may be built of the session's own."""
-    own = any(map(may_be_source, before))
+    places = [None if effect.attrs.get("built") else _written(effect) for effect in effects]
+    # In a loop what is written after a program was built is there when it is built again.
+    own = any(map(may_be_source, before)) or any(
+        place is not None and "." in place.rpartition("/")[2] and may_be_source(place) for place in places
+    )
     found: set[int] = set()
-    for index, effect in enumerate(effects):
-        if effect.attrs.get("built"):
+    for index, place in enumerate(places):
+        if effects[index].attrs.get("built"):
             if own:
                 found.add(index)
-        elif not own:
-            place = _written(effect)
-            own = place is not None and may_be_source(place)
+        elif place is not None and may_be_source(place):
+            own = True
     return found
 
 
@@ -245,7 +244,7 @@ _NONE: Final[AbstractSet[int]] = frozenset()
 _NO_SOURCES: Final = frozenset(
     ".md .rst .txt .adoc .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .conf .env .lock .html .css .scss .svg "
     ".png .jpg .jpeg .gif .pdf .py .pyi .pyc .ipynb .js .mjs .cjs .ts .tsx .jsx .vue .sh .bash .sql .rb .pl .php .xml "
-    ".diff .patch .d".split()
+    ".diff .patch .d .out .err .bak .orig .pid .zip .tar .gz .tgz .bz2 .xz .zst".split()
 )
 """Endings of names of files that no compiler takes for a part of a program."""
 

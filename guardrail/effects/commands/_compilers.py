@@ -44,7 +44,7 @@ _SHARED: Final = re.compile(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
 
 _WORDS: Final[Mapping[str, re.Pattern[str]]] = {
     "c": re.compile(
-        r"-(?:O\w*|g\w*|W[a-z][\w+-]*(?:=\w+)?|std=[\w+]+|f(?!plugin|profile|dump|use-ld)[\w-]+(?:=[\w,+-]+)?"
+        r"-(?:O\w*|g\w*|W[a-z][\w+-]*(?:=\w+)?|std=[\w+]+|f(?![\w-]*(?:plugin|profile|dump|use-ld))[\w-]+(?:=[\w,+-]+)?"
         r"|m[\w.-]+(?:=[\w.+-]+)?|pthread|shared|static|static-libgcc|static-libstdc\+\+|no-pie|pie|c|S|ansi|pedantic"
         r"|pipe|rdynamic|s|M?MD|MP|D\w+(?:=[\d.]+)?|[lIL][\w./+-]+)"
     ),
