@@ -10,8 +10,9 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import URL, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import Field, Stream
+from guardrail.effects.domain._values import TOP, Field, Stream
 
 
 def tree_reader(call: Call, parsed: Parsed) -> Stream:
@@ -49,5 +50,22 @@ def spelling(call: Call, parsed: Parsed) -> Stream:
     return call.opaque("program", reason=f"aspell {word.text[:40]} is not known")
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"spelling": spelling, "tree_reader": tree_reader}
+def schema(call: Call, parsed: Parsed) -> Stream:
+    """`check-jsonschema --schemafile FILE-OR-URL`: what stands in an address leaves with the question."""
+    for field in parsed.values_of("--schemafile"):
+        if field.text[:1] == TOP:
+            call.mention((field,))
+        if not URL.match(field.text):
+            call.read(field, reveals="none")
+            continue
+        place = remote(field.text)
+        for source in field.sources:
+            call.emit("copy", source, place, flow=("argument",))
+        if field.sources:
+            call.emit("net_send", place)
+        call.emit("net_recv", place)
+    return apply_spec(call, parsed)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {"schema": schema, "spelling": spelling, "tree_reader": tree_reader}
 """What `code` of a spec may say, for this module."""

@@ -466,7 +466,7 @@ def asked(call: Call, parsed: Parsed) -> Stream:
     if call.args and all(field.text in ("--version", "--help", "-V", "-h") for field in call.args):
         return SOMETHING
     texts = parsed.values_of("--query") or parsed.values_of("--execute")
-    odd = parsed.unknown or parsed.injected or call.stdin.connected
+    odd = parsed.unknown or parsed.injected or call.stdin.connected or any(field.sources for field in call.args)
     settings = [field for field in parsed.values_of("--option") if not field.known or re.search("file|!", field.text)]
     if not texts or odd or settings or not all(f.known and not _REACHES.search(f.text) for f in texts):
         out = call.opaque("inline", reason=f"{call.name} runs commands that are not looked into")
@@ -476,9 +476,20 @@ def asked(call: Call, parsed: Parsed) -> Stream:
     client = Server(call, at("sql", "*"), server=True)
     for field in texts:
         client.sql(field.text)
-        if field.sources:
-            client.change(field.sources)
     return Stream(sources=client.out)
+
+
+def etcd(call: Call, parsed: Parsed) -> Stream:
+    """`etcdctl get KEY`, `put KEY VALUE`, `del KEY`: what is in the words goes to the server."""
+    operands = parsed.operands
+    where = at("etcd", operands[0].text if operands else "*")
+    if parsed.unknown or parsed.injected or (call.stdin.connected and len(operands) == 1 and call.name[-3:] == "put"):
+        call.opaque("inline", reason=f"{call.name} is told more than is looked into")
+    for source in (source for field in call.args for source in field.sources):
+        call.emit("copy", source, where, flow=("argument",))
+    verb = call.name.rpartition(" ")[2]
+    call.emit("read" if verb == "get" else "write" if verb == "put" else "api_delete", where)
+    return Stream(sources=(where,)) if verb == "get" else SOMETHING
 
 
 _FLUX_VALUES: Final = frozenset("--org -o --org-id --host -t --token -c --active-config --configs-path -p".split())
@@ -529,6 +540,7 @@ def dump(call: Call, parsed: Parsed) -> Stream:
 FAMILIES: Final[Mapping[str, Family]] = {
     "asked": asked,
     "dump": dump,
+    "etcd": etcd,
     "flux": flux,
     "lite": lite,
     "server": server,
