@@ -996,6 +996,27 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.own_programs",
+        source="issue 3",
+        behaviour="a program compiled of files that the session did not write is the project's own, of others the session's",
+        tests=(
+            "tests/test_effects_own_programs.py::test_what_a_session_built_of_nothing_of_its_own_runs",
+            "tests/test_effects_own_programs.py::test_what_a_session_built_of_its_own_is_held",
+        ),
+        gap="a source that includes a file with the ending of a text as code is not found out",
+    ),
+    Promise(
+        id="effects.blocks",
+        source="issue 3",
+        behaviour="an edit in blocks of SEARCH and REPLACE gives the content of the file where all tools agree on it",
+        tests=(
+            "tests/test_effects_tools.py::test_an_edit_in_blocks_gives_the_content_of_the_file",
+            "tests/test_effects_tools.py::test_several_blocks_are_applied_in_order",
+            "tests/test_effects_tools.py::test_an_edit_in_blocks_that_tools_read_differently_has_no_known_content",
+            "tests/test_effects_tools.py::test_a_second_block_that_the_first_one_makes_unsure_has_no_known_content",
+        ),
+    ),
+    Promise(
         id="provenance.copies",
         source="issue 3",
         behaviour="what a session was shown of a model and then writes or sends is a copy, whole, in pieces or encoded",

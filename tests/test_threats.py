@@ -43,9 +43,9 @@ def test_no_threat_is_silent(verdicts: Verdicts) -> None:
 
 
 def test_what_is_done_is_known_and_not_only_that_the_asset_is_named(verdicts: Verdicts) -> None:
-    """Four threats in five show an effect on the asset; the others are named to something that is not understood."""
+    """Three threats in four show an effect on the asset; the others are named to something that is not understood."""
     told = [verdict for both in verdicts.values() for verdict in both if verdict.threat.sight != "X"]
-    assert sum(verdict.understood for verdict in told) >= len(told) * 4 / 5
+    assert sum(verdict.understood for verdict in told) >= len(told) * 3 / 4
 
 
 def test_no_gap_that_is_listed_has_been_closed(verdicts: Verdicts) -> None:

@@ -6,20 +6,18 @@ Rules see them as `context.history`. What is remembered is looked up in constant
 from __future__ import annotations
 
 import contextlib
-import fnmatch
-import glob
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
+from guardrail.history._authorship import ARRIVING, makes_links, may_be_named, reached, writes_of
 from guardrail.history._store import Fact, HistoryStore, Stored
-from guardrail.model import ANY_DEPTH, Effect, Resource
+from guardrail.model import Effect
 
 MAX_AUTHORED: Final = 10_000
 """Most files remembered as written by one session; past it every script counts as written by the session."""
@@ -39,8 +37,6 @@ MAX_UNSAVED_CALLS: Final = 32
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
-_AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key", "net_recv"})
-_ARRIVING: Final = frozenset({"copy", "rename", "link"})
 _TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
 _NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 
@@ -156,23 +152,30 @@ class History:
         if derived is not None:
             effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        linked = linked or _links(effects)
-        fresh = set(_authored(effects, linked=linked))
-        patterns = vague | set(() if linked else _vaguely(effects))
-        if not authored and not fresh and not patterns:
+        writes = writes_of(effects, authored, linked=linked or makes_links(effects))
+        fresh, patterns = set(writes.paths), vague | set(writes.patterns)
+        if not authored and not fresh and not patterns and not writes.own:
             return tuple(effects)
+
+        def is_own(index: int, effect: Effect) -> bool:
+            if effect.op not in ("exec", "exec_opaque"):
+                return False
+            program = effect.resource
+            return index in writes.own or (
+                program.real is not None
+                and (
+                    full
+                    or reached(program, authored)
+                    or reached(program, fresh)
+                    or may_be_named(program.real, patterns)
+                )
+            )
+
         return tuple(
             msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
-            if effect.op in ("exec", "exec_opaque")
-            and effect.resource.real is not None
-            and (
-                full
-                or _under(effect.resource.real, authored)
-                or _under(effect.resource.real, fresh)
-                or (patterns and _named(effect.resource.real, patterns))
-            )
+            if is_own(index, effect)
             else effect
-            for effect in effects
+            for index, effect in enumerate(effects)
         )
 
     def released(self, session: str, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
@@ -190,11 +193,12 @@ class History:
                 asset = effect.resource.asset
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, effect, asset)
-            if _links(effects):
+            if makes_links(effects):
                 known.take(Fact("linked", ""))
-            for path in _authored(effects, linked=known.linked):
+            writes = writes_of(effects, known.authored, linked=known.linked)
+            for path in writes.paths:
                 known.take(Fact("authored", path))
-            for pattern in () if known.linked else _vaguely(effects):
+            for pattern in writes.patterns:
                 known.take(Fact("vague", pattern))
             known.unsaved += 1
             if known.news or known.unsaved >= MAX_UNSAVED_CALLS:
@@ -211,7 +215,7 @@ class History:
             if shown in ("content", "some"):
                 known.take(Fact("seen", asset, effect.resource.real or ""))
         target = effect.target
-        arrived = target is not None and target.asset is None and effect.op in _ARRIVING
+        arrived = target is not None and target.asset is None and effect.op in ARRIVING
         if target is not None and arrived and target.real is not None:
             known.take(Fact("derived", target.real, asset))
 
@@ -280,15 +284,6 @@ class History:
         return made
 
 
-def _under(path: str, places: AbstractSet[str]) -> bool:
-    """Whether a path, or a directory it lies in, is among places that were written or brought."""
-    while path not in places:
-        path = path.rpartition("/")[0]
-        if not path:
-            return False
-    return True
-
-
 def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
     """The effect, on the asset that the file was copied from."""
     path = effect.resource.real
@@ -299,47 +294,3 @@ def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
         if not path:
             return effect
     return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))
-
-
-def _links(effects: Sequence[Effect]) -> bool:
-    """A call makes links: what is written by one name may be there by another."""
-    return any(effect.op in ("link", "mount") for effect in effects)
-
-
-def _pattern_of(place: Resource) -> str | None:
-    """How the name of a file looks that is known in part, such as `/w/build-*.log`; None if it may be anywhere."""
-    pattern = place.pattern
-    if pattern is None or place.real is None or ANY_DEPTH in pattern or "**" in pattern:
-        return None
-    parts = pattern.split("/")
-    first = next((index for index, part in enumerate(parts) if any(char in part for char in "*?[")), None)
-    return None if first is None else f"{glob.escape(place.real.rstrip('/'))}/{'/'.join(parts[first:])}"
-
-
-def _vaguely(effects: Sequence[Effect]) -> list[str]:
-    """Names that are written, as far as they are known."""
-    places = (_place(effect) for effect in effects)
-    found = (_pattern_of(place) for place in places if place is not None and place.pattern is not None)
-    return [pattern for pattern in found if pattern is not None]
-
-
-def _named(path: str, patterns: AbstractSet[str]) -> bool:
-    """Whether a path, or a directory it lies in, may be one of those names."""
-    return any(fnmatch.fnmatchcase(path, one) or fnmatch.fnmatchcase(path, f"{one}/*") for one in patterns)
-
-
-def _authored(effects: Sequence[Effect], *, linked: bool) -> list[str]:
-    found: list[str] = []
-    for effect in effects:
-        place = _place(effect)
-        if place is not None and place.real is not None and (linked or _pattern_of(place) is None):
-            found.append(place.real)
-    return found
-
-
-def _place(effect: Effect) -> Resource | None:
-    """What an effect writes or brings."""
-    # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
-    made = effect.op == "create" and effect.resource.kind == "dir"
-    written = effect.op in _AUTHORING and not made
-    return effect.target if effect.op in _ARRIVING else effect.resource if written else None

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._makefiles import dry_run
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOP, Field
 
@@ -108,6 +109,8 @@ def note_own(call: Call, name: str) -> None:
         name = "docker-compose"
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
+        return
+    if name in ("make", "gmake") and dry_run(call) is not None:
         return
     folders = list(_folders(call))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]

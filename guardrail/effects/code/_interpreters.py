@@ -13,6 +13,7 @@ from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
+from guardrail.effects.code._sessions import told
 from guardrail.effects.code.python._run import run_code, run_file
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -410,6 +411,9 @@ def _other(call: Call) -> Stream:
         return NOTHING
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
+    asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
+    if asked is not None:
+        return asked
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
@@ -417,6 +421,41 @@ def _other(call: Call) -> Stream:
     known = one_liner(call) if known is None else known
     known = is_filter(call) if known is None else known
     return known if known is not None else inline(call, f"{call.name} code")
+
+
+_MAGIC: Final = frozenset(
+    "cat cd cp ldir less lf lk ll ls lx man mkdir more mv rm rmdir run edit ed load loadpy sx sc system bash sh script "
+    "writefile save store macro alias unalias env set_env bookmark pushd popd reset rerun recall notebook logstart "
+    "pip conda mamba micromamba uv pdb debug prun time timeit exec".split()
+)
+"""Words that IPython may take for commands of its own where Python would take them for names."""
+
+_ESCAPED: Final = re.compile(r"\?\s*$|=\s*[!%]", re.MULTILINE)
+"""What only IPython understands, at the end of a line or after a name."""
+
+_PYTHON_LINE: Final = re.compile(
+    r"\s*(?:#.*|(?:import|from|for|while|if|elif|with|def|class|return|assert|raise|del|async|lambda|not|await)\b.*"
+    r"|(?:else|try|finally|pass|break|continue)\b.*|except\b.*|@\w.*|(?P<name>[A-Za-z_]\w*)(?:[.(\[]|\s*[-+*/|&]?=(?!\s*[!%])).*"
+    r"|[)\]}\"'\d].*|)"
+)
+"""A line that IPython gives to Python as it stands."""
+
+
+def _ipython(call: Call) -> Stream | None:
+    """`ipython -c CODE` of nothing but Python; None for anything else."""
+    args = call.args
+    if (
+        len(args) != 2
+        or args[0].text != "-c"
+        or not args[1].known
+        or re.search(r"\?\s*$|=\s*[!%]", args[1].text, re.MULTILINE)
+    ):
+        return None
+    for line in args[1].text.split("\n"):
+        match = _PYTHON_LINE.fullmatch(line)
+        if match is None or match["name"] in _MAGIC:
+            return None
+    return _analysed(call, args[1].text, [Field(text="-c")])
 
 
 _TOOLS: Final = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -60,7 +61,7 @@ def _old_style(call: Call) -> Parsed:
 def _tar(call: Call, parsed: Parsed) -> Stream:
     modes = [mode for mode in _MODES if parsed.has(mode)]
     for _, role, field in parsed.values:
-        if role in ("run", "opaque"):
+        if role in ("run", "opaque") and not _is_compressor(call, field):
             call.opaque("dynamic" if not field.known else "inline", reason="an option of tar runs a program")
             call.mention_text(field.text)
     if len(modes) != 1:
@@ -84,6 +85,21 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
     if modes[0] in ("--list", "--diff"):
         return Stream(text=None)
     return _unpack(call, parsed, members, sources)
+
+
+_QUICK: Final = re.compile(
+    r"-[0-9]{1,2}|-[cdkqvf]+|-T\d+|-p\d*|--(?:fast|best|ultra|rsyncable|long(?:=\d+)?|threads=\d+)"
+)
+
+
+def _is_compressor(call: Call, field: Field) -> bool:
+    """A program that tar is told to pack with and that does nothing else."""
+    words = field.text.split() if field.known else []
+    known = bool(words) and (words[0] in _SUFFIXES or words[0] in _UNPACKING)
+    return known and call.state.path == () and all(_QUICK.fullmatch(word) for word in words[1:])
+
+
+_UNPACKING: Final = _BACKWARDS | frozenset("unzstd unlz4 unxz unpigz unlzma uncompress zstdcat xzcat".split())
 
 
 def _members(call: Call, parsed: Parsed) -> Iterator[tuple[Field, Field | None]]:

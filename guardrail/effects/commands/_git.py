@@ -12,7 +12,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import plainly, root, setting, settings_changed, stored, tree
+from guardrail.effects.commands._git_repo import plainly, put_there, root, setting, settings_changed, stored, tree
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
@@ -106,8 +106,7 @@ def _elsewhere(call: Call, option: str, folder: Field) -> None:
     if option == "--work-tree":
         call.cwd = call.place(folder, kind="dir").path
         return
-    config = call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None)).path
-    if config is None or call.shell.emit.changed(config):
+    if put_there(call, call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None))):
         call.opaque("dynamic", reason="a setting of git may name a program")
 
 

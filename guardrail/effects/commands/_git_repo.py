@@ -12,6 +12,7 @@ from typing import Any, Final
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
+from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import NUM, TOP, Field, starred
 from guardrail.model import Op, Resource
@@ -86,7 +87,7 @@ def settings_changed(call: Call) -> bool:
     config = call.place(Field(text=".git/config"))
     emit = call.shell.emit
     if config.path is not None:
-        return emit.changed(config.path)
+        return put_there(call, config)
     # Where not even a name is known for each directory; or something was put where this may be.
     fresh = {escape(name) for name in emit.fresh}
     return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= fresh
@@ -181,6 +182,32 @@ def transport(call: Call, field: Field) -> bool:
     return False
 
 
+def put_there(call: Call, file: Resource) -> bool:
+    """Whether this call may have put a file where a repository has its settings, or a hook.
+
+    A directory that was removed or made anew, and what git itself makes there, holds none that the call wrote.
+    """
+    path = file.path
+    if path is None:
+        return True
+    contents = call.shell.contents
+    if not call.shell.emit.changed(path):
+        return False
+    if contents.vague():
+        return True
+    for effect in call.shell.emit.effects:
+        if effect.op not in MUTATING or effect.op in ("delete", "set_times", "set_security"):
+            continue
+        empty = effect.op == "create" and effect.resource.kind == "dir"
+        spec = effect.origin.spec if effect.origin is not None else ""
+        if empty or (spec.startswith("git-") and spec != "git-config"):
+            continue
+        place = effect.target if effect.target is not None else effect.resource
+        if place.uri is None and (place.path is None or contents.same(place.path, path)):
+            return True
+    return False
+
+
 def setting(call: Call, key: Field, value: Field | None) -> bool:
     """Whether a setting may name a program; if so says that, and what it would do.
 
@@ -239,7 +266,7 @@ def hooks(call: Call, names: Iterable[str]) -> None:
     """Hooks that are there run; whether this session wrote them is for the history to say."""
     for name in (f"{folder}/{name}" for name in names for folder in (".git/hooks", ".husky", ".githooks")):
         place = call.place(Field(text=name))
-        authored = place.path is not None and call.shell.emit.changed(place.path)
+        authored = place.path is not None and put_there(call, place)
         if authored or call.kind(place) is not None:
             attrs = {"authored": True} if authored else None
             call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)

@@ -288,6 +288,15 @@ class Contents:
         real = self._identity(path)
         return any(_same_file(real, self._identity(made)) for made in self._made)
 
+    def vague(self) -> bool:
+        """Whether the call changes files of which it is not known which ones they are, or what their names mean."""
+        return bool(self._vague) or self._linked
+
+    def same(self, path: str, other: str) -> bool:
+        """Whether two names are, or may be, one file, or one lies below the other."""
+        name, twin = self._name(path), self._name(other)
+        return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
+
     def missing(self, path: str) -> bool:
         """Whether there is certainly no such file: none now, and none that the call may have made."""
         entry = self._made.get(self._name(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
@@ -43,6 +44,7 @@ class Emitter:
         "_maybe",
         "_muted",
         "_points",
+        "built",
         "contents",
         "effects",
         "expansions",
@@ -65,6 +67,7 @@ class Emitter:
         self.expansions = limits.expansions
         self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
         self.made: set[str] = set()
+        self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
         self.placed: set[str] = set()
         self.meant: set[tuple[Op, Resource, bool]] = set()
 
@@ -201,9 +204,25 @@ class Emitter:
     ) -> None:
         """Say that something runs which is not looked into."""
         facts: dict[str, Any] = {"code": code, **(attrs or {})}
+        if self.built and facts.get("authored") and self._still_built(resource):
+            # Whether it is the session's own is a question of its sources, and one for the history.
+            facts = {"code": code, "built": True}
         if reason:
             facts["reason"] = reason
         self.add("exec_opaque", resource, spec=spec, span=span, attrs=facts, precision="opaque")
+
+    def _still_built(self, resource: Resource) -> bool:
+        """What is there is still what a compiler made: nothing was put in its place, or may have been."""
+        path = posixpath.normpath(resource.path or "")
+        since = next((count for made, count in self.built.items() if posixpath.normpath(made) == path), None)
+        if since is None or self.contents.vague():
+            return False
+        for effect in self.effects[since:]:
+            if effect.op in MUTATING and effect.op not in ("set_times", "set_security"):
+                last = effect.target if effect.target is not None else effect.resource
+                if effect.op in ("link", "mount", "rename") or (last.path and self.contents.same(last.path, path)):
+                    return False
+        return True
 
     def changed(self, path: str) -> bool:
         """Whether this call itself may have changed what is at a path."""

@@ -30,6 +30,7 @@ from guardrail.effects.domain._values import (
     join_values,
     merge,
 )
+from guardrail.effects.shell._activation import of_environment
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
 from guardrail.effects.shell._listings import with_listed
@@ -67,7 +68,7 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         return builtin(call)
     if "/" in name:
         folder, _, base = name.rpartition("/")
-        if folder not in TRUSTED or _tampered(call):
+        if _tampered(call) or not (folder in TRUSTED or _of_environment(call, head, base)):
             return run_file(call, Field(text=name, span=head.span))
         call.name = name = base
     elif name not in _IN_SHELL:
@@ -75,6 +76,12 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         if found is not None:
             return found
     return known_command(call, name)
+
+
+def _of_environment(call: Call, head: Field, name: str) -> bool:
+    """A program of a virtual environment whose name says what it does; another one may be looked into."""
+    told = interpreter_of(name) is not None or name in specs()
+    return told and of_environment(call, call.place(head))
 
 
 def known_command(call: Call, name: str) -> Stream:
@@ -265,8 +272,18 @@ def run_file(call: Call, path: Field) -> Stream:
         call.mention_cwd()
         call.mention(call.args)
         call.mention_input()
+        _as_named(call, resource)
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     return run_script(call, kind, path, call.args)
+
+
+def _as_named(call: Call, program: Resource) -> None:
+    """A program with the name of an interpreter most likely is one: what it would do is told as well."""
+    name = (program.path or "").rpartition("/")[2]
+    kind = interpreter_of(name)
+    if kind in ("shell", "python") and call.args:
+        with call.perhaps():
+            run_interpreter(call.shell.call(name, call.args, call.state, call.cwd, call.stdin, call.span), kind)
 
 
 def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Statement | None]) -> Stream:
