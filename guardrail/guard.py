@@ -235,6 +235,7 @@ class Guard:
             variables=self._variables,
             watched=self.inventory.variables,
             memory=shell,
+            wrote=self.history.written(call.session),
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))

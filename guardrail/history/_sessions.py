@@ -47,6 +47,27 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     denied: int = 0
 
 
+class Written:
+    """The files that a session wrote or brought, as they are known now.
+
+    Args:
+        paths: their real paths.
+    """
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, paths: set[str]) -> None:
+        self._paths = paths
+
+    def wrote(self, real: str) -> bool:
+        """Whether the session wrote a path, or a directory it lies in."""
+        return bool(self._paths) and (len(self._paths) >= MAX_AUTHORED or _under(real, self._paths))
+
+    def files(self) -> tuple[str, ...] | None:
+        """Every path; None if there are too many."""
+        return tuple(self._paths) if len(self._paths) < MAX_AUTHORED else None
+
+
 class _Session:
     __slots__ = ("authored", "calls", "denied", "derived", "labels", "seen")
 
@@ -87,6 +108,11 @@ class History:
         with self._lock:
             return {asset: tuple(paths) for asset, paths in known.seen.items()}
 
+    def written(self, session: str) -> Written:
+        """What a session wrote in the calls that were released."""
+        known = self._sessions.get(session)
+        return _UNWRITTEN if known is None else Written(known.authored)
+
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
 
@@ -109,7 +135,11 @@ class History:
             msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
             if effect.op in ("exec", "exec_opaque")
             and effect.resource.real is not None
-            and (full or _under(effect.resource.real, authored) or _under(effect.resource.real, fresh))
+            # What was analysed was read as it is now, whoever wrote it before; only this call can still change it.
+            and (
+                _under(effect.resource.real, fresh)
+                or ("analysed" not in effect.attrs and (full or _under(effect.resource.real, authored)))
+            )
             else effect
             for effect in effects
         )
@@ -162,6 +192,9 @@ class History:
         else:
             self._sessions.move_to_end(session)
         return known
+
+
+_UNWRITTEN: Final = Written(set())
 
 
 def _under(path: str, places: AbstractSet[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.code._drivers import note_own
@@ -13,12 +13,15 @@ from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
-from guardrail.effects.code.python._run import run_code, run_file
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
+from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.model import Resource
+
+Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
@@ -33,9 +36,6 @@ _PLAIN_OPTIONS: Final = frozenset("errexit nounset xtrace pipefail verbose allex
 _SHELL_LONGS: Final = frozenset(
     "--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split()
 )
-STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
-"""Names of standard input."""
-
 _PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
 _CODE_MODULES: Final = frozenset("code asyncio IPython idlelib pdb xonsh ptpython bpython".split())
 _WRAPPING_MODULES: Final = frozenset("cProfile profile trace runpy coverage kernprof scalene memory_profiler".split())
@@ -84,11 +84,14 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         if texts:
             call.emit("read", resource, attrs={"reveals": "none"})
             return _each_text(call, texts, args)
-    authored = call.shell.emit.changed(resource.path or path.text)
+    authored = call.shell.authored(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     if kind == "python":
+        if _changed_start(call):
+            return inline(call, "what python loads at its start was changed")
         texts = script_texts(call, resource)
-        found, whole = _each_python(call, texts, [path, *args], resource.path or "")
+        run = run_own if authored else run_file
+        found, whole = _each_python(call, run, texts, [path, *args], resource.path or "")
         out = found if texts else out
         if whole:
             call.emit("read", resource, attrs={"reveals": "none"})
@@ -100,7 +103,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
     return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
 
 
-def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
+def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
     """What each text that the script may have would do, and whether that is all of it."""
     sources: tuple[Resource, ...] = ()
     complete = bool(texts)
@@ -109,7 +112,7 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
         if index:
             call.shell.emit.maybe += 1
         try:
-            out, whole = run_file(call, text, argv, path)
+            out, whole = run(call, text, argv, path)
         finally:
             if index:
                 call.shell.emit.maybe -= 1
@@ -117,19 +120,6 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
         complete = complete and whole
         sources = merge(sources, out.sources)
     return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
-
-
-def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
-    """What a script may hold when it runs: what this call put there, and what was there if that may have failed."""
-    data = call.content(resource)
-    if data is None or b"\0" in data or resource.path is None:
-        return ()
-    if not call.shell.contents.knows(resource.path):
-        note_script(call, resource)
-        return (data.decode("utf-8", "surrogateescape"),)
-    old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
-    both = (data,) if old is None or b"\0" in old else (data, old)
-    return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))
 
 
 def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
@@ -142,24 +132,6 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Strea
         sources = merge(sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources)
         call.shell.emit.maybe -= 1
     return Stream(sources=sources)
-
-
-def is_stream(path: str | None) -> bool:
-    """A name under /dev or /proc: what stands there for the guard is not what stands there for the call."""
-    if path is None:
-        return False
-    plain = posixpath.normpath(path)
-    return plain.startswith(("/dev/", "/proc/", "//dev/", "//proc/"))
-
-
-def note_script(call: Call, resource: Resource) -> None:
-    """After changes in the same call a script may be one of the changed files under another name.
-
-    The live filesystem knows: `history` compares real paths, and only a script that was written is held.
-    """
-    if call.shell.emit.made:
-        attrs = {"analysed": True}
-        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
 
 
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
@@ -314,8 +286,13 @@ def _python_code(call: Call, args: Sequence[Field]) -> Stream:
     return _analysed(call, args[0].text, [Field(text="-c"), *args[1:]])
 
 
+def _changed_start(call: Call) -> bool:
+    """What Python loads at its start may be another thing."""
+    return any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars)
+
+
 def _analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
-    if any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars):
+    if _changed_start(call):
         return inline(call, "what python loads at its start was changed")
     return run_code(call, code, argv)
 

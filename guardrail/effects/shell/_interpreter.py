@@ -25,7 +25,7 @@ from guardrail.effects.domain._values import (
     Value,
     merge,
 )
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
@@ -89,6 +89,7 @@ class Interpreter:
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
+        self.wrote: Wrote = Nothing()
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
@@ -97,6 +98,10 @@ class Interpreter:
         self.stages = 0
         self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
         self.exported: dict[str, None] = {}  # texts that reach everything that is started
+
+    def authored(self, path: str) -> bool:
+        """Whether what is at a path was written by the session: by this call, or in one before."""
+        return self.emit.changed(path) or self.wrote.wrote(self.view.identity(path)) or self.wrote.wrote(path)
 
     # -- texts
 

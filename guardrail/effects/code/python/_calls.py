@@ -470,7 +470,7 @@ class Calling(Statements):
         """What a decorator makes of a function or class."""
         value = self.eval(decorator.func if isinstance(decorator, ast.Call) else decorator)
         name = table().canonical(value.name) if isinstance(value, Ref) else ""
-        if name in _PLAIN_DECORATORS:
+        if name in _PLAIN_DECORATORS or name.startswith("pytest.mark."):
             if isinstance(decorator, ast.Call):
                 for argument in decorator.args:
                     self.eval(argument)
@@ -486,7 +486,8 @@ class Calling(Statements):
         if isinstance(value, Bound) and value.name in ("setter", "getter", "deleter"):
             return made
         if isinstance(decorator, ast.Call):
-            value = self.call_value(value, self._arguments(decorator))
+            method = isinstance(decorator.func, ast.Attribute) and not isinstance(value, Ref)
+            value = self.eval(decorator) if method else self.call_value(value, self._arguments(decorator))
         if isinstance(value, Function | Partial | Native | Klass):
             return self.call_value(value, Args([made]))
         if table().kind(name) == "known" and name:

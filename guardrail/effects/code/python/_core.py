@@ -93,6 +93,7 @@ class Core(abc.ABC):
         self.folders: list[Value] = []
         self.texts: list[str] = []
         self.redirected: Value | None = None
+        self.environment: list[Value] = []  # values that the code gives to variables of its environment
 
     # -- what other parts give
 

@@ -129,6 +129,7 @@ def set_environment(machine: Machine, name: str | None, value: Value) -> None:
         machine.opaque("a variable whose name is not known is set", "dynamic", value)
         return
     machine.account(value)
+    machine.environment.append(value)
     texts = tuple(item.replace(NAME, TOP) for item in path_texts(value))
     new = Variable(alternatives=texts or (TOP,), sources=carried(value))
     if machine.branch:

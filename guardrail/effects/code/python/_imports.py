@@ -1,0 +1,318 @@
+"""Modules: what an import runs, where it is looked for, and the text of those that the session wrote.
+
+Not concerned with what code of the project imports in its turn: `_beside` is.
+A module that the session wrote is walked like the code that imports it. One that it did not write is a program of the
+project: that it runs is said, and what is handed to it.
+"""
+
+from __future__ import annotations
+
+import abc
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from guardrail.effects.code._scripts import script_texts, written_files
+from guardrail.effects.code.python._calls import Calling, Late
+from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._table import table
+from guardrail.effects.code.python._values import (
+    Ref,
+    Scope,
+    Unknown,
+    Value,
+    join,
+    text,
+)
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import TOP, Field
+
+_ENDS = ("/__init__.py", ".py")
+
+
+class Importing(Calling):
+    """Imports modules.
+
+    Args:
+        call: the command that runs the code.
+        argv: `sys.argv`.
+        file: the script, if the code is in one.
+    """
+
+    def __init__(self, call: Call, argv: list[Field], file: str | None = None) -> None:
+        super().__init__(call, argv, file)
+        self.modules: dict[str, Scope] = {}
+        self.own: dict[str, str] = {}  # path of a module that the session wrote -> its name
+        self.foreign = False  # code of the project that the session did not write runs
+        self.roots: list[str] = []  # more folders in which modules are looked for
+        self.local: set[str] = set()  # names that were found in files beside the code
+        self.looked: set[str] = set()
+        self.homes: dict[int, tuple[str, str]] = {}  # scope of a module -> its package, and the folder of that
+        self.pure_folder: bool | None = None
+
+    @abc.abstractmethod
+    def attribute(self, owner: Value, name: str) -> Value:
+        """`owner.name`."""
+
+    # -- names
+
+    def import_module(self, name: str) -> Value:
+        """A module by its name: known, in a file beside the code, or not known."""
+        if name.startswith("."):
+            return self._relative(name)
+        if name in self.modules:
+            return Ref(name)
+        canonical = table().canonical(name)
+        self._shadows(name)
+        head = name.partition(".")[0]
+        if head in sys.stdlib_module_names or table().kind(canonical) != "unknown":
+            return Ref(canonical)
+        self._local(name, self.search_folders())
+        return Ref(name if name in self.modules else canonical)
+
+    def imported(self, name: str, module: Value, member: str) -> Value:
+        """`from name import member`: something in the module, or a module below it."""
+        full = f"{module.name}.{member}" if isinstance(module, Ref) else ""
+        scope = self.modules.get(module.name) if isinstance(module, Ref) else None
+        if full and not (scope is not None and member in scope.names) and module.name in self.local:  # type: ignore[attr-defined]
+            folders = self.search_folders() if not name.startswith(".") else [self._home()[1]]
+            self._local(full, folders)
+            if full in self.modules:
+                return Ref(full)
+        return self.attribute(module, member)
+
+    def _relative(self, name: str) -> Value:
+        """A module by its place beside the one that imports it."""
+        package, top = self._home()
+        dots = len(name) - len(name.lstrip("."))
+        parts = package.split(".")
+        if not package or dots > len(parts):
+            return self.opaque("a module beside the code", "inline")
+        full = ".".join([*parts[: len(parts) - dots + 1], *([name[dots:]] if name[dots:] else [])])
+        self._local(full, [top])
+        return Ref(full)
+
+    def _home(self) -> tuple[str, str]:
+        """The package of the code that runs now, and the folder that it is looked for in."""
+        known = self.homes.get(id(self.scope.globals))
+        if known is None:
+            known = _package_of(self.call, self.file) if self.file is not None else ("", "")
+            self.homes[id(self.scope.globals)] = known
+        package, folder = known
+        top = folder
+        for _ in package.split("."):
+            top = top.rpartition("/")[0]
+        return package, top
+
+    # -- files
+
+    def search_folders(self) -> list[str | None]:
+        """Where modules are looked for before those that are installed; None is a folder that is not known."""
+        found: list[str | None] = [*self.roots]
+        if self.file is not None:
+            found.append(self.file.rpartition("/")[0] or "/")
+        found.append(self.call.cwd)
+        path = self.state.vars.get("PYTHONPATH")
+        if path is not None:
+            for alternative in path.alternatives:
+                found += [part if TOP not in part else None for part in alternative.split(":") if part]
+        for value in self.folders:
+            exact = single(value)
+            found.append(place(exact, self.call.cwd).path if exact is not None else None)
+        return list(dict.fromkeys(place(folder, self.call.cwd).path if folder else None for folder in found))
+
+    def _local(self, name: str, folders: Sequence[str | None]) -> None:
+        """A module that is a file of the project, with the packages above it."""
+        if name in self.looked:
+            return
+        self.looked.add(name)
+        for folder in folders:
+            if folder is None:
+                self._anywhere(name)
+            elif self._in_folder(name, folder.rstrip("/")):
+                return
+
+    def _in_folder(self, name: str, folder: str) -> bool:
+        """Look for a module in one folder; whether its first name is there."""
+        parts = name.split(".")
+        there = False
+        for count in range(1, len(parts) + 1):
+            module, base = ".".join(parts[:count]), "/".join((folder, *parts[:count]))
+            hits = [base + end for end in _ENDS if self._is_there(base + end)]
+            if not hits and self.call.shell.view.kind(base) != "dir":
+                break
+            there = True
+            self.local.add(module)
+            for path in hits[:1]:
+                self._module(module, path)
+        return there
+
+    def _is_there(self, path: str) -> bool:
+        return self.call.shell.view.kind(path) is not None or self._made(path)
+
+    def _made(self, path: str) -> bool:
+        """This call put a file there, or where it may be the same."""
+        emit = self.call.shell.emit
+        names = (path.rpartition("/")[2], path.split("/")[-2])
+        return any(entry.rpartition("/")[2] in names for entry in emit.made) and emit.changed(path)
+
+    def _authored(self, path: str) -> bool:
+        shell = self.call.shell
+        return self._made(path) or shell.wrote.wrote(path) or shell.wrote.wrote(shell.view.identity(path))
+
+    def _anywhere(self, name: str) -> None:
+        """Of a folder that is not known nothing is certain but that it may be one the session wrote to."""
+        files = written_files(self.call, ".py")
+        head = name.partition(".")[0]
+        if files is None:
+            self.opaque("a module of a folder that is not known", "dynamic")
+            return
+        for path in files:
+            if head in path.removesuffix(".py").split("/")[-2:]:
+                self._held(path)
+
+    def _module(self, name: str, path: str) -> None:
+        if not self._authored(path):
+            self.foreign = True
+            self._found(path)
+        elif name not in self.modules:
+            self.own[path] = name
+            self.load(name, path)
+
+    def _found(self, path: str) -> None:
+        """A script of the project runs."""
+        shell = self.call.shell
+        if self._authored(path):
+            self._held(path)
+        elif shell.view.kind(path) is not None:
+            self.ended = True
+            shell.emit.opaque("script", place(path, None), spec=self.call.name, span=self.call.span)
+
+    def _held(self, path: str) -> None:
+        """A file of the session's runs that is not followed."""
+        self.ended = True
+        attrs = {"authored": True}
+        self.call.shell.emit.opaque("script", place(path, None), spec=self.call.name, span=self.call.span, attrs=attrs)
+
+    def _shadows(self, name: str) -> None:
+        """A file in a folder that is searched first takes the place of a module that is known by its name."""
+        if self.pure_folder is not None or name in sys.builtin_module_names:
+            return
+        self.pure_folder = True
+        emit = self.call.shell.emit
+        for folder in self.search_folders():
+            if folder is None or any(c in folder for c in "*?["):
+                continue
+            for pattern in ("*.py", "*.so", "*/__init__.py"):
+                for path in self.call.shell.view.glob(f"{folder.rstrip('/')}/{pattern}") or ():
+                    parts = path.split("/")
+                    stem = parts[-2] if parts[-1] == "__init__.py" else parts[-1].partition(".")[0]
+                    if _is_known(stem) and path != self.file:
+                        self._found(path)
+            for made in emit.made:
+                above, _, last = made.rpartition("/")
+                if last == "__init__.py":
+                    above, _, last = above.rpartition("/")
+                if above == folder.rstrip("/") and _is_known(last.partition(".")[0]) and made != self.file:
+                    self._found(made)
+
+    # -- modules that the session wrote
+
+    def load(self, name: str, path: str) -> Scope | None:
+        """Walk a module that the session wrote; None if its text is not known."""
+        resource = place(path, None)
+        texts = script_texts(self.call, resource)
+        if not texts:
+            self._held(path)
+            self.hidden = True
+            return None
+        self.call.emit("read", resource, attrs={"reveals": "none"})
+        scope = self.modules[name] = Scope()
+        scope.names["__name__"], scope.names["__file__"] = text(name), text(path)
+        package = name if path.endswith("/__init__.py") else name.rpartition(".")[0]
+        self.homes[id(scope)] = (package, path.rpartition("/")[0])
+        self.scopes.append(scope)
+        try:
+            with self._apart():
+                self._texts_of(scope, texts)
+        except Late:
+            del self.modules[name]
+            raise
+        return scope
+
+    def _texts_of(self, scope: Scope, texts: Sequence[str]) -> None:
+        self.run_source(texts[0], scope)
+        for other in texts[1:]:
+            before = dict(scope.names)
+            with self.undecided():
+                self.run_source(other, scope)
+            for key, value in before.items():
+                scope.names[key] = join(value, scope.names.get(key))
+
+    @contextmanager
+    def _apart(self) -> Generator[None, None, None]:
+        """A module begins with no loop and no function around it."""
+        saved = self.breaks, self.continues, self.returns, self.yields, self.passing
+        self.breaks, self.continues, self.returns, self.yields, self.passing = [], [], [], [], []
+        try:
+            yield
+        finally:
+            self.breaks, self.continues, self.returns, self.yields, self.passing = saved
+
+    def member(self, module: str, name: str) -> Value | None:
+        """A name of a module that the session wrote; None if that is no such module."""
+        scope = self.modules.get(module)
+        if scope is None:
+            return None
+        found = scope.names.get(name)
+        if found is None and f"{module}.{name}" in (*self.modules, *self.local):
+            return Ref(f"{module}.{name}")
+        return found if found is not None else Unknown(hidden=True)
+
+    def set_member(self, module: str, name: str, value: Value) -> bool:
+        """A name of a module that the session wrote gets a value; False if that is no such module."""
+        scope = self.modules.get(module)
+        if scope is None:
+            return False
+        scope.names[name] = join(scope.names.get(name), value) if self.branch else value
+        return True
+
+    def import_star(self, module: Value) -> None:
+        """`from module import *`: a name that is not defined otherwise is the module's."""
+        if not isinstance(module, Ref):
+            self.opaque("names of a module that is not known", "inline")
+            return
+        scope = self.modules.get(module.name)
+        if scope is not None:
+            for name, value in scope.names.items():
+                if not name.startswith(("__", "<")):
+                    self.assign_name(name, value)
+            return
+        self.stars.append(module.name)
+        if table().kind(module.name) == "unknown":
+            self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
+            self.ended = True
+
+    def names_of(self, scope: Scope) -> list[Value]:
+        """What a module defines."""
+        return [value for name, value in scope.names.items() if not name.startswith(("__", "<"))]
+
+
+def _is_known(stem: str) -> bool:
+    """A module of the standard library, or a library that is known by its name."""
+    if stem in sys.builtin_module_names:
+        return False
+    return stem in sys.stdlib_module_names or table().kind(stem) != "unknown"
+
+
+def _package_of(call: Call, file: str) -> tuple[str, str]:
+    """The package that a file lies in, and its folder; by the files that make it one."""
+    folder = file.rpartition("/")[0]
+    parts: list[str] = []
+    at = folder
+    while at and (not parts or call.shell.view.kind(f"{at}/__init__.py") is not None):
+        parts.insert(0, at.rpartition("/")[2])
+        at = at.rpartition("/")[0]
+    return ".".join(parts), folder
