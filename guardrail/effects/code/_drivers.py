@@ -20,13 +20,14 @@ MAX_FOLDERS: Final = 8
 MAX_SCRIPTS: Final = 8
 """Most scripts of one `package.json` that one command runs."""
 
-_PYTEST: Final = ("conftest.py", "tests/conftest.py", "test/conftest.py")
 _BUILT: Final = ("setup.py",)
 
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
-    "pytest": _PYTEST,
-    "py.test": _PYTEST,
-    "tox": ("tox.ini", *_BUILT, *_PYTEST),
+    "tox": ("tox.ini", *_BUILT),
+    "gunicorn": ("gunicorn.conf.py",),
+    "celery": ("celeryconfig.py",),
+    "alembic": ("alembic/env.py", "migrations/env.py"),
+    "locust": ("locustfile.py",),
     "nox": ("noxfile.py",),
     "pip": _BUILT,
     "pip3": _BUILT,

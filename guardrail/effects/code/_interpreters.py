@@ -13,6 +13,7 @@ from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
+from guardrail.effects.code._projects import LOADERS, TESTERS, note_start, project_code
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import Call
@@ -44,6 +45,8 @@ _RUNNERS: Final = frozenset(
     "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
 )
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".split())
+_ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba micromamba tox nox".split())
+_PROJECTS: Final = TESTERS | LOADERS
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
@@ -248,6 +251,7 @@ def _shell(call: Call) -> Stream:
 
 
 def _python(call: Call) -> Stream:
+    note_start(call)
     args = list(call.args)
     while args:
         text = args[0].text
@@ -310,20 +314,29 @@ def _scripts(call: Call, words: Sequence[Field]) -> None:
 
 def run_nested(call: Call) -> None:
     """A program that is not known, with an interpreter and code or a script among its words: `uv run python -c …`."""
-    if call.name in _RUNNERS:
+    head = call.name.partition(" ")[0]
+    if head in _PROJECTS:
+        project_code(call, head, call.args)
+    elif head in _RUNNERS:
         _scripts(call, call.args)
     if call.name in _ELSEWHERE:
         return
-    for index, field in enumerate(call.args[:-1]):
-        kind = interpreter_of(field.text.rpartition("/")[2]) if field.known else None
-        following = call.args[index + 1]
-        if kind is not None and (_CODE_OPTION.fullmatch(following.text) or _SCRIPT.search(following.text)):
+    for index, field in enumerate(call.args):
+        if (head in _ENVIRONMENTS and field.text in _PROJECTS) or _runs_code(call.args[index : index + 2]):
             call.shell.emit.maybe += 1
             try:
                 call.shell.again(call, call.args[index:], external=True)
             finally:
                 call.shell.emit.maybe -= 1
             return
+
+
+def _runs_code(words: Sequence[Field]) -> bool:
+    """An interpreter, and code or a script for it."""
+    if len(words) < 2 or not words[0].known or interpreter_of(words[0].text.rpartition("/")[2]) is None:
+        return False
+    text = words[1].text
+    return _CODE_OPTION.fullmatch(text) is not None or _SCRIPT.search(text) is not None
 
 
 def _python_module(call: Call, args: Sequence[Field]) -> Stream:
@@ -337,8 +350,10 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     shadowed = local is not None and (call.shell.view.kind(local) == "file" or _made(call, local))
     if known is not None and not shadowed and not any(field.many for field in args):
         return known(call, args[1:])
-    _scripts(call, args[1:])
     note_own(call, name)
+    if name.partition(".")[0] not in _PROJECTS:
+        _scripts(call, args[1:])
+    project_code(call, name, args[1:])
     if SERVING.fullmatch(name) and not shadowed:
         call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
         _operands(call, args[1:])

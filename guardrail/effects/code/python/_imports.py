@@ -296,8 +296,9 @@ class Importing(Calling):
             self.ended = True
 
     def names_of(self, scope: Scope) -> list[Value]:
-        """What a module defines."""
-        return [value for name, value in scope.names.items() if not name.startswith(("__", "<"))]
+        """What a module defines; what it imports is there for whoever wants it."""
+        names = (value for name, value in scope.names.items() if not name.startswith(("__", "<")))
+        return [value for value in names if not isinstance(value, Ref)]
 
 
 def _is_known(stem: str) -> bool:
