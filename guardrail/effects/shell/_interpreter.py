@@ -54,6 +54,9 @@ from guardrail.parse.ir import (
     Test,
 )
 
+MAX_ASIDE: Final = 6_000
+"""Most expressions and statements worked out for one call in modules that code of the project may import."""
+
 MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
@@ -90,6 +93,7 @@ class Interpreter:
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
         self.wrote: Wrote = Nothing()
+        self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None

@@ -85,9 +85,17 @@ def may_import(call: Call, folders: Sequence[str], *, done: Collection[str] = ()
 def check_module(call: Call, name: str, path: str) -> None:
     """A module of the session's in a process of the project: what it does by itself, and when it is called."""
     machine = Machine(call, [Field(text=path)], path)
+    aside(machine, lambda: _whole_module(machine, name, path), path)
+
+
+def aside(machine: Machine, walk: Callable[[], object], path: str) -> None:
+    """Walk a file that may run beside the rest: with what is left of the steps for such files."""
+    call = machine.call
+    given = machine.steps = min(machine.steps, call.shell.aside)
     with call.perhaps():
-        follow(machine, lambda: _whole_module(machine, name, path))
+        follow(machine, walk)
         hand_over(call, machine)
+    call.shell.aside -= given - max(machine.steps, 0)
     if machine.hidden:
         hold(call, path)
 

@@ -92,6 +92,7 @@ class Machine(Importing):
         self.surveyed = 0  # trees whose names are in `bound`
         self.bound: set[str] = set()
         self.logs: list[Resource] = []
+        self.yaml_changed = False
 
     # -- code
 
@@ -274,6 +275,7 @@ class Machine(Importing):
         """An attribute of a module is changed: harmless only for a plain setting."""
         if self.set_member(owner.name, name, value):
             return
+        self.yaml_changed = self.yaml_changed or owner.name.partition(".")[0] == "yaml"
         full = table().canonical(f"{owner.name}.{name}")
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
         if table().kind(full) == "unknown":

@@ -116,6 +116,7 @@ class Statements(Definitions):
         elif isinstance(owner, Instance):
             self.call_value(Bound(owner, "__setitem__"), Args([key, value]))
         elif isinstance(owner, Thing):
+            lose_text(owner)
             owner.held = tuple(dict.fromkeys((*owner.held, *carried(value))))
             target = owner.facts.get("to")
             if target is not None:
@@ -138,6 +139,7 @@ class Statements(Definitions):
         elif isinstance(owner, Ref):
             self.patch_ref(owner, name, value)
         elif isinstance(owner, Thing):
+            lose_text(owner)
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):
             self.opaque("a change of something that is not known", "inline", value)
@@ -189,6 +191,8 @@ class Statements(Definitions):
                 option.scrambled = True
             elif isinstance(option, Ref):
                 self.store_ref(option, key, NONE)
+            elif isinstance(option, Thing) and "<text>" in option.facts:
+                lose_text(option)
             elif isinstance(option, Thing) and option.facts.get("to") is not None:
                 self.put("write", self.places(option.facts["to"]), ())
 
@@ -386,6 +390,12 @@ class Statements(Definitions):
         if self.continues:
             self.continues[-1].append(self.snapshot())
         return False
+
+
+def lose_text(owner: Thing) -> None:
+    """What a thing would be as text is not known any more."""
+    if "<text>" in owner.facts:
+        owner.facts["<text>"] = Unknown()
 
 
 def _same(left: Value | None, right: Value) -> bool:

@@ -119,6 +119,7 @@ def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
     if owner.name in ("os.environ", "os.environb"):
         set_environment(machine, name, value)
         return
+    machine.yaml_changed = machine.yaml_changed or owner.name.partition(".")[0] == "yaml"
     if table().kind(owner.name) == "known":
         machine.opaque(f"`{owner.name[:40]}` is changed", "inline", value)
 

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._beside import follow, hand_over, hold, module_name
+from guardrail.effects.code.python._beside import aside, module_name
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._methods import paths
@@ -55,11 +55,7 @@ def run_tests(call: Call, path: str, before: Sequence[str], roots: Sequence[str]
     """
     machine = Machine(call, [Field(text=call.name), *call.args], path)
     machine.roots.extend(roots)
-    with call.perhaps():
-        follow(machine, lambda: _File(machine, every=every).run((*before, path)))
-        hand_over(call, machine)
-    if machine.hidden:
-        hold(call, path)
+    aside(machine, lambda: _File(machine, every=every).run((*before, path)), path)
 
 
 class _File:
