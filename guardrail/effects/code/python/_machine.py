@@ -93,6 +93,7 @@ class Machine(Importing):
         self.bound: set[str] = set()
         self.logs: list[Resource] = []
         self.yaml_changed = False
+        self.dumped: dict[str, int] = {}  # file of plain objects -> how many effects there were when it was written
 
     # -- code
 

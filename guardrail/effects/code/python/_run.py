@@ -13,6 +13,7 @@ from guardrail.effects.code.python import (
     _files,
     _functions,
     _higher,
+    _pickles,
     _processes,
     _services,
 )
@@ -23,7 +24,7 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
-_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _processes, _services)
+_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _services)
 
 _DEFINITE: Final = frozenset(
     "create write append truncate delete rename copy link set_times set_security mount api_delete api_copy "
