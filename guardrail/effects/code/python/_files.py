@@ -336,11 +336,29 @@ def split_extension(_machine: Machine, args: Args) -> Value:
     """Root and extension."""
     value = argument_of(args, 0)
     roots: list[str] = []
+    ends: list[str] = []
     for item in path_texts(value):
         end = suffix(item)
-        roots.append(item[: -len(end)] if end and item.endswith(end) and TOP not in end else item if not end else TOP)
-    ends = [suffix(item) for item in path_texts(value)]
+        if TOP not in end and (not end or item.endswith(end)):
+            roots.append(item[: len(item) - len(end)])
+            ends.append(end)
+        else:
+            roots += _roots(item)
+            ends += ["", f".{NAME}" if TOP not in item else TOP]
     return Seq([Text(roots, value.sources), Text(ends, value.sources)], "tuple")
+
+
+def _roots(item: str) -> list[str]:
+    """A path that is known in part without its extension, which begins at a dot that is known or at one that is not."""
+    head, slash, tail = item.rpartition("/")
+    first = next((index for index, char in enumerate(tail) if not is_exact(char)), len(tail))
+    if DEEP in tail:
+        return [item[: item.rfind(DEEP) + 1]]
+    if TOP in item:
+        return [item[: item.rfind(TOP) + 1]] if "." not in tail[:first] else [TOP]
+    stem, dot, _ = tail[:first].rpartition(".")
+    found = [f"{head}{slash}{tail[:first]}{NAME}"]
+    return [*found, f"{head}{slash}{stem}"] if dot and stem.strip(".") else found
 
 
 @handles("os.path.split")
