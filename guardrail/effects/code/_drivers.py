@@ -37,7 +37,6 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "build": _BUILT,
     "make": ("GNUmakefile", "makefile", "Makefile"),
     "gmake": ("GNUmakefile", "makefile", "Makefile"),
-    "docker-compose": ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
     "mvn": (".mvn/extensions.xml", ".mvn/jvm.config"),
     "pre-commit": (".pre-commit-config.yaml",),
     "prek": (".pre-commit-config.yaml",),
@@ -105,8 +104,6 @@ _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does."""
-    if name in ("docker", "podman") and any(field.text == "compose" for field in call.args):
-        name = "docker-compose"
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
         return

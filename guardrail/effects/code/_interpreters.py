@@ -99,11 +99,33 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         if whole:
             call.emit("read", resource, attrs={"reveals": "none"})
             return out
+    elif kind == "other" and authored:
+        known = _as_argument(call, resource, args)
+        if known is not None:
+            return known
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
     outputs(call, path.text, args)
     return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
+
+
+_WITH_TEXT: Final = frozenset("node nodejs ruby perl lua luajit Rscript julia".split())
+"""Interpreters that take the text of a script after `-e` as well."""
+
+
+def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Stream | None:
+    """A script whose text would be understood as an argument of its interpreter; None if it would not."""
+    texts = script_texts(call, resource)
+    name = call.name.rstrip("0123456789.")
+    if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
+        return None
+    words = (Field(text="-e", span=call.span), Field(text=texts[0], span=call.span), *args)
+    inner = call.shell.call(name, words, call.state, call.cwd, call.stdin, call.span)
+    out = is_filter(inner)
+    if out is not None:
+        call.emit("read", resource, attrs={"reveals": "none"})
+    return out
 
 
 def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
