@@ -104,8 +104,7 @@ def _whole_module(machine: Machine, name: str, path: str) -> None:
     scope = machine.load(name, path)
     if scope is not None:
         with machine.undecided():
-            for value in machine.names_of(scope):
-                machine.escape(value)
+            machine.give_out(scope)
     machine.finish()
 
 

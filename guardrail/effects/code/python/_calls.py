@@ -420,7 +420,7 @@ class Calling(Statements):
         self.escaping += 1
         try:
             with self.undecided():
-                self.call_function(function, Args(vague=Unknown()))
+                self.mention_names(self.call_function(function, Args(vague=Unknown())))
         except Late:
             del self.returns[depths[0] :]
             del self.yields[depths[1] :]
@@ -440,6 +440,8 @@ class Calling(Statements):
         for name, method in _all_names(klass).items():
             if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
                 self._try_method(owner, method)
+        for item in owner.names.values():
+            self.mention_names(item)
 
     def _escape_partial(self, value: Partial) -> None:
         if id(value) in self.escaped:

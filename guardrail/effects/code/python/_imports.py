@@ -295,10 +295,14 @@ class Importing(Calling):
             self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
             self.ended = True
 
-    def names_of(self, scope: Scope) -> list[Value]:
-        """What a module defines; what it imports is there for whoever wants it."""
-        names = (value for name, value in scope.names.items() if not name.startswith(("__", "<")))
-        return [value for value in names if not isinstance(value, Ref)]
+    def give_out(self, scope: Scope) -> None:
+        """Whoever imports a module gets all that it defines; what it imports under its own name is there for anybody."""
+        for name, value in tuple(scope.names.items()):
+            own = isinstance(value, Ref) and value.name.rpartition(".")[2] == name
+            if not own and not name.startswith(("__", "<")):
+                self.escape(value)
+        for value in tuple(scope.names.values()):
+            self.mention_names(value)
 
 
 def _is_known(stem: str) -> bool:

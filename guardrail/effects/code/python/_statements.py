@@ -117,11 +117,13 @@ class Statements(Definitions):
             self.call_value(Bound(owner, "__setitem__"), Args([key, value]))
         elif isinstance(owner, Thing):
             lose_text(owner)
+            self.tell(owner, value)
             owner.held = tuple(dict.fromkeys((*owner.held, *carried(value))))
             target = owner.facts.get("to")
             if target is not None:
                 self.put("write", self.places(target), carried(value))
         elif isinstance(owner, Unknown):
+            self.mention_names(value)
             owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
 
     @abc.abstractmethod
@@ -140,10 +142,19 @@ class Statements(Definitions):
             self.patch_ref(owner, name, value)
         elif isinstance(owner, Thing):
             lose_text(owner)
+            self.tell(owner, value)
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):
             self.opaque("a change of something that is not known", "inline", value)
         elif can_act(value):
+            self.escape(value)
+        else:
+            self.mention_names(value)
+
+    def tell(self, owner: Thing, value: Value) -> None:
+        """Something of a library that is not known gets a value: what it does with it is not known."""
+        if owner.kind.startswith("?"):
+            self.mention(value)
             self.escape(value)
 
     @abc.abstractmethod

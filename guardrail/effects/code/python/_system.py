@@ -114,12 +114,14 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
 def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
     """`owner[key] = value` for something of a library."""
     name = single(key)
-    machine.account(value)
     machine.account(key)
     if owner.name in ("os.environ", "os.environb"):
         set_environment(machine, name, value)
         return
+    machine.account(value)
     machine.yaml_changed = machine.yaml_changed or owner.name.partition(".")[0] == "yaml"
+    if table().kind(owner.name) == "unknown":
+        machine.mention(value)  # what the library then does with it is not known
     if table().kind(owner.name) == "known":
         machine.opaque(f"`{owner.name[:40]}` is changed", "inline", value)
 
