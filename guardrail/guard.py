@@ -301,7 +301,7 @@ class Guard:
             decision = self._fault(call, error, started, span)
         self._count(call, decision)
         if decision:
-            self.history.released(call.session, decision.effects, self._class_of)
+            self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             self.shells.keep(shell)
         else:
             self.history.denied(call.session)

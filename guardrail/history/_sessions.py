@@ -24,6 +24,15 @@ MAX_SEEN: Final = 64
 MAX_DERIVED: Final = 10_000
 """Most files remembered as holding what was copied from an asset in one session."""
 
+MAX_ORIGINAL_BYTES: Final = 256 * 1024
+"""Largest file of which is remembered what it held before a session changed it, in bytes."""
+
+MAX_ORIGINALS_BYTES: Final = 64 * 1024 * 1024
+"""Most bytes of such files that are remembered for all sessions together."""
+
+_KEPT: Final = (".py",)
+"""Endings of names of files in which what was changed is told from what was there."""
+
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
@@ -52,12 +61,14 @@ class Written:
 
     Args:
         paths: their real paths.
+        originals: what was there before, as far as it is kept.
     """
 
-    __slots__ = ("_paths",)
+    __slots__ = ("_originals", "_paths")
 
-    def __init__(self, paths: set[str]) -> None:
+    def __init__(self, paths: set[str], originals: Callable[[str], bytes | None]) -> None:
         self._paths = paths
+        self._originals = originals
 
     def wrote(self, real: str) -> bool:
         """Whether the session wrote a path, or a directory it lies in."""
@@ -66,6 +77,14 @@ class Written:
     def files(self) -> tuple[str, ...] | None:
         """Every path; None if there are too many."""
         return tuple(self._paths) if len(self._paths) < MAX_AUTHORED else None
+
+    def before(self, real: str) -> str | None:
+        """The text of a file before the session first wrote it."""
+        data = self._originals(real)
+        try:
+            return data.decode("utf-8") if data is not None else None
+        except UnicodeDecodeError:
+            return None
 
 
 class _Session:
@@ -90,6 +109,8 @@ class History:
     def __init__(self, sessions: int = 10_000) -> None:
         self._limit = sessions
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._originals: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._room = MAX_ORIGINALS_BYTES
         self._lock = threading.Lock()
 
     def facts(self, session: str) -> SessionFacts:
@@ -111,7 +132,9 @@ class History:
     def written(self, session: str) -> Written:
         """What a session wrote in the calls that were released."""
         known = self._sessions.get(session)
-        return _UNWRITTEN if known is None else Written(known.authored)
+        return (
+            _UNWRITTEN if known is None else Written(known.authored, lambda path: self._originals.get((session, path)))
+        )
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
@@ -144,13 +167,20 @@ class History:
             for effect in effects
         )
 
-    def released(self, session: str, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
+    def released(
+        self,
+        session: str,
+        effects: Sequence[Effect],
+        class_of: Callable[[str], str | None],
+        read: Callable[[str, int], bytes | None] | None = None,
+    ) -> None:
         """Note a call that was allowed to run.
 
         Args:
             session: whose call.
             effects: what it would do, resolved.
             class_of: asset id -> its class.
+            read: gives a file as it is before the call; without it no original is kept.
         """
         with self._lock:
             known = self._get(session)
@@ -159,8 +189,21 @@ class History:
                 asset = effect.resource.asset
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, effect, asset)
+            written = _authored(effects)
+            for path in written if read is not None else ():
+                if path.endswith(_KEPT) and not _under(path, known.authored):
+                    self._keep(session, path, read(path, MAX_ORIGINAL_BYTES))  # type: ignore[misc]
             if len(known.authored) < MAX_AUTHORED:
-                known.authored.update(_authored(effects))
+                known.authored.update(written)
+
+    def _keep(self, session: str, path: str, data: bytes | None) -> None:
+        """Remember what a file holds; the oldest is forgotten first, and then the whole file counts as written."""
+        if data is None or (session, path) in self._originals:
+            return
+        self._originals[session, path] = data
+        self._room -= len(data)
+        while self._room < 0:
+            self._room += len(self._originals.popitem(last=False)[1])
 
     def _note(self, known: _Session, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
@@ -194,7 +237,7 @@ class History:
         return known
 
 
-_UNWRITTEN: Final = Written(set())
+_UNWRITTEN: Final = Written(set(), lambda _path: None)
 
 
 def _under(path: str, places: AbstractSet[str]) -> bool:

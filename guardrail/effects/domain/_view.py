@@ -47,6 +47,10 @@ class Wrote(Protocol):
         """Every path that was written or brought; None if there are too many to tell."""
         ...
 
+    def before(self, real: str) -> str | None:
+        """What a file held before the session first wrote it; None if it was not there, or that is not known."""
+        ...
+
 
 class Nothing:
     """A session that wrote nothing."""
@@ -58,3 +62,7 @@ class Nothing:
     def files(self) -> tuple[str, ...] | None:
         """None of them."""
         return ()
+
+    def before(self, real: str) -> str | None:  # noqa: ARG002 - as the protocol has it
+        """Nothing was written over."""
+        return None

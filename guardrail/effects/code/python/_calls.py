@@ -440,7 +440,7 @@ class Calling(Statements):
         for name, method in _all_names(klass).items():
             if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
                 self._try_method(owner, method)
-        for item in owner.names.values():
+        for item in (*klass.names.values(), *owner.names.values()):
             self.mention_names(item)
 
     def _escape_partial(self, value: Partial) -> None:

@@ -8,12 +8,17 @@ project: that it runs is said, and what is handed to it.
 from __future__ import annotations
 
 import abc
+import ast
 import sys
+import threading
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from guardrail.effects.code._scripts import script_texts, written_files
 from guardrail.effects.code.python._calls import Calling, Late
+from guardrail.effects.code.python._changes import FOREIGN, changed_part
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import (
@@ -29,6 +34,7 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
 
+_PARSING: Final = threading.Lock()
 _ENDS = ("/__init__.py", ".py")
 
 
@@ -51,6 +57,9 @@ class Importing(Calling):
         self.looked: set[str] = set()
         self.homes: dict[int, tuple[str, str]] = {}  # scope of a module -> its package, and the folder of that
         self.pure_folder: bool | None = None
+        self.trees: list[ast.AST] = []
+        self.bound: set[str] = set()
+        self.withheld = False  # whoever walks the modules says what is called in them
 
     @abc.abstractmethod
     def attribute(self, owner: Value, name: str) -> Value:
@@ -223,8 +232,9 @@ class Importing(Calling):
     def load(self, name: str, path: str) -> Scope | None:
         """Walk a module that the session wrote; None if its text is not known."""
         resource = place(path, None)
-        texts = script_texts(self.call, resource)
-        if not texts:
+        before = self.before(path)
+        texts = [text for text in script_texts(self.call, resource) if text != before]
+        if not texts and before is None:
             self._held(path)
             self.hidden = True
             return None
@@ -236,20 +246,80 @@ class Importing(Calling):
         self.scopes.append(scope)
         try:
             with self._apart():
-                self._texts_of(scope, texts)
+                self._texts_of(scope, texts, before)
         except Late:
             del self.modules[name]
             raise
         return scope
 
-    def _texts_of(self, scope: Scope, texts: Sequence[str]) -> None:
-        self.run_source(texts[0], scope)
-        for other in texts[1:]:
-            before = dict(scope.names)
+    def _texts_of(self, scope: Scope, texts: Sequence[str], before: str | None) -> None:
+        for index, source in enumerate(texts):
+            if not index:
+                self.run_changed(source, scope, before)
+                continue
+            kept = dict(scope.names)
             with self.undecided():
-                self.run_source(other, scope)
-            for key, value in before.items():
+                self.run_changed(source, scope, before)
+            for key, value in kept.items():
                 scope.names[key] = join(value, scope.names.get(key))
+
+    # -- what the session changed in a file
+
+    def before(self, path: str) -> str | None:
+        """What a file held before the session first wrote it."""
+        shell = self.call.shell
+        real = shell.view.identity(path)
+        if shell.wrote.wrote(real):
+            return shell.wrote.before(real)
+        data = shell.view.read(path, shell.limits.script_bytes)
+        try:
+            return data.decode("utf-8") if data is not None else None
+        except UnicodeDecodeError:
+            return None
+
+    def run_changed(self, source: str, scope: Scope, before: str | None) -> None:
+        """Walk what is new in a module; the rest is code of the project, which may call all of that."""
+        tree = self._parsed(source) if before is not None else None
+        same = changed_part(tree, source, before) if tree is not None and before is not None else None
+        if tree is None or same is None:
+            self.run_source(source, scope)
+            return
+        self.foreign = True
+        scope.names[FOREIGN] = Ref("project")
+        self.texts.append(source)
+        self.bound |= names_bound(tree)
+        self.trees.append(ast.Module([node for node in tree.body if id(node) not in same], []))
+        saved, self.scope = self.scope, scope
+        try:
+            for node in tree.body:
+                self._statement(node, known=id(node) in same)
+        finally:
+            self.scope = saved
+        if not self.withheld:
+            with self.undecided():
+                self.give_out(scope)
+
+    def _parsed(self, source: str) -> ast.Module | None:
+        try:
+            tree = parsed(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        return tree if isinstance(tree, ast.Module) else None
+
+    def _statement(self, node: ast.stmt, *, known: bool) -> None:
+        """A statement of a module; of one that was there before only the names count, and what it imports."""
+        if not known:
+            self.block([node])
+            return
+        for part in ast.walk(node):
+            if isinstance(part, ast.Import | ast.ImportFrom):
+                self.block([part])
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            return
+        programs, reasons = set(self.programs), set(self.reasons)
+        with self.muted():
+            self.block([node])
+        self.programs, self.reasons = programs, reasons
 
     @contextmanager
     def _apart(self) -> Generator[None, None, None]:
@@ -296,13 +366,44 @@ class Importing(Calling):
             self.ended = True
 
     def give_out(self, scope: Scope) -> None:
-        """Whoever imports a module gets all that it defines; what it imports under its own name is there for anybody."""
+        """Whoever imports a module gets all that it defines; what it imports by its own name is there for anybody."""
         for name, value in tuple(scope.names.items()):
             own = isinstance(value, Ref) and value.name.rpartition(".")[2] == name
             if not own and not name.startswith(("__", "<")):
                 self.escape(value)
         for value in tuple(scope.names.values()):
             self.mention_names(value)
+
+
+def names_bound(tree: ast.AST) -> set[str]:
+    """Names that a piece of code gives a value to, anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+    return found
+
+
+def parsed(source: str, *, expression: bool = False) -> ast.AST:
+    """The tree of some code, without a word about its escapes.
+
+    Raises:
+        SyntaxError: as `ast.parse` does; so with the other errors.
+    """
+    mode = "eval" if expression else "exec"
+    if "\\" not in source and " is " not in source:
+        return ast.parse(source, mode=mode)
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source, mode=mode)
 
 
 def _is_known(stem: str) -> bool:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import ast
-import threading
-import warnings
 from typing import Final
 
 from guardrail.effects.code.python._calls import Late
-from guardrail.effects.code.python._handlers import HANDLERS
-from guardrail.effects.code.python._imports import Importing
+from guardrail.effects.code.python._imports import Importing, names_bound, parsed
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
-    NAME,
     NONE,
     Args,
     Bound,
@@ -37,10 +33,8 @@ from guardrail.effects.code.python._values import (
     text,
 )
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, Field
+from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
-
-_PARSING: Final = threading.Lock()
 
 MAX_CODE_BYTES: Final = 128 * 1024
 """Longest Python text that is analysed, in bytes."""
@@ -88,18 +82,16 @@ class Machine(Importing):
         self.escaping = 0
         self.finishing = False
         self.streams: dict[str, Handle] = {}
-        self.trees: list[ast.AST] = []
         self.surveyed = 0  # trees whose names are in `bound`
-        self.bound: set[str] = set()
         self.logs: list[Resource] = []
         self.yaml_changed = False
         self.dumped: dict[str, int] = {}  # file of plain objects -> how many effects there were when it was written
 
     # -- code
 
-    def run(self, source: str) -> None:
-        """Analyse the main module."""
-        self.run_source(source)
+    def run(self, source: str, before: str | None = None) -> None:
+        """Analyse the main module, or what is new in it."""
+        self.run_changed(source, self.globals, before)
         self.finish()
 
     def finish(self) -> None:
@@ -147,7 +139,7 @@ class Machine(Importing):
     def undefined(self, name: str) -> Value:
         """A name that is bound somewhere may be anything; one that is not says that the code was not understood."""
         while self.surveyed < len(self.trees):
-            self.bound |= _bound_names(self.trees[self.surveyed])
+            self.bound |= names_bound(self.trees[self.surveyed])
             self.surveyed += 1
         if name not in self.bound:
             self.opaque("a name that is not defined", "inline")
@@ -290,36 +282,3 @@ class Machine(Importing):
         self.opaque(f"`{full[:60]}` is replaced", "inline", value)
 
     argv_value: Seq | None = None
-
-
-def _bound_names(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-    return found
-
-
-def parsed(source: str, *, expression: bool = False) -> ast.AST:
-    """The tree of some code, without a word about its escapes.
-
-    Raises:
-        SyntaxError: as `ast.parse` does; so with the other errors.
-    """
-    mode = "eval" if expression else "exec"
-    if "\\" not in source and " is " not in source:
-        return ast.parse(source, mode=mode)
-    with _PARSING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source, mode=mode)
-
-
-__all__ = ["HANDLERS", "NAME", "NUM", "Machine", "parsed"]

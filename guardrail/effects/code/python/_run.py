@@ -26,6 +26,9 @@ from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _services)
 
+MAX_FIRST_STEPS: Final = 8_000
+"""Most steps for the whole of a script of which the session changed a part; beyond them only that part is walked."""
+
 _DEFINITE: Final = frozenset(
     "create write append truncate delete rename copy link set_times set_security mount api_delete api_copy "
     "api_visibility net_send signal service schedule record_score".split()
@@ -60,14 +63,30 @@ def run_own(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[St
         What it prints, and whether all of the text was understood.
     """
     machine = Machine(call, list(argv), path)
+    before = machine.before(path)
+    if before is None:
+        out = _followed(call, machine, code)
+        return out, not machine.hidden
+    emit = call.shell.emit
+    start, made, meant, mark = len(emit.effects), set(emit.made), set(emit.meant), emit.contents.mark()
+    machine.steps = MAX_FIRST_STEPS
     out = _followed(call, machine, code)
+    if not machine.hidden:
+        emit.contents.keep(mark)
+        return out, True
+    # What is not understood may be what was there before: then the session ran a program of the project.
+    emit.contents.lose(mark)
+    del emit.effects[start:]
+    emit.made, emit.meant = made, meant
+    machine = Machine(call, list(argv), path)
+    out = _followed(call, machine, code, before)
     return out, not machine.hidden
 
 
-def _followed(call: Call, machine: Machine, code: str) -> Stream:
+def _followed(call: Call, machine: Machine, code: str, before: str | None = None) -> Stream:
     saved = call.cwd
     call.emit("exec", as_code("python"))
-    follow(machine, lambda: machine.run(code))
+    follow(machine, lambda: machine.run(code, before))
     if machine.foreign:
         beside(call, machine)
     if machine.hidden:

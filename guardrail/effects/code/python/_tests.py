@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code.python._beside import aside, module_name
+from guardrail.effects.code.python._changes import FOREIGN
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._methods import paths
@@ -71,14 +72,18 @@ class _File:
     def run(self, files: Sequence[str]) -> None:
         """Load the files, and call the tests of the last one and the hooks and fixtures of all."""
         scopes: list[tuple[Scope, ast.AST]] = []
+        self.machine.withheld = True
         for path in files:
             count = len(self.machine.trees)
             scope = self.machine.load(module_name(self.machine.call, path), path)
             if scope is not None and len(self.machine.trees) > count:
                 scopes.append((scope, self.machine.trees[count]))
+        self.machine.withheld = False
         with self.machine.undecided():
             for scope, tree in scopes:
                 self._fixtures_of(scope, tree)
+            for scope, tree in scopes:
+                self._helpers_of(scope, tree)
             for name in tuple(self.fixtures):
                 self.value(name)
             for scope, tree in scopes:
@@ -91,6 +96,17 @@ class _File:
             name = _fixture_name(node)
             if name is not None and isinstance(made, Function):
                 self.fixtures[name] = (made, None)
+
+    def _helpers_of(self, scope: Scope, tree: ast.AST) -> None:
+        """Where only a part of a file is new, the rest may call what is no test."""
+        if FOREIGN not in scope.names:
+            return
+        tests = {node.name for node in _functions(tree) if _fixture_name(node) or self._is_called(node.name)}
+        for name, value in tuple(scope.names.items()):
+            if name not in tests and not name.startswith("<") and not (isinstance(value, Klass) and _is_test(name)):
+                self.machine.mention_names(value)
+                if not isinstance(value, Ref):
+                    self.machine.escape(value)
 
     def value(self, name: str) -> Value:
         """What a test gets for a parameter."""
@@ -160,6 +176,10 @@ class _File:
             for index, name in enumerate(names):
                 found[name] = any_of([_part(value, index, len(names)) for value in values] or [Unknown()])
         return found
+
+
+def _is_test(name: str) -> bool:
+    return name.startswith("Test")
 
 
 def _part(value: Value, index: int, count: int) -> Value:
