@@ -325,9 +325,12 @@ def _analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
 
 def _scripts(call: Call, words: Sequence[Field]) -> None:
     """Scripts that are handed to a program that runs them: whether the session wrote one is for the history to say."""
-    for field in words:
+    for index, field in enumerate(words):
         resource = call.place(field)
-        if field.known and _SCRIPT.search(field.text) and resource.path is not None:
+        if field.text.endswith(".py") and resource.path is not None and call.shell.authored(resource.path):
+            with call.perhaps():
+                run_script(call, "python", field, words[index + 1 :])
+        elif field.known and _SCRIPT.search(field.text) and resource.path is not None:
             authored = call.shell.emit.changed(resource.path)
             if authored or call.shell.view.kind(resource.path) == "file":
                 attrs = {"authored": True} if authored else None

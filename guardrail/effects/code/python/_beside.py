@@ -75,7 +75,7 @@ def may_import(call: Call, folders: Sequence[str], *, done: Collection[str] = ()
     tops = [f"{folder.rstrip('/')}/" for folder in dict.fromkeys((*folders, *(view.identity(f) for f in folders)))]
     known = {view.identity(path) for path in done}
     found = [path for path in files if path.startswith(tuple(tops)) and view.identity(path) not in known]
-    found = [path for path in found if _importable(call, path, words)]
+    found = [path for path in found if _importable(call, path, folders, words)]
     for path in found[:MAX_BESIDE]:
         check_module(call, module_name(call, path), path)
     for path in found[MAX_BESIDE:]:
@@ -127,7 +127,7 @@ def module_name(call: Call, path: str) -> str:
 # -- which of them are modules
 
 
-def _importable(call: Call, path: str, words: Sequence[str]) -> bool:
+def _importable(call: Call, path: str, folders: Sequence[str], words: Sequence[str]) -> bool:
     """A file may be imported by name if it is in a package, or if something names it; a script of its own is not."""
     folder, _, last = path.removesuffix(".py").rpartition("/")
     if call.shell.view.kind(f"{folder}/__init__.py") is not None or last == "__init__":
@@ -135,16 +135,18 @@ def _importable(call: Call, path: str, words: Sequence[str]) -> bool:
     if not last.isidentifier():
         return False
     named = re.compile(rf"\b{re.escape(last)}\b")
-    return any(named.search(text) is not None for text in (*words, *_texts(call, folder, path, last)))
+    if any(named.search(word) is not None for word in words):
+        return True
+    return any(named.search(text) is not None for text in _texts(call, (*folders, folder), path, last))
 
 
-def _texts(call: Call, folder: str, but: str, name: str) -> Iterator[str]:
+def _texts(call: Call, folders: Sequence[str], but: str, name: str) -> Iterator[str]:
     """Texts around a file in which its name would stand; one that is not known to be without it is the name."""
     view = call.shell.view
     count = 0
-    for base in (folder, folder.rpartition("/")[0]):
+    for base in dict.fromkeys(folder.rstrip("/") for folder in folders):
         for pattern in ("*.py", "*.toml", "*.cfg", "*.ini", "*/*.py", "*/*/*.py"):
-            found = view.glob(f"{base}/{pattern}") if base.count("/") > 1 else ()
+            found = view.glob(f"{base}/{pattern}") if base else None
             for path in found if found is not None else (name,):
                 count += 1
                 data = view.read(path, MAX_SCANNED_BYTES) if path != but else b""
