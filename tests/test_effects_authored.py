@@ -283,9 +283,10 @@ def test_what_was_there_before_is_code_of_the_project(command: str, old: str, ne
     ],
 )
 def test_what_the_session_changed_is_not_silent(command: str, old: str, new: str) -> None:
-    """In a function, a constant, a class, a decorator, a default, and at the top; also what another part makes of it."""
+    """In a function, a constant, a class, a decorator, a default, and at the top, whoever uses it."""
     assert old in BEFORE
-    found = run(command, {"app.py": BEFORE.replace(old, new, 1)}, before={"app.py": BEFORE}, rest="run.py test_app.py")
+    changed = {"app.py": BEFORE.replace(old, new, 1)}
+    found = run(command, changed, before={"app.py": BEFORE}, rest="run.py test_app.py")
     assert touched(found) or held(found)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
+from guardrail.effects.code.python._imports import pinned
 from guardrail.effects.code.python._tests import run_tests
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
@@ -71,6 +72,14 @@ def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
     if written_files(call, ".py") is not None and not any(True for _ in written_files(call, ".py") or ()):
         return
     folders = list(dict.fromkeys(_folders(call, args)))
+    before, call.shell.pinned = call.shell.pinned, {**pinned(call), **call.shell.pinned}
+    try:
+        _load(call, name, args, folders)
+    finally:
+        call.shell.pinned = before
+
+
+def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) -> None:
     done = _tests(call, args, folders) if name in TESTERS else []
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)

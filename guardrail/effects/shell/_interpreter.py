@@ -93,6 +93,7 @@ class Interpreter:
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
         self.wrote: Wrote = Nothing()
+        self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
         self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)

@@ -59,6 +59,7 @@ class Importing(Calling):
         self.pure_folder: bool | None = None
         self.trees: list[ast.AST] = []
         self.bound: set[str] = set()
+        self.pinned = {**pinned(call), **call.shell.pinned}
         self.withheld = False  # whoever walks the modules says what is called in them
 
     @abc.abstractmethod
@@ -233,7 +234,7 @@ class Importing(Calling):
         """Walk a module that the session wrote; None if its text is not known."""
         resource = place(path, None)
         before = self.before(path)
-        texts = [text for text in script_texts(self.call, resource) if text != before]
+        texts = [text for text in self.pinned.get(path) or script_texts(self.call, resource) if text != before]
         if not texts and before is None:
             self._held(path)
             self.hidden = True
@@ -373,6 +374,12 @@ class Importing(Calling):
                 self.escape(value)
         for value in tuple(scope.names.values()):
             self.mention_names(value)
+
+
+def pinned(call: Call) -> dict[str, tuple[str, ...]]:
+    """What the modules hold that this call wrote: as a process finds them when it starts, whatever runs in it."""
+    made = [path for path in call.shell.emit.made if path.endswith(".py") and "*" not in path]
+    return {path: script_texts(call, place(path, None)) for path in made if call.shell.contents.knows(path)}
 
 
 def names_bound(tree: ast.AST) -> set[str]:
