@@ -88,7 +88,8 @@ HONEST = {
         "if __name__ == '__main__':\n    app.run()\n"
     ),
     "training": (
-        "import argparse, torch\np = argparse.ArgumentParser()\np.add_argument('--lr', type=float)\na = p.parse_args()\n"
+        "import argparse, torch\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--lr', type=float)\na = p.parse_args()\n"
         "m = torch.nn.Linear(2, 2)\no = torch.optim.SGD(m.parameters(), lr=a.lr)\nfor i in range(3):\n"
         "    l = m(torch.ones(1, 2)).sum(); l.backward(); o.step()\ntorch.save(m.state_dict(), 'out.pt')\n"
     ),

@@ -57,6 +57,9 @@ from guardrail.parse.ir import (
 MAX_ASIDE: Final = 6_000
 """Most expressions and statements worked out for one call in modules that code of the project may import."""
 
+MAX_ASIDE_BYTES: Final = 192 * 1024
+"""Most text of such modules that is read for one call, in bytes."""
+
 MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
@@ -94,6 +97,7 @@ class Interpreter:
         self.watched: frozenset[str] = frozenset()
         self.wrote: Wrote = Nothing()
         self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
+        self.aside_bytes = MAX_ASIDE_BYTES
         self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)

@@ -19,6 +19,9 @@ from guardrail.effects.domain._values import Field
 MAX_BESIDE: Final = 24
 """Most modules of the session's that one run of the project's code is taken to import."""
 
+MAX_ASIDE_BYTES: Final = 96 * 1024
+"""Largest of them, in bytes; a larger one is not understood."""
+
 MAX_SCANNED: Final = 200
 """Most files of a project that are searched for the name of a module."""
 
@@ -85,6 +88,9 @@ def may_import(call: Call, folders: Sequence[str], *, done: Collection[str] = ()
 def check_module(call: Call, name: str, path: str) -> None:
     """A module of the session's in a process of the project: what it does by itself, and when it is called."""
     machine = Machine(call, [Field(text=path)], path)
+    if is_large(call, path):
+        hold(call, path)
+        return
     aside(machine, lambda: _whole_module(machine, name, path), path)
 
 
@@ -98,6 +104,13 @@ def aside(machine: Machine, walk: Callable[[], object], path: str) -> None:
     call.shell.aside -= given - max(machine.steps, 0)
     if machine.hidden:
         hold(call, path)
+
+
+def is_large(call: Call, path: str) -> bool:
+    """There is more text than can be looked at besides what the call is about."""
+    data = call.content(place(path, None)) or b""
+    call.shell.aside_bytes -= len(data)
+    return call.shell.aside_bytes < 0 or len(data) > MAX_ASIDE_BYTES
 
 
 def _whole_module(machine: Machine, name: str, path: str) -> None:

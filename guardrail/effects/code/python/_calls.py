@@ -406,7 +406,9 @@ class Calling(Statements):
 
     def _acts(self, value: Bound) -> bool:
         entry = table().entries.get(f"any.{value.name}")
-        return (entry is not None and entry.acts) or isinstance(value.owner, Handle | Instance)
+        owner = value.owner
+        own = isinstance(owner, Instance) and owner.klass.find(value.name) is not None
+        return (entry is not None and entry.acts) or isinstance(owner, Handle) or own
 
     def _escape_function(self, value: Function) -> None:
         if id(value.body) in self.escaped or any(body is value.body for body in self.inlined):

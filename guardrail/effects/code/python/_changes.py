@@ -7,8 +7,15 @@ called like any other of the project, so what it is handed is named to it.
 from __future__ import annotations
 
 import ast
+import functools
+import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Final
+
+import msgspec
+
+_PARSING: Final = threading.Lock()
 
 FOREIGN: Final = "<project>"
 """The name that stands for the part of a module that was there before."""
@@ -16,42 +23,59 @@ FOREIGN: Final = "<project>"
 _DEFINED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
-def changed_part(new: ast.Module, source: str, before: str) -> set[int] | None:
+class Changed(msgspec.Struct, frozen=True):
+    """A module of which a part is new.
+
+    Args:
+        statements: its statements, each with whether it was there before; what was and is a definition is only a name.
+        bound: names that anything in it gives a value to.
+    """
+
+    statements: tuple[tuple[ast.stmt, bool], ...]
+    bound: frozenset[str]
+
+    @property
+    def new(self) -> list[ast.stmt]:
+        """The statements that were not there before."""
+        return [node for node, known in self.statements if not known]
+
+
+@functools.lru_cache(maxsize=8)
+def changed_part(source: str, before: str) -> Changed | None:
     """Keep of a module what was changed; definitions that are the same become names of the project's code.
 
     Args:
-        new: the module as it is now; it is changed in place.
-        source: its text.
-        before: its text before the session touched it.
+        source: the module as it is now.
+        before: as it was before the session touched it.
 
     Returns:
-        Which of its statements, by `id`, were there before; None if the whole of it has to count as changed.
+        The module; None if the whole of it has to count as changed. What it holds MUST NOT be changed: it is kept.
     """
     try:
-        old = ast.parse(before)
+        new, old = parsed(source), parsed(before)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    known = _segments(old, before)
-    now = _segments(new, source)
+    if not isinstance(new, ast.Module) or not isinstance(old, ast.Module):
+        return None
+    known, now = _segments(old, before), _segments(new, source)
     if not _in_order([text for text, _ in now], [text for text, _ in known]):
         return None
-    texts = {text for text, _ in known}
-    gone = [node for text, node in known if text not in {text for text, _ in now}]
+    texts, kept_texts = {text for text, _ in known}, {text for text, _ in now}
+    gone = [node for text, node in known if text not in kept_texts]
     kept = [node for text, node in now if text in texts]
-    if set(_bound(gone)) & set(_bound(kept)):
+    if not set(_bound(gone)).isdisjoint(_bound(kept)):
         return None  # what was taken away hid another thing of that name
-    classes = {node.name: (text, node) for text, node in known if isinstance(node, ast.ClassDef)}
-    same: set[int] = set()
-    body: list[ast.stmt] = []
+    bound = frozenset(names_bound(new))
+    classes = {node.name: node for _, node in known if isinstance(node, ast.ClassDef)}
+    found: list[tuple[ast.stmt, bool]] = []
     for text, node in now:
         if text in texts:
-            node = _foreign(node) if isinstance(node, _DEFINED) else node
-            same.add(id(node))
-        elif isinstance(node, ast.ClassDef) and node.name in classes:
-            _reduce(node, source, classes[node.name][1], before)
-        body.append(node)
-    new.body = body
-    return same
+            found.append((_foreign(node) if isinstance(node, _DEFINED) else node, True))
+            continue
+        if isinstance(node, ast.ClassDef) and node.name in classes:
+            _reduce(node, source, classes[node.name], before)
+        found.append((node, False))
+    return Changed(tuple(found), bound)
 
 
 def _segments(tree: ast.Module | ast.ClassDef, source: str) -> list[tuple[str, ast.stmt]]:
@@ -88,8 +112,7 @@ def _bound(nodes: Sequence[ast.stmt]) -> Iterator[str]:
 def _foreign(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.stmt:
     """A definition as a name of the project's code."""
     value = ast.Attribute(ast.Name(FOREIGN, ast.Load()), node.name, ast.Load())
-    found = ast.Assign([ast.Name(node.name, ast.Store())], value)
-    return ast.fix_missing_locations(ast.copy_location(found, node))
+    return ast.copy_location(ast.Assign([ast.Name(node.name, ast.Store())], value), node)
 
 
 def _reduce(node: ast.ClassDef, source: str, old: ast.ClassDef, before: str) -> None:
@@ -102,3 +125,34 @@ def _reduce(node: ast.ClassDef, source: str, old: ast.ClassDef, before: str) -> 
         elif not part.name.startswith("__"):
             body.append(_foreign(part))
     node.body = body or [ast.copy_location(ast.Pass(), node)]
+
+
+def names_bound(tree: ast.AST) -> set[str]:
+    """Names that a piece of code gives a value to, anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+    return found
+
+
+def parsed(source: str, *, expression: bool = False) -> ast.AST:
+    """The tree of some code, without a word about its escapes.
+
+    Raises:
+        SyntaxError: as `ast.parse` does; so with the other errors.
+    """
+    mode = "eval" if expression else "exec"
+    if "\\" not in source and " is " not in source:
+        return ast.parse(source, mode=mode)
+    with _PARSING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source, mode=mode)

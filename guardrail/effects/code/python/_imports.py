@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import abc
 import ast
+import functools
 import sys
-import threading
-import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from guardrail.effects.code._scripts import script_texts, written_files
 from guardrail.effects.code.python._calls import Calling, Late
-from guardrail.effects.code.python._changes import FOREIGN, changed_part
+from guardrail.effects.code.python._changes import FOREIGN, changed_part, names_bound
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import (
+    Dict,
     Ref,
     Scope,
+    Seq,
     Unknown,
     Value,
     join,
@@ -34,7 +35,10 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
 
-_PARSING: Final = threading.Lock()
+MAX_CODE_BYTES: Final = 128 * 1024
+"""Longest Python text that is analysed, in bytes."""
+
+_INNER: Final = frozenset("__builtins__ __loader__ __spec__ __dict__ __import__ __class__".split())
 _ENDS = ("/__init__.py", ".py")
 
 
@@ -86,11 +90,13 @@ class Importing(Calling):
         """`from name import member`: something in the module, or a module below it."""
         full = f"{module.name}.{member}" if isinstance(module, Ref) else ""
         scope = self.modules.get(module.name) if isinstance(module, Ref) else None
-        if full and not (scope is not None and member in scope.names) and module.name in self.local:  # type: ignore[attr-defined]
+        if full and member in self.written and not (scope is not None and member in scope.names):
             folders = self.search_folders() if not name.startswith(".") else [self._home()[1]]
             self._local(full, folders)
             if full in self.modules:
                 return Ref(full)
+        if full and scope is None and member.startswith("__") and member not in _INNER:
+            return Ref(full)  # a fact about the module
         return self.attribute(module, member)
 
     def _relative(self, name: str) -> Value:
@@ -168,8 +174,17 @@ class Importing(Calling):
         names = (path.rpartition("/")[2], path.split("/")[-2])
         return any(entry.rpartition("/")[2] in names for entry in emit.made) and emit.changed(path)
 
+    @functools.cached_property
+    def written(self) -> frozenset[str]:
+        """Names, without their endings, of what the session wrote, and of the folders it lies in."""
+        parts = [path.rpartition("/") for path in written_files(self.call, "") or ()]
+        names = (name.partition(".")[0] for _, _, name in parts)
+        return frozenset((*names, *(folder.rpartition("/")[2] for folder, _, _ in parts)))
+
     def _authored(self, path: str) -> bool:
         shell = self.call.shell
+        if shell.wrote.files() is not None and self.written.isdisjoint(path.removesuffix(".py").split("/")):
+            return False
         return self._made(path) or shell.wrote.wrote(path) or shell.wrote.wrote(shell.view.identity(path))
 
     def _anywhere(self, name: str) -> None:
@@ -280,32 +295,24 @@ class Importing(Calling):
 
     def run_changed(self, source: str, scope: Scope, before: str | None) -> None:
         """Walk what is new in a module; the rest is code of the project, which may call all of that."""
-        tree = self._parsed(source) if before is not None else None
-        same = changed_part(tree, source, before) if tree is not None and before is not None else None
-        if tree is None or same is None:
+        part = changed_part(source, before) if before is not None and len(source) <= MAX_CODE_BYTES else None
+        if part is None:
             self.run_source(source, scope)
             return
         self.foreign = True
         scope.names[FOREIGN] = Ref("project")
         self.texts.append(source)
-        self.bound |= names_bound(tree)
-        self.trees.append(ast.Module([node for node in tree.body if id(node) not in same], []))
+        self.bound |= part.bound
+        self.trees.append(ast.Module(part.new, []))
         saved, self.scope = self.scope, scope
         try:
-            for node in tree.body:
-                self._statement(node, known=id(node) in same)
+            for node, known in part.statements:
+                self._statement(node, known=known)
         finally:
             self.scope = saved
         if not self.withheld:
             with self.undecided():
-                self.give_out(scope)
-
-    def _parsed(self, source: str) -> ast.Module | None:
-        try:
-            tree = parsed(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
-        return tree if isinstance(tree, ast.Module) else None
+                self.give_out(scope, set().union(*map(names_bound, part.new)))
 
     def _statement(self, node: ast.stmt, *, known: bool) -> None:
         """A statement of a module; of one that was there before only the names count, and what it imports."""
@@ -366,51 +373,27 @@ class Importing(Calling):
             self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
             self.ended = True
 
-    def give_out(self, scope: Scope) -> None:
-        """Whoever imports a module gets all that it defines; what it imports by its own name is there for anybody."""
-        for name, value in tuple(scope.names.items()):
-            own = isinstance(value, Ref) and value.name.rpartition(".")[2] == name
-            if not own and not name.startswith(("__", "<")):
+    def give_out(self, scope: Scope, names: Collection[str] | None = None) -> None:
+        """Whoever imports a module gets all that it defines; what it imports by its own name is there for anybody.
+
+        Args:
+            scope: the module.
+            names: those that the session gave a value to; all if not given.
+        """
+        mine = [name for name in scope.names if (names is None or name in names) and not name.startswith(("__", "<"))]
+        for name in mine:
+            value = scope.names[name]
+            if not (isinstance(value, Ref) and value.name.rpartition(".")[2] == name):
                 self.escape(value)
-        for value in tuple(scope.names.values()):
-            self.mention_names(value)
+        for name, value in tuple(scope.names.items()):
+            if name in mine or isinstance(value, Dict | Seq):
+                self.mention_names(value)
 
 
 def pinned(call: Call) -> dict[str, tuple[str, ...]]:
     """What the modules hold that this call wrote: as a process finds them when it starts, whatever runs in it."""
     made = [path for path in call.shell.emit.made if path.endswith(".py") and "*" not in path]
     return {path: script_texts(call, place(path, None)) for path in made if call.shell.contents.knows(path)}
-
-
-def names_bound(tree: ast.AST) -> set[str]:
-    """Names that a piece of code gives a value to, anywhere."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-    return found
-
-
-def parsed(source: str, *, expression: bool = False) -> ast.AST:
-    """The tree of some code, without a word about its escapes.
-
-    Raises:
-        SyntaxError: as `ast.parse` does; so with the other errors.
-    """
-    mode = "eval" if expression else "exec"
-    if "\\" not in source and " is " not in source:
-        return ast.parse(source, mode=mode)
-    with _PARSING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source, mode=mode)
 
 
 def _is_known(stem: str) -> bool:

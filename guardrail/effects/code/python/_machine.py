@@ -6,7 +6,8 @@ import ast
 from typing import Final
 
 from guardrail.effects.code.python._calls import Late
-from guardrail.effects.code.python._imports import Importing, names_bound, parsed
+from guardrail.effects.code.python._changes import names_bound, parsed
+from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
@@ -35,9 +36,6 @@ from guardrail.effects.code.python._values import (
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
-
-MAX_CODE_BYTES: Final = 128 * 1024
-"""Longest Python text that is analysed, in bytes."""
 
 MAX_SOURCE_DEPTH: Final = 4
 """Deepest nesting of `exec` and `eval` of known text."""

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._beside import aside, module_name
+from guardrail.effects.code.python._beside import aside, hold, is_large, module_name
 from guardrail.effects.code.python._changes import FOREIGN
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
@@ -56,6 +56,9 @@ def run_tests(call: Call, path: str, before: Sequence[str], roots: Sequence[str]
     """
     machine = Machine(call, [Field(text=call.name), *call.args], path)
     machine.roots.extend(roots)
+    if is_large(call, path):
+        hold(call, path)
+        return
     aside(machine, lambda: _File(machine, every=every).run((*before, path)), path)
 
 
