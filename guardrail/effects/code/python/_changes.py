@@ -10,7 +10,7 @@ import ast
 import functools
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -61,9 +61,12 @@ def changed_part(source: str, before: str) -> Changed | None:
     if not _in_order([text for text, _ in now], [text for text, _ in known]):
         return None
     texts, kept_texts = {text for text, _ in known}, {text for text, _ in now}
-    gone = [node for text, node in known if text not in kept_texts]
     kept = [node for text, node in now if text in texts]
-    if not set(_bound(gone)).isdisjoint(_bound(kept)):
+    gone = _definitions(known, kept_texts) - _definitions(now, texts)  # another of that name in its place is no loss
+    lost = {name for name, _ in gone} | set(
+        _bound([node for text, node in known if text not in kept_texts], plain=True)
+    )
+    if not lost.isdisjoint(_bound(kept)):
         return None  # what was taken away hid another thing of that name
     bound = frozenset(names_bound(new))
     classes = {node.name: node for _, node in known if isinstance(node, ast.ClassDef)}
@@ -94,11 +97,24 @@ def _in_order(new: Sequence[str], old: Sequence[str]) -> bool:
     return [text for text in new if text in common] == [text for text in old if text in common]
 
 
-def _bound(nodes: Sequence[ast.stmt]) -> Iterator[str]:
-    """Names that some statements give a value to."""
+def _definitions(parts: Sequence[tuple[str, ast.stmt]], others: Collection[str]) -> set[tuple[str, int]]:
+    """Functions and classes that stand in one version only, each with how much that is in both comes before it."""
+    found: set[tuple[str, int]] = set()
+    before = 0
+    for text, node in parts:
+        if text in others:
+            before += 1
+        elif isinstance(node, _DEFINED):
+            found.add((node.name, before))
+    return found
+
+
+def _bound(nodes: Sequence[ast.stmt], *, plain: bool = False) -> Iterator[str]:
+    """Names that some statements give a value to; `plain` leaves out what is a definition itself."""
     for node in nodes:
         if isinstance(node, _DEFINED):
-            yield node.name
+            if not plain:
+                yield node.name
             continue
         for part in ast.walk(node):
             if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load):
