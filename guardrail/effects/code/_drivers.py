@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._projects import project_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOP, Field
 
@@ -94,6 +95,9 @@ _TAKES: Final = frozenset(
 )
 """Programs that are given the file with what they run."""
 
+_PRINTING: Final = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question"))
+"""Options with which make runs no recipe."""
+
 _MANAGERS: Final = frozenset(("npm", "pnpm", "yarn", "bun"))
 _INSTALLS: Final = frozenset(("install", "i", "ci", "add", "rebuild", "update", "up"))
 _INSTALLED: Final = ("preinstall", "install", "postinstall", "prepublish", "prepare")
@@ -107,6 +111,10 @@ def note_own(call: Call, name: str) -> None:
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
         return
+    if name in ("make", "gmake") and not any(field.text in _PRINTING for field in call.args):
+        project_code(
+            call, name, call.args
+        )  # what recipes run is not looked into; tests and modules of the session's are
     folders = list(_folders(call))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for file in files or ():

@@ -13,7 +13,7 @@ from guardrail.effects.code._filters import is_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
-from guardrail.effects.code._projects import LOADERS, TESTERS, note_start, project_code
+from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, note_start, project_code
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import Call
@@ -52,7 +52,9 @@ _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
 _OTHER_VERSION = re.compile(r"(?:perl|ruby|lua|php|node)[0-9.]+")
 _HARMLESS_PYTHON = re.compile(
-    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE)"
+    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE"
+    r"|ASYNCIODEBUG|TRACEMALLOC|DEVMODE|MALLOC|MALLOCSTATS|PROFILEIMPORTTIME|NODEBUGRANGES|COERCECLOCALE|SAFEPATH"
+    r"|INTMAXSTRDIGITS|VERBOSE|_(?!PRESITE)[A-Z0-9_]*)?"
 )
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
@@ -297,7 +299,9 @@ def _python(call: Call) -> Stream:
         elif not _PYTHON_FLAGS.fullmatch(text) and not text.startswith(("-W", "-X")):
             return inline(call, "option of python is not known")
     if args and args[0].text not in ("-", "/dev/stdin"):
-        return run_script(call, "python", args[0], args[1:])
+        folder = args[0].known and call.kind(call.place(args[0])) == "dir"
+        script = Field(text=f"{args[0].text.rstrip('/')}/__main__.py", span=args[0].span) if folder else args[0]
+        return run_script(call, "python", script, args[1:])
     return _from_stdin(call, "python takes its code from its input")
 
 
@@ -370,6 +374,9 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     name = args[0].text
     if name.partition(".")[0] in _CODE_MODULES:
         return inline(call, f"python -m {name[:40]} runs code")
+    if _changed_start(call):
+        return inline(call, "what python loads at its start was changed")
+    note_shadows(call)
     known = module_of(name)
     local = place(name.partition(".")[0] + ".py", call.cwd).path
     shadowed = local is not None and (call.shell.view.kind(local) == "file" or _made(call, local))

@@ -13,18 +13,21 @@ from typing import Final
 
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
-from guardrail.effects.code.python._imports import pinned
+from guardrail.effects.code.python._imports import is_known, pinned
 from guardrail.effects.code.python._tests import run_tests
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
 
-TESTERS: Final = frozenset("pytest py.test tox nox unittest nose2 behave robot".split())
-"""Programs that look for tests by themselves."""
+TESTERS: Final = frozenset(
+    "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit".split()
+)
+"""Programs that look for tests by themselves, or run what does."""
 
 LOADERS: Final = frozenset(
     "coverage flask gunicorn uvicorn hypercorn daphne celery django-admin streamlit alembic locust torchrun deepspeed "
-    "accelerate rq dramatiq huey scrapy mkdocs sphinx-build ipython jupyter fastapi granian waitress-serve".split()
+    "accelerate papermill rq dramatiq huey scrapy mkdocs sphinx-build ipython jupyter fastapi granian "
+    "waitress-serve".split()
 )
 """Other programs that load modules of the project they run in."""
 
@@ -37,7 +40,8 @@ _DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _CHOOSING = re.compile(r"python_(files|functions|classes)")
 _TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
-_INSTALLED = re.compile(r"/(?:site|dist)-packages/")
+_DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
+"""Endings of files in which examples may be run."""
 
 
 def note_start(call: Call) -> None:
@@ -46,7 +50,18 @@ def note_start(call: Call) -> None:
     for path in files if files is not None else ():
         folder, _, name = path.rpartition("/")
         special = name.partition(".")[0] in ("sitecustomize", "usercustomize")
-        if _INSTALLED.search(path) is not None or (special and folder in _python_path(call)):
+        compiled = name.endswith(".pyc") and "*" not in path
+        if "-packages/" in path or compiled or (special and folder in _python_path(call)):
+            hold(call, path)
+
+
+def note_shadows(call: Call) -> None:
+    """Modules of the session's that are found before those that a program means by their names."""
+    folders = {folder for folder in (call.cwd, *_python_path(call)) if folder is not None}
+    folders |= {call.shell.view.identity(folder) for folder in folders}
+    for path in written_files(call, ".py") or ():
+        folder, _, name = path.removesuffix("/__init__.py").rpartition("/")
+        if folder in folders and is_known(name.removesuffix(".py")):
             hold(call, path)
 
 
@@ -69,7 +84,8 @@ def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
         args: its arguments.
     """
     note_start(call)
-    if written_files(call, ".py") is not None and not any(True for _ in written_files(call, ".py") or ()):
+    files = written_files(call, "")
+    if files is not None and next(files, None) is None:
         return
     folders = list(dict.fromkeys(_folders(call, args)))
     before, call.shell.pinned = call.shell.pinned, {**pinned(call), **call.shell.pinned}
@@ -80,6 +96,8 @@ def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
 
 
 def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) -> None:
+    note_shadows(call)
+    _notebooks(call, args)
     done = _tests(call, args, folders) if name in TESTERS else []
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
@@ -121,6 +139,8 @@ def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[st
     """The tests, and the files with their fixtures."""
     files = [path for path in written_files(call, ".py") or () if _below(call, path, folders)]
     settings = "\n".join(_setting(call, folder, name) for folder in folders for name in _SETTINGS)
+    if "doctest" in settings or any("doctest" in word for word in (call.name, *_words(call, args))):
+        _examples(call, folders)
     every = _CHOOSING.search(settings) is not None
     named = [place(word.text.partition("::")[0], call.cwd).path for word in args if word.text[:1] not in ("-", "")]
     shared = [path for path in files if path.endswith("/conftest.py")]
@@ -133,6 +153,21 @@ def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[st
             above = [each for each in shared if each != path and path.startswith(each.removesuffix("conftest.py"))]
             run_tests(call, path, sorted(above, key=len), _roots(call, path), every=every)
     return done
+
+
+def _notebooks(call: Call, args: Sequence[Field]) -> None:
+    for field in args:
+        path = call.place(field).path if field.text.endswith(".ipynb") else None
+        if path is not None and call.shell.authored(path):
+            hold(call, path)
+
+
+def _examples(call: Call, folders: Sequence[str]) -> None:
+    """Examples in texts are run: those of the session's are not followed."""
+    for path in written_files(call, "") or ():
+        data = call.content(place(path, None)) if path.endswith(_DOCUMENTS) and _below(call, path, folders) else b""
+        if data is None or b">>>" in data:
+            hold(call, path)
 
 
 def _below(call: Call, path: str, folders: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ Not concerned with what a text would do.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 from guardrail.effects.domain._call import Call
@@ -54,7 +54,7 @@ def note_run(call: Call, path: Resource) -> None:
     call.shell.emit.opaque("script", path, spec=call.name, span=call.span, attrs=attrs)
 
 
-def written_files(call: Call, suffix: str) -> Iterator[str] | None:
+def written_files(call: Call, suffix: str) -> Generator[str] | None:
     """Files with a suffix that the session wrote, before this call and in it; None if there are too many to tell."""
     before = call.shell.wrote.files()
     if before is None:

@@ -29,6 +29,12 @@ MAX_SCANNED_BYTES: Final = 64 * 1024
 """Largest of them, in bytes."""
 
 
+_NAMING: Final = (
+    "*.py", "*.toml", "*.cfg", "*.ini", ".pytest.ini", ".flaskenv", ".env", ".coveragerc", "*/*.py", "*/*/*.py",
+)  # fmt: skip
+"""Where the name of a module may stand."""
+
+
 def follow(machine: Machine, walk: Callable[[], object]) -> None:
     """Walk code; at a bound an opaque effect says so."""
     try:
@@ -158,7 +164,7 @@ def _texts(call: Call, folders: Sequence[str], but: str, name: str) -> Iterator[
     view = call.shell.view
     count = 0
     for base in dict.fromkeys(folder.rstrip("/") for folder in folders):
-        for pattern in ("*.py", "*.toml", "*.cfg", "*.ini", "*/*.py", "*/*/*.py"):
+        for pattern in _NAMING:
             found = view.glob(f"{base}/{pattern}") if base else None
             for path in found if found is not None else (name,):
                 count += 1

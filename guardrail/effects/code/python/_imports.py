@@ -234,13 +234,13 @@ class Importing(Calling):
                 for path in self.call.shell.view.glob(f"{folder.rstrip('/')}/{pattern}") or ():
                     parts = path.split("/")
                     stem = parts[-2] if parts[-1] == "__init__.py" else parts[-1].partition(".")[0]
-                    if _is_known(stem) and path != self.file:
+                    if is_known(stem) and path != self.file:
                         self._found(path)
             for made in emit.made:
                 above, _, last = made.rpartition("/")
                 if last == "__init__.py":
                     above, _, last = above.rpartition("/")
-                if above == folder.rstrip("/") and _is_known(last.partition(".")[0]) and made != self.file:
+                if above == folder.rstrip("/") and is_known(last.partition(".")[0]) and made != self.file:
                     self._found(made)
 
     # -- modules that the session wrote
@@ -266,6 +266,9 @@ class Importing(Calling):
         except Late:
             del self.modules[name]
             raise
+        for asked in ("__getattr__", "__dir__"):
+            if asked in scope.names:
+                self.escape(scope.names[asked])
         return scope
 
     def _texts_of(self, scope: Scope, texts: Sequence[str], before: str | None) -> None:
@@ -396,7 +399,7 @@ def pinned(call: Call) -> dict[str, tuple[str, ...]]:
     return {path: script_texts(call, place(path, None)) for path in made if call.shell.contents.knows(path)}
 
 
-def _is_known(stem: str) -> bool:
+def is_known(stem: str) -> bool:
     """A module of the standard library, or a library that is known by its name."""
     if stem in sys.builtin_module_names:
         return False

@@ -87,7 +87,7 @@ def _followed(call: Call, machine: Machine, code: str, before: str | None = None
     saved = call.cwd
     call.emit("exec", as_code("python"))
     follow(machine, lambda: machine.run(code, before))
-    if machine.foreign:
+    if machine.foreign or machine.programs:
         beside(call, machine)
     if machine.hidden:
         call.mention_text(code)
@@ -122,7 +122,7 @@ def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[S
             emit.made = made
         for module, name in machine.own.items():
             check_module(call, name, module)
-    if machine.foreign:
+    if machine.foreign or machine.ended:
         beside(call, machine)
     return machine.output(), whole
 
