@@ -369,3 +369,13 @@ def test_the_loop_of_editing_and_running_is_not_held(tmp_path: Path, monkeypatch
             path.write_text(content, encoding="utf-8")
             decision = guard.check(world.call(command, "loop"))
             assert decision.outcome is Outcome.ALLOW, (command, why(decision))
+
+
+def test_a_name_that_is_imported_from_elsewhere_is_another_thing() -> None:
+    """What was there before calls it as before."""
+    before = "from lists import remove\n\ndef go(path):\n    remove(path)\n"
+    for line in ("from os import remove", "from os import path, remove", "from os import unlink as remove"):
+        after = before.replace("from lists import remove", line)
+        assert held(run("pytest", {"app.py": after}, before={"app.py": before}, rest="test_app.py")), line
+    more = before.replace("import remove", "import remove, other")
+    assert held(run("pytest", {"app.py": more}, before={"app.py": before}, rest="test_app.py")) == []

@@ -16,7 +16,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import Field
 
-MAX_BESIDE: Final = 24
+MAX_BESIDE: Final = 64
 """Most modules of the session's that one run of the project's code is taken to import."""
 
 MAX_ASIDE_BYTES: Final = 96 * 1024

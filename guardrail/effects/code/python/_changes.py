@@ -29,10 +29,12 @@ class Changed(msgspec.Struct, frozen=True):
     Args:
         statements: its statements, each with whether it was there before; what was and is a definition is only a name.
         bound: names that anything in it gives a value to.
+        rebound: names that are imported from elsewhere now, or meant something else before.
     """
 
     statements: tuple[tuple[ast.stmt, bool], ...]
     bound: frozenset[str]
+    rebound: frozenset[str]
 
     @property
     def new(self) -> list[ast.stmt]:
@@ -78,7 +80,23 @@ def changed_part(source: str, before: str) -> Changed | None:
         if isinstance(node, ast.ClassDef) and node.name in classes:
             _reduce(node, source, classes[node.name], before)
         found.append((node, False))
-    return Changed(tuple(found), bound)
+    return Changed(tuple(found), bound, _rebound(old, [node for node, same in found if not same]))
+
+
+def _rebound(old: ast.Module, new: Sequence[ast.stmt]) -> frozenset[str]:
+    """Names that new imports bind, which the module had for another thing."""
+    before, names = dict(_imports([old])), names_bound(old)
+    return frozenset(name for name, whole in _imports(new) if name in names and before.get(name) != whole)
+
+
+def _imports(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Names that imports bind, each with what it is."""
+    for part in (part for node in nodes for part in ast.walk(node)):
+        if isinstance(part, ast.Import):
+            yield from ((alias.asname or alias.name.partition(".")[0], alias.name) for alias in part.names)
+        elif isinstance(part, ast.ImportFrom):
+            module = f"{'.' * part.level}{part.module or ''}"
+            yield from ((alias.asname or alias.name, f"{module}:{alias.name}") for alias in part.names)
 
 
 def _segments(tree: ast.Module | ast.ClassDef, source: str) -> list[tuple[str, ast.stmt]]:

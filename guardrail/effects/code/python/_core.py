@@ -79,7 +79,7 @@ class Core(abc.ABC):
         self.scope = self.globals
         self.scopes: list[Scope] = [self.globals]
         self.branch = 0
-        self.steps = MAX_STEPS
+        self.steps: int = MAX_STEPS
         self.inlined: list[Any] = []
         self.out_sources: tuple[Resource, ...] = ()
         self.out_text: str | None = ""

@@ -315,7 +315,7 @@ class Importing(Calling):
             self.scope = saved
         if not self.withheld:
             with self.undecided():
-                self.give_out(scope, set().union(*map(names_bound, part.new)))
+                self.give_out(scope, {name for node in part.new for name in names_bound(node)}, part.rebound)
 
     def _statement(self, node: ast.stmt, *, known: bool) -> None:
         """A statement of a module; of one that was there before only the names count, and what it imports."""
@@ -376,17 +376,19 @@ class Importing(Calling):
             self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
             self.ended = True
 
-    def give_out(self, scope: Scope, names: Collection[str] | None = None) -> None:
+    def give_out(self, scope: Scope, names: Collection[str] | None = None, rebound: Collection[str] = ()) -> None:
         """Whoever imports a module gets all that it defines; what it imports by its own name is there for anybody.
 
         Args:
             scope: the module.
             names: those that the session gave a value to; all if not given.
+            rebound: those that meant something else before.
         """
         mine = [name for name in scope.names if (names is None or name in names) and not name.startswith(("__", "<"))]
         for name in mine:
             value = scope.names[name]
-            if not (isinstance(value, Ref) and value.name.rpartition(".")[2] == name):
+            own = isinstance(value, Ref) and value.name.rpartition(".")[2] == name
+            if not own or name in rebound:
                 self.escape(value)
         for name, value in tuple(scope.names.items()):
             if name in mine or isinstance(value, Dict | Seq):
