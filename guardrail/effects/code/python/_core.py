@@ -342,7 +342,7 @@ class Core(abc.ABC):
                 for item in [*option.items[:256], *([option.rest] if option.rest is not None else [])]:
                     self.mention_names(item, depth + 1)
             elif isinstance(option, Dict) and depth < 4:
-                for item in list(option.items.values())[:256]:
+                for item in [*list(option.items.values())[:256], *([option.rest] if option.rest is not None else [])]:
                     self.mention_names(item, depth + 1)
             else:
                 self.mention_names(option, depth)

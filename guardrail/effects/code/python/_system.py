@@ -129,7 +129,7 @@ def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
 def set_environment(machine: Machine, name: str | None, value: Value) -> None:
     """A variable is set for this process and those that it starts."""
     if name is None:
-        machine.opaque("a variable whose name is not known is set", "dynamic", value)
+        set_any(machine, value)
         return
     machine.account(value)
     machine.environment.append(value)
@@ -138,6 +138,17 @@ def set_environment(machine: Machine, name: str | None, value: Value) -> None:
     if machine.branch:
         new = Variable(alternatives=(TOP,), sources=new.sources)
     set_variable(machine.call.shell, machine.state, name, new)
+
+
+def set_any(machine: Machine, value: Value) -> None:
+    """A variable whose name is not known is set: from now on nothing is known of any, nor of what PATH says."""
+    machine.account(value)
+    machine.environment.append(value)
+    cwds = machine.state.cwds
+    machine.state.forget()
+    machine.state.cwds = cwds
+    for name in machine.call.shell.expand.environment:
+        machine.state.vars[name] = Variable(alternatives=(TOP,), sources=carried(value))
 
 
 def argument_of(args: Args, index: int, name: str = "") -> Value:
