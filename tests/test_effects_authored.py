@@ -132,6 +132,8 @@ def test_a_script_of_the_session_that_is_not_understood_is_held(code: str) -> No
         f"import app, os\nos.environ['OUT'] = {SECRET}\napp.clean()\n",
         f"import app, sys\nsys.argv = ['x', {SECRET}]\napp.clean()\n",
         f"import app\n@app.register\ndef where():\n    return {SECRET}\n",
+        f"import app\napp.getter()({SECRET})\n",
+        f"import app\napp.now = lambda: {SECRET}\napp.clean()\n",
         f"import app\nclass A(app.Base):\n    out = {SECRET}\n",
     ],
 )
@@ -244,6 +246,8 @@ def test_honest_tests_of_the_session_are_not_held(command: str) -> None:
         "@pytest.mark.slow\ndef test_saves(tmp_path, monkeypatch):\n    monkeypatch.setenv('HOME', str(tmp_path))\n"
         "    path = tmp_path / 'a' / 'x.json'\n    path.parent.mkdir()\n    path.write_text('{}')\n"
         "    assert json.loads(path.read_text()) == {}\n    os.remove(path)\n\n"
+        "def test_patched(monkeypatch, capsys):\n    monkeypatch.setattr('app.sleep', lambda s: None)\n"
+        "    assert 'x' in capsys.readouterr().out\n\n"
         "class TestCart:\n    def setup_method(self):\n        self.cart = Cart()\n\n"
         "    def test_empty(self, client):\n        assert client.get('/cart').status_code == 200\n"
     )

@@ -156,6 +156,8 @@ class Calling(Statements):
             for value in args.all():
                 self.escape(value)
             return self.opaque("a function that is not known is called", "dynamic", *args.all())
+        if isinstance(function, Thing) and function.kind.startswith("?"):
+            return self.program(function.kind[1:], args)
         if isinstance(function, Thing):
             for value in args.all():
                 self.account(value)

@@ -271,6 +271,8 @@ class Machine(Importing):
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
         if table().kind(full) == "unknown":
             self.mention(value)  # what the library then does with it is not known
+            self.escape(value)
+            return
         self.account(value)
         if full in _SETTABLE or (plain and table().kind(full) != "known"):
             return
