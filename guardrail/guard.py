@@ -241,6 +241,7 @@ class Guard:
             variables=self._variables,
             watched=self.inventory.variables,
             memory=shell,
+            wrote=self.history.written(call.session),
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
@@ -301,7 +302,7 @@ class Guard:
         # anybody can act on an ALLOW.
         try:
             if decision:
-                self.history.released(call.session, decision.effects, self._class_of)
+                self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)

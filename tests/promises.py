@@ -1109,6 +1109,19 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.authored",
+        source="design",
+        behaviour="a file that the session wrote and then runs, by any runner, does what its text says, or is held",
+        tests=(
+            "tests/test_effects_authored.py::test_a_script_of_the_session_is_judged_as_the_same_code_in_an_argument",
+            "tests/test_effects_authored.py::test_a_module_of_the_session_is_found_wherever_it_is_loaded",
+            "tests/test_effects_authored.py::test_tests_of_the_session_are_run_by_whoever_collects_them",
+            "tests/test_effects_authored.py::test_what_was_there_before_is_code_of_the_project",
+            "tests/test_effects_authored.py::test_what_the_session_changed_is_not_silent",
+            "tests/test_effects_authored.py::test_the_loop_of_editing_and_running_is_not_held",
+        ),
+    ),
+    Promise(
         id="effects.python_truth",
         source="ours",
         behaviour="no change that the kernel saw a Python snippet make was missing from its predicted effects",

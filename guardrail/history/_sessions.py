@@ -16,8 +16,9 @@ import msgspec
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
 from guardrail.history._authorship import ARRIVING, makes_links, may_be_named, reached, writes_of
+from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
 from guardrail.history._store import Fact, HistoryStore, Stored
-from guardrail.model import Effect
+from guardrail.model import Effect, Resource
 
 MAX_AUTHORED: Final = 10_000
 """Most files remembered as written by one session; past it every script counts as written by the session."""
@@ -117,6 +118,7 @@ class History:
         self._version = -1
         self._closed = False
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._originals = Originals()
         self._lock = threading.Lock()
 
     def facts(self, session: str) -> SessionFacts:
@@ -134,6 +136,14 @@ class History:
             if known is None or not known.seen:
                 return _NOTHING
             return {asset: tuple(paths) for asset, paths in known.seen.items()}
+
+    def written(self, session: str) -> Written:
+        """What a session wrote in the calls that were released."""
+        with self._lock:
+            known = self._find(session)
+            if known is None:
+                return NOTHING_WRITTEN
+            return Written(known.authored, known.vague, self._originals.of(session), MAX_AUTHORED)
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
@@ -153,9 +163,12 @@ class History:
             effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
         writes = writes_of(effects, authored, linked=linked or makes_links(effects))
-        fresh, patterns = set(writes.paths), vague | set(writes.patterns)
-        if not authored and not fresh and not patterns and not writes.own:
+        fresh, patterns = set(writes.paths), set(writes.patterns)
+        if not authored and not fresh and not vague and not patterns and not writes.own:
             return tuple(effects)
+
+        def before(program: Resource) -> bool:
+            return full or reached(program, authored) or may_be_named(program.real or "", vague)
 
         def is_own(index: int, effect: Effect) -> bool:
             if effect.op not in ("exec", "exec_opaque"):
@@ -164,10 +177,10 @@ class History:
             return index in writes.own or (
                 program.real is not None
                 and (
-                    full
-                    or reached(program, authored)
-                    or reached(program, fresh)
+                    reached(program, fresh)
                     or may_be_named(program.real, patterns)
+                    # What was analysed was read as it is now, whoever wrote it before; only this call can change it.
+                    or ("analysed" not in effect.attrs and before(program))
                 )
             )
 
@@ -178,13 +191,20 @@ class History:
             for index, effect in enumerate(effects)
         )
 
-    def released(self, session: str, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
+    def released(
+        self,
+        session: str,
+        effects: Sequence[Effect],
+        class_of: Callable[[str], str | None],
+        read: Callable[[str, int], bytes | None] | None = None,
+    ) -> None:
         """Note a call that was allowed to run.
 
         Args:
             session: whose call.
             effects: what it would do, resolved.
             class_of: asset id -> its class.
+            read: gives a file as it is before the call; without it no original is kept.
         """
         with self._lock:
             known = self._get(session)
@@ -196,6 +216,8 @@ class History:
             if makes_links(effects):
                 known.take(Fact("linked", ""))
             writes = writes_of(effects, known.authored, linked=known.linked)
+            if read is not None:
+                self._originals.keep(session, writes.paths, known.authored, read)
             for path in writes.paths:
                 known.take(Fact("authored", path))
             for pattern in writes.patterns:

@@ -62,9 +62,8 @@ def building(call: Call, _parsed: Parsed) -> Stream:
         if name in _CMAKE:
             vector = (*(Field(text=text) for text in _CMAKE[name]), *words[2:])
             return call.shell.again(call, vector, external=True)
-    out = call.opaque("program")
     run_nested(call)
-    return out
+    return call.opaque("program")
 
 
 def cleaned(call: Call, parsed: Parsed) -> Stream:

@@ -39,7 +39,20 @@ _GROUPED: Final[Mapping[str, Mapping[str, str]]] = {
     "buildx": {"build": "build", "b": "build"},
 }
 _LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du imagetools".split())
-_COMPOSE_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_COMPOSE_FILES: Final = (
+    "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "compose.override.yaml",
+    "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml",
+)  # fmt: skip
+_COMPOSE_KEYS: Final = frozenset("version name services volumes networks".split())
+_SERVICE_KEYS: Final = frozenset(
+    "image build ports expose environment depends_on restart volumes command entrypoint healthcheck networks user "
+    "working_dir container_name hostname domainname labels logging deploy tty stdin_open init profiles shm_size "
+    "mem_limit mem_reservation cpus stop_grace_period stop_signal tmpfs platform extra_hosts ulimits dns read_only "
+    "pull_policy".split()
+)
+"""What may stand in a compose file that says no more than which images run, with what they see of the host."""
+
+_BUILD_KEYS: Final = frozenset("context dockerfile args target labels shm_size platforms".split())
 
 
 def go_values(parsed: Parsed) -> None:
@@ -382,6 +395,8 @@ def _services(call: Call, parsed: Parsed) -> None:
         base = Field(text=field.text.rpartition("/")[0] or ".") if named else folder
         for document in documents(text) or [None]:
             _compose_file(call, document, base)
+            if not _is_plain(document) and field.text != "-":
+                call.shell.emit.opaque("script", call.place(field), spec=call.name, span=call.span)
     if not seen:
         place = call.place(files[0])
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
@@ -403,6 +418,20 @@ def _compose_file(call: Call, document: Any, base: Field) -> None:
             place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
             call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
         call.mention_text(str(table(service).get("command") or ""))
+
+
+def _is_plain(document: Any) -> bool:
+    """Everything in a compose file is understood."""
+    facts = table(document)
+    if any(key not in _COMPOSE_KEYS and not str(key).startswith("x-") for key in facts):
+        return False
+    if any(table(volume).keys() - {"name", "labels"} for volume in table(facts.get("volumes")).values()):
+        return False
+    for service in table(facts.get("services")).values():
+        build = table(service).get("build")
+        if table(service).keys() - _SERVICE_KEYS or table(build).keys() - _BUILD_KEYS:
+            return False
+    return bool(facts)
 
 
 def _compose_volumes(service: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:

@@ -222,6 +222,10 @@ class Contents:
             if lasting:
                 self._sealed.add(path)
 
+    def keep(self, mark: int) -> None:
+        """What happened since a mark is certain."""
+        self._since(mark)
+
     def _since(self, mark: int) -> dict[str, _Entry | None]:
         self._marks -= 1
         first: dict[str, _Entry | None] = {}

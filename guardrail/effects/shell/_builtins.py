@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import STANDARD_INPUT, interpreter_of, is_stream, script_texts
+from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable

@@ -92,9 +92,8 @@ def known_command(call: Call, name: str) -> Stream:
         return run_interpreter(call, interpreter)
     spec = specs().get(name)
     if spec is None:
-        out = call.opaque("program")
         run_nested(call)
-        return out
+        return call.opaque("program")
     if spec.children:
         spec, call.args, found = subcommand(spec, call.args)
         if spec.children and not spec.entry.operands and not spec.entry.code:

@@ -25,7 +25,7 @@ from guardrail.effects.domain._values import (
     is_shell_text,
     merge,
 )
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
@@ -53,6 +53,12 @@ from guardrail.parse.ir import (
     Statement,
     Test,
 )
+
+MAX_ASIDE: Final = 6_000
+"""Most expressions and statements worked out for one call in modules that code of the project may import."""
+
+MAX_ASIDE_BYTES: Final = 192 * 1024
+"""Most text of such modules that is read for one call, in bytes."""
 
 MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
@@ -91,6 +97,10 @@ class Interpreter:
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
+        self.wrote: Wrote = Nothing()
+        self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
+        self.aside_bytes = MAX_ASIDE_BYTES
+        self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
@@ -99,6 +109,10 @@ class Interpreter:
         self.stages = 0
         self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
         self.exported: dict[str, None] = {}  # texts that reach everything that is started
+
+    def authored(self, path: str) -> bool:
+        """Whether what is at a path was written by the session: by this call, or in one before."""
+        return self.emit.changed(path) or self.wrote.wrote(self.view.identity(path)) or self.wrote.wrote(path)
 
     # -- texts
 
