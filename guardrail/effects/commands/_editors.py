@@ -15,7 +15,7 @@ from guardrail.effects.commands._makes import named_by
 from guardrail.effects.commands._text import sed_files, sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import Foreign, run_ed, run_ex
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._sed import parses, run
@@ -25,20 +25,22 @@ from guardrail.model import Edit, Resource
 def sed(call: Call, parsed: Parsed) -> Stream:
     """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
     operands = list(parsed.operands)
-    scripts, known = _scripts(call, parsed, operands)
+    scripts, known, brought = _scripts(call, parsed, operands)
     extended = parsed.has("--regexp-extended")
     harmless = known and (parses(scripts, extended=extended) or all(sed_script_is_plain(script) for script in scripts))
+    if not known:
+        harmless = len(scripts) > 0 and all(_is_plain_around(script) for script in scripts)
     if not harmless and known and (files := [sed_files(script) for script in scripts]) and None not in files:
-        return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()])
+        return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()], brought)
     if not harmless:
         words = [*operands, *(field for _, _, field in parsed.values)]
         call.opaque("inline", reason="a sed script that may do more than edit", words=words)
         for script in scripts:
             call.mention_text(script)
-    computed = harmless and not parsed.unknown and parsed.flags <= _SED_PLAIN and not parsed.injected
+    computed = known and harmless and not parsed.unknown and parsed.flags <= _SED_PLAIN and not parsed.injected
     quiet = parsed.has("--quiet")
     if not parsed.has("--in-place"):
-        sources: tuple[Resource, ...] = call.stdin.sources if not operands else ()
+        sources = merge(brought, call.stdin.sources if not operands else ())
         for field in operands:
             sources = merge(sources, call.read(field))
         text = _joined_text(call, operands) if computed else None
@@ -58,13 +60,15 @@ def sed(call: Call, parsed: Parsed) -> Stream:
             kept = f"{field.text[: len(field.text) - len(name)]}{name}{suffix}" if name != TOP else TOP
             call.put("write", call.place(Field(text=kept)), read, edit=as_edit(before))
         after = _sed_text(scripts, as_text(before), extended=extended, quiet=quiet, in_place=True)
-        call.emit("write", place, edit=whole(after))
+        call.put("write", place, brought, edit=whole(after))
     return NOTHING
 
 
-def _sed_with_files(call: Call, parsed: Parsed, operands: list[Field], files: list[tuple[str, str]]) -> Stream:
+def _sed_with_files(
+    call: Call, parsed: Parsed, operands: list[Field], files: list[tuple[str, str]], brought: tuple[Resource, ...]
+) -> Stream:
     """A script that reads and writes files of its own, and else only edits."""
-    sources: tuple[Resource, ...] = call.stdin.sources if not operands else ()
+    sources = merge(brought, call.stdin.sources if not operands else ())
     for field in operands:
         sources = merge(sources, call.read(field))
     for command, name in files:
@@ -92,23 +96,35 @@ _SED_PLAIN: Final = frozenset(
 """Options that the computation knows, or that do not change the result."""
 
 
-def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[str], bool]:
-    """The scripts in the order given, and whether all of them are known."""
+def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[str], bool, tuple[Resource, ...]]:
+    """The scripts in the order given, whether all of them are known, and whose content is in them."""
     given = [(option, field) for option, _, field in parsed.values if option in ("--expression", "--file")]
     if not given and operands:
         given = [("--expression", operands.pop(0))]
     scripts: list[str] = []
+    sources: tuple[Resource, ...] = ()
     known = True
     for option, field in given:
         text: str | None = field.text
+        sources = merge(sources, field.sources)
         if option == "--file":
             call.read(field)
             text = call.text_of(field)
             text = text.removesuffix("\n") if text is not None else None
         known = known and text is not None and (option == "--file" or field.known)
-        if text is not None:
-            scripts.append(text)
-    return scripts, known
+        if text is None or field.many or field.glob is not None:
+            return [], False, sources
+        scripts.append(text)
+    return scripts, known, sources
+
+
+def _is_plain_around(script: str) -> bool:
+    """A script that only edits, whatever stands for its parts that are not known.
+
+    A number is of letters and digits, so that it cannot end the part of a command that it stands in; of a command itself,
+    of its flags and of its address the plain form has none.
+    """
+    return TOP not in script and f"\\{NUM}" not in script and sed_script_is_plain(script)
 
 
 def _sed_text(scripts: Sequence[str], text: str | None, *, extended: bool, quiet: bool, in_place: bool) -> str | None:

@@ -35,7 +35,9 @@ _QUIET: Final = frozenset(
     ("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", "")
 )
 _VIM_PLAIN = re.compile(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
-_AS_COMMAND = re.compile(r"[\s0-9.$,;+%'^-]*(?:'[a-z]|[/?].*[/?])?[\s0-9.$,;+%'^-]*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!))")
+_AS_COMMAND = re.compile(
+    r"[\s0-9.$,;+%'^-]*(?:'[a-z]|[/?].*[/?])?[\s0-9.$,;+%'^-]*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!))"
+)
 _PLAIN_FLAGS = re.compile(r"[giIcnpl0-9 ]*")
 _HARMLESS = re.compile(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
 
