@@ -121,8 +121,8 @@ def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[st
 def _is_plain_around(script: str) -> bool:
     """A script that only edits, whatever stands for its parts that are not known.
 
-    A number is of letters and digits, so that it cannot end the part of a command that it stands in; of a command itself,
-    of its flags and of its address the plain form has none.
+    A number is of letters and digits, so that it cannot end the part of a command that it stands in; the plain form
+    has none in its addresses and flags.
     """
     return TOP not in script and f"\\{NUM}" not in script and sed_script_is_plain(script)
 

@@ -36,7 +36,7 @@ _QUIET: Final = frozenset(
 )
 _VIM_PLAIN = re.compile(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
 _AS_COMMAND = re.compile(
-    r"[\s0-9.$,;+%'^-]*(?:'[a-z]|[/?].*[/?])?[\s0-9.$,;+%'^-]*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!))"
+    r"(?:[\s0-9.$,;+%^-]|'[a-z]?)*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!)|[/?].*(?:[!gGvV]|[efrwEW]\s))"
 )
 _PLAIN_FLAGS = re.compile(r"[giIcnpl0-9 ]*")
 _HARMLESS = re.compile(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
