@@ -43,6 +43,7 @@ _OPEN: Final = re.compile(
     r"open\s*\(?\s*(?:my\s*)?\$[a-z]\w*\s*,\s*(['\"])<(?::encoding\([\w-]+\)|:utf8)?\1\s*,\s*"
     r"(['\"])(?P<path>[\w./+-][\w./ +-]*)\2(?=\s*(?:\)|;|or\b|\|\|))"
 )
+_LOOP: Final = re.compile(r"\bfor(?:each)?\s+(?:my\s+)?\$[A-Za-z_]\w*\s*\Z")
 _SPACE: Final = re.compile(r"\s+")
 _COMMENT: Final = re.compile(r"#[^\n]*")
 _KEY: Final = re.compile(r"-?[A-Za-z_]\w*(?=\s*=>)")
@@ -344,6 +345,8 @@ class _Reader:
 
     def _sign(self, text: str) -> None:
         if text in ("(", "[", "{"):
+            if text == "(" and self.variable and _LOOP.search(self.code[max(self.at - 80, 0) : self.at - 1]):
+                self._due()
             slice_ = text == "[" and self.code[: self.at - 1].rstrip().endswith(")")
             if not self.operand and not self.either and text != "{" and not slice_:
                 raise Unread("a call that is not known")

@@ -42,7 +42,7 @@ RUBY: Final = Syntax(
     texts=_LONG_TEXTS,
     sign=re.compile(r"&\.|::|" + _SIGNS),
     comment=_HASH,
-    odd=re.compile(r"%(?![ =])|\?(?! )|<<[-~\"'`A-Za-z_]|=(?:begin|end)\b"),
+    odd=re.compile(r"%(?![ =])|%=?\s*#|\?(?! )|<<[-~\"'`A-Za-z_]|=(?:begin|end)\b"),
     code_in_text=re.compile(r"#[{$@]"),
     patterns=True,
     leading=words.RUBY_LEADING,
@@ -273,7 +273,22 @@ def _stays_number(place: Place) -> bool:
         return place.next(2).kind == "number" and place.next(3).text in (")", ";")
     if last.text == "[":
         return following.text == "]" and _is_subscript(Place(place.all, place.at - 1))
+    if last.text in ("(", ",") and following.text in (",", ")"):
+        return _is_argument(place)
     return following.text in _COMPARING and last.text in ("<", ">", "<=", ">=", ";", "+", "-", "*")
+
+
+def _is_argument(place: Place) -> bool:
+    """It is handed to a function, and no parameter of one, nor taken out of a list."""
+    depth = 0
+    for offset in range(1, len(place.all) - place.at):
+        token = place.next(offset)
+        if token.kind == "sign" and token.text in (")", "]", "}"):
+            if depth == 0:
+                return token.text == ")" and place.next(offset + 1).text not in ("=>", "{")
+            depth -= 1
+        depth += token.kind == "sign" and token.text in ("(", "[", "{")
+    return False
 
 
 # -- Ruby

@@ -141,21 +141,24 @@ class _Reader:
         if value and not (last.kind == "word" and last.text in self.syntax.leading):
             raise Unread("a function that is called with a template")
         self.at += 1
-        self.out.append(Token("text", ""))
+        begin = self.at
         while True:
             char = self.code[self.at : self.at + 1]
             if not char:
                 raise Unread("a text that is not closed")
             if char == "`":
+                self.out.append(Token("text", self.code[begin : self.at]))
                 self.at += 1
                 return
             if self.code.startswith("${", self.at):
+                self.out.append(Token("text", self.code[begin : self.at]))
                 self.at += 2
                 self.out += [Token("sign", "+"), Token("sign", "(")]
                 self.read(inside=True)
-                self.out += [Token("sign", ")"), Token("sign", "+"), Token("text", "")]
+                self.out += [Token("sign", ")"), Token("sign", "+")]
                 self.headed = False
                 self.at += 1
+                begin = self.at
             else:
                 self.at += 2 if char == "\\" else 1
 
