@@ -192,7 +192,21 @@ def _one(line: str, text: str, *, vim: bool) -> str:
 
 def _parts(match: re.Match[str]) -> list[str]:
     """Expression, text and flags of a substitution; what follows a further delimiter belongs to the flags."""
-    return re.split(rf"(?<!\\){re.escape(match['mark'])}", match["rest"], maxsplit=2)
+    return _split(match["rest"], match["mark"], 2)
+
+
+def _split(text: str, mark: str, most: int) -> list[str]:
+    """The parts between so many delimiters; a backslash takes the meaning of what follows it, of another one too."""
+    parts = [""]
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == mark and len(parts) <= most:
+            parts.append("")
+        else:
+            parts[-1] += text[at : at + 2] if char == "\\" else char
+        at += 2 if char == "\\" else 1
+    return parts
 
 
 def _substituted(match: re.Match[str], text: str, *, vim: bool) -> str:
@@ -277,7 +291,8 @@ def perl_steps(code: str) -> list[Step]:
         regex, text, flags = step
         if not re.fullmatch(r"[gimsx]*", flags) or re.search(r"\(\?[?{]|@|\$[\w{(\[&`'+!/\\;.,<>]", regex):
             raise Foreign(part)
-        if re.search(r"@[\w{(\[$]|\$(?![0-9&])|\$\{|[`]", text):
+        # An escaped dollar is one, and a bracket behind a group asks for something else.
+        if re.search(r"@[\w{(\[$]|\$(?![0-9&])|\$\{|[`]|\\[$@]|\$(?:&|\d+)(?:[\[{]|->)", text):
             raise Foreign(part)
         steps.append(step)
     if not steps:
@@ -296,7 +311,7 @@ def _perl_step(part: str) -> Step:
     match = _PERL.fullmatch(part)
     if match is None:
         raise Foreign(part)
-    pieces = re.split(rf"(?<!\\){re.escape(match['mark'])}", match["rest"])
+    pieces = _split(match["rest"], match["mark"], len(match["rest"]))
     if len(pieces) != 3 or not re.fullmatch(r"[a-z]*", pieces[2].strip()):
         raise Foreign(part)
     mark = match["mark"]
