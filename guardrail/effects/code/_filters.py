@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.code._literal_calls import Calls, literal_calls
-from guardrail.effects.code._one_liners import kept_as
+from guardrail.effects.code._one_liners import kept_as, starts_otherwise
 from guardrail.effects.code._perl import Program, perl_files
 from guardrail.effects.code._plain import LANGUAGES
 from guardrail.effects.code._tokens import Unread, tokens
@@ -64,7 +64,8 @@ _NAMED: Final[Mapping[str, str]] = {
     "ruby": "ruby",
 }
 _STARTING: Final[Mapping[str, tuple[str, ...]]] = {
-    "R": (".Rprofile", ".Renviron"),
+    "R": (".Rprofile", ".Renviron", ".RData"),
+    "bun": ("bunfig.toml",),
 }
 """Files in the directory of the call that the interpreter runs before anything else."""
 
@@ -81,6 +82,8 @@ _JULIA_TESTS: Final = re.compile(
 def is_filter(call: Call) -> Stream | None:
     """The output of a one-liner that only computes and prints; None if that is not proved."""
     name = call.name.rstrip("0123456789.")
+    if starts_otherwise(call):
+        return None
     if name == "perl":
         return _perl(call)
     language = _NAMED.get(name)
@@ -93,7 +96,7 @@ def is_given_filter(call: Call) -> Stream | None:
     """The same for a program that comes in as a text of the call's own."""
     name = call.name.rstrip("0123456789.")
     code = call.given_text()
-    if code is None or any(field.text not in ("-", "--vanilla") for field in call.args):
+    if code is None or starts_otherwise(call) or any(field.text not in ("-", "--vanilla") for field in call.args):
         return None
     if name == "perl":
         program = _short([code]) and perl_files([code], loops=False, strict=False)
@@ -190,13 +193,19 @@ def is_plain_file(field: Field) -> bool:
 
 def _edited(call: Call, files: Sequence[Field], suffix: str) -> Stream:
     """Files that are rewritten, each kept under another name if there is a suffix."""
+    brought = call.stdin.sources
     for field in files:
-        call.read(field)
+        read = call.read(field)
         place = call.place(field, nofollow=True)
         if suffix:
-            kept = kept_as(field, suffix)
+            kept = kept_as(field, suffix, call.name)
             call.put("write", call.place(kept if kept is not None else Field(text=TOP)), (place,))
+        # A variable may carry what was read before it, from another file or the input.
+        with call.perhaps(bool(brought)):
+            for source in brought:
+                call.emit("copy", source, place)
         call.put("write", place, ())
+        brought = merge(brought, read)
     return _done(call)
 
 
@@ -270,7 +279,7 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
 
 def _starts(call: Call, language: str) -> None:
     """The files that the interpreter runs by itself."""
-    for name in _STARTING.get(language, ()):
+    for name in _STARTING.get(call.name if call.name in _STARTING else language, ()):
         _runs(call, Field(text=name))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for name in _STARTING_AT_HOME.get(language, ()) if TOP not in home else ():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._one_liners import starts_otherwise
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import named_by
 from guardrail.effects.commands._text import sed_files, sed_script_is_plain
@@ -176,12 +177,33 @@ def ex(call: Call, parsed: Parsed) -> Stream:
     operands = [field for field in parsed.operands if not field.text.startswith("+")]
     silent = parsed.has("-s") and (call.name == "ex" or parsed.has("-e", "-E"))
     script = "\n".join(field.text for field in (*commands, *plus))
-    if not script and silent:
-        script = call.stdin.text or ""
-    known = all(field.known for field in (*commands, *plus)) and not parsed.has("-S", "-u", "-U", "-w", "-W", "--cmd")
+    if not silent:
+        _starts(call)
+    nothing = call.stdin.text == "" or (call.stdin.flow == ("redirect",) and not call.stdin.sources)  # `/dev/null`
+    fed = call.stdin.connected and not nothing
+    if fed and silent:
+        # What comes in is carried out behind the commands, wherever these have not left for certain.
+        script = f"{script}\n{call.stdin.text or ''}".strip("\n")
+    known = (
+        not starts_otherwise(call)
+        and (not fed or (silent and call.stdin.text is not None))
+        and all(field.known for field in (*commands, *plus))
+        and not parsed.has("-S", "-u", "-U", "-w", "-W", "--cmd")
+    )
     if len(operands) != 1 or not script or not known or parsed.unknown or parsed.injected:
         return call.opaque("inline", reason="an editor whose commands are not known")
     return _edited(call, operands[0], lambda text: run_ex(script, text), script)
+
+
+def _starts(call: Call) -> None:
+    """What an editor that is not silent runs first: whether the session wrote it is for the history to say."""
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    for name in (".vimrc", ".vim/vimrc", ".exrc") if TOP not in home else ():
+        place = call.place(Field(text=f"{home}/{name}"))
+        changed = place.path is not None and call.shell.emit.changed(place.path)
+        if changed or call.kind(place) == "file":
+            attrs = {"authored": True} if changed else None
+            call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
 
 
 def _edited(call: Call, field: Field, compute: Callable[[str], str], script: str) -> Stream:
