@@ -694,6 +694,12 @@ def test_an_envelope_names_each_file_and_what_happens_to_it() -> None:
         f"- --- c\n- +++ c\n- @@ -1 +1 @@\n--a\n-+b\n{diff('f', '-a', '+b')}",
         f"diff --git a/l b/l\nnew file mode 120000\n{diff('l', '+/models')}",
         f"diff --git a/l b/l\nindex 0..1 120000\n{diff('l', '-a', '+/models')}",
+        f"diff --git a/b b/c\nrename from b\nrename to c\n{diff('f', '-a', '+b')}",
+        f"diff --git a/c b/c\ndeleted file mode 100644\n1c1\n< a\n---\n> b\n{diff('f', '-a', '+b')}",
+        f"diff --git a/c b/c\n{diff('f', '-a', '+b')}",
+        "diff --git a/c b/c\n--- /dev/null\n+++ /dev/null\n@@ -1 +1 @@\n-a\n+b\n",
+        "diff --git a/b b/c\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/b b/c\nrename from b\nrename from d\nrename to c\n",
     ],
 )
 def test_a_patch_that_is_not_understood_is_refused(text: str) -> None:

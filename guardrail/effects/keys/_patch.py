@@ -29,6 +29,11 @@ _HEADER = re.compile(_INDENT + r"(?:\*\*\* |--- |\+\+\+ |@@ |Index:|Prereq:|diff
 _OLD_COMMAND = re.compile(_INDENT + r"\d[\d,]*[acd]")
 _OLD_LINE = re.compile(_INDENT + r"(?:[<>]|\.?$)")
 _ODD_MODE = re.compile(r"(?:new file mode|old mode|new mode|index \S+) 1[26]0000")
+_BINARY_LINE = re.compile(r"(?:literal|delta) \d+|[A-Za-z][0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+|")
+_EXTENDED: Final = (
+    *("old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from "),
+    *("rename to ", "similarity index ", "dissimilarity index ", "index ", "GIT binary patch", "Binary files "),
+)
 _NO_NEWLINE: Final = "\\ No newline at end of file"
 
 Kind = Literal["add", "delete", "update", "move"]
@@ -274,8 +279,13 @@ class _Diff:
             line = self.lines[self.at]
             if _ODD_MODE.match(line):
                 raise Malformed("a link, or a repository in the repository")
+            binary = facts.get("opaque") == "GIT binary patch" and _BINARY_LINE.fullmatch(line) is not None
+            if not binary and not line.startswith(_EXTENDED):
+                break  # what follows is no header any more
             for key in ("rename from ", "rename to ", "copy from ", "copy to ", "new file mode ", "deleted file mode "):
                 if line.startswith(key):
+                    if key.strip() in facts:
+                        raise Malformed("a header that says a thing twice")
                     facts[key.strip()] = line[len(key) :]
             for key in ("old mode", "new mode", "GIT binary patch", "Binary files"):
                 if line.startswith(key):
@@ -284,10 +294,13 @@ class _Diff:
         names = tuple(facts[key] for key in ("rename from", "rename to", "copy from", "copy to") if key in facts)
         named = self.at < len(self.lines) and self.lines[self.at].startswith("--- ")
         if named:
+            old, new = self.lines[self.at][4:], "".join(self.lines[self.at + 1 : self.at + 2])[4:]
+            _check_heading(heading, _name(old), _name(new))
             patch = self._plain(names)
         else:
-            left, _, right = heading[len("diff --git ") :].partition(" b/")
-            names = names or (left, "b/" + right)
+            if names:
+                _check_heading(heading, names[0], names[-1])
+            names = names or _headed(heading)
             op: Kind = "add" if "new file mode" in facts else "delete" if "deleted file mode" in facts else "update"
             patch = FilePatch(path=names[0], op=op, names=names)
         if "rename from" in facts and "rename to" in facts:
@@ -348,6 +361,29 @@ class _Diff:
         return Hunk(
             before=tuple(before), after=tuple(after), line=line_number, cut_before=cut_before, cut_after=cut_after
         )
+
+
+def _headed(heading: str) -> tuple[str, ...]:
+    """The names in a heading that stands alone: twice the same."""
+    rest = heading.removeprefix("diff --git ")
+    left, _, right = rest.partition(" b/")
+    if right and left == f"a/{right}":
+        return (left, f"b/{right}")
+    half = len(rest) // 2
+    if rest[:half] != rest[half + 1 :] or rest[half : half + 1] != " " or not rest[:half]:
+        raise Malformed("a header with two names")
+    return (rest[:half],)
+
+
+def _check_heading(heading: str, old: str, new: str) -> None:
+    """The names of a file are the same wherever they stand; tools differ in which of them they take."""
+    bare = [name[2:] if name[:2] in ("a/", "b/") else name for name in (old, new)]
+    known = [name for name in bare if name != "/dev/null"]
+    if not known:
+        raise Malformed("a file without a name")
+    left, right = known[0], known[-1]
+    if heading not in (f"diff --git a/{left} b/{right}", f"diff --git {left} {right}"):
+        raise Malformed("a header with other names")
 
 
 def _name(text: str) -> str:
