@@ -93,11 +93,12 @@ def test_a_random_program_that_passes_calls_nothing(
         pytest.skip(f"{language} is not installed")
     found = passing(parts, language, wanted, seed=20)
     assert len(found) > 20
+    found.append(called := {"perl": 'hit("m")', "node": '[].map.constructor("hit()")()'}[language])
     (tmp_path / "all.json").write_text(json.dumps(found), encoding="utf-8")
     (tmp_path / "run").write_text(harness, encoding="utf-8")
     command = [language, str(tmp_path / "run"), str(tmp_path / "all.json")]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert (run.stdout, run.returncode) == ("", 0), run.stderr
+    assert (run.stdout, run.returncode) == (f"{called}\n", 0), run.stderr
 
 
 @pytest.mark.parametrize(

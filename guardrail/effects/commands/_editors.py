@@ -62,6 +62,8 @@ def sed(call: Call, parsed: Parsed) -> Stream:
             call.put("write", call.place(Field(text=kept)), read, edit=as_edit(before))
         after = _sed_text(scripts, as_text(before), extended=extended, quiet=quiet, in_place=True)
         call.put("write", place, brought, edit=whole(after))
+        if len(operands) > 1 and not parses(scripts, extended=extended):
+            brought = merge(brought, read)  # what is held is held from one file to the next
     return NOTHING
 
 
