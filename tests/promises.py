@@ -1432,6 +1432,17 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_config_edits.py::test_a_computed_edit_is_what_the_tool_really_does",
             "tests/test_config_edits.py::test_the_keys_that_a_command_changes_are_known",
             "tests/test_config_edits.py::test_a_sed_script_gives_what_sed_gives_or_no_answer",
+            "tests/test_config_edits.py::test_a_perl_program_gives_what_perl_gives_or_no_answer",
+        ),
+    ),
+    Promise(
+        id="effects.one_liners",
+        source="design: soundness 1",
+        behaviour="a one-liner of another language that is not opaque does nothing but compute, print and what is said",
+        tests=(
+            "tests/test_one_liners.py::test_a_random_program_that_passes_calls_nothing",
+            "tests/test_one_liners.py::test_a_word_is_not_harmless_because_the_code_says_so",
+            "tests/test_one_liners.py::test_a_program_reads_the_files_that_it_is_handed",
         ),
     ),
     Promise(

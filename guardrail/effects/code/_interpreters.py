@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.code._drivers import note_own
-from guardrail.effects.code._filters import is_filter
+from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
@@ -17,7 +18,7 @@ from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, not
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.code._sessions import told
 from guardrail.effects.code.python._run import run_code, run_file, run_own
-from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
@@ -57,6 +58,7 @@ _HARMLESS_PYTHON = re.compile(
     r"|ASYNCIODEBUG|TRACEMALLOC|DEVMODE|MALLOC|MALLOCSTATS|PROFILEIMPORTTIME|NODEBUGRANGES|COERCECLOCALE|SAFEPATH"
     r"|INTMAXSTRDIGITS|VERBOSE|_(?!PRESITE)[A-Z0-9_]*)?"
 )
+_CODE = re.compile(r"[(){};\s$]")
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -444,6 +446,7 @@ def _other(call: Call) -> Stream:
     known = _project_tool(call)
     known = one_liner(call) if known is None else known
     known = is_filter(call) if known is None else known
+    known = is_given_filter(call) if known is None and first.text == "-" else known
     return known if known is not None else inline(call, f"{call.name} code")
 
 
@@ -527,6 +530,9 @@ def _from_stdin(call: Call, reason: str) -> Stream:
         if reason.startswith("python"):
             call.stdin = NOTHING
             return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
+        known = is_given_filter(call)
+        if known is not None:
+            return known
         call.mention_text(call.given_text() or "")
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)
@@ -540,7 +546,13 @@ def _after_dash(args: Sequence[Field]) -> Sequence[Field]:
 
 def inline(call: Call, reason: str) -> Stream:
     """Code in an argument that is not looked into: say so, and mention every path in its text."""
-    out = call.opaque("inline", reason=reason)
+    code = [field for field in call.args if _CODE.search(field.text)]
+    out = call.opaque("inline", reason=reason, words=[field for field in call.args if field not in code])
+    call.mention(Field(text="", sources=field.sources) for field in code)
+    for field in code:
+        for text in itertools.islice(spellings(field.text), MAX_SPELLINGS):
+            if text.strip("/ \t\n"):  # a slash alone divides, or begins a pattern
+                call.name_text(text)
     for field in call.args:
         call.mention_text(field.text)
     return out
