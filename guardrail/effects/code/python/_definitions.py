@@ -8,20 +8,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from guardrail.effects.code.python._core import Snapshot, TooMuch
-from guardrail.effects.code.python._expressions import Expressions
+from guardrail.effects.code.python._expressions import Expressions, waits
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NONE,
     Args,
+    Bound,
     Dict,
+    Frame,
     Function,
+    Instance,
     Klass,
+    Partial,
+    Property,
     Ref,
     Scope,
     Seq,
+    Text,
     Thing,
     Unknown,
     Value,
+    can_act,
     join,
 )
 
@@ -37,12 +44,20 @@ def _nests(function: Function) -> bool:
     )
 
 
+def _inside(value: Value) -> Sequence[Value | None]:
+    """The functions that a decorator of a class body has wrapped."""
+    if isinstance(value, Property):
+        return (value.getter, value.setter, value.remover)
+    return (value.function,) if isinstance(value, Partial) else ()
+
+
 class Definitions(Expressions):
     """Defines functions and classes, and runs the bodies of functions."""
 
     breaks: list[list[Snapshot]]
     continues: list[list[Snapshot]]
     returns: list[list[tuple[Value, Snapshot]]]
+    thrown: list[Value]
 
     @abc.abstractmethod
     def block(self, body: Sequence[ast.stmt]) -> bool:
@@ -55,7 +70,9 @@ class Definitions(Expressions):
     # -- definitions
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        made: Value = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
+        function = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
+        function.waits = waits(node)
+        made: Value = function
         for decorator in reversed(node.decorator_list):
             made = self.decorate(decorator, made)
         self.assign_name(node.name, made)
@@ -81,10 +98,18 @@ class Definitions(Expressions):
         self.block(node.body)
         self.scope = outer
         self.scopes.pop()
-        made: Value = Klass(node.name, inner.names, tuple(parents), framed=framed)
+        klass = Klass(node.name, inner.names, tuple(parents), framed=framed)
+        klass.fields = [
+            name.id
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(name := part.target, ast.Name)
+        ]
+        made: Value = klass
         for value in inner.names.values():
-            if isinstance(value, Function):
-                value.scope = self.scope
+            for part in (value, *_inside(value)):
+                if isinstance(part, Function) and part.scope is inner:
+                    part.scope, part.home = self.scope, klass
+        self._hooks(klass, node)
         if node.keywords:
             for keyword in node.keywords:
                 self.escape(self.eval(keyword.value))
@@ -94,6 +119,17 @@ class Definitions(Expressions):
         if isinstance(made, Klass) and framed:
             self.escape(made)
         return True
+
+    def _hooks(self, made: Klass, node: ast.ClassDef) -> None:
+        """What runs when a class is made: of its parents, and of the objects in it."""
+        for parent in made.parents:
+            hook = parent.find("__init_subclass__")
+            if hook is not None:
+                named = {part.arg: self.eval(part.value) for part in node.keywords if part.arg is not None}
+                self.call_value(hook, Args([made] if isinstance(hook, Function) else [], named))
+        for name, value in list(made.names.items()):
+            if isinstance(value, Instance) and value.klass.find("__set_name__") is not None:
+                self.call_value(Bound(value, "__set_name__"), Args([made, Text((name,))]))
 
     @abc.abstractmethod
     def plain_base(self, name: str) -> bool:
@@ -108,8 +144,11 @@ class Definitions(Expressions):
     def _raise(self, node: ast.Raise) -> bool:
         for part in (node.exc, node.cause):
             if part is not None:
+                value = self.eval(part)
                 # The text of an error goes to standard error.
-                self.account(self.eval(part))
+                self.account(value)
+                if can_act(value) and not isinstance(value, Ref):
+                    self.thrown.append(value)
         return False
 
     def _assert(self, node: ast.Assert) -> bool:
@@ -165,17 +204,22 @@ class Definitions(Expressions):
 
     # -- functions
 
-    def run_body(self, function: Function, args: Args) -> Value:
+    def run_body(self, function: Function, args: Args, frame: Frame | None = None) -> Value:
         """Call a function of the code."""
         inner = Scope(function.scope, function.scope.globals)
+        inner.local = True
         self.bind(function, args, inner)
-        if function.owner is not None:
-            inner.names.setdefault("<super>", Thing("<super>", {"self": function.owner}))
+        this = function.owner if function.owner is not None else args.pos[0] if function.home and args.pos else None
+        if this is not None:
+            facts: dict[str, Value] = {"self": this}
+            if function.home is not None:
+                facts["home"] = function.home
+            inner.names["<super>"] = Thing("<super>", facts)
         saved = self.scope, self.breaks, self.continues
         self.scope, self.breaks, self.continues = inner, [], []
         self.scopes.append(inner)
         position = len(self.scopes)
-        self.inlined.append(function.body)
+        self.inlined.append(frame if frame is not None else Frame(function, args, self.branch))
         self.returns.append([])
         self.yields.append([])
         try:
@@ -205,9 +249,10 @@ class Definitions(Expressions):
             states.append(self.snapshot())
         self.meet(states)
         if given:
+            self.thrown.extend(value for value in values if can_act(value))  # an error tells what it returned
             return Seq([], "list", any_of(given), self.branch)
         if not values:
-            return Thing("<exit>")
+            return Unknown() if function.waits else Thing("<exit>")
         return any_of(values) if len(values) > 1 else values[0]
 
     def bind(self, function: Function, args: Args, scope: Scope) -> None:

@@ -51,7 +51,7 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
         effects = machine.call.shell.emit.effects
         before = len(effects)
         machine.put(op, places, ())
-        certain = len(places) == 1 and len(effects) == before + 1 and not machine.branch
+        certain = len(places) == 1 and len(effects) == before + 1 and machine.branch == machine.attempts
         handle.effect = before if certain and "+" not in mode else None
         machine.handles.append(handle)
     return handle
@@ -250,12 +250,27 @@ def here(machine: Machine, _args: Args) -> Value:
     return Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
 
 
-@handles("os.chdir", "os.fchdir", "contextlib.chdir")
+@handles("contextlib.chdir")
+def within_directory(_machine: Machine, args: Args) -> Value:
+    """As long as the block of `with` runs, relative paths are meant from somewhere else."""
+    return Thing("<chdir>", {"to": argument_of(args, 0, "path")})
+
+
+@handles("<chdir>.__enter__", "<chdir>.__exit__")
+def enter_directory(machine: Machine, args: Args) -> Value:
+    """From then on relative paths may be meant from either."""
+    before = machine.globals.names[CWD_MARK]
+    machine.enter(argument_of(args, 0))
+    machine.set_name(machine.globals, CWD_MARK, join(before, machine.globals.names[CWD_MARK]))
+    return NONE
+
+
+@handles("os.chdir", "os.fchdir")
 def change_directory(machine: Machine, args: Args) -> Value:
     """Relative paths are meant from somewhere else from now on."""
     places = machine.places(argument_of(args, 0, "path"), kind="dir")
     found = [place.path if place.path is not None else TOP for place in places]
-    machine.globals.names[CWD_MARK] = Text(tuple(found) or (TOP,))
+    machine.set_name(machine.globals, CWD_MARK, Text(tuple(found) or (TOP,)))
     return NONE
 
 

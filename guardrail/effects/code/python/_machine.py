@@ -14,10 +14,13 @@ from guardrail.effects.code.python._handlers import HANDLERS
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     NAME,
     NONE,
     Args,
+    Attributes,
     Bound,
+    ClassMethod,
     Const,
     Either,
     Function,
@@ -26,6 +29,7 @@ from guardrail.effects.code.python._values import (
     Klass,
     Native,
     Partial,
+    Property,
     Ref,
     Scope,
     Seq,
@@ -34,7 +38,9 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
+    can_act,
     carried,
+    join,
     text,
 )
 from guardrail.effects.domain._call import Call
@@ -44,6 +50,9 @@ from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Resource
 
 _PARSING: Final = threading.Lock()
+
+MAX_ENDINGS: Final = 3
+"""How often what runs later is looked at when the code has ended, as long as something changes."""
 
 MAX_SOURCE_DEPTH: Final = 4
 """Deepest nesting of `exec` and `eval` of known text."""
@@ -86,7 +95,8 @@ class Machine(Calling):
         self.sources_depth = 0
         self.late = []
         self.escaping = 0
-        self.finishing = False
+        self.thrown = []
+        self.read_by = {}
         self.modules: dict[str, Value] = {}
         self.loading: list[str] = []
         self.pure_folder: bool | None = None
@@ -101,13 +111,24 @@ class Machine(Calling):
     def run(self, source: str) -> None:
         """Analyse the main module."""
         self.run_source(source)
-        self.finishing = True
-        for value in self.late:
-            self.escape(value)
+        self._finish()
         for tree in tuple(self.trees):
             self.account_for(tree)
         for handle in self.handles:
             self.settle(handle)
+
+    def _finish(self) -> None:
+        """What runs later may find any value that a name had since it was last looked at."""
+        self.finishing = True
+        for value in self.late:
+            self.escape(value)
+        for _ in range(MAX_ENDINGS):
+            left = [later for later in self.later if self.changed(later)]
+            if not left:
+                return
+            self.restore(self.anything_since(min(later.position for later in left), self.snapshot()))
+            for later in left:
+                self.again(later)
 
     def run_source(self, source: str, scope: Scope | None = None, *, expression: bool = False) -> Value:
         """Analyse code in a scope of this process."""
@@ -117,8 +138,6 @@ class Machine(Calling):
             tree = parsed(source, expression=expression)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             self.texts.append(source)
-            if expression or not self.sources_depth:
-                return self.opaque("the code does not parse", "unparsed", text(source))
             return self.opaque("the code does not parse", "unparsed", text(source))
         self.texts.append(source)
         self.trees.append(tree)
@@ -179,14 +198,16 @@ class Machine(Calling):
         if self.hides(name):
             if name == "__class__":
                 return Thing("<class>")
-            if name == "__dict__" and isinstance(owner, Instance | Thing | Unknown):
-                return Unknown(carried(owner))
+            if name == "__dict__" and isinstance(owner, Instance):
+                return Attributes(owner)
+            if name == "__dict__" and isinstance(owner, Thing | Unknown):
+                return Unknown(carried(owner), hidden=can_act(owner))
             return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
         if isinstance(owner, Instance):
             return self._instance_attribute(owner, name)
         if isinstance(owner, Klass):
             found = owner.find(name)
-            return found if found is not None else Unknown(hidden=owner.framed)
+            return self._of_class(found, None, owner) if found is not None else Unknown(hidden=owner.framed)
         if isinstance(owner, Unknown) and owner.hidden:
             return owner
         if isinstance(owner, Thing) and name in owner.facts:
@@ -225,28 +246,56 @@ class Machine(Calling):
         return found if found is not None else Ref(full)
 
     def _instance_attribute(self, owner: Instance, name: str) -> Value:
-        found = owner.names.get(name)
-        if found is not None:
-            return found
         inherited = owner.klass.find(name)
-        if isinstance(inherited, Function):
+        if isinstance(inherited, Property):
+            return self._of_class(inherited, owner, owner.klass)
+        found = owner.names.get(name)
+        other = owner.names.get(ANY_NAME)
+        if found is not None:
+            return found if other is None else join(found, other)
+        if isinstance(inherited, Function) and other is None:
             return Bound(owner, name)
-        if isinstance(inherited, Native):
-            return inherited.run(Args([owner]))
         if inherited is not None:
-            return inherited
+            value = self._of_class(inherited, owner, owner.klass)
+            return value if other is None else join(value, other)
+        if other is not None:
+            return other
         if owner.klass.find("__getattr__") is not None:
             return self.call_value(Bound(owner, "__getattr__"), Args([text(name)]))
-        return Bound(owner, name) if owner.klass.framed else Unknown()
+        if owner.klass.framed:
+            return Bound(owner, name)
+        return Unknown(hidden=any(can_act(value) for value in owner.names.values() if not isinstance(value, Instance)))
+
+    def _of_class(self, found: Value, this: Instance | None, klass: Klass) -> Value:
+        """What a class has under a name, as its object or the class itself gives it."""
+        if isinstance(found, Function):
+            return found.bound(this) if this is not None else found
+        if isinstance(found, ClassMethod):
+            return Partial(found.function, Args([klass]))
+        if isinstance(found, Property):
+            return found.run(Args([this])) if this is not None else found
+        if isinstance(found, Native):
+            return Native(lambda args: found.run(Args([this, *args.pos], args.named, args.vague))) if this else found
+        if isinstance(found, Instance) and found.klass.find("__get__") is not None:
+            return self.call_value(Bound(found, "__get__"), Args([this if this is not None else NONE, klass]))
+        return found
 
     def _super_attribute(self, owner: Thing, name: str) -> Value:
-        this = owner.facts["self"]
-        if isinstance(this, Instance):
-            for parent in this.klass.parents:
-                found = parent.find(name)
-                if isinstance(found, Function):
-                    return Partial(found, Args([this]))
-        return Native(lambda _args: Unknown())
+        this, home = owner.facts["self"], owner.facts.get("home")
+        klass = this.klass if isinstance(this, Instance) else this if isinstance(this, Klass) else None
+        if klass is not None:
+            found = klass.find(name, home if isinstance(home, Klass) else klass)
+            if found is not None:
+                return self._of_class(found, this if isinstance(this, Instance) else None, klass)
+            if not klass.framed:
+                return Native(lambda _args: Unknown())
+        return Native(lambda args: self._handed(args))
+
+    def _handed(self, args: Args) -> Value:
+        """What a class of a library is given."""
+        for value in args.all():
+            self.escape(value)
+        return Unknown()
 
     # -- imports
 

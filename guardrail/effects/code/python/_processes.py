@@ -253,7 +253,7 @@ def _run(machine: Machine, args: Args) -> tuple[Stream, Start]:
     return start.finish(out), start
 
 
-@handles("subprocess.run", "subprocess.call", "subprocess.check_call", "asyncio.create_subprocess_exec")
+@handles("subprocess.run", "subprocess.call", "subprocess.check_call")
 def run(machine: Machine, args: Args) -> Value:
     """A program is run to its end."""
     out, _ = _run(machine, args)
@@ -276,7 +276,7 @@ def run_shell_async(machine: Machine, args: Args) -> Value:
     return popen(machine, Args(args.pos, {**args.named, "shell": Const(True)}))
 
 
-@handles("subprocess.check_output", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput")
+@handles("subprocess.check_output")
 def run_output(machine: Machine, args: Args) -> Value:
     """A program whose output is the result."""
     out, _ = _run(machine, Args(args.pos, {**args.named, "capture_output": Const(True)}, args.vague))

@@ -442,36 +442,4 @@ def load_objects(machine: Machine, args: Args) -> Value:
     return Unknown(found)
 
 
-@handles("operator.methodcaller")
-def method_caller(machine: Machine, args: Args) -> Value:
-    """A function that calls a method."""
-    from guardrail.effects.code.python._values import Native
-
-    name = single(args.get(0))
-    machine.account(args.get(0))
-    if name is None:
-        return machine.opaque("a method whose name is not known", "dynamic", *args.all())
-    rest = args.after(1)
-    return Native(lambda given: machine.call_method(argument_of(given, 0), name, rest))
-
-
-@handles("operator.attrgetter")
-def attribute_getter(machine: Machine, args: Args) -> Value:
-    """A function that takes an attribute."""
-    from guardrail.effects.code.python._values import Native
-
-    name = single(args.get(0))
-    machine.account(args.get(0))
-    if name is None:
-        return machine.opaque("an attribute whose name is not known", "dynamic")
-
-    def get(given: Args) -> Value:
-        value = argument_of(given, 0)
-        for part in name.split("."):
-            value = machine.attribute(value, part)
-        return value
-
-    return Native(get)
-
-
 __all__ = ["Const"]
