@@ -178,6 +178,14 @@ def _calls(function: Function) -> bool:
     return any(_does(part) or isinstance(part, ast.Call) for one in body for part in ast.walk(one))
 
 
+def _is_function(value: Value) -> bool:
+    """A function, or a method of something of the code: not an attribute of an object of a library."""
+    inner = value
+    while isinstance(inner, Bound):
+        inner = inner.owner
+    return isinstance(value, Function | Partial | Native | Bound) and not isinstance(inner, Thing | Unknown)
+
+
 def _ends(value: Value) -> bool:
     return isinstance(value, Thing) and value.kind == "<exit>"
 
@@ -393,11 +401,8 @@ class Calling(Statements):
             return self._instance_method(owner, name, args)
         if isinstance(owner, Klass):
             return self.call_value(self.attribute(owner, name), args)
-        if isinstance(owner, Function | Partial | Native | Bound) and name not in _OF_FUNCTIONS:
-            if name in ("__call__", "__get__"):
-                return self.call_value(owner, args) if name == "__call__" else Partial(owner, Args(args.pos[:1]))
-            self.escape(owner)
-            return self.opaque(f"`{name[:40]}` of a function is not followed", "inline", *args.all())
+        if _is_function(owner) and name not in _OF_FUNCTIONS:
+            return self._method_of_function(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "<super>":
             return self.call_value(self.attribute(owner, name), args)
         if isinstance(owner, Unknown) and owner.hidden:
@@ -408,6 +413,14 @@ class Calling(Statements):
             return self.call_value(owner.facts[name], args)
         return self._builtin_method(owner, name, args)
 
+    def _method_of_function(self, owner: Value, name: str, args: Args) -> Value:
+        if name == "__call__":
+            return self.call_value(owner, args)
+        if name == "__get__":
+            return Partial(owner, Args(args.pos[:1]))
+        self.escape(owner)
+        return self.opaque(f"`{name[:40]}` of a function is not followed", "inline", *args.all())
+
     def _method_of_either(self, owner: Either, name: str, args: Args) -> Value:
         found: Value | None = None
         with self.undecided():
@@ -417,6 +430,10 @@ class Calling(Statements):
         return found if found is not None else NONE
 
     def _instance_method(self, owner: Instance, name: str, args: Args) -> Value:
+        if owner.klass.find("__getattribute__") is not None and not name.startswith("__"):
+            found = self.attribute(owner, name)
+            if not isinstance(found, Bound) or found.owner is not owner:
+                return self.call_value(found, args)
         own = owner.names.get(name)
         if own is not None:
             return self.call_value(own, args)
@@ -635,8 +652,7 @@ class Calling(Statements):
         self.escaping += 1
         try:
             with self.undecided():
-                # Whoever may call it may also call what it gives.
-                self.escape(self.call_function(function, Args(vague=Unknown())))
+                self._given_back(self.call_function(function, Args(vague=Unknown())))
         except Late:
             del self.returns[depths[0] :]
             del self.yields[depths[1] :]
@@ -674,8 +690,14 @@ class Calling(Statements):
 
     def _called(self, value: Value) -> Value:
         with self.undecided():
-            self.escape(self.call_value(value, Args(vague=Unknown())))
+            self._given_back(self.call_value(value, Args(vague=Unknown())))
         return NONE
+
+    def _given_back(self, value: Value) -> None:
+        """Whoever may call a function may also call the function that it gives."""
+        for option in options(value):
+            if isinstance(option, Function | Partial | Ref):
+                self.escape(option)
 
     def beside(self, function: Value, args: Args) -> Value:
         """A function runs at some time from now on."""

@@ -499,6 +499,7 @@ class Core(abc.ABC):
             elif isinstance(option, Instance):
                 for source in sources:
                     self.call.emit("mention", source, flow=("argument",), precision="opaque", may=True)
+                self.call_method(option, "write", Args([anything(sources)]))
             else:
                 self._sink_unknown(option, sources)
 

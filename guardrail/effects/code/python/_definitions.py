@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from guardrail.effects.code.python._core import Snapshot, TooMuch
-from guardrail.effects.code.python._expressions import Expressions, waits
+from guardrail.effects.code.python._expressions import Expressions, gives
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NONE,
@@ -71,12 +71,29 @@ class Definitions(Expressions):
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
         function = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
-        function.waits = waits(node)
+        function.gives = gives(node)
+        function.waits = function.gives or isinstance(node, ast.AsyncFunctionDef)
+        parameters = node.args
+        every = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs, parameters.vararg, parameters.kwarg]
+        for annotation in (*(part.annotation for part in every if part is not None), node.returns):
+            self.annotate(annotation)
         made: Value = function
         for decorator in reversed(node.decorator_list):
             made = self.decorate(decorator, made)
         self.assign_name(node.name, made)
         return True
+
+    def annotate(self, annotation: ast.expr | None) -> None:
+        """An annotation is an expression; one that only names types is left alone, as they may be defined later."""
+        if annotation is None:
+            return
+        for part in ast.walk(annotation):
+            if isinstance(part, ast.Call | ast.NamedExpr) or (
+                isinstance(part, ast.Name) and isinstance(self.scope.names.get(part.id), Klass | Instance)
+            ):
+                with self.undecided():
+                    self.eval(annotation)
+                return
 
     @abc.abstractmethod
     def decorate(self, decorator: ast.expr, made: Value) -> Value:
@@ -248,9 +265,9 @@ class Definitions(Expressions):
             values.append(NONE)
             states.append(self.snapshot())
         self.meet(states)
-        if given:
+        if given or function.gives:
             self.thrown.extend(value for value in values if can_act(value))  # an error tells what it returned
-            return Seq([], "list", any_of(given), self.branch)
+            return Seq([], "list", any_of(given) if given else None, self.branch)
         if not values:
             return Unknown() if function.waits else Thing("<exit>")
         return any_of(values) if len(values) > 1 else values[0]

@@ -64,10 +64,8 @@ _INSIDES: Final = frozenset("f_globals f_builtins f_locals f_back tb_frame gi_fr
 _SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize status_code ok size length".split())
 
 
-def waits(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
-    """Calling the function runs nothing yet."""
-    if isinstance(node, ast.AsyncFunctionDef):
-        return True
+def gives(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
+    """It is a generator."""
     queue: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
     while queue:
         part = queue.pop()
@@ -213,7 +211,22 @@ class Expressions(Core):
         return None
 
     def _unary(self, node: ast.UnaryOp) -> Value:
-        return unary(node.op, self.eval(node.operand))
+        value = self.eval(node.operand)
+        if any(isinstance(option, Instance) for option in options(value)):
+            return self._unary_method(node.op, value)
+        return unary(node.op, value)
+
+    def _unary_method(self, op: ast.unaryop, value: Value) -> Value:
+        """`-x` and its like of an object of a class of the code."""
+        name = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}.get(type(op), "__bool__")
+        found: list[Value] = []
+        with self.undecided():
+            for option in options(value):
+                if isinstance(option, Instance) and option.klass.find(name) is not None:
+                    found.append(self.call_value(Bound(option, name), Args()))
+                elif not isinstance(option, Instance):
+                    found.append(unary(op, option))
+        return Unknown(carried(value)) if name == "__bool__" or not found else any_of(found)
 
     def _boolean(self, node: ast.BoolOp) -> Value:
         stop = isinstance(node.op, ast.Or)
@@ -470,19 +483,25 @@ class Expressions(Core):
         if later.spent:
             value.scrambled = True
             value.rest = value.rest if value.rest is not None else any_of(value.items)
-        later.spent = True
+        later.spent = later.once
 
     def lazily(
-        self, make: Callable[[], Value], nodes: Sequence[tuple[ast.AST, Scope]] = (), values: Sequence[Value] = ()
+        self,
+        make: Callable[[], Value],
+        nodes: Sequence[tuple[ast.AST, Scope]] = (),
+        values: Sequence[Value] = (),
+        *,
+        once: bool = True,
     ) -> Value:
         """An iterator: what it gives is worked out now, and again when it is asked for if something changed by then."""
         made = make()
         if not isinstance(made, Seq) or made.later is not None:
             return made
-        later = Later(make, len(self.history), nodes, values)
+        later = Later(make, len(self.history), nodes, values, once=once)
         out = Seq(made.items[:], made.kind, made.rest, self.branch)
         out.scrambled, out.sources, out.later = made.scrambled, made.sources, later
-        self.keep(later)
+        if once:
+            self.keep(later)
         return out
 
     def settled(self, value: Value) -> Value:
@@ -619,7 +638,7 @@ class Expressions(Core):
 
     def _lambda(self, node: ast.Lambda) -> Value:
         made = Function("<lambda>", node.args, node.body, self.scope, self.defaults(node.args))
-        made.waits = waits(node)
+        made.waits = made.gives = gives(node)
         return made
 
     def defaults(self, parameters: ast.arguments) -> dict[str, Value]:
@@ -704,4 +723,4 @@ _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
     ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,
 }  # fmt: skip
 
-__all__ = ["MAX_ROUNDS", "METHODS_OF", "NAME", "NUM", "Expressions", "waits"]
+__all__ = ["MAX_ROUNDS", "METHODS_OF", "NAME", "NUM", "Expressions", "gives"]

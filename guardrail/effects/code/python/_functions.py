@@ -232,7 +232,7 @@ def as_iterator(machine: Machine, args: Args) -> Value:
         return value
     if isinstance(value, Handle):
         return value
-    return machine.lazily(lambda: as_list(machine, args))
+    return machine.lazily(lambda: as_list(machine, args), (), tuple(args.all()))
 
 
 @handles("builtins.tuple")
@@ -272,7 +272,7 @@ def as_sorted(machine: Machine, args: Args) -> Value:
 @handles("builtins.reversed")
 def as_reversed(machine: Machine, args: Args) -> Value:
     """`reversed(x)`."""
-    return machine.lazily(lambda: _reversed(machine, args))
+    return machine.lazily(lambda: _reversed(machine, args), (), tuple(args.all()))
 
 
 def _reversed(machine: Machine, args: Args) -> Value:
@@ -343,7 +343,7 @@ def as_range(machine: Machine, args: Args) -> Value:
 @handles("builtins.enumerate")
 def as_enumerated(machine: Machine, args: Args) -> Value:
     """Numbers and items."""
-    return machine.lazily(lambda: _enumerated(machine, args))
+    return machine.lazily(lambda: _enumerated(machine, args), (), tuple(args.all()))
 
 
 def _enumerated(machine: Machine, args: Args) -> Value:
@@ -362,7 +362,7 @@ def _enumerated(machine: Machine, args: Args) -> Value:
 @handles("builtins.zip", "itertools.zip_longest")
 def as_zipped(machine: Machine, args: Args) -> Value:
     """Items side by side."""
-    return machine.lazily(lambda: _zipped(machine, args))
+    return machine.lazily(lambda: _zipped(machine, args), (), tuple(args.all()))
 
 
 def _zipped(machine: Machine, args: Args) -> Value:
@@ -389,7 +389,7 @@ def as_product(machine: Machine, args: Args) -> Value:
 @handles("itertools.chain.from_iterable")
 def as_flat(machine: Machine, args: Args) -> Value:
     """Items of the items."""
-    return machine.lazily(lambda: _flat(machine, args))
+    return machine.lazily(lambda: _flat(machine, args), (), tuple(args.all()))
 
 
 def _flat(machine: Machine, args: Args) -> Value:
@@ -405,7 +405,7 @@ def _each(machine: Machine, value: Value) -> list[Value]:
 @handles("itertools.chain", "heapq.merge")
 def as_chain(machine: Machine, args: Args) -> Value:
     """Items of several."""
-    return machine.lazily(lambda: _chained(machine, args))
+    return machine.lazily(lambda: _chained(machine, args), (), tuple(args.all()))
 
 
 def _chained(machine: Machine, args: Args) -> Value:

@@ -246,6 +246,9 @@ class Machine(Calling):
         return found if found is not None else Ref(full)
 
     def _instance_attribute(self, owner: Instance, name: str) -> Value:
+        hook = owner.klass.find("__getattribute__")
+        if isinstance(hook, Function) and not any(frame.body is hook.body for frame in self.inlined):
+            return self.call_value(hook.bound(owner), Args([text(name)]))
         inherited = owner.klass.find(name)
         if isinstance(inherited, Property):
             return self._of_class(inherited, owner, owner.klass)
@@ -375,6 +378,8 @@ class Machine(Calling):
         """`from module import *`: a name that is not defined otherwise is the module's."""
         if isinstance(module, Ref):
             self.stars.append(module.name)
+            for name in [name for name in self.scope.names if name[:1] not in "_<"]:
+                self.assign_name(name, join(self.scope.names[name], self.attribute(module, name)))
             if table().kind(module.name) == "unknown":
                 self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
                 self.ended = True

@@ -53,7 +53,10 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
     if isinstance(owner, Text) or (isinstance(owner, Const) and isinstance(owner.value, bytes | str)):
         for value in args.all():
             core.account(value)
-        return text_method(owner, name, args, core.branch)
+        core.charge(owner, *args.all())
+        found = text_method(owner, name, Args([core.settled(v) for v in args.pos], args.named, args.vague), core.branch)
+        core.charge(found)
+        return found
     if isinstance(owner, Seq):
         return _seq_method(core, owner, name, args)
     if isinstance(owner, Dict):
@@ -67,6 +70,8 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
 
 
 def _seq_method(core: Expressions, owner: Seq, name: str, args: Args) -> Value | None:
+    if name in _GROWING or name in _SHUFFLING:
+        core.mutated()
     if name in _GROWING:
         _grow(core, owner, name, args)
         return NONE
@@ -81,7 +86,10 @@ def _seq_method(core: Expressions, owner: Seq, name: str, args: Args) -> Value |
             core.account(value)
         return Unknown(numeric=True)
     if name in ("union", "intersection", "difference", "symmetric_difference"):
-        items = [*owner.items, *args.all(), *([owner.rest] if owner.rest is not None else [])]
+        items = [*owner.items, *([owner.rest] if owner.rest is not None else [])]
+        for value in args.all():
+            more, rest = core.items_of(value)
+            items += [*more, *([rest] if rest is not None else [])]
         return Seq([], "set", any_of(items) if items else None, core.branch)
     return None
 
@@ -158,19 +166,12 @@ def _plain_of(value: Value) -> Any:
 
 def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value | None:
     everything = [*owner.items.values(), *([owner.rest] if owner.rest is not None else [])]
+    if name in ("setdefault", "pop", "update", "clear", "popitem"):
+        core.mutated()
     if name in ("get", "setdefault", "pop"):
         return _dict_get(core, owner, name, args)
     if name in ("keys", "values", "items"):
-        if name == "values":
-            return Seq(list(owner.items.values()), "list", owner.rest, core.branch)
-        keys, more = core.items_of(owner)
-        if name == "keys":
-            return Seq(keys, "list", more, core.branch)
-        pairs: list[Value] = [
-            Seq([key, value], "tuple") for key, value in zip(keys, owner.items.values(), strict=False)
-        ]
-        rest = Seq([Unknown(), owner.rest], "tuple") if owner.rest is not None else None
-        return Seq(pairs, "list", rest, core.branch)
+        return core.lazily(lambda: _view(core, owner, name), (), (owner,), once=False)
     if name == "update":
         _dict_update(core, owner, args)
         return NONE
@@ -184,6 +185,18 @@ def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value
         owner.rest = any_of(everything) if everything else Unknown()
         return owner.rest
     return None
+
+
+def _view(core: Expressions, owner: Dict, name: str) -> Value:
+    """Keys, values or pairs, as they are now."""
+    if name == "values":
+        return Seq(list(owner.items.values()), "list", owner.rest, core.branch)
+    keys, more = core.items_of(owner)
+    if name == "keys":
+        return Seq(keys, "list", more, core.branch)
+    pairs: list[Value] = [Seq([key, value], "tuple") for key, value in zip(keys, owner.items.values(), strict=False)]
+    rest = Seq([Unknown(), owner.rest], "tuple") if owner.rest is not None else None
+    return Seq(pairs, "list", rest, core.branch)
 
 
 def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:

@@ -80,6 +80,7 @@ class Statements(Definitions):
     def _annotated(self, node: ast.AnnAssign) -> bool:
         if node.value is not None:
             self.assign(node.target, self.eval(node.value))
+        self.annotate(node.annotation)
         return True
 
     def _augmented(self, node: ast.AugAssign) -> bool:
@@ -342,7 +343,7 @@ class Statements(Definitions):
     def _match(self, node: ast.Match) -> bool:
         subject = self.eval(node.subject)
         before = self.snapshot()
-        ends: list[Snapshot] = [before]
+        ends: list[Snapshot] = []
         for case in node.cases:
             self.restore(before)
             with self.undecided():
@@ -354,9 +355,11 @@ class Statements(Definitions):
                     self.assign_name(case.pattern.name, subject)
                 if case.guard is not None:
                     self.eval(case.guard)
+                # A case that does not match may have given its names their values all the same.
+                before = self.both(before, self.snapshot())
                 if self.block(case.body):
                     ends.append(self.snapshot())
-        return self.meet(ends)
+        return self.meet([before, *ends])
 
     def _try(self, node: ast.Try | ast.TryStar) -> bool:
         before, position, thrown = self.snapshot(), len(self.history), len(self.thrown)
@@ -457,9 +460,10 @@ class Statements(Definitions):
         for manager in reversed(managers):
             for option in options(manager):
                 if isinstance(option, Instance):
-                    for name in ("__exit__", "__aexit__"):
+                    for name in ("__exit__", "__aexit__", "close", "aclose"):
                         if option.klass.find(name) is not None:
-                            self.call_value(Bound(option, name), Args([NONE, NONE, NONE]))
+                            self.call_value(Bound(option, name), Args([NONE] * 3 if "exit" in name else []))
+                            break
                 elif isinstance(option, Thing) and option.kind == "<chdir>":
                     self.set_name(self.globals, CWD_MARK, option.facts["before"])
 

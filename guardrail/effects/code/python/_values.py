@@ -100,9 +100,10 @@ class Later:
         nodes: the code of it, with the scope that its names are looked up in.
         values: what else it uses, functions among them.
         position: how much had been assigned when it was last done.
+        once: it is an iterator and not a view.
     """
 
-    __slots__ = ("nodes", "position", "run", "spent", "values")
+    __slots__ = ("nodes", "once", "position", "run", "spent", "values")
 
     def __init__(
         self,
@@ -110,8 +111,11 @@ class Later:
         position: int,
         nodes: Sequence[tuple[ast.AST, Scope]] = (),
         values: Sequence[Value] = (),
+        *,
+        once: bool = True,
     ) -> None:
         self.run = run
+        self.once = once
         self.position = position
         self.nodes = nodes
         self.values = values
@@ -276,10 +280,11 @@ class Scope:
 class Function(Value):
     """A function defined in the code.
 
-    `waits` if calling it runs nothing yet: a generator, or one that is awaited. `home`: the class it is defined in.
+    `waits` if calling it runs nothing yet: a generator, which `gives`, or one that is awaited. `home`: the class that
+    it is defined in.
     """
 
-    __slots__ = ("body", "defaults", "home", "name", "owner", "parameters", "scope", "waits")
+    __slots__ = ("body", "defaults", "gives", "home", "name", "owner", "parameters", "scope", "waits")
 
     def __init__(
         self,
@@ -297,12 +302,13 @@ class Function(Value):
         self.defaults = defaults
         self.owner: Value | None = None
         self.waits = False
+        self.gives = False
         self.home: Klass | None = None
 
     def bound(self, owner: Value) -> Function:
         """The same function as a method of an object."""
         made = Function(self.name, self.parameters, self.body, self.scope, self.defaults)
-        made.owner, made.waits, made.home = owner, self.waits, self.home
+        made.owner, made.waits, made.gives, made.home = owner, self.waits, self.gives, self.home
         return made
 
 
