@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from guardrail.effects.code.python._core import remote, single
 from guardrail.effects.code.python._files import open_places, put_together
 from guardrail.effects.code.python._handlers import handles
-from guardrail.effects.code.python._library import apply
 from guardrail.effects.code.python._methods import stem
 from guardrail.effects.code.python._system import argument_of, temporary
-from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NAME,
@@ -157,19 +155,6 @@ def touch(machine: Machine, args: Args) -> Value:
             machine.emit("create", place)
         machine.emit("set_times", place)
     return NONE
-
-
-@handles("os.remove", "os.unlink", "os.rmdir")
-def remove(machine: Machine, args: Args) -> Value:
-    """A file goes; a directory given by its descriptor makes the path relative to it."""
-    return _at(machine, "os.remove", args)
-
-
-def _at(machine: Machine, name: str, args: Args) -> Value:
-    entry = table().entries.get(f"{name}_")
-    if any(key.endswith("dir_fd") for key in args.named):
-        args = Args([anything() for _ in args.pos], {}, args.vague)
-    return apply(machine, entry, args) if entry is not None else Unknown()
 
 
 @handles("zipfile.ZipFile", "tarfile.open", "tarfile.TarFile", "zipfile.PyZipFile", "tarfile.TarFile.open")

@@ -133,9 +133,8 @@ def _looks_like_class(name: str) -> bool:
 
 def _all_names(klass: Klass) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for parent in klass.parents:
-        found.update(_all_names(parent))
-    found.update(klass.names)
+    for one in reversed(klass.order()):
+        found.update(one.names)
     return found
 
 
@@ -184,6 +183,20 @@ def _is_function(value: Value) -> bool:
     while isinstance(inner, Bound):
         inner = inner.owner
     return isinstance(value, Function | Partial | Native | Bound) and not isinstance(inner, Thing | Unknown)
+
+
+def _from_elsewhere(args: Args) -> Args:
+    """With `dir_fd`, a relative path is meant from a directory that is open."""
+    named = {key: value for key, value in args.named.items() if not key.endswith("dir_fd")}
+    folders = [value for key, value in args.named.items() if key.endswith("dir_fd")]
+    if all(isinstance(value, Const) and value.value is None for value in folders):
+        return Args(args.pos, named, args.vague)
+    return Args([_unplaced(v) for v in args.pos], {key: _unplaced(v) for key, v in named.items()}, args.vague)
+
+
+def _unplaced(value: Value) -> Value:
+    whole = isinstance(value, Text) and all(text.startswith("/") for text in value.alternatives)
+    return value if whole or not isinstance(value, Text) else Text((TOP,), value.sources)
 
 
 def _ends(value: Value) -> bool:
@@ -534,6 +547,8 @@ class Calling(Statements):
         """A function of a library, by its full name."""
         self.step()
         name = table().canonical(name)
+        if name.startswith("os.") and any(key.endswith("dir_fd") for key in args.named):
+            args = _from_elsewhere(args)
         handler = HANDLERS.get(name)
         if handler is not None:
             value = run_handler(handler, self, args)
@@ -556,13 +571,7 @@ class Calling(Statements):
             sources = merge(sources, carried(value))
             self.escape(value)
         if kind == "pure":
-            for value in args.all():
-                self.account(value)
-            if name.partition(".")[0] in _KEEPING:
-                return Unknown(sources)
-            for value in args.all():
-                self.disturb(value, tuple(args.all()))
-            return Unknown(sources, hidden=any(can_act(v) for v in args.all() if not isinstance(v, Function | Ref)))
+            return self._compute(name, args, sources)
         if kind == "known":
             if tail[:1].isupper() and tail.endswith(
                 ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")
@@ -584,6 +593,16 @@ class Calling(Statements):
             return Unknown(sources)
         self.program(name.partition(".")[0], args)
         return Thing("?" + name.partition(".")[0])
+
+    def _compute(self, name: str, args: Args, sources: tuple[Resource, ...]) -> Value:
+        """A function that has no effect of its own, but may change what it is given."""
+        for value in args.all():
+            self.account(value)
+        if name.partition(".")[0] in _KEEPING:
+            return Unknown(sources)
+        for value in args.all():
+            self.disturb(value, tuple(args.all()))
+        return Unknown(sources, hidden=any(can_act(v) for v in args.all() if not isinstance(v, Function | Ref)))
 
     # -- what is handed to code that is not known
 
@@ -727,6 +746,7 @@ class Calling(Statements):
         queue: list[tuple[ast.AST, Scope]] = list(later.nodes)
         values: list[Value | None] = list(later.values)
         while queue or values:
+            self.step()
             if values:
                 value = values.pop()
                 if value is not None and id(value) not in seen and len(seen) < MAX_CHANGES:
@@ -800,11 +820,8 @@ class Calling(Statements):
             return made
         if name == "contextlib.contextmanager":
             return Native(lambda args: self._manager(made, args))
-        if isinstance(value, Bound) and isinstance(value.owner, Property) and value.name in _ACCESSORS:
+        if isinstance(value, Bound) and value.name in _ACCESSORS:
             return self.accessor(value.owner, value.name, made)
-        if isinstance(value, Bound) and value.name in ("setter", "getter", "deleter"):
-            self.escape(made)
-            return made
         if isinstance(decorator, ast.Call):
             value = self.call_value(value, self._arguments(decorator))
         if isinstance(value, Function | Partial | Native | Klass):
@@ -817,8 +834,11 @@ class Calling(Statements):
     def _property(self, made: Value, setter: Value | None = None, remover: Value | None = None) -> Property:
         return Property(lambda args: self.call_value(made, args), made, setter, remover)
 
-    def accessor(self, owner: Property, name: str, made: Value) -> Property:
+    def accessor(self, owner: Value, name: str, made: Value) -> Value:
         """`@p.setter` and its like."""
+        if not isinstance(owner, Property):
+            self.escape(made)
+            return made
         parts = {"getter": owner.getter, "setter": owner.setter, "deleter": owner.remover, name: made}
         return self._property(parts["getter"] or NONE, parts["setter"], parts["deleter"])
 

@@ -58,6 +58,9 @@ MAX_KEPT: Final = 1024
 MAX_CHANGES: Final = 4096
 """Most changes that are looked through for those that matter to what runs later."""
 
+NAMES: Final = 64
+"""Names whose keeping counts as one step."""
+
 MAX_CHARGED: Final = 64
 """Most items of a container whose size counts."""
 
@@ -243,6 +246,7 @@ class Core(abc.ABC):
 
     def snapshot(self) -> Snapshot:
         """Every name, as it is now."""
+        self.step(sum(len(scope.names) for scope in self.scopes) // NAMES)
         return [(scope, dict(scope.names)) for scope in self.scopes]
 
     def restore(self, snapshot: Snapshot) -> None:

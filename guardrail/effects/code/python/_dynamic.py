@@ -262,7 +262,7 @@ def drop_names(machine: Machine, args: Args) -> Value:
 
 
 @handles("builtins.vars")
-def variables(machine: Machine, args: Args) -> Value:
+def variables(_machine: Machine, args: Args) -> Value:
     """`vars(x)`."""
     owner = args.get(0)
     if owner is None or isinstance(owner, Ref | Klass):

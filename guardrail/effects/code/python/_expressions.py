@@ -188,6 +188,7 @@ class Expressions(Core):
                 return found
         if isinstance(left, Thing | Bound) or isinstance(right, Thing | Bound):
             return Unknown(merge(left.sources, right.sources), hidden=can_act(left) or can_act(right))
+        self.charge(left, right)
         made = binary(op, left, right, self.branch)
         self.charge(made)
         return made
@@ -543,10 +544,9 @@ class Expressions(Core):
                 if found is not value and not isinstance(found, Instance):
                     items, rest = self.items_of(found)
                     return any_of([*items, *([rest] if rest is not None else [])])
-                value = found if isinstance(found, Instance) else value
-            for name in ("__next__", "__anext__"):
-                if value.klass.find(name) is not None:
-                    given.append(self.every_call(Bound(value, name), Args()))
+                value = found
+            steps = [name for name in ("__next__", "__anext__") if value.klass.find(name) is not None]
+            given += [self.every_call(Bound(value, name), Args()) for name in steps]
             if value.klass.find("__getitem__") is not None and not given:
                 given.append(self.every_call(Bound(value, "__getitem__"), Args([Unknown(numeric=True)])))
         if given:

@@ -274,6 +274,25 @@ def change_directory(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+@handles("shutil.copystat")
+def copy_state(machine: Machine, args: Args) -> Value:
+    """Mode and times are taken over."""
+    machine.each("list", machine.places(argument_of(args, 0, "src")))
+    target = machine.places(argument_of(args, 1, "dst"))
+    machine.each("set_security", target)
+    machine.each("set_times", target)
+    return NONE
+
+
+@handles("xml.etree.ElementTree.parse")
+def parse_tree(machine: Machine, args: Args) -> Value:
+    """A document: what is taken out of it is the file's content, and so is what it writes."""
+    source = argument_of(args, 0, "source")
+    if any(isinstance(option, Handle | Thing) for option in options(source)):
+        return Thing("xml.tree", sources=machine.contents_of(source))
+    return Thing("xml.tree", sources=machine.read(machine.places(source)))
+
+
 @handles("os.path.expanduser")
 def expand_user(machine: Machine, args: Args) -> Value:
     """`~` at the start."""

@@ -134,7 +134,9 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
         fits = args.vague is None and not args.named and len(given) == len(plain) and name != "bytearray"
         if fits and _fits(name, given):
             try:
-                return whole(work(*given), sources, machine.branch)
+                found = work(*given)
+                if name not in ("min", "max", "sum") or not isinstance(found, list | dict | set | tuple):
+                    return whole(found, sources, machine.branch)
             except Exception:  # noqa: BLE001 - whatever Python says to odd arguments, the snippet would hear it too
                 return Unknown(sources)
         if name == "bytearray":
@@ -147,9 +149,7 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
                     machine.call_value(args.named["key"], Args([each]))
             named = [value for key, value in args.named.items() if key != "key"]
             return any_of([*items, *([rest] if rest is not None else []), *named])
-        if name == "sum" and any(
-            isinstance(item, Instance) for value in args.pos for item in machine.items_of(value)[0]
-        ):
+        if name == "sum" and can_act(Seq(args.pos)):
             return Unknown(sources, hidden=True)
         numeric = name in ("int", "float", "len", "sum", "abs", "round", "ord")
         return Unknown(sources, numeric=numeric)

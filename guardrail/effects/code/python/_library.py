@@ -189,7 +189,8 @@ def _sources_of(pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
 
 def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     """The other end of a copy or a move."""
-    _arrive(core, core.places(value), content, pairs)
+    whole = any(role == "tree" for role, _ in pairs)
+    _arrive(core, core.places(value, recursive=whole), content, pairs)
 
 
 def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:

@@ -292,7 +292,7 @@ class Machine(Calling):
                 return self._of_class(found, this if isinstance(this, Instance) else None, klass)
             if not klass.framed:
                 return Native(lambda _args: Unknown())
-        return Native(lambda args: self._handed(args))
+        return Native(self._handed)
 
     def _handed(self, args: Args) -> Value:
         """What a class of a library is given."""

@@ -423,7 +423,10 @@ def _path_method(core: Expressions, owner: Text, name: str, args: Args) -> Value
         mode = "w" if name == "write_text" else "wb"
         handle = core.call_ref("builtins.open", Args([owner, text(mode)]))
         return core.call_method(handle, "write", Args(args.pos[:1] or list(args.named.values())[:1], {}, args.vague))
-    if name in ("relative_to", "match", "is_relative_to", "is_absolute", "samefile", "as_uri"):
+    if name == "as_uri":
+        whole = path_texts(_as_is(core, owner, "absolute"))
+        return Text([f"file://{item}" for item in whole], owner.sources)
+    if name in ("relative_to", "match", "is_relative_to", "is_absolute", "samefile"):
         for value in args.all():
             core.account(value)
         deep = any(DEEP in item or NAME in item for item in owner.alternatives)

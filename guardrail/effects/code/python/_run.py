@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 # The handlers register themselves.
 from guardrail.effects.code.python import (
     _archives,
@@ -107,8 +105,3 @@ def _certain(effect: Effect) -> bool:
     if effect.op == "exec_opaque":
         return effect.attrs.get("code") == "script"
     return not _vague(effect)
-
-
-def reader(effect: Effect) -> Effect:
-    """A read of which only a script's text is the evidence."""
-    return msgspec.structs.replace(effect, modality="may", precision="opaque")

@@ -173,7 +173,7 @@ class Attributes(Dict):
         super().__init__(owner.names, owner.names.get(ANY_NAME), owner.born)
 
     @property
-    def rest(self) -> Value | None:  # type: ignore[override]
+    def rest(self) -> Value | None:
         """What an attribute may be whose name is not known."""
         return self.owner.names.get(ANY_NAME)
 
@@ -315,7 +315,7 @@ class Function(Value):
 class Klass(Value):
     """A class defined in the code; `framed` if a base class that is not known may call its methods."""
 
-    __slots__ = ("fields", "framed", "name", "names", "parents")
+    __slots__ = ("fields", "framed", "line", "name", "names", "parents")
 
     def __init__(self, name: str, names: dict[str, Value], parents: tuple[Klass, ...], *, framed: bool) -> None:
         super().__init__()
@@ -324,6 +324,7 @@ class Klass(Value):
         self.parents = parents
         self.framed = framed
         self.fields: list[str] = []
+        self.line: list[Klass] = []
 
     def find(self, name: str, after: Klass | None = None) -> Value | None:
         """A name of the class or of its parents, in the order of Python; with `after`, of those that follow it."""
@@ -338,13 +339,20 @@ class Klass(Value):
 
     def order(self) -> list[Klass]:
         """The class and its parents as Python looks through them: each after its children, in the order given."""
-        queues = [parent.order() for parent in self.parents] + [list(self.parents)]
+        if self.line:
+            return self.line
+        queues = [parent.order()[:] for parent in self.parents]
+        if len(queues) > 1:
+            queues.append(list(self.parents))
         found = [self]
+        if len(queues) == 1:
+            found += queues.pop()
         while queues := [queue for queue in queues if queue]:
             heads = [queue[0] for queue in queues]
             good = next((one for one in heads if not any(one in queue[1:] for queue in queues)), heads[0])
             found.append(good)
             queues = [[one for one in queue if one is not good] for queue in queues]
+        self.line = found
         return found
 
 
