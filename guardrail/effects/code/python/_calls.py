@@ -101,6 +101,9 @@ MAX_EXACT: Final = 4
 MAX_DECIDED: Final = 64
 """Most items of an argument of such a call."""
 
+BASE: Final = "<base>"
+"""Where an object keeps the part that a class of a library made."""
+
 LEAVING: Final = frozenset("builtins.exit builtins.quit sys.exit os._exit os.abort".split())
 """Functions after which nothing more runs."""
 
@@ -174,7 +177,12 @@ def _does(node: ast.AST) -> bool:
 def _calls(function: Function) -> bool:
     """It may do something."""
     body = [function.body] if isinstance(function.body, ast.expr) else function.body
-    return any(_does(part) or isinstance(part, ast.Call) for one in body for part in ast.walk(one))
+    return any(_changes(part) for one in body for part in ast.walk(one))
+
+
+def _changes(node: ast.AST) -> bool:
+    stored = isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load)
+    return stored or _does(node) or isinstance(node, ast.Call | ast.Global | ast.Nonlocal)
 
 
 def _is_function(value: Value) -> bool:
@@ -319,7 +327,8 @@ class Calling(Statements):
             return self._walk(function, args)
         values = [*args.all(), *([function.owner] if function.owner is not None else [])]
         later = Later(lambda: self._walk(function, args), len(self.history), _nodes(function), values)
-        made = self._walk(function, args)
+        with self.tentative():
+            made = self._walk(function, args)
         later.position = len(self.history)
         if isinstance(made, Seq) and made.later is None:
             made.later = later
@@ -396,9 +405,17 @@ class Calling(Statements):
         if args.vague is not None:
             for name in fields:
                 made.names[name] = join(made.names.get(name), args.vague)
+        self.make_base(made, klass, args)
         post = klass.find("__post_init__")
         if isinstance(post, Function):
             self.call_method(made, "__post_init__", Args())
+
+    def make_base(self, made: Instance, klass: Klass, args: Args) -> None:
+        """The part of an object that a class of a library makes."""
+        for one in klass.order():
+            for name in one.bases:
+                if not self.plain_base(name):
+                    made.names[BASE] = self.call_ref(name, args)
 
     def _try_method(self, owner: Instance, method: Function) -> None:
         """A method that Python itself may call: with any arguments."""
@@ -461,6 +478,12 @@ class Calling(Statements):
             if not isinstance(found, Bound):
                 return self.call_value(found, args)
         if owner.klass.framed:
+            base = owner.names.get(BASE)
+            if base is not None:
+                return self.call_method(base, name, args)
+            handler = HANDLERS.get(f"any.{name}")
+            if handler is not None:
+                return run_handler(handler, self, Args([Unknown(carried(owner)), *args.pos], args.named, args.vague))
             entry = table().entries.get(f"any.{name}")
             if entry is not None:
                 return apply(self, entry, args, owner)
@@ -670,7 +693,7 @@ class Calling(Statements):
         depths = len(self.returns), len(self.yields), self.sources_depth
         self.escaping += 1
         try:
-            with self.undecided():
+            with self.undecided(), self.tentative():
                 self._given_back(self.call_function(function, Args(vague=Unknown())))
         except Late:
             del self.returns[depths[0] :]
@@ -708,7 +731,7 @@ class Calling(Statements):
         self._once_for((id(value),), value, lambda: self._called(value), ())
 
     def _called(self, value: Value) -> Value:
-        with self.undecided():
+        with self.undecided(), self.tentative():
             self._given_back(self.call_value(value, Args(vague=Unknown())))
         return NONE
 
@@ -721,7 +744,8 @@ class Calling(Statements):
     def beside(self, function: Value, args: Args) -> Value:
         """A function runs at some time from now on."""
         later = Later(lambda: self.call_value(function, args), len(self.history), (), (function, *args.all()))
-        value = self.call_value(function, args)
+        with self.tentative():
+            value = self.call_value(function, args)
         later.position = len(self.history)
         self.keep(later)
         return Unknown() if _ends(value) else value

@@ -211,7 +211,7 @@ class Core(abc.ABC):
         effects = self.call.shell.emit.effects
         start = len(effects)
         later.position = len(self.history)
-        with self.undecided():
+        with self.undecided(), self.tentative():
             value = later.run()
         known = {(effect.op, effect.resource, effect.target) for effect in effects[:start]}
         fresh = [effect for effect in effects[start:] if (effect.op, effect.resource, effect.target) not in known]
@@ -228,6 +228,20 @@ class Core(abc.ABC):
         finally:
             self.branch -= 1
             self.call.shell.emit.maybe -= 1
+
+    @contextmanager
+    def tentative(self) -> Generator[None, None, None]:
+        """What happens inside happens at some time, or in part: names and containers may still be as they were."""
+        before, position = self.snapshot(), len(self.history)
+        self.branch += 1
+        self.attempts += 1
+        try:
+            yield
+        finally:
+            self.branch -= 1
+            self.attempts -= 1
+        if len(self.history) > position:
+            self.restore(self.anything_since(position, before))
 
     @contextmanager
     def muted(self) -> Generator[None, None, None]:
@@ -252,7 +266,10 @@ class Core(abc.ABC):
     def restore(self, snapshot: Snapshot) -> None:
         """Every name as it was then."""
         for scope, names in snapshot:
-            scope.names = dict(names)
+            # In place: a dictionary that code was run with is the scope of that code.
+            if scope.names != names:
+                scope.names.clear()
+                scope.names.update(names)
 
     def both(self, left: Snapshot, right: Snapshot) -> Snapshot:
         """Every name as it is in one or in the other."""

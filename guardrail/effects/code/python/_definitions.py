@@ -102,6 +102,7 @@ class Definitions(Expressions):
     def _class(self, node: ast.ClassDef) -> bool:
         parents: list[Klass] = []
         framed = bool(node.keywords)
+        bases: list[str] = []
         for base in node.bases:
             value = self.eval(base)
             if isinstance(value, Klass):
@@ -109,6 +110,7 @@ class Definitions(Expressions):
                 framed = framed or value.framed
             elif not (isinstance(value, Ref) and self.plain_base(value.name)):
                 framed = True
+                bases += [value.name] if isinstance(value, Ref) else []
         inner = Scope(self.scope, self.scope.globals)
         outer, self.scope = self.scope, inner
         self.scopes.append(inner)
@@ -121,6 +123,7 @@ class Definitions(Expressions):
             for part in node.body
             if isinstance(part, ast.AnnAssign) and isinstance(name := part.target, ast.Name)
         ]
+        klass.bases = bases
         made: Value = klass
         for value in inner.names.values():
             for part in (value, *_inside(value)):

@@ -77,13 +77,13 @@ def _run(machine: Machine, args: Args, *, expression: bool) -> Value:
         return machine.opaque("code is run with names that are not followed", "dynamic", *args.all())
     # It sees these names and no others, and leaves its own among them.
     inner = Scope()
-    inner.names = {key: value for key, value in space.items.items() if key != "__builtins__"}
+    space.items.pop("__builtins__", None)
+    inner.names = space.items
+    machine.mutated()
     machine.scopes.append(inner)
     saved, machine.stars = machine.stars, []
     result = _in_scope(machine, source, inner, expression=expression)
     machine.stars = saved
-    for name, value in inner.names.items():
-        machine.store_item(space, Text((name,)), value)
     return result
 
 
@@ -152,7 +152,11 @@ def get_attribute(machine: Machine, args: Args) -> Value:
         if isinstance(owner, Ref | Klass | Instance | Either) or (isinstance(owner, Unknown) and owner.hidden):
             return machine.opaque("an attribute whose name is not known", "dynamic", owner)
         return Unknown(carried(owner), hidden=True)
-    return machine.attribute(owner, name.exact)
+    found = machine.attribute(owner, name.exact)
+    default = args.get(2)
+    if default is None or (isinstance(owner, Instance) and name.exact in owner.names):
+        return found
+    return join(found, default)
 
 
 @handles("builtins.setattr")

@@ -495,7 +495,8 @@ class Expressions(Core):
         once: bool = True,
     ) -> Value:
         """An iterator: what it gives is worked out now, and again when it is asked for if something changed by then."""
-        made = make()
+        with self.tentative():
+            made = make()
         if not isinstance(made, Seq) or made.later is not None:
             return made
         later = Later(make, len(self.history), nodes, values, once=once)

@@ -13,6 +13,7 @@ from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, whole
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     MAX_ITEMS,
     NAME,
     NONE,
@@ -24,6 +25,7 @@ from guardrail.effects.code.python._values import (
     Function,
     Handle,
     Instance,
+    Klass,
     Native,
     Partial,
     Seq,
@@ -285,7 +287,6 @@ def _reversed(machine: Machine, args: Args) -> Value:
 @handles(
     "builtins.dict",
     "collections.OrderedDict",
-    "types.SimpleNamespace",
 )
 def as_dict(machine: Machine, args: Args) -> Value:
     """A dictionary."""
@@ -310,6 +311,21 @@ def as_dict(machine: Machine, args: Args) -> Value:
     if args.vague is not None:
         out.rest = args.vague
     return out
+
+
+@handles("types.SimpleNamespace", "argparse.Namespace")
+def as_namespace(machine: Machine, args: Args) -> Value:
+    """An object with these attributes."""
+    made = Instance(Klass("SimpleNamespace", {}, (), framed=False), machine.branch)
+    for value in args.pos:
+        if isinstance(value, Dict):
+            made.names.update({str(key): item for key, item in value.items.items()})
+        else:
+            machine.escape(value)
+    made.names.update(args.named)
+    if args.vague is not None:
+        made.names[ANY_NAME] = args.vague
+    return made
 
 
 @handles("collections.defaultdict", "collections.Counter")
@@ -537,8 +553,21 @@ def any_item(machine: Machine, args: Args) -> Value:
     return any_of([*items, *([rest] if rest is not None else [])])
 
 
-@handles("copy.copy", "copy.deepcopy")
+@handles("copy.copy")
 def as_copy(machine: Machine, args: Args) -> Value:
+    """Another container of the same items."""
+    value = argument_of(args, 0)
+    if isinstance(value, Dict):
+        return Dict(dict(value.items), value.rest, machine.branch)
+    if isinstance(value, Seq):
+        made = Seq(value.items[:], value.kind, value.rest, machine.branch)
+        made.scrambled = value.scrambled
+        return made
+    return copied(machine, value)
+
+
+@handles("copy.deepcopy")
+def as_deep_copy(machine: Machine, args: Args) -> Value:
     """The same, and no longer shared."""
     return copied(machine, argument_of(args, 0))
 

@@ -236,6 +236,8 @@ class Machine(Calling):
         module = self.modules.get(owner.name)
         if isinstance(module, Instance):
             return module.names.get(name) or Unknown(hidden=True)
+        if owner.name == "__main__":
+            return self.globals.names.get(name) or Unknown(hidden=True)
         full = table().canonical(f"{owner.name}.{name}")
         constant = _CONSTANTS.get(full)
         if constant is not None:
@@ -292,7 +294,14 @@ class Machine(Calling):
                 return self._of_class(found, this if isinstance(this, Instance) else None, klass)
             if not klass.framed:
                 return Native(lambda _args: Unknown())
+        if name == "__init__" and klass is not None and isinstance(this, Instance):
+            return Native(lambda args: self._made(this, klass, args))
         return Native(self._handed)
+
+    def _made(self, this: Instance, klass: Klass, args: Args) -> Value:
+        self._handed(args)
+        self.make_base(this, klass, args)
+        return NONE
 
     def _handed(self, args: Args) -> Value:
         """What a class of a library is given."""
@@ -408,6 +417,9 @@ class Machine(Calling):
     def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
         """An attribute of a module is changed: harmless only for a plain setting."""
         full = table().canonical(f"{owner.name}.{name}")
+        if owner.name == "__main__":
+            self.set_name(self.globals, name, value)
+            return
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
         self.account(value)
         if full in _SETTABLE or (plain and table().kind(full) != "known"):

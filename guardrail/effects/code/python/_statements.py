@@ -41,6 +41,7 @@ MAX_TRIALS: Final = 4
 """Most trial rounds of a loop until nothing changes; then all that it assigns is unknown."""
 
 
+_NAMING: Final = frozenset(("__wrapped__", "__signature__", "__slots__", "__test__"))
 _LETTING: Final = frozenset(("pool", "<chdir>", "archive", "thread", "response", "session", "socket"))
 """Kinds of objects of libraries that let an error out of their `with` block."""
 
@@ -198,6 +199,8 @@ class Statements(Definitions):
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
         self.mutated()
+        if self.hides(name) and isinstance(owner, Function | Klass | Instance) and name not in _NAMING:
+            self.opaque("a change of something that is not known", "inline", value)
         if isinstance(owner, Instance):
             if self._hooked(owner, name, value):
                 return

@@ -157,7 +157,7 @@ def _small(op: ast.operator, a: Any, b: Any) -> bool:
         return abs(b) <= MAX_NUMBER
     if isinstance(op, ast.LShift):
         return abs(b) <= MAX_SIZE
-    return abs(b) * max(a.bit_length(), 1) <= 4 * MAX_SIZE
+    return bool(abs(b) * max(a.bit_length(), 1) <= 4 * MAX_SIZE)
 
 
 def _concatenated(left: Seq, right: Seq, born: int) -> Seq:

@@ -315,7 +315,7 @@ class Function(Value):
 class Klass(Value):
     """A class defined in the code; `framed` if a base class that is not known may call its methods."""
 
-    __slots__ = ("fields", "framed", "line", "name", "names", "parents")
+    __slots__ = ("bases", "fields", "framed", "line", "name", "names", "parents")
 
     def __init__(self, name: str, names: dict[str, Value], parents: tuple[Klass, ...], *, framed: bool) -> None:
         super().__init__()
@@ -325,6 +325,7 @@ class Klass(Value):
         self.framed = framed
         self.fields: list[str] = []
         self.line: list[Klass] = []
+        self.bases: list[str] = []
 
     def find(self, name: str, after: Klass | None = None) -> Value | None:
         """A name of the class or of its parents, in the order of Python; with `after`, of those that follow it."""
