@@ -342,7 +342,7 @@ class Calling(Statements):
         wide = next((frame for frame in frames if frame.wide), None)
         if wide is not None:
             return self._deeper(wide, function, args)
-        if not frames or (len(frames) < MAX_EXACT and frames[-1].branch == self.branch and _decided(args)):
+        if not frames or self._exactly(frames, args):
             if len(self.inlined) >= MAX_INLINED:
                 raise TooMuch("functions call each other too deep")
             return self.run_body(function, args)
@@ -355,6 +355,12 @@ class Calling(Statements):
 
         self._repeat(once, ())
         return frame.result if frame.result is not None else Unknown()
+
+    def _exactly(self, frames: Sequence[Frame], args: Args) -> bool:
+        """A call of a function by itself is walked as it is: the first of a few, with all of it known."""
+        first = not frames[-1].again
+        frames[-1].again = True
+        return first and len(frames) < MAX_EXACT and frames[-1].branch == self.branch and _decided(args)
 
     def _deeper(self, wide: Frame, function: Function, args: Args) -> Value:
         """A call in which the function is walked for all deeper calls: nothing new, or the end of the analysis."""
@@ -478,18 +484,23 @@ class Calling(Statements):
             if not isinstance(found, Bound):
                 return self.call_value(found, args)
         if owner.klass.framed:
-            base = owner.names.get(BASE)
-            if base is not None:
-                return self.call_method(base, name, args)
-            handler = HANDLERS.get(f"any.{name}")
-            if handler is not None:
-                return run_handler(handler, self, Args([Unknown(carried(owner)), *args.pos], args.named, args.vague))
-            entry = table().entries.get(f"any.{name}")
-            if entry is not None:
-                return apply(self, entry, args, owner)
-            for value in args.all():
-                self.mention(value)
-                self.escape(value)
+            return self._framed_method(owner, name, args)
+        return Unknown(carried(owner))
+
+    def _framed_method(self, owner: Instance, name: str, args: Args) -> Value:
+        """A method that a class of a library gives to an object of a class of the code."""
+        base = owner.names.get(BASE)
+        if base is not None:
+            return self.call_method(base, name, args)
+        handler = HANDLERS.get(f"any.{name}")
+        if handler is not None:
+            return run_handler(handler, self, Args([Unknown(carried(owner)), *args.pos], args.named, args.vague))
+        entry = table().entries.get(f"any.{name}")
+        if entry is not None:
+            return apply(self, entry, args, owner)
+        for value in args.all():
+            self.mention(value)
+            self.escape(value)
         return Unknown(carried(owner))
 
     def _builtin_method(self, owner: Value, name: str, args: Args) -> Value:

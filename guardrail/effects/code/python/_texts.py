@@ -154,7 +154,7 @@ def _narrow(template: str | bytes, values: Any) -> bool:
 def _small(op: ast.operator, a: Any, b: Any) -> bool:
     """The number is not too long to be worked out."""
     if not isinstance(a, int) or not isinstance(b, int):
-        return abs(b) <= MAX_NUMBER
+        return bool(abs(b) <= MAX_NUMBER)
     if isinstance(op, ast.LShift):
         return abs(b) <= MAX_SIZE
     return bool(abs(b) * max(a.bit_length(), 1) <= 4 * MAX_SIZE)

@@ -252,7 +252,7 @@ class ClassMethod(Native):
 class Frame:
     """A function of the code that is being walked; `wide` if its arguments stand for those of all deeper calls."""
 
-    __slots__ = ("args", "body", "branch", "owner", "result", "scope", "wide")
+    __slots__ = ("again", "args", "body", "branch", "owner", "result", "scope", "wide")
 
     def __init__(self, function: Function, args: Args, branch: int, *, wide: bool = False) -> None:
         self.body = function.body
@@ -262,6 +262,7 @@ class Frame:
         self.branch = branch
         self.wide = wide
         self.result: Value | None = None
+        self.again = False
 
 
 class Scope:
