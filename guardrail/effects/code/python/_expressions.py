@@ -64,6 +64,11 @@ _INSIDES: Final = frozenset("f_globals f_builtins f_locals f_back tb_frame gi_fr
 _SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize status_code ok size length".split())
 
 
+def grown(value: Seq, count: int) -> bool:
+    """A list was changed while it was gone through."""
+    return value.later is None and (len(value.items) != count or value.rest is not None or value.scrambled)
+
+
 def gives(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
     """It is a generator."""
     queue: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
@@ -251,6 +256,10 @@ class Expressions(Core):
         values = [self.eval(node.left), *(self.eval(part) for part in node.comparators)]
         for value in values:
             self.account(value)
+        for value in values:
+            if isinstance(value, Seq) and value.later is not None and value.later.once:
+                self.items_of(value)  # to look for something in an iterator is to use it up
+                value.scrambled = True
         known = compared(node.ops, values)
         if known is not None:
             return Const(known)
@@ -267,6 +276,8 @@ class Expressions(Core):
         if isinstance(op, ast.In | ast.NotIn):
             if isinstance(right, Instance) and right.klass.find("__contains__") is not None:
                 return self.call_value(Bound(right, "__contains__"), Args([left]))
+            if isinstance(right, Instance):
+                self.items_of(right)
             return None
         name = _COMPARED.get(type(op))
         return self.operated(name, left, right) if name is not None else None
@@ -611,7 +622,8 @@ class Expressions(Core):
                 out.append((None, self.eval(node.elt)))
             return True
         part: ast.comprehension = node.generators[index]
-        items, rest = self.items_of(self.eval(part.iter))
+        source = self.eval(part.iter)
+        items, rest = self.items_of(source)
         certain = rest is None and len(items) <= MAX_ROUNDS
         if not certain:
             items = [any_of([*items, *([rest] if rest is not None else [])])]
@@ -629,6 +641,11 @@ class Expressions(Core):
                     self._generate(node, index + 1, out)
             elif not self._generate(node, index + 1, out):
                 certain = False
+        if certain and isinstance(source, Seq) and grown(source, len(items)):
+            certain = False
+            self.assign(part.target, any_of([*source.items, *([source.rest] if source.rest is not None else [])]))
+            with self.undecided():
+                self._generate(node, index + 1, out)
         return certain
 
     @abc.abstractmethod
@@ -724,4 +741,4 @@ _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
     ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,
 }  # fmt: skip
 
-__all__ = ["MAX_ROUNDS", "METHODS_OF", "NAME", "NUM", "Expressions", "gives"]
+__all__ = ["MAX_ROUNDS", "METHODS_OF", "NAME", "NUM", "Expressions", "gives", "grown"]

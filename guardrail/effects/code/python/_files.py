@@ -85,7 +85,11 @@ def open_file(machine: Machine, args: Args) -> Value:
     given = [option for option in options(path) if isinstance(option, Handle)]
     if given:
         return given[0]
-    handle = open_places(machine, machine.places(path), mode)
+    if opener is not None:
+        with machine.undecided():  # what is opened is what the opener opens
+            handle = open_places(machine, machine.places(path), mode)
+    else:
+        handle = open_places(machine, machine.places(path), mode)
     handle.inside = path.sources
     handle.name = path
     if any(isinstance(option, Const | Unknown) and not _is_bytes(option) for option in options(path)):
@@ -272,6 +276,37 @@ def change_directory(machine: Machine, args: Args) -> Value:
     found = [place.path if place.path is not None else TOP for place in places]
     machine.set_name(machine.globals, CWD_MARK, Text(tuple(found) or (TOP,)))
     return NONE
+
+
+@handles("dbm.open", "dbm.dumb.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
+def open_database(machine: Machine, args: Args) -> Value:
+    """A file, or several whose names begin like it."""
+    path = argument_of(args, 0, "file")
+    flag = args.get(1, "flag")
+    machine.account(flag)
+    machine.account(args.get(2))
+    files = Text([name for item in path_texts(path) for name in (item, f"{item}.{NAME}")])
+    places = machine.places(files)
+    if flag is None or single(flag) == "r":
+        return Thing("<database>", sources=machine.read(places))
+    machine.put("write", places, ())
+    return Thing("<database>", {"to": files}, places)
+
+
+@handles("compileall.compile_dir", "compileall.compile_file")
+def compile_all(machine: Machine, args: Args) -> Value:
+    """Sources are read, and what they are compiled to is written beside them."""
+    path = argument_of(args, 0, "dir")
+    machine.read(machine.places(path, recursive=True))
+    for extra in (*args.pos[1:], *args.named.values()):
+        machine.account(extra)
+    for folder in path_texts(path):
+        for start in (folder, parent(folder)):
+            base = start.rstrip("/")
+            found = [f"{base}/{f'{NAME}/' * level}__pycache__{end}" for level in range(4) for end in ("", f"/{NAME}")]
+            with machine.undecided():
+                machine.put("write", machine.places(Text(found)), ())
+    return Unknown()
 
 
 @handles("shutil.copystat")

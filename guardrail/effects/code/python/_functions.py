@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
 
 
+MAX_SPLIT: Final = 8
+"""Most iterators that one is split into."""
+
 SLOW: Final = 32
 """How much longer than others the functions take that look at each character in Python."""
 
@@ -193,7 +196,17 @@ def as_repr(machine: Machine, args: Args) -> Value:
     return text(repr(plain.value), carried(value)) if plain is not None else anything(carried(value))
 
 
-@handles("builtins.list", "itertools.tee", "builtins.aiter")
+@handles("itertools.tee")
+def as_iterators(machine: Machine, args: Args) -> Value:
+    """Several iterators over the same."""
+    count = concrete(args.get(1, "n") or Const(2))
+    known = count is not None and isinstance(count.value, int) and 0 <= count.value <= MAX_SPLIT
+    one = machine.settled(argument_of(args, 0))
+    made = [machine.lazily(lambda: as_list(machine, Args([one])), (), (one,)) for _ in range(MAX_SPLIT)]
+    return Seq(made[: count.value] if known and count is not None else [], "tuple", None if known else any_of(made))
+
+
+@handles("builtins.list", "builtins.aiter")
 def as_list(machine: Machine, args: Args) -> Value:
     """A list of what iterating gives."""
     if not args.pos:

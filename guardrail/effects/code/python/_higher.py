@@ -207,8 +207,13 @@ def set_handler(machine: Machine, args: Args) -> Value:
          "multiprocessing.pool.ThreadPool", "asyncio.get_event_loop", "asyncio.new_event_loop",
          "asyncio.get_running_loop", "asyncio.TaskGroup", "contextlib.ExitStack",
          "contextlib.AsyncExitStack", "sched.scheduler")  # fmt: skip
-def pool(_machine: Machine, _args: Args) -> Value:
-    """Something that calls functions."""
+def pool(machine: Machine, args: Args) -> Value:
+    """Something that calls functions; each of its workers begins with one."""
+    first = args.named.get("initializer") or next((value for value in args.pos if can_act(value)), None)
+    if first is not None:
+        given = args.named.get("initargs") or next((value for value in args.pos if isinstance(value, Seq)), None)
+        items, rest = machine.items_of(given) if given is not None else ([], None)
+        machine.beside(first, Args(items, {}, rest))
     return Thing("pool")
 
 

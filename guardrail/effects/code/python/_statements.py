@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._definitions import Definitions
-from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF
+from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF, grown
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
     CWD_MARK,
@@ -492,8 +492,11 @@ class Statements(Definitions):
         iterable = self.eval(node.iter)
         items, rest = self.items_of(iterable)
         if rest is None and len(items) <= MAX_ROUNDS:
-            return self._rounds(node, items)
-        item = any_of([*items, *([rest] if rest is not None else [])])
+            return self._rounds(node, items, iterable)
+        return self._any_round(node, [*items, *([rest] if rest is not None else [])])
+
+    def _any_round(self, node: ast.For | ast.AsyncFor, items: Sequence[Value]) -> bool:
+        item = any_of(items)
 
         def once() -> bool:
             self.assign(node.target, item)
@@ -501,7 +504,7 @@ class Statements(Definitions):
 
         return self._repeat(once, node.orelse)
 
-    def _rounds(self, node: ast.For | ast.AsyncFor, items: Sequence[Value]) -> bool:
+    def _rounds(self, node: ast.For | ast.AsyncFor, items: Sequence[Value], source: Value) -> bool:
         """A loop over known items, round by round."""
         left: list[Snapshot] = []
         self.breaks.append(left)
@@ -517,7 +520,11 @@ class Statements(Definitions):
                 break
         self.continues.pop()
         self.breaks.pop()
-        ended = self.snapshot() if alive and self.block(node.orelse) else None
+        if alive and isinstance(source, Seq) and grown(source, len(items)):
+            alive = self._any_round(node, [*source.items, *([source.rest] if source.rest is not None else [])])
+        elif alive:
+            alive = self.block(node.orelse)
+        ended = self.snapshot() if alive else None
         return self.meet([*([ended] if ended is not None else []), *left])
 
     def _while(self, node: ast.While) -> bool:
