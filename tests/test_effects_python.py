@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._table import Example, Table, table
+from guardrail.effects.code.python._values import NONE
 from guardrail.model import Effect
 from tests.effects_support import NoFiles, address, codes, effects_of, said
 
@@ -147,3 +149,47 @@ def test_code_beyond_a_bound_is_opaque_and_still_names_what_it_names() -> None:
         found = effects_of(f"python3 - <<'END'\n{code}\nEND")
         held = any(e.op == "exec_opaque" and e.attrs["code"] in HOLDING for e in found)
         assert held or "delete /models/a" in said(f"python3 - <<'END'\n{code}\nEND"), code[:60]
+
+
+W = "P = '/models/' + 'a'\n"
+"""The path of an asset, of which no text of the code is a part that names anything."""
+
+
+@pytest.mark.parametrize(
+    ("code", "effect"),
+    [
+        ("import time\nwhile time.time() < 5: eval(input())", "exec_opaque code:python"),
+        ("import foo, os, time\ndef f(): os.remove(P)\nwhile time.time() < 5: foo.bar(f)", "delete /models/a"),
+        (
+            "import foo, os\ndef mk(p): return lambda: os.remove(p)\nfoo.bar(mk('/t')); foo.bar(mk(P))",
+            "delete /models/a",
+        ),
+        ("import foo, os\np = '/t'\ndef f(): os.remove(p)\nfoo.bar(f)\np = P", "delete /models/a"),
+        ("import foo, os\nfor p in ['/t', P]: foo.bar(lambda p=p: os.remove(p))", "delete /models/a"),
+        ("import foo, os\nfor p in ['/t', P]: foo.bar(lambda: os.remove(p))", "delete /models/a"),
+        ("import foo, os\nfoo.bar(lambda: lambda: os.remove(P))", "delete /models/a"),
+        ("import os\ndef f(x: os.remove(P)): pass", "delete /models/a"),
+        ("import os\nx: os.remove(P) = 1", "delete /models/a"),
+        (
+            "import pandas\nd = pandas.read_csv(P)\nopen('/x', 'w').write(str(list(d.index)))",
+            "copy /models/a -> /x",
+        ),
+        ("import pandas as pd\ndf = pd.read_csv(P)\nopen('/x', 'w').write(str(df.columns))", "copy /models/a -> /x"),
+        ("import os\ndef f(p, n):\n if n: f(p + 'x', n - 1)\n else: os.remove(p)\nf(P[:1], int(input()))", "delete **"),
+    ],
+)
+def test_what_runs_later_or_in_rounds_is_not_silent(code: str, effect: str) -> None:
+    """A trial round takes no alarm away, and a function counts with all the values that it may find."""
+    assert effect in said(python(W + code)), said(python(W + code))
+
+
+def test_a_library_function_has_one_handler() -> None:
+    """A second one would silently take the place of the first."""
+    with pytest.raises(ValueError, match="two handlers"):
+        handles("builtins.open")(lambda _machine, _args: NONE)
+
+
+def test_a_file_opened_in_a_block_that_may_fail_still_has_its_text() -> None:
+    """`try` makes what is written no less known, and what comes before an error no less certain."""
+    found = effects_of(python("try:\n  with open('/c.json', 'w') as f: f.write('{}')\nexcept OSError: pass"))
+    assert [(e.op, e.modality, e.edit and e.edit.text) for e in found if e.op == "write"] == [("write", "must", "{}")]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.effects.code.python._core import remote, single
+from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._files import open_places, put_together
 from guardrail.effects.code.python._handlers import handles
-from guardrail.effects.code.python._methods import stem
 from guardrail.effects.code.python._system import argument_of, temporary
-from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NAME,
     NONE,
@@ -226,6 +224,3 @@ def member(_machine: Machine, args: Args) -> Value:
     handle = Handle("memory", mode="r+b")
     handle.inside, handle.text = carried(owner), None
     return handle
-
-
-__all__ = ["any_of", "open_places", "remote", "stem"]

@@ -605,6 +605,3 @@ def limited(values: Sequence[str]) -> tuple[str, ...]:
     """Alternatives, or any text if there are too many."""
     found = tuple(dict.fromkeys(values))
     return found if len(found) <= MAX_OPTIONS else (TOP,)
-
-
-__all__ = ["NONE", "Core", "Snapshot", "TooMuch", "anything", "limited", "remote", "single"]

@@ -14,7 +14,6 @@ from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, binary, compared, joined_texts, shown, subscript, truth, unary
 from guardrail.effects.code.python._values import (
     MAX_ITEMS,
-    NAME,
     NONE,
     Args,
     Bound,
@@ -40,7 +39,7 @@ from guardrail.effects.code.python._values import (
     join,
     options,
 )
-from guardrail.effects.domain._values import NUM, TOP, merge
+from guardrail.effects.domain._values import TOP, merge
 
 MAX_ROUNDS: Final = 128
 """Most rounds of a loop over known items that are walked one by one."""
@@ -740,5 +739,3 @@ _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
     ast.Lambda: Expressions._lambda, ast.Call: Expressions._call, ast.Attribute: Expressions._attribute,
     ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,
 }  # fmt: skip
-
-__all__ = ["MAX_ROUNDS", "METHODS_OF", "NAME", "NUM", "Expressions", "gives", "grown"]

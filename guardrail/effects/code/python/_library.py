@@ -25,7 +25,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
-from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
 
@@ -331,6 +331,3 @@ def _result(
         handle.inside, handle.text = both, None
         return handle
     return Thing(entry.detail, held=merge(both, data))
-
-
-__all__ = ["STREAMS", "apply", "assigned"]

@@ -10,12 +10,10 @@ from typing import Final
 
 from guardrail.effects.code.python._calls import Calling, Late
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._handlers import HANDLERS
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     ANY_NAME,
-    NAME,
     NONE,
     Args,
     Attributes,
@@ -46,7 +44,7 @@ from guardrail.effects.code.python._values import (
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.effects.domain._values import TOP, Field
 from guardrail.model import Resource
 
 _PARSING: Final = threading.Lock()
@@ -460,6 +458,3 @@ def parsed(source: str, *, expression: bool = False) -> ast.AST:
     with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(source, mode=mode)
-
-
-__all__ = ["HANDLERS", "NAME", "NUM", "Machine", "parsed"]

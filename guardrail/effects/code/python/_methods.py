@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Callable
 from typing import Any, Final
 
-from guardrail.effects.code.python._concrete import concrete, is_key, printed
+from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import Core, single
 from guardrail.effects.code.python._expressions import Expressions
 from guardrail.effects.code.python._texts import any_of, text_method
@@ -28,11 +28,10 @@ from guardrail.effects.code.python._values import (
     carried,
     is_exact,
     join,
-    options,
     path_texts,
     text,
 )
-from guardrail.effects.domain._values import NUM, TOP, merge
+from guardrail.effects.domain._values import TOP, merge
 
 MAX_LISTED: Final = 32
 """Most names of a listing that are told apart."""
@@ -516,6 +515,3 @@ def listed(core: Core, folder: str, pattern: str, *, deep: bool) -> tuple[list[s
     if "[" in star:
         star = star[: star.find("[")] + NAME
     return [], base + star
-
-
-__all__ = ["MAX_LISTED", "NUM", "Handle", "fact_of", "listed", "method_of", "options", "paths", "printed"]

@@ -440,6 +440,3 @@ def load_objects(machine: Machine, args: Args) -> Value:
         if place.path is not None:
             machine.call.shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span)
     return Unknown(found)
-
-
-__all__ = ["Const"]
