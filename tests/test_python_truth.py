@@ -59,7 +59,7 @@ def test_every_change_that_a_snippet_makes_was_foretold(code: str, tmp_path: Pat
         ("import os; os.remove('a.txt')", "print('a.txt')", "missed: delete a.txt"),
         ("import os; os.remove('a.txt')", "open('a.txt', 'w')", "missed: delete a.txt"),
         ("import shutil; shutil.rmtree('d')", "open('d/b.txt', 'w')", "missed: delete d"),
-        ("open('n.txt', 'w')", "import os; os.remove('n.txt')", "missed: create n.txt"),
+        ("open('n.txt', 'w')", "import os; os.remove('n.txt')", "missed: write n.txt"),
         ("import os; os.rename('a.txt', 'd/a.txt')", "import os; os.remove('a.txt')", "missed: create d/a.txt"),
         ("open('a.txt').read()", "import os; os.stat('a.txt')", "unread: read a.txt"),
         ("import os; os.stat('a.txt')", "import os; os.remove('a.txt')", "wrong: delete /a.txt"),

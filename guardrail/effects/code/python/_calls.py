@@ -14,6 +14,7 @@ from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
+    BASE,
     CWD_MARK,
     NONE,
     Args,
@@ -101,11 +102,17 @@ MAX_EXACT: Final = 4
 MAX_DECIDED: Final = 64
 """Most items of an argument of such a call."""
 
-BASE: Final = "<base>"
-"""Where an object keeps the part that a class of a library made."""
-
 LEAVING: Final = frozenset("builtins.exit builtins.quit sys.exit os._exit os.abort".split())
 """Functions after which nothing more runs."""
+
+_CONTAINERS: Final = frozenset(
+    f"builtins.{name}" for name in ("dict", "list", "str", "tuple", "set", "int", "float", "bytes")
+) | {"collections.OrderedDict", "collections.UserDict"}
+_STORING: Final = frozenset(
+    "put put_nowait append appendleft add insert extend update push set setdefault feed write writelines send store "
+    "execute executemany load_state_dict".split()
+)
+"""Methods after which an object holds what it was given."""
 
 _MADE_BY: Final = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__", "__class_getitem__"))
 _ACCESSORS: Final = frozenset(("setter", "getter", "deleter"))
@@ -207,6 +214,14 @@ def _unplaced(value: Value) -> Value:
     return value if whole or not isinstance(value, Text) else Text((TOP,), value.sources)
 
 
+def _hold(owner: Value, given: tuple[Resource, ...]) -> None:
+    """An object holds the content that it was given."""
+    if isinstance(owner, Thing):
+        owner.held = merge(owner.held, given)
+    elif isinstance(owner, Unknown):
+        owner.sources = merge(owner.sources, given)
+
+
 def _ends(value: Value) -> bool:
     return isinstance(value, Thing) and value.kind == "<exit>"
 
@@ -265,6 +280,7 @@ class Late(Exception):
 class Calling(Statements):
     """Calls functions, methods and classes."""
 
+    returned: tuple[Resource, ...]
     read_by: dict[int, tuple[frozenset[str], bool]]
 
     late: list[Value]
@@ -386,6 +402,8 @@ class Calling(Statements):
             other = self.call_function(new.bound(made), args)
         init = klass.find("__init__")
         if isinstance(init, Function):
+            if any(name in _CONTAINERS for one in klass.order() for name in one.bases):
+                self.make_base(made, klass, Args())
             self.call_method(made, "__init__", args)
         else:
             self._fields(made, klass, args)
@@ -420,7 +438,7 @@ class Calling(Statements):
         """The part of an object that a class of a library makes."""
         for one in klass.order():
             for name in one.bases:
-                if not self.plain_base(name):
+                if not self.plain_base(name) or name in _CONTAINERS:
                     made.names[BASE] = self.call_ref(name, args)
 
     def _try_method(self, owner: Instance, method: Function) -> None:
@@ -483,7 +501,7 @@ class Calling(Statements):
             found = self.attribute(owner, name)
             if not isinstance(found, Bound):
                 return self.call_value(found, args)
-        if owner.klass.framed:
+        if owner.klass.framed or BASE in owner.names:
             return self._framed_method(owner, name, args)
         return Unknown(carried(owner))
 
@@ -552,12 +570,17 @@ class Calling(Statements):
                 self.account(value)
                 self.escape(value)
             return Unknown(sources, hidden=can_act(owner))
+        if name in _STORING:
+            _hold(owner, carried(Seq(list(args.all()))))
         sources = owner.sources
+        returned, self.returned = self.returned, ()
         for value in args.all():
             sources = (*sources, *(s for s in carried(value) if s not in sources))
             if isinstance(owner, Text | Const | Seq | Dict):
                 self.account(value)
             self.escape(value)
+        sources = merge(sources, self.returned)
+        self.returned = merge(returned, self.returned)
         if isinstance(owner, Thing) and owner.kind.startswith("?"):
             return self.program(owner.kind[1:], args)
         if name in ("hexdigest", "digest"):
@@ -601,9 +624,12 @@ class Calling(Statements):
         kind = table().kind(name)
         tail = name.rpartition(".")[2]
         sources: tuple[Resource, ...] = ()
+        returned, self.returned = self.returned, ()
         for value in args.all():
             sources = merge(sources, carried(value))
             self.escape(value)
+        sources = merge(sources, self.returned)
+        self.returned = merge(returned, self.returned)
         if kind == "pure":
             return self._compute(name, args, sources)
         if kind == "known":
@@ -612,7 +638,7 @@ class Calling(Statements):
             ):
                 for value in args.all():
                     self.account(value)
-                return Unknown()
+                return Unknown(sources)
             return self.opaque(f"`{name[:60]}` is not modelled", "inline", *args.all())
         entry = table().entries.get(f"any.{tail}")
         if entry is not None:
@@ -689,12 +715,15 @@ class Calling(Statements):
         if known is not None:
             if self.changed(known[0]):
                 self.again(known[0])
+            self.returned = merge(self.returned, known[0].returned)
             return
         if len(self.escaped) >= MAX_KEPT:
             raise TooMuch("too many functions are handed on")
         later = Later(run, len(self.history), nodes, (value,))
         self.escaped[key] = later, value
+        before, self.returned = self.returned, ()
         run()
+        later.returned, self.returned = self.returned, merge(before, self.returned)
         later.position = len(self.history)
         if key in self.escaped:
             self.keep(later)
@@ -748,6 +777,7 @@ class Calling(Statements):
 
     def _given_back(self, value: Value) -> None:
         """Whoever may call a function may also call the function that it gives."""
+        self.returned = merge(self.returned, carried(value))
         for option in options(value):
             if isinstance(option, Function | Partial | Ref):
                 self.escape(option)

@@ -29,6 +29,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     can_act,
+    carried,
     join,
 )
 
@@ -108,9 +109,11 @@ class Definitions(Expressions):
             if isinstance(value, Klass):
                 parents.append(value)
                 framed = framed or value.framed
-            elif not (isinstance(value, Ref) and self.plain_base(value.name)):
+            elif isinstance(value, Ref):
+                framed = framed or not self.plain_base(value.name)
+                bases.append(value.name)
+            else:
                 framed = True
-                bases += [value.name] if isinstance(value, Ref) else []
         inner = Scope(self.scope, self.scope.globals)
         outer, self.scope = self.scope, inner
         self.scopes.append(inner)
@@ -167,7 +170,7 @@ class Definitions(Expressions):
                 value = self.eval(part)
                 # The text of an error goes to standard error.
                 self.account(value)
-                if can_act(value) and not isinstance(value, Ref):
+                if (can_act(value) and not isinstance(value, Ref)) or carried(value):
                     self.thrown.append(value)
         return False
 
@@ -269,8 +272,11 @@ class Definitions(Expressions):
             states.append(self.snapshot())
         self.meet(states)
         if given or function.gives:
-            self.thrown.extend(value for value in values if can_act(value))  # an error tells what it returned
-            return Seq([], "list", any_of(given) if given else None, self.branch)
+            # An error tells what it returned, and so does `yield from`.
+            self.thrown.extend(value for value in values if can_act(value) or carried(value))
+            out = Seq([], "list", any_of(given) if given else None, self.branch)
+            out.sources = carried(Seq(values))
+            return out
         if not values:
             return Unknown() if function.waits else Thing("<exit>")
         return any_of(values) if len(values) > 1 else values[0]

@@ -13,6 +13,7 @@ from guardrail.effects.code.python._core import MAX_KEPT, Core, TooMuch
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, binary, compared, joined_texts, shown, subscript, truth, unary
 from guardrail.effects.code.python._values import (
+    BASE,
     MAX_ITEMS,
     NONE,
     Args,
@@ -186,16 +187,24 @@ class Expressions(Core):
             for option in left.options:
                 found = join(found, self.binary(op, option, right))
             return found if found is not None else Unknown()
-        if isinstance(left, Instance) or isinstance(right, Instance | Either):
+        text = isinstance(op, ast.Mod) and isinstance(left, Text)
+        if (isinstance(left, Instance) or isinstance(right, Instance | Either)) and not text:
             found = self._overloaded(METHODS_OF.get(type(op), ""), left, right)
             if found is not None:
                 return found
+        if isinstance(op, ast.Mod) and isinstance(left, Text):
+            right = self._spoken_fields(right)
         if isinstance(left, Thing | Bound) or isinstance(right, Thing | Bound):
             return Unknown(merge(left.sources, right.sources), hidden=can_act(left) or can_act(right))
         self.charge(left, right)
         made = binary(op, left, right, self.branch)
         self.charge(made)
         return made
+
+    def _spoken_fields(self, value: Value) -> Value:
+        if isinstance(value, Seq) and value.known and any(isinstance(item, Instance) for item in value.items):
+            return Seq([self.spoken(item, "__str__", "__repr__") for item in value.items], value.kind)
+        return self.spoken(value, "__str__", "__repr__") if isinstance(value, Instance) else value
 
     def _overloaded(self, name: str, left: Value, right: Value) -> Value | None:
         """An operator of a class of the code: its method, or that of the other side; None if neither has one."""
@@ -297,12 +306,27 @@ class Expressions(Core):
 
     # -- text
 
+    def spoken(self, value: Value, *names: str) -> Value:
+        """What an object of a class of the code gives for `str`, `len` and their like; anything else as it is."""
+        found: list[Value] = []
+        for option in options(value):
+            if not isinstance(option, Instance):
+                found.append(option)
+                continue
+            name = next((name for name in names if isinstance(option.klass.find(name), Function)), None)
+            if name is None:
+                found.append(Text((TOP,), carried(option)))
+            else:
+                given = [Text((TOP,))] if name == "__format__" else []
+                found.append(self.call_value(Bound(option, name), Args(given)))
+        return any_of(found)
+
     def _fstring(self, node: ast.JoinedStr) -> Value:
         parts: list[Value] = []
         sources: tuple[Any, ...] = ()
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                value = self.eval(part.value)
+                value = self.spoken(self.eval(part.value), "__format__", "__str__", "__repr__")
                 sources = merge(sources, value.sources if not isinstance(value, Seq | Dict) else carried(value))
                 spec = self.eval(part.format_spec) if part.format_spec is not None else Text(("",))
                 exact = spec.exact if isinstance(spec, Text) else None
@@ -358,6 +382,8 @@ class Expressions(Core):
     def store_item(self, target: Value, key: Value, value: Value) -> None:
         """`target[key] = value`."""
         self.mutated()
+        if isinstance(target, Dict) and key.sources:
+            target.sources = merge(target.sources, key.sources)
         if isinstance(target, Dict):
             plain = concrete(key)
             if plain is None or not is_key(plain.value):
@@ -429,6 +455,8 @@ class Expressions(Core):
             method = owner.klass.find("__getitem__")
             if method is not None:
                 return self.call_value(Bound(owner, "__getitem__"), Args([key]))
+            if BASE in owner.names:
+                return self.item(owner.names[BASE], key)
             return Unknown(carried(owner), hidden=any(can_act(value) for value in owner.names.values()))
         if isinstance(owner, Klass):
             return self._parametrised(owner, key)
@@ -469,8 +497,9 @@ class Expressions(Core):
                 return [], any_of([*value.items, *([value.rest] if value.rest is not None else [])])
             return value.items[:], value.rest
         if isinstance(value, Dict):
-            keys: list[Value] = [Text((key,)) if isinstance(key, str) else Const(key) for key in value.items]
-            return keys, Unknown() if value.rest is not None else None
+            own = value.sources
+            keys: list[Value] = [Text((key,), own) if isinstance(key, str) else Const(key, own) for key in value.items]
+            return keys, Unknown(own) if value.rest is not None else None
         if isinstance(value, Text):
             exact = value.exact
             if exact is not None and not value.path and len(exact) <= MAX_ITEMS:
@@ -562,6 +591,10 @@ class Expressions(Core):
                 given.append(self.every_call(Bound(value, "__getitem__"), Args([Unknown(numeric=True)])))
         if given:
             return any_of(given)
+        base = value.names.get(BASE)
+        if base is not None:
+            items, rest = self.items_of(base)
+            return any_of([*items, *([rest] if rest is not None else [])])
         return Unknown(carried(value), hidden=any(can_act(item) for item in value.names.values()))
 
     @abc.abstractmethod
@@ -721,10 +754,11 @@ class Expressions(Core):
         return Unknown(hidden=True)  # whatever is sent in
 
     def _yield_from(self, node: ast.YieldFrom) -> Value:
-        items, rest = self.items_of(self.eval(node.value))
+        value = self.eval(node.value)
+        items, rest = self.items_of(value)
         if self.yields:
             self.yields[-1].extend([*items, *([rest] if rest is not None else [])])
-        return Unknown(hidden=True)
+        return Unknown(carried(value), hidden=True)
 
 
 _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {

@@ -37,6 +37,7 @@ from guardrail.effects.code.python._values import (
     can_act,
     carried,
     join,
+    options,
     text,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge
@@ -85,8 +86,9 @@ def print_out(machine: Machine, args: Args) -> Value:
     sources: tuple[Resource, ...] = ()
     parts: list[str] = []
     exact = args.vague is None
-    for value in args.pos:
-        machine.account(value)
+    for given in args.pos:
+        machine.account(given)
+        value = machine.spoken(given, "__str__", "__repr__")
         sources = merge(sources, value.sources if isinstance(value, Thing) else carried(value))
         shown = printed(value) if not isinstance(value, Handle) else (TOP,)
         one = shown[0] if len(shown) == 1 else TOP
@@ -103,6 +105,18 @@ def print_out(machine: Machine, args: Args) -> Value:
     else:
         machine.sink(file, sources, words)
     return NONE
+
+
+@handles("traceback.format_exc", "traceback.format_exception", "traceback.format_exception_only", "sys.exc_info",
+         "sys.exception", "traceback.print_exc", "traceback.print_exception")  # fmt: skip
+def tell_error(machine: Machine, args: Args) -> Value:
+    """What an error says: any that the code raised."""
+    sources = merge(carried(Seq(machine.thrown)), content(args))
+    file = args.named.get("file")
+    if file is not None:
+        machine.sink(file, sources, None)
+    acting = [value for value in machine.thrown if can_act(value)]
+    return Unknown(sources, hidden=bool(acting))
 
 
 @handles("builtins.input")
@@ -124,6 +138,13 @@ _PURE: Final[dict[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
+_SPOKEN: Final = {
+    "int": ("__int__", "__index__", "__trunc__"), "hex": ("__index__",), "oct": ("__index__",), "bin": ("__index__",),
+    "bool": ("__bool__", "__len__"), "bytes": ("__bytes__", "__iter__"), "float": ("__float__", "__index__"),
+    "sum": ("__iter__",), "min": ("__iter__",), "max": ("__iter__",), "any": ("__iter__",), "all": ("__iter__",),
+}  # fmt: skip
+
+
 def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Value]:
     def run(machine: Machine, args: Args) -> Value:
         sources = () if name in ("len", "bool", "any", "all") else content(args)
@@ -134,6 +155,9 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
         if "." in name:
             machine.charge(*(value for value in args.pos for _ in range(SLOW)))
         args = Args([machine.settled(value) for value in args.pos], args.named, args.vague)
+        if len(args.pos) == 1 and any(isinstance(option, Instance) for option in options(args.pos[0])):
+            found = machine.spoken(args.pos[0], *_SPOKEN.get(name, (f"__{name}__",)))
+            return Unknown(carried(found), numeric=name in ("int", "len", "ord"))
         plain = [concrete(value) for value in args.pos]
         given = [item.value for item in plain if item is not None]
         fits = args.vague is None and not args.named and len(given) == len(plain) and name != "bytearray"
@@ -181,7 +205,7 @@ def as_text(machine: Machine, args: Args) -> Value:
     if not args.pos and args.vague is None:
         return text("")
     value = argument_of(args, 0)
-    machine.escape(value) if isinstance(value, Instance) else None
+    value = machine.spoken(value, *(("__format__",) if len(args.pos) > 1 else ()), "__str__", "__format__", "__repr__")
     if isinstance(value, Const) and isinstance(value.value, bytes) and (len(args.pos) > 1 or args.named):
         return text(value.value.decode("utf-8", "replace"), value.sources)
     return Text(printed(value), value.sources if not isinstance(value, Seq | Dict) else carried(value))
@@ -190,7 +214,7 @@ def as_text(machine: Machine, args: Args) -> Value:
 @handles("builtins.repr", "builtins.ascii")
 def as_repr(machine: Machine, args: Args) -> Value:
     """`repr(x)`."""
-    value = argument_of(args, 0)
+    value = machine.spoken(argument_of(args, 0), "__repr__")
     plain = concrete(value)
     machine.account(value)
     return text(repr(plain.value), carried(value)) if plain is not None else anything(carried(value))
@@ -347,6 +371,7 @@ def as_default_dict(machine: Machine, args: Args) -> Value:
     for value in args.pos[:1]:
         machine.escape(value)
     made = as_dict(machine, Args(args.pos[1:], args.named, args.vague))
+    made.sources = content(args)
     if isinstance(made, Dict):
         kept = [value for value in args.pos[:1] if isinstance(value, Function)]
         given = [machine.call_value(value, Args()) for value in kept]

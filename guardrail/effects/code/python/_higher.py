@@ -285,7 +285,8 @@ def date(machine: Machine, args: Args) -> Value:
     """A date; its text has no slash unless the format has."""
     form = single(args.get(0))
     machine.account(args.get(0))
-    return Thing("date") if form is None else Text((NAME if "/" not in form else TOP,))
+    sources = content(args)
+    return Thing("date", sources=sources) if form is None else Text((NAME if "/" not in form else TOP,), sources)
 
 
 @handles("date.strftime", "date.isoformat", "date.date", "date.timestamp")
@@ -313,7 +314,7 @@ def redirect(machine: Machine, args: Args) -> Value:
     """What is printed goes elsewhere from now on."""
     target = argument_of(args, 0)
     machine.escape(target)
-    if not (isinstance(target, Handle) and target.kind == "memory"):
+    if target is not NONE:
         machine.redirected = join(machine.redirected, target) if machine.redirected is not None else target
     return target
 

@@ -14,6 +14,7 @@ from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     ANY_NAME,
+    BASE,
     NONE,
     Args,
     Attributes,
@@ -95,6 +96,7 @@ class Machine(Calling):
         self.escaping = 0
         self.thrown = []
         self.read_by = {}
+        self.returned = ()
         self.modules: dict[str, Value] = {}
         self.loading: list[str] = []
         self.pure_folder: bool | None = None
@@ -103,6 +105,7 @@ class Machine(Calling):
         self.surveyed = 0  # trees whose names are in `bound`
         self.bound: set[str] = set()
         self.logs: list[Resource] = []
+        self.log_streams: list[Value] = []
 
     # -- code
 
@@ -265,7 +268,7 @@ class Machine(Calling):
             return other
         if owner.klass.find("__getattr__") is not None:
             return self.call_value(Bound(owner, "__getattr__"), Args([text(name)]))
-        if owner.klass.framed:
+        if owner.klass.framed or BASE in owner.names:
             return Bound(owner, name)
         return Unknown(hidden=any(can_act(value) for value in owner.names.values() if not isinstance(value, Instance)))
 
@@ -290,7 +293,10 @@ class Machine(Calling):
             found = klass.find(name, home if isinstance(home, Klass) else klass)
             if found is not None:
                 return self._of_class(found, this if isinstance(this, Instance) else None, klass)
-            if not klass.framed:
+            base = this.names.get(BASE) if isinstance(this, Instance) else None
+            if base is not None and name != "__init__":
+                return Native(lambda args: self.call_method(base, name, args))
+            if base is None and not klass.framed:
                 return Native(lambda _args: Unknown())
         if name == "__init__" and klass is not None and isinstance(this, Instance):
             return Native(lambda args: self._made(this, klass, args))

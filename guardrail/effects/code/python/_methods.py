@@ -181,8 +181,11 @@ def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value
             owner.items.clear()
             owner.rest = None
             return NONE
+        keys, more = core.items_of(owner)
         owner.rest = any_of(everything) if everything else Unknown()
-        return owner.rest
+        if name == "clear":
+            return NONE
+        return Seq([any_of([*keys, *([more] if more is not None else [])]), owner.rest], "tuple")
     return None
 
 
@@ -194,7 +197,7 @@ def _view(core: Expressions, owner: Dict, name: str) -> Value:
     if name == "keys":
         return Seq(keys, "list", more, core.branch)
     pairs: list[Value] = [Seq([key, value], "tuple") for key, value in zip(keys, owner.items.values(), strict=False)]
-    rest = Seq([Unknown(), owner.rest], "tuple") if owner.rest is not None else None
+    rest = Seq([Unknown(owner.sources), owner.rest], "tuple") if owner.rest is not None else None
     return Seq(pairs, "list", rest, core.branch)
 
 

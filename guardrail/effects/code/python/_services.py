@@ -208,6 +208,8 @@ def log(machine: Machine, args: Args) -> Value:
         for place in machine.logs:
             for source in sources:
                 machine.emit("copy", source, place)
+    for stream in machine.log_streams:
+        machine.sink(stream, sources, None)
     return NONE
 
 
@@ -220,7 +222,20 @@ def configure_logs(machine: Machine, args: Args) -> Value:
     name = args.named.get("filename")
     if name is not None:
         _log_to(machine, name)
+    stream = args.named.get("stream")
+    if stream is not None:
+        machine.log_streams.append(stream)
     return NONE
+
+
+@handles("logging.StreamHandler")
+def log_stream(machine: Machine, args: Args) -> Value:
+    """Something open that logs go to."""
+    stream = args.get(0, "stream")
+    if stream is not None:
+        machine.escape(stream)
+        machine.log_streams.append(stream)
+    return Thing("logging.FileHandler")
 
 
 @handles("logging.FileHandler", "logging.handlers.RotatingFileHandler", "logging.handlers.TimedRotatingFileHandler",

@@ -12,6 +12,7 @@ from guardrail.effects.code.python._definitions import Definitions
 from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF, grown
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
+    BASE,
     CWD_MARK,
     NONE,
     Args,
@@ -168,6 +169,8 @@ class Statements(Definitions):
             self.store_ref(owner, key, value)
         elif isinstance(owner, Unknown) and owner.hidden:
             self.opaque("a change of something that is not known", "inline", value)
+        elif isinstance(owner, Instance) and BASE in owner.names and owner.klass.find("__setitem__") is None:
+            self.store(owner.names[BASE], key, value)
         elif isinstance(owner, Instance):
             self.call_value(Bound(owner, "__setitem__"), Args([key, value]))
         elif isinstance(owner, Thing) and owner.kind == "<names>":
@@ -211,6 +214,8 @@ class Statements(Definitions):
             owner.names[name] = join(owner.names.get(name), value)
         elif isinstance(owner, Ref):
             self.patch_ref(owner, name, value)
+        elif isinstance(owner, Unknown | Function) and not can_act(value):
+            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
         elif isinstance(owner, Thing):
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):

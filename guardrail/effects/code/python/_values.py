@@ -29,6 +29,9 @@ MARKS: Final = (TOP, NUM, NAME, DEEP)
 MAX_OPTIONS: Final = 8
 """Most values that are told apart at one point; beyond it nothing is known but whose content it is."""
 
+BASE: Final = "<base>"
+"""Where an instance keeps the part that a class of a library made."""
+
 ANY_NAME: Final = "<any>"
 """Where an instance keeps what was given to an attribute whose name is not known."""
 
@@ -103,7 +106,7 @@ class Later:
         once: it is an iterator and not a view.
     """
 
-    __slots__ = ("nodes", "once", "position", "run", "spent", "values")
+    __slots__ = ("nodes", "once", "position", "returned", "run", "spent", "values")
 
     def __init__(
         self,
@@ -116,6 +119,7 @@ class Later:
     ) -> None:
         self.run = run
         self.once = once
+        self.returned: Sources = ()
         self.position = position
         self.nodes = nodes
         self.values = values
