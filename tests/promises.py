@@ -1053,6 +1053,13 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.python_flows",
+        source="ours",
+        behaviour="content that Python code reads is followed through every construct into what it writes",
+        tests=("tests/test_effects_python.py::test_content_is_followed_through_the_language",),
+        gap="which way the code takes, and the text of the error that a failed operation raises, tell of content too",
+    ),
+    Promise(
         id="assets.digest",
         source="ours",
         behaviour="`guardrail doctor` finds a model that was swapped under its name",

@@ -193,3 +193,13 @@ def test_a_file_opened_in_a_block_that_may_fail_still_has_its_text() -> None:
     """`try` makes what is written no less known, and what comes before an error no less certain."""
     found = effects_of(python("try:\n  with open('/c.json', 'w') as f: f.write('{}')\nexcept OSError: pass"))
     assert [(e.op, e.modality, e.edit and e.edit.text) for e in found if e.op == "write"] == [("write", "must", "{}")]
+
+
+@pytest.mark.parametrize("code", snippets("python_flows.txt"))
+def test_content_is_followed_through_the_language(code: str) -> None:
+    """`S` is what is in a file of the name `P`; `T`, which is made of it, is written to another."""
+    command = python(f"{W}S = open(P).read()\n{code}\nopen('/x' + '/y', 'w').write(T)\n")
+    found = effects_of(command, view=NoFiles({}, ("/w",)))
+    opaque = any(effect.op == "exec_opaque" and effect.attrs["code"] in HOLDING for effect in found)
+    named = any(effect.op == "mention" and address(effect.resource) == "/models/a" for effect in found)
+    assert opaque or named or "copy /models/a -> /x/y" in said(command), said(command)

@@ -189,8 +189,10 @@ class Definitions(Expressions):
     def _nonlocal(self, node: ast.Nonlocal) -> bool:
         for name in node.names:
             scope = self.scope.outer
-            while scope is not None and name not in scope.names:
+            while scope is not None and (name not in scope.names or not scope.local):
                 scope = scope.outer
+            if scope is None and self.scope.outer is not None and self.scope.outer.local:
+                scope = self.scope.outer  # it gets its value later, or here
             if scope is not None:
                 self.scope.shared[name] = scope
         return True

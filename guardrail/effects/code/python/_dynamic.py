@@ -283,8 +283,10 @@ def type_of(machine: Machine, args: Args) -> Value:
         for value in args.all():
             machine.escape(value)
         return machine.opaque("a class that is made at run time", "inline")
-    owner = args.get(0)
-    return owner.klass if isinstance(owner, Instance) else Thing("<class>")
+    found = [
+        option.klass if isinstance(option, Instance) else Thing("<class>") for option in options(argument_of(args, 0))
+    ]
+    return found[0] if len(found) == 1 else Either(tuple(found))
 
 
 # -- objects that are code when they are read back

@@ -198,7 +198,7 @@ class Machine(Calling):
             return self._ref_attribute(owner, name)
         if self.hides(name):
             if name == "__class__":
-                return Thing("<class>")
+                return owner.klass if isinstance(owner, Instance) else Thing("<class>")
             if name == "__dict__" and isinstance(owner, Instance):
                 return Attributes(owner)
             if name == "__dict__" and isinstance(owner, Thing | Unknown):

@@ -26,7 +26,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
-from guardrail.effects.domain._values import TOP
+from guardrail.effects.domain._values import TOP, merge
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -327,7 +327,10 @@ def execute(machine: Machine, args: Args) -> Value:
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
     result = Thing("<sqlite>", dict(owner.facts) if isinstance(owner, Thing) else {})
-    result.sources = tuple(found)
+    given = content(args.after(2))
+    if isinstance(owner, Thing) and given:
+        owner.sources = merge(owner.sources, given)
+    result.sources = merge(tuple(found), owner.sources)
     return result
 
 
