@@ -14,6 +14,7 @@ from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     BASE,
     CWD_MARK,
     NONE,
@@ -496,14 +497,16 @@ class Calling(Statements):
             return self.call_function(method.bound(owner), args)
         if method is not None:
             return self.call_value(self.attribute(owner, name), args)
-        if not name.startswith("__"):
-            # `__getattr__`, or an attribute whose name was not known.
+        if ANY_NAME in owner.names or (owner.klass.find("__getattr__") is not None and not name.startswith("__")):
             found = self.attribute(owner, name)
             if not isinstance(found, Bound):
                 return self.call_value(found, args)
         if owner.klass.framed or BASE in owner.names:
             return self._framed_method(owner, name, args)
-        return Unknown(carried(owner))
+        for value in args.all():
+            self.escape(value)
+        # Of a class of the library that calls nothing by itself, such as `_replace` of a named tuple.
+        return Unknown(carried(Seq([owner, *args.all()])), hidden=True)
 
     def _framed_method(self, owner: Instance, name: str, args: Args) -> Value:
         """A method that a class of a library gives to an object of a class of the code."""

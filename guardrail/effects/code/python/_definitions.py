@@ -19,6 +19,7 @@ from guardrail.effects.code.python._values import (
     Function,
     Instance,
     Klass,
+    Native,
     Partial,
     Property,
     Ref,
@@ -31,6 +32,7 @@ from guardrail.effects.code.python._values import (
     can_act,
     carried,
     join,
+    options,
 )
 
 
@@ -132,6 +134,8 @@ class Definitions(Expressions):
             for part in (value, *_inside(value)):
                 if isinstance(part, Function) and part.scope is inner:
                     part.scope, part.home = self.scope, klass
+        if any(name.startswith("enum.") for one in klass.order() for name in one.bases):
+            self._members(klass)
         self._hooks(klass, node)
         if node.keywords:
             for keyword in node.keywords:
@@ -142,6 +146,19 @@ class Definitions(Expressions):
         if isinstance(made, Klass) and framed:
             self.escape(made)
         return True
+
+    def _members(self, klass: Klass) -> None:
+        """What stands in an enumeration are objects of it."""
+        for name, value in list(klass.names.items()):
+            if name.startswith("_") or isinstance(value, Function | Native):
+                continue
+            member = Instance(klass, self.branch)
+            member.names.update({"value": value, "_value_": value, "name": Text((name,)), "_name_": Text((name,))})
+            init = klass.find("__init__")
+            if isinstance(init, Function):
+                items, rest = self.items_of(value) if isinstance(value, Seq) else ([value], None)
+                self.call_value(init.bound(member), Args(items, {}, rest))
+            klass.names[name] = member
 
     def _hooks(self, made: Klass, node: ast.ClassDef) -> None:
         """What runs when a class is made: of its parents, and of the objects in it."""
@@ -168,6 +185,8 @@ class Definitions(Expressions):
         for part in (node.exc, node.cause):
             if part is not None:
                 value = self.eval(part)
+                if any(isinstance(option, Klass) for option in options(value)):
+                    value = self.call_value(value, Args())  # to raise a class makes an object of it
                 # The text of an error goes to standard error.
                 self.account(value)
                 if (can_act(value) and not isinstance(value, Ref)) or carried(value):
