@@ -13,6 +13,7 @@ from guardrail.effects.code.python._core import MAX_KEPT, Core, TooMuch
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, binary, compared, joined_texts, shown, subscript, truth, unary
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     BASE,
     MAX_ITEMS,
     NONE,
@@ -706,7 +707,8 @@ class Expressions(Core):
         if isinstance(node.func, ast.Attribute):
             owner = self.eval(node.func.value)
             args = self._arguments(node)
-            if isinstance(owner, Ref | Instance | Klass) and node.func.attr != "__call__":
+            named = isinstance(owner, Ref | Klass) or (isinstance(owner, Instance) and ANY_NAME in owner.names)
+            if named and node.func.attr != "__call__":
                 return self.call_value(self.attribute(owner, node.func.attr), args)
             return self.call_method(owner, node.func.attr, args)
         function = self.eval(node.func)
