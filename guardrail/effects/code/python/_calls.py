@@ -689,6 +689,7 @@ class Calling(Statements):
                 self.call_ref("builtins.exec", Args([value]))
         elif isinstance(value, Handle):
             value.text = None  # what is written into it is not known any more
+            value.used = True
         elif isinstance(value, Function):
             self._escape_function(value)
         elif isinstance(value, Klass | Instance):

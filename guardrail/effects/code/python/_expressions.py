@@ -509,6 +509,7 @@ class Expressions(Core):
         if isinstance(value, Const) and isinstance(value.value, bytes) and len(value.value) <= MAX_ITEMS:
             return [Const(byte, value.sources) for byte in value.value], None
         if isinstance(value, Handle):
+            value.used = True  # what is read after that is not the whole
             return [], Text((TOP,), self.contents_of(value)) if not value.binary else Unknown(self.contents_of(value))
         if isinstance(value, Either):
             return [], any_of([any_of([*i, *([r] if r else [])]) for i, r in map(self.items_of, value.options)])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._library import use
 from guardrail.effects.code.python._methods import expanded, last, listed, parent, paths, suffix
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -170,6 +171,7 @@ def send_open(machine: Machine, args: Args) -> Value:
 
 
 def _copy_open(machine: Machine, source: Value, target: Value) -> Value:
+    use(source)
     if isinstance(target, Const) and target.value in (1, 2):
         machine.write_out(machine.contents_of(source), None, errors=target.value == 2)
     else:

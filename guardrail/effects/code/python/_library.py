@@ -108,6 +108,13 @@ def _lose_text(value: Value) -> None:
             option.text = None
 
 
+def use(value: Value) -> None:
+    """What is read after that is not the whole."""
+    for option in options(value):
+        if isinstance(option, Handle):
+            option.used = True
+
+
 def _is_bytes(value: Value) -> bool:
     return isinstance(value, Const) and isinstance(value.value, bytes)
 
@@ -122,6 +129,7 @@ def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
         if role in _SOURCE:
             if _is_open(value):
                 found = merge(found, core.contents_of(value))
+                use(value)
                 continue
             if isinstance(value, Seq):
                 for item in value.items:

@@ -273,6 +273,8 @@ def _handle_method(core: Core, owner: Handle, name: str, args: Args) -> Value | 
     if name in _QUIET:
         if name == "seek" and owner.mode[:1] in "wax":
             owner.text = None
+        if name == "seek":
+            owner.used = True  # from where it is read then, is not followed
         if name == "fileno":
             return owner
         return Unknown(numeric=True) if name in ("tell", "seek") else NONE
