@@ -8,7 +8,7 @@ from typing import Final
 
 from guardrail.effects.code.python._core import MAX_CHANGES, MAX_INLINED, MAX_KEPT, TooMuch
 from guardrail.effects.code.python._handlers import HANDLERS, run_handler
-from guardrail.effects.code.python._library import apply
+from guardrail.effects.code.python._library import apply, use
 from guardrail.effects.code.python._methods import method_of
 from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
@@ -324,6 +324,7 @@ class Calling(Statements):
         return found if found is not None else Unknown()
 
     def _call_unknown(self, function: Value, args: Args) -> Value:
+        self._read_to_the_end(args)
         if isinstance(function, Unknown) and function.hidden:
             for value in args.all():
                 self.escape(value)
@@ -612,6 +613,8 @@ class Calling(Statements):
         handler = HANDLERS.get(name)
         if handler is not None:
             value = run_handler(handler, self, args)
+            if name.endswith("load"):
+                self._read_to_the_end(args)
             # What another thread or task raises does not end this one.
             return Unknown() if _ends(value) and name not in LEAVING else value
         tables = table()
@@ -623,7 +626,14 @@ class Calling(Statements):
             return apply(self, entry, args)
         return self._call_unlisted(name, args)
 
+    @staticmethod
+    def _read_to_the_end(args: Args) -> None:
+        """What is read of a file after that is not the whole."""
+        for value in args.all():
+            use(value)
+
     def _call_unlisted(self, name: str, args: Args) -> Value:
+        self._read_to_the_end(args)
         kind = table().kind(name)
         tail = name.rpartition(".")[2]
         sources: tuple[Resource, ...] = ()
@@ -689,7 +699,6 @@ class Calling(Statements):
                 self.call_ref("builtins.exec", Args([value]))
         elif isinstance(value, Handle):
             value.text = None  # what is written into it is not known any more
-            value.used = True
         elif isinstance(value, Function):
             self._escape_function(value)
         elif isinstance(value, Klass | Instance):
