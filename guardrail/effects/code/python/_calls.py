@@ -848,7 +848,7 @@ class Calling(Statements):
         if known is None:
             parts = list(ast.walk(node))
             bound = {p.id for p in parts if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
-            bound = bound if isinstance(node, ast.GeneratorExp) else set()
+            bound = bound if isinstance(node, ast.GeneratorExp) else set[str]()
             names = {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)}
             known = frozenset(names - bound | {CWD_MARK}), any(_does(part) for part in parts)
             self.read_by[id(node)] = known

@@ -95,7 +95,7 @@ class Core(abc.ABC):
         self.globals.names[CWD_MARK] = Text((call.cwd if call.cwd is not None else TOP,))
         self.scope = self.globals
         self.scopes: list[Scope] = [self.globals]
-        self.branch = 0
+        self.branch: int = 0
         self.steps = MAX_STEPS
         self.inlined: list[Frame] = []
         self.out_sources: tuple[Resource, ...] = ()
@@ -106,7 +106,7 @@ class Core(abc.ABC):
         self.programs: set[str] = set()
         self.accounted: set[str] = set()
         self.stars: list[str] = []
-        self.attempts = 0
+        self.attempts: int = 0
         self.history: list[tuple[Scope | None, str, Value]] = []
         self.escaped: dict[tuple[int, ...], tuple[Later, Value]] = {}
         self.later: list[Later] = []

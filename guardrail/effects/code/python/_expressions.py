@@ -60,6 +60,9 @@ METHODS_OF: Final[Mapping[type[ast.operator], str]] = {
 _COMPARED: Final[Mapping[type[ast.cmpop], str]] = {
     ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
 }  # fmt: skip
+_SIGNS: Final[Mapping[type[ast.unaryop], str]] = {
+    ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__",
+}  # fmt: skip
 _REFLECTED: Final = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le", "eq": "eq", "ne": "ne"}
 _INSIDES: Final = frozenset("f_globals f_builtins f_locals f_back tb_frame gi_frame cr_frame ag_frame mro".split())
 _SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize status_code ok size length".split())
@@ -233,7 +236,7 @@ class Expressions(Core):
 
     def _unary_method(self, op: ast.unaryop, value: Value) -> Value:
         """`-x` and its like of an object of a class of the code."""
-        name = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}.get(type(op), "__bool__")
+        name = _SIGNS.get(type(op), "__bool__")
         found: list[Value] = []
         with self.undecided():
             for option in options(value):
@@ -583,7 +586,7 @@ class Expressions(Core):
         with self.undecided():
             if value.klass.find("__iter__") is not None:
                 found = self.call_value(Bound(value, "__iter__"), Args())
-                if found is not value and not isinstance(found, Instance):
+                if not isinstance(found, Instance):
                     items, rest = self.items_of(found)
                     return any_of([*items, *([rest] if rest is not None else [])])
                 value = found

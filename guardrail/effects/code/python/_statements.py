@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._definitions import Definitions
@@ -421,14 +421,15 @@ class Statements(Definitions):
         return self.meet(ends) and self.block(body)
 
     def _later_values(self, end: Any, changes: Sequence[tuple[Any, str, Value]]) -> Any:
-        value, snapshot = end if isinstance(end, tuple) else (None, end)
+        given = cast("tuple[Value, Snapshot]", end) if isinstance(end, tuple) else None
+        snapshot = given[1] if given is not None else cast("Snapshot", end)
         kept = {id(scope): (scope, dict(names)) for scope, names in snapshot}
         for scope, name, new in changes:
             if id(scope) in kept:
                 names = kept[id(scope)][1]
                 names[name] = join(names.get(name), new)
         joined = list(kept.values())
-        return (value, joined) if isinstance(end, tuple) else joined
+        return (given[0], joined) if given is not None else joined
 
     def _with(self, node: ast.With | ast.AsyncWith) -> bool:
         before, position = self.snapshot(), len(self.history)

@@ -143,7 +143,7 @@ def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
 def _narrow(template: str | bytes, values: Any) -> bool:
     """No field of a format is so wide that it would fill the memory."""
     words = template if isinstance(template, str) else template.decode("latin-1")
-    many = [*values.values()] if isinstance(values, dict) else concrete_items(values)
+    many: list[Any] = [*values.values()] if isinstance(values, dict) else concrete_items(values)
     given = [abs(item) for item in many if isinstance(item, int)] if "*" in words else []
     widest = max((*map(int, _WIDTH.findall(words)), *given), default=0)
     longest = max((len(item) for item in many if isinstance(item, str | bytes)), default=32)
@@ -327,11 +327,12 @@ def _grows(owner: Any, name: str, given: Sequence[Any]) -> int:
     if name == "replace":
         return longest * (len(owner) + 1)
     if name == "expandtabs":
-        tab = "\t" if isinstance(owner, str) else b"\t"
+        tab: Any = "\t" if isinstance(owner, str) else b"\t"
         width = given[0] if given and isinstance(given[0], int) else 8
         return int(len(owner) + owner.count(tab) * abs(width))
     if name == "translate" and given and isinstance(given[0], dict):
-        return len(owner) * max((len(item) for item in given[0].values() if isinstance(item, str)), default=1)
+        table: dict[Any, Any] = given[0]
+        return len(owner) * max((len(item) for item in table.values() if isinstance(item, str)), default=1)
     if name == "join" and given and hasattr(given[0], "__len__"):
         items = [len(item) for item in given[0] if hasattr(item, "__len__")]
         return len(owner) * len(given[0]) + sum(items)

@@ -350,7 +350,7 @@ class Klass(Value):
         queues = [parent.order()[:] for parent in self.parents]
         if len(queues) > 1:
             queues.append(list(self.parents))
-        found = [self]
+        found: list[Klass] = [self]
         if len(queues) == 1:
             found += queues.pop()
         while queues := [queue for queue in queues if queue]:
