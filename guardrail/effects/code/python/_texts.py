@@ -11,7 +11,7 @@ import operator
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
 from guardrail.effects.code.python._values import (
@@ -330,9 +330,9 @@ def _grows(owner: Any, name: str, given: Sequence[Any]) -> int:
         tab: Any = "\t" if isinstance(owner, str) else b"\t"
         width = given[0] if given and isinstance(given[0], int) else 8
         return int(len(owner) + owner.count(tab) * abs(width))
-    if name == "translate" and given and isinstance(given[0], dict):
-        table = cast("dict[Any, Any]", given[0])
-        return len(owner) * max((len(item) for item in table.values() if isinstance(item, str)), default=1)
+    names: Any = given[0] if given else None
+    if name == "translate" and hasattr(names, "values"):
+        return len(owner) * max((len(item) for item in names.values() if isinstance(item, str)), default=1)
     if name == "join" and given and hasattr(given[0], "__len__"):
         items = [len(item) for item in given[0] if hasattr(item, "__len__")]
         return len(owner) * len(given[0]) + sum(items)
