@@ -254,3 +254,30 @@ def test_content_is_followed_through_the_language(code: str) -> None:
     opaque = any(effect.op == "exec_opaque" and effect.attrs["code"] in HOLDING for effect in found)
     named = any(effect.op == "mention" and address(effect.resource) == "/models/a" for effect in found)
     assert opaque or named or "copy /models/a -> /x/y" in said(command), said(command)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "silent"),
+    [
+        ("class T(TestCase):\n def test(self): self.client.get('x'); self.a.b.put(1)", [], ["exec_opaque code:python"]),
+        ("class T(TestCase):\n def test(self): self.fs.rm(P)", ["mention /models/a"], []),
+        ("class T(TestCase):\n def test(self): self.a.b.run(os.remove)", ["exec_opaque code:python"], []),
+        ("class T(TestCase):\n def test(self): self.a.b.write(open(P).read())", ["mention /models/a"], []),
+        (
+            (
+                "class H(BaseHTTPRequestHandler):\n def do_GET(self): self.wfile.write(open(P, 'rb').read())\n"
+                "HTTPServer(('', 80), H)"
+            ),
+            ["copy /models/a -> net:*"],
+            ["exec_opaque code:python"],
+        ),
+    ],
+)
+def test_what_a_base_class_keeps_is_a_librarys_and_is_told_what_it_is_given(
+    code: str, says: list[str], silent: list[str]
+) -> None:
+    """A test client, a trainer, a request: their methods run, and paths, content and functions reach them."""
+    head = "import os\nfrom django.test import TestCase\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\n"
+    found = said(python(head + W + code))
+    assert [want for want in says if want not in found] == [], found
+    assert [one for one in silent if one in found] == [], found

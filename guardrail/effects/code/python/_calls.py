@@ -193,6 +193,14 @@ def _changes(node: ast.AST) -> bool:
     return stored or _does(node) or isinstance(node, ast.Call | ast.Global | ast.Nonlocal)
 
 
+def _is_of_library(value: Bound) -> bool:
+    """An attribute that only a base class of a library can have given to an object."""
+    while isinstance(value.owner, Bound):
+        value = value.owner
+    owner = value.owner
+    return isinstance(owner, Instance) and owner.klass.framed and owner.klass.find(value.name) is None
+
+
 def _is_function(value: Value) -> bool:
     """A function, or a method of something of the code: not an attribute of an object of a library."""
     inner = value
@@ -459,6 +467,8 @@ class Calling(Statements):
             return self._instance_method(owner, name, args)
         if isinstance(owner, Klass):
             return self.call_value(self.attribute(owner, name), args)
+        if isinstance(owner, Bound) and _is_of_library(owner):
+            return self._method_of_library(owner, name, args)
         if _is_function(owner) and name not in _OF_FUNCTIONS:
             return self._method_of_function(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "<super>":
@@ -469,6 +479,12 @@ class Calling(Statements):
             return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline", *args.all())
         if isinstance(owner, Thing) and name in owner.facts:
             return self.call_value(owner.facts[name], args)
+        return self._builtin_method(owner, name, args)
+
+    def _method_of_library(self, owner: Bound, name: str, args: Args) -> Value:
+        """A method of something that a class of a library keeps, such as `self.client.get(path)` in a test."""
+        for value in args.all():
+            self.mention_names(value)
         return self._builtin_method(owner, name, args)
 
     def _method_of_function(self, owner: Value, name: str, args: Args) -> Value:

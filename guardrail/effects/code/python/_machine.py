@@ -44,6 +44,8 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
 
+_CONNECTED: Final = frozenset(("wfile", "rfile"))
+
 MAX_ENDINGS: Final = 3
 """How often what runs later is looked at when the code has ended, as long as something changes."""
 
@@ -266,7 +268,8 @@ class Machine(Importing):
         if owner.klass.find("__getattr__") is not None:
             return self.call_value(Bound(owner, "__getattr__"), Args([text(name)]))
         if owner.klass.framed or BASE in owner.names:
-            return Bound(owner, name)
+            # As `http.server` and `socketserver` call what a handler answers through.
+            return Thing("socket") if name in _CONNECTED else Bound(owner, name)
         return Unknown(hidden=any(can_act(value) for value in owner.names.values() if not isinstance(value, Instance)))
 
     def _of_class(self, found: Value, this: Instance | None, klass: Klass) -> Value:
