@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Final
 
@@ -19,6 +20,36 @@ MAX_BYTES: Final = 65_000
 """Size that the inputs are cut to, in bytes: just below `limits.command_bytes`."""
 
 DEEP: Final = 10_000
+
+PYTHON: Final = {
+    "texts split again and again": f"import shlex; t = {'a b ' * 1500!r}\n" + "shlex.split(t)\n" * 400,
+    "wide fields": "v = tuple(range(10000))\n" + "'%9999d' * 10000 % v\n" * 100,
+    "wide fields of a few": "v = (1,) * 500\n" + "'%999d' * 500 % v\n" * 100,
+    "fields of a format": "x = '{0:9999}' * 9000\n" + "x.format(1)\n" * 100,
+    "tabulators": "t = '\\t' * 60000\n" + "t.expandtabs(9999)\n" * 100,
+    "a table of long texts": "t = 'a' * 60000; u = 'b' * 60000\n" + "t.translate({97: u})\n" * 100,
+    "powers": "x = 2 ** 1000\n" + "x = x ** 900\n" * 10 + "print(x)",
+    "squares": "x = 10 ** 1000\n" + "x = x * x\n" * 50 + "print(x)",
+    "lists of lists": "l = ['x'] * 512\n" + "l = [l] * 512\n" * 9 + "print(l, str(l)); foo.bar(l)",
+    "lists of lists that are displays": "l = ['x']\n" + f"l = [{'l, ' * 60}]\n" * 9 + "print(l, str(l)); foo.bar(l)",
+    "a list in itself": "import foo; l = []; l.append(l); d = {1: l}; l.append(d); print(l, str(d)); foo.bar(l)",
+    "long texts in loops": "t = 'a' * 60000\nfor i in range(100):\n for j in range(100): t.upper() + f'{t}{t}'",
+    "parents": "class A0: pass\n" + "".join(f"class A{i}(A{i - 1}): pass\n" for i in range(1, 400)) + "A399().x\n" * 99,
+    "functions handed on": "import foo\nfor i in range(100):\n for j in range(100): foo.bar(lambda: i)",
+    "functions in place of others": "import foo\ndef f(): return 1\n"
+    + "".join(f"def g{i}(): return f()\nfoo.x(g{i})\nf = g{i}\n" for i in range(300)),
+    "objects made by operators": "class A:\n def __add__(s, o): return A()\nx = A()\n" + "x = x + A()\n" * 1000,
+    "functions that call themselves twice": "def f(n): return f(n - 1) + f(n - 2)\n" + "f(99)\n" * 500,
+    "functions that call each other": "".join(
+        f"def f{i}(n): f{max(i - 1, 0)}(n); f{i}(n - 1); f{max(i - 1, 0)}(n)\n" for i in range(12)
+    )
+    + "f11(9)",
+    "iterators over what changes": "l = list(range(500))\n"
+    + "".join(f"i{i} = iter(l); l.append(1)\n" for i in range(500))
+    + "".join(f"list(i{i})\n" for i in range(500)),
+    "errors": "".join(f"try:\n v{i} = {i}; x = int(input())\nexcept ValueError: v{i} = 0\n" for i in range(900)),
+}
+"""Python whose steps are few, and whose work is much."""
 
 HOSTILE: Final[dict[str, str]] = {
     "a line of words": "ls " + "a " * 32_000,
@@ -75,6 +106,20 @@ HOSTILE: Final[dict[str, str]] = {
     "huge powers": "echo $((9**9**9))",
     "here documents": "".join(f"cat <<E{i}\nx\nE{i}\n" for i in range(2000)),
     "sed that backtracks": "x=$(echo " + "a" * 1000 + " | sed 's/a*a*a*b/c/g'); rm $x",
+    "optional parts that backtrack": "x=$(echo " + "a" * 24 + " | sed -E 's/" + "a?" * 24 + "a" * 24 + "/x/'); rm $x",
+    "counted parts that backtrack": "x=$(echo " + "a" * 90 + " | sed -E 's/" + "a{0,9}" * 20 + "b/x/'); rm $x",
+    "alternatives that backtrack": "x=$(echo " + "a" * 30 + " | sed -E 's/" + "(a|a)" * 30 + "b/x/'); rm $x",
+    "two repetitions on a long line": "x=$(echo " + "a" * 3000 + " | sed 's/a*a*b/c/'); rm $x",
+    "a longer match that is looked for": "x=$(echo " + "a" * 60 + "b" * 3000 + " | sed 's/a*a*a*/c/'); rm $x",
+    "a patch of many hunks": "patch f <<'E'\n*** Begin Patch\n" + "@@ x\n-x\n+y\n" * 6000 + "E",
+    "an editor that is handed digits": "printf '$a\n" + "1" * 30_000 + "\n.\nw\n' | ed f",
+    "a long program of perl": "perl -e '" + "print /a/, " * 5000 + "1'",
+    "a short program of perl": "perl -ne '" + "print if /a/;" * 150 + "' f; " * 20,
+    "nested brackets of perl": "perl -e '" + "(" * 900 + "1" + ")" * 900 + "'",
+    "nested templates of node": "node -p '" + "`${" * 600 + "1" + "}`" * 600 + "'",
+    "nested brackets of node": "node -p '" + "[" * 1000 + "]" * 1000 + "'",
+    "subscripts of node": "node -p 'let i = 0; " + "x[i];" * 390 + "'",
+    "nested calls of R": "Rscript -e '" + "sapply(" * 250 + "x" + ", mean)" * 250 + "'",
     "a long sed script": "sed '" + "s/a/b/;" * 5000 + "' f",
     "a long format": "printf '" + "%s" * 20_000 + "' " + "a " * 2000,
     "wide formats": "printf '%99s%99s%99s' " + "a " * 20_000,
@@ -104,6 +149,7 @@ HOSTILE: Final[dict[str, str]] = {
     "arithmetic that is no path": "echo $((" + "?" * 20_000 + "))",
     "addresses in arithmetic": "for ((" + "a://" * 5000 + ")); do ls; done",
     "branches": "if a; then b; " + "elif a; then b; " * 3000 + "fi",
+    **{f"python, {name}": "python3 -c " + shlex.quote(code) for name, code in PYTHON.items()},
     "what is encoded": "echo " + "QUFB" * 4000 + " | base64 -d | base64 | base64 -d | sh",
 }
 """What to try, by what it is."""

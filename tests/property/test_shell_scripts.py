@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream
+from guardrail.effects.domain._values import NAME, NOTHING, NUM, PATH, REF, TOKEN, TOP, Field, Stream
 from guardrail.effects.shell import _simple
 from tests.effects_support import effects_of
 
@@ -72,12 +72,25 @@ def by_us(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> list
     return None if opaque else found
 
 
+MARKS = (
+    (TOKEN, r"[^\0\s/*?\[\]]*"),
+    (REF, r"[^\0\s*?\[\]]*"),
+    (NAME, "[^\0/]*"),
+    (PATH, "[^\0]*"),
+    (TOP, "[^\0]*"),
+    (NUM, "-?[0-9]*"),
+)
+"""What may stand for each mark of what is not known; longer ones first."""
+
+
 def pattern(field: Field) -> str:
     """What a field may be, each word with a NUL behind it."""
     if field.many or field.glob is not None:
         return "(?:[^\0]*\0)*"
     text = re.escape(field.text)
-    return text.replace(re.escape(TOP), "[^\0]*").replace(re.escape(NUM), "-?[0-9]*") + "\0"
+    for mark, some in MARKS:
+        text = text.replace(re.escape(mark), some)
+    return text + "\0"
 
 
 def holds(script: str, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NAME, NUM, SOMETHING, TOP, Field, Stream, merge
 
 MAX_PROGRAM: Final = 4096
 """Longest sed program that is looked at, in characters."""
@@ -106,6 +106,8 @@ def mktemp(call: Call, parsed: Parsed) -> Stream:
         call.emit("create", call.place(Field(text=name), kind="dir" if parsed.has("--directory") else "file"))
         for source in sources:
             call.emit("copy", source, call.place(Field(text=name)), flow=("argument",))
+        if parsed.has("--directory") and name.startswith("/") and TOP not in name and ".." not in name:
+            call.shell.emit.fresh.add(name)
     return Stream(text=None if TOP in name else f"{name}\n", sources=sources)
 
 
@@ -128,6 +130,21 @@ def _temporary(call: Call, parsed: Parsed) -> str:
     if "TMPDIR" in call.state.vars:
         folder = call.shell.expand.lookup("TMPDIR", call.state, {})[0]
     return f"{folder.rstrip('/')}/{head}{slash}{name}" if folder and TOP not in folder else TOP
+
+
+_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+
+
+def dirname_(call: Call, parsed: Parsed) -> Stream:
+    """`dirname NAME`: of a name that was listed the directory is what stands before it."""
+    out = words(call, parsed)
+    if parsed.flags or len(parsed.operands) != 1 or parsed.operands[0].known:
+        return out
+    field = parsed.operands[0]
+    head, slash, last = field.text.rstrip("/").rpartition("/")
+    if field.many or field.glob is not None or not last.startswith(NAME) or _UNSURE.search(head):
+        return out
+    return Stream(text=(head.rstrip("/") or "/" if slash else ".") + "\n", sources=out.sources)
 
 
 def count(call: Call, parsed: Parsed) -> Stream:
@@ -180,7 +197,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "basename": words,
     "cmp": cmp,
     "count": count,
-    "dirname": words,
+    "dirname": dirname_,
     "echo": words,
     "mktemp": mktemp,
     "pager": pager,

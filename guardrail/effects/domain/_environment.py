@@ -51,9 +51,7 @@ def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
         shell.relied.add(name)
         later = state.copy()
         later.vars[name] = value if all(value.alternatives) else Value()
-        shell.emit.maybe += 1
-        shell.run_text(shell.awaited[name], later)
-        shell.emit.maybe -= 1
+        shell.run_later(shell.awaited[name], later)
 
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
@@ -67,7 +65,7 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         state.path = _path_before(value) if "v" not in traits else None
         _say(shell, name)
         return
-    state.put(name, value)
+    state.put(name, _inherited(value) if name == LIBRARIES else value)
     if name == "IFS":
         if "v" in traits or any(text not in (" \t\n", " ") for text in value.alternatives):
             state.ifs = False
@@ -81,7 +79,11 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
 def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """A variable that other programs read was set: what they are then may not be known."""
     if _LOADER.fullmatch(name):
-        state.path = None
+        if name == LIBRARIES and state.path is not None and not state.traits.get(name) and _is_system(value):
+            parts = (part for text in value.alternatives for part in text.split(":"))
+            shell.libraries.update(part.rstrip("/\0") for part in parts)
+        else:
+            state.path = None
         _say(shell, name)
         if name == "PS4" or name == "PROMPT_COMMAND":
             _prompted(shell, state, name, value)
@@ -101,9 +103,42 @@ def _prompted(shell: Interpreter, state: State, name: str, value: Value) -> None
         if name == "PS4":
             # A prompt is expanded as in double quotes; in a here document a quote in it is a character.
             text = f": <<GUARDRAIL\n{text}\nGUARDRAIL\n" if "$" in text or "`" in text or TOP in text else ""
-        shell.emit.maybe += 1
-        shell.run_text(text, state.copy())
-        shell.emit.maybe -= 1
+        shell.run_later(text, state.copy())
+
+
+LIBRARIES: Final = "LD_LIBRARY_PATH"
+"""Directories that programs load libraries from, before those of the system."""
+
+_SYSTEM_LIBRARIES: Final = re.compile(
+    r"/(?:usr/(?:local/)?)?lib(?:32|64)?(?:/[\w.+-]+)*/?|/usr/local/(?:cuda|nvidia)[\w.+-]*(?:/[\w.+-]+)*/lib(?:32|64)?(?:/stubs)?/?"
+)
+
+
+def _is_system(value: Value) -> bool:
+    """Only libraries of the system are looked for; a NUL stands for what the call was given.
+
+    An empty part is the working directory, and so is what was given where nothing was: `_commands` looks there.
+    """
+    parts = [part for text in value.alternatives for part in text.split(":")]
+    return all(part in ("", "\0") or (_SYSTEM_LIBRARIES.fullmatch(part) and ".." not in part) for part in parts)
+
+
+def _inherited(value: Value) -> Value:
+    return Value(alternatives=tuple(text.replace("\0", TOP) for text in value.alternatives), sources=value.sources)
+
+
+def assuming(state: State, name: str) -> State:
+    """The state in which a new value of a list of directories is worked out: a NUL stands for what is there already."""
+    probe = state.copy()
+    if name == "PATH":
+        before = TOP if state.path is None else ":".join((*state.path, "\0"))
+        probe.vars[name] = Value(alternatives=(before,))
+    elif name not in state.vars:
+        probe.vars[name] = Value(alternatives=("\0",))
+    elif state.path is not None:  # an earlier value was one of the system's, and what is not known in it was given
+        old = state.vars[name]
+        probe.vars[name] = Value(alternatives=tuple(text.replace(TOP, "\0") for text in old.alternatives))
+    return probe
 
 
 def given(value: Value) -> list[str]:

@@ -8,15 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import STANDARD_INPUT, interpreter_of, is_stream, script_texts
+from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import (
+    DEEP,
+    FIRM,
     MOVING,
+    NAME,
     NOTHING,
     NUM,
+    SLIM,
     SOMETHING,
     TOP,
     UNKNOWN,
@@ -24,6 +28,7 @@ from guardrail.effects.domain._values import (
     State,
     Stream,
     Value,
+    is_shell_text,
     join_values,
     merge,
 )
@@ -56,33 +61,51 @@ _PLAIN_SET_NAMES: Final = frozenset(
 
 def cd(call: Call) -> Stream:
     """`cd`, `chdir`: where it succeeds the directory is the new one, where it fails the old one."""
-    out = _entered(call)
+    _go(call)
     if "moving" in call.state.modes:
         call.state.cwds = (None,)
     # It prints where it went, if that is not what was asked for.
-    told = any(not field.known or field.text == "-" for field in call.args) or "CDPATH" in call.state.vars
-    return SOMETHING if told else out
+    asked = all(field.known or None not in call.state.cwds for field in call.args)
+    told = not asked or any(field.text == "-" for field in call.args) or "CDPATH" in call.state.vars
+    return SOMETHING if told else NOTHING
 
 
-def _entered(call: Call) -> Stream:
+def _go(call: Call) -> None:
     state = call.state
     operands = [field for field in call.args if field.text not in ("-P", "-L", "-e", "-@", "--", "-LP", "-PL")]
     call.failed = state.copy()
     if not operands:
         home = call.shell.expand.lookup("HOME", state, {})[0]
         state.cwds = (home if home.startswith("/") and TOP not in home else None,)
-        return NOTHING
+        return
     field = operands[0]
-    if len(operands) > 1 or not field.known or field.text in ("-", "") or field.text.startswith("-"):
+    if len(operands) > 1 or field.text in ("-", "") or field.text.startswith("-") or "CDPATH" in state.vars:
         state.cwds = (None,)
-        return NOTHING
-    target = place(field.text, call.cwd, kind="dir").path
-    if target is None or "CDPATH" in state.vars:
-        state.cwds = (None,)
-        return NOTHING
+        return
+    target = call.place(field, kind="dir").path if field.known else None
+    if target is None:
+        state.cwds = _entered(call, field)
+        return
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
     state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
-    return NOTHING
+
+
+def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
+    """Directories of which some names are not known, but of each that it is one; None if it may be any."""
+    plain = field.text.replace(NAME, "").replace(FIRM, "")
+    if field.glob is not None or field.many or TOP in plain or DEEP in plain:
+        return (None,)
+    text = call.above_fresh(field.text)
+    bare = [part for part in text.split("/") if part and not part.strip(_MARKS)]
+    # A name that is only what was put in may be empty as well, and then the directory is another one.
+    texts = dict.fromkeys((text, "/".join("" if part in bare else part for part in text.split("/"))))
+    heads = [one if one.startswith("/") else f"{(call.cwd or '').rstrip('/')}/{one}" for one in texts]
+    if len(bare) > 1 or any(not one.startswith("/") or ".." in one.split("/") for one in heads):
+        return (None,)
+    return tuple(dict.fromkeys(map(_folded, heads)))
+
+
+_MARKS: Final = TOP + NUM + SLIM + FIRM
 
 
 def _folded(path: str) -> str:
@@ -93,7 +116,7 @@ def _folded(path: str) -> str:
 
 def pushd(call: Call) -> Stream:
     """`pushd DIR` goes there; anything else about the stack is not followed."""
-    if len(call.args) == 1 and call.args[0].known and not call.args[0].text.startswith(("+", "-")):
+    if len(call.args) == 1 and not call.args[0].text.startswith(("+", "-")):
         cd(call)
         return SOMETHING
     call.state.cwds = (None,)
@@ -162,7 +185,8 @@ def _declare(call: Call, name: str, field: Field, letters: str) -> None:
 
 def _assigned(call: Call, name: str, field: Field, letters: str, *, fresh: bool) -> Value:
     head, _, rest = field.text.partition("=")
-    value = Value(alternatives=(TOP if head.endswith("+") else rest,), sources=field.sources)
+    texts = (TOP,) if head.endswith("+") else (rest, "") if field.void else (rest,)
+    value = Value(alternatives=texts, sources=field.sources)
     plural = "a" in letters or "A" in letters or (not fresh and _may_be_array(call.state.vars.get(name)))
     if plural and rest[:1] in ("(", TOP):
         return _compound(call, rest, field.sources)
@@ -188,9 +212,9 @@ def _declared(call: Call, name: str, *, keyed: bool, fresh: bool) -> Value:
     """A variable that is declared without a value: empty where it is new, else what it was."""
     old = call.state.vars.get(name)
     if fresh:
-        return Value(alternatives=("",), items=(), keyed=keyed)
+        return Value(alternatives=("",), items=(), keyed=keyed, declared=keyed)
     if keyed:
-        new = Value(alternatives=("",), items=(), keyed=True)
+        new = Value(alternatives=("",), items=(), keyed=True, declared=True)
         return new if old is None else old if old.keyed else Value(keyed=True, plural=True)
     return Value(plural=True) if old is None else old
 
@@ -209,14 +233,14 @@ def _path(call: Call, text: str) -> Value:
 def _unset_element(call: Call, name: str, index: str) -> None:
     """`unset 'a[1]'`."""
     old = call.state.vars.get(name)
-    if old is None or not old.keyed:
+    if old is None or not old.declared:
         look_at(call.shell.expand, (index,), call.state)
     key = subscript(call.shell.expand, old, index, call.state, {})
     if old is None or old.items is None or key is None:
         set_variable(call.shell, call.state, name, Value(sources=old.sources if old is not None else (), plural=True))
         return
     items = tuple(item for item in old.items if item[0] != key)
-    set_variable(call.shell, call.state, name, array(items, old.sources, keyed=old.keyed))
+    set_variable(call.shell, call.state, name, array(items, old.sources, like=old))
 
 
 def unset(call: Call) -> Stream:
@@ -312,7 +336,7 @@ def shopt(call: Call) -> Stream:
 
 def eval_(call: Call) -> Stream:
     """`eval`: its words, joined, are shell text in this very shell."""
-    if not all(field.known for field in call.args):
+    if not all(field.known or not (field.many or field.sources or field.glob) for field in call.args):
         out = call.opaque("dynamic", reason="the text given to eval is not known")
         call.state.forget()
         return out
@@ -407,7 +431,8 @@ def trap(call: Call) -> Stream:
     operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
     if len(operands) < 2 or operands[0].text in ("", "-"):
         return NOTHING if operands and operands == list(call.args) else SOMETHING
-    if not operands[0].known:
+    text = operands[0]
+    if text.many or text.sources or text.glob is not None or not is_shell_text(text.text):
         return call.opaque("dynamic", reason="the text of a trap is not known")
     call.shell.traps.append(operands[0].text)
     later = call.state.copy()
@@ -426,9 +451,7 @@ def trap(call: Call) -> Stream:
             later.vars[name] = Value(alternatives=("",))
             call.shell.awaited[name] = operands[0].text
     mark = call.shell.contents.mark()
-    call.shell.emit.maybe += 1
-    call.shell.run_text(operands[0].text, later)
-    call.shell.emit.maybe -= 1
+    call.shell.run_later(operands[0].text, later)
     if all(field.text.upper() in ("EXIT", "SIGEXIT", "0") for field in operands[1:]):
         call.shell.contents.weaken(mark)
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
-from guardrail.effects.shell._listings import KEEPING
+from guardrail.effects.shell._listings import PASSING
 from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
@@ -97,7 +97,7 @@ def _takes_words(stage: Statement) -> bool:
 
 def _keeps_lines(stage: Statement) -> bool:
     """Whether what a stage prints may be lines that it read."""
-    return isinstance(stage, Simple) and bool(stage.words) and stage.words[0].plain in KEEPING
+    return isinstance(stage, Simple) and bool(stage.words) and stage.words[0].plain in PASSING
 
 
 _WRAPPING: Final = frozenset("sudo env nice nohup timeout time command exec busybox bash sh dash ionice doas".split())
@@ -152,7 +152,9 @@ def redirected(shell: Interpreter, node: Redirected, state: State, stdin: Stream
             # Both are one where the body does not tell them apart.
             ok, bad = (ok.copy() if ok is bad else ok), bad.join(before)
         if errors_too(node.redirects):
-            out = msgspec.structs.replace(out, text=None, sources=merge(out.sources, shell.diverted))
+            out = msgspec.structs.replace(
+                out, text=None, listed=(), table="", sources=merge(out.sources, shell.diverted)
+            )
         out = moved(node.redirects, write_out(shell, outs, out, call), merged="merged" in inner.modes)
         if mark is not None:
             shell.contents.weaken(mark)

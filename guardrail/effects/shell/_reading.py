@@ -280,7 +280,7 @@ def _nested_reads(statement: Simple, functions: Container[str]) -> bool:
     words = [*statement.words, *(redirect.target for redirect in statement.redirects if redirect.target is not None)]
     for one in statement.assigns:
         words += [one.value, *(word for _, word in one.array or ())]
-    return _words_read(words, functions)
+    return _words_read(words, functions) or any(_parts_read(one.parts, functions) for one in statement.assigns)
 
 
 def _words_read(words: Iterable[Word], functions: Container[str]) -> bool:
@@ -293,7 +293,8 @@ def _parts_read(parts: Iterable[Part], functions: Container[str]) -> bool:
             if reads_any(part.script.body, functions):
                 return True
         elif isinstance(part, Expansion):
-            if _words_read([word for word in (part.arg, part.other) if word is not None], functions):
+            words = [word for word in (part.arg, part.other) if word is not None]
+            if _words_read(words, functions) or _parts_read(part.parts, functions):
                 return True
         elif isinstance(part, Computed) and (
             any(reads_any(script.body, functions) for script in part.scripts) or _parts_read(part.parts, functions)

@@ -13,7 +13,7 @@ import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
@@ -87,7 +87,7 @@ def _written(shell: Interpreter, redirect: Redirect, call: Call) -> Iterator[Res
     """The files that an output is opened to."""
     for vector in shell.expand.alternatives((redirect.target,) if redirect.target is not None else (), call.state):
         for field in vector:
-            resource = place(field.text, call.cwd, glob=field.glob)
+            resource = call.place(field)
             call.doubted = call.doubted or not _opens(shell, resource, call)
             _emptied(shell, redirect.op, resource)
             yield resource
@@ -146,7 +146,7 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     """What `< file` or `< <(…)` gives, and the file if it is one."""
     part = target.parts[0] if len(target.parts) == 1 else None
     if isinstance(part, Process) and not part.write:
-        out = shell.substitute(part.script, call.state, beside=True)
+        out = shell.substitute(part.script, call.state, beside=True, heard=True)
         return msgspec.structs.replace(out, flow=("process",), connected=True), None
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
     for field in fields:

@@ -52,7 +52,7 @@ def _shake(shell: Interpreter, state: State, text: str) -> None:
         probe.vars[name] = Value(sources=(Resource(kind="env", uri=f"env:{name}"),))
     before = probe.copy()
     inner = type(shell)(shell.view, shell.limits, shell.expand.environment, shell.start)
-    inner.depth, inner.emit.steps = shell.depth, shell.emit.steps
+    inner.depth, inner.begun, inner.emit.steps = shell.depth, True, shell.emit.steps
     ok, bad, _ = inner.run_here(text, probe)
     shell.emit.steps = inner.emit.steps
     _take_over(shell, state, before, ok.join(bad))

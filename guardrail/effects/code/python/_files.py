@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._library import use
 from guardrail.effects.code.python._methods import expanded, last, listed, parent, paths, suffix
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -51,23 +52,22 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
         effects = machine.call.shell.emit.effects
         before = len(effects)
         machine.put(op, places, ())
-        certain = len(places) == 1 and len(effects) == before + 1 and not machine.branch
+        certain = len(places) == 1 and len(effects) == before + 1 and machine.branch == machine.attempts
         handle.effect = before if certain and "+" not in mode else None
         machine.handles.append(handle)
     return handle
 
 
-@handles(
-    "builtins.open",
-    "codecs.open",
-    "gzip.open",
-    "bz2.open",
-    "lzma.open",
-    "io.FileIO",
-    "wave.open",
-    "gzip.GzipFile",
-    "bz2.BZ2File",
-)
+@handles("codecs.open", "gzip.open", "bz2.open", "lzma.open", "wave.open", "gzip.GzipFile", "bz2.BZ2File")
+def open_encoded(machine: Machine, args: Args) -> Value:
+    """What is written is not what the file then holds, nor is what is read what it holds now."""
+    handle = open_file(machine, args)
+    if isinstance(handle, Handle):
+        handle.text, handle.used = None, True
+    return handle
+
+
+@handles("builtins.open", "io.FileIO")
 def open_file(machine: Machine, args: Args) -> Value:
     """`open(path, mode)`: also with a mode that is not known, with a descriptor, and with an opener."""
     path = argument_of(args, 0, "file")
@@ -85,12 +85,30 @@ def open_file(machine: Machine, args: Args) -> Value:
     given = [option for option in options(path) if isinstance(option, Handle)]
     if given:
         return given[0]
-    handle = open_places(machine, machine.places(path), mode)
+    if opener is not None:
+        with machine.undecided():  # what is opened is what the opener opens
+            handle = open_places(machine, machine.places(path), mode)
+    else:
+        handle = open_places(machine, machine.places(path), mode)
     handle.inside = path.sources
     handle.name = path
+    if not _as_written(args):
+        handle.text, handle.used = None, True
     if any(isinstance(option, Const | Unknown) and not _is_bytes(option) for option in options(path)):
         handle = _descriptor(path, handle)
     return handle
+
+
+_TEXT_AS_IT_IS = frozenset(("utf-8", "utf8", "utf_8", "U8", "UTF-8", "UTF8", "ascii", "us-ascii"))
+
+
+def _as_written(args: Args) -> bool:
+    """The file then holds the text that is written into it, byte for byte."""
+    encoding, newline = args.get(3, "encoding"), args.get(5, "newline")
+    known = encoding is None or (isinstance(encoding, Const) and encoding.value is None)
+    plain = known or single(encoding) in _TEXT_AS_IT_IS
+    ends = newline is None or (isinstance(newline, Const) and newline.value is None) or single(newline) in ("", "\n")
+    return plain and ends
 
 
 def _is_bytes(value: Value) -> bool:
@@ -125,9 +143,16 @@ def open_descriptor(machine: Machine, args: Args) -> Value:
     "os.dup",
     "io.BufferedRandom",
 )
-def wrap(_machine: Machine, args: Args) -> Value:
+def wrap(machine: Machine, args: Args) -> Value:
     """Another object for the same descriptor."""
-    return args.get(0) or Unknown()
+    found = args.get(0) or Unknown()
+    others = [*args.pos[1:], *args.named.values()]
+    for value in others:
+        machine.account(value)
+    for handle in options(found):
+        if isinstance(handle, Handle) and others:
+            handle.text, handle.used = None, True  # it may be in another encoding
+    return found
 
 
 @handles("os.write", "os.pwrite")
@@ -166,6 +191,7 @@ def send_open(machine: Machine, args: Args) -> Value:
 
 
 def _copy_open(machine: Machine, source: Value, target: Value) -> Value:
+    use(source)
     if isinstance(target, Const) and target.value in (1, 2):
         machine.write_out(machine.contents_of(source), None, errors=target.value == 2)
     else:
@@ -250,13 +276,78 @@ def here(machine: Machine, _args: Args) -> Value:
     return Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
 
 
-@handles("os.chdir", "os.fchdir", "contextlib.chdir")
+@handles("contextlib.chdir")
+def within_directory(_machine: Machine, args: Args) -> Value:
+    """As long as the block of `with` runs, relative paths are meant from somewhere else."""
+    return Thing("<chdir>", {"to": argument_of(args, 0, "path")})
+
+
+@handles("<chdir>.__enter__", "<chdir>.__exit__")
+def enter_directory(machine: Machine, args: Args) -> Value:
+    """From then on relative paths may be meant from either."""
+    before = machine.globals.names[CWD_MARK]
+    machine.enter(argument_of(args, 0))
+    machine.set_name(machine.globals, CWD_MARK, join(before, machine.globals.names[CWD_MARK]))
+    return NONE
+
+
+@handles("os.chdir", "os.fchdir")
 def change_directory(machine: Machine, args: Args) -> Value:
     """Relative paths are meant from somewhere else from now on."""
     places = machine.places(argument_of(args, 0, "path"), kind="dir")
     found = [place.path if place.path is not None else TOP for place in places]
-    machine.globals.names[CWD_MARK] = Text(tuple(found) or (TOP,))
+    machine.set_name(machine.globals, CWD_MARK, Text(tuple(found) or (TOP,)))
     return NONE
+
+
+@handles("dbm.open", "dbm.dumb.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
+def open_database(machine: Machine, args: Args) -> Value:
+    """A file, or several whose names begin like it."""
+    path = argument_of(args, 0, "file")
+    flag = args.get(1, "flag")
+    machine.account(flag)
+    machine.account(args.get(2))
+    files = Text([name for item in path_texts(path) for name in (item, f"{item}.{NAME}")])
+    places = machine.places(files)
+    if flag is None or single(flag) == "r":
+        return Thing("<database>", sources=machine.read(places))
+    machine.put("write", places, ())
+    return Thing("<database>", {"to": files}, places)
+
+
+@handles("compileall.compile_dir", "compileall.compile_file")
+def compile_all(machine: Machine, args: Args) -> Value:
+    """Sources are read, and what they are compiled to is written beside them."""
+    path = argument_of(args, 0, "dir")
+    machine.read(machine.places(path, recursive=True))
+    for extra in (*args.pos[1:], *args.named.values()):
+        machine.account(extra)
+    for folder in path_texts(path):
+        for start in (folder, parent(folder)):
+            base = start.rstrip("/")
+            found = [f"{base}/{f'{NAME}/' * level}__pycache__{end}" for level in range(4) for end in ("", f"/{NAME}")]
+            with machine.undecided():
+                machine.put("write", machine.places(Text(found)), ())
+    return Unknown()
+
+
+@handles("shutil.copystat")
+def copy_state(machine: Machine, args: Args) -> Value:
+    """Mode and times are taken over."""
+    machine.each("list", machine.places(argument_of(args, 0, "src")))
+    target = machine.places(argument_of(args, 1, "dst"))
+    machine.each("set_security", target)
+    machine.each("set_times", target)
+    return NONE
+
+
+@handles("xml.etree.ElementTree.parse")
+def parse_tree(machine: Machine, args: Args) -> Value:
+    """A document: what is taken out of it is the file's content, and so is what it writes."""
+    source = argument_of(args, 0, "source")
+    if any(isinstance(option, Handle | Thing) for option in options(source)):
+        return Thing("xml.tree", sources=machine.contents_of(source))
+    return Thing("xml.tree", sources=machine.read(machine.places(source)))
 
 
 @handles("os.path.expanduser")
@@ -316,11 +407,29 @@ def split_extension(_machine: Machine, args: Args) -> Value:
     """Root and extension."""
     value = argument_of(args, 0)
     roots: list[str] = []
+    ends: list[str] = []
     for item in path_texts(value):
         end = suffix(item)
-        roots.append(item[: -len(end)] if end and item.endswith(end) and TOP not in end else item if not end else TOP)
-    ends = [suffix(item) for item in path_texts(value)]
+        if TOP not in end and (not end or item.endswith(end)):
+            roots.append(item[: len(item) - len(end)])
+            ends.append(end)
+        else:
+            roots += _roots(item)
+            ends += ["", f".{NAME}" if TOP not in item else TOP]
     return Seq([Text(roots, value.sources), Text(ends, value.sources)], "tuple")
+
+
+def _roots(item: str) -> list[str]:
+    """A path that is known in part without its extension, which begins at a dot that is known or at one that is not."""
+    head, slash, tail = item.rpartition("/")
+    first = next((index for index, char in enumerate(tail) if not is_exact(char)), len(tail))
+    if DEEP in tail:
+        return [item[: item.rfind(DEEP) + 1]]
+    if TOP in item:
+        return [item[: item.rfind(TOP) + 1]] if "." not in tail[:first] else [TOP]
+    stem, dot, _ = tail[:first].rpartition(".")
+    found = [f"{head}{slash}{tail[:first]}{NAME}"]
+    return [*found, f"{head}{slash}{stem}"] if dot and stem.strip(".") else found
 
 
 @handles("os.path.split")

@@ -25,7 +25,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
-from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
 
@@ -108,6 +108,13 @@ def _lose_text(value: Value) -> None:
             option.text = None
 
 
+def use(value: Value) -> None:
+    """What is read after that is not the whole."""
+    for option in options(value):
+        if isinstance(option, Handle):
+            option.used = True
+
+
 def _is_bytes(value: Value) -> bool:
     return isinstance(value, Const) and isinstance(value.value, bytes)
 
@@ -122,6 +129,7 @@ def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
         if role in _SOURCE:
             if _is_open(value):
                 found = merge(found, core.contents_of(value))
+                use(value)
                 continue
             if isinstance(value, Seq):
                 for item in value.items:
@@ -189,7 +197,8 @@ def _sources_of(pairs: list[Pair]) -> Iterator[tuple[str, Value]]:
 
 def _to(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     """The other end of a copy or a move."""
-    _arrive(core, core.places(value), content, pairs)
+    whole = any(role == "tree" for role, _ in pairs)
+    _arrive(core, core.places(value, recursive=whole), content, pairs)
 
 
 def _into(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
@@ -330,6 +339,3 @@ def _result(
         handle.inside, handle.text = both, None
         return handle
     return Thing(entry.detail, held=merge(both, data))
-
-
-__all__ = ["STREAMS", "apply", "assigned"]
