@@ -388,6 +388,7 @@ class Interpreter:
             return
         for state in done[:2]:
             state.sinks = merge(tuple(sink for sink in state.sinks if sink.pattern != "/dev/fd/*"), targets)
+            state.held = merge(tuple(sink for sink in state.held if sink.pattern != "/dev/fd/*"), targets)
 
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
