@@ -15,7 +15,7 @@ from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import pattern_text
 from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
-from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
+from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import Arithmetic, For, Loop
 
@@ -158,9 +158,12 @@ def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: S
         given = Stream(text=line, sources=stdin.sources, names=stdin.names, flow=stdin.flow, connected=True)
 
         def once(inner: State) -> tuple[State, Stream]:
+            # Where `read` meets a variable that cannot be assigned to, it fails, and there is no such round.
+            before = inner.copy() if any("r" in letters for letters in inner.traits.values()) else None
             ok, bad, _ = shell.block(node.condition, inner, given)
             ok, bad, out = shell.block(node.body, ok.join(bad), unread(stdin))
-            return ok.join(bad), out
+            end = ok.join(bad)
+            return (end, out) if before is None else (end.join(before), perhaps(out))
 
         return once
 
