@@ -281,6 +281,8 @@ class State:
             value = Value(sources=value.sources, plural=True)
         elif self.traits and (letters := self.traits.get(name)):
             value = _taken(self.vars.get(name, UNKNOWN), value, letters)
+        if "noting" in self.modes:
+            self.mark(name, "w")
         self.vars[name] = value
 
     def mark(self, name: str, letters: str) -> None:
@@ -289,7 +291,7 @@ class State:
         Args:
             name: the variable.
             letters: `r` if it cannot be assigned to, `R` if so when it was declared again, `l` and `u` for the case of
-                its letters, `i` for a number, `v` if it may change at any time.
+                its letters, `i` for a number, `v` if it may change at any time, `w` if it was given a value at all.
         """
         old = self.traits.get(name, "")
         new = "".join(sorted({*old, *letters}))

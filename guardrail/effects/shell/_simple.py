@@ -59,9 +59,12 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
 
 def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
     for one in node.assigns:
-        if state.traits and not one.declared and "r" in state.traits.get(one.name, ""):
+        frozen = bool(state.traits) and not one.declared and "r" in state.traits.get(one.name, "")
+        if frozen:
             shell.abort(state)
         assign(shell, one, state)
+        if frozen:
+            shell.abort(state)  # what its value sets is set all the same
     if not node.redirects:
         return state, state, NOTHING
 

@@ -45,7 +45,7 @@ def _shake(shell: Interpreter, state: State, text: str) -> None:
     if _ends(text):
         return
     probe = state.copy()
-    probe.traits = {}
+    probe.traits, probe.modes = {}, probe.modes | {"noting"}
     probe.cwds, probe.args = (_NOWHERE,), (_NOWHERE,)
     for name in probe.vars:
         # A text that leaves a variable alone leaves this mark on it.
@@ -60,7 +60,7 @@ def _shake(shell: Interpreter, state: State, text: str) -> None:
 
 def _take_over(shell: Interpreter, state: State, before: State, end: State) -> None:
     for name, value in end.vars.items():
-        if value != before.vars.get(name):
+        if value != before.vars.get(name) or "w" in end.traits.get(name, ""):
             old = state.vars.get(name, UNKNOWN)
             sources = tuple(source for source in value.sources if source.kind != "env")
             state.mark(name, "v")
@@ -76,7 +76,7 @@ def _take_over(shell: Interpreter, state: State, before: State, end: State) -> N
     if end.functions != before.functions:
         shell.dynamic("a trap changes what a command means", (0, 0))
     state.globs = state.globs and end.globs
-    state.modes |= end.modes
+    state.modes |= end.modes - {"noting"}
     state.sinks, state.held = merge(state.sinks, end.sinks), merge(state.held, end.held)
     state.opened = merge(state.opened, end.opened)
 
