@@ -69,7 +69,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         if "@" in role or role in ("url", "post"):
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
-            _apply_role(call, role, field, carried, recursive)
+            apply_role(call, role, field, carried, recursive)
     named_files = [field for role, field in roles if role in ("read", "spent")]
     made = make(call, parsed, named_files, carried, recursive=recursive)
     if parsed.spec.transfers:
@@ -179,8 +179,16 @@ def _reads(
     return sources, named
 
 
-def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...], recursive: bool) -> None:
-    """One word that does more than being read."""
+def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...], recursive: bool) -> None:
+    """One word that does more than being read.
+
+    Args:
+        call: the command.
+        role: what the word is.
+        field: the word.
+        sources: what is written, if anything is.
+        recursive: all that is below it is meant.
+    """
     if field.text == "" and not field.many:
         return
     if role in ("run", "shell"):

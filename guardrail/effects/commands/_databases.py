@@ -463,6 +463,8 @@ def dump(call: Call, parsed: Parsed) -> Stream:
             call.read(field, reveals="none")
         elif role == "below":
             below(call, field, (database,))
+        elif role == "opaque":
+            call.opaque("program", reason=f"an option of {call.name}", words=(field,))
         elif role == "write":
             call.put("write", call.place(field), (database,))
     kept = any(role in ("write", "below") for _, role, _ in parsed.values)

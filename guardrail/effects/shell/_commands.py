@@ -13,6 +13,7 @@ from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -101,8 +102,12 @@ def known_command(call: Call, name: str) -> Stream:
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
-        before = len(call.shell.emit.effects)
-        out = family(call, parsed) if family is not None else apply_spec(call, parsed)
+        before, cwd = len(call.shell.emit.effects), call.cwd
+        if family is None:
+            out = apply_spec(call, parsed)
+        else:
+            out = family(call, parsed)
+            out = conserved(call, parsed, before, cwd, out) if parsed.values else out
         _environment(call, before)
         return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
