@@ -104,6 +104,17 @@ HOSTILE: Final[dict[str, str]] = {
     "arithmetic that is no path": "echo $((" + "?" * 20_000 + "))",
     "addresses in arithmetic": "for ((" + "a://" * 5000 + ")); do ls; done",
     "branches": "if a; then b; " + "elif a; then b; " * 3000 + "fi",
+    "calls in awk": "awk '{f(" + "a," * 3000 + "1); print 1 > " + "a " * 3000 + "}' f",
+    "statements in awk": "awk '{" + "print > " * 1900 + "}' f",
+    "open brackets in awk": "awk '{" + "sub(" * 3000 + "}' f",
+    "commands in awk": "awk '{" + '"a"|getline ' * 1200 + "}' f",
+    "texts in SQL": "psql -c 'select " + "$$a$$" * 12_000 + "'",
+    "quotes in SQL": 'sqlite3 a.db "' + "'a'" * 20_000 + '"',
+    "files in SQL": 'sqlite3 a.db "select ' + "readfile('a')," * 4000 + '1"',
+    "open texts in SQL": "psql -c '" + "".join(f"$a{i}$" for i in range(8000)) + "'",
+    "comments in SQL": "mysql -e '" + "/*" * 30_000 + "'",
+    "commands in SQL": "psql db <<'E'\n" + "\\x " * 15_000 + "\nE\n",
+    "brackets in SQL": "psql -c '\\copy " + "(" * 60_000 + "'",
     "what is encoded": "echo " + "QUFB" * 4000 + " | base64 -d | base64 | base64 -d | sh",
 }
 """What to try, by what it is."""

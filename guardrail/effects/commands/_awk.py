@@ -83,7 +83,64 @@ def _unescaped(text: str) -> str:
     def one(match: re.Match[str]) -> str:
         return _ESCAPES.get(match[1], TOP)
 
-    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+    return re.sub(r"\\(.|$)", one, text, flags=re.DOTALL)
+
+
+def _closing(words: Sequence[Token]) -> dict[int, int]:
+    """Where each bracket that opens is closed; the end of the program for one that is not."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(words):
+        if token.sort != "mark":
+            continue
+        if token.text in ("(", "["):
+            opened.append(index)
+        elif token.text in (")", "]") and opened:
+            found[opened.pop()] = index
+    return found | dict.fromkeys(opened, len(words))
+
+
+def _ending(words: Sequence[Token], closes: Mapping[int, int]) -> list[int]:
+    """For each token, where the simple statement ends that it stands in; brackets are passed over."""
+    ends = [len(words)] * (len(words) + 1)
+    for index in range(len(words) - 1, -1, -1):
+        token = words[index]
+        if token.sort == "mark" and token.text in ("(", "["):
+            ends[index] = ends[min(closes[index] + 1, len(words))]
+        elif _is_end(words, index):
+            ends[index] = index
+        else:
+            ends[index] = ends[index + 1]
+    return ends
+
+
+def _is_end(words: Sequence[Token], index: int) -> bool:
+    """A statement ends here; a line goes on after a comma or an operator."""
+    token = words[index]
+    if token.sort == "end":
+        before = words[index - 1] if index else token
+        return token.text != "\n" or before.sort != "mark" or before.text not in (",", "&&", "||", "|")
+    # Another statement cannot begin within one; what is no awk program ends here as well.
+    return token.text == ")" if token.sort == "mark" else token.sort == "name" and token.text in ("print", "printf")
+
+
+def _arguments(words: Sequence[Token], closes: Mapping[int, int]) -> set[int]:
+    """The tokens in the brackets of what may set them, in whichever lines they stand."""
+    found: set[int] = set()
+    done = 0
+    for index, token in enumerate(words):
+        if token.sort != "name" or token.text not in _SETTERS:
+            continue
+        start = index + 1
+        if token.text in ("function", "func"):
+            start += 1  # its name
+        end = closes.get(start, start)
+        found.update(range(max(start, done), end))
+        done = max(done, end)
+    return found
+
+
+_SETTERS: Final = frozenset(("sub", "gsub", "gensub", "function", "func", "for", "split", "patsplit", "match"))
 
 
 class Program:
@@ -96,7 +153,7 @@ class Program:
         sources: whose content the program sees.
     """
 
-    __slots__ = ("call", "given", "out", "sources", "words")
+    __slots__ = ("_closes", "_ends", "_setting", "_values", "call", "given", "out", "sources", "words")
 
     def __init__(
         self, call: Call, words: Sequence[Token], given: Mapping[str, str], sources: tuple[Resource, ...]
@@ -106,6 +163,11 @@ class Program:
         self.given = given
         self.sources = sources
         self.out = sources
+        self._closes = _closing(words)
+        self._ends = _ending(words, self._closes)
+        self._setting = _arguments(words, self._closes)
+        self._values: dict[str, set[str | None]] = {name: {text} for name, text in given.items()}
+        self._find_values()
 
     def run(self) -> None:
         """Effects of every statement, in the order of the text: reads first, as their content may go anywhere."""
@@ -119,41 +181,24 @@ class Program:
                 self._command(self._joined(index + 1, self._close(index + 1)), writes=False)
             elif token.sort == "mark" and token.text == "@":
                 self.call.opaque("inline", reason="an awk program that loads or calls what is not in it")
-            elif token.sort == "name" and token.text == "ARGV" and self._is_set(index):
+            elif token.sort == "name" and token.text == "ARGV" and not self._is_looked_at(index):
                 self.call.opaque("dynamic", reason="an awk program that chooses its own files")
             elif token.sort == "name" and token.text in ("ENVIRON", "PROCINFO", "SYMTAB"):
                 self.out = merge(self.out, self.call.state.contents())
                 if token.text == "SYMTAB":
                     self.call.opaque("dynamic", reason="an awk program that sets variables by name")
+                elif token.text == "ENVIRON" and not self._is_looked_at(index):
+                    self.call.opaque("dynamic", reason="an awk program that changes the environment of what it runs")
 
     # -- words
 
     def _close(self, start: int) -> int:
-        """Where the bracket ends that opens at `start`."""
-        depth = 0
-        for index in range(start, len(self.words)):
-            text = self.words[index].text if self.words[index].sort == "mark" else ""
-            depth += (text in ("(", "[")) - (text in (")", "]"))
-            if depth <= 0:
-                return index
-        return len(self.words)
+        """Where the bracket ends that opens at `start`; there itself, if none does."""
+        return self._closes.get(start, start)
 
     def _end(self, start: int) -> int:
         """Where the simple statement ends."""
-        index = start
-        while index < len(self.words):
-            token = self.words[index]
-            if token.sort == "mark" and token.text in ("(", "["):
-                index = self._close(index)
-            elif token.sort == "end":
-                # A line goes on after a comma or an operator.
-                before = self.words[index - 1]
-                if token.text != "\n" or before.sort != "mark" or before.text not in (",", "&&", "||", "|"):
-                    return index
-            elif token.sort == "mark" and token.text == ")":
-                return index
-            index += 1
-        return index
+        return self._ends[start] if start < len(self._ends) else len(self.words)
 
     def _joined(self, start: int, end: int) -> str:
         """A concatenation as text; what is not literal is any text, and so is all of any other expression."""
@@ -183,41 +228,46 @@ class Program:
         following = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
         return following.sort == "mark" and following.text in ("[", "(")
 
-    def _is_set(self, index: int) -> bool:
-        after = index + 1
-        if after < len(self.words) and self.words[after].text == "[":
-            after = self._close(after) + 1
-        return after < len(self.words) and self.words[after].text in _SETTING
+    def _text_at(self, index: int) -> str:
+        """The mark, or the name, that stands there; empty if nothing does."""
+        found = 0 <= index < len(self.words) and self.words[index].sort != "text"
+        return self.words[index].text if found else ""
+
+    def _is_looked_at(self, index: int) -> bool:
+        """The array, or an element of it, is only asked what it holds."""
+        before, after = self._text_at(index - 1), index + 1
+        if self._text_at(after) != "[":
+            return before == "in" or (before == "(" and self._text_at(index - 2) == "length")
+        behind = self._text_at(self._close(after) + 1)
+        changed = behind in _SETTING or before in ("++", "--", "getline")
+        return not changed and not (before in ("(", ",") and self._in_call(index))
 
     def _value(self, name: str) -> str | None:
         """What a variable holds, if it is set once and to a literal."""
-        values = [self.given[name]] if name in self.given else []
+        values = self._values.get(name, ())
+        return next(iter(values)) if len(values) == 1 else None
+
+    def _find_values(self) -> None:
+        """All that each variable is set to; None for what is not known."""
         for index, token in enumerate(self.words):
-            if token.sort != "name" or token.text != name:
+            if token.sort != "name":
                 continue
-            after = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
-            before = self.words[index - 1] if index else Token("end", "")
-            if after.text == "=" and after.sort == "mark":
+            before, after = self._text_at(index - 1), self._text_at(index + 1)
+            if after == "=":
                 end = index + 3
                 plain = end <= len(self.words) and self.words[index + 2].sort == "text"
-                if not plain or (end < len(self.words) and self.words[end].sort != "end"):
-                    return None
-                values.append(self.words[index + 2].text)
-            elif (after.text in _SETTING and after.sort == "mark") or before.text in ("++", "--", "getline"):
-                return None
-            elif before.text in ("(", ",") and before.sort == "mark" and self._in_call(index):
-                return None  # sub, gsub, a function's parameter, `for (x in y)`
-        return values[0] if len(set(values)) == 1 else None
+                known = plain and (end == len(self.words) or self.words[end].sort == "end")
+                self._values.setdefault(token.text, set()).add(self.words[index + 2].text if known else None)
+            elif (
+                after in _SETTING
+                or before in ("++", "--", "getline")
+                or (before in ("(", ",") and self._in_call(index))
+            ):
+                self._values.setdefault(token.text, set()).add(None)
 
     def _in_call(self, index: int) -> bool:
-        """The word may be set by what it is an argument of."""
-        for back in range(index, -1, -1):
-            token = self.words[back]
-            if token.sort == "end":
-                return False
-            if token.sort == "name" and token.text in ("sub", "gsub", "gensub", "function", "func", "for", "split"):
-                return True
-        return False
+        """The word may be set by what it is an argument of: `sub`, a function's own parameter, `for (x in y)`."""
+        return index in self._setting
 
     # -- effects
 
@@ -292,6 +342,8 @@ class Program:
         depth = 0
         while index >= 0:
             token = self.words[index]
+            if token.sort == "name" and token.text == "getline":
+                break  # the output of what is read there
             if token.sort == "end" and depth == 0:
                 break
             if token.sort == "mark":
@@ -360,7 +412,7 @@ def awk(call: Call, parsed: Parsed) -> Stream:
     for field in [*parsed.values_of("--assign"), *operands]:
         name, equals, value = field.text.partition("=")
         if equals and re.fullmatch(r"[A-Za-z_][\w:]*", name):
-            given[name] = TOP if name in given or not field.known else value
+            given[name] = TOP if name in given or not field.known else _unescaped(value)
         else:
             files.append(field)
             sources = merge(sources, call.read(field, reveals="some"))
