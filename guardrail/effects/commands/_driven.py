@@ -20,9 +20,10 @@ from guardrail.effects.domain._paths import spellings
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
-_LISTED = re.compile(
-    r"(?:model|path|base_model|adapter|source_model|lora|file|merged_model_path)[\w-]*[\"']?\s*:\s*[\"']?([^\s\"'#,}\]]+)"
-)
+_LISTED = re.compile(r"(?<![\w-])([\w-]+)[\"']?\s*:\s*[\"']?([^\s\"'#,}\]]+)")
+_LISTING: Final = re.compile(r"model|path|adapter|lora|file")
+"""What the key of a model that is named has in it."""
+
 _RESULT = re.compile(
     r"--?(?:o|output|output[-_](?:file|path|dir|csv|json)|out|log[-_]?(?:file|dir|path)|save[-_]?\w*|result[-_]?\w*"
     r"|prompt-cache|slot-save-path|dump[-_]\w*|export[-_]?\w*|use_cache|cache[-_]dir|download[-_]dir)"
@@ -44,7 +45,7 @@ def recipe(call: Call, parsed: Parsed) -> Stream:
     for field in given:
         sources = merge(sources, call.read(field))
         text = configured(call, field) or ""
-        for name in dict.fromkeys(_LISTED.findall(text)):
+        for name in dict.fromkeys(name for key, name in _LISTED.findall(text) if _LISTING.search(key)):
             if "/" in name or call.kind(call.place(Field(text=name))) is not None:
                 sources = merge(sources, call.read(Field(text=_home(call, name)), recursive=True))
     for field in targets:

@@ -248,7 +248,7 @@ def _words(text: str, parsed: Parsed, *, by_line: bool, sources: tuple[Resource,
 def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) -> list[list[Field]]:
     """The words of each command that is run."""
     size = parsed.value("--max-args")
-    if parsed.has("--max-lines", "-L", "-l") or (size is not None and not size.text.isdigit()):
+    if parsed.has("--max-lines", "-L", "-l") or (size is not None and not size.text.isdecimal()):
         return [[Field(text=TOP, many=True, sources=sources)]]
     if size is None or int(size.text) >= len(words) or int(size.text) == 0:
         return [words]

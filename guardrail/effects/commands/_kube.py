@@ -206,7 +206,7 @@ def marked(call: Call, parsed: Parsed) -> Stream:
         changes = list(pairs(words, prefix or "spec"))
         replicas = parsed.value("--replicas")
         if replicas is not None:
-            changes.append(("spec.replicas", int(replicas.text) if replicas.text.isdigit() else replicas.text))
+            changes.append(("spec.replicas", int(replicas.text) if replicas.text.isdecimal() else replicas.text))
         if not keys(call, place, iter(changes), facts):
             act(call, "write", place, facts)
     return SOMETHING

@@ -80,7 +80,7 @@ def flock(call: Call, parsed: Parsed) -> Stream:
     operands = parsed.operands
     if not operands:
         return SOMETHING
-    if not operands[0].text.isdigit():
+    if not operands[0].text.isdecimal():
         call.emit("create", call.place(operands[0]), may=True)
     texts = parsed.values_of("--command")
     rest = operands[1:]

@@ -70,7 +70,7 @@ def editor(call: Call, parsed: Parsed) -> Stream:
     readonly = parsed.has("--readonly") or call.name in _VIEWERS
     for field in parsed.operands:
         if field.text[:1] == "+":
-            if not field.text[1:].lstrip(":").isdigit() and field.text != "+":
+            if not field.text[1:].lstrip(":").isdecimal() and field.text != "+":
                 call.opaque("inline", reason=f"a command for {call.name}", words=(field,))
                 call.mention_text(field.text)
         elif field.text == "-":

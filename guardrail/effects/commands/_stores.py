@@ -61,25 +61,14 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         call.emit("api_delete", store)
     elif name in _REDIS_LOOKS or (name == "config" and len(words) > 1):
         call.emit("read", store)
-    elif name in (
-        "eval",
-        "evalsha",
-        "fcall",
-        "function",
-        "module",
-        "script",
-        "shutdown",
-        "slaveof",
-        "replicaof",
-        "debug",
-    ):
+    elif name in _REDIS_CODE:
         call.opaque("inline", reason=f"{name} of redis")
     else:
         call.put("write", store, given)
 
 
 _MONGO_LOOK = re.compile(
-    r"\s*(?:(?:printjson|print|JSON\.stringify)\()*\s*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
+    r"\s*(?:(?:printjson|print|JSON\.stringify)\(\s*)*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
     r"shutdown|set|load|rename|create|replace|bulk|write|save|find\w*And|fsync|grant|revoke|add|kill|compact|repair|"
     r"aggregate|mapReduce|watch|step|reconfig|initiate|enable|disable|start|stop|move|split)\w+(?:\([^()`]*\))?)+[\s;)]*"
 )

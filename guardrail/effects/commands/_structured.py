@@ -1,4 +1,4 @@
-"""jq, yq, crudini, dasel, augtool, patch: programs that change files by their structure.
+"""jq, yq, crudini, dasel, augtool: programs that change files by their structure.
 
 Not concerned with lines (`_editors`). Where a tool writes in a style of its own, the edit has the meaning of what it
 writes and the content counts as unknown from there on.
@@ -37,10 +37,17 @@ def jq(call: Call, parsed: Parsed) -> Stream:
         if role == "read":
             sources = merge(sources, call.read(field))
         sources = merge(sources, field.sources)
+    sources = merge(sources, _environment(call, program))
     if not operands and not parsed.has("--null-input"):
         sources = merge(sources, call.stdin.sources)
     text = _jq_text(call, parsed, program, operands) if program is not None else None
     return Stream(text=fits(text), sources=sources, flow=call.stdin.flow)
+
+
+def _environment(call: Call, program: Field | None) -> tuple[Resource, ...]:
+    """Whose content a program can see in the environment, if it looks there."""
+    looks = program is None or not program.known or re.search(r"env|ENV", program.text) is not None
+    return call.state.contents() if looks else ()
 
 
 def _program(call: Call, parsed: Parsed, operands: list[Field]) -> Field | None:
@@ -119,7 +126,7 @@ def yq(call: Call, parsed: Parsed) -> Stream:
         understood = True
     if not understood:
         call.opaque("inline", reason="a yq program that may do more than filter")
-    sources: tuple[Resource, ...] = ()
+    sources = _environment(call, program)
     for field in operands:
         sources = merge(sources, call.read(field))
         if parsed.has("--inplace"):

@@ -36,7 +36,7 @@ def _traced(call: Call, parsed: Parsed, before: int, out: Stream) -> Stream:
     """A trace that shows long data, or all that is read or written, has the content of what was read in it."""
     sizes = [field.text for field in parsed.values_of("-s")]
     asked = [field.text for field in parsed.values_of("-e")]
-    long = any(not size.isdigit() or int(size) > MAX_SHOWN for size in sizes)
+    long = any(not size.isdecimal() or int(size) > MAX_SHOWN for size in sizes)
     if not long and not any(text.startswith(("read=", "write=", "reads=", "writes=")) for text in asked):
         return out
     seen = merge((), tuple(effect.resource for effect in call.shell.emit.effects[before:] if effect.op == "read"))

@@ -206,7 +206,7 @@ def set_(call: Call) -> Stream:
 def shift(call: Call) -> Stream:
     """`shift`: the positional parameters move."""
     args = call.state.args
-    count = 1 if not call.args else int(call.args[0].text) if call.args[0].text.isdigit() else -1
+    count = 1 if not call.args else int(call.args[0].text) if call.args[0].text.isdecimal() else -1
     call.state.args = args[count:] if args is not None and 0 <= count <= len(args) else None
     return NOTHING
 
