@@ -115,6 +115,10 @@ HOSTILE: Final[dict[str, str]] = {
     "comments in SQL": "mysql -e '" + "/*" * 30_000 + "'",
     "commands in SQL": "psql db <<'E'\n" + "\\x " * 15_000 + "\nE\n",
     "brackets in SQL": "psql -c '\\copy " + "(" * 60_000 + "'",
+    "lines of a Dockerfile": "cat > Dockerfile <<'E'\n" + "\n" * 15_000 + "E\ndocker build .",
+    "lines of a Modelfile": "cat > Modelfile <<'E'\nFROM a" + " " * 15_000 + "b\nE\nollama create m -f Modelfile",
+    "keys of a recipe": "cat > r.yml <<'E'\n" + "model" * 3000 + "\nE\nmergekit-yaml r.yml o",
+    "blanks in a query": "mongosh --eval '" + " " * 60_000 + "x'",
     "what is encoded": "echo " + "QUFB" * 4000 + " | base64 -d | base64 | base64 -d | sh",
 }
 """What to try, by what it is."""
