@@ -193,8 +193,8 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     if not command:
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     sources = merge(call.stdin.sources, taken)
-    marker = parsed.value("--replace")
-    mark = marker.text if marker is not None else "{}" if parsed.has("--replace", "-i") else None
+    marker = parsed.value("-I") or parsed.value("-i")
+    mark = marker.text if marker is not None else "{}" if parsed.has("-I", "-i") else None
     words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None
     vectors: list[tuple[Field, ...]]
     if mark is not None:
