@@ -106,13 +106,8 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
     complete = bool(texts)
     outs: list[Stream] = []
     for index, text in enumerate(texts):
-        if index:
-            call.shell.emit.maybe += 1
-        try:
+        with call.perhaps(index > 0):
             out, whole = run_file(call, text, argv, path)
-        finally:
-            if index:
-                call.shell.emit.maybe -= 1
         outs.append(out)
         complete = complete and whole
         sources = merge(sources, out.sources)
@@ -138,9 +133,10 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Strea
         return out
     sources = out.sources
     for text in texts[1:]:
-        call.shell.emit.maybe += 1
-        sources = merge(sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources)
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            sources = merge(
+                sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources
+            )
     return Stream(sources=sources)
 
 
@@ -341,11 +337,8 @@ def run_nested(call: Call) -> None:
         kind = interpreter_of(field.text.rpartition("/")[2]) if field.known else None
         following = call.args[index + 1]
         if kind is not None and (_CODE_OPTION.fullmatch(following.text) or _SCRIPT.search(following.text)):
-            call.shell.emit.maybe += 1
-            try:
+            with call.perhaps():
                 call.shell.again(call, call.args[index:], external=True)
-            finally:
-                call.shell.emit.maybe -= 1
             return
 
 

@@ -224,9 +224,8 @@ def _run(call: Call, field: Field, *, shell: bool) -> None:
             "dynamic", call.place(field), spec=call.name, reason="the program is not known", span=call.span
         )
         return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
     if not shell:
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
         call.mention([word for word in call.args if word is not field])  # it is handed what the command is

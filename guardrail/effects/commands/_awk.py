@@ -300,13 +300,14 @@ class Program:
         if TOP in text or not text:
             call.opaque("dynamic", reason="an awk program runs a command that is not known")
             return
-        call.shell.emit.maybe += 1
-        said = tuple(token.text for token in self.words if token.sort == "text" and TOP not in token.text)[:MAX_SAID]
-        out = Stream(sources=self.out, connected=True, said=said)
-        inner = out if writes else Stream(sources=call.stdin.sources)
-        out = call.shell.run_text(text, call.state.copy(), inner)[2]
-        self.out = merge(self.out, out.sources)
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            said = tuple(token.text for token in self.words if token.sort == "text" and TOP not in token.text)[
+                :MAX_SAID
+            ]
+            out = Stream(sources=self.out, connected=True, said=said)
+            inner = out if writes else Stream(sources=call.stdin.sources)
+            out = call.shell.run_text(text, call.state.copy(), inner)[2]
+            self.out = merge(self.out, out.sources)
 
     def _getline(self, index: int) -> None:
         before = self.words[index - 1] if index else None

@@ -115,9 +115,8 @@ def ansible(call: Call, parsed: Parsed) -> Stream:
     module = parsed.value("--module-name")
     if call.name == "ansible" and (module is None or module.text.rpartition(".")[2] in ("shell", "command", "raw")):
         for field in parsed.values_of("--args"):
-            call.shell.emit.maybe += 1
-            call.shell.run_text(field.text, call.state.copy())
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(field.text, call.state.copy())
     return out
 
 

@@ -75,11 +75,8 @@ def _started(call: Call, field: Field, *, shell: bool) -> Stream:
         "perl",
     ):
         call.opaque("dynamic", reason="a shell for whoever is at the other end", words=(field,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         out = call.shell.run_text(field.text, call.state.copy(), call.stdin)[2]
-    finally:
-        call.shell.emit.maybe -= 1
     if not shell:
         call.shell.emit.opaque("program", as_code(words[0] if words else "?"), spec=call.name, span=call.span)
     return out

@@ -184,11 +184,10 @@ def _looked_into(call: Call, rest: Sequence[Field]) -> None:
     first = len(emit.effects)
     kept = (emit.contents, set(emit.made), set(emit.placed), set(emit.meant), set(shell.directories))
     emit.contents = Contents(shell.view)
-    emit.maybe += 1
     try:
-        shell.again(call, tuple(rest), external=True, cwd=None)
+        with call.perhaps():
+            shell.again(call, tuple(rest), external=True, cwd=None)
     finally:
-        emit.maybe -= 1
         emit.contents, emit.made, emit.placed, emit.meant, shell.directories = kept
     found = emit.effects[first:]
     del emit.effects[first:]

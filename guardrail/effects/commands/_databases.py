@@ -130,9 +130,8 @@ class Client:
     def piped(self, text: str) -> None:
         """The answer goes to a shell text, or a shell text is run."""
         call = self.call
-        call.shell.emit.maybe += 1
-        call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
 
     def redirect(self, name: str) -> None:
         """What follows is written to a file or given to a program."""

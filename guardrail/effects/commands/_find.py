@@ -150,14 +150,11 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     if not command:
         return
     mark = len(call.shell.emit.effects)
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         for root in names.roots:
             for name in names.fields(call, root):
                 vector = tuple(_named(field, name, inside=inside) for field in command)
                 call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     effects = call.shell.emit.effects
     if names.filtered:
         # Tests leave names out that the pattern covers: whether an asset is among them is a question.
@@ -207,11 +204,8 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
     else:
         vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         outputs = [call.shell.again(call, vector, external=True, stdin=NOTHING) for vector in vectors]
-    finally:
-        call.shell.emit.maybe -= 1
     if len(outputs) == 1:
         return outputs[0]
     return Stream(sources=merge(sources, tuple(source for out in outputs for source in out.sources)))

@@ -193,9 +193,8 @@ def _inline(call: Call, value: Field) -> bool:
 
 
 def _text(call: Call, text: str) -> None:
-    call.shell.emit.maybe += 1
-    call.shell.run_text(text, call.state.copy())
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(text, call.state.copy())
 
 
 def hooks(call: Call, names: Iterable[str]) -> None:

@@ -325,9 +325,8 @@ def _shell(call: Call, field: Field) -> None:
     if not field.known:
         call.opaque("dynamic", reason="a command that is not known", words=(field,))
         return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
 
 
 def nested(call: Call, parsed: Parsed) -> Stream:

@@ -116,9 +116,8 @@ def host(call: Call, parsed: Parsed) -> Stream:
         return _request(call)
     if words[:2] == ["alias", "set"] and len(words) > 3:
         text = words[3].removeprefix("!")
-        call.shell.emit.maybe += 1
-        call.shell.run_text(text, call.state.copy())
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(text, call.state.copy())
         return call.opaque("inline" if words[3].startswith("!") else "program", reason="an alias that runs later")
     if words[:1] == ["extension"] and words[1:2] not in (["list"], ["search"], ["ls"]):
         return call.opaque("program", reason="an extension is a program")

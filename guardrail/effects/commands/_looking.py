@@ -47,19 +47,15 @@ def fetched(call: Call, parsed: Parsed) -> Stream:
     out = call.opaque("program")
     for option, role, field in parsed.values:
         if role == "shell":
-            call.shell.emit.maybe += 1
-            call.shell.run_text(field.text, call.state.copy(), call.stdin)
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(field.text, call.state.copy(), call.stdin)
         elif option == "--package":
             call.mention((field,))
     rest = parsed.operands
     if rest and rest[0].known:
         name = rest[0].text.partition("@")[0] if rest[0].text[:1] != "@" else rest[0].text
-        call.shell.emit.maybe += 1
-        try:
+        with call.perhaps():
             call.shell.again(call, (Field(text=name, span=rest[0].span), *rest[1:]), external=True)
-        finally:
-            call.shell.emit.maybe -= 1
     return out
 
 

@@ -282,11 +282,8 @@ def seek(call: Call, parsed: Parsed) -> Stream:
     marked = any(marks.search(field.text) for field in command)
     vector = [Field(text=marks.sub(lambda _: name, field.text), sources=field.sources) for field in command]
     vector += [] if marked else [Field(text=name)]
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         call.shell.again(call, tuple(vector), external=True, stdin=NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     return SOMETHING
 
 

@@ -130,11 +130,8 @@ def parallel(call: Call, _parsed: Parsed) -> Stream:
     if not all(field.known for field in command):
         return call.opaque("dynamic", reason="the command of parallel is not known", words=(*words,))
     text = " ".join(field.text for field in command)
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         out = [_job(call, text, job, sources) for job in jobs]
-    finally:
-        call.shell.emit.maybe -= 1
     found = sources
     for one in out:
         found = merge(found, one.sources)
@@ -221,14 +218,11 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
     if started is not None:
         return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         for field in words:
             if field.known and " " in field.text.strip():
                 typed = field.text.replace("\\n", "\n").replace("^M", "\n").replace("\\015", "\n")
                 _shell(call, typed, NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     return out
 
 
@@ -277,8 +271,7 @@ def _started(call: Call) -> Stream | None:
             cwd = call.place(value, kind="dir").path if option[-1] == "c" and tmux else cwd
     if not words or not detached:
         return SOMETHING if tmux else None
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         if len(words) > 1 or not tmux:
             out = call.shell.again(call, tuple(words), external=True, cwd=cwd, stdin=NOTHING)
             if log is not None:
@@ -287,8 +280,6 @@ def _started(call: Call) -> Stream | None:
         state = call.state.copy()
         state.cwds = (cwd,)
         return call.shell.run_text(words[0].text, state, NOTHING)[2]
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 _TMUX_FLAGS: Final = "dPADEXhvbfIZ"

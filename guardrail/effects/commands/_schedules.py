@@ -59,11 +59,8 @@ def _table(call: Call, text: str | None) -> None:
 def _later(call: Call, text: str, stdin: Stream, *, home: bool) -> None:
     # Another shell runs it, with an environment of its own.
     state = State((None,) if home else (call.cwd,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         call.shell.run_text(text, state, stdin)
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 def at_job(call: Call, parsed: Parsed) -> Stream:
@@ -113,9 +110,8 @@ def _properties(call: Call, parsed: Parsed) -> None:
         call.mention_text(field.text)
         name, _, text = field.text.partition("=")
         if name.startswith("Exec"):
-            call.shell.emit.maybe += 1
-            call.shell.run_text(text.lstrip("-+!@:|"), call.state.copy())
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(text.lstrip("-+!@:|"), call.state.copy())
 
 
 def removed(call: Call, parsed: Parsed) -> Stream:

@@ -41,11 +41,8 @@ def _shell(call: Call, field: Field, sources: tuple[Resource, ...]) -> Stream:
     """A piece of shell text that gets content on its input."""
     if not field.known:
         return call.opaque("dynamic", reason="the command is not known", words=(field,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         return call.shell.run_text(field.text, call.state.copy(), Stream(sources=sources, connected=True))[2]
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 def pee(call: Call, parsed: Parsed) -> Stream:

@@ -132,12 +132,11 @@ class Core(abc.ABC):
     def undecided(self) -> Generator[None, None, None]:
         """What happens inside may not happen."""
         self.branch += 1
-        self.call.shell.emit.maybe += 1
         try:
-            yield
+            with self.call.perhaps():
+                yield
         finally:
             self.branch -= 1
-            self.call.shell.emit.maybe -= 1
 
     @contextmanager
     def muted(self) -> Generator[None, None, None]:
