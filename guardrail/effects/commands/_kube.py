@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._containers import content, go_values, inside
 from guardrail.effects.commands._family import Family
@@ -17,7 +19,7 @@ from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Op, Resource
 
 MAX_MANIFESTS: Final = 64
@@ -352,8 +354,26 @@ def _chart(call: Call, field: Field, place: Resource) -> None:
     call.read(below(field, "Chart.yaml"), reveals="some")
 
 
-FAMILIES: Final[Mapping[str, Family]] = {
-    "helm": helm,
+def _templated(family: Family) -> Family:
+    """The same, with templates in files: their text is a part of what is printed."""
+
+    def run(call: Call, parsed: Parsed) -> Stream:
+        out = family(call, parsed)
+        sources = out.sources
+        for _, _, field in parsed.values:
+            match = _TEMPLATE.fullmatch(field.text)
+            if match is not None and match["file"]:
+                sources = merge(sources, call.read(Field(text=match["file"])))
+            elif match is not None:
+                call.mention(call.args)  # the file is what `--template` says
+        return out if sources == out.sources else msgspec.structs.replace(out, text=None, sources=sources)
+
+    return run
+
+
+_TEMPLATE: Final = re.compile(r"=?(?:go-template|template|jsonpath|custom-columns)-file(?:=(?P<file>.*))?", re.DOTALL)
+
+_KUBE: Final[Mapping[str, Family]] = {
     "kube_change": change,
     "kube_config": settings,
     "kube_copy": copy,
@@ -364,5 +384,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "kube_patch": patched,
     "kube_reach": reach,
     "kube_service": service,
+}
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "helm": helm,
+    **{name: _templated(family) for name, family in _KUBE.items()},
 }
 """What `code` of a spec may say, for this module."""

@@ -86,14 +86,23 @@ def _side_options(call: Call, parsed: Parsed) -> None:
             plain = plain or (call.name in ("scp", "sftp") and option in ("-o", "-F") and plain_setting(field))
             if not plain:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
-        elif role in ("write", "append"):
+        elif role in ("write", "append") and option != "--write-batch":
             call.put("write", call.place(field), ())
         elif role == "read":
             call.read(field, reveals="some")
+        elif role == "mention":
+            call.mention((field,))
+    for field in parsed.values_of("--filter"):
+        if (rules := _MERGED.match(field.text)) is not None:
+            call.read(field.tail(rules.end()), reveals="some")
     if parsed.has("--files-from"):
         call.opaque("program", reason="names of files come from a list")
     if parsed.has("--daemon", "--config"):
         call.opaque("inline", reason="a server that hands files out")
+
+
+_MERGED: Final = re.compile(r"(?:merge|\.)(?:,[-+a-zA-Z]*)?[ _]+")
+"""A rule of rsync that others are in a file."""
 
 
 def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bool) -> None:
@@ -155,7 +164,10 @@ def _looked(call: Call, operands: Sequence[Field]) -> Stream:
 
 
 def _set_aside(call: Call, parsed: Parsed, operands: Sequence[Field], target: Field, into: bool) -> None:
-    """What is replaced is kept under another name with `--backup`; parts of files stand in a directory meanwhile."""
+    """What is replaced is kept under another name with `--backup`; parts of files stand elsewhere meanwhile, or for good."""
+    for field in parsed.values_of("--write-batch"):
+        near = [call.place(source, recursive=True) for source in operands if _remote(source) is None]
+        call.put("write", call.place(field), near)
     if _remote(target) is not None:
         return
     for option in ("--partial-dir", "--temp-dir"):
@@ -195,8 +207,9 @@ def _mention_remote(call: Call, source: Field, target: Field) -> None:
 
 def _listing(call: Call, parsed: Parsed, operands: list[Field]) -> Stream:
     if parsed.has("--read-batch"):
+        batches = tuple(call.place(field) for field in parsed.values_of("--read-batch"))
         for field in operands:
-            call.emit("write", call.place(field, recursive=True))
+            call.put("write", call.place(field, recursive=True), batches)
     for field in operands:
         far = _remote(field)
         call.emit("net_recv", far) if far is not None else call.emit("list", call.place(field, recursive=True))
