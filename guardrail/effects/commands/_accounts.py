@@ -75,6 +75,9 @@ def ssh_keygen(call: Call, parsed: Parsed) -> Stream:
         call.emit("write", call.place(known))
         call.emit("write", call.place(Field(text=known.text + ".old")))
         return SOMETHING
+    if parsed.has("-Y"):
+        for field in parsed.operands:
+            call.put("write", call.place(Field(text=f"{field.text}.sig")), call.read(field, reveals="digest"))
     if parsed.has("-l", "-y", "-B", "-F", "-e", "-i", "-L", "-Q", "-r", "-Y") or parsed.has("-D"):
         sources = call.read(file, reveals="digest" if parsed.has("-l") else "content") if file is not None else ()
         return Stream(sources=sources) if parsed.has("-y", "-e", "-i") else out

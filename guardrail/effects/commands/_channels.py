@@ -38,7 +38,8 @@ def netcat(call: Call, parsed: Parsed) -> Stream:
     for option, role, field in parsed.values:
         if role == "run":
             _started(call, field, shell=option in ("--sh-exec", "-c"))
-        elif role == "write":
+        elif role == "write" or (option == "-x" and "ncat" in call.name):
+            # Of ncat it is a file for what goes over the wire, of others a proxy.
             call.put("write", call.place(field), call.stdin.sources)
         elif role == "read":
             call.read(field, reveals="some")

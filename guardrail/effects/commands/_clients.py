@@ -126,7 +126,7 @@ def mailed(call: Call, parsed: Parsed) -> Stream:
         if role == "read" or (option == "--attach" and (field.text.startswith("@") or "/" in field.text)):
             sources = merge(sources, call.read(Field(text=text, glob=field.glob, sources=field.sources)))
         sources = merge(sources, field.sources)
-        if role == "run":
+        if role in ("run", "opaque"):
             call.opaque("inline", reason=f"{option} of {call.name} runs a program", words=(field,))
     if parsed.has("--help", "--version"):
         return SOMETHING

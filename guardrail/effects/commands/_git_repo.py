@@ -32,6 +32,12 @@ _CODE: Final = re.compile(
     r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
 )
 _ADDRESS: Final = re.compile(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
+_FILE: Final = re.compile(
+    r"http\.(?:.+\.)?(?:cookiefile|sslcert|sslkey|sslcainfo|sslcapath|proxysslcert|proxysslkey|proxysslcainfo)"
+    r"|commit\.template|mailmap\.file|blame\.ignorerevsfile|gpg\.ssh\..*file|fsck\.skiplist|imap\.folder"
+)
+"""Settings that name a file which is read, or sent, or kept up to date."""
+
 _PLAIN_VALUE: Final = re.compile(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
 _HARMLESS: Final = frozenset(
     "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
@@ -159,7 +165,12 @@ def setting(call: Call, key: Field, value: Field | None) -> bool:
     if value is None:
         return False
     if _ADDRESS.fullmatch(name):
+        if place_of(call, value) is None:
+            call.mention((value,))
         return transport(call, value)
+    if _FILE.fullmatch(name):
+        call.mention((value,))
+        return False
     if name.startswith("alias."):
         return _alias(call, value)
     if name.partition(".")[0] in _SECTIONS and not _CODE.fullmatch(name):

@@ -268,6 +268,9 @@ def written(call: Call, parsed: Parsed) -> Stream:
 def _written_operands(call: Call, parsed: Parsed) -> list[Field]:
     words = [field.text for field in parsed.operands]
     if call.name == "git-bundle":
+        if words[:1] == ["unbundle"]:
+            for field in parsed.operands[1:2]:
+                stored(call, call.place(field))
         return parsed.operands[1:2] if words[:1] == ["create"] else []
     if call.name == "git-worktree":
         if words[:1] == ["add"]:

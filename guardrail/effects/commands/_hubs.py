@@ -18,7 +18,7 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
-from guardrail.model import Op
+from guardrail.model import Op, Resource
 
 _MODEL = re.compile(r"^[ \t]*(?:FROM|ADAPTER)[ \t]+(?P<name>.+)$", re.IGNORECASE | re.MULTILINE)
 _PATH_LIKE = re.compile(r"[./~].*|.*\.(?:gguf|safetensors|bin|pt|pth|ggml)", re.IGNORECASE)
@@ -119,9 +119,22 @@ def host(call: Call, parsed: Parsed) -> Stream:
         with call.perhaps():
             call.shell.run_text(text, call.state.copy())
         return call.opaque("inline" if words[3].startswith("!") else "program", reason="an alias that runs later")
+    if words[:2] in (["workflow", "run"], ["codespace", "ssh"], ["cs", "ssh"]):
+        _inputs(call, at("github", words[0]))
     if words[:1] == ["extension"] and words[1:2] not in (["list"], ["search"], ["ls"]):
         return call.opaque("program", reason="an extension is a program")
     return api(call, parsed)
+
+
+def _inputs(call: Call, place: Resource) -> None:
+    """What a run elsewhere is given: a field may be read from a file, and a command may name what is here."""
+    for field in call.args:
+        named = re.fullmatch(r"(?:-F|--field=)?[^=]*=@(.+)", field.text, re.DOTALL)
+        for source in call.read(Field(text=named[1])) if named is not None else ():
+            call.emit("copy", source, place, flow=("net",))
+        for source in field.sources:
+            call.emit("copy", source, place, flow=("argument",))
+        call.mention_text(field.text)
 
 
 def _request(call: Call) -> Stream:

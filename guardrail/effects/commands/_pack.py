@@ -255,8 +255,12 @@ def rar(call: Call, _parsed: Parsed) -> Stream:
         return Stream(sources=sources)
     if letter in "ex":
         named = next((f.tail(3) for f in switches if f.text.startswith("-op")), None)
-        folder = named or (files[-1] if files and files[-1].text.endswith(("/", "..", ".")) else _HERE)
-        below(call, folder, sources)
+        last = files[-1] if files and named is None else None
+        if last is not None and (last.text.endswith(("/", "..", ".")) or call.kind(call.place(last)) == "dir"):
+            named = last
+        elif last is not None and "/" in last.text:
+            below(call, last, sources)  # it is a folder if it is there by then
+        below(call, named or _HERE, sources)
     return SOMETHING
 
 

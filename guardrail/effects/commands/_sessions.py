@@ -11,6 +11,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._given import given_text
+from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, place
@@ -299,8 +300,8 @@ def _file_text(call: Call, field: Field) -> str | None:
 
 def sftp(call: Call, parsed: Parsed) -> Stream:
     """`sftp HOST`: commands come in or are in a file; `sftp HOST:FILE` fetches it."""
-    for _, role, field in parsed.values:
-        if role == "opaque":
+    for option, role, field in parsed.values:
+        if role == "opaque" and not (option == "-o" and plain_setting(field)):
             call.opaque("inline", reason="an option of sftp may run a program", words=(field,))
     if not parsed.operands:
         return SOMETHING

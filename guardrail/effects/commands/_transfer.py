@@ -83,7 +83,7 @@ def _side_options(call: Call, parsed: Parsed) -> None:
     for option, role, field in parsed.values:
         if role in ("run", "opaque"):
             plain = call.name == "rsync" and _PLAIN_SSH.fullmatch(field.text) is not None
-            plain = plain or (call.name in ("scp", "sftp") and option in ("-o", "-F") and plain_setting(field))
+            plain = plain or (call.name in ("scp", "sftp") and _harmless(option, field))
             if not plain:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append") and option != "--write-batch":
@@ -99,6 +99,11 @@ def _side_options(call: Call, parsed: Parsed) -> None:
         call.opaque("program", reason="names of files come from a list")
     if parsed.has("--daemon", "--config"):
         call.opaque("inline", reason="a server that hands files out")
+
+
+def _harmless(option: str, field: Field) -> bool:
+    """A setting of ssh that runs nothing, or no file of settings."""
+    return (option == "-o" and plain_setting(field)) or (option == "-F" and field.text in ("/dev/null", "none"))
 
 
 _MERGED: Final = re.compile(r"(?:merge|\.)(?:,[-+a-zA-Z]*)?[ _]+")
@@ -164,7 +169,7 @@ def _looked(call: Call, operands: Sequence[Field]) -> Stream:
 
 
 def _set_aside(call: Call, parsed: Parsed, operands: Sequence[Field], target: Field, into: bool) -> None:
-    """What is replaced is kept under another name with `--backup`; parts of files stand elsewhere meanwhile, or for good."""
+    """What is replaced is kept under another name with `--backup`; parts of files stand elsewhere."""
     for field in parsed.values_of("--write-batch"):
         near = [call.place(source, recursive=True) for source in operands if _remote(source) is None]
         call.put("write", call.place(field), near)
@@ -220,7 +225,7 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     """`ssh HOST COMMAND`: the command runs there; what is piped in goes there."""
     operands = parsed.operands
     for option, role, field in parsed.values:
-        if role == "opaque" and not (option == "-o" and plain_setting(field)):
+        if role == "opaque" and not _harmless(option, field):
             call.opaque("inline", reason="an option of ssh may run a program", words=(field,))
         elif role == "append":
             call.put("append", call.place(field), ())
