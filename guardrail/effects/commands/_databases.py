@@ -300,9 +300,7 @@ class Client:
                 variable = index > 0 and tokens[index - 1][1] in (":", "&")
                 literals.append((TOP if variable else self._literal(tokens[index][1]), last))
         if words[0] == "attach" and len(words) > 1 and not self.server:
-            bare = next(
-                (text for (sort, text), word in zip(tokens[1:], words[1:], strict=True) if word != "database"), ""
-            )
+            bare = next((text for _, text in tokens[1:] if text.lower() != "database"), "")
             literals += [(bare, "attach")] if bare[:1].isalpha() else []
         for name, before in literals:
             self._source(name, before, words)
