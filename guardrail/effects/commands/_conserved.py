@@ -63,7 +63,7 @@ def _places(call: Call, before: int) -> Iterator[str]:
 
 
 def _answered(call: Call, field: Field, said: set[str]) -> bool:
-    """An effect is on what the word names, on something below it, or on something of a name made from it."""
+    """An effect is on what the word names, or on something below it."""
     place = call.place(field)
     name = (place.path or place.pattern or place.uri or "").rstrip("/")
-    return any(address.startswith(name) for address in said)
+    return name in said or any(address.startswith(f"{name}/") for address in said if name or address == "/")
