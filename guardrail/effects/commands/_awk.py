@@ -15,12 +15,15 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import MAX_SAID, NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_SAID, NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import awk_text
 from guardrail.model import Edit, Resource
 
 MAX_PROGRAM: Final = 16 * 1024
-"""Longest awk program that is looked into, in characters."""
+"""Longest awk program that is looked into, and longest text that is followed through its variables, in characters."""
+
+MAX_DEPTH: Final = 32
+"""Most variables of which each is made of the next."""
 
 Sort = Literal["text", "regex", "name", "number", "mark", "end"]
 
@@ -45,6 +48,10 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 _SETTING: Final = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "^=", "**=", "++", "--"))
 _STARTS: Final = frozenset(("(", ",", "!", "&&", "||", "?", ":", "=", "=="))
 _INPLACE: Final = frozenset(("inplace", "inplace.awk"))
+_COUNTERS: Final = frozenset(("NR", "FNR", "NF", "RSTART", "RLENGTH"))
+_COUNTS: Final = frozenset(("int", "length", "index", "match", "systime", "rand", "srand"))
+_INTEGER: Final = re.compile(r"%[-+ 0]*\d*[di]")
+_NUMBER: Final = re.compile(r"-?\d+")
 _KEYWORDS: Final = frozenset(("print", "printf", "return", "in", "else", "do", "getline", "case", "exit"))
 
 
@@ -153,7 +160,10 @@ class Program:
         sources: whose content the program sees.
     """
 
-    __slots__ = ("_closes", "_ends", "_setting", "_values", "call", "given", "out", "sources", "words")
+    __slots__ = (
+        "_closes", "_depth", "_ends", "_formatted", "_numbers", "_setting", "_starts", "_unclear", "_uncounted",
+        "_values", "call", "given", "out", "sources", "words",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, words: Sequence[Token], given: Mapping[str, str], sources: tuple[Resource, ...]
@@ -166,8 +176,15 @@ class Program:
         self._closes = _closing(words)
         self._ends = _ending(words, self._closes)
         self._setting = _arguments(words, self._closes)
-        self._values: dict[str, set[str | None]] = {name: {text} for name, text in given.items()}
-        self._find_values()
+        self._starts: dict[str, list[int]] = {}  # where what is assigned to a variable begins
+        self._unclear: set[str] = set()  # variables that are set to what is not followed
+        self._numbers: set[str] = set()  # variables that are counted with
+        self._uncounted: set[str] = set()  # variables that may hold something else than a number
+        self._values: dict[str, str | None] = {}
+        self._depth = 0
+        # How a number is written may be said by a text.
+        self._formatted = "CONVFMT" in given or any(token.text == "CONVFMT" for token in words)
+        self._find_settings()
 
     def run(self) -> None:
         """Effects of every statement, in the order of the text: reads first, as their content may go anywhere."""
@@ -208,11 +225,10 @@ class Program:
             token = self.words[index]
             if token.sort == "text":
                 text += token.text
-            elif token.sort == "mark" and token.text in ("(", ")"):
+            elif token.sort == "mark" and (token.text in ("(", ")") or self._counting(index)):
                 pass
             elif token.sort in ("name", "number") and token.text not in _KEYWORDS:
-                known = self._value(token.text) if token.sort == "name" and not self._indexed(index) else None
-                text += TOP if known is None else known
+                text += self._word(index)
                 if self._indexed(index):
                     index = self._close(index + 1)
             elif token.sort == "mark" and token.text == "$":
@@ -220,8 +236,36 @@ class Program:
                 index = self._close(index + 1)
             else:
                 return TOP
+            if len(text) > MAX_PROGRAM:
+                return TOP
             index += 1
         return re.sub(f"{TOP}+", TOP, text)
+
+    def _counting(self, index: int) -> bool:
+        """`++` and `--` beside a counter."""
+        beside = (self.words[at] for at in (index - 1, index + 1) if 0 <= at < len(self.words))
+        named = [token for token in beside if token.sort == "name"]
+        return self.words[index].text in ("++", "--") and any(self._is_number(token.text) for token in named)
+
+    def _word(self, index: int) -> str:
+        """A number, a variable, an element or a call, as text."""
+        token = self.words[index]
+        if token.sort == "number":
+            return NUM
+        if not self._indexed(index):
+            known = self._value(token.text)
+            return known if known is not None else NUM if self._is_number(token.text) else TOP
+        first = self.words[index + 2] if index + 2 < len(self.words) else Token("end", "")
+        if token.text == "sprintf" and first.sort == "text" and self.words[index + 1].text == "(":
+            told = _INTEGER.sub(NUM, first.text)
+            return TOP if "%" in told else told
+        return NUM if token.text in _COUNTS and self.words[index + 1].text == "(" else TOP
+
+    def _is_number(self, name: str) -> bool:
+        """Whether a variable surely holds a number, or nothing: it counts something."""
+        if self._formatted or name in self._uncounted or not _NUMBER.fullmatch(self.given.get(name, "0")):
+            return False
+        return name in _COUNTERS or name in self._numbers or name in self.given
 
     def _indexed(self, index: int) -> bool:
         """An element of an array, or a call."""
@@ -240,34 +284,58 @@ class Program:
             return before == "in" or (before == "(" and self._text_at(index - 2) == "length")
         behind = self._text_at(self._close(after) + 1)
         changed = behind in _SETTING or before in ("++", "--", "getline")
-        return not changed and not (before in ("(", ",") and self._in_call(index))
+        return not changed and not self._in_call(index)
 
     def _value(self, name: str) -> str | None:
-        """What a variable holds, if it is set once and to a literal."""
-        values = self._values.get(name, ())
-        return next(iter(values)) if len(values) == 1 else None
+        """What a variable holds, if it is set once and in what it is set to only counters are not literal."""
+        if name not in self._values:
+            self._values[name] = None  # while it is worked out: nothing is known of what is made of itself
+            self._values[name] = self._worked_out(name)
+        return self._values[name]
 
-    def _find_values(self) -> None:
-        """All that each variable is set to; None for what is not known."""
+    def _worked_out(self, name: str) -> str | None:
+        if name in self._unclear or self._depth >= MAX_DEPTH:
+            return None
+        starts = self._starts.get(name, ())
+        self._depth += 1
+        assigned = {self._joined(start, self._end(start)) if start < self._end(start) else TOP for start in starts}
+        self._depth -= 1
+        if any(TOP in text for text in assigned):
+            return None
+        held = assigned | ({self.given[name]} if name in self.given else set[str]())
+        return next(iter(held)) if len(held) == 1 else None
+
+    def _find_settings(self) -> None:
+        """Where each variable is set, and which of them count something."""
         for index, token in enumerate(self.words):
             if token.sort != "name":
                 continue
-            before, after = self._text_at(index - 1), self._text_at(index + 1)
+            name, before, after = token.text, self._text_at(index - 1), self._text_at(index + 1)
             if after == "=":
-                end = index + 3
-                plain = end <= len(self.words) and self.words[index + 2].sort == "text"
-                known = plain and (end == len(self.words) or self.words[end].sort == "end")
-                self._values.setdefault(token.text, set()).add(self.words[index + 2].text if known else None)
-            elif (
-                after in _SETTING
-                or before in ("++", "--", "getline")
-                or (before in ("(", ",") and self._in_call(index))
-            ):
-                self._values.setdefault(token.text, set()).add(None)
+                self._starts.setdefault(name, []).append(index + 2)
+                (self._numbers if self._is_number_at(index + 2) else self._uncounted).add(name)
+            elif before in ("++", "--") or after in _SETTING:
+                self._unclear.add(name)
+                self._numbers.add(name)
+            elif before == "getline" or self._in_call(index):
+                self._unclear.add(name)
+                self._uncounted.add(name)
+            elif after in ("in", "[", "("):
+                self._uncounted.add(name)
+
+    def _is_number_at(self, index: int) -> bool:
+        """A number stands there and ends the statement."""
+        value = self.words[index : index + 2]
+        return bool(value) and value[0].sort == "number" and (len(value) == 1 or value[1].sort == "end")
 
     def _in_call(self, index: int) -> bool:
         """The word may be set by what it is an argument of: `sub`, a function's own parameter, `for (x in y)`."""
-        return index in self._setting
+        if index not in self._setting:
+            return False
+        index -= 1
+        while self._text_at(index) == "\n":
+            index -= 1  # a line goes on behind a comma
+        return self._text_at(index) in ("(", ",")
 
     # -- effects
 

@@ -12,9 +12,18 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import rewritten, root, setting, stored, tree
+from guardrail.effects.commands._git_repo import (
+    plainly,
+    put_there,
+    rewritten,
+    root,
+    setting,
+    settings_changed,
+    stored,
+    tree,
+)
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
@@ -58,8 +67,7 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     if not args[0].known:
         return call.opaque("program", reason="the subcommand of git is not known")
     name = args.pop(0).text
-    config = call.place(Field(text=".git/config")).path
-    if config is None or call.shell.emit.changed(config):
+    if settings_changed(call):
         return call.opaque("dynamic", reason="a setting of git may name a program")
     # A subcommand of git's own cannot be given another meaning: an alias of its name is ignored.
     if f"git-{name}" not in specs():
@@ -119,8 +127,7 @@ def _elsewhere(call: Call, option: str, folder: Field) -> None:
     if option == "--work-tree":
         call.cwd = call.place(folder, kind="dir").path
         return
-    config = call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None)).path
-    if config is None or call.shell.emit.changed(config):
+    if put_there(call, call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None))):
         call.opaque("dynamic", reason="a setting of git may name a program")
 
 
@@ -141,7 +148,7 @@ def _aliased(call: Call, value: str, args: list[Field]) -> Stream:
 
 def look(call: Call, _parsed: Parsed) -> Stream:
     """Subcommands that print: files they are given, and what the repository they run in holds."""
-    if any(field.text.partition("=")[0] in _RISKY or not _plain(field) for field in call.args):
+    if any(field.text.partition("=")[0] in _RISKY for field in call.args) or not plainly(call.args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
     _altered(call)
     sources = merge((), tuple(source for field in call.args for source in field.sources))
@@ -203,6 +210,8 @@ def _valued(args: Sequence[Field], names: tuple[str, str]) -> Iterator[Field]:
 
 
 def _is_path(call: Call, field: Field) -> bool:
+    if TOP in field.text and ".." in field.text and "/" not in field.text:
+        return False  # `"$BASE"...HEAD`
     return "/" in field.text or "." in field.text or call.kind(call.place(field)) is not None
 
 
@@ -323,7 +332,7 @@ def config(call: Call, parsed: Parsed) -> Stream:
     for field in operands:
         for source in field.sources:
             call.emit("copy", source, where)
-    attrs = {"key": key.text[:200].replace(TOP, "*")}
+    attrs = {"key": starred(key.text[:200])}
     if value is not None and value.known:
         attrs["after"] = value.text[:200]
     if value is not None and setting(call, key, value):
