@@ -195,13 +195,15 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
         below(call, field, sources) if role == "below" else call.put("write", call.place(starting(field)), sources)
         return
     place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
-    if place.path in STREAMS:
+    if place.path in STREAMS and role not in ("write", "append"):
         return
     op = _OPS.get(role)
     if op is not None:
         call.emit(op, place)
     elif role in ("write", "append", "into"):
-        if field.text != "-":
+        if field.text == "-":
+            call.printed = merge(call.printed, sources)
+        else:
             call.put("append" if role == "append" else "write", place, sources, flow=call.stdin.flow)
     elif role in ("delete", "spent"):
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))

@@ -22,9 +22,10 @@ _VIEWERS: Final = frozenset(("view", "gview", "rview", "bmore"))
 def split(call: Call, parsed: Parsed) -> Stream:
     """`split FILE PREFIX`: pieces are PREFIXaa, PREFIXab, …; without a prefix xaa, xab, …."""
     if parsed.has("--filter"):
+        out: tuple[Resource, ...] = ()
         for field in parsed.values_of("--filter"):
-            _shell(call, field, _inputs(call, parsed.operands[:1]))
-        return NOTHING
+            out = merge(out, _shell(call, field, _inputs(call, parsed.operands[:1])).sources)
+        return Stream(sources=out, flow=call.stdin.flow)
     if len(parsed.operands) < 2 and not any(field.many for field in parsed.operands):
         parsed.operands = [*(parsed.operands or [Field(text="-")]), Field(text="x")]
     return apply_spec(call, parsed)

@@ -8,7 +8,15 @@ from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
-from guardrail.effects.domain._paths import STREAMS, is_deferred, paths_in, place, spellings
+from guardrail.effects.domain._paths import (
+    STANDARD_OUTPUT,
+    STREAMS,
+    is_deferred,
+    is_descriptor,
+    paths_in,
+    place,
+    spellings,
+)
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -58,7 +66,7 @@ class Call:
         span: where it stands in the text.
     """
 
-    __slots__ = ("args", "cwd", "failed", "name", "shell", "span", "state", "stdin")
+    __slots__ = ("args", "cwd", "failed", "name", "printed", "shell", "span", "state", "stdin")
 
     def __init__(
         self,
@@ -79,6 +87,7 @@ class Call:
         self.stdin = stdin
         self.span = span
         self.failed: State | None = None  # the state when the command fails, if another one
+        self.printed: tuple[Resource, ...] = ()  # whose content it wrote to standard output by a name of that
 
     # -- effects
 
@@ -220,9 +229,13 @@ class Call:
         attrs: dict[str, Any] | None = None,
     ) -> None:
         """Something is written, and what flows into it is copied."""
+        sources = tuple(sources)
+        if resource.path in STANDARD_OUTPUT:
+            self.printed = merge(self.printed, sources)
+            return
+        if sources and is_descriptor(resource):
+            self.shell.divert(sources)  # to a process substitution, for one
         if resource.path in STREAMS or resource.pattern == "/dev/fd/*":
-            if resource.path is None or resource.path == "/dev/stderr":
-                self.shell.divert(tuple(sources))  # to a process substitution, for one
             return
         for source in sources:
             if source != resource:

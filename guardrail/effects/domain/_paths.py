@@ -16,6 +16,11 @@ from guardrail.model import ANY_DEPTH, Kind, Resource
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
 """Device files that keep nothing: reading and writing them touches no file."""
 
+STANDARD_OUTPUT: Final = frozenset(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"))
+"""Names of what the command prints."""
+
+_DESCRIPTOR = re.compile(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
+
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
 _NUMBERS = re.compile(f"{NUM}+")
 _SPECIAL = re.compile(r"[*?\[]")
@@ -67,6 +72,11 @@ def _wild(text: str) -> str:
 
 _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
+
+
+def is_descriptor(resource: Resource) -> bool:
+    """What is open there goes on to wherever the shell opened it, as far as names tell."""
+    return _DESCRIPTOR.fullmatch(resource.path or resource.pattern or "") is not None
 
 
 def undashed(text: str) -> bool:

@@ -52,6 +52,14 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         functions: shell functions may have that name (not so after `command`).
         builtins: so may builtins (not so after `env`).
     """
+    out = _meant(call, vector, functions=functions, builtins=builtins)
+    if not call.printed:
+        return out
+    return msgspec.structs.replace(out, text=None, sources=merge(out.sources, call.printed), connected=False)
+
+
+def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bool) -> Stream:
+    """The same, but for what the command itself wrote to a name of its standard output."""
     head = vector[0]
     call.args = tuple(vector[1:])
     if not head.known or head.sources or not head.text:

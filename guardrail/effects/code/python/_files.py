@@ -98,8 +98,12 @@ def _is_bytes(value: Value) -> bool:
 
 
 def _descriptor(path: Value, handle: Handle) -> Handle:
-    if isinstance(path, Const) and isinstance(path.value, int) and path.value in (0, 1, 2):
-        return Handle(("stdin", "stdout", "stderr")[path.value], mode="r" if path.value == 0 else "w")
+    if isinstance(path, Const) and isinstance(path.value, int) and "r" in handle.mode and path.value:
+        return handle  # what the shell opened there to be read came in already
+    if isinstance(path, Const) and isinstance(path.value, int):
+        # What is written to any other than the first two goes to wherever the shell opened it.
+        kind = ("stdin", "stdout")[path.value] if path.value in (0, 1) else "stderr"
+        return Handle(kind, mode="r" if path.value == 0 else "w")
     return handle
 
 
@@ -116,8 +120,17 @@ def open_descriptor(machine: Machine, args: Args) -> Value:
     return handle
 
 
+@handles("os.fdopen")
+def open_number(_machine: Machine, args: Args) -> Value:
+    """`os.fdopen(fd, mode)`: what was opened before, or what the shell opened."""
+    path = args.get(0) or Unknown()
+    if isinstance(path, Const):
+        mode = args.get(1, "mode")
+        return _descriptor(path, Handle("file", (), "r" if mode is None else single(mode) or "w"))
+    return path
+
+
 @handles(
-    "os.fdopen",
     "io.open_code",
     "io.TextIOWrapper",
     "io.BufferedReader",
@@ -134,10 +147,10 @@ def wrap(_machine: Machine, args: Args) -> Value:
 def write_descriptor(machine: Machine, args: Args) -> Value:
     """`os.write(fd, data)`."""
     target, data = argument_of(args, 0), argument_of(args, 1)
-    if isinstance(target, Const) and target.value in (1, 2):
+    if isinstance(target, Const) and isinstance(target.value, int):
         exact = data.value if isinstance(data, Const) and isinstance(data.value, bytes) else None
         shown = exact.decode("utf-8", "replace") if exact is not None else None
-        machine.write_out(carried(data), shown, errors=target.value == 2)
+        machine.write_out(carried(data), shown, errors=target.value != 1)
     else:
         machine.sink(target, carried(data), None)
     machine.account(data)
