@@ -257,7 +257,7 @@ _AZ: Final[Mapping[str, Fact]] = {
     "role assignment create": _f("set_security", "account:{--assignee|--assignee-object-id}"),
     "role assignment delete": _f("set_security", "account:{--assignee|--ids}"),
     "acr import": _f("api_copy", "oci:{--image|-t}", "oci:{--source}"),
-    "acr build": _f("write", "oci:{--image|-t}", files=("0",)),
+    "acr build": _f("write", "oci:{--image|-t}", files=("last",)),
     "acr repository delete": _f("api_delete", "oci:{--repository|--image}"),
     "aks get-credentials": _f("read", "azure:aks/{--name|-n}", outs=("--file", "-f")),
     "keyvault secret set": _f("write", "azure:keyvault/{--name|-n}", files=("--file", "-f")),

@@ -56,12 +56,13 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "out", "redirected", "seen", "server")
+    __slots__ = ("call", "database", "out", "quotes", "redirected", "seen", "server")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
         self.database = database
         self.server = server
+        self.quotes = call.name in ("mysql", "mariadb", "mycli", "mysqlsh")  # text may stand in double quotes
         self.out: tuple[Resource, ...] = ()
         self.redirected = False
         self.seen: set[str] = set()
@@ -151,6 +152,8 @@ class Client:
             self.look()
             if "into" in said and first == "select":
                 self.change()
+            if first == "copy" and not said.isdisjoint(("stdin", "pstdin")):
+                self.change(self.call.stdin.sources)
         else:
             self.call.opaque("program", reason=f"a statement `{tokens[0][1][:20]}` of {self.call.name}", words=())
             self.change()
@@ -160,7 +163,8 @@ class Client:
         literals = [
             (_unquoted(text), next((word for word in reversed(words[:index]) if word), ""))
             for index, (sort, text) in enumerate(tokens)
-            if sort == "text" and not _is_content(tokens, index)
+            if (sort == "text" or (sort == "name" and self.quotes and text[0] == '"'))
+            and not _is_content(tokens, index)
         ]
         for name, before in literals:
             self._source(name, before, words)
@@ -217,6 +221,8 @@ def _is_content(tokens: Sequence[tuple[str, str]], index: int) -> bool:
 
 
 def _unquoted(text: str) -> str:
+    if text[:1] == '"':
+        return text[1:-1].replace('""', '"')
     return text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text else text
 
 

@@ -71,6 +71,8 @@ def lookup(call: Call, parsed: Parsed) -> Stream:
             sources = merge(sources, call.read(field))
         elif role == "list":
             call.emit("list", call.place(field))
+    if parsed.spec.entry.stdin == "read" and not parsed.operands and not parsed.values:
+        sources = merge(sources, call.stdin.sources)
     places = [_asked(field) for field in parsed.operands if field.text.lstrip("@") and field.text[:1] != "+"]
     for host in places or ([at("dns", "batch")] if sources else []):
         for source in sources:

@@ -12,7 +12,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _SILENT: Final = frozenset(("gvim", "vim.basic", "vim.tiny", "vim.nox", "vimx", "view"))

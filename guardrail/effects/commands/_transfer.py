@@ -85,6 +85,9 @@ def _side_options(call: Call, parsed: Parsed) -> None:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append"):
             call.put("write", call.place(field), ())
+        elif option == "--early-input":
+            for far in filter(None, map(_remote, parsed.operands)):
+                call.put("write", far, call.read(field))
         elif role == "read":
             call.read(field, reveals="some")
     if parsed.has("--files-from"):

@@ -74,6 +74,18 @@ _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{S
 """A directory, a path below it that was listed, and how its last name ends."""
 
 
+_FILE_URL = re.compile(r"file:(?://[^/]*)?(/.*|)", re.IGNORECASE | re.DOTALL)
+
+
+def local_path(text: str) -> str | None:
+    """The path that a `file:` address leads to, whatever host it names; None of any other text."""
+    match = _FILE_URL.match(text)
+    if match is None:
+        return None
+    path = match[1] or "/" + text[5:].lstrip("/")
+    return unquote(path, errors="surrogateescape") if "%" in path else path
+
+
 def is_descriptor(resource: Resource) -> bool:
     """What is open there goes on to wherever the shell opened it, as far as names tell."""
     return _DESCRIPTOR.fullmatch(resource.path or resource.pattern or "") is not None

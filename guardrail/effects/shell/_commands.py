@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -112,6 +113,7 @@ def known_command(call: Call, name: str) -> Stream:
         before = len(call.shell.emit.effects)
         out = family(call, parsed) if family is not None else apply_spec(call, parsed)
         _environment(call, before)
+        _handed_on(call, parsed, before)
         return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
         if parsed.unknown:
@@ -173,11 +175,60 @@ _SUBSTITUTED: Final = f"/dev/fd/{NUM}"
 """What a process substitution becomes."""
 
 
-def _with_arguments(call: Call, out: Stream) -> Stream:
-    """Words with content in them may come out again: a format, a name, a message."""
-    given = tuple(
+def _in_words(call: Call) -> tuple[Resource, ...]:
+    """Whose content is in the words themselves."""
+    return tuple(
         source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources
     )
+
+
+def _handed_on(call: Call, parsed: Parsed, before: int) -> None:
+    """Content in a word goes into whatever the command writes and to where it sends; its input too, if asked for."""
+    given, fed = _in_words(call), call.stdin.sources
+    if not given and not fed:
+        return
+    if fed and any(_INPUT.search(field.text) for field in call.args):
+        given, fed = merge(given, fed), ()
+    effects = call.shell.emit.effects[before:]
+    said = {(effect.resource, effect.target) for effect in effects if effect.target is not None}
+    service = specs().file_of(parsed.spec.entry.names[0]) in _ASKING
+    takes = service and parsed.spec.entry.stdin != "none"
+    for effect in effects:
+        if effect.op not in _CARRYING:
+            continue
+        place = effect.target if effect.target is not None else effect.resource
+        open_ = (takes or effect.op == "remote_exec") and not _CLOSED.match(place.uri or "")
+        for source in merge(given, fed) if open_ else given:
+            if source != place and (source, place) not in said:
+                said.add((source, place))
+                call.emit("copy", source, place, flow=("argument",), may=True)
+    if given and not said and service:
+        for source in given:
+            call.emit("copy", source, at("net", call.name), flow=("argument",), may=True)
+
+
+_INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
+"""Words that ask for the standard input."""
+
+_CARRYING: Final = frozenset(
+    "create write append net_send net_recv remote_exec api_copy api_visibility set_security set_key record_score "
+    "service schedule link rename".split()
+)
+"""Operations after which what a word says may be found somewhere."""
+
+_CLOSED: Final = re.compile(r"docker:(?!model/|machine/)|k8s:(?!node)")
+"""Places whose commands get no input unless they are asked to, which the functions of those commands see to."""
+
+_ASKING: Final = frozenset(
+    f"{name}.toml"
+    for name in "aws azure gcloud hubs k8s objectstores containers packages network databases net".split()
+)
+"""Files of the catalogue whose commands ask a service about what their words name."""
+
+
+def _with_arguments(call: Call, out: Stream) -> Stream:
+    """Words with content in them may come out again: a format, a name, a message."""
+    given = _in_words(call)
     if not given or out.text is not None:
         return out
     return msgspec.structs.replace(out, sources=merge(out.sources, given), connected=False)
