@@ -92,7 +92,9 @@ def _listed(call: Call, parsed: Parsed) -> None:
     for _, role, field in parsed.values:
         if role in ("names", "names0"):
             if field.text != "-":
-                call.read(field, reveals="some")
+                listed = call.read(field, reveals="some")
+                # What is said of a name has the name in it, and of a file that is no list every line is one.
+                call.printed = merge(call.printed, listed if parsed.spec.entry.output == "" else ())
             parsed.operands.extend(call.listed(field, "\0" if role == "names0" else "\n"))
 
 

@@ -180,6 +180,11 @@ class Client:
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
+        elif before in ("fsdir", "lsdir", "read_text", "read_blob", "glob"):
+            pattern = name if "*" in name else None
+            self.out = merge(self.out, self.call.read(Field(text=name, glob=pattern), recursive=before == "fsdir"))
+            if first != "select":
+                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
         elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):

@@ -11,7 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import local_path, place
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -88,6 +88,25 @@ def _asked(field: Field) -> Resource:
     return remote(text) if URL.fullmatch(text) else at("dns", text)
 
 
+def machine(call: Call, parsed: Parsed) -> Stream:
+    """A command that shows what the machine is like: a word that is a path names what it reads or writes besides."""
+    out: tuple[Resource, ...] = ()
+    for field in parsed.operands if call.name not in ("findmnt", "mountpoint", "whereis") else ():
+        if "/" in field.text or field.glob is not None or call.kind(call.place(field)) == "file":
+            call.mention((field,))
+            out = merge(out, (call.place(Field(text=field.text.rpartition("=")[2], glob=field.glob)),))
+    return Stream(sources=out)
+
+
+def manual(call: Call, parsed: Parsed) -> Stream:
+    """`man`: a page by its name, or a file, which is a word with a slash in it."""
+    out = apply_spec(call, parsed)
+    for field in parsed.operands:
+        if "/" in field.text:
+            out = Stream(sources=merge(out.sources, call.read(field)))
+    return out
+
+
 def browse(call: Call, parsed: Parsed) -> Stream:
     """`lynx`, `w3m`: a page of the net, or a file of this machine, goes to the screen or to standard output."""
     apply_spec(call, parsed)
@@ -101,8 +120,8 @@ def browse(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         if not URL.fullmatch(field.text) and (field.text[:1] in "/.~" or "/" not in field.text):
             out = merge(out, call.read(field))
-        if field.text.lower().startswith("file:"):
-            out = merge(out, call.read(Field(text=f"/{field.text[5:].lstrip('/')}")))
+        if (path := local_path(field.text)) is not None:
+            out = merge(out, call.read(Field(text=path)))
         elif field.text[:1] not in "/.~":
             host = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
             for source in (*sent, *field.sources):
@@ -137,6 +156,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "fetched": fetched,
     "group": group,
     "lookup": lookup,
+    "machine": machine,
+    "manual": manual,
     "served": served,
 }
 """What `code` of a spec may say, for this module."""

@@ -12,7 +12,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value, merge
 
-MAX_SHOWN: Final = 1024
+MAX_SHOWN: Final = 512
 """Longest data of one system call that a trace may show and still only tell of it, in bytes."""
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)

@@ -185,6 +185,7 @@ class Call:
         if field.text in ("-", "/dev/stdin"):
             text = self.stdin.text
         else:
+            self.shell.divert((self.place(field),))  # a name that is not found is complained of
             data = self.shell.contents.read(path, self.shell.limits.script_bytes) if path is not None else None
             text = data.decode("utf-8", "surrogateescape") if data is not None else None
         if text is None:
