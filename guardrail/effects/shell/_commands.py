@@ -18,6 +18,7 @@ from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._environment import given, given_options, given_words
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import (
     NOTHING,
@@ -101,7 +102,11 @@ def known_command(call: Call, name: str) -> Stream:
         if spec.children and not spec.entry.operands and not spec.entry.code:
             return _no_subcommand(call)
         call.name = f"{name} {found}" if found else name
+    if call.state.vars and (more := given_words(call.state, call.name)):
+        call.args = (*more, *call.args)
     parsed = parse_options(spec, call.args)
+    if call.state.vars:
+        _by_variables(call, parsed)
     family = FAMILIES.get(spec.entry.code)
     if parsed.unknown:
         # An unknown option may take the next word: the effects below are one reading, the mentions cover the other.
@@ -120,12 +125,32 @@ def known_command(call: Call, name: str) -> Stream:
             call.shell.emit.maybe -= 1
 
 
+def _by_variables(call: Call, parsed: Parsed) -> None:
+    """Options that variables give the command, if its words do not."""
+    for name, field in given_options(call.state, call.name):
+        option = parsed.spec.long(name)
+        if option is None or option.name in parsed.flags:
+            continue
+        parsed.flags.add(option.name)
+        if option.roles:
+            parsed.take(option.name, option.roles[0], field)
+
+
 def _environment(call: Call, before: int) -> None:
     """A command that changes something may do so where its environment says, instead of where it usually does."""
-    given = call.shell.handed
-    if given and any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
-        for text in given:
+    if not (call.shell.handed or call.state.vars):
+        return
+    if any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
+        for text in dict.fromkeys((*call.shell.handed, *_own_variables(call))):
             call.mention_text(text)
+
+
+def _own_variables(call: Call) -> list[str]:
+    """What variables hold that begin with the command's own name, such as `UV_CACHE_DIR` of `uv`."""
+    start = call.name.partition(" ")[0].upper().replace("-", "_")
+    if len(start) < len("GO"):
+        return []
+    return [text for name, value in call.state.vars.items() if name.startswith(start) for text in given(value)]
 
 
 _LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention", "exec_opaque"))
