@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -121,11 +122,25 @@ def ansible(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
+def rpm(call: Call, parsed: Parsed) -> Stream:
+    """`rpm`, `rpmquery`: macros may be programs."""
+    out = builder(call, parsed)
+    for field in parsed.values_of("--define"):
+        if _MACRO_CODE.search(field.text) or not field.known:
+            call.opaque("inline" if field.known else "dynamic", reason="a macro of rpm runs code", words=(field,))
+            call.mention_text(field.text)
+    return out
+
+
+_MACRO_CODE: Final = re.compile(r"%\(|%\{\s*(?:lua|load|uncompress|shescape|exists|include)\b")
+
+
 FAMILIES: Final[Mapping[str, Family]] = {
     "compiler": compiler,
     "ansible": ansible,
     "building": building,
     "cleaned": cleaned,
     "objcopy": objcopy,
+    "rpm": rpm,
 }
 """What `code` of a spec may say, for this module."""

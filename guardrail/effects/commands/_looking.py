@@ -90,7 +90,9 @@ def _asked(field: Field) -> Resource:
 
 def machine(call: Call, parsed: Parsed) -> Stream:
     """A command that shows what the machine is like: a word that is a path names what it reads or writes besides."""
-    out: tuple[Resource, ...] = ()
+    out = call.stdin.sources
+    if call.name == "pidstat" and (told := [i for i, field in enumerate(call.args) if field.text == "-e"]):
+        return call.shell.again(call, call.args[told[0] + 1 :], external=True)
     for field in parsed.operands if call.name not in ("findmnt", "mountpoint", "whereis") else ():
         if "/" in field.text or field.glob is not None or call.kind(call.place(field)) == "file":
             call.mention((field,))

@@ -158,7 +158,7 @@ _LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention
 
 
 def _is_store(call: Call, name: str) -> bool:
-    """`swift` is a compiler, and the client of an object store."""
+    """`swift` is a compiler, the client of an object store, and a trainer of models."""
     spec = specs().get(name) if name == "swift" else None
     return spec is not None and any(field.text in spec.children for field in call.args)
 
