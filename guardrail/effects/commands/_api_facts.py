@@ -548,7 +548,9 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
         "sftp shell": _f("remote_exec", "fly:app"),
     },
     "vercel": {"deploy": _f("create", "vercel:project", files=("0",), missing=".")},
-    "netlify": {"deploy": _f("create", "netlify:site", files=("--dir", "-d"))},
+    "netlify": {"deploy": _f("create", "netlify:site", files=("--dir", "-d"), missing=".")},
+    "railway": {"up": _f("create", "railway:app", files=("0",), missing=".")},
+    "firebase": {"deploy": _f("create", "firebase:app", files=("--public",), missing=".")},
     "wrangler": {
         "r2 object put": _f("write", "r2://{0}", files=("--file", "-f")),
         "r2 object get": _f("read", "r2://{0}", outs=("--file", "-f")),

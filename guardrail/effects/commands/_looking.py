@@ -145,6 +145,16 @@ def served(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def tls_server(call: Call, parsed: Parsed) -> Stream:
+    """`openssl s_server`: what comes in goes to whoever connects, and with some options the directory it runs in."""
+    apply_spec(call, parsed)
+    if parsed.has("-WWW"):
+        _handed_out(call, call.cwd)
+    if call.stdin.sources:
+        call.put("write", at("net", "served"), call.stdin.sources)
+    return SOMETHING
+
+
 def _handed_out(call: Call, path: str | None) -> None:
     where = place(path, None, kind="dir", recursive=True) if path is not None else place("**", "/", glob="**")
     call.emit("read", where, attrs={"reveals": "content"})
@@ -161,5 +171,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "machine": machine,
     "manual": manual,
     "served": served,
+    "tls_server": tls_server,
 }
 """What `code` of a spec may say, for this module."""
