@@ -246,7 +246,7 @@ _CLOSED: Final = re.compile(r"docker:(?!model/|machine/)|k8s:(?!node)")
 
 _ASKING: Final = frozenset(
     f"{name}.toml"
-    for name in "aws azure gcloud hubs k8s objectstores containers packages network databases net".split()
+    for name in "aws azure builds gcloud hubs k8s objectstores containers packages network databases net".split()
 )
 """Files of the catalogue whose commands ask a service about what their words name."""
 
