@@ -11,7 +11,7 @@ import msgspec
 
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import STREAMS, place
-from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream, Value
+from guardrail.effects.domain._values import NAME, NUM, TOP, Field, State, Stream, Value
 from guardrail.effects.domain._variables import (
     CODE,
     KNOWN_SHELLS,
@@ -151,15 +151,16 @@ def _run(shell: Interpreter, state: State, name: str, text: str) -> None:
 
 def _written(shell: Interpreter, state: State, text: str) -> None:
     for cwd in state.cwds:
-        # Some programs put a number where a `%` stands.
-        where = place(_NUMBERED.sub(TOP, text), cwd)
+        # Some programs put a number or the host's name where a `%` stands.
+        where = place(_SPECIAL.sub(TOP, _NUMBERED.sub(NAME, text)), cwd)
         if where.path is not None and shell.view.kind(where.path) == "dir":
             where = msgspec.structs.replace(where, kind="dir", recursive=True)
         if where.path not in STREAMS:
             shell.emit.add("write", where, spec="assignment", may=True)
 
 
-_NUMBERED: Final = re.compile(r"%\w|\$\{?\w+\}?|\{\w+\}")
+_NUMBERED: Final = re.compile(r"%\w")
+_SPECIAL: Final = re.compile(r"\$\{?\w+\}?|\{\w+\}|%\{[^}]*\}")
 
 
 def given_words(state: State, command: str) -> list[Field]:
