@@ -125,7 +125,7 @@ def _addressed(call: Call, role: str, field: Field, sources: tuple[Resource, ...
         if name in ("from", "to") or field.text == "":
             return
         place, op = at(scheme, field.text), _op(name)
-    if op == "net_send":
+    if op in ("net_send", "write"):
         for source in sources:
             call.emit("copy", source, place, flow=("argument",))
     call.emit(op, place, attrs=verb(call))
@@ -174,6 +174,11 @@ def _reads(
         elif role in _FLOWING:
             named = True
             sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+            if field.text[:1] == "@" and len(field.text) > 1:
+                # For some it is a file of further words, which are complained of if they are none.
+                words = call.read(field.tail(1), reveals=reveals)
+                call.shell.divert(words)
+                sources = merge(sources, words)
             if role == "config":
                 configured(call, field)
         elif field.sources:

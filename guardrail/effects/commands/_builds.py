@@ -125,6 +125,8 @@ def ansible(call: Call, parsed: Parsed) -> Stream:
 def rpm(call: Call, parsed: Parsed) -> Stream:
     """`rpm`, `rpmquery`: macros may be programs."""
     out = builder(call, parsed)
+    for field in parsed.values_of("--pipe"):
+        call.opaque("inline", reason="rpm gives its output to a command", words=(field,))
     for field in parsed.values_of("--define"):
         if _MACRO_CODE.search(field.text) or not field.known:
             call.opaque("inline" if field.known else "dynamic", reason="a macro of rpm runs code", words=(field,))

@@ -118,6 +118,9 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))
     for source in sources:
         call.emit("copy", source, place, flow=("net",))
+    for _, role, field in parsed.values:
+        if role == "write":
+            call.emit("write", call.place(field, recursive=True), may=True)
     call.emit("net_send", place)
     return SOMETHING
 

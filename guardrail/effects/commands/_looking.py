@@ -69,6 +69,9 @@ def lookup(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role == "read":
             sources = merge(sources, call.read(field))
+            # Names that are none are complained of, or shown with what became of them.
+            call.printed = merge(call.printed, sources)
+            call.shell.divert(sources)
         elif role == "list":
             call.emit("list", call.place(field))
     if parsed.spec.entry.stdin == "read" and not parsed.operands and not parsed.values:

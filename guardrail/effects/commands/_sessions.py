@@ -227,6 +227,7 @@ def sftp(call: Call, parsed: Parsed) -> Stream:
     host = at("sftp", f"//{name}")
     batch = parsed.value("-b")
     if batch is not None:
+        call.printed = call.origins(batch) if batch.text != "-" else call.stdin.sources  # each line is repeated
         _converse(call, host, _file_text(call, batch))
     elif call.stdin.connected:
         _converse(call, host, call.stdin.text)
