@@ -56,7 +56,7 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "out", "quotes", "redirected", "seen", "server")
+    __slots__ = ("call", "database", "out", "quotes", "redirected", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
@@ -66,6 +66,7 @@ class Client:
         self.out: tuple[Resource, ...] = ()
         self.redirected = False
         self.seen: set[str] = set()
+        self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
 
@@ -106,10 +107,19 @@ class Client:
         """What follows is written to a file or given to a program."""
         if name in ("", "stdout", "off"):
             return
+        self.targets[name] = len(self.out)
         if name.startswith("|"):
             self.piped(name[1:])
         else:
             self.to_file(name)
+
+    def finish(self) -> None:
+        """What came out after the output was sent elsewhere is there."""
+        for name, before in self.targets.items():
+            if len(self.out) > before and name.startswith("|"):
+                self.piped(name[1:])
+            elif len(self.out) > before:
+                self.call.put("write", self.call.place(Field(text=name)), self.out)
 
     # -- SQL
 
@@ -333,6 +343,7 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources and not parsed.has("--readonly"):
         client.change(sources)
     out = client.out if not memory else tuple(r for r in client.out if r != place)
@@ -441,6 +452,7 @@ def server(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources:
         client.change(sources)
     if parsed.has("--list"):

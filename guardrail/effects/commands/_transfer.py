@@ -294,6 +294,8 @@ def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> St
             numbered = re.search(r"#\d", field.text) is not None
             whole = Field(text=re.sub(r"#\d+", TOP, field.text)) if numbered else field
             call.put("write", call.place(whole), local)
+        else:
+            call.printed = merge(call.printed, local)
     named = parsed.has("--remote-name", "--remote-name-all", "--remote-header-name")
     if named:
         folder = parsed.value("--output-dir") or Field(text=".")

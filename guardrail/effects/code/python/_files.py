@@ -98,13 +98,12 @@ def _is_bytes(value: Value) -> bool:
 
 
 def _descriptor(path: Value, handle: Handle) -> Handle:
-    if isinstance(path, Const) and isinstance(path.value, int) and "r" in handle.mode and path.value:
-        return handle  # what the shell opened there to be read came in already
-    if isinstance(path, Const) and isinstance(path.value, int):
-        # What is written to any other than the first two goes to wherever the shell opened it.
-        kind = ("stdin", "stdout")[path.value] if path.value in (0, 1) else "stderr"
-        return Handle(kind, mode="r" if path.value == 0 else "w")
-    return handle
+    if not (isinstance(path, Const) and isinstance(path.value, int)):
+        return handle
+    if path.value == 0 or ("r" in handle.mode and "+" not in handle.mode):
+        return Handle("stdin", mode="r")  # what the shell opened to be read comes in with the input
+    # What is written to any other than standard output goes to wherever the shell opened it.
+    return Handle("stdout" if path.value == 1 else "stderr", mode="w")
 
 
 @handles("os.open")
@@ -161,7 +160,7 @@ def write_descriptor(machine: Machine, args: Args) -> Value:
 def read_descriptor(machine: Machine, args: Args) -> Value:
     """`os.read(fd, n)`."""
     source = argument_of(args, 0)
-    if isinstance(source, Const) and source.value == 0:
+    if isinstance(source, Const) and isinstance(source.value, int):
         return Unknown(machine.call.stdin.sources)
     return Unknown(machine.contents_of(source))
 
