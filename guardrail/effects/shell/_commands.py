@@ -210,6 +210,8 @@ def _in_words(call: Call) -> tuple[Resource, ...]:
 def _handed_on(call: Call, parsed: Parsed, before: int) -> None:
     """Content in a word goes into whatever the command writes and to where it sends; its input too, if asked for."""
     given, fed = _in_words(call), call.stdin.sources
+    if call.stdin.text or call.shell.emit.made:
+        _described(call, parsed, before)
     if not given and not fed:
         return
     if fed and any(_INPUT.search(field.text) for field in call.args):
@@ -231,6 +233,25 @@ def _handed_on(call: Call, parsed: Parsed, before: int) -> None:
         for source in given:
             call.emit("copy", source, at("net", call.name), flow=("argument",), may=True)
 
+
+def _described(call: Call, parsed: Parsed, before: int) -> None:
+    """What is to run somewhere may be described by the input, or a file of this call: every path in it is mentioned."""
+    if specs().file_of(parsed.spec.entry.names[0]) not in _DEPLOYING:
+        return
+    if not any(effect.op in _CARRYING for effect in call.shell.emit.effects[before:]):
+        return
+    texts = [call.given_text()] if any(_INPUT.search(field.text) for field in call.args) else []
+    for field in call.args:
+        path = call.place(field).path if field.known else None
+        if path is not None and call.shell.contents.knows(path):
+            texts.append(call.text_of(field))
+    for text in texts:
+        if text:
+            call.mention_text(text)
+
+
+_DEPLOYING: Final = frozenset(("builds.toml", "containers.toml", "k8s.toml"))
+"""Files of the catalogue whose commands start what a text describes."""
 
 _INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
 """Words that ask for the standard input."""
