@@ -141,7 +141,7 @@ class LimitConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         expansions: most words that globs and braces of one call may expand to.
         effects: most effects of one call.
         script_bytes: largest script or config file that is read for analysis, in bytes.
-        sessions: most sessions whose history is kept in memory; the longest unused is dropped first.
+        sessions: most sessions whose history is in memory; the longest unused is dropped, and read again if needed.
     """
 
     decision_ms: int = 250

@@ -16,18 +16,18 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, LiveFiles, Provenance
-from guardrail.audit import Trail, trail_directory
+from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
-from guardrail.history import History
+from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.history import History, HistoryStore
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
@@ -36,6 +36,9 @@ from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, co
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
+
+if TYPE_CHECKING:
+    from guardrail.assets.identity._recognise import Recogniser
 
 T = TypeVar("T")
 
@@ -64,7 +67,8 @@ class Guard:
     Args:
         config: the settings.
         engine: what decides.
-        trail: where records go; None keeps no record, which suits judging alone and never execution.
+        trail: where records go; None keeps no record, and a history in memory, which suits judging alone and never
+            execution.
         reviews: escalations and grants.
         telemetry: spans, metrics and logs.
     """
@@ -85,11 +89,13 @@ class Guard:
         self.tools = tool_table(config.tools)
         prepare()
         self.files = LiveFiles(config.limits.expansions)
-        self.inventory = Inventory(config, self.files, own=_own_files(config))
+        self.recogniser = _open_recogniser(config)
+        self.inventory = Inventory(config, self.files, own=_own_files(config), recogniser=self.recogniser)
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.shells = Shells()
-        self.history = History(config.limits.sessions)
+        store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
+        self.history = History(config.limits.sessions, store)
         self.obligations = Obligations(self.inventory)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
@@ -235,6 +241,7 @@ class Guard:
             variables=self._variables,
             watched=self.inventory.variables,
             memory=shell,
+            wrote=self.history.written(call.session),
         )
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
@@ -291,8 +298,11 @@ class Guard:
             decision = self._fault(call, error, started, span)
         if decision and not release:
             return decision
-        # INVARIANT: the record is in the trail, and durable if an asset is touched, before anybody can act on an ALLOW.
+        # INVARIANT: the call is in the history, and its record in the trail, durable if an asset is touched, before
+        # anybody can act on an ALLOW.
         try:
+            if decision:
+                self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -300,11 +310,17 @@ class Guard:
             decision = self._fault(call, error, started, span)
         self._count(call, decision)
         if decision:
-            self.history.released(call.session, decision.effects, self._class_of)
             self.shells.keep(shell)
         else:
-            self.history.denied(call.session)
+            self._note_denied(call)
         return decision
+
+    def _note_denied(self, call: ToolCall) -> None:
+        try:
+            self.history.denied(call.session)
+        except Fault as error:
+            # The call does not run whatever comes of this, and the trail has the denial.
+            warnings.warn(f"a denial is not in the history: {error}", RuntimeWarning, stacklevel=4)
 
     def _fault(self, call: ToolCall, error: Exception, started: int, span: DecisionSpan) -> Decision:
         """The one place where a failure in judging becomes a decision: a denial."""
@@ -467,6 +483,9 @@ class Guard:
         self.obligations.close()
         self.engine.close()
         self.reviews.close()
+        self.history.close()
+        if self.recogniser is not None:
+            self.recogniser.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
             self.trail.close()
@@ -483,8 +502,20 @@ class Guard:
 def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
-    directory = trail_directory(config)
-    return directory.with_name(directory.name + ".reviews.db")
+    return beside_trail(config, "reviews.db")
+
+
+def _open_recogniser(config: Config) -> Recogniser | None:
+    """What tells registered assets by their content, if any are registered."""
+    path = beside_trail(config, "identity.db")
+    if not path.exists():
+        return None
+    try:
+        from guardrail.assets.identity._recognise import recogniser_at
+    except ImportError as error:
+        text = f"assets are registered in `{path}`, and {error.name} is not installed"
+        raise ConfigError(f"{text}: install `guardrail-runtime[identity]`") from None
+    return recogniser_at(path)
 
 
 def _open_trail(config: Config) -> Trail:
@@ -510,6 +541,10 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
+    for name in ("identity", "history"):
+        # SQLite keeps what was written last beside the file.
+        path = str(beside_trail(config, f"{name}.db"))
+        own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))
     return own
 
 

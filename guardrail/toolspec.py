@@ -49,7 +49,7 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
 _TAKES: Final[dict[str, frozenset[str]]] = {
     "shell": frozenset(("text", "cwd", "env", "persistent")),
     "stdin": frozenset(("text",)),
-    "code": frozenset(("text", "cwd", "env", "language", "languages", "persistent")),
+    "code": frozenset(("text", "cwd", "env", "first", "packages", "language", "languages", "persistent")),
     "patch": frozenset(("text", "cwd", "path", "target", "mode")),
     "run": frozenset(("words", "cwd", "env")),
     "sql": frozenset(("text", "uri")),
@@ -59,7 +59,7 @@ _TAKES: Final[dict[str, frozenset[str]]] = {
     "nothing": frozenset(),
     **{
         verb: frozenset(
-            ("path", "target", "text", "old", "all", "append", "cwd", "default", "globs", "recursive", "part")
+            ("path", "target", "beside", "text", "old", "all", "append", "cwd", "default", "globs", "recursive", "part")
         )
         for verb in FILE_VERBS
     },
@@ -78,6 +78,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         text: shell text, code, a patch, SQL, new content of a file, or what is sent.
         path: the local file or directory; a list of strings gives one operation for each.
         target: the new name, for `copy` and `move`.
+        beside: for `copy` and `move`, a new name that may be meant in the directory of `path`.
         old: the text that an edit replaces.
         all: the flag that makes an edit replace every occurrence.
         append: the flag that turns a write into an append.
@@ -88,9 +89,12 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         default: path to use when none is given.
         recursive: what lies below the path is meant too.
         persistent: a shell or an interpreter that outlives the call.
+        first: for `code`, text that a new interpreter runs before it.
+        packages: for `code`, packages that are installed for it.
         language: for `code`, the language when no argument says it.
         languages: for `code`, the argument that names the language.
-        mode: for `patch`, `envelope` for a whole patch, else what is done to `path`: `add`, `update` or `delete`.
+        mode: for `patch`, `envelope` for a whole patch, else what is done to `path`: `add`, `update` or `delete`, or
+            `blocks` for lines to search and their replacements.
         words: for `run`, a program and its arguments, each a template; a list gives several words, none gives none.
         op: for `api`, the effect's operation.
         kind: for `api`, what sort of thing it is done to; taken from the scheme by default.
@@ -116,6 +120,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     text: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     old: tuple[str, ...] = ()
     all: tuple[str, ...] = ()
     append: tuple[str, ...] = ()
@@ -126,9 +131,11 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     default: str = ""
     recursive: bool = False
     persistent: bool = False
+    first: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     language: str = ""
     languages: tuple[str, ...] = ()
-    mode: Literal["envelope", "add", "update", "delete"] = "envelope"
+    mode: Literal["envelope", "add", "update", "delete", "blocks"] = "envelope"
     words: tuple[str, ...] = ()
     op: Op | Literal[""] = ""
     kind: Kind | Literal[""] = ""
@@ -158,8 +165,8 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 ROLES: Final = (
-    "text", "path", "target", "old", "all", "append", "cwd", "env", "languages", "into", "mention", "tool", "arguments",
-    "globs", "said", "ignore",
+    "text", "path", "target", "beside", "old", "all", "append", "cwd", "env", "first", "packages",
+    "languages", "into", "mention", "tool", "arguments", "globs", "said", "ignore",
 )  # fmt: skip
 """Fields of a `ToolSpec` that are selectors."""
 

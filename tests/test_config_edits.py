@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -532,8 +533,75 @@ def test_a_long_line_ends_the_work_of_an_expression() -> None:
         run(["s/a*a*a*a*b/x/"], "a" * 3000 + "\n", extended=False, quiet=False, in_place=True)
 
 
+def test_an_expression_with_an_anchored_alternative_goes_on() -> None:
+    """Only one that matches where a line begins and nowhere else ends with its first match."""
+    text = "# true\n#{true, true}\n"
+    assert run(["s/^#|true/x/g"], text, extended=True, quiet=False, in_place=True) == "x x\nx{x, x}\n"
+
+
+@pytest.mark.parametrize("regex", ["a?" * 20 + "a" * 20, "a{0,9}" * 9 + "b", "(a|a)" * 25 + "b", "a*a*b" + "c?" * 9])
+def test_every_choice_of_an_expression_counts_as_work(regex: str) -> None:
+    """Also optional and counted parts, and alternatives."""
+    with pytest.raises(Unclear, match="too much work"):
+        run([f"s/{regex}/x/"], "a" * 120 + "\n", extended=True, quiet=False, in_place=True)
+
+
+def test_a_last_line_without_its_newline_gets_one_from_q() -> None:
+    """So that what is printed is not certain here."""
+    with pytest.raises(Unclear):
+        run(["1q"], "a", extended=False, quiet=False, in_place=False)
+
+
+@pytest.mark.property
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from(("a", "b", "true", "\u2028", "\x85", "\x0b", " ", "$1", "é", "\n")), max_size=9),
+    regex=st.lists(
+        st.sampled_from(("a", "b", "t.*e", "(a)", "(b*)", "^", "$", "\\s", "[^a]", "|", "\\$")), min_size=1, max_size=3
+    ),
+    put=st.lists(st.sampled_from(("x", "$1", "$&", "\\$1", "\\\\", "\\/", "{", "[0]", "&", "@", "$")), max_size=3),
+    flags=st.sampled_from(("", "g", "i", "gi")),
+)
+def test_a_perl_program_gives_what_perl_gives_or_no_answer(
+    text: list[str], regex: list[str], put: list[str], flags: str
+) -> None:
+    """Random substitutions on random lines, with characters that some take for the end of one."""
+    if shutil.which("perl") is None:
+        pytest.skip("perl is not installed")
+    code, whole = f"s/{''.join(regex)}/{''.join(put)}/{flags}", "".join(text)
+    try:
+        ours = run_perl(perl_steps(code), whole)
+    except (Unclear, Foreign):
+        return
+    real = subprocess.run(["perl", "-pe", code], input=whole.encode(), capture_output=True, timeout=30, check=False)
+    assert (ours.encode(), real.returncode) == (real.stdout, 0), real.stderr
+
+
 @pytest.mark.parametrize(
-    "code", ["s/a/b/e", "print", "s/a/@{[ls]}/", "s/(?{x})/b/", "system('x')", "s/a/`x`/", "unlink; s/a/b/"]
+    "code",
+    ["$_.sub(/true/, 'false')", "sub!(/a/, 'b')", "gsub(/(a)/, '$1')", "gsub(/[a[b]]/, 'c')", "gsub(/[a&&b]/, 'c')"],
+)
+def test_what_ruby_reads_in_another_way_is_no_edit(code: str) -> None:
+    """A method that returns and does not change, a dollar that is one, sets with operators."""
+    with pytest.raises(Foreign):
+        ruby_steps(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "s/a/b/e",
+        "s/b/\\\\/.unlink(q(a))/x",
+        "s/a/\\$1/",
+        "s/(a)/$1{b}/",
+        "s/a/$&[0]/",
+        "print",
+        "s/a/@{[ls]}/",
+        "s/(?{x})/b/",
+        "system('x')",
+        "s/a/`x`/",
+        "unlink; s/a/b/",
+    ],
 )
 def test_a_program_of_perl_that_does_more_is_foreign(code: str) -> None:
     """Only substitutions are edits."""
@@ -551,6 +619,39 @@ def test_a_program_of_ruby_that_does_more_is_foreign(code: str) -> None:
 def test_perl_steps_are_applied_line_by_line() -> None:
     """Each statement on each line."""
     assert run_perl(perl_steps("s/a/b/g; s/^(x) /$1/"), "aa\nx a\n") == "bb\nxb\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        '%s/a/b/|call delete("x")\nwq',
+        '%s/a/\\\\/|call delete("x")\nwq',
+        "%s/a/b/|w /x\nq",
+        "g/a/s/a/b/|!ls\nwq",
+        "%s/a/b/\nq\n!ls",
+        "%s/a/b|wq\n!ls",
+        "%s/a/b/\nwq\n!ls",
+        "%s/a/b/g\n" * 300 + "!ls",
+    ],
+)
+def test_a_command_of_vim_behind_another_is_foreign(script: str) -> None:
+    """Behind a bar, behind one that leaves and may not, behind too many others."""
+    with pytest.raises(Foreign):
+        run_ex(script, "a\n")
+
+
+@pytest.mark.parametrize(
+    "script", ["/zz/a\n!ls\n.\nw", "9c\n1,2w /x\n.\nw", ",s/a/b/\nq\n!ls", "p\n" * 300 + "!ls", ",s/a/\\\\/w x\nw"]
+)
+def test_a_command_of_ed_that_may_be_reached_is_foreign(script: str) -> None:
+    """A body whose address is not found, what stands behind a `q` that is refused, behind too many others."""
+    with pytest.raises(Foreign):
+        run_ed(script, "a\n")
+
+
+def test_lines_that_look_a_little_like_commands_can_be_inserted() -> None:
+    """Settings are no commands."""
+    assert run_ed("$a\nenabled: false\nwidth: 1\n- run\n.\nw\nq", "a\n") == "a\nenabled: false\nwidth: 1\n- run\n"
 
 
 @pytest.mark.parametrize("script", ["!ls", "w /x", "r !ls", "e /x", "%!sort", "w !sh"])
@@ -585,12 +686,55 @@ def test_an_envelope_names_each_file_and_what_happens_to_it() -> None:
         "*** Begin Patch\n*** Odd: x\n*** End Patch",
         "*** Begin Patch\n*** Add File: a\nx\n*** End Patch",
         "--- a\n+++ b\n",
+        f"Index: c\n1c1\n< a\n---\n> b\n{diff('f', '-a', '+b')}",
+        f"Index: c\n{diff('f', '-a', '+b')}",
+        f"1c1\n< a\n---\n> b\n{diff('f', '-a', '+b')}",
+        f"1d\n.\n{diff('f', '-a', '+b')}",
+        f" --- c\n +++ c\n @@ -1 +1 @@\n -a\n +b\n{diff('f', '-a', '+b')}",
+        f"- --- c\n- +++ c\n- @@ -1 +1 @@\n--a\n-+b\n{diff('f', '-a', '+b')}",
+        f"diff --git a/l b/l\nnew file mode 120000\n{diff('l', '+/models')}",
+        f"diff --git a/l b/l\nindex 0..1 120000\n{diff('l', '-a', '+/models')}",
+        f"diff --git a/b b/c\nrename from b\nrename to c\n{diff('f', '-a', '+b')}",
+        f"diff --git a/c b/c\ndeleted file mode 100644\n1c1\n< a\n---\n> b\n{diff('f', '-a', '+b')}",
+        f"diff --git a/c b/c\n{diff('f', '-a', '+b')}",
+        "diff --git a/c b/c\n--- /dev/null\n+++ /dev/null\n@@ -1 +1 @@\n-a\n+b\n",
+        "diff --git a/b b/c\nold mode 100644\nnew mode 100755\n",
+        "diff --git a/b b/c\nrename from b\nrename from d\nrename to c\n",
     ],
 )
 def test_a_patch_that_is_not_understood_is_refused(text: str) -> None:
     """Nothing of it is guessed."""
     with pytest.raises(Malformed):
         apply_patch(text)
+
+
+def test_prose_around_a_diff_is_no_diff() -> None:
+    """Mails, and the lines that version control puts before a diff."""
+    text = f"From 1 Mon\nSubject: 2d arrays\n---\n f | 2 +-\n\n{diff('f', '-a', '+b')}\n-- \n2.4\n"
+    assert [one.path for one in apply_patch(text)] == ["a/f"]
+    (one,) = apply_patch("Index: f\n=====\n--- f\t(revision 1)\n+++ f\t(copy)\n@@ -1 +1 @@\n-a\n+b\n")
+    assert one.apply(b"a\n") == b"b\n"
+
+
+def test_a_patch_of_many_anchored_hunks_takes_no_longer_than_it_must() -> None:
+    """Each line is looked up, and none is searched for."""
+    hunks = "".join(f"@@ head {i}\n-x\n-{i}\n+y\n" for i in range(10_000))
+    (one,) = apply_patch(f"*** Begin Patch\n*** Update File: f\n{hunks}*** End Patch")
+    before = "".join(f"head {i}\nx\n{i}\n" for i in range(10_000))
+    began = time.thread_time()
+    after = one.apply(before.encode())
+    assert time.thread_time() - began < 2
+    assert after is not None
+    assert after.count(b"y\n") == 10_000
+
+
+def test_a_patch_of_many_equal_lines_gives_up() -> None:
+    """Where there are too many places to look at."""
+    hunk = "@@\n" + "-x\n" * 2000 + "-y\n+z\n"
+    (one,) = apply_patch(f"*** Begin Patch\n*** Update File: f\n{hunk * 20}*** End Patch")
+    began = time.thread_time()
+    assert one.apply(b"x\n" * 20_000 + b"y\n" * 20_000) is None
+    assert time.thread_time() - began < 2
 
 
 def test_a_patch_that_git_renames_with_is_a_move() -> None:
@@ -635,12 +779,21 @@ def test_a_format_is_read_by_name_or_as_the_only_one_it_can_be(name: str, text: 
         ("Makefile", "a: b\n"),
         ("c.yaml", "kind: A\napiVersion: v1\nmetadata: {name: x}\n---\nkind: A\napiVersion: v1\nmetadata: {name: x}\n"),
         ("c.properties", "a=1\na=2\n"),
+        ("c.ini", "[a]\nb=1\n[a]\nc=1\n"),
+        ("c.yaml", "#\u2028on: true\u2028x: |\n on: false\n"),
+        ("c.yaml", "a: b\x85c: d\n"),
     ],
 )
 def test_a_file_with_more_than_one_meaning_has_none(name: str, text: str) -> None:
     """Names that stand twice, values that a shell expands, formats that cannot be told apart."""
     with pytest.raises((Unclear, ValueError)):
         read_document(name, text.encode())
+
+
+def test_a_bracket_behind_the_name_of_a_section_makes_it_unknown() -> None:
+    """Some readers take the name up to the last bracket."""
+    assert key_changes("x.ini", b"[s]\nb=1\n", b"[s] ;]\nb=1\n") is None
+    assert key_changes("x.ini", b"[s]\nb=1\n", b"[s] ; why\nb=1\n") == ()
 
 
 def test_objects_of_a_cluster_are_told_apart_by_kind_and_name() -> None:

@@ -147,3 +147,54 @@ def test_code_beyond_a_bound_is_opaque_and_still_names_what_it_names() -> None:
         found = effects_of(f"python3 - <<'END'\n{code}\nEND")
         held = any(e.op == "exec_opaque" and e.attrs["code"] in HOLDING for e in found)
         assert held or "delete /models/a" in said(f"python3 - <<'END'\n{code}\nEND"), code[:60]
+
+
+UNSURE = [
+    "c['a'] = {'b': '2'}; c.write(open('/c.ini', 'w'))",
+    "del c['a']; c.write(open('/c.ini', 'w'))",
+    "c['a']['b'] = '2'; c.write(open('/c.ini', 'w'))",
+    "c.optionxform = str.upper; c.set('a', 'b', '2'); c.write(open('/c.ini', 'w'))",
+    "yaml.SafeDumper.add_representer(int, show); yaml.safe_dump(d, open('/c.yaml', 'w'))",
+    "yaml.add_representer(int, show, Dumper=yaml.SafeDumper); yaml.safe_dump(d, open('/c.yaml', 'w'))",
+    "yaml.SafeDumper.yaml_representers[int] = show; yaml.safe_dump(d, open('/c.yaml', 'w'))",
+    "yaml.dump(d, open('/c.yaml', 'w'), Dumper=Own)",
+    "gzip.open('/c.yaml', 'wt').write(t)",
+    "bz2.open('/c.yaml', 'wt').write(t)",
+    "open('/c.yaml', 'w').write(gzip.open('/c.yaml', 'rt').read())",
+    "open('/c.yaml', 'w', encoding='utf-16').write(t)",
+    "open('/c.yaml', 'w', newline='\\r').write(t)",
+    "pathlib.Path('/c.yaml').write_text(t, encoding='utf-16')",
+    "pathlib.Path('/c.yaml').write_text(pathlib.Path('/c.yaml').read_text(encoding='utf-16'))",
+    "io.TextIOWrapper(open('/c.yaml', 'wb'), encoding='utf-16').write(t)",
+]
+
+
+@pytest.mark.parametrize("code", UNSURE)
+def test_a_text_in_another_form_is_not_known(code: str) -> None:
+    """Sections stored by item, other ways to write values, compression and encodings."""
+    head = (
+        "import bz2, configparser, gzip, io, pathlib, yaml\n"
+        "def show(dumper, value):\n    return dumper.represent_scalar('x', '0')\n"
+        "class Own(yaml.SafeDumper):\n    pass\n"
+        "t = open('/c.yaml').read()\nd = yaml.safe_load(t)\nc = configparser.ConfigParser()\nc.read('/c.ini')\n"
+    )
+    view = NoFiles({"/c.yaml": b"a: 1\n", "/c.ini": b"[a]\nb = 1\n"}, ("/w",))
+    found = [e for e in effects_of(python(head + code), view=view) if e.op == "write"]
+    assert found
+    assert [e.edit for e in found if e.edit is not None] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "want"),
+    [
+        ("open('/c.yaml', 'w', encoding='utf-8').write(t.replace('1', '2'))", "a: 2\n"),
+        ("pathlib.Path('/c.yaml').write_text(t, 'utf-8')", "a: 1\n"),
+        ("yaml.dump({'a': 3}, open('/c.yaml', 'w'), Dumper=yaml.SafeDumper)", "a: 3\n"),
+        ("yaml.safe_dump({'a': 3}, open('/c.yaml', 'w'))", "a: 3\n"),
+    ],
+)
+def test_a_text_in_the_usual_form_is_known(code: str, want: str) -> None:
+    """The encoding of every config, and the dumpers of the library itself."""
+    view = NoFiles({"/c.yaml": b"a: 1\n"}, ("/w",))
+    full = python("import pathlib, yaml\nt = open('/c.yaml').read()\n" + code)
+    assert [e.edit.text for e in effects_of(full, view=view) if e.edit is not None] == [want]

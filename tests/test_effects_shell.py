@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.effects_support import NoFiles, codes, said
+from guardrail.effects.domain._values import NAME
+from guardrail.effects.shell._parameters import of_name
+from tests.effects_support import NoFiles, codes, effects_of, said
 
 FILE = Path(__file__).parent / "cases/effects/shell.toml"
 CASES: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["case"]
@@ -146,3 +150,37 @@ def test_a_file_that_is_read_gives_its_lines() -> None:
     assert "delete /models" in said("rm -r $(tail -n 1 l)", view=view)
     assert "delete **" in said('rm -r "$(cat p)"', view=NoFiles({"/w/p": b"user:pass\n"}))
     assert "delete **" in said("date > l; rm -r $(tail -n 1 l)", view=view)
+
+
+CUT = [
+    ("%", ".*", "", "docs/{}.mov"), ("%", ".*", "", "docs/{}"), ("%%", ".*", "", "docs/{}.tar"),
+    ("%%", ".*", "", "a.d/{}"),
+    ("%", "_*", "", "{}.csv"), ("%%", "-*", "", "x/{}"), ("##", "*/", "", "docs/{}.x"), ("#", "docs/", "", "docs/{}"),
+    ("/", "a", "z9", "docs/{}.x"), ("//", "b", "y", "{}"), ("^^", "", "", "docs/{}.x"), (",,", "", "", "{}.X"),
+]  # fmt: skip
+"""Operators with what stands to their right, and the value of a variable in which a name is not known."""
+
+NAMES = ["a", "b.c", ".hidden", "a_b-c.d", "ab.", "A", "..b", "a.b.c", "b_", "aab"]
+
+
+@pytest.mark.parametrize("case", CUT, ids=str)
+def test_what_bash_cuts_from_a_name_is_within_what_is_told(case: tuple[str, str, str, str]) -> None:
+    """Whatever the name is, the result is one that the abstract text stands for; bash itself says so."""
+    op, pattern, other, text = case
+    told = of_name(op, text.format(NAME), pattern, other)
+    assert told is not None
+    want = ".*".join(re.escape(part) for part in told.split(NAME)).replace(".*", "[^/]*")
+    operator = f"{op}{pattern}/{other}" if op[0] == "/" else f"{op}{pattern}"
+    script = "".join(f"x='{text.format(name)}'; printf '%s\\n' \"${{x{operator}}}\"\n" for name in NAMES)
+    done = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True, timeout=60)
+    found = done.stdout.splitlines()
+    assert len(found) == len(NAMES)
+    assert [one for one in found if not re.fullmatch(want, one)] == []
+
+
+def test_a_log_of_which_the_name_ends_otherwise_is_not_the_makefile() -> None:
+    """A name that is not known in its middle is told apart by its end."""
+    view = NoFiles({"/tmp/p/Makefile": b"test:\n\tls\n"}, dirs=("/tmp", "/tmp/p"))
+    for name, authored in (('/tmp/x-"$N".log', False), ('/tmp/x-"$N"', True), ('"$N"/Makefile', True)):
+        found = effects_of(f"echo x > {name}; make", cwd="/tmp/p", view=view)
+        assert any(effect.attrs.get("authored") for effect in found) is authored, name

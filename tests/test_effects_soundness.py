@@ -178,7 +178,7 @@ def test_a_small_shell_script_is_analysed() -> None:
 def test_a_script_that_the_same_call_wrote_is_marked() -> None:
     """What is there now is not what will run."""
     found = effects_of("echo 'rm -r /models' > s.py; python s.py")
-    assert [e.attrs.get("authored") for e in found if e.op == "exec_opaque"] == [True]
+    assert [e.attrs.get("authored") for e in found if e.attrs.get("code") == "script"] == [True]
     view = NoFiles({"/w/s.sh": b"true\n"})
     found = effects_of("hostname > s.sh; bash s.sh", view=view)
     assert [e.attrs.get("authored") for e in found if e.op == "exec_opaque"] == [True]

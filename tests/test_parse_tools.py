@@ -8,7 +8,17 @@ import pytest
 
 from guardrail.errors import ConfigError
 from guardrail.model import Edit, ToolCall
-from guardrail.parse import ApiOperation, CodeText, FileOperation, Operation, ShellText, Unmapped, parse, tool_table
+from guardrail.parse import (
+    ApiOperation,
+    CodeText,
+    Command,
+    FileOperation,
+    Operation,
+    ShellText,
+    Unmapped,
+    parse,
+    tool_table,
+)
 from guardrail.parse._tools import failures, family, family_names, plain_name, shipped_tools
 from guardrail.toolspec import ToolSpec, problems
 
@@ -377,3 +387,11 @@ def test_the_table_holds_what_its_files_say() -> None:
         for spec in family(file):
             for name in spec.names if spec.bare else ():
                 assert spec in [form.spec for form in shipped_tools().forms(name)], name
+
+
+@pytest.mark.parametrize("force", [True, "true"])
+def test_a_push_that_overwrites_says_so_to_git(force: object) -> None:
+    """What a command would be told, the command is told."""
+    assert ask("git_push", repo_path="/r", remote="origin", force=force) == (
+        Command(words=("git", "push", "--force", "origin"), cwd="/r"),
+    )

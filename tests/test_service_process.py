@@ -157,7 +157,7 @@ def failing(place: Place, *options: str, env: Mapping[str, str] | None = None) -
 def test_decisions_over_tcp(place: Place) -> None:
     """One ready line, decisions with the token, a trail that verifies, and exit code 0 on SIGTERM."""
     with serving(place, "--port", "0") as service:
-        ready = r"guardrail: ready on http://127\.0\.0\.1:\d+, policy \S+, 1 asset and \d of the guard's own\n"
+        ready = r"guardrail: ready on http://127\.0\.0\.1:\d+, policy \S+, 1 asset and \d+ of the guard's own\n"
         assert re.match(ready, service.line)
         info = service.ask("/v1/info")[1]
         assert (info["assets"], info["own_assets"] > 1) == (1, True)

@@ -43,9 +43,11 @@ def test_no_threat_is_silent(verdicts: Verdicts) -> None:
 
 
 def test_what_is_done_is_known_and_not_only_that_the_asset_is_named(verdicts: Verdicts) -> None:
-    """Four threats in five show an effect on the asset; the others are named to something that is not understood."""
-    told = [verdict for both in verdicts.values() for verdict in both if verdict.threat.sight != "X"]
-    assert sum(verdict.understood for verdict in told) >= len(told) * 4 / 5
+    """Of what tools do directly, seven threats in eight show an effect on the asset; the others only name it."""
+    direct = ("copy.", "move.", "delete.", "control.", "record.", "account.")
+    told = [v for both in verdicts.values() for v in both if v.threat.kind.startswith(direct) and v.threat.sight != "X"]
+    share = sum(verdict.understood for verdict in told) / len(told)
+    assert share >= 7 / 8, f"{share:.3f} of {len(told)}"
 
 
 def test_no_gap_that_is_listed_has_been_closed(verdicts: Verdicts) -> None:

@@ -8,9 +8,10 @@ is. A third word, `directory` or `file`, is for what only bears on an asset that
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Self, get_args
 
 import pytest
 
@@ -92,7 +93,12 @@ def judge_all(root: Path, holding: Holding) -> list[Verdict]:
 
 def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
     """The strictest answer to any call of a threat, in a session of its own."""
-    decisions = [_one(guard, world, text, threat.id) for text in threat.calls]
+    with Deeds(world.root) as deeds:
+        decisions = []
+        for text in threat.calls:
+            decisions.append(_one(guard, world, text, threat.id))
+            if decisions[-1]:
+                deeds.do(world.fill(text), world.project)
     outcome = max(decision.outcome for decision in decisions)
     if threat.sight == "X" and any(_typed(decision) for decision in decisions):
         gap = ""
@@ -106,6 +112,50 @@ def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
         gap = ""
     understood = any(_does(decision) for decision in decisions)
     return Verdict(threat=threat, outcome=outcome, gap=gap, understood=understood)
+
+
+_HERE: Final = re.compile(r"cat (?P<mark>>>?) (?P<path>[\w./-]+) <<'E'\n(?P<text>.*\n)E", re.DOTALL)
+
+
+class Deeds:
+    """Carries out what allowed calls write, so that the next one finds it, and takes it back in the end.
+
+    Args:
+        root: the world; nothing outside of it is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.before: dict[Path, bytes | None] = {}
+        self.folders: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for path, data in self.before.items():
+            if data is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(data)
+        for folder in reversed(self.folders):
+            folder.rmdir()
+
+    def do(self, command: str, cwd: Path) -> None:
+        """A call that is nothing but a here-document for a file; any other is only judged."""
+        found = _HERE.fullmatch(command)
+        path = cwd / found["path"] if found else self.root
+        if found and path.is_relative_to(self.root):
+            before = path.read_text(encoding="utf-8") if found["mark"] == ">>" and path.exists() else ""
+            self._write(path, before + found["text"])
+
+    def _write(self, path: Path, text: str) -> None:
+        for folder in reversed(path.parents):
+            if not folder.exists():
+                folder.mkdir()
+                self.folders.append(folder)
+        self.before.setdefault(path, path.read_bytes() if path.exists() else None)
+        path.write_text(text, encoding="utf-8")
 
 
 def _one(guard: Guard, world: World, text: str, session: str) -> Decision:

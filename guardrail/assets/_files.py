@@ -38,6 +38,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         mtime_ns: when the content is said to have changed, if it exists; anybody can set it.
         size: size in bytes, if it exists.
         directory: whether it is a directory.
+        regular: whether it is a file with content of its own, and no device or pipe.
         hidden: this process may not look there, so a link on the way would not be seen.
     """
 
@@ -50,6 +51,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     mtime_ns: int = 0
     size: int = -1
     directory: bool = False
+    regular: bool = False
     hidden: bool = False
 
 
@@ -79,10 +81,11 @@ def locate(path: str, *, nofollow: bool = False) -> Place:
         os.close(descriptor)
     if not real.startswith("/"):
         real = os.path.realpath(path)
-    return _found(real, status)
+    return found_at(real, status)
 
 
-def _found(real: str, status: os.stat_result) -> Place:
+def found_at(real: str, status: os.stat_result) -> Place:
+    """The place of something that is there."""
     return Place(
         real=real,
         exists=True,
@@ -93,6 +96,7 @@ def _found(real: str, status: os.stat_result) -> Place:
         mtime_ns=status.st_mtime_ns,
         size=status.st_size,
         directory=stat.S_ISDIR(status.st_mode),
+        regular=stat.S_ISREG(status.st_mode),
     )
 
 
@@ -206,7 +210,7 @@ def _by_steps(path: str) -> Place | None:
                 return Place(real=f"{_name_of(descriptor, names[:index]).rstrip('/')}/{rest}")
             os.close(descriptor)
             descriptor = following
-        return _found(_name_of(descriptor, names), os.fstat(descriptor))
+        return found_at(_name_of(descriptor, names), os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
@@ -226,7 +230,7 @@ def _by_walk(path: str, *, nofollow: bool) -> Place:
         status = os.lstat(real) if nofollow else os.stat(real)
     except OSError:
         return Place(real=real)
-    return _found(real, status)
+    return found_at(real, status)
 
 
 def walk_files(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
@@ -253,17 +257,18 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, status
 
 
-def names_below(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
+def names_below(root: str, limit: int, *, large: int | None = None) -> Iterator[tuple[str, os.stat_result]]:
     """Files with several names below a directory: each may be another name of something that lies elsewhere.
 
     Args:
         root: a directory, without symbolic links; links in it are not followed.
         limit: most entries that are looked at; of what lies beyond nothing is claimed.
+        large: files of at least this size as well, in bytes; None for none.
     """
     for entry in _entries_below(root, limit):
         if entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
-            if status.st_nlink > 1:
+            if status.st_nlink > 1 or (large is not None and status.st_size >= large):
                 yield entry.path, status
 
 

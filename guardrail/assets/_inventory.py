@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from guardrail.assets._controls import Overrides, key_effects, keyed, over, retu
 from guardrail.assets._files import (
     LiveFiles,
     Place,
+    found_at,
     links_below,
     locate,
     names_below,
@@ -31,6 +32,9 @@ from guardrail.assets._mounts import Coordinates, Mounts
 from guardrail.config import AssetConfig, Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
+
+if TYPE_CHECKING:
+    from guardrail.assets.identity._recognise import Recogniser
 
 MAX_INDEXED_FILES: Final = 200_000
 """Most files whose inode is remembered for one asset; further ones are known by path only."""
@@ -127,9 +131,19 @@ class Inventory:
     Args:
         config: where the assets are declared; the guard's own files are added to them.
         files: the filesystem, for reading control configs.
+        own: id and path of each of the guard's own files.
+        recogniser: tells registered assets by their content; without one they are known by place and inode.
     """
 
-    def __init__(self, config: Config, files: LiveFiles | None = None, *, own: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        files: LiveFiles | None = None,
+        *,
+        own: Sequence[tuple[str, str]] = (),
+        recogniser: Recogniser | None = None,
+    ) -> None:
+        self._recogniser = recogniser
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._assets: dict[str, Asset] = {}
@@ -276,12 +290,14 @@ class Inventory:
     def _linked(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
     ) -> Iterator[Effect]:
-        """Other names of assets below a directory whose whole content is read, copied or sent."""
+        """Other names and copies of assets below a directory whose whole content is read, copied or sent."""
         if place.real is None or place.dev is None or place.asset is not None:
             return
         known: set[str] = set()
-        for path, status in names_below(place.real, MAX_WALKED):
+        large = self._recogniser.least if self._recogniser is not None else None
+        for path, status in names_below(place.real, MAX_WALKED, large=large):
             asset, _, _ = self._inodes.get((status.st_dev, status.st_ino), (None, 0, 0))
+            asset = asset or self._by_content(found_at(path, status))
             if asset is None or asset in known:
                 continue
             known.add(asset)
@@ -412,12 +428,22 @@ class Inventory:
             return asset_id
         if place.dev is None or place.ino is None or place.directory:
             return None
-        known = self._inodes.get((place.dev, place.ino))
+        return self._by_inode(place, (place.dev, place.ino)) or self._by_content(place)
+
+    def _by_inode(self, place: Place, key: tuple[int, int]) -> str | None:
+        known = self._inodes.get(key)
         if known is None:
-            return self._asset_of_linked(place, (place.dev, place.ino)) if place.links > 1 and self._assets else None
+            return self._asset_of_linked(place, key) if place.links > 1 and self._assets else None
         # An inode whose file was deleted is given to the next new file: that one has neither the size nor the date.
         asset_id, size, mtime_ns = known
         return asset_id if place.links > 1 or size == place.size or mtime_ns == place.mtime_ns else None
+
+    def _by_content(self, place: Place) -> str | None:
+        if self._recogniser is None or not place.regular:
+            return None
+        asset_id = self._recogniser.asset_of(place.real, place)
+        # What was registered and is declared no more has no rules either.
+        return asset_id if asset_id in self._assets else None
 
     def _asset_of_linked(self, place: Place, key: tuple[int, int]) -> str | None:
         # A second name of some file, perhaps made since the index was built. Making a name moves the inode's ctime,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.audit._place import trail_directory
+from guardrail.audit._place import beside_trail, trail_directory
 from guardrail.audit._trail import Trail
 
 if TYPE_CHECKING:
     from guardrail.audit._verify import verify
 
-__all__ = ["Trail", "trail_directory", "verify"]
+__all__ = ["Trail", "beside_trail", "trail_directory", "verify"]
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,17 @@ def trail_directory(config: Config) -> Path:
     return base / "guardrail" / f"trail-{name}"
 
 
+def beside_trail(config: Config, ending: str) -> Path:
+    """A file of the guard's own state: it has the trail's name with another ending.
+
+    Args:
+        config: whose state.
+        ending: such as `reviews.db`.
+    """
+    directory = trail_directory(config)
+    return directory.with_name(f"{directory.name}.{ending}")
+
+
 def take_lock(directory: Path, *, ours: bool = False) -> int:
     """Become the only writer of a trail; two of them would fork the log.
 

@@ -9,7 +9,7 @@ from guardrail.effects._examples import prove
 from guardrail.effects._shells import ShellMemory
 from guardrail.effects._work import NO_VARIABLES, work_out
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Wrote
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect
 from guardrail.parse import Operation, parse_shell
@@ -30,6 +30,7 @@ def analyse(
     variables: Mapping[str, str] = NO_VARIABLES,
     watched: Collection[str] = (),
     memory: ShellMemory | None = None,
+    wrote: Wrote | None = None,
 ) -> tuple[Effect, ...]:
     """Work out what operations would do.
 
@@ -41,6 +42,7 @@ def analyse(
         variables: environment variables known to hold; all others are unknown.
         watched: variables whose setting is an effect of its own: those that stand for keys of control files.
         memory: what is known of a shell that outlives the call, and is told what the call leaves; None if nothing is.
+        wrote: what the session wrote before; None if that is nothing.
 
     Returns:
         The effects, in order. Nothing at all means that the call provably touches nothing. Never raises for odd input.
@@ -51,7 +53,14 @@ def analyse(
     known = specs()
     condemned = len(known.condemned)
     effects = work_out(
-        operations, cwd=cwd, view=view, limits=limits, variables=variables, watched=watched, memory=memory
+        operations,
+        cwd=cwd,
+        view=view,
+        limits=limits,
+        variables=variables,
+        watched=watched,
+        memory=memory,
+        wrote=wrote,
     )
     # INVARIANT: no answer rests on a spec whose examples have not been run, by this thread or another.
     if known.unproven:

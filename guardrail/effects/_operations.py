@@ -20,7 +20,8 @@ from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import Field, State, Stream, Value
+from guardrail.effects.domain._values import GIVEN_NAMES, Field, State, Stream, Value
+from guardrail.effects.keys._blocks import Block, apply_blocks, parse_blocks
 from guardrail.effects.keys._edit import apply
 from guardrail.effects.keys._patch import FilePatch, parse_patch
 from guardrail.effects.shell._interpreter import Interpreter
@@ -110,7 +111,7 @@ class Operations:
     def _unknown(self) -> State:
         """A shell of which nothing is known."""
         state = State((None,))
-        state.vars = {name: Value() for name in ("HOME", *self.shell.expand.environment)}
+        state.vars = {name: Value() for name in ("HOME", *GIVEN_NAMES, *self.shell.expand.environment)}
         return state
 
     def _call(self, name: str, state: State | None = None) -> Call:
@@ -232,6 +233,10 @@ class Operations:
 
     def _patch(self, operation: PatchText) -> None:
         cwd = self._directory(operation.cwd)
+        blocks = parse_blocks(operation.text) if operation.mode == "blocks" else None
+        if blocks is not None:
+            self._blocks(operation.path, blocks, cwd)
+            return
         changes = _changes(operation)
         if changes is None:
             call = self._call("patch", self._state(operation.cwd, (), persistent=False))
@@ -242,6 +247,16 @@ class Operations:
             return
         for change in changes:
             self._change(change, cwd)
+        if operation.mode == "blocks":
+            # A patch where blocks belong: for the files that it names, or for the one that the call names.
+            self._file(FileOperation(verb="edit", path=operation.path, cwd=operation.cwd), [])
+
+    def _blocks(self, path: str, blocks: Sequence[Block], cwd: str | None) -> None:
+        """An edit in blocks, for every way a tool may read the path."""
+        places = [self._place(reading, cwd=cwd) for reading in _readings(path)]
+        edits = [as_edit(apply_blocks(blocks, self._content(there))) for there in places]
+        for there, edit in zip(places, edits, strict=True):
+            self.shell.emit.add("write", there, spec="tool:edit", edit=edit)
 
     def _change(self, change: FilePatch, cwd: str | None) -> None:
         """One file of a patch; a patch that does not fit fails as a whole, and its effects stay possible."""
@@ -396,7 +411,7 @@ def name_elsewhere(call: Call, text: str) -> None:
 
 def _changes(operation: PatchText) -> tuple[FilePatch, ...] | None:
     """What a patch does to each file; hunks without names get those that the call gives beside them."""
-    if operation.mode == "envelope":
+    if operation.mode in ("envelope", "blocks"):
         return parse_patch(operation.text)
     kind = {"add": "Add", "update": "Update", "delete": "Delete"}[operation.mode]
     if any("\n" in name for name in (operation.path, operation.target or "")):

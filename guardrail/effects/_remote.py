@@ -9,7 +9,7 @@ from typing import Any, Final
 from guardrail.effects.domain._addresses import at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._values import TOP
+from guardrail.effects.domain._values import starred
 from guardrail.model import Edit, Op, Resource
 from guardrail.parse import ApiOperation, SqlText
 
@@ -115,7 +115,7 @@ def _local(call: Call, operation: ApiOperation, places: Places) -> None:
 
 def addressed(text: str, operation: ApiOperation) -> Resource:
     """The resource at an address, as a tool writes it."""
-    name = _DOUBLE_SCHEME.sub("", text.replace(TOP, "*"))
+    name = _DOUBLE_SCHEME.sub("", starred(text))
     name = _MODEL_URI.sub("mlflow:models/", name)
     resource = remote(name)
     return Resource(

@@ -12,7 +12,7 @@ from guardrail.config import LimitConfig
 from guardrail.effects._operations import Operations
 from guardrail.effects._shells import ShellMemory
 from guardrail.effects.domain._emit import Bound, as_code
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Wrote
 from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Effect, Origin, Resource
 from guardrail.parse import Operation
@@ -29,10 +29,12 @@ def work_out(
     variables: Mapping[str, str] = NO_VARIABLES,
     watched: Collection[str] = (),
     memory: ShellMemory | None = None,
+    wrote: Wrote | None = None,
 ) -> tuple[Effect, ...]:
     """The effects of operations; `_analyse.analyse` says what its arguments are."""
     shell = Interpreter(view, limits, variables, cwd)
     shell.watched = frozenset(watched)
+    shell.wrote = wrote if wrote is not None else shell.wrote
     try:
         Operations(shell, cwd, memory).run(operations)
         shell.finish()

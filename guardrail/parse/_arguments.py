@@ -5,6 +5,7 @@ Not concerned with which description applies to a name. Whatever is left over at
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
@@ -33,6 +34,7 @@ from guardrail.parse._selectors import (
     Selector,
     compiled,
     each,
+    is_list,
     is_table,
     items_at,
     strings,
@@ -46,6 +48,11 @@ SAID: Final = frozenset(
     "task_progress security_risk requires_approval run_manually_reason".split()
 )
 """Arguments that say something to people and that frameworks add to tools of others."""
+
+_INSTALLERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "python": ("pip", "install"), "javascript": ("npm", "install"), "typescript": ("npm", "install"),
+}  # fmt: skip
+"""What installs packages for code in a language."""
 
 Nested = Callable[[Sequence[tuple[str, Any]]], tuple[Operation, ...]]
 """Parses calls in the arguments of a call."""
@@ -284,15 +291,38 @@ class Form:
             if verb == "stdin":
                 yield from (CodeText(language="", text=text, persistent=True),) if text else (Nothing(tool=tool),)
             elif verb == "code":
-                language = self._string("languages", row, optional=True) or spec.language
-                env = self._environment(row)
-                yield CodeText(language=language.lower(), text=text, persistent=spec.persistent, cwd=cwd, env=env)
+                yield from self._code(text, row)
             elif verb == "sql":
                 yield SqlText(text=text, uri=self._filled(spec.uri, row)[0] if spec.uri else "sql:*")
             else:
                 paths = self._paths(row) if spec.path else [""]
                 target = self._string("target", row, optional=True)
                 yield PatchText(text=text, mode=spec.mode, path=paths[0], target=target, cwd=cwd)
+
+    def _code(self, text: str, row: Row) -> Iterator[Operation]:
+        spec = self.spec
+        language = (self._string("languages", row, optional=True) or spec.language).lower()
+        cwd, env = self._string("cwd", row, optional=True), self._environment(row)
+        packages = list(self._packages(row))
+        if packages:
+            if language not in _INSTALLERS:
+                raise Mismatch(f"packages for {language[:40]} are not understood")
+            yield Command(words=(*_INSTALLERS[language], *packages), cwd=cwd, env=env)
+        first = self._string("first", row, optional=True)
+        # The interpreter may be a new one, that has run the first text, or one that has run others since.
+        for code in (text,) if first is None else (f"{first}\n{text}", text):
+            yield CodeText(language=language, text=code, persistent=spec.persistent, cwd=cwd, env=env)
+
+    def _packages(self, row: Row) -> Iterator[str]:
+        """Names with versions: a list of texts, one text, or a list of objects."""
+        for selector, value in row.given.get("packages", ()):
+            for item in value if is_list(value) else (value,):
+                if isinstance(item, str):
+                    yield from item.replace(",", " ").split() if item is value else (item,)
+                elif is_table(item) and isinstance(item.get("name"), str) and item.keys() <= {"name", "version"}:
+                    yield f"{item['name']}@{item['version']}" if item.get("version") else item["name"]
+                else:
+                    raise Mismatch(f"{selector.name} is no list of packages")
 
     def _text(self, row: Row) -> str:
         """Text, or a list of lines of it."""
@@ -307,7 +337,7 @@ class Form:
     def _files(self, verb: FileVerb, row: Row) -> Iterator[Operation]:
         spec = self.spec
         paths = self._paths(row)
-        target = self._string("target", row) if spec.target else None
+        targets = self._targets(paths, row)
         cwd = self._string("cwd", row, optional=True) if spec.cwd else None
         edit = self._edit(verb, row) if spec.text else None
         if spec.append and edit is not None and self._flag("append", row):
@@ -316,7 +346,19 @@ class Form:
             texts = (value,) if isinstance(value, str) else strings_only(value)
             paths = [*paths, *(text for text in texts if _is_path(text) and "\0" not in text)]
         for path in paths:
-            yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
+            for target in targets:
+                yield FileOperation(verb=verb, path=path, target=target, edit=edit, recursive=spec.recursive, cwd=cwd)
+
+    def _targets(self, paths: Sequence[str], row: Row) -> list[str | None]:
+        """The new names that may be meant: one `beside` the file is relative to it, or as other paths are."""
+        if not self.spec.target:
+            return [None]
+        if "beside" not in row.given:
+            return [self._string("target", row)]
+        name = self._string("beside", row) or ""
+        if "target" in row.given or len(paths) > 1 or not name:
+            raise Mismatch(f"one path, and exactly one of {self._names('target')}, {self._names('beside')} is needed")
+        return list(dict.fromkeys((name, posixpath.join(posixpath.dirname(paths[0].rstrip("/")), name))))
 
     def _paths(self, row: Row, role: str = "path") -> list[str]:
         given = row.given.get(role, ())

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from guardrail.parse.ir import Expansion, Part, Text, Word
 
@@ -17,12 +19,20 @@ _OPERATOR: Final = re.compile(r":?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|@[A-Za-z]|:
 _NUMBER: Final = rf"((?:[^:}}'\"`\\$\[]|\${_NAME}|\$\{{{_NAME}\}})*)"
 _RANGE: Final = re.compile(rf"{_NUMBER}(?::{_NUMBER})?\}}")
 SUBSCRIPT: Final = re.compile(
-    rf"[0-9]+|[@*]|{_NAME}|\$(?:{_NAME}|\{{{_NAME}\}})|[A-Za-z0-9_+*/%. $-]+|'[^'\"$]*'|\"[^'\"$]*\""
+    rf"[0-9]+|[@*]|{_NAME}|\$(?:{_NAME}|\{{{_NAME}\}})|[A-Za-z0-9_+*/%., $-]+|'[^'\"$]*'|\"[^'\"$]*\""
 )
 """A subscript that runs nothing and is not quoted in part."""
 
 _RUN: Final = {False: re.compile(r"[^\\'\"$`{}<>]+"), True: re.compile(r"[^\\'\"$`{}<>/]+")}
 _ESCAPED: Final = frozenset("/.*?[]#%:^,()|@!~+= -_&\"'$`\\{}<>;")
+
+
+class Subscript(NamedTuple):
+    """A subscript with expansions in it, which `text` calls `__part0__` and so on, and the names that it evaluates."""
+
+    text: str
+    parts: tuple[Part, ...]
+    names: tuple[str, ...]
 
 
 class Reader(Protocol):
@@ -33,6 +43,10 @@ class Reader(Protocol):
 
     def double(self, i: int, end: int, parts: list[Part]) -> int:
         """Double-quoted text, from after the quote."""
+        ...
+
+    def subscript(self, i: int, end: int) -> tuple[Subscript, int] | None:
+        """A subscript that holds expansions."""
         ...
 
     def dollar(self, i: int, end: int, parts: list[Part], quoted: bool) -> int:
@@ -50,10 +64,38 @@ def braced(reader: Reader, i: int, end: int, quoted: bool, arithmetic: Arithmeti
     if head is None:
         return None
     prefix, name, index = head[1], head[2], head[3]
-    if index is not None and (not SUBSCRIPT.fullmatch(index) or name in "@*"):
+    if index is None or not SUBSCRIPT.fullmatch(index):
+        if reader.source.startswith("[", head.end(2)):
+            return _nested(reader, head, end, quoted, arithmetic)
+    elif name in "@*":
         return None
     stop = head.end()
     names = () if index is None or index in "@*" or index[:1] in "'\"" else arithmetic(index)[0]
+    return _operated(reader, stop, end, (prefix, name, index, names, quoted), arithmetic)
+
+
+def _nested(
+    reader: Reader, head: re.Match[str], end: int, quoted: bool, arithmetic: Arithmetic
+) -> tuple[Expansion, int] | None:
+    """`${a[${i}]}`."""
+    found = reader.subscript(head.end(2) + 1, end) if head[2] not in "@*" else None
+    if found is None:
+        return None
+    index, stop = found
+    what = (head[1], head[2], index.text, index.names, quoted)
+    whole = _operated(reader, stop + 1, end, what, arithmetic)
+    return None if whole is None else (msgspec.structs.replace(whole[0], parts=index.parts), whole[1])
+
+
+def _operated(
+    reader: Reader,
+    stop: int,
+    end: int,
+    what: tuple[str, str, str | None, tuple[str, ...], bool],
+    arithmetic: Arithmetic,
+) -> tuple[Expansion, int] | None:
+    """The rest of an expansion, from behind its name and subscript."""
+    prefix, name, index, names, quoted = what
     if reader.source.startswith("}", stop):
         return _without_operator(prefix, name, index, names, quoted), stop + 1
     if prefix == "!" and index is None and reader.source.startswith(("@}", "*}"), stop):

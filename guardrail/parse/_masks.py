@@ -1,4 +1,5 @@
-"""What the grammar stumbles over, hidden from it: here strings behind redirections, several here documents, `time (…)`.
+"""What the grammar stumbles over, hidden from it: here strings behind redirections, several here documents, `time (…)`,
+and `10#$x`.
 
 What is hidden keeps its length, so that every offset stays; what stands there is read from the text itself, and it is
 checked that each operator that was hidden is met as one. Not concerned with what any of it means.
@@ -19,6 +20,7 @@ MAX_DOCUMENTS: Final = 64
 
 _STRING: Final = re.compile(r"(?<=[ \t])<<<(?!<)")
 _DOCUMENT: Final = re.compile(r"(?<![<\w&>])<<(-?)[ \t]*(?!<)")
+_BASED: Final = re.compile(r"(?<![\w$#{])[0-9]{1,2}(#)(?=\$)")
 _TIMED: Final = re.compile(
     r"(?:^|[;&|\n(]|\b(?:do|then|else)\b|\{(?=\s))[ \t\n]*(time(?:[ \t]+-p)?)(?=[ \t]+(?:\(|\{[ \t\n]))"
 )
@@ -46,6 +48,8 @@ class Masked(msgspec.Struct, frozen=True, kw_only=True):
 def mask(source: str) -> Masked | None:
     """Hide what the grammar does not know; None if there is nothing of that, or it is not clear where it ends."""
     spaces = grammar = _blank(source, [match.span(1) for match in _TIMED.finditer(source)])
+    for match in _BASED.finditer(source):
+        grammar = _put(grammar, match.start(1), "+")  # a word either way, and in arithmetic a number
     documents: dict[int, Span | None] = {}
     try:
         bodies = list(_documents(source))

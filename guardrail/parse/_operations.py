@@ -64,14 +64,15 @@ class PatchText(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Args:
         text: a whole patch, or for one file its hunks.
-        mode: `envelope` when the patch itself names its files, else what is done to `path`.
+        mode: `envelope` when the patch itself names its files, `blocks` for lines to search in `path` and their
+            replacements, else what is done to `path`.
         path: the file, where the patch does not name it.
         target: its new name, if it also gets one.
         cwd: as for `ShellText`.
     """
 
     text: str
-    mode: Literal["envelope", "add", "update", "delete"] = "envelope"
+    mode: Literal["envelope", "add", "update", "delete", "blocks"] = "envelope"
     path: str = ""
     target: str | None = None
     cwd: str | None = None

@@ -9,7 +9,7 @@ import itertools
 import re
 from typing import Final
 
-from guardrail.parse._braced import SUBSCRIPT
+from guardrail.parse._braced import SUBSCRIPT, Subscript
 from guardrail.parse._redirects import Item, Redirections
 from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
 from guardrail.parse._words import Misparse, arithmetic_names
@@ -141,14 +141,14 @@ class SimpleCommands(Redirections):
         children = node.children
         if len(children) < 2:
             raise Misparse("assignment that is not modelled")
-        name, index, names = self._assigned(children[0])
+        name, index = self._assigned(children[0])
         operator = children[1]
         if operator.type not in ("=", "+=") or operator.start_byte != children[0].end_byte:
             raise Misparse("assignment that is not modelled")
         array = None
         start = operator.end_byte
         if len(children) == 3 and children[2].type == "array":
-            if children[2].start_byte != start or end != node.end_byte or index is not None:
+            if children[2].start_byte != start or end != node.end_byte or index.text:
                 raise Misparse("assignment that is not modelled")
             array = self._array(children[2])
             value = Word(parts=(), start=start, end=node.end_byte)
@@ -157,20 +157,31 @@ class SimpleCommands(Redirections):
         else:
             value = self.lexer.word(start, end, assignment=True)
         append = operator.type == "+="
-        return Assign(name=name, value=value, append=append, index=index, names=names, array=array)
+        return Assign(
+            name=name,
+            value=value,
+            append=append,
+            index=index.text or None,
+            names=index.names,
+            parts=index.parts,
+            array=array,
+        )
 
-    def _assigned(self, node: Node) -> tuple[str, str | None, tuple[str, ...]]:
-        """Name and subscript of what is assigned, and the variables that the subscript evaluates."""
+    def _assigned(self, node: Node) -> tuple[str, Subscript]:
+        """Name and subscript of what is assigned; no text if there is no subscript."""
         text = self.text(node)
         if node.type == "variable_name" and NAME.fullmatch(text):
-            return text, None, ()
+            return text, Subscript("", (), ())
         name, bracket, index = text.partition("[")
         if node.type != "subscript" or not bracket or not index.endswith("]") or not NAME.fullmatch(name):
             raise Misparse("assignment that is not modelled")
         index = index[:-1]
-        if not SUBSCRIPT.fullmatch(index) or index in ("@", "*"):
+        if SUBSCRIPT.fullmatch(index) and index not in ("@", "*"):
+            return name, Subscript(index, (), () if index[:1] in "'\"" else arithmetic_names(index)[0])
+        found = self.lexer.subscript(node.start_byte + len(name) + 1, node.end_byte)
+        if found is None or found[1] != node.end_byte - 1:
             raise Misparse("computed subscript")
-        return name, index, () if index[:1] in "'\"" else arithmetic_names(index)[0]
+        return name, found[0]
 
     def _array(self, node: Node) -> tuple[tuple[str | None, Word], ...]:
         words: list[tuple[str | None, Word]] = []

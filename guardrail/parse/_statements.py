@@ -11,7 +11,7 @@ from typing import Final, Literal
 from guardrail.parse._redirects import operator
 from guardrail.parse._simple import SimpleCommands
 from guardrail.parse._tree import COMPOUND, MAX_STATEMENTS, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
-from guardrail.parse._words import Misparse, arithmetic_names
+from guardrail.parse._words import Misparse
 from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
@@ -31,6 +31,9 @@ from guardrail.parse.ir import (
     Test,
     Word,
 )
+
+_FOR: Final = re.compile(r"for[ \t]*\(\(")
+_FOR_END: Final = re.compile(r"[ \t\n]*;?[ \t\n]*")
 
 
 class Statements(SimpleCommands):
@@ -275,19 +278,20 @@ class Statements(SimpleCommands):
         body = node.children[-1]
         if body.type != "do_group":
             raise Misparse("loop that is not modelled")
-        match = re.fullmatch(r"for[ \t]*\(\((.*)\)\)[ \t\n]*;?[ \t\n]*", self.source[node.start_byte : body.start_byte])
-        if match is None:
+        head = _FOR.match(self.source, node.start_byte, body.start_byte)
+        if head is None:
             raise Misparse("loop that is not modelled")
-        names, assigns = arithmetic_names(match[1])
-        clauses = match[1].split(";")
-        if len(clauses) != 3:
+        found, stop = self.lexer.arithmetic(head.end(), body.start_byte, clauses=True)
+        clauses = found.text.split(";")
+        if len(clauses) != 3 or not _FOR_END.fullmatch(self.source, stop, body.start_byte):
             raise Misparse("loop that is not modelled")
         return Loop(
             condition=(),
             body=self._between(body, "do", "done"),
             clauses=(clauses[0], clauses[1], clauses[2]),
-            names=names,
-            assigns=assigns,
+            names=found.names,
+            assigns=found.assigns,
+            parts=found.parts,
         )
 
     def case(self, node: Node) -> Statement:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
-from guardrail.parse._braced import braced
+from guardrail.parse._braced import Subscript, braced
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 
 
@@ -33,10 +33,12 @@ _ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 # Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
 _INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
 _MENTIONED = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
-_ARITHMETIC = re.compile(r"[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]+")
+_ARITHMETIC = re.compile(r"(?:[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]|(?<=[0-9])#)+")
 _ARITHMETIC_TEXT = re.compile(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
 _POSITIONAL = re.compile(r"\$\{?([0-9]+|[@*])")
 _WORD = re.compile(r"[\w$#\[]")
+_SUBSCRIPT = re.compile(r"(?:[A-Za-z0-9_+*/%., -]|\$(?=[A-Za-z_]))+")
+_BASE = re.compile(r"(?<![\w$#{])[0-9]{1,2}#\Z")
 _IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
 _MUTATED = re.compile(
     r"(?:\+\+|--)\s*([A-Za-z_][A-Za-z0-9_]*)|([A-Za-z_][A-Za-z0-9_]*)\s*(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
@@ -329,8 +331,15 @@ class Lexer:
         parts.append(found)
         return stop
 
-    def arithmetic(self, i: int, end: int, *, quoted: bool = False) -> tuple[Computed, int]:
-        """An expression that begins at an offset, and where the two parentheses at its end have been passed."""
+    def arithmetic(self, i: int, end: int, *, quoted: bool = False, clauses: bool = False) -> tuple[Computed, int]:
+        """An expression that begins at an offset, and where the two parentheses at its end have been passed.
+
+        Args:
+            i: offset behind the two parentheses at its beginning.
+            end: where the text ends.
+            quoted: it stands in double quotes.
+            clauses: it is several expressions with semicolons between them.
+        """
         depth, stop = 2, i
         parts: list[Part] = []
         text: list[str] = []
@@ -343,7 +352,7 @@ class Lexer:
                 text += [self.source[begun:stop], f"__part{len(parts)}__"]
                 stop = begun = self._operand(stop, end, parts)
             else:
-                depth = self._parenthesis(stop, depth)
+                depth = depth if clauses and self.source[stop] in ";\n" else self._parenthesis(stop, depth)
                 stop += 1 if depth else 2
         if depth:
             raise Misparse("arithmetic without an end")
@@ -358,6 +367,28 @@ class Lexer:
         found = Computed(quoted=quoted, number=True, text=whole, names=names, assigns=assigns, parts=tuple(parts))
         return found, stop
 
+    def subscript(self, i: int, end: int) -> tuple[Subscript, int] | None:
+        """A subscript that holds expansions, and the offset of the bracket behind it; None if it is of another kind."""
+        parts: list[Part] = []
+        text: list[str] = []
+        stop = i
+        if self.source.startswith('"$', i) and not self.literal_quotes:
+            stop = self.dollar(i + 1, end, parts, True) + 1
+            text.append("__part0__")
+            if not self.source.startswith('"]', stop - 1):
+                return None
+        while stop < end and not self.source.startswith("]", stop):
+            match = _SUBSCRIPT.match(self.source, stop, end)
+            if match is None and not self.source.startswith(("$(", "${"), stop):
+                return None
+            text.append(match[0] if match is not None else f"__part{len(parts)}__")
+            stop = match.end() if match is not None else self._operand(stop, end, parts, begun=i)
+        if not parts or stop >= end or "__part" in self.source[i:stop]:
+            return None
+        whole = "".join(text)
+        names = tuple(name for name in arithmetic_names(whole)[0] if not name.startswith("__part"))
+        return Subscript(whole, tuple(parts), names), stop
+
     def _parenthesis(self, i: int, depth: int) -> int:
         """How deep in parentheses an expression is behind the character at an offset; 0 where it ends."""
         char = self.source[i]
@@ -371,11 +402,12 @@ class Lexer:
             raise Misparse("arithmetic that is not modelled")
         return depth
 
-    def _operand(self, i: int, end: int, parts: list[Part]) -> int:
-        """An expansion or a substitution in arithmetic, which stands for one number."""
+    def _operand(self, i: int, end: int, parts: list[Part], *, begun: int = -1) -> int:
+        """An expansion or a substitution in arithmetic, which stands for one number; at `begun` nothing precedes it."""
         stop = self.dollar(i, end, parts, True)
         sets = isinstance(parts[-1], Computed) and parts[-1].assigns
-        if sets or _WORD.match(self.source[i - 1]) or _WORD.match(self.source, stop):
+        based = _BASE.search(self.source[max(i - 4, 0) : i]) is not None  # `10#$(date +%m)`
+        if sets or (i != begun and not based and _WORD.match(self.source[i - 1])) or _WORD.match(self.source, stop):
             raise Misparse("arithmetic that is not modelled")
         return stop
 

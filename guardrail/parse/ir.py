@@ -50,6 +50,7 @@ class Expansion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         other: for `/`, what is put in.
         numbers: for `:`, offset and length as arithmetic.
         names: variables that the subscript or the numbers evaluate.
+        parts: expansions and substitutions in the subscript, which `index` calls `__part0__` and so on.
         quoted: inside double quotes, so not split.
     """
 
@@ -61,6 +62,7 @@ class Expansion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     other: Word | None = None
     numbers: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     quoted: bool = False
 
 
@@ -131,6 +133,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         append: `+=`.
         index: subscript of `name[index]=value`, as written.
         names: variables that the subscript evaluates.
+        parts: expansions and substitutions in the subscript, which `index` calls `__part0__` and so on.
         array: for `name=(…)`, each word with its subscript, if it has one.
     """
 
@@ -139,6 +142,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     append: bool = False
     index: str | None = None
     names: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
     array: tuple[tuple[str | None, Word], ...] | None = None
 
 
@@ -219,6 +223,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         clauses: of a C-style `for`, what is evaluated first, before each round, and after each.
         names: variables that the clauses evaluate.
         assigns: those that they set.
+        parts: expansions and substitutions in the clauses, which they call `__part0__` and so on.
     """
 
     condition: Block
@@ -227,6 +232,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     clauses: tuple[str, str, str] | None = None
     names: tuple[str, ...] = ()
     assigns: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
 
 
 class For(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._makefiles import dry_run
+from guardrail.effects.code._projects import project_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOP, Field
 
@@ -20,13 +22,14 @@ MAX_FOLDERS: Final = 8
 MAX_SCRIPTS: Final = 8
 """Most scripts of one `package.json` that one command runs."""
 
-_PYTEST: Final = ("conftest.py", "tests/conftest.py", "test/conftest.py")
 _BUILT: Final = ("setup.py",)
 
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
-    "pytest": _PYTEST,
-    "py.test": _PYTEST,
-    "tox": ("tox.ini", *_BUILT, *_PYTEST),
+    "tox": ("tox.ini", *_BUILT),
+    "gunicorn": ("gunicorn.conf.py",),
+    "celery": ("celeryconfig.py",),
+    "alembic": ("alembic/env.py", "migrations/env.py"),
+    "locust": ("locustfile.py",),
     "nox": ("noxfile.py",),
     "pip": _BUILT,
     "pip3": _BUILT,
@@ -36,7 +39,6 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "build": _BUILT,
     "make": ("GNUmakefile", "makefile", "Makefile"),
     "gmake": ("GNUmakefile", "makefile", "Makefile"),
-    "docker-compose": ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml"),
     "mvn": (".mvn/extensions.xml", ".mvn/jvm.config"),
     "pre-commit": (".pre-commit-config.yaml",),
     "prek": (".pre-commit-config.yaml",),
@@ -94,6 +96,9 @@ _TAKES: Final = frozenset(
 )
 """Programs that are given the file with what they run."""
 
+_PRINTING: Final = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question"))
+"""Options with which make runs no recipe."""
+
 _MANAGERS: Final = frozenset(("npm", "pnpm", "yarn", "bun"))
 _INSTALLS: Final = frozenset(("install", "i", "ci", "add", "rebuild", "update", "up"))
 _INSTALLED: Final = ("preinstall", "install", "postinstall", "prepublish", "prepare")
@@ -104,11 +109,14 @@ _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does."""
-    if name in ("docker", "podman") and any(field.text == "compose" for field in call.args):
-        name = "docker-compose"
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
         return
+    if name in ("make", "gmake") and dry_run(call) is not None:
+        return
+    if name in ("make", "gmake") and not any(field.text in _PRINTING for field in call.args):
+        # What recipes run is not looked into; tests and modules of the session's are.
+        project_code(call, name, call.args)
     folders = list(_folders(call))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for file in files or ():

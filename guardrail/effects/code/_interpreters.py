@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._drivers import note_own
-from guardrail.effects.code._filters import is_filter
+from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
-from guardrail.effects.code.python._run import run_code, run_file
-from guardrail.effects.domain._call import Call
+from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, note_start, project_code
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
+from guardrail.effects.code._sessions import told
+from guardrail.effects.code.python._run import run_code, run_file, run_own
+from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place, spellings
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.model import Resource
+
+Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
@@ -34,9 +40,6 @@ _PLAIN_OPTIONS: Final = frozenset("errexit nounset xtrace pipefail verbose allex
 _SHELL_LONGS: Final = frozenset(
     "--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split()
 )
-STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
-"""Names of standard input."""
-
 _PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
 _CODE_MODULES: Final = frozenset("code asyncio IPython idlelib pdb xonsh ptpython bpython".split())
 _WRAPPING_MODULES: Final = frozenset("cProfile profile trace runpy coverage kernprof scalene memory_profiler".split())
@@ -45,13 +48,18 @@ _RUNNERS: Final = frozenset(
     "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
 )
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".split())
+_ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba micromamba tox nox".split())
+_PROJECTS: Final = TESTERS | LOADERS
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
 _OTHER_VERSION = re.compile(r"(?:perl|ruby|lua|php|node)[0-9.]+")
 _HARMLESS_PYTHON = re.compile(
-    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE)"
+    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE"
+    r"|ASYNCIODEBUG|TRACEMALLOC|DEVMODE|MALLOC|MALLOCSTATS|PROFILEIMPORTTIME|NODEBUGRANGES|COERCECLOCALE|SAFEPATH"
+    r"|INTMAXSTRDIGITS|VERBOSE|_(?!PRESITE)[A-Z0-9_]*)?"
 )
+_CODE = re.compile(r"[(){};\s$]")
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
@@ -85,15 +93,22 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         if texts:
             call.emit("read", resource, attrs={"reveals": "none"})
             return _each_text(call, texts, args)
-    authored = call.shell.emit.changed(resource.path or path.text)
+    authored = call.shell.authored(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     if kind == "python":
+        if _changed_start(call):
+            return inline(call, "what python loads at its start was changed")
         texts = script_texts(call, resource)
-        found, whole = _each_python(call, texts, [path, *args], resource.path or "")
+        run = run_own if authored else run_file
+        found, whole = _each_python(call, run, texts, [path, *args], resource.path or "")
         out = found if texts else out
         if whole:
             call.emit("read", resource, attrs={"reveals": "none"})
             return out
+    elif kind == "other" and authored:
+        known = _as_argument(call, resource, args)
+        if known is not None:
+            return known
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
@@ -112,7 +127,25 @@ def _as_command(call: Call, name: str, args: Sequence[Field]) -> None:
     call.shell.emit.maybe -= 1
 
 
-def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
+_WITH_TEXT: Final = frozenset("node nodejs ruby perl lua luajit Rscript julia".split())
+"""Interpreters that take the text of a script after `-e` as well."""
+
+
+def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Stream | None:
+    """A script whose text would be understood as an argument of its interpreter; None if it would not."""
+    texts = script_texts(call, resource)
+    name = call.name.rstrip("0123456789.")
+    if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
+        return None
+    words = (Field(text="-e", span=call.span), Field(text=texts[0], span=call.span), *args)
+    inner = call.shell.call(name, words, call.state, call.cwd, call.stdin, call.span)
+    out = is_filter(inner)
+    if out is not None:
+        call.emit("read", resource, attrs={"reveals": "none"})
+    return out
+
+
+def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
     """What each text that the script may have would do, and whether that is all of it."""
     sources: tuple[Resource, ...] = ()
     complete = bool(texts)
@@ -121,7 +154,7 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
         if index:
             call.shell.emit.maybe += 1
         try:
-            out, whole = run_file(call, text, argv, path)
+            out, whole = run(call, text, argv, path)
         finally:
             if index:
                 call.shell.emit.maybe -= 1
@@ -129,19 +162,6 @@ def _each_python(call: Call, texts: Sequence[str], argv: Sequence[Field], path: 
         complete = complete and whole
         sources = merge(sources, out.sources)
     return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
-
-
-def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
-    """What a script may hold when it runs: what this call put there, and what was there if that may have failed."""
-    data = call.content(resource)
-    if data is None or b"\0" in data or resource.path is None:
-        return ()
-    if not call.shell.contents.knows(resource.path):
-        note_script(call, resource)
-        return (data.decode("utf-8", "surrogateescape"),)
-    old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
-    both = (data,) if old is None or b"\0" in old else (data, old)
-    return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))
 
 
 def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
@@ -154,24 +174,6 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Strea
         sources = merge(sources, call.shell.run_text(text, _child(call.state, args, call.cwd), call.stdin)[2].sources)
         call.shell.emit.maybe -= 1
     return Stream(sources=sources)
-
-
-def is_stream(path: str | None) -> bool:
-    """A name under /dev or /proc: what stands there for the guard is not what stands there for the call."""
-    if path is None:
-        return False
-    plain = posixpath.normpath(path)
-    return plain.startswith(("/dev/", "/proc/", "//dev/", "//proc/"))
-
-
-def note_script(call: Call, resource: Resource) -> None:
-    """After changes in the same call a script may be one of the changed files under another name.
-
-    The live filesystem knows: `history` compares real paths, and only a script that was written is held.
-    """
-    if call.shell.emit.made:
-        attrs = {"analysed": True}
-        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
 
 
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
@@ -288,6 +290,7 @@ def _shell(call: Call) -> Stream:
 
 
 def _python(call: Call) -> Stream:
+    note_start(call)
     args = list(call.args)
     while args:
         text = args[0].text
@@ -311,7 +314,9 @@ def _python(call: Call) -> Stream:
         elif not _PYTHON_FLAGS.fullmatch(text) and not text.startswith(("-W", "-X")):
             return inline(call, "option of python is not known")
     if args and args[0].text not in ("-", "/dev/stdin"):
-        return run_script(call, "python", args[0], args[1:])
+        folder = args[0].known and call.kind(call.place(args[0])) == "dir"
+        script = Field(text=f"{args[0].text.rstrip('/')}/__main__.py", span=args[0].span) if folder else args[0]
+        return run_script(call, "python", script, args[1:])
     return _from_stdin(call, "python takes its code from its input")
 
 
@@ -326,17 +331,25 @@ def _python_code(call: Call, args: Sequence[Field]) -> Stream:
     return _analysed(call, args[0].text, [Field(text="-c"), *args[1:]])
 
 
+def _changed_start(call: Call) -> bool:
+    """What Python loads at its start may be another thing."""
+    return any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars)
+
+
 def _analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
-    if any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars):
+    if _changed_start(call):
         return inline(call, "what python loads at its start was changed")
     return run_code(call, code, argv)
 
 
 def _scripts(call: Call, words: Sequence[Field]) -> None:
     """Scripts that are handed to a program that runs them: whether the session wrote one is for the history to say."""
-    for field in words:
+    for index, field in enumerate(words):
         resource = call.place(field)
-        if field.known and _SCRIPT.search(field.text) and resource.path is not None:
+        if field.text.endswith(".py") and resource.path is not None and call.shell.authored(resource.path):
+            with call.perhaps():
+                run_script(call, "python", field, words[index + 1 :])
+        elif field.known and _SCRIPT.search(field.text) and resource.path is not None:
             authored = call.shell.emit.changed(resource.path)
             if authored or call.shell.view.kind(resource.path) == "file":
                 attrs = {"authored": True} if authored else None
@@ -345,14 +358,15 @@ def _scripts(call: Call, words: Sequence[Field]) -> None:
 
 def run_nested(call: Call) -> None:
     """A program that is not known, with an interpreter and code or a script among its words: `uv run python -c …`."""
-    if call.name in _RUNNERS:
+    head = call.name.partition(" ")[0]
+    if head in _PROJECTS:
+        project_code(call, head, call.args)
+    elif head in _RUNNERS:
         _scripts(call, call.args)
     if call.name in _ELSEWHERE:
         return
-    for index, field in enumerate(call.args[:-1]):
-        kind = interpreter_of(field.text.rpartition("/")[2]) if field.known else None
-        following = call.args[index + 1]
-        if kind is not None and (_CODE_OPTION.fullmatch(following.text) or _SCRIPT.search(following.text)):
+    for index, field in enumerate(call.args):
+        if (head in _ENVIRONMENTS and field.text in _PROJECTS) or _runs_code(call.args[index : index + 2]):
             call.shell.emit.maybe += 1
             try:
                 call.shell.again(call, call.args[index:], external=True)
@@ -361,19 +375,32 @@ def run_nested(call: Call) -> None:
             return
 
 
+def _runs_code(words: Sequence[Field]) -> bool:
+    """An interpreter, and code or a script for it."""
+    if len(words) < 2 or not words[0].known or interpreter_of(words[0].text.rpartition("/")[2]) is None:
+        return False
+    text = words[1].text
+    return _CODE_OPTION.fullmatch(text) is not None or _SCRIPT.search(text) is not None
+
+
 def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the module given to python is not known")
     name = args[0].text
     if name.partition(".")[0] in _CODE_MODULES:
         return inline(call, f"python -m {name[:40]} runs code")
+    if _changed_start(call):
+        return inline(call, "what python loads at its start was changed")
+    note_shadows(call)
     known = module_of(name)
     local = place(name.partition(".")[0] + ".py", call.cwd).path
     shadowed = local is not None and (call.shell.view.kind(local) == "file" or _made(call, local))
     if known is not None and not shadowed and not any(field.many for field in args):
         return known(call, args[1:])
-    _scripts(call, args[1:])
     note_own(call, name)
+    if name.partition(".")[0] not in _PROJECTS:
+        _scripts(call, args[1:])
+    project_code(call, name, args[1:])
     if SERVING.fullmatch(name) and not shadowed:
         call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
         _operands(call, args[1:])
@@ -423,13 +450,52 @@ def _other(call: Call) -> Stream:
         return NOTHING
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
+    asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
+    if asked is not None:
+        return asked
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
     known = _project_tool(call)
     known = one_liner(call) if known is None else known
     known = is_filter(call) if known is None else known
+    known = is_given_filter(call) if known is None and first.text == "-" else known
     return known if known is not None else inline(call, f"{call.name} code")
+
+
+_MAGIC: Final = frozenset(
+    "cat cd cp ldir less lf lk ll ls lx man mkdir more mv rm rmdir run edit ed load loadpy sx sc system bash sh script "
+    "writefile save store macro alias unalias env set_env bookmark pushd popd reset rerun recall notebook logstart "
+    "pip conda mamba micromamba uv pdb debug prun time timeit exec".split()
+)
+"""Words that IPython may take for commands of its own where Python would take them for names."""
+
+_ESCAPED: Final = re.compile(r"\?\s*$|=\s*[!%]", re.MULTILINE)
+"""What only IPython understands, at the end of a line or after a name."""
+
+_PYTHON_LINE: Final = re.compile(
+    r"\s*(?:#.*|(?:import|from|for|while|if|elif|with|def|class|return|assert|raise|del|async|lambda|not|await)\b.*"
+    r"|(?:else|try|finally|pass|break|continue)\b.*|except\b.*|@\w.*|(?P<name>[A-Za-z_]\w*)(?:[.(\[]|\s*[-+*/|&]?=(?!\s*[!%])).*"
+    r"|[)\]}\"'\d].*|)"
+)
+"""A line that IPython gives to Python as it stands."""
+
+
+def _ipython(call: Call) -> Stream | None:
+    """`ipython -c CODE` of nothing but Python; None for anything else."""
+    args = call.args
+    if (
+        len(args) != 2
+        or args[0].text != "-c"
+        or not args[1].known
+        or re.search(r"\?\s*$|=\s*[!%]", args[1].text, re.MULTILINE)
+    ):
+        return None
+    for line in args[1].text.split("\n"):
+        match = _PYTHON_LINE.fullmatch(line)
+        if match is None or match["name"] in _MAGIC:
+            return None
+    return _analysed(call, args[1].text, [Field(text="-c")])
 
 
 _TOOLS: Final = {
@@ -477,6 +543,9 @@ def _from_stdin(call: Call, reason: str) -> Stream:
         if reason.startswith("python"):
             call.stdin = NOTHING
             return _analysed(call, code, [Field(text="-"), *_after_dash(call.args)])
+        known = is_given_filter(call)
+        if known is not None:
+            return known
         call.mention_text(call.given_text() or "")
         return inline(call, reason)
     return call.opaque("dynamic", reason=reason)
@@ -490,7 +559,13 @@ def _after_dash(args: Sequence[Field]) -> Sequence[Field]:
 
 def inline(call: Call, reason: str) -> Stream:
     """Code in an argument that is not looked into: say so, and mention every path in its text."""
-    out = call.opaque("inline", reason=reason)
+    code = [field for field in call.args if _CODE.search(field.text)]
+    out = call.opaque("inline", reason=reason, words=[field for field in call.args if field not in code])
+    call.mention(Field(text="", sources=field.sources) for field in code)
+    for field in code:
+        for text in itertools.islice(spellings(field.text), MAX_SPELLINGS):
+            if text.strip("/ \t\n"):  # a slash alone divides, or begins a pattern
+                call.name_text(text)
     for field in call.args:
         call.mention_text(field.text)
     return out

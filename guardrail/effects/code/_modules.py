@@ -149,7 +149,8 @@ def _venv(call: Call, args: Sequence[Field]) -> Stream:
     for field in _operands(args, "--prompt")[0]:
         call.emit("create", call.place(field, kind="dir"))
         inside = call.place(field, kind="dir", recursive=True)
-        call.emit("write", inside)
+        # What is put there is the interpreter's own: nothing that the session wrote.
+        call.emit("write", inside, attrs={"environment": True})
         call.emit("set_security", inside)
     return NOTHING
 

@@ -15,14 +15,19 @@ from guardrail.effects.keys._lines import Foreign, Step, perl_steps, ruby_steps,
 from guardrail.effects.keys._regex import Unclear
 from guardrail.model import Edit, Resource
 
-_FLAGS: Final = re.compile(r"-(?P<before>[pw]*)(?:i(?P<suffix>[^\s]*?))?(?P<after>[pw]*)(?P<code>e?)")
+# Behind `i` all that is left of the word is the suffix.
+_FLAGS: Final = re.compile(r"-(?P<prints>[pw]*)(?:i(?P<suffix>\S*)|(?P<code>e?))")
+_LOADING: Final = re.compile(
+    r"PERL\w*|RUBY(?:OPT|LIB|SHELL|GEMS\w*)|(?:GEM|BUNDLE|LUA|R|ERL|ERLANG|ELIXIR|BUN|DENO|PHP)_\w+|PHPRC"
+    r"|NODE_(?!ENV|NO_WARNINGS)\w+|JULIA_(?!NUM_THREADS)\w+|VIM|VIMINIT|VIMRUNTIME|EXINIT|MYVIMRC"
+)
 _READERS: Final = {"perl": perl_steps, "ruby": ruby_steps}
 
 
 def one_liner(call: Call) -> Stream | None:
     """The effects of a program of substitutions, applied line by line; None for any other."""
     read = _READERS.get(call.name)
-    if read is None:
+    if read is None or starts_otherwise(call):
         return None
     options = _Options()
     if not options.read(call.args) or not options.prints or options.code is None:
@@ -33,6 +38,11 @@ def one_liner(call: Call) -> Stream | None:
         return None
     unsure = options.suffix is not None and any(field.many or not field.known for field in options.files)
     return _edit(call, options, None if unsure else steps)
+
+
+def starts_otherwise(call: Call) -> bool:
+    """A variable was set that may say what an interpreter loads or runs at its start."""
+    return any(map(_LOADING.fullmatch, call.state.vars))
 
 
 class _Options:
@@ -60,7 +70,7 @@ class _Options:
             match = _FLAGS.fullmatch(text)
             if match is None or not field.known:
                 return False
-            self.prints = self.prints or "p" in match["before"] + match["after"]
+            self.prints = self.prints or "p" in match["prints"]
             if match["suffix"] is not None:
                 self.suffix = match["suffix"]
             if match["code"]:
@@ -68,7 +78,8 @@ class _Options:
                     return False
                 codes.append(words.pop(0).text)
         self.code = ";".join(codes) if codes else None
-        return not any(field.text[:1] in ("-", "+") for field in self.files)
+        # Perl runs a name with a bar as a command, and writes to one behind `>`.
+        return not any(field.text.strip()[:1] in ("-", "+", "<", ">") or "|" in field.text for field in self.files)
 
 
 def _edit(call: Call, options: _Options, steps: list[Step] | None) -> Stream:
@@ -80,7 +91,7 @@ def _edit(call: Call, options: _Options, steps: list[Step] | None) -> Stream:
         place = call.place(field, nofollow=True)  # a new file takes the place of the old one, of a link too
         before = call.content(place) if steps is not None else None
         if options.suffix:
-            kept = _kept(field, options.suffix)
+            kept = kept_as(field, options.suffix, call.name)
             if kept is None:
                 call.opaque("inline", reason="a backup at a place that is not known")
             else:
@@ -95,11 +106,11 @@ def _edit(call: Call, options: _Options, steps: list[Step] | None) -> Stream:
     return Stream(text=edit.text if edit is not None else None, sources=sources, flow=call.stdin.flow)
 
 
-def _kept(field: Field, suffix: str) -> Field | None:
-    """The name of the backup: a suffix, or a pattern in which `*` is the name of the file."""
-    if "*" not in suffix and "/" not in suffix:
-        return Field(text=field.text + suffix)
-    if not field.known or "*" not in suffix:
+def kept_as(field: Field, suffix: str, program: str) -> Field | None:
+    """The name of the backup: a suffix, or to Perl a pattern in which `*` is the name of the file."""
+    if "*" not in suffix and "/" not in suffix and not field.many:
+        return Field(text=field.text + suffix, glob=field.glob and field.glob + suffix)
+    if not field.known or "*" not in suffix or not program.startswith("perl"):
         return None
     head, slash, name = field.text.rpartition("/")
     kept = suffix.replace("*", name)

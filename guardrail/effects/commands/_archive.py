@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._makes import below, named_by
+from guardrail.effects.commands._makes import below, is_listed, named_by
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
@@ -60,7 +61,7 @@ def _old_style(call: Call) -> Parsed:
 def _tar(call: Call, parsed: Parsed) -> Stream:
     modes = [mode for mode in _MODES if parsed.has(mode)]
     for _, role, field in parsed.values:
-        if role in ("run", "opaque"):
+        if role in ("run", "opaque") and not _is_compressor(call, field):
             call.opaque("dynamic" if not field.known else "inline", reason="an option of tar runs a program")
             call.mention_text(field.text)
     if len(modes) != 1:
@@ -84,6 +85,21 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
     if modes[0] in ("--list", "--diff"):
         return Stream(text=None)
     return _unpack(call, parsed, members, sources)
+
+
+_QUICK: Final = re.compile(
+    r"-[0-9]{1,2}|-[cdkqvf]+|-T\d+|-p\d*|--(?:fast|best|ultra|rsyncable|long(?:=\d+)?|threads=\d+)"
+)
+
+
+def _is_compressor(call: Call, field: Field) -> bool:
+    """A program that tar is told to pack with and that does nothing else."""
+    words = field.text.split() if field.known else []
+    known = bool(words) and (words[0] in _SUFFIXES or words[0] in _UNPACKING)
+    return known and call.state.path == () and all(_QUICK.fullmatch(word) for word in words[1:])
+
+
+_UNPACKING: Final = _BACKWARDS | frozenset("unzstd unlz4 unxz unpigz unlzma uncompress zstdcat xzcat".split())
 
 
 def _members(call: Call, parsed: Parsed) -> Iterator[tuple[Field, Field | None]]:
@@ -230,7 +246,10 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     stem = field.text.rpartition(".")[0]
     back = call.name.startswith("un") or call.name in _BACKWARDS or parsed.has("--decompress")
     suffix = _suffix(call, parsed)
-    known = basename(field.text) != TOP and field.glob is None
+    # Of a name that was listed the ending is known, if it has one.
+    ended = not back or (stem != "" and is_listed(stem) and "/" not in field.text[len(stem) :])
+    listed = is_listed(field.text) and not field.many and ended
+    known = (basename(field.text) != TOP or listed) and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")
     walked = recursive and call.kind(call.place(field)) != "file"

@@ -15,7 +15,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import MAX_SAID, NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_SAID, NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import awk_text
 from guardrail.model import Edit, Resource
 
@@ -45,6 +45,10 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 _SETTING: Final = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "^=", "**=", "++", "--"))
 _STARTS: Final = frozenset(("(", ",", "!", "&&", "||", "?", ":", "=", "=="))
 _INPLACE: Final = frozenset(("inplace", "inplace.awk"))
+_COUNTERS: Final = frozenset(("NR", "FNR", "NF", "RSTART", "RLENGTH"))
+_COUNTS: Final = frozenset(("int", "length", "index", "match", "systime", "rand", "srand"))
+_INTEGER: Final = re.compile(r"%[-+ 0]*\d*[di]")
+_NUMBER: Final = re.compile(r"-?\d+")
 _KEYWORDS: Final = frozenset(("print", "printf", "return", "in", "else", "do", "getline", "case", "exit"))
 
 
@@ -96,7 +100,7 @@ class Program:
         sources: whose content the program sees.
     """
 
-    __slots__ = ("call", "given", "out", "sources", "words")
+    __slots__ = ("_following", "call", "given", "out", "sources", "words")
 
     def __init__(
         self, call: Call, words: Sequence[Token], given: Mapping[str, str], sources: tuple[Resource, ...]
@@ -106,6 +110,7 @@ class Program:
         self.given = given
         self.sources = sources
         self.out = sources
+        self._following: set[str] = set()  # variables whose values are being worked out
 
     def run(self) -> None:
         """Effects of every statement, in the order of the text: reads first, as their content may go anywhere."""
@@ -163,11 +168,10 @@ class Program:
             token = self.words[index]
             if token.sort == "text":
                 text += token.text
-            elif token.sort == "mark" and token.text in ("(", ")"):
+            elif token.sort == "mark" and (token.text in ("(", ")") or self._counting(index)):
                 pass
             elif token.sort in ("name", "number") and token.text not in _KEYWORDS:
-                known = self._value(token.text) if token.sort == "name" and not self._indexed(index) else None
-                text += TOP if known is None else known
+                text += self._word(index)
                 if self._indexed(index):
                     index = self._close(index + 1)
             elif token.sort == "mark" and token.text == "$":
@@ -177,6 +181,53 @@ class Program:
                 return TOP
             index += 1
         return re.sub(f"{TOP}+", TOP, text)
+
+    def _counting(self, index: int) -> bool:
+        """`++` and `--` beside a counter."""
+        beside = (self.words[at] for at in (index - 1, index + 1) if 0 <= at < len(self.words))
+        named = [token for token in beside if token.sort == "name"]
+        return self.words[index].text in ("++", "--") and any(self._is_number(token.text) for token in named)
+
+    def _word(self, index: int) -> str:
+        """A number, a variable, an element or a call, as text."""
+        token = self.words[index]
+        if token.sort == "number":
+            return NUM
+        if not self._indexed(index):
+            known = self._value(token.text)
+            return known if known is not None else NUM if self._is_number(token.text) else TOP
+        first = self.words[index + 2] if index + 2 < len(self.words) else Token("end", "")
+        if token.text == "sprintf" and first.sort == "text" and self.words[index + 1].text == "(":
+            told = _INTEGER.sub(NUM, first.text)
+            return TOP if "%" in told else told
+        return NUM if token.text in _COUNTS and self.words[index + 1].text == "(" else TOP
+
+    def _is_number(self, name: str) -> bool:
+        """Whether a variable surely holds a number, or nothing: it counts something."""
+        counts = name in _COUNTERS
+        if "CONVFMT" in self.given or any(token.text == "CONVFMT" for token in self.words):
+            return False  # how a number is written is said by a text
+        if name in self.given:
+            if not _NUMBER.fullmatch(self.given[name]):
+                return False
+            counts = True
+        for index, token in enumerate(self.words):
+            if token.sort != "name" or token.text != name:
+                continue
+            after = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
+            before = self.words[index - 1] if index else Token("end", "")
+            if before.text in ("++", "--") or (after.sort == "mark" and after.text in _SETTING - {"="}):
+                counts = True
+            elif after.sort == "mark" and after.text == "=":
+                value = self.words[index + 2 : index + 4]
+                if not value or value[0].sort != "number" or (len(value) > 1 and value[1].sort != "end"):
+                    return False
+                counts = True
+            elif before.text == "getline" or after.text in ("in", "[", "("):
+                return False
+            elif before.text in ("(", ",") and before.sort == "mark" and self._in_call(index):
+                return False  # sub, gsub, a function's parameter
+        return counts
 
     def _indexed(self, index: int) -> bool:
         """An element of an array, or a call."""
@@ -198,16 +249,25 @@ class Program:
             after = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
             before = self.words[index - 1] if index else Token("end", "")
             if after.text == "=" and after.sort == "mark":
-                end = index + 3
-                plain = end <= len(self.words) and self.words[index + 2].sort == "text"
-                if not plain or (end < len(self.words) and self.words[end].sort != "end"):
+                text = self._assigned(name, index + 2)
+                if text is None:
                     return None
-                values.append(self.words[index + 2].text)
+                values.append(text)
             elif (after.text in _SETTING and after.sort == "mark") or before.text in ("++", "--", "getline"):
                 return None
             elif before.text in ("(", ",") and before.sort == "mark" and self._in_call(index):
                 return None  # sub, gsub, a function's parameter, `for (x in y)`
         return values[0] if len(set(values)) == 1 else None
+
+    def _assigned(self, name: str, start: int) -> str | None:
+        """What is assigned at a place, if only counters in it are not literal."""
+        end = self._end(start)
+        if end <= start or name in self._following:
+            return None
+        self._following.add(name)
+        text = self._joined(start, end)
+        self._following.discard(name)
+        return None if TOP in text else text
 
     def _in_call(self, index: int) -> bool:
         """The word may be set by what it is an argument of."""

@@ -13,7 +13,6 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
 
 _CMAKE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -42,33 +41,6 @@ _QUIET: Final = frozenset(("echo", "echo_append", "true", "false", "sleep", "cap
 _ASKING: Final = frozenset(("--version", "--help", "-h", "-V", "version", "help", "-version", "-help"))
 
 
-def compiler(call: Call, parsed: Parsed) -> Stream:
-    """A compiler, which without `-o` makes up the name of what it writes."""
-    out = builder(call, parsed)
-    words = {field.text for field in call.args}
-    if words & _PRINTING or parsed.unknown:
-        return out
-    made = next((suffix for option, suffix in (("-c", ".o"), ("-S", ".s")) if option in words), None)
-    sources = [field for field in parsed.operands if field.known and field.text != "-"]
-    target = parsed.value("-o")
-    if target is None and made is None and sources:
-        call.put("write", call.place(Field(text="a.out")), ())
-    for field in sources:
-        stem = basename(field.text).rpartition(".")[0]
-        if made is not None and target is None and stem:
-            call.put("write", call.place(Field(text=f"{stem}{made}")), ())
-        if words & {"-MD", "-MMD"} and stem:
-            # What it depends on is noted beside what is made.
-            noted = target.text.rpartition(".")[0] if target is not None else stem
-            with call.perhaps():
-                call.put("write", call.place(Field(text=f"{noted}.d")), ())
-    return out
-
-
-_PRINTING: Final = frozenset("-E -M -MM -fsyntax-only --version --help -dumpversion -dumpmachine -v -###".split())
-"""Options with which a compiler makes no file."""
-
-
 def objcopy(call: Call, parsed: Parsed) -> Stream:
     """`objcopy IN [OUT]`: the one file is changed if there is no other; sections come from and go to files."""
     sections = [field for _, role, field in parsed.values if role == "mention"]
@@ -92,9 +64,8 @@ def building(call: Call, _parsed: Parsed) -> Stream:
         if name in _CMAKE:
             vector = (*(Field(text=text) for text in _CMAKE[name]), *words[2:])
             return call.shell.again(call, vector, external=True)
-    out = call.opaque("program")
     run_nested(call)
-    return out
+    return call.opaque("program")
 
 
 def cleaned(call: Call, parsed: Parsed) -> Stream:
@@ -138,7 +109,6 @@ _MACRO_CODE: Final = re.compile(r"%\(|%\{\s*(?:lua|load|uncompress|shescape|exis
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "compiler": compiler,
     "ansible": ansible,
     "building": building,
     "cleaned": cleaned,

@@ -11,7 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Stream
+from guardrail.effects.domain._values import NUM, SOMETHING, TOKEN, TOP, Stream
 
 _SWITCHES: Final = ("-m", "-f", "--exclude-monotonic", "-s", "--static", "--")
 _VALUED: Final = ("-p", "--date-prog")
@@ -26,20 +26,25 @@ def date(call: Call, parsed: Parsed) -> Stream:
     out = apply_spec(call, parsed)
     call.shell.divert(out.sources)  # a line that is no date is complained of
     form = parsed.operands[0] if len(parsed.operands) == 1 else None
-    plain = form is not None and form.known and _NUMERIC.fullmatch(form.text)
-    if form is None or not plain or parsed.unknown or out.sources:
+    if form is None or not form.known or parsed.unknown or out.sources:
         return out
-    return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n")
+    if _NUMERIC.fullmatch(form.text):
+        return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n")
+    return Stream(listed=(_DIRECTIVE.sub(_digits, form.text[1:]),)) if _WORDY.fullmatch(form.text) else out
 
 
 _DIRECTIVE: Final = re.compile(r"%[-_0]?([A-Za-z])")
 _NUMERIC: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ])+")
+_WORDY: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyuwVgGCIFTRbBaAhpPzZ]|[-_T:.0-9A-Za-z+])+")
+"""A format without blanks and slashes, in which days and months may have their names."""
+
+_WORDS: Final = frozenset("bBaAhpPzZ")
 _SEVERAL: Final[Mapping[str, str]] = {"F": "#-#-#", "T": "#:#:#", "R": "#:#", "D": "#/#/#"}
 """Directives that stand for several numbers."""
 
 
 def _digits(match: re.Match[str]) -> str:
-    return _SEVERAL.get(match[1], "#").replace("#", NUM)
+    return TOKEN if match[1] in _WORDS else _SEVERAL.get(match[1], "#").replace("#", NUM)
 
 
 def faketime(call: Call, _parsed: Parsed) -> Stream:

@@ -21,7 +21,7 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 MAX_FILE_BYTES: Final = 256 * 1024
@@ -39,7 +39,20 @@ _GROUPED: Final[Mapping[str, Mapping[str, str]]] = {
     "buildx": {"build": "build", "b": "build"},
 }
 _LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du imagetools".split())
-_COMPOSE_FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+_COMPOSE_FILES: Final = (
+    "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "compose.override.yaml",
+    "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml",
+)  # fmt: skip
+_COMPOSE_KEYS: Final = frozenset("version name services volumes networks".split())
+_SERVICE_KEYS: Final = frozenset(
+    "image build ports expose environment depends_on restart volumes command entrypoint healthcheck networks user "
+    "working_dir container_name hostname domainname labels logging deploy tty stdin_open init profiles shm_size "
+    "mem_limit mem_reservation cpus stop_grace_period stop_signal tmpfs platform extra_hosts ulimits dns read_only "
+    "pull_policy".split()
+)
+"""What may stand in a compose file that says no more than which images run, with what they see of the host."""
+
+_BUILD_KEYS: Final = frozenset("context dockerfile args target labels shm_size platforms".split())
 
 
 def go_values(parsed: Parsed) -> None:
@@ -87,7 +100,7 @@ def bound(call: Call, text: str, field: Field) -> None:
 
 def mounted(call: Call, source: str, target: str, *, readonly: bool, field: Field) -> None:
     """A container sees a place of the host: it may read it, and change it unless it is read-only."""
-    attrs: dict[str, Any] = {"at": target[:200].replace(TOP, "*"), "readonly": readonly}
+    attrs: dict[str, Any] = {"at": starred(target[:200]), "readonly": readonly}
     if not source.startswith(("/", ".", "~", TOP)):
         call.emit("read" if readonly else "mount", at("docker", f"volume/{source}"), attrs=attrs)
         return
@@ -296,7 +309,9 @@ def content(call: Call, field: Field) -> str | None:
     data = call.content(place)
     if data is not None and len(data) <= MAX_FILE_BYTES:
         return data.decode("utf-8", "replace")
-    if place.path is None or call.shell.emit.changed(place.path):
+    # Of a directory elsewhere nothing is known, as of any other there; what this call made there may be it.
+    vague = not call.shell.hops or bool(call.shell.emit.made)
+    if vague if place.path is None else call.shell.emit.changed(place.path):
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs={"authored": True})
     return None
 
@@ -383,6 +398,8 @@ def _services(call: Call, parsed: Parsed) -> None:
         base = Field(text=field.text.rpartition("/")[0] or ".") if named else folder
         for document in documents(text) or [None]:
             _compose_file(call, document, base)
+            if not _is_plain(document) and field.text != "-":
+                call.shell.emit.opaque("script", call.place(field), spec=call.name, span=call.span)
     if not seen:
         place = call.place(files[0])
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
@@ -404,6 +421,20 @@ def _compose_file(call: Call, document: Any, base: Field) -> None:
             place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
             call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
         call.mention_text(str(table(service).get("command") or ""))
+
+
+def _is_plain(document: Any) -> bool:
+    """Everything in a compose file is understood."""
+    facts = table(document)
+    if any(key not in _COMPOSE_KEYS and not str(key).startswith("x-") for key in facts):
+        return False
+    if any(table(volume).keys() - {"name", "labels"} for volume in table(facts.get("volumes")).values()):
+        return False
+    for service in table(facts.get("services")).values():
+        build = table(service).get("build")
+        if table(service).keys() - _SERVICE_KEYS or table(build).keys() - _BUILD_KEYS:
+            return False
+    return bool(facts)
 
 
 def _compose_volumes(service: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:

@@ -126,9 +126,8 @@ _OFFERS: Final = re.compile(
 
 def trainer(call: Call, _parsed: Parsed) -> Stream:
     """`accelerate launch SCRIPT …`: runs a program; it is opaque, and so is the script."""
-    out = call.opaque("program")
     run_nested(call)
-    return out
+    return call.opaque("program")
 
 
 FAMILIES: Final[Mapping[str, Family]] = {"driven": driven, "recipe": recipe, "serving": serving, "trainer": trainer}

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._one_liners import starts_otherwise
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import named_by
 from guardrail.effects.commands._text import sed_files, sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import Foreign, run_ed, run_ex
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._sed import parses, run
@@ -25,20 +26,22 @@ from guardrail.model import Edit, Resource
 def sed(call: Call, parsed: Parsed) -> Stream:
     """`sed`: reads, or edits in place; scripts that write files or run commands are code."""
     operands = list(parsed.operands)
-    scripts, known = _scripts(call, parsed, operands)
+    scripts, known, brought = _scripts(call, parsed, operands)
     extended = parsed.has("--regexp-extended")
     harmless = known and (parses(scripts, extended=extended) or all(sed_script_is_plain(script) for script in scripts))
+    if not known:
+        harmless = len(scripts) > 0 and all(_is_plain_around(script) for script in scripts)
     if not harmless and known and (files := [sed_files(script) for script in scripts]) and None not in files:
-        return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()])
+        return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()], brought)
     if not harmless:
         words = [*operands, *(field for _, _, field in parsed.values)]
         call.opaque("inline", reason="a sed script that may do more than edit", words=words)
         for script in scripts:
             call.mention_text(script)
-    computed = harmless and not parsed.unknown and parsed.flags <= _SED_PLAIN and not parsed.injected
+    computed = known and harmless and not parsed.unknown and parsed.flags <= _SED_PLAIN and not parsed.injected
     quiet = parsed.has("--quiet")
     if not parsed.has("--in-place"):
-        sources: tuple[Resource, ...] = call.stdin.sources if not operands else ()
+        sources = merge(brought, call.stdin.sources if not operands else ())
         for field in operands:
             sources = merge(sources, call.read(field))
         text = _joined_text(call, operands) if computed else None
@@ -58,13 +61,17 @@ def sed(call: Call, parsed: Parsed) -> Stream:
             kept = f"{field.text[: len(field.text) - len(name)]}{name}{suffix}" if name != TOP else TOP
             call.put("write", call.place(Field(text=kept)), read, edit=as_edit(before))
         after = _sed_text(scripts, as_text(before), extended=extended, quiet=quiet, in_place=True)
-        call.emit("write", place, edit=whole(after))
+        call.put("write", place, brought, edit=whole(after))
+        if len(operands) > 1 and not parses(scripts, extended=extended):
+            brought = merge(brought, read)  # what is held is held from one file to the next
     return NOTHING
 
 
-def _sed_with_files(call: Call, parsed: Parsed, operands: list[Field], files: list[tuple[str, str]]) -> Stream:
+def _sed_with_files(
+    call: Call, parsed: Parsed, operands: list[Field], files: list[tuple[str, str]], brought: tuple[Resource, ...]
+) -> Stream:
     """A script that reads and writes files of its own, and else only edits."""
-    sources: tuple[Resource, ...] = call.stdin.sources if not operands else ()
+    sources = merge(brought, call.stdin.sources if not operands else ())
     for field in operands:
         sources = merge(sources, call.read(field))
     for command, name in files:
@@ -92,23 +99,35 @@ _SED_PLAIN: Final = frozenset(
 """Options that the computation knows, or that do not change the result."""
 
 
-def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[str], bool]:
-    """The scripts in the order given, and whether all of them are known."""
+def _scripts(call: Call, parsed: Parsed, operands: list[Field]) -> tuple[list[str], bool, tuple[Resource, ...]]:
+    """The scripts in the order given, whether all of them are known, and whose content is in them."""
     given = [(option, field) for option, _, field in parsed.values if option in ("--expression", "--file")]
     if not given and operands:
         given = [("--expression", operands.pop(0))]
     scripts: list[str] = []
+    sources: tuple[Resource, ...] = ()
     known = True
     for option, field in given:
         text: str | None = field.text
+        sources = merge(sources, field.sources)
         if option == "--file":
             call.read(field)
             text = call.text_of(field)
             text = text.removesuffix("\n") if text is not None else None
         known = known and text is not None and (option == "--file" or field.known)
-        if text is not None:
-            scripts.append(text)
-    return scripts, known
+        if text is None or field.many or field.glob is not None:
+            return [], False, sources
+        scripts.append(text)
+    return scripts, known, sources
+
+
+def _is_plain_around(script: str) -> bool:
+    """A script that only edits, whatever stands for its parts that are not known.
+
+    A number is of letters and digits, so that it cannot end the part of a command that it stands in; the plain form
+    has none in its addresses and flags.
+    """
+    return TOP not in script and f"\\{NUM}" not in script and sed_script_is_plain(script)
 
 
 def _sed_text(scripts: Sequence[str], text: str | None, *, extended: bool, quiet: bool, in_place: bool) -> str | None:
@@ -160,12 +179,33 @@ def ex(call: Call, parsed: Parsed) -> Stream:
     operands = [field for field in parsed.operands if not field.text.startswith("+")]
     silent = parsed.has("-s") and (call.name == "ex" or parsed.has("-e", "-E"))
     script = "\n".join(field.text for field in (*commands, *plus))
-    if not script and silent:
-        script = call.stdin.text or ""
-    known = all(field.known for field in (*commands, *plus)) and not parsed.has("-S", "-u", "-U", "-w", "-W", "--cmd")
+    if not silent:
+        _starts(call)
+    nothing = call.stdin.text == "" or (call.stdin.flow == ("redirect",) and not call.stdin.sources)  # `/dev/null`
+    fed = call.stdin.connected and not nothing
+    if fed and silent:
+        # What comes in is carried out behind the commands, wherever these have not left for certain.
+        script = f"{script}\n{call.stdin.text or ''}".strip("\n")
+    known = (
+        not starts_otherwise(call)
+        and (not fed or (silent and call.stdin.text is not None))
+        and all(field.known for field in (*commands, *plus))
+        and not parsed.has("-S", "-u", "-U", "-w", "-W", "--cmd")
+    )
     if len(operands) != 1 or not script or not known or parsed.unknown or parsed.injected:
         return call.opaque("inline", reason="an editor whose commands are not known")
     return _edited(call, operands[0], lambda text: run_ex(script, text), script)
+
+
+def _starts(call: Call) -> None:
+    """What an editor that is not silent runs first: whether the session wrote it is for the history to say."""
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    for name in (".vimrc", ".vim/vimrc", ".exrc") if TOP not in home else ():
+        place = call.place(Field(text=f"{home}/{name}"))
+        changed = place.path is not None and call.shell.emit.changed(place.path)
+        if changed or call.kind(place) == "file":
+            attrs = {"authored": True} if changed else None
+            call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
 
 
 def _edited(call: Call, field: Field, compute: Callable[[str], str], script: str) -> Stream:

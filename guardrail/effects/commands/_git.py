@@ -12,9 +12,9 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import root, setting, stored, tree
+from guardrail.effects.commands._git_repo import plainly, put_there, root, setting, settings_changed, stored, tree
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, Field, Stream, merge
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
@@ -47,8 +47,7 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     if not args[0].known:
         return call.opaque("program", reason="the subcommand of git is not known")
     name = args.pop(0).text
-    config = call.place(Field(text=".git/config")).path
-    if config is None or call.shell.emit.changed(config):
+    if settings_changed(call):
         return call.opaque("dynamic", reason="a setting of git may name a program")
     if name in aliases:
         return _aliased(call, aliases[name], args)
@@ -107,8 +106,7 @@ def _elsewhere(call: Call, option: str, folder: Field) -> None:
     if option == "--work-tree":
         call.cwd = call.place(folder, kind="dir").path
         return
-    config = call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None)).path
-    if config is None or call.shell.emit.changed(config):
+    if put_there(call, call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None))):
         call.opaque("dynamic", reason="a setting of git may name a program")
 
 
@@ -129,7 +127,7 @@ def _aliased(call: Call, value: str, args: list[Field]) -> Stream:
 
 def look(call: Call, _parsed: Parsed) -> Stream:
     """Subcommands that print: files they are given, and what the repository they run in holds."""
-    if any(field.text.partition("=")[0] in _RISKY or not _plain(field) for field in call.args):
+    if any(field.text.partition("=")[0] in _RISKY for field in call.args) or not plainly(call.args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
     sources = merge((), tuple(source for field in call.args for source in field.sources))
     if call.name in _NAMING:
@@ -154,6 +152,8 @@ def look(call: Call, _parsed: Parsed) -> Stream:
 
 
 def _is_path(call: Call, field: Field) -> bool:
+    if TOP in field.text and ".." in field.text and "/" not in field.text:
+        return False  # `"$BASE"...HEAD`
     return "/" in field.text or "." in field.text or call.kind(call.place(field)) is not None
 
 

@@ -6,13 +6,15 @@ Not concerned with single subcommands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._values import TOP, Field
+from guardrail.effects.domain._emit import MUTATING
+from guardrail.effects.domain._paths import escape, undashed
+from guardrail.effects.domain._values import NUM, TOP, Field, starred
 from guardrail.model import Op, Resource
 
 MAX_PARENTS: Final = 24
@@ -44,7 +46,7 @@ def root(call: Call) -> Resource:
     """The top of the repository the command runs in; its directory, if no repository is seen."""
     here = call.place(Field(text="."), kind="dir")
     path = (call.cwd or "").rstrip("/")
-    if call.cwd is None or TOP in path:
+    if call.cwd is None or TOP in path or NUM in path:
         return here
     for _ in range(MAX_PARENTS):
         if call.shell.view.kind(f"{path}/.git") is not None:
@@ -80,13 +82,49 @@ def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = No
         emit.made, emit.placed, emit.contents = made, placed, contents
 
 
+def settings_changed(call: Call) -> bool:
+    """Whether the repository's settings may be what this call made them."""
+    config = call.place(Field(text=".git/config"))
+    emit = call.shell.emit
+    if config.path is not None:
+        return put_there(call, config)
+    # Where not even a name is known for each directory; or something was put where this may be.
+    fresh = {escape(name) for name in emit.fresh}
+    return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= fresh
+
+
+def plainly(args: Sequence[Field]) -> bool:
+    """No word of which something is not known can be an option of its own."""
+    before = ""
+    for field in args:
+        text = field.text
+        if text == "--":
+            return True
+        if text.startswith(TOP):
+            single = not field.many and (before in _VALUED or field.outer or undashed(text))
+            if not (single or field.named):
+                return False
+        elif text.startswith("-") and not field.known and not _COUNTED.fullmatch(text):
+            name, equals, _ = text.partition("=")
+            if field.many or field.glob is not None or not equals or TOP in name or NUM in name:
+                return False
+        before = text
+    return True
+
+
+_VALUED: Final = frozenset("-L -n -S -G --grep --author --committer --since --until --after --before --format".split())
+"""Options of the subcommands that look whose value is the next word, whatever that begins with."""
+
+_COUNTED: Final = re.compile(rf"-[nUC]?{NUM}")
+
+
 def rewritten(call: Call) -> None:
     """Tracked files may become others: said of a repository that the call goes to, and not of the one it works in.
 
     There it is daily work, and what is tracked is not known.
     """
     start = call.shell.start
-    if start is None or call.cwd is None or TOP in call.cwd:
+    if start is None or call.cwd is None or TOP in call.cwd or NUM in call.cwd:
         return
     home = call.shell.call(call.name, (), call.state, start, call.stdin, call.span)
     if root(call) != root(home):
@@ -120,7 +158,7 @@ def place_of(call: Call, field: Field, *, known: bool = False) -> Resource | Non
     if text.startswith(("/", "./", "../", "~", TOP)) or text in (".", ".."):
         return None
     if ":" in text.partition("/")[0]:
-        return Resource(kind="net", uri=f"git:{text}".replace(TOP, "*"))
+        return Resource(kind="net", uri=starred(f"git:{text}"))
     if known and call.kind(call.place(field)) is None:
         return at("git", text)
     return None
@@ -141,6 +179,32 @@ def transport(call: Call, field: Field) -> bool:
         call.opaque("inline", reason="the address is a command", words=(field,))
         call.mention_text(text)
         return True
+    return False
+
+
+def put_there(call: Call, file: Resource) -> bool:
+    """Whether this call may have put a file where a repository has its settings, or a hook.
+
+    A directory that was removed or made anew, and what git itself makes there, holds none that the call wrote.
+    """
+    path = file.path
+    if path is None:
+        return True
+    contents = call.shell.contents
+    if not call.shell.emit.changed(path):
+        return False
+    if contents.vague():
+        return True
+    for effect in call.shell.emit.effects:
+        if effect.op not in MUTATING or effect.op in ("delete", "set_times", "set_security"):
+            continue
+        empty = effect.op == "create" and effect.resource.kind == "dir"
+        spec = effect.origin.spec if effect.origin is not None else ""
+        if empty or (spec.startswith("git-") and spec != "git-config"):
+            continue
+        place = effect.target if effect.target is not None else effect.resource
+        if place.uri is None and (place.path is None or contents.same(place.path, path)):
+            return True
     return False
 
 
@@ -202,7 +266,7 @@ def hooks(call: Call, names: Iterable[str]) -> None:
     """Hooks that are there run; whether this session wrote them is for the history to say."""
     for name in (f"{folder}/{name}" for name in names for folder in (".git/hooks", ".husky", ".githooks")):
         place = call.place(Field(text=name))
-        authored = place.path is not None and call.shell.emit.changed(place.path)
+        authored = place.path is not None and put_there(call, place)
         if authored or call.kind(place) is not None:
             attrs = {"authored": True} if authored else None
             call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)

@@ -13,7 +13,17 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import hooks, objects, quietly, rewritten, root, setting, stored, tree
+from guardrail.effects.commands._git_repo import (
+    hooks,
+    objects,
+    put_there,
+    quietly,
+    rewritten,
+    root,
+    setting,
+    stored,
+    tree,
+)
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._call import Call
@@ -363,6 +373,8 @@ def init(call: Call, parsed: Parsed) -> Stream:
         quietly(call, "create", call.place(own, kind="dir", recursive=True))
     for field in parsed.values_of("--separate-git-dir"):
         quietly(call, "create", call.place(field, kind="dir", recursive=True))
+        if put_there(call, call.place(below(field, "config"))):
+            call.opaque("dynamic", reason="a setting of git may name a program")
     for field in parsed.values_of("--template"):
         setting(call, Field(text="init.templateDir"), field)
     return SOMETHING

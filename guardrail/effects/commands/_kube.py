@@ -18,7 +18,7 @@ from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, starred
 from guardrail.model import Op, Resource
 
 MAX_MANIFESTS: Final = 64
@@ -32,7 +32,7 @@ _LISTED: Final = ("--all", "--selector", "--field-selector", "--all-namespaces")
 def _facts(parsed: Parsed) -> dict[str, Any]:
     """The namespace, where one is named."""
     namespace = parsed.value("--namespace")
-    return {"namespace": namespace.text.replace(TOP, "*")} if namespace is not None else {}
+    return {"namespace": starred(namespace.text)} if namespace is not None else {}
 
 
 def _dry(parsed: Parsed) -> bool:
@@ -42,7 +42,7 @@ def _dry(parsed: Parsed) -> bool:
 
 def _named(parsed: Parsed, operands: list[Field]) -> list[Resource]:
     """`kind name…`, `kind/name…`, `kind1,kind2 -l x`."""
-    words = [field.text.replace(TOP, "*") for field in operands]
+    words = [starred(field.text) for field in operands]
     if not words:
         return []
     if all("/" in word for word in words):
@@ -77,7 +77,7 @@ def _file(call: Call, field: Field, op: Op, facts: Mapping[str, Any]) -> None:
         call.emit("copy", source, at("k8s", "*"), may=True, flow=("net",))
     texts = _texts(call, field)
     if not texts or not all(manifest(call, text, op, facts) for text in texts):
-        act(call, op, at("k8s", "*"), {**facts, "manifest": field.text[:200].replace(TOP, "*")})
+        act(call, op, at("k8s", "*"), {**facts, "manifest": starred(field.text[:200])})
 
 
 def _texts(call: Call, field: Field) -> list[str]:
@@ -234,7 +234,7 @@ def execute(call: Call, parsed: Parsed) -> Stream:
     verb = call.name.rpartition(" ")[2]
     operands = parsed.operands
     facts = {**_facts(parsed), "verb": verb}
-    pod = operands[0].text.replace(TOP, "*") if operands else "*"
+    pod = starred(operands[0].text) if operands else "*"
     place = thing(*pod.rsplit("/", 1)) if "/" in pod else thing("pod", pod)
     if verb in ("run", "debug"):
         if _dry(parsed):
@@ -293,7 +293,7 @@ def settings(call: Call, parsed: Parsed) -> Stream:
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     named = parsed.value("--kubeconfig")
     file = call.place(named or Field(text=f"{home}/.kube/config"))
-    key = parsed.operands[1].text.replace(TOP, "*") if len(parsed.operands) > 1 else "*"
+    key = starred(parsed.operands[1].text) if len(parsed.operands) > 1 else "*"
     call.emit("set_key", file, attrs={"key": f"{word}:{key}"[:200]})
     for _, role, field in parsed.values:
         if role == "mention":

@@ -37,8 +37,8 @@ def builder(call: Call, parsed: Parsed) -> Stream:
     if parsed.flags & (parsed.spec.look - {"--help", "--version"}) and not parsed.unknown:
         return apply_spec(call, parsed)
     sources = apply_spec(call, parsed)
+    run_nested(call)  # what it loads is what is there before it does anything
     out = call.opaque("program")
-    run_nested(call)
     return Stream(sources=merge(sources.sources, out.sources), flow=out.flow)
 
 

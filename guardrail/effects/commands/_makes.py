@@ -13,7 +13,7 @@ from guardrail.effects.catalogue._spec import Mode
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, merge
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, TOP, Field, last_of, merge
 from guardrail.model import Resource
 
 
@@ -77,7 +77,7 @@ def starting(field: Field) -> Field:
 
 def named_by(template: str, field: Field) -> Field:
     """The name that a template gives for one operand: `{}.gz` of `/d/a.x` is `/d/a.x.gz`, `{stem}` is `/d/a`."""
-    if field.glob is None and (not field.many or field.named) and _is_listed(field.text):
+    if field.glob is None and (not field.many or field.named) and is_listed(field.text):
         return _by_listed(template, field.text)
     if field.many or (field.glob is None and (TOP in field.text or NUM in field.text)):
         return Field(text=TOP)
@@ -104,7 +104,7 @@ def named_by(template: str, field: Field) -> Field:
     return Field(text=out)
 
 
-def _is_listed(text: str) -> bool:
+def is_listed(text: str) -> bool:
     """All that is not known of it are names that were listed."""
     known = text.replace(NAME, "").replace(PATH, "")
     return known != text and TOP not in known and NUM not in known
@@ -113,7 +113,7 @@ def _is_listed(text: str) -> bool:
 def _by_listed(template: str, text: str) -> Field:
     """The same for a name that was listed, of which only the place is known."""
     head, slash, name = text.rstrip("/").rpartition("/")
-    last = name.replace(DEEP, SLIM)
+    last = last_of(name)
     folder = f"{head}{slash}{PATH}/" if DEEP in name else head + slash or "./"
     short, stem = (one.rpartition(".")[0] or one for one in (last, name))
     parts = {"{}": text, "{dir}": folder, "{name}": last, "{stem}": f"{head}{slash}{stem}", "{short}": short, "*": NAME}

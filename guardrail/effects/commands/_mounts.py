@@ -30,6 +30,12 @@ def mount(call: Call, parsed: Parsed) -> Stream:
     operands = parsed.operands
     _options(call, parsed)
     layers = list(_layers(parsed))
+    if _remounted(parsed, layers):
+        # The same files are where they were; how they may be used is another thing.
+        for field in operands:
+            call.emit("service", at("kernel", f"mount:{field.text}"), attrs={"verb": "remount"})
+        call.mention(operands)
+        return SOMETHING
     if not operands and not layers and parsed.value("--target") is None:
         if parsed.has("--all"):
             call.emit("mount", at("kernel", "fstab"), attrs={"verb": "all"})
@@ -40,6 +46,13 @@ def mount(call: Call, parsed: Parsed) -> Stream:
     sources = [*layers, *([source] if source is not None else [])]
     _mounted(call, sources, point, image=not parsed.has("--bind", "--rbind", "--move"))
     return SOMETHING
+
+
+def _remounted(parsed: Parsed, layers: Sequence[Field]) -> bool:
+    """`-o remount,…`: only the options of a mount become others."""
+    words = [word for field in parsed.values_of("--options") if field.known for word in field.text.split(",")]
+    moves = parsed.has("--bind", "--rbind", "--move", "--all") or "bind" in words or "move" in words
+    return "remount" in words and not moves and not layers and bool(parsed.operands)
 
 
 def _options(call: Call, parsed: Parsed) -> None:

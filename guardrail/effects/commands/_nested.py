@@ -184,6 +184,10 @@ _LOOKING: Final = frozenset(
 )
 
 
+_QUITTING: Final = re.compile(r"(?:-S ([\w.-]+) )?-X (?:quit|kill)")
+"""`screen -S NAME -X quit`."""
+
+
 def terminal(call: Call, _parsed: Parsed) -> Stream:
     """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
     words = call.args
@@ -191,6 +195,11 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
         if words[0].text in ("kill-session", "kill-server"):
             call.emit("signal", at("process", words[-1].text if len(words) > 1 else "*"))
         return SOMETHING
+    if call.name == "screen" and all(field.known for field in words):
+        quitting = _QUITTING.fullmatch(" ".join(field.text for field in words))
+        if quitting is not None:
+            call.emit("signal", at("process", quitting[1] or "*"))
+            return SOMETHING
     started = _started(call)
     if started is not None:
         return started

@@ -14,7 +14,7 @@ from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, local_path, place
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, starred
 from guardrail.model import Resource
 
 MAX_SESSION_LINES: Final = 512
@@ -128,7 +128,7 @@ class _Session:
         several = head in ("mput", "mirror") or (self.call.name == "lftp" and "-o" not in words)
         for name in names if several else names[:1]:
             source = self.here(name, recursive="-r" in words or "-R" in words)
-            target = self.there(basename(name).replace(TOP, "*") if several or len(names) < 2 else names[1])
+            target = self.there(starred(basename(name)) if several or len(names) < 2 else names[1])
             self.call.emit("read", source, attrs={"reveals": "content"})
             self.call.emit("copy", source, target, flow=("net",))
             if "-E" in words:
@@ -261,7 +261,7 @@ def ftp(call: Call, parsed: Parsed) -> Stream:
         words = [field.text for field in (*parsed.values_of("-c"), *operands[1:])]
         if len(operands) == 1 and len(words) == 1:
             words = shlex.split(words[0]) if "'" not in words[0] else words[0].split()
-        _Session(call, host).command([word.replace(TOP, "*") for word in words])
+        _Session(call, host).command([starred(word) for word in words])
     elif call.stdin.connected:
         _converse(call, host, call.stdin.text)
     elif URL.fullmatch(name):

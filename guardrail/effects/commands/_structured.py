@@ -18,7 +18,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, merge
 from guardrail.effects.keys._filters import edit, literal, read_json, write_json
-from guardrail.effects.keys._formats import load_json
+from guardrail.effects.keys._formats import is_list, is_table, load_json
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._write import dump_all, load_all, set_ini
 from guardrail.model import Resource
@@ -33,9 +33,11 @@ def jq(call: Call, parsed: Parsed) -> Stream:
     if program is None or re.search(r"\b(?:import|include)\b", program.text) or parsed.has("-L"):
         call.opaque("inline", reason="a jq program that loads modules, or is not known")
     sources: tuple[Resource, ...] = ()
+    scalar = program is not None and _one_scalar(call, parsed, program, operands)
     for role, field in [*((role, field) for _, role, field in parsed.values), *(("read", f) for f in operands)]:
         if role == "read":
-            sources = merge(sources, call.read(field))
+            read = call.read(field, reveals="digest" if scalar else "content")
+            sources = merge(sources, () if scalar else read)
         sources = merge(sources, field.sources)
     if not operands and not parsed.has("--null-input"):
         sources = merge(sources, call.stdin.sources)
@@ -47,6 +49,51 @@ def jq(call: Call, parsed: Parsed) -> Stream:
 
 _JQ_ERRORS: Final = re.compile(r"\b(?:stderr|debug|halt_error|error|input_error)\b")
 """Words of a filter that may say what it is given on standard error."""
+
+MAX_SCALARS: Final = 1
+"""Most single values of one file that one call may take out of it without that being its content."""
+
+MAX_SCALAR: Final = 32
+"""Longest text that is a single value and no content, in characters."""
+
+_ONE: Final = re.compile(
+    r"\s*(?P<path>(?:\.[A-Za-z_]\w*(?:\[\d+\])?)+)\s*(?:\|\s*(?P<last>length|type|floor|round|tostring)\s*)?"
+)
+_SCALAR: Final = re.compile(r"[\w .:/@+-]*")
+_ONE_FLAGS: Final = frozenset("--compact-output --raw-output --ascii-output --monochrome-output --exit-status".split())
+
+
+def _one_scalar(call: Call, parsed: Parsed, program: Field, operands: Sequence[Field]) -> bool:
+    """Whether what comes out is one number, one truth value or one short text of a file that is known now.
+
+    Several of one file are its content again: more than `MAX_SCALARS` in one call count as that.
+    """
+    match = _ONE.fullmatch(program.text) if program.known else None
+    if match is None or len(operands) != 1 or parsed.unknown or parsed.injected or not parsed.flags <= _ONE_FLAGS:
+        return False
+    place = call.place(operands[0])
+    taken = sum(
+        e.op == "read" and e.resource == place and e.attrs.get("reveals") == "digest" for e in call.shell.emit.effects
+    )
+    data = call.content(place) if operands[0].known and not call.shell.emit.changed(place.path or "") else None
+    if data is None or taken >= MAX_SCALARS:
+        return False
+    try:
+        value = read_json(data.decode("utf-8"))
+    except _FAILURES:
+        return False
+    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", match["path"]):
+        value = value.get(name, _MISSING) if is_table(value) else _MISSING
+        if index:
+            value = value[int(index)] if is_list(value) and int(index) < len(value) else _MISSING
+    if match["last"] in ("length", "type"):
+        return value is not _MISSING
+    return isinstance(value, bool | int | float) or (
+        isinstance(value, str) and len(value) <= MAX_SCALAR and _SCALAR.fullmatch(value) is not None
+    )
+
+
+_MISSING: Final = object()
 
 
 def _program(call: Call, parsed: Parsed, operands: list[Field]) -> Field | None:
@@ -121,7 +168,7 @@ def yq(call: Call, parsed: Parsed) -> Stream:
     understood = program is not None and program.known and _understood(program.text, parsed)
     if parsed.has("--split-exp") or program is None or not program.known:
         understood = False
-    elif not understood and not re.search(r"load|env|file|system|@", program.text):
+    elif not understood and not re.search(r"load|env|file|system|@", _NAMES.sub("", program.text)):
         understood = True
     if not understood:
         call.opaque("inline", reason="a yq program that may do more than filter")
@@ -134,6 +181,9 @@ def yq(call: Call, parsed: Parsed) -> Stream:
             _rewrite(call, field, change if single else None, form)
     return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
 
+
+_NAMES: Final = re.compile(r"\b(?:fileIndex|file_index|filename)\b")
+"""Operators of yq that tell which file a document comes from."""
 
 _YQ_PLAIN: Final = frozenset(
     "--inplace --from-file --yaml-output --toml-output --prettyPrint -r --indent -M -e".split()

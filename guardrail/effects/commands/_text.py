@@ -10,7 +10,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NAME, NUM, SOMETHING, TOP, Field, Stream, merge
 
 MAX_PROGRAM: Final = 4096
 """Longest sed program that is looked at, in characters."""
@@ -142,6 +142,8 @@ def mktemp(call: Call, parsed: Parsed) -> Stream:
         call.emit("create", call.place(Field(text=name), kind="dir" if parsed.has("--directory") else "file"))
         for source in sources:
             call.emit("copy", source, call.place(Field(text=name)), flow=("argument",))
+        if parsed.has("--directory") and name.startswith("/") and TOP not in name and ".." not in name:
+            call.shell.emit.fresh.add(name)
     return Stream(text=None if TOP in name else f"{name}\n", sources=sources)
 
 
@@ -179,11 +181,17 @@ def basename_(_call: Call, parsed: Parsed) -> Stream:
     return Stream(text=name + "\n", sources=sources)
 
 
+_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+
+
 def dirname_(_call: Call, parsed: Parsed) -> Stream:
     """`dirname NAME` of a known name."""
-    if parsed.flags or len(parsed.operands) != 1 or not parsed.operands[0].known:
+    if parsed.flags or len(parsed.operands) != 1 or parsed.operands[0].many:
         return SOMETHING
-    head, slash, _ = parsed.operands[0].text.rstrip("/").rpartition("/")
+    head, slash, last = parsed.operands[0].text.rstrip("/").rpartition("/")
+    # Of a name that was listed the directory is what stands before it.
+    if not parsed.operands[0].known and (not last.startswith(NAME) or parsed.operands[0].glob or _UNSURE.search(head)):
+        return SOMETHING
     return Stream(text=(head.rstrip("/") or "/" if slash else ".") + "\n")
 
 

@@ -14,7 +14,7 @@ from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, below, escape
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 _REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
@@ -31,7 +31,7 @@ _LOCAL_URL: Final = ("file:",)
 
 def net(uri: str) -> Resource:
     """The other side of a connection."""
-    return Resource(kind="net", uri=uri.replace(TOP, "*").replace(NUM, "*"))
+    return Resource(kind="net", uri=starred(uri))
 
 
 def _remote(field: Field) -> Resource | None:
@@ -216,7 +216,7 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     host = net(f"ssh://{operands[0].text.removeprefix('ssh://')}")
     for field in operands[1:]:
         call.mention_text(field.text)  # the host may be this one
-    command = " ".join(field.text for field in operands[1:]).replace(TOP, "*").replace(NUM, "*")
+    command = starred(" ".join(field.text for field in operands[1:]))
     call.emit("remote_exec", host, attrs={"command": command[:1000]} if command else {})
     sources = merge(call.stdin.sources, tuple(s for field in operands for s in field.sources))
     for source in sources:

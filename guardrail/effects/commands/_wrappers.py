@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._makefiles import NAMES, dry_run
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -63,11 +64,14 @@ def time(call: Call, parsed: Parsed) -> Stream:
 def make(call: Call, _parsed: Parsed) -> Stream:
     """`make`: runs what its file says, and the file is one that somebody wrote."""
     words = [field.text for field in call.args]
+    printed = dry_run(call)
+    if printed is not None:
+        return Stream(sources=call.read(Field(text=printed.path or ""), reveals="content"))
     out = call.opaque("program")
     fed = any(text in ("-", "-f-", "/dev/stdin", "-f/dev/stdin", "--file=-", "--makefile=-") for text in words)
     if fed or any(text.startswith(("--eval", "--ev", "-E")) for text in words):
         call.opaque("inline", reason="rules that are not in a file")
-    for name in ("GNUmakefile", "makefile", "Makefile"):
+    for name in NAMES:
         place = call.place(Field(text=name))
         if place.path is not None and (call.kind(place) == "file" or call.shell.emit.changed(place.path)):
             attrs = {"authored": True} if call.shell.emit.changed(place.path) else None

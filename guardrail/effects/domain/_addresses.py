@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects.domain._values import NUM, TOP
+from guardrail.effects.domain._values import starred
 from guardrail.model import Kind, Resource
 
 URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
@@ -59,7 +59,7 @@ def at(scheme: str, text: str) -> Resource:
         scheme: such as `process`, `account`, `k8s` or `s3`.
         text: its name; a URL keeps its own scheme. Unknown parts become `*`.
     """
-    name = text.replace(TOP, "*").replace(NUM, "*")
+    name = starred(text)
     if URL.fullmatch(name):
         return remote(name)
     return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}:{name or '*'}")
@@ -67,5 +67,5 @@ def at(scheme: str, text: str) -> Resource:
 
 def remote(url: str) -> Resource:
     """The resource that a URL names."""
-    name = url.replace(TOP, "*").replace(NUM, "*")
+    name = starred(url)
     return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)

@@ -33,6 +33,9 @@ _CONFIG_NAME: Final = re.compile(
 )
 """Files that may be configs, or say what is done to one."""
 
+
+_BEFORE_WILD: Final = re.compile(r"[*?\[{]")
+
 MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
@@ -145,7 +148,17 @@ class Call:
 
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
-        return place(field.text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+        text = self.above_fresh(field.text) if self.shell.emit.fresh and field.glob is None else field.text
+        return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+
+    def above_fresh(self, text: str) -> str:
+        """`..` behind a directory that was just made leads to the one that it was made in."""
+        full = text if text.startswith("/") or self.cwd is None else f"{self.cwd.rstrip('/')}/{text}"
+        for fresh in self.shell.emit.fresh:
+            rest = f"{full}/".removeprefix(f"{fresh}/../")
+            if len(rest) <= len(full):
+                return f"{fresh.rpartition('/')[0]}/{rest}".rstrip("/") or "/"
+        return text
 
     def kind(self, resource: Resource) -> str | None:
         """What is there now, or was made there by this call; None if nothing is, or it is not known."""
@@ -297,7 +310,8 @@ class Call:
     def mention_cwd(self) -> None:
         """The directory the command runs in is within its reach."""
         if self.cwd is not None:
-            here = place(".", self.cwd, kind="dir") if TOP in self.cwd else Resource(kind="dir", path=self.cwd)
+            vague = TOP in self.cwd or NUM in self.cwd
+            here = place(".", self.cwd, kind="dir") if vague else Resource(kind="dir", path=self.cwd)
             self.emit("mention", here, attrs={"cwd": True}, precision="opaque", may=True)
         elif self.shell.start is not None:
             # The command changed into a directory that is not known; a call without a directory says nothing new.
@@ -336,7 +350,7 @@ class Call:
         """Every path that a piece of code or text may name."""
         seen: set[Resource] = set()
         for token in dict.fromkeys(paths_in(text)):
-            if token.strip("/"):  # a slash alone is punctuation
+            if token.strip("/*"):  # a slash alone is punctuation, and `/**` begins a comment
                 self._name(token, seen)
 
     def name_text(self, text: str) -> None:
@@ -352,8 +366,11 @@ class Call:
         else:
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
-            glob = text if any(c in text for c in "*?[") else None
-            named = place(text, self.cwd, glob=glob, kind="any", recursive=False)
+            deep = "**" in text and TOP not in text and NUM not in text
+            glob = text if any(c in text for c in "*?[") and not deep else None
+            if deep:  # of a program that knows such patterns: anything below the directories that stand before it
+                text = text[: text.rfind("/", 0, len(_BEFORE_WILD.split(text, maxsplit=1)[0])) + 1] or "."
+            named = place(text, self.cwd, glob=glob, kind="any", recursive=deep)
             if named.pattern is not None and named.pattern.startswith("**/") and not text.startswith(TOP):
                 # In a directory that was never given, only what looks like a path is one: a subcommand is not.
                 if self.shell.start is None and not ("/" in text or "." in text.strip(".")):

@@ -252,6 +252,10 @@ class Contents:
             if lasting:
                 self._sealed.add(path)
 
+    def keep(self, mark: int) -> None:
+        """What happened since a mark is certain."""
+        self._since(mark)
+
     def _since(self, mark: int) -> dict[str, _Entry | None]:
         self._marks -= 1
         first: dict[str, _Entry | None] = {}
@@ -317,6 +321,15 @@ class Contents:
             return True
         real = self._identity(path)
         return any(self._meaning(one) for one in (real, *_folders(real)))
+
+    def vague(self) -> bool:
+        """Whether the call changes files of which it is not known which ones they are, or what their names mean."""
+        return bool(self._vague) or self._linked
+
+    def same(self, path: str, other: str) -> bool:
+        """Whether two names are, or may be, one file, or one lies below the other."""
+        name, twin = self._name(path), self._name(other)
+        return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
 
     def missing(self, path: str) -> bool:
         """Whether there is certainly no such file: none now, and none that the call may have made."""
@@ -406,8 +419,14 @@ def _joined(left: _Entry, right: _Entry) -> _Entry:
 
 def _may_name(pattern: str, path: str) -> bool:
     """A pattern may name the path, or something above it; links may lead there, so only the last name counts."""
-    last = posixpath.basename(pattern.rstrip("/")) or "*"
-    return "**" in last or any(fnmatch.fnmatchcase(part, last) for part in path.split("/") if part)
+    last = posixpath.basename(pattern.rstrip("/"))
+    # What is not known may hold slashes, and yet the last name ends as the pattern does.
+    last = "*" if last in ("", ".", "..") else f"*{last.rpartition('**')[2]}" if "**" in last else last
+    return any(fnmatch.fnmatchcase(part, last) for part in path.split("/") if part)
+
+
+def _same_file(real: str, made: str) -> bool:
+    return real == made or real.startswith(made + "/")
 
 
 def _folders(path: str) -> Iterator[str]:

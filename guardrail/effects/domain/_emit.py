@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
@@ -19,6 +20,9 @@ MUTATING: Final = frozenset(
     ("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "set_times", "set_security", "mount")
 )
 """Operations after which a file may be another one than the live filesystem shows now."""
+
+_REPLACING: Final = frozenset(("delete", "rename", "link", "mount", "exec_opaque", "remote_exec"))
+"""Operations after which a directory may be a link to another one."""
 
 NO_FILES: Final = frozenset(("account", "service", "process", "env"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
@@ -40,9 +44,11 @@ class Emitter:
         "_maybe",
         "_muted",
         "_points",
+        "built",
         "contents",
         "effects",
         "expansions",
+        "fresh",
         "limits",
         "made",
         "meant",
@@ -59,7 +65,9 @@ class Emitter:
         self._points: list[int] = []
         self.steps = MAX_STEPS
         self.expansions = limits.expansions
+        self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
         self.made: set[str] = set()
+        self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
         self.placed: set[str] = set()
         self.meant: set[tuple[Op, Resource, bool]] = set()
 
@@ -118,6 +126,7 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
+        self._replaced(op)
         if op in MUTATING:
             if op not in ("delete", "set_times", "set_security", "truncate"):
                 last = target if target is not None else resource
@@ -159,6 +168,10 @@ class Emitter:
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
 
+    def _replaced(self, op: Op) -> None:
+        if op in _REPLACING:
+            self.fresh.clear()
+
     def _meant(
         self, op: Op, resource: Resource, target: Resource | None, *, spec: str, span: tuple[int, int], may: bool
     ) -> None:
@@ -191,9 +204,25 @@ class Emitter:
     ) -> None:
         """Say that something runs which is not looked into."""
         facts: dict[str, Any] = {"code": code, **(attrs or {})}
+        if self.built and facts.get("authored") and self._still_built(resource):
+            # Whether it is the session's own is a question of its sources, and one for the history.
+            facts = {"code": code, "built": True}
         if reason:
             facts["reason"] = reason
         self.add("exec_opaque", resource, spec=spec, span=span, attrs=facts, precision="opaque")
+
+    def _still_built(self, resource: Resource) -> bool:
+        """What is there is still what a compiler made: nothing was put in its place, or may have been."""
+        path = posixpath.normpath(resource.path or "")
+        since = next((count for made, count in self.built.items() if posixpath.normpath(made) == path), None)
+        if since is None or self.contents.vague():
+            return False
+        for effect in self.effects[since:]:
+            if effect.op in MUTATING and effect.op not in ("set_times", "set_security"):
+                last = effect.target if effect.target is not None else effect.resource
+                if effect.op in ("link", "mount", "rename") or (last.path and self.contents.same(last.path, path)):
+                    return False
+        return True
 
     def changed(self, path: str) -> bool:
         """Whether this call itself may have changed what is at a path."""

@@ -73,8 +73,7 @@ def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """Assign, and say so when other programs read the variable."""
     _noticed(shell, state, name, value)
-    if _is_meant(name):
-        _meant(shell, state, name, value)
+    _meant(shell, state, name, value)
     if name == "PATH":
         state.vars[name] = Value(sources=value.sources)
         state.path = _path_before(value)
@@ -90,7 +89,12 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
     elif not _is_read(name):
         return
     elif _LOADER.fullmatch(name):
-        state.path = None
+        if name == LIBRARIES and state.path is not None and _is_system(value):
+            state.vars[name] = _inherited(value)
+            parts = (part for text in value.alternatives for part in text.split(":"))
+            shell.libraries.update(part.rstrip("/\0") for part in parts)
+        else:
+            state.path = None
         _say(shell, name)
     elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
@@ -111,6 +115,8 @@ def _is_meant(name: str) -> bool:
 
 def _meant(shell: Interpreter, state: State, name: str, value: Value) -> None:
     """What a program would do that reads the variable."""
+    if not _is_meant(name):
+        return
     shell.emit.maybe += 1
     try:
         for text in value.alternatives:
@@ -187,6 +193,41 @@ def given_options(state: State, command: str) -> list[tuple[str, Field]]:
             option = NAMED_OPTIONS.get(name.upper(), "--" + name[len(prefix) :].lower().replace("_", "-"))
             found += [(option, Field(text=text, sources=value.sources)) for text in value.alternatives if text]
     return found
+
+
+LIBRARIES: Final = "LD_LIBRARY_PATH"
+"""Directories that programs load libraries from, before those of the system."""
+
+_SYSTEM_LIBRARIES: Final = re.compile(
+    r"/(?:usr/(?:local/)?)?lib(?:32|64)?(?:/[\w.+-]+)*/?|/usr/local/(?:cuda|nvidia)[\w.+-]*(?:/[\w.+-]+)*/lib(?:32|64)?(?:/stubs)?/?"
+)
+
+
+def _is_system(value: Value) -> bool:
+    """Only libraries of the system are looked for; a NUL stands for what the call was given.
+
+    An empty part is the working directory, and so is what was given where nothing was: `_commands` looks there.
+    """
+    parts = [part for text in value.alternatives for part in text.split(":")]
+    return all(part in ("", "\0") or (_SYSTEM_LIBRARIES.fullmatch(part) and ".." not in part) for part in parts)
+
+
+def _inherited(value: Value) -> Value:
+    return Value(alternatives=tuple(text.replace("\0", TOP) for text in value.alternatives), sources=value.sources)
+
+
+def assuming(state: State, name: str) -> State:
+    """The state in which a new value of a list of directories is worked out: a NUL stands for what is there already."""
+    probe = state.copy()
+    if name == "PATH":
+        before = TOP if state.path is None else ":".join((*state.path, "\0"))
+        probe.vars[name] = Value(alternatives=(before,))
+    elif name not in state.vars:
+        probe.vars[name] = Value(alternatives=("\0",))
+    elif state.path is not None:  # an earlier value was one of the system's, and what is not known in it was given
+        old = state.vars[name]
+        probe.vars[name] = Value(alternatives=tuple(text.replace(TOP, "\0") for text in old.alternatives))
+    return probe
 
 
 def given(value: Value) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, last_of
 from guardrail.model import ANY_DEPTH, Kind, Resource
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
@@ -22,7 +22,7 @@ STANDARD_OUTPUT: Final = frozenset(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1
 _DESCRIPTOR = re.compile(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
 
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
-_NUMBERS = re.compile(f"{NUM}+")
+_NUMBERS = re.compile(f"(?:{NUM}|{NAME})+")
 _SPECIAL = re.compile(r"[*?\[]")
 _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
@@ -63,14 +63,15 @@ def escape(text: str) -> str:
 
 
 def _wild(text: str) -> str:
-    # Numbers next to each other are one part of a name: two stars would be any path.
+    text = text.replace(FIRM, "")
+    # Numbers and names next to each other are one part of a name: two stars would be any path.
     if SLIM in text or DEEP in text:
         found = _LISTED.fullmatch(text)
         if found is not None and ".." not in text.split("/"):
             # A directory of such a name may lead anywhere that is reached from below.
-            return f"{found[1]}{ANY_DEPTH}*{found[2].replace(NAME, '*') if '/' not in found[2] else ''}"
-        text = text.replace(NAME, "*") if DEEP not in text else text.replace(DEEP, TOP)
-        text = text.replace(SLIM, TOP)
+            return f"{found[1]}{ANY_DEPTH}*{_NUMBERS.sub('*', found[2]) if '/' not in found[2] else ''}"
+        if DEEP in text:
+            text = text.replace(DEEP, TOP).replace(SLIM, TOP)
     return _NUMBERS.sub("*", text).replace(TOP, "**")
 
 
@@ -157,7 +158,7 @@ def last_name(source: Field) -> Field:
     if source.glob is None:
         text = source.text.rstrip("/").rpartition("/")[2]
         if SLIM in text or DEEP in text:
-            return Field(text=text.replace(DEEP, SLIM))
+            return Field(text=last_of(text))
         return Field(text=TOP if source.many else basename(source.text))
     last = source.glob.rstrip("/").rpartition("/")[2]
     return Field(text=TOP) if last in ("", "..") or "**" in last else Field(text=TOP, glob=last)
@@ -197,7 +198,7 @@ def _tails(word: str) -> Iterator[str]:
         if len(pieces) > 1:
             yield from pieces
     slash = word.find("/")
-    if slash > 0 and word[slash:].strip("/"):
+    if slash > 0 and word[slash:].strip("/") and word[slash + 1] != "*":
         yield word[slash:]
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):

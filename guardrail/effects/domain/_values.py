@@ -6,6 +6,7 @@ a command; they are then read as unknown, which is wider and so still sound.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,17 +27,31 @@ SLIM: Final = "\ufff6"
 DEEP: Final = "\ufff5"
 """Right behind TOP: that text is a path that was listed, so it has no `..`, and it begins with no dash."""
 
+FIRM: Final = "\ufff4"
+"""Right behind SLIM: that text is one plain word, such as the machine gives: it has nothing in it that a shell reads
+otherwise, blanks, wildcards and brackets included. Right behind DEEP: it has no blanks and no wildcards.
+"""
+
 NAME: Final = TOP + SLIM
 """Some name, or part of one."""
 
+TOKEN: Final = NAME + FIRM
+"""Some plain word, or part of one."""
+
 PATH: Final = TOP + DEEP
 """Some relative path that leads downward."""
+
+REF: Final = PATH + FIRM
+"""The name of a version, which may have slashes in it."""
 
 MAX_TEXT: Final = 16 * 1024
 """Longest text of a variable, word or output that is followed, in characters; a longer one is TOP."""
 
 MAX_ALTERNATIVES: Final = 8
 """Most values a variable, or directories a shell, may have at one point; beyond it the value is TOP."""
+
+MAX_VARIANTS: Final = 4
+"""Most arrays that one variable may be at one point; beyond it nothing is known of its elements."""
 
 MAX_FLOW: Final = 8
 """Most steps of a flow that are named."""
@@ -48,6 +63,37 @@ MAX_SOURCES: Final = 64
 """Most resources followed in one stream of data."""
 
 
+_MARKED: Final = re.compile(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
+
+
+def starred(text: str) -> str:
+    """A text as a part of an address: what is not known in it becomes `*`."""
+    return _MARKED.sub("*", text)
+
+
+def last_of(name: str) -> str:
+    """The last name of what has no slash but in a path that was listed."""
+    _, deep, rest = name.rpartition(DEEP)
+    return NAME + rest.removeprefix(FIRM) if deep else name
+
+
+def is_loose(text: str) -> bool:
+    """Whether a text that is not quoted may be any number of words."""
+    return TOP in text and TOP in text.replace(TOKEN, "").replace(REF, "")
+
+
+_SHAPING: Final = re.compile(
+    rf"[$`{{\\~!<>&#][{TOP}{NUM}]|{{[^{{}}]*[{TOP}{NUM}]|[{TOP}{NUM}][{SLIM}{FIRM}]*[(<>{{=\[]"
+)
+
+
+def is_shell_text(text: str) -> bool:
+    """Whether a shell text means the same whatever stands for what is not known in it: numbers and plain words."""
+    if TOP not in text and NUM not in text:
+        return True
+    return TOP not in text.replace(TOKEN, "") and _SHAPING.search(text) is None
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One word after expansion.
 
@@ -57,6 +103,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         many: it may be any number of words, options included.
         outer: what is not known at its beginning is a variable that the call was given and did not set itself.
         named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
+        void: of an assignment, the value may also be empty.
         sources: resources whose content is in it.
         span: where it stands in the text.
     """
@@ -66,6 +113,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     many: bool = False
     outer: bool = False
     named: bool = False
+    void: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)
 
@@ -88,15 +136,19 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         alternatives: one of these texts; of an array, its element 0.
         sources: whose content is in it.
         items: keys and texts of an array, all of them; None if it is no array, or not known.
-        keyed: the keys are texts (`declare -A`).
+        keyed: the keys are, or may be, texts (`declare -A`).
+        declared: they certainly are, so that a subscript is no arithmetic.
         plural: it may be an array with further elements.
+        variants: of an array of which `items` are not known, the keys and texts are one of these; () if not known.
     """
 
     alternatives: tuple[str, ...] = (TOP,)
     sources: tuple[Resource, ...] = ()
     items: tuple[tuple[str, str], ...] | None = None
     keyed: bool = False
+    declared: bool = False
     plural: bool = False
+    variants: tuple[tuple[tuple[str, str], ...], ...] = ()
 
 
 UNKNOWN: Final = Value()
@@ -111,6 +163,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         sources: resources whose content may be in it.
         names: resources whose names may be in it, such as the output of `find`.
         listed: each line of it, and each word, is one of these, in which NAME and PATH may stand; () if not known.
+        table: what is known of the columns of its lines; empty if nothing is.
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
         said: texts of the call's own that may be in it, or that it was made of, where `text` is not known.
@@ -120,6 +173,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sources: tuple[Resource, ...] = ()
     names: tuple[Resource, ...] = ()
     listed: tuple[str, ...] = ()
+    table: str = ""
     flow: tuple[str, ...] = ()
     connected: bool = False
     said: tuple[str, ...] = ()
@@ -146,6 +200,10 @@ NOTHING: Final = Stream(text="")
 
 SOMETHING: Final = Stream()
 """Output that is not known and holds no resource's content."""
+
+
+GIVEN_NAMES: Final = frozenset("USER LOGNAME HOSTNAME HOSTTYPE MACHTYPE OSTYPE".split())
+"""Variables of the environment that hold names of a user or a machine, as long as nobody sets them."""
 
 
 class State:
@@ -184,6 +242,8 @@ class State:
     def forget(self) -> None:
         """Unknown code ran in this shell: nothing about it is known any more, not even what a command name means."""
         self.vars = {name: Value(sources=value.sources, plural=True) for name, value in self.vars.items()}
+        for name in GIVEN_NAMES:
+            self.vars.setdefault(name, UNKNOWN)
         self.functions = {}
         self.cwds, self.args = (None,), None
         self.path, self.ifs, self.globs = None, False, False
@@ -258,13 +318,36 @@ def join_values(left: Value, right: Value) -> Value:
     if left.items is not None or right.items is not None or left.plural or right.plural:
         if left.items == right.items and left.alternatives == right.alternatives and left.plural == right.plural:
             return Value(
-                alternatives=left.alternatives, sources=sources, items=left.items, keyed=left.keyed, plural=left.plural
+                alternatives=left.alternatives,
+                sources=sources,
+                items=left.items,
+                keyed=left.keyed,
+                declared=left.declared and right.declared,
+                plural=left.plural,
+                variants=_either(left, right) if left.items is None else (),
             )
-        return Value(sources=sources, keyed=left.keyed or right.keyed, plural=True)
+        return Value(
+            sources=sources,
+            keyed=left.keyed or right.keyed,
+            declared=left.declared and right.declared,
+            plural=True,
+            variants=_either(left, right),
+        )
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
         alternatives = (TOP,)
     return Value(alternatives=alternatives, sources=sources)
+
+
+def _either(left: Value, right: Value) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What the elements of one array or another may be; `()` if that is not known."""
+    both: dict[tuple[tuple[str, str], ...], None] = {}
+    for value in (left, right):
+        known = value.variants or (() if value.items is None or value.plural else (value.items,))
+        if not known or value.keyed:
+            return ()
+        both.update(dict.fromkeys(known))
+    return tuple(both) if len(both) <= MAX_VARIANTS else ()
 
 
 def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:

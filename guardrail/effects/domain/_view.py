@@ -34,3 +34,35 @@ class FileView(Protocol):
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...
+
+
+class Wrote(Protocol):
+    """What the session wrote in calls before this one."""
+
+    def wrote(self, real: str) -> bool:
+        """Whether a path with no links in it was written or brought, or lies in what was."""
+        ...
+
+    def files(self) -> tuple[str, ...] | None:
+        """Every path that was written or brought; None if there are too many to tell."""
+        ...
+
+    def before(self, real: str) -> str | None:
+        """What a file held before the session first wrote it; None if it was not there, or that is not known."""
+        ...
+
+
+class Nothing:
+    """A session that wrote nothing."""
+
+    def wrote(self, real: str) -> bool:  # noqa: ARG002 - as the protocol has it
+        """No path was."""
+        return False
+
+    def files(self) -> tuple[str, ...] | None:
+        """None of them."""
+        return ()
+
+    def before(self, real: str) -> str | None:  # noqa: ARG002 - as the protocol has it
+        """Nothing was written over."""
+        return None

@@ -10,7 +10,8 @@ def apply(edit: Edit, before: bytes | None) -> bytes | None:
 
     Args:
         edit: the new content.
-        before: the content now; None if there is no file, or it is not known.
+        before: the content now; None if there is no file. Where it is not known, callers MUST NOT ask for what is
+            added to it: that would be taken for the whole.
 
     Returns:
         The content after it; None if it cannot be worked out: no text to replace, not found, ambiguous or not UTF-8.

@@ -122,11 +122,14 @@ def _read_toml(text: str) -> Document:
 # -- YAML
 
 _YAML_BOOLEANS: Final = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
+_YAML_BREAKS: Final = "\x85\u2028\u2029"
 _YAML_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 
 
 def load_yaml(text: str) -> list[Any]:
     """The documents of a YAML text, of plain mappings, lists and scalars."""
+    if any(char in text for char in _YAML_BREAKS):
+        raise Unclear("a character that ends a line in YAML 1.1 only")
     for token in yaml.scan(text, Loader=yaml.SafeLoader):
         if isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken | yaml.DirectiveToken):
             raise Unclear("anchor, alias, tag or directive")
@@ -203,7 +206,8 @@ def with_data(document: dict[str, Any]) -> dict[str, Any]:
 
 # -- plain assignments
 
-_SECTION = re.compile(r"\[([^\[\]\n]+)\]\s*(?:[#;].*)?")
+# Some readers take a name up to the last bracket of the line.
+_SECTION = re.compile(r"\[([^\[\]\n]+)\]\s*(?:[#;][^\]]*)?")
 _ASSIGNMENT = re.compile(r"([^=:\s#;\[][^=:]*?)\s*[=:]\s*(.*)")
 _EQUALS = re.compile(r"([^=\s#;\[][^=]*?)\s*=\s*(.*)")
 _NAMED = re.compile(r"([\w.-]+)\s*=\s*(.*)")
@@ -231,6 +235,8 @@ def _read_ini(text: str, *, repeats: bool = False, pattern: re.Pattern[str] = _A
             raise Unclear("a line that goes on")
         if match := _SECTION.fullmatch(stripped):
             section = match[1].strip()
+            if section in sections and not repeats:
+                raise Unclear("a section that stands twice")
             sections.setdefault(section, {})
             continue
         match = pattern.fullmatch(stripped)

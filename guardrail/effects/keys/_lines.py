@@ -15,6 +15,9 @@ from guardrail.effects.keys._sed import run
 MAX_STEPS: Final = 200
 """Most commands of one script for an editor."""
 
+MAX_SCRIPT: Final = 16_384
+"""Longest script for an editor whose result is worked out, in characters."""
+
 
 class Foreign(Exception):
     """A command that may do more than edit the text."""
@@ -32,6 +35,10 @@ _QUIET: Final = frozenset(
     ("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", "")
 )
 _VIM_PLAIN = re.compile(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
+_AS_COMMAND = re.compile(
+    r"(?:[\s0-9.$,;+%^-]|'[a-z]?)*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!)|[/?].*(?:[!gGvV]|[efrwEW]\s))"
+)
+_PLAIN_FLAGS = re.compile(r"[giIcnpl0-9 ]*")
 _HARMLESS = re.compile(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
 
 
@@ -43,6 +50,7 @@ def run_ed(script: str, text: str) -> str:
         Unclear: if the result is not certain.
     """
     lines = script.split("\n")
+    _refuse_foreign_lines(lines)
     saved, current = text, text
     at = 0
     unclear = moved = False
@@ -60,7 +68,6 @@ def run_ed(script: str, text: str) -> str:
             at = end + 1
             current = _inserted(match, body, current)
             continue
-        _refuse_foreign(line)
         if line in _LEAVE:
             break
         if line in _SAVE:
@@ -88,7 +95,6 @@ def run_ex(script: str, text: str) -> str:
     saved, current = text, text
     unclear = False
     for line in _ex_commands(script):
-        _refuse_foreign(line)
         if line in _LEAVE:
             break
         if line in _SAVE:
@@ -107,26 +113,57 @@ def run_ex(script: str, text: str) -> str:
 
 def _ex_commands(script: str) -> list[str]:
     out: list[str] = []
+    unclear = len(script) > MAX_SCRIPT
     for line in script.split("\n"):
         line = line.strip().lstrip(":")
-        # A bar ends a command, but not inside a pattern that is delimited by it.
-        head, bar, tail = line.rpartition("|")
-        if bar and (tail.strip() in _SAVE or tail.strip() in _LEAVE):
-            out += [head.strip(), tail.strip()]
-        else:
-            out.append(line)
-    if len(out) > MAX_STEPS:
-        raise Unclear("a long script")
+        ends: list[str] = []
+        while True:
+            head, bar, tail = line.rpartition("|")
+            if not bar or (tail.strip() not in _SAVE and tail.strip() not in _LEAVE):
+                break
+            ends.insert(0, tail.strip())
+            line = head.strip()
+        # A bar is text to a substitution that is not closed, and what `:g` is given goes on behind it.
+        match = _SUBSTITUTE.fullmatch(line)
+        if ends and (_GLOBAL.fullmatch(line) or (match is not None and len(_parts(match)) < 3)):
+            unclear = True
+        out += [line, *ends]
+    # All of them, for an editor goes on where it was told to leave and has not saved.
+    for line in out:
+        _refuse_foreign(line)
+    if unclear or len(out) > MAX_STEPS:
+        raise Unclear("a long script, or a bar that may not end a command")
     return out
+
+
+def _refuse_foreign_lines(lines: list[str]) -> None:
+    """Every command of ed, also behind one that leaves: it stays where the text was changed and not saved."""
+    inserting = False
+    for line in lines:
+        if inserting:
+            # Where the address is not found nothing is inserted, and what was to be is a row of commands.
+            if _AS_COMMAND.match(line):
+                raise Foreign(line)
+            inserting = line != "."
+        elif _INSERT.fullmatch(line.strip()):
+            inserting = True
+        elif not _SHOWN.fullmatch(line.strip()):
+            _refuse_foreign(line.strip())
 
 
 def _refuse_foreign(line: str) -> None:
     """Only what is on the list cannot reach beyond the text."""
-    known = line in _SAVE or line in _LEAVE or line in _QUIET
-    match = _SUBSTITUTE.fullmatch(line) or _GLOBAL.fullmatch(line) or _DELETE.fullmatch(line)
-    if known or (match is not None and not re.search(r"\\=|/[a-z]*e[a-z]*$", line) and _HARMLESS.fullmatch(line)):
+    if line in _SAVE or line in _LEAVE or line in _QUIET or _DELETE.fullmatch(line):
         return
-    raise Foreign(line)
+    command = line
+    if match := _GLOBAL.fullmatch(line):
+        command = match["command"] if match["command"] != "d" else "s/a/b/"
+    match = _SUBSTITUTE.fullmatch(command)
+    if match is None or "\\=" in line or not _HARMLESS.fullmatch(line):
+        raise Foreign(line)
+    parts = _parts(match)
+    if len(parts) == 3 and not _PLAIN_FLAGS.fullmatch(parts[2].strip()):
+        raise Foreign(line)
 
 
 def _ended(text: str) -> str:
@@ -153,9 +190,28 @@ def _one(line: str, text: str, *, vim: bool) -> str:
     raise Unclear("a command of the editor")
 
 
+def _parts(match: re.Match[str]) -> list[str]:
+    """Expression, text and flags of a substitution; what follows a further delimiter belongs to the flags."""
+    return _split(match["rest"], match["mark"], 2)
+
+
+def _split(text: str, mark: str, most: int) -> list[str]:
+    """The parts between so many delimiters; a backslash takes the meaning of what follows it, of another one too."""
+    parts = [""]
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == mark and len(parts) <= most:
+            parts.append("")
+        else:
+            parts[-1] += text[at : at + 2] if char == "\\" else char
+        at += 2 if char == "\\" else 1
+    return parts
+
+
 def _substituted(match: re.Match[str], text: str, *, vim: bool) -> str:
-    mark, rest = match["mark"], match["rest"]
-    parts = re.split(rf"(?<!\\){re.escape(mark)}", rest)
+    mark = match["mark"]
+    parts = _parts(match)
     if len(parts) == 2:
         parts.append("")
     if len(parts) != 3 or not re.fullmatch(r"g?|[0-9]+" if not vim else r"g?", parts[2].strip()):
@@ -215,7 +271,7 @@ def _inserted(match: re.Match[str], body: list[str], text: str) -> str:
 _PERL = re.compile(r"s(?P<mark>[/|#,!@%:])(?P<rest>.*)", re.DOTALL)
 _PERL_BRACES = re.compile(r"s\{(?P<regex>[^{}]*)\}\s*\{(?P<text>[^{}]*)\}(?P<flags>[a-z]*)")
 _RUBY = re.compile(
-    r"(?:\$_\.)?(?P<name>g?sub)!?\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<flags>i?)\s*,\s*"
+    r"(?:\$_\.(?P<changed>g?sub)!|(?P<name>g?sub))\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<flags>i?)\s*,\s*"
     r"(?P<quote>[\"'])(?P<text>[^\"'\\#]*)(?P=quote)\s*\)"
 )
 
@@ -235,7 +291,8 @@ def perl_steps(code: str) -> list[Step]:
         regex, text, flags = step
         if not re.fullmatch(r"[gimsx]*", flags) or re.search(r"\(\?[?{]|@|\$[\w{(\[&`'+!/\\;.,<>]", regex):
             raise Foreign(part)
-        if re.search(r"@[\w{(\[$]|\$(?![0-9&])|\$\{|[`]", text):
+        # An escaped dollar is one, and a bracket behind a group asks for something else.
+        if re.search(r"@[\w{(\[$]|\$(?![0-9&])|\$\{|[`]|\\[$@]|\$(?:&|\d+)(?:[\[{]|->)", text):
             raise Foreign(part)
         steps.append(step)
     if not steps:
@@ -254,7 +311,7 @@ def _perl_step(part: str) -> Step:
     match = _PERL.fullmatch(part)
     if match is None:
         raise Foreign(part)
-    pieces = re.split(rf"(?<!\\){re.escape(match['mark'])}", match["rest"])
+    pieces = _split(match["rest"], match["mark"], len(match["rest"]))
     if len(pieces) != 3 or not re.fullmatch(r"[a-z]*", pieces[2].strip()):
         raise Foreign(part)
     mark = match["mark"]
@@ -278,7 +335,7 @@ def run_perl(steps: list[Step], text: str) -> str:
             raise Unclear("an anchor that matches twice")
         ready.append((regex, _perl_text(put), flags))
     out: list[str] = []
-    for line in text.splitlines(keepends=True) if "\r" not in text else _odd():
+    for line in _whole_lines(text):
         for regex, put, flags in ready:
             expand = replacement(put, regex, whole="\0", mark="\\")
             line, _ = substitute(line, regex, expand, every="g" in flags)
@@ -286,8 +343,12 @@ def run_perl(steps: list[Step], text: str) -> str:
     return "".join(out)
 
 
-def _odd() -> list[str]:
-    raise Unclear("lines that end in another way")
+def _whole_lines(text: str) -> list[str]:
+    """Lines with their ends; only a newline is one."""
+    if "\r" in text:
+        raise Unclear("lines that end in another way")
+    lines = text.split("\n")
+    return [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 def _perl_text(text: str) -> str:
@@ -307,10 +368,12 @@ def ruby_steps(code: str) -> list[Step]:
         if not part:
             continue
         match = _RUBY.fullmatch(part)
-        if match is None or "#" in match["regex"]:
+        # A `$` is plain text to Ruby, and sets in brackets have operators of their own.
+        if match is None or re.search(r"#|\[[^\]]*(?:\[|&&)", match["regex"]) or "$" in match["text"]:
             raise Foreign(part)
         regex = match["regex"].replace("\\/", "/")
-        steps.append((regex, match["text"], ("g" if match["name"] == "gsub" else "") + match["flags"]))
+        name = match["name"] or match["changed"]
+        steps.append((regex, match["text"], ("g" if name == "gsub" else "") + match["flags"]))
     if not steps:
         raise Foreign(code)
     return steps

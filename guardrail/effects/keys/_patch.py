@@ -6,7 +6,9 @@ does not fit exactly where it says it belongs is not applied: tools that search 
 
 from __future__ import annotations
 
+import bisect
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -17,7 +19,21 @@ MAX_PATCH_LINES: Final = 50_000
 MAX_PATCH_FILES: Final = 1_000
 """Most files of one patch that is read."""
 
+MAX_COMPARED: Final = 1_000_000
+"""Most lines that are compared in search of the places of one patch's hunks in one file."""
+
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@.*")
+# patch takes a diff that is indented, or quoted as in a mail, and diffs of other kinds.
+_INDENT: Final = r"(?:[ \tX]|- )*"
+_HEADER = re.compile(_INDENT + r"(?:\*\*\* |--- |\+\+\+ |@@ |Index:|Prereq:|diff --git |GIT binary|\*{8})")
+_OLD_COMMAND = re.compile(_INDENT + r"\d[\d,]*[acd]")
+_OLD_LINE = re.compile(_INDENT + r"(?:[<>]|\.?$)")
+_ODD_MODE = re.compile(r"(?:new file mode|old mode|new mode|index \S+) 1[26]0000")
+_BINARY_LINE = re.compile(r"(?:literal|delta) \d+|[A-Za-z][0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+|")
+_EXTENDED: Final = (
+    *("old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from "),
+    *("rename to ", "similarity index ", "dissimilarity index ", "index ", "GIT binary patch", "Binary files "),
+)
 _NO_NEWLINE: Final = "\\ No newline at end of file"
 
 Kind = Literal["add", "delete", "update", "move"]
@@ -225,6 +241,7 @@ class _Diff:
     def __init__(self, lines: list[str]) -> None:
         self.lines = lines
         self.at = 0
+        self.index: str | None = None
 
     def files(self) -> tuple[FilePatch, ...]:
         found: list[FilePatch] = []
@@ -234,13 +251,22 @@ class _Diff:
                 found.append(self._git())
             elif line.startswith("--- ") and self.lines[self.at + 1 : self.at + 2][0:1] and self._is_header():
                 found.append(self._plain(()))
-            elif line.startswith(("*** ", "Index: ", "GIT binary", "@@")) and not line.startswith("Index: "):
-                raise Malformed("a context diff, or a hunk without a file")
+            elif line.startswith("Index: ") and self.index is None:
+                self.index = line.removeprefix("Index: ").strip()
+                self.at += 1
             else:
-                self.at += 1  # prose around the diff
+                self._skip(line)
             if len(found) > MAX_PATCH_FILES:
                 raise Malformed("too many files")
+        if self.index is not None:
+            raise Malformed("a name without a change")
         return tuple(found)
+
+    def _skip(self, line: str) -> None:
+        """Prose around the diff, which a tool must not read as another one."""
+        self.at += 1
+        if _HEADER.match(line) or (_OLD_COMMAND.match(line) and any(map(_OLD_LINE.match, self.lines[self.at :]))):
+            raise Malformed("a diff of another kind, or a hunk without a file")
 
     def _is_header(self) -> bool:
         return self.lines[self.at + 1].startswith("+++ ")
@@ -251,8 +277,15 @@ class _Diff:
         facts: dict[str, str] = {}
         while self.at < len(self.lines) and not self.lines[self.at].startswith(("--- ", "diff --git ", "@@")):
             line = self.lines[self.at]
+            if _ODD_MODE.match(line):
+                raise Malformed("a link, or a repository in the repository")
+            binary = facts.get("opaque") == "GIT binary patch" and _BINARY_LINE.fullmatch(line) is not None
+            if not binary and not line.startswith(_EXTENDED):
+                break  # what follows is no header any more
             for key in ("rename from ", "rename to ", "copy from ", "copy to ", "new file mode ", "deleted file mode "):
                 if line.startswith(key):
+                    if key.strip() in facts:
+                        raise Malformed("a header that says a thing twice")
                     facts[key.strip()] = line[len(key) :]
             for key in ("old mode", "new mode", "GIT binary patch", "Binary files"):
                 if line.startswith(key):
@@ -261,10 +294,13 @@ class _Diff:
         names = tuple(facts[key] for key in ("rename from", "rename to", "copy from", "copy to") if key in facts)
         named = self.at < len(self.lines) and self.lines[self.at].startswith("--- ")
         if named:
+            old, new = self.lines[self.at][4:], "".join(self.lines[self.at + 1 : self.at + 2])[4:]
+            _check_heading(heading, _name(old), _name(new))
             patch = self._plain(names)
         else:
-            left, _, right = heading[len("diff --git ") :].partition(" b/")
-            names = names or (left, "b/" + right)
+            if names:
+                _check_heading(heading, names[0], names[-1])
+            names = names or _headed(heading)
             op: Kind = "add" if "new file mode" in facts else "delete" if "deleted file mode" in facts else "update"
             patch = FilePatch(path=names[0], op=op, names=names)
         if "rename from" in facts and "rename to" in facts:
@@ -278,6 +314,9 @@ class _Diff:
             raise Malformed("half a header")
         old, new = _name(self.lines[self.at][4:]), _name(self.lines[self.at + 1][4:])
         self.at += 2
+        if self.index not in (None, old, new):
+            raise Malformed("a third name")
+        self.index = None
         hunks: list[Hunk] = []
         while self.at < len(self.lines) and (match := _HUNK.fullmatch(self.lines[self.at])):
             hunks.append(self._hunk(match))
@@ -324,6 +363,29 @@ class _Diff:
         )
 
 
+def _headed(heading: str) -> tuple[str, ...]:
+    """The names in a heading that stands alone: twice the same."""
+    rest = heading.removeprefix("diff --git ")
+    left, _, right = rest.partition(" b/")
+    if right and left == f"a/{right}":
+        return (left, f"b/{right}")
+    half = len(rest) // 2
+    if rest[:half] != rest[half + 1 :] or rest[half : half + 1] != " " or not rest[:half]:
+        raise Malformed("a header with two names")
+    return (rest[:half],)
+
+
+def _check_heading(heading: str, old: str, new: str) -> None:
+    """The names of a file are the same wherever they stand; tools differ in which of them they take."""
+    bare = [name[2:] if name[:2] in ("a/", "b/") else name for name in (old, new)]
+    known = [name for name in bare if name != "/dev/null"]
+    if not known:
+        raise Malformed("a file without a name")
+    left, right = known[0], known[-1]
+    if heading not in (f"diff --git a/{left} b/{right}", f"diff --git {left} {right}"):
+        raise Malformed("a header with other names")
+
+
 def _name(text: str) -> str:
     name = text.split("\t", maxsplit=1)[0].rstrip()
     if name.startswith('"'):
@@ -341,8 +403,9 @@ def _apply_hunks(hunks: tuple[Hunk, ...], text: str) -> str | None:
         lines.pop()
     out: list[str] = []
     position = 0
+    search = _Search(lines)
     for hunk in hunks:
-        at = _place(hunk, lines, position)
+        at = search.place(hunk, position)
         if at is None:
             return None
         end = at + len(hunk.before)
@@ -361,25 +424,68 @@ def _apply_hunks(hunks: tuple[Hunk, ...], text: str) -> str | None:
     return "".join(line + "\n" for line in out) if ended or not out else "\n".join(out)
 
 
-def _place(hunk: Hunk, lines: list[str], position: int) -> int | None:
-    """Where a hunk belongs; None if it does not fit, or in more than one place."""
-    if hunk.line is not None:
-        at = hunk.line - 1
-        fits = position <= at <= len(lines) and tuple(lines[at : at + len(hunk.before)]) == hunk.before
-        return at if fits and at + len(hunk.before) <= len(lines) else None
-    for anchor in hunk.anchors:
-        found = [i for i in range(position, len(lines)) if lines[i] == anchor]
-        if len(found) != 1:
-            return None
-        position = found[0] + 1
-    if not hunk.before:
-        # What only adds goes to the end of the file.
-        return len(lines) if not hunk.anchors else None
-    size = len(hunk.before)
-    places = [i for i in range(position, len(lines) - size + 1) if tuple(lines[i : i + size]) == hunk.before]
-    if hunk.at_end:
-        places = [i for i in places if i + size == len(lines)]
-    return places[0] if len(places) == 1 else None
+class _Search:
+    """Finds where hunks belong in the lines of one file.
+
+    Args:
+        lines: the file.
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+        self.compared = 0
+        self._numbers: dict[str, list[int]] | None = None
+
+    def place(self, hunk: Hunk, position: int) -> int | None:
+        """Where a hunk belongs; None if it does not fit, or in more than one place."""
+        lines = self.lines
+        if hunk.line is not None:
+            at = hunk.line - 1
+            fits = position <= at <= len(lines) and tuple(lines[at : at + len(hunk.before)]) == hunk.before
+            return at if fits and at + len(hunk.before) <= len(lines) else None
+        for anchor in hunk.anchors:
+            numbers, first = self._where(anchor, position)
+            if len(numbers) - first != 1:
+                return None
+            position = numbers[first] + 1
+        if not hunk.before:
+            # What only adds goes to the end of the file.
+            return len(lines) if not hunk.anchors else None
+        places = self._places(hunk, position)
+        return places[0] if len(places) == 1 else None
+
+    def _places(self, hunk: Hunk, position: int) -> list[int]:
+        """Where all lines of a hunk stand, from there on; none if looking would take too long."""
+        size = len(hunk.before)
+        if hunk.at_end:
+            starts = [len(self.lines) - size] if len(self.lines) - size >= position else []
+        else:
+            starts = self._starts(hunk.before, position)
+        self.compared += size * len(starts)
+        if self.compared > MAX_COMPARED:
+            return []
+        return [i for i in starts if tuple(self.lines[i : i + size]) == hunk.before]
+
+    def _starts(self, before: Sequence[str], position: int) -> list[int]:
+        """Where these lines may begin, by the line of which there are fewest."""
+        best: list[int] = []
+        fewest = len(self.lines) + 1
+        begin = offset = 0
+        for index, line in enumerate(before):
+            numbers, first = self._where(line, position + index)
+            if len(numbers) - first < fewest:
+                best, begin, offset, fewest = numbers, first, index, len(numbers) - first
+        self.compared += fewest
+        return [number - offset for number in best[begin:]] if self.compared <= MAX_COMPARED else []
+
+    def _where(self, line: str, position: int) -> tuple[list[int], int]:
+        """Numbers of all lines with that text, and which of them is the first from there on."""
+        if self._numbers is None:
+            self._numbers = {}
+            for number, text in enumerate(self.lines):
+                self._numbers.setdefault(text, []).append(number)
+        numbers = self._numbers.get(line, [])
+        return numbers, bisect.bisect_left(numbers, position)
 
 
 def parse_patch(text: str) -> tuple[FilePatch, ...] | None:

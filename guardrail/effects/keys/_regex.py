@@ -6,6 +6,7 @@ would be computed with it is then not known.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -19,8 +20,8 @@ MAX_REGEX: Final = 512
 MAX_LINE: Final = 4096
 """Longest line that is matched, in characters."""
 
-MAX_WORK: Final = 2_000_000
-"""Most steps that one expression may need on one line: its length to the power of the repetitions."""
+MAX_WORK: Final = 4_000_000
+"""Most steps that one expression may need on one line: the ways in which its repetitions can share the line."""
 
 MAX_SECONDS: Final = 0.1
 """Longest time that one expression may take on all lines, in seconds."""
@@ -59,6 +60,8 @@ class Regex(msgspec.Struct, frozen=True, kw_only=True):
         anchor: it only says where, such as `^`.
         longest: the program takes the longest match, where Python takes the first.
         repeats: number of repetitions without an end.
+        ways: in how many ways its other choices can be made: optional parts, counted repetitions, alternatives.
+        fixed: it matches only where the line begins.
         spent: seconds that it has taken so far.
     """
 
@@ -69,6 +72,8 @@ class Regex(msgspec.Struct, frozen=True, kw_only=True):
     anchor: bool
     longest: bool
     repeats: int
+    ways: int
+    fixed: bool
     spent: list[float]
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
@@ -79,7 +84,7 @@ class Regex(msgspec.Struct, frozen=True, kw_only=True):
         """
         if len(text) > MAX_LINE or (self.bytewise and not text.isascii()):
             raise Unclear("a long line, or characters beyond ASCII")
-        if len(text) ** self.repeats > MAX_WORK or self.spent[0] > MAX_SECONDS:
+        if self._work(len(text), 1 if self.fixed else len(text)) > MAX_WORK or self.spent[0] > MAX_SECONDS:
             raise Unclear("too much work")
         began = time.monotonic()
         try:
@@ -87,9 +92,15 @@ class Regex(msgspec.Struct, frozen=True, kw_only=True):
         finally:
             self.spent[0] += time.monotonic() - began
 
+    def _work(self, length: int, starts: int) -> int:
+        """Most steps that it takes to try that many beginnings, if nothing stops it early."""
+        return math.comb(length + self.repeats, self.repeats) * self.ways * max(starts, 1)
+
     def _find(self, text: str, start: int) -> re.Match[str] | None:
         match = self.pattern.search(text, start)
-        if match is not None and self.longest:
+        if match is not None and self.longest and (self.repeats or self.ways > 1):
+            if self._work(len(text) - match.start(), len(text) - match.end()) > MAX_WORK:
+                raise Unclear("too much work")
             # POSIX wants the longest of all matches that begin there.
             for end in range(match.end() + 1, len(text) + 1):
                 if self.pattern.fullmatch(text, match.start(), end):
@@ -127,6 +138,8 @@ def translate(text: str, dialect: Dialect, *, ignore_case: bool = False) -> Rege
         anchor=text in ("^", "$"),
         longest=dialect != "perl",
         repeats=reader.repeats,
+        ways=reader.all_ways(),
+        fixed=source.startswith((r"\A", "^")) and "|" not in reader.out,
         spent=[0.0],
     )
 
@@ -146,6 +159,8 @@ class _Reader:
         self.simple = True
         self.bytewise = False
         self.repeats = 0
+        self.ways = 1
+        self.bars = [0]
         self.plain_group = True
 
     def read(self) -> str:
@@ -154,6 +169,10 @@ class _Reader:
         if self.open:
             raise Unclear("a group that is not closed")
         return "".join(self.out)
+
+    def all_ways(self) -> int:
+        """In how many ways the choices that have an end can be made."""
+        return self.ways * (1 + self.bars[0])
 
     def _one(self) -> None:
         char = self.text[self.at]
@@ -244,11 +263,15 @@ class _Reader:
         if match is None or not self.text.startswith(close, match.end()) or not self.quantifiable:
             raise Unclear("a repetition that is not understood")
         self.at = match.end() + len(close)
+        least, _, most = match[0].partition(",")
+        if most:
+            self.ways *= max(int(most) - int(least), 0) + 1
         self._repeat("{" + match[0] + "}")
 
     def _repeat(self, text: str) -> None:
         self.out.append(text)
         self.repeats += text in ("*", "+") or text.endswith(",}")
+        self.ways *= 2 if text == "?" else 1
         if self.group_end:
             if not self.plain_group:
                 raise Unclear("a repetition in a repetition")
@@ -266,6 +289,7 @@ class _Reader:
     def _structure(self, char: str) -> None:
         if char == "|":
             self.simple = False
+            self.bars[-1] += 1
             self.out.append("|")
             self.quantifiable = self.group_end = False
         elif char == "(":
@@ -277,11 +301,13 @@ class _Reader:
             else:
                 self.out.append("(")
             self.open.append(len(self.out))
+            self.bars.append(0)
             self.quantifiable = self.group_end = False
         else:
             began = self.open.pop() if self.open else len(self.out)
             if began == len(self.out):
                 raise Unclear("a group that is empty or was not opened")
+            self.ways *= 1 + self.bars.pop()
             self.plain_group = not any(part[:1] in ("*", "+", "?", "{", "|", "(") for part in self.out[began:])
             self.out.append(")")
             self.quantifiable = self.group_end = True
@@ -414,7 +440,7 @@ def substitute(text: str, regex: Regex, expand: Expand, *, every: bool, nth: int
         out.append(expand(match) if taken else match[0])
         done = done or taken
         position = match.end()
-        if (taken and not every) or match.end() == match.start() or regex.pattern.pattern.startswith((r"\A", "^")):
+        if (taken and not every) or match.end() == match.start():
             break
     out.append(text[position:])
     return "".join(out), done

@@ -148,8 +148,8 @@ class _Runner:
                     self.say(command.text)
                 return None, True
             elif name == "q":
-                if self.in_place:
-                    raise Unclear("`q` in place")
+                if self.in_place or not whole:
+                    raise Unclear("`q` in place, or on a last line without its newline")
                 return cell[0], False
             else:
                 self._edit(command, cell, whole)

@@ -81,6 +81,8 @@ def set_ini(text: str, section: str, key: str | None, value: str | None) -> str:
         Unclear: if the section or the key stands there twice, or in another case.
     """
     lines = text.split("\n")
+    if any(line.lstrip()[:1] == "[" and not _SECTION.fullmatch(line) for line in lines):
+        raise Unclear("a section with more in its line")
     heads = [i for i, line in enumerate(lines) if _SECTION.fullmatch(line)]
     named = [i for i in heads if _heading(lines[i]).lower() == section.lower()]
     if len(named) > 1 or (named and _heading(lines[named[0]]) != section):

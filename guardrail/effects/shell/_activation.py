@@ -5,6 +5,7 @@ Not concerned with any other script that is sourced; and one that somebody added
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Final
 
@@ -15,6 +16,7 @@ from guardrail.effects.domain._values import TOP, Value
 from guardrail.model import Resource
 
 _PLACE: Final = re.compile(r"(/.*[^/])/bin/activate")
+_PROGRAM: Final = re.compile(r"(/.*[^/])/bin/[\w.+-]+")
 _MAKERS: Final = frozenset(("python", "python3", "virtualenv", "uv venv", "uv"))
 _NAMES: Final = r"(?:_OLD_VIRTUAL_\w+|VIRTUAL_ENV(?:_PROMPT)?|PS1|PATH|PYTHONHOME|PKG_CONFIG_PATH|SCRIPT_PATH)"
 _VALUE: Final = r"\$\{?[A-Za-z_0-9]\w*(?::?[-+]\w*)?\}?"
@@ -73,6 +75,24 @@ def activated(call: Call, resource: Resource) -> bool:
     if state.path is not None:
         set_variable(call.shell, state, "PATH", Value(alternatives=(":".join((folder, *state.path, "\0")),)))
         call.shell.environments.add(folder)
+    return True
+
+
+def of_environment(call: Call, path: Resource) -> bool:
+    """Whether a program lies in a virtual environment, and so does what its name says.
+
+    What lies there now is told as a program that runs, so that the history can say whether the session put it there.
+    """
+    match = _PROGRAM.fullmatch(posixpath.normpath(path.path or ""))
+    if match is None:
+        return False
+    name, home = match[0], match[1]
+    if call.shell.emit.changed(name):
+        return _made_here(call, home)
+    if call.shell.view.kind(f"{home}/pyvenv.cfg") != "file" or call.shell.emit.changed(f"{home}/pyvenv.cfg"):
+        return False
+    where = Resource(kind="file", path=name)
+    call.shell.emit.opaque("program", where, spec=call.name, span=call.span)
     return True
 
 

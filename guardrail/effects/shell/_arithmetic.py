@@ -17,7 +17,7 @@ MAX_NESTING: Final = 24
 """Deepest nesting of parentheses, conditions and signs in an expression, in levels."""
 
 _TOKEN: Final = re.compile(
-    r"\s*(?:(0[xX][0-9a-fA-F]{1,15}|[0-9]{1,18})(?![0-9A-Za-z_#])|(\$?\{?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+)(\}?)"
+    r"\s*(?:(0[xX][0-9a-fA-F]{1,15}|[1-9][0-9]?#[0-9A-Za-z]{1,12}|[0-9]{1,18})(?![0-9A-Za-z_#])|(\$?\{?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+)(\}?)"
     r"|(<<=|>>=|\*\*|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%<>=!&|^~?:,()]))"
 )
 _INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -208,7 +208,7 @@ class _Parser:
                 raise _Unknown
             return value
         if head[0].isdigit():
-            return int(head, 0)
+            return _literal(head)
         if not _is_name(head) and head[0] != "$":
             raise _Unknown
         value = self._variable(head)
@@ -248,6 +248,16 @@ class _Parser:
                 raise _Unknown
             return _checked(left << right if sign == "<<" else left >> right)
         return _checked(_APPLY[sign](left, right))
+
+
+def _literal(token: str) -> int:
+    base, mark, digits = token.partition("#")
+    if not mark:
+        return int(token, 0)
+    try:
+        return _checked(int(digits, int(base)))
+    except ValueError:
+        raise _Unknown from None  # a digit that the base does not have, or a base of more than letters and digits
 
 
 def _is_name(token: str) -> bool:

@@ -8,12 +8,27 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import STANDARD_INPUT, interpreter_of, is_stream, script_texts
+from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
+from guardrail.effects.domain._values import (
+    DEEP,
+    FIRM,
+    NAME,
+    NOTHING,
+    NUM,
+    SLIM,
+    SOMETHING,
+    TOP,
+    UNKNOWN,
+    Field,
+    Stream,
+    Value,
+    is_shell_text,
+    merge,
+)
 from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import calculate
@@ -50,16 +65,34 @@ def cd(call: Call) -> Stream:
         state.cwds = (home if home.startswith("/") and TOP not in home else None,)
         return NOTHING
     field = operands[0]
-    if len(operands) > 1 or not field.known or field.text in ("-", "") or field.text.startswith("-"):
+    if len(operands) > 1 or field.text in ("-", "") or field.text.startswith("-") or "CDPATH" in state.vars:
         state.cwds = (None,)
         return NOTHING
-    target = place(field.text, call.cwd, kind="dir").path
-    if target is None or "CDPATH" in state.vars:
-        state.cwds = (None,)
+    target = call.place(field, kind="dir").path if field.known else None
+    if target is None:
+        state.cwds = _entered(call, field)
         return NOTHING
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
     state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
     return NOTHING
+
+
+def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
+    """Directories of which some names are not known, but of each that it is one; None if it may be any."""
+    plain = field.text.replace(NAME, "").replace(FIRM, "")
+    if field.glob is not None or field.many or TOP in plain or DEEP in plain:
+        return (None,)
+    text = call.above_fresh(field.text)
+    bare = [part for part in text.split("/") if part and not part.strip(_MARKS)]
+    # A name that is only what was put in may be empty as well, and then the directory is another one.
+    texts = dict.fromkeys((text, "/".join("" if part in bare else part for part in text.split("/"))))
+    heads = [one if one.startswith("/") else f"{(call.cwd or '').rstrip('/')}/{one}" for one in texts]
+    if len(bare) > 1 or any(not one.startswith("/") or ".." in one.split("/") for one in heads):
+        return (None,)
+    return tuple(dict.fromkeys(map(_folded, heads)))
+
+
+_MARKS: Final = TOP + NUM + SLIM + FIRM
 
 
 def _folded(path: str) -> str:
@@ -70,7 +103,7 @@ def _folded(path: str) -> str:
 
 def pushd(call: Call) -> Stream:
     """`pushd DIR` goes there; anything else about the stack is not followed."""
-    if len(call.args) == 1 and call.args[0].known and not call.args[0].text.startswith(("+", "-")):
+    if len(call.args) == 1 and not call.args[0].text.startswith(("+", "-")):
         return cd(call)
     call.state.cwds = (None,)
     return NOTHING
@@ -113,7 +146,8 @@ def export(call: Call) -> Stream:
         if local:
             call.shell.note_local(name, call.state)
         if equals:
-            value = Value(alternatives=(TOP if append else rest,), sources=field.sources)
+            texts = (TOP,) if append else (rest, "") if field.void else (rest,)
+            value = Value(alternatives=texts, sources=field.sources)
             if name != "PATH" and not call.shell.locals:
                 value = call.state.scalar(name, value)
             set_variable(call.shell, call.state, name, value if name != "PATH" else _path(call, rest))
@@ -128,9 +162,9 @@ def _declared(call: Call, name: str, *, keyed: bool) -> Value:
     """A variable that is declared without a value: empty in a function, what it was outside of one."""
     old = call.state.vars.get(name)
     if call.shell.locals:
-        return Value(alternatives=("",), items=(), keyed=keyed)
+        return Value(alternatives=("",), items=(), keyed=keyed, declared=keyed)
     if keyed:
-        fresh = Value(alternatives=("",), items=(), keyed=True)
+        fresh = Value(alternatives=("",), items=(), keyed=True, declared=True)
         return fresh if old is None else old if old.keyed else Value(keyed=True, plural=True)
     return Value(plural=True) if old is None else old
 
@@ -154,7 +188,7 @@ def _unset_element(call: Call, name: str, index: str) -> None:
         set_variable(call.shell, call.state, name, Value(sources=old.sources if old is not None else (), plural=True))
         return
     items = tuple(item for item in old.items if item[0] != key)
-    set_variable(call.shell, call.state, name, array(items, old.sources, keyed=old.keyed))
+    set_variable(call.shell, call.state, name, array(items, old.sources, like=old))
 
 
 def unset(call: Call) -> Stream:
@@ -226,7 +260,7 @@ def shopt(call: Call) -> Stream:
 
 def eval_(call: Call) -> Stream:
     """`eval`: its words, joined, are shell text in this very shell."""
-    if not all(field.known for field in call.args):
+    if not all(field.known or not (field.many or field.sources or field.glob) for field in call.args):
         out = call.opaque("dynamic", reason="the text given to eval is not known")
         call.state.forget()
         return out
@@ -308,7 +342,8 @@ def trap(call: Call) -> Stream:
     operands = [field for field in call.args if field.text not in ("--", "-p", "-l")]
     if len(operands) < 2 or operands[0].text in ("", "-"):
         return NOTHING
-    if not operands[0].known:
+    text = operands[0]
+    if text.many or text.sources or text.glob is not None or not is_shell_text(text.text):
         return call.opaque("dynamic", reason="the text of a trap is not known")
     call.shell.traps.append(operands[0].text)
     later = call.state.copy()
@@ -326,9 +361,11 @@ def trap(call: Call) -> Stream:
             # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
             later.vars[name] = Value(alternatives=("",))
             call.shell.awaited[name] = operands[0].text
+    fresh, call.shell.emit.fresh = call.shell.emit.fresh, set()  # by then it may be another directory
     call.shell.emit.maybe += 1
     call.shell.run_text(operands[0].text, later)
     call.shell.emit.maybe -= 1
+    call.shell.emit.fresh = fresh
     return NOTHING
 
 

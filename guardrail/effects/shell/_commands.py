@@ -19,11 +19,12 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import given, given_options, given_words
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import (
     NOTHING,
     NUM,
     SOMETHING,
+    TOP,
     UNKNOWN,
     Field,
     State,
@@ -31,6 +32,7 @@ from guardrail.effects.domain._values import (
     join_values,
     merge,
 )
+from guardrail.effects.shell._activation import of_environment
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
 from guardrail.effects.shell._listings import with_listed
@@ -76,7 +78,7 @@ def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bo
         return builtin(call)
     if "/" in name:
         folder, _, base = name.rpartition("/")
-        if folder not in TRUSTED or _tampered(call):
+        if _tampered(call) or not (folder in TRUSTED or _of_environment(call, head, base)):
             return run_file(call, Field(text=name, span=head.span))
         call.name = name = base
     elif name not in _IN_SHELL:
@@ -84,6 +86,12 @@ def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bo
         if found is not None:
             return found
     return known_command(call, name)
+
+
+def _of_environment(call: Call, head: Field, name: str) -> bool:
+    """A program of a virtual environment whose name says what it does; another one may be looked into."""
+    told = interpreter_of(name) is not None or name in specs()
+    return told and of_environment(call, call.place(head))
 
 
 def known_command(call: Call, name: str) -> Stream:
@@ -94,9 +102,8 @@ def known_command(call: Call, name: str) -> Stream:
         return run_interpreter(call, interpreter)
     spec = specs().get(name)
     if spec is None:
-        out = call.opaque("program")
         run_nested(call)
-        return out
+        return call.opaque("program")
     if spec.children:
         spec, call.args, found = subcommand(spec, call.args)
         if spec.children and not spec.entry.operands and not spec.entry.code:
@@ -296,7 +303,19 @@ def _tampered(call: Call) -> bool:
     """This call itself put something where trusted programs live."""
     # An address of which nothing is known is left to policy: it could be an asset, which is stricter.
     placed = call.shell.emit.placed
-    return bool(placed) and not TRUSTED.isdisjoint(placed)
+    libraries = call.shell.libraries
+    if placed and not (TRUSTED.isdisjoint(placed) and libraries.isdisjoint(placed)):
+        return True
+    return "" in libraries and _loads_here(call)
+
+
+def _loads_here(call: Call) -> bool:
+    """A library in the working directory may be loaded in place of the system's."""
+    if call.cwd is None or TOP in call.cwd or NUM in call.cwd:
+        return True
+    if any(".so" in path.rpartition("/")[2] or "*" in path for path in call.shell.emit.made):
+        return True
+    return call.shell.view.glob(f"{escape(call.cwd.rstrip('/'))}/lib*.so*") != ()
 
 
 def _search(call: Call, name: str) -> Stream | None:
@@ -357,8 +376,18 @@ def run_file(call: Call, path: Field) -> Stream:
         call.mention_cwd()
         call.mention(call.args)
         call.mention_input()
+        _as_named(call, resource)
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     return run_script(call, kind, path, call.args)
+
+
+def _as_named(call: Call, program: Resource) -> None:
+    """A program with the name of an interpreter most likely is one: what it would do is told as well."""
+    name = (program.path or "").rpartition("/")[2]
+    kind = interpreter_of(name)
+    if kind in ("shell", "python") and call.args:
+        with call.perhaps():
+            run_interpreter(call.shell.call(name, call.args, call.state, call.cwd, call.stdin, call.span), kind)
 
 
 def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Statement | None]) -> Stream:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
-from guardrail.effects.shell._listings import KEEPING
+from guardrail.effects.shell._listings import PASSING
 from guardrail.effects.shell._numbers import solve
 from guardrail.effects.shell._parameters import matches
 from guardrail.effects.shell._reading import consumed
@@ -93,7 +93,7 @@ def _takes_words(stage: Statement) -> bool:
 
 def _keeps_lines(stage: Statement) -> bool:
     """Whether what a stage prints may be lines that it read."""
-    return isinstance(stage, Simple) and bool(stage.words) and stage.words[0].plain in KEEPING
+    return isinstance(stage, Simple) and bool(stage.words) and stage.words[0].plain in PASSING
 
 
 _WRAPPING: Final = frozenset("sudo env nice nohup timeout time command exec busybox bash sh dash ionice doas".split())

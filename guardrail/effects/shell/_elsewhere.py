@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream
+from guardrail.effects.domain._values import Field, State, Stream, starred
 from guardrail.effects.shell._commands import run_command
 from guardrail.model import Effect, Resource
 
@@ -105,7 +105,7 @@ def _there(resource: Resource, place: Resource, local: Collection[Resource]) -> 
     if not base.startswith(("ssh:", "sftp:")):
         base += ":"
     name = resource.path or resource.pattern or resource.uri or "*"
-    name = name.replace(TOP, "*").replace(NUM, "*")
+    name = starred(name)
     return msgspec.structs.replace(
         resource, kind=place.kind, path=None, pattern=None, uri=f"{base.rstrip('/')}/{name.lstrip('/')}"
     )

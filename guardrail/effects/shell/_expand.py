@@ -14,16 +14,20 @@ import msgspec
 
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Emitter
+from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
+    GIVEN_NAMES,
     MAX_TEXT,
     NUM,
+    TOKEN,
     TOP,
     UNKNOWN,
     Field,
     State,
     Stream,
     Value,
+    is_loose,
     merge,
     texts_of,
     words_listed,
@@ -35,6 +39,7 @@ from guardrail.effects.shell._globs import Globs
 from guardrail.effects.shell._listings import is_setup
 from guardrail.effects.shell._numbers import calculate, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
+from guardrail.effects.shell._told import surely_tells
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
 
@@ -93,14 +98,39 @@ class Expander:
     def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
         choices = self._choices(words, state)
-        if not choices:
+        if not choices and self._arrays(words, state) is None:
             yield self._expand_all(words, state, {})
+            return
+        if not choices:
+            yield from self._each_array(words, state)
             return
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
             ends.append(state.copy())
             yield self._expand_all(words, ends[-1], chosen)
+        _settle(state, ends)
+
+    def _arrays(self, words: Sequence[Word], state: State) -> str | None:
+        """An array in the words that is one of several; None if there is not exactly one."""
+        names = {
+            name
+            for word in words
+            if word.plain is None
+            for name in _names(word.parts)
+            if name in state.vars and state.vars[name].variants
+        }
+        return next(iter(names)) if len(names) == 1 else None
+
+    def _each_array(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
+        name = self._arrays(words, state) or ""
+        before = state.vars[name]
+        ends: list[State] = []
+        for items in before.variants:
+            one = Value(alternatives=(dict(items).get("0", ""),), sources=before.sources, items=items)
+            ends.append(state.copy())
+            ends[-1].vars[name] = one
+            yield self._expand_all(words, ends[-1], {})
         _settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
@@ -146,13 +176,11 @@ class Expander:
         span = (word.start, word.end)
         if word.assignment or (self._head in _SETTING and _sets_path(word)):
             first = word.parts[0] if word.parts else None
-            if isinstance(first, Text) and first.text.startswith("PATH="):
-                # A NUL stands for the assumed PATH, as in an assignment.
-                before = TOP if state.path is None else ":".join((*state.path, "\0"))
-                state = state.copy()
-                state.vars["PATH"] = Value(alternatives=(before,))
-            value = self._join(word.parts, state, chosen, tilde=False)
-            yield Field(text=value[0], sources=value[1], span=span)
+            if isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}=")):
+                state = assuming(state, first.text.partition("=")[0])
+            text, sources = self._join(word.parts, state, chosen, tilde=False)
+            void = len(word.parts) == 2 and _may_be_nothing(word.parts[1], text)
+            yield Field(text=text, sources=sources, span=span, void=void)
             return
         for parts in braces(word.parts, self.emit.expand):
             for piece in self._pieces(parts, state, chosen, span):
@@ -174,7 +202,8 @@ class Expander:
         choices = self._choices((word,), state)
         if not choices:
             text, merged = self._join(word.parts, state, {}, tilde=True)
-            return Value(alternatives=(text,), sources=merged)
+            empty = len(word.parts) == 1 and _may_be_nothing(word.parts[0], text)
+            return Value(alternatives=(text, "") if empty else (text,), sources=merged)
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             names = {name: value for (name, _), value in zip(choices, values, strict=True)}
@@ -202,6 +231,7 @@ class Expander:
                 text.append(raw)
             else:
                 one, more = self.joined(part, state, chosen)
+                one = TOP if _vanishes(parts, index, one) else one
                 text.append(one if len(one) <= room else "")
                 room -= len(one)
                 sources = merge(sources, more)
@@ -252,6 +282,7 @@ class Expander:
                 piece = self._expanded(part, expansion(self, part, state, chosen, span), state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
+                text = TOP if _vanishes(parts, index, text) else text
                 if not piece.text and text == TOP:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
@@ -363,14 +394,14 @@ class Expander:
             piece.many = True
             piece.literal(TOP)
             return piece
-        if TOP in text:
-            piece.many = True
+        loose = is_loose(text)
+        piece.many = piece.many or loose
         words = text.split(" ") if "\t" not in text and "\n" not in text else re.split(r"[ \t\n]", text)
         for index, word in enumerate(words):
             if index and (piece.text or piece.present):
                 done.append(piece)
                 many, piece = piece.many, Piece()
-                piece.many = many and TOP in text
+                piece.many = many and loose
             if word:
                 piece.pattern(word)
         return piece
@@ -438,7 +469,7 @@ class Expander:
             return str(len(state.args)), ()
         if name.isdigit() or name in "@*":
             return TOP, state.handed
-        return self.environment.get(name, TOP), ()
+        return self.environment.get(name, TOKEN if name in GIVEN_NAMES else TOP), ()
 
     def _tilde(self, text: str, state: State, *, alone: bool) -> str:
         if not text.startswith("~"):
@@ -461,7 +492,27 @@ _SETTING: Final = frozenset(("env", "sudo", "doas"))
 
 def _sets_path(word: Word) -> bool:
     first = word.parts[0] if word.parts else None
-    return isinstance(first, Text) and first.text.startswith("PATH=")
+    return isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}="))
+
+
+_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+
+
+def _may_be_nothing(part: Part, text: str) -> bool:
+    """A substitution of which something is known, if its commands print anything."""
+    if not isinstance(part, Command) or text == TOP or _UNSURE.search(text) is None:
+        return False
+    return not surely_tells(part.script, text.rpartition("=")[2])
+
+
+def _vanishes(parts: Sequence[Part], index: int, text: str) -> bool:
+    """A substitution that is a whole directory of a path: without it what follows is another path."""
+    if index + 1 == len(parts) or not _may_be_nothing(parts[index], text):
+        return False
+    before, after = parts[index - 1] if index else None, parts[index + 1]
+    if isinstance(before, Text) and before.text and before.text[-1] not in "/=:":
+        return False
+    return not isinstance(after, Text) or after.text[:1] == "/"
 
 
 def _is_outer(part: Part, state: State) -> bool:

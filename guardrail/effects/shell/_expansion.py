@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, UNKNOWN, State, Value, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOKEN, TOP, UNKNOWN, State, Value, merge
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
-from guardrail.effects.shell._numbers import look_into
+from guardrail.effects.shell._numbers import look_into, operands
 from guardrail.model import Resource
-from guardrail.parse.ir import Expansion, Text, Word
+from guardrail.parse.ir import Assign, Expansion, Text, Word
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._expand import Expander
@@ -26,6 +26,9 @@ MAX_ITEMS: Final = 1024
 """Most elements of an array that are followed; a longer one is unknown."""
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
+_PLAIN: Final = re.compile(r"[\w.,+:=@%]?[\w,+:=@%-][\w.,+:=@%-]*", re.ASCII)
+"""A plain word that is no directory, and no option."""
+
 _INDEX: Final = re.compile(r"-?[0-9]{1,9}")
 
 Chosen = dict[str, str]
@@ -53,7 +56,10 @@ _Items = Sequence[str] | None
 
 def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span: tuple[int, int]) -> Found:
     """The texts that one expansion gives; what its words run and set is done on the way."""
-    look_into(ex, part.names, state, span)
+    if part.index is None or part.numbers:
+        look_into(ex, part.names, state, span)
+    if part.index is not None:
+        chosen.update(indexed(ex, part, state.vars.get(part.name), state, chosen, span))
     if part.prefix == "!":
         return _indirect(ex, part, state, chosen, span)
     items, sources, listed = _base(ex, part, state, chosen)
@@ -106,15 +112,30 @@ def _base(ex: Expander, part: Expansion, state: State, chosen: Chosen) -> tuple[
         return (TOP,), sources, False
     key = subscript(ex, value, index, state, chosen)
     if key is None:
-        return (TOP,), sources, False
+        plain = value.items is not None and not value.plural and all(_PLAIN.fullmatch(one) for _, one in value.items)
+        return (TOKEN if plain else TOP,), sources, False
     if value.items is None:
         return (text if key == "0" else TOP,), sources, False
     return (dict(value.items).get(key, TOP if value.plural else ""),), sources, False
 
 
+def indexed(
+    ex: Expander, given: Expansion | Assign, value: Value | None, state: State, chosen: Chosen, span: tuple[int, int]
+) -> Chosen:
+    """What the expansions in a subscript give; whatever its evaluation may run is said."""
+    if value is None or not value.declared:
+        look_into(ex, given.names, state, span)
+        return operands(ex, given.parts, state, chosen, span)[0] if given.parts else {}
+    # The key of an associative array is a text, expanded once.
+    return {f"__part{index}__": ex.joined(part, state, chosen)[0] for index, part in enumerate(given.parts)}
+
+
 def subscript(ex: Expander, value: Value | None, index: str, state: State, chosen: Chosen) -> str | None:
     """Key of the element that a subscript means; None if it cannot be told."""
     if value is not None and value.keyed:
+        if "__part" in index:
+            text = chosen.get(index, TOP)  # of several pieces nothing is put together
+            return None if TOP in text or NUM in text else text
         if index[:1] in "'\"" or "$" not in index:
             return index.strip("'\"") if index[:1] in "'\"" else index
         match = re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", index)
@@ -211,7 +232,7 @@ def _operated(part: Expansion, text: str, pattern: str, other: str) -> str | Non
     """One text under a pattern, a replacement or a transformation; None if it cannot be worked out."""
     op = part.op
     if TOP in text or NUM in text:
-        return _parameters.of_name(op, text, pattern)
+        return None if TOP in pattern or op[0] == "@" else _parameters.of_name(op, text, pattern, other)
     if op[0] in "#%":
         return _parameters.trimmed(op, text, pattern)
     if op[0] == "/":
@@ -301,14 +322,16 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
             position += 1
     size = sum(map(len, items.values()))
     if not certain or len(items) > MAX_ITEMS or size > MAX_TEXT:
-        return Value(sources=sources, keyed=keyed, plural=True)
+        return Value(sources=sources, keyed=keyed, declared=old is not None and old.declared, plural=True)
     ordered = items.items() if keyed else sorted(items.items(), key=_number)
-    return array(tuple(ordered), sources, keyed=keyed)
+    return array(tuple(ordered), sources, like=old)
 
 
-def array(items: tuple[tuple[str, str], ...], sources: tuple[Resource, ...], *, keyed: bool = False) -> Value:
-    """An array that is known: its value without a subscript is the element 0."""
-    return Value(alternatives=(dict(items).get("0", ""),), sources=sources, items=items, keyed=keyed)
+def array(items: tuple[tuple[str, str], ...], sources: tuple[Resource, ...], *, like: Value | None = None) -> Value:
+    """An array that is known, and of the kind of another one: its value without a subscript is the element 0."""
+    first = dict(items).get("0", "")
+    keyed, declared = (like.keyed, like.declared) if like is not None else (False, False)
+    return Value(alternatives=(first,), sources=sources, items=items, keyed=keyed, declared=declared)
 
 
 def with_element(value: Value | None, key: str | None, text: str, sources: tuple[Resource, ...]) -> Value:
@@ -318,13 +341,14 @@ def with_element(value: Value | None, key: str | None, text: str, sources: tuple
     if value is None and key is not None:
         return Value(sources=both, plural=True)
     if not known or value is None or key is None or TOP in value.alternatives:
-        return Value(sources=both, keyed=value.keyed if value is not None else False, plural=True)
+        keyed, declared = (value.keyed, value.declared) if value is not None else (False, False)
+        return Value(sources=both, keyed=keyed, declared=declared, plural=True)
     items = dict(value.items) if value.items is not None else {"0": value.alternatives[0]}
     if len(value.alternatives) > 1 or len(items) >= MAX_ITEMS or sum(map(len, items.values())) + len(text) > MAX_TEXT:
-        return Value(sources=both, keyed=value.keyed, plural=True)
+        return Value(sources=both, keyed=value.keyed, declared=value.declared, plural=True)
     items[key] = text
     ordered = items.items() if value.keyed else sorted(items.items(), key=_number)
-    return array(tuple(ordered), both, keyed=value.keyed)
+    return array(tuple(ordered), both, like=value)
 
 
 def _number(item: tuple[str, str]) -> int:

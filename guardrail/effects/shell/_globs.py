@@ -53,7 +53,7 @@ class Globs:
             # What a pattern matches was changed.
             yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
             return
-        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd)):
+        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd or NUM in cwd)):
             yield field
             return
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""

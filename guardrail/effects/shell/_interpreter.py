@@ -6,6 +6,7 @@ Every construct either joins what may be the case, or ends in an explicit opaque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, Final
@@ -16,16 +17,15 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
-    NUM,
     SOMETHING,
-    TOP,
     Field,
     State,
     Stream,
     Value,
+    is_shell_text,
     merge,
 )
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
@@ -54,6 +54,12 @@ from guardrail.parse.ir import (
     Test,
 )
 
+MAX_ASIDE: Final = 6_000
+"""Most expressions and statements worked out for one call in modules that code of the project may import."""
+
+MAX_ASIDE_BYTES: Final = 192 * 1024
+"""Most text of such modules that is read for one call, in bytes."""
+
 MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
@@ -76,7 +82,9 @@ class Interpreter:
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
         self.depth = 0
+        self.begun = False  # the text of the shell itself is being walked
         self.directories: set[str] = set()
+        self.libraries: set[str] = set()  # directories of the system that libraries were said to be in
         self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
         self.locals: list[dict[str, Value | None]] = []
         self.jumps = 0  # how often `break`, `return` and their like were met
@@ -89,6 +97,10 @@ class Interpreter:
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.diverted: tuple[Resource, ...] = ()
         self.watched: frozenset[str] = frozenset()
+        self.wrote: Wrote = Nothing()
+        self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
+        self.aside_bytes = MAX_ASIDE_BYTES
+        self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
         self.listening = False  # somebody may make words of what is printed
         self.here = (0, 0)
         self.outer: tuple[int, int] | None = None
@@ -98,6 +110,10 @@ class Interpreter:
         self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
         self.exported: dict[str, None] = {}  # texts that reach everything that is started
 
+    def authored(self, path: str) -> bool:
+        """Whether what is at a path was written by the session: by this call, or in one before."""
+        return self.emit.changed(path) or self.wrote.wrote(self.view.identity(path)) or self.wrote.wrote(path)
+
     # -- texts
 
     def run_text(self, text: str, state: State, stdin: Stream = SOMETHING) -> Done:
@@ -106,7 +122,7 @@ class Interpreter:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes or len(text.encode("utf-8", "replace")) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if TOP in text or NUM in text:
+        if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         outer = self.outer
@@ -114,8 +130,9 @@ class Interpreter:
             self.outer = outer or self.here
         self.depth += 1
         mark = self.contents.mark()
+        begins, self.begun = not self.begun, True
         try:
-            return self.block(script.body, state, stdin)
+            return self.block(script.body, state, stdin, strict=begins and _is_steady(text))
         finally:
             self.depth -= 1
             self.outer = outer
@@ -229,12 +246,22 @@ class Interpreter:
         if name == "return" and frames:
             self.returns[-1] = frames[0]
 
-    def substitute(self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False) -> Stream:
-        """Effects of a substitution, in a subshell, and its output; `beside` if it runs while others do."""
+    def substitute(
+        self, script: Script, state: State, stdin: Stream = SOMETHING, *, beside: bool = False, heard: bool = False
+    ) -> Stream:
+        """Effects of a substitution, in a subshell, and its output.
+
+        Args:
+            script: its commands.
+            state: the shell's state.
+            stdin: what they read.
+            beside: they run while others do.
+            heard: somebody may make words of their output all the same.
+        """
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", script.text, state.copy())[2]
         self.depth += 1
-        listening, self.listening = self.listening, not beside
+        listening, self.listening = self.listening, heard or not beside
         try:
             inner = state.copy()
             inner.sinks = ()
@@ -255,15 +282,36 @@ class Interpreter:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
         self.deferred.append((script, state.copy()))
 
-    def _deferred(self, statement: Statement, stdin: Stream, out: Stream) -> None:
+    def _deferred(self, statement: Statement, stdin: Stream, done: Done) -> None:
         """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
         waiting, self.deferred = self.deferred, []
+        sources = merge(merge(done[2].sources, stdin.sources), self.diverted)
         if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
-            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
-        sources = merge(merge(out.sources, stdin.sources), self.diverted)
+            self._all_later(waiting, sources, statement, done)
+            return
         for script, state in waiting:
             given = Stream(sources=sources, flow=("process",), connected=True)
             self.substitute(script, state, given, beside=True)
+
+    def _all_later(
+        self, waiting: Sequence[tuple[Script, State]], sources: tuple[Resource, ...], statement: Simple, done: Done
+    ) -> None:
+        """`exec > >(…)`: all later output goes to where those commands bring what they read."""
+        targets: tuple[Resource, ...] = ()
+        plain = True
+        for script, state in waiting:
+            before = len(self.emit.effects)
+            given = Stream(sources=(*sources, _LATER), flow=("process",), connected=True)
+            self.substitute(script, state, given, beside=True)
+            found = self.emit.effects[before:]
+            targets = merge(targets, tuple(e.target for e in found if e.resource == _LATER and e.target is not None))
+            self.emit.effects[before:] = [effect for effect in found if effect.resource != _LATER]
+            plain = plain and not self.deferred and all(effect.op in _BRINGING for effect in found)
+        if not plain:
+            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
+            return
+        for state in done[:2]:
+            state.sinks = merge(tuple(sink for sink in state.sinks if sink.pattern != "/dev/fd/*"), targets)
 
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
@@ -271,15 +319,16 @@ class Interpreter:
 
     # -- statements
 
-    def block(self, block: Block, state: State, stdin: Stream) -> Done:
-        """Statements one after the other."""
+    def block(self, block: Block, state: State, stdin: Stream, *, strict: bool = False) -> Done:
+        """Statements one after the other; if `strict`, none follows a simple command that fails."""
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
-        cut = False
+        cut = left = False
         for statement in block:
             cut = cut or self.jumps != jumps or (self.errexit and bool(outputs))
-            ok, bad, out = self.statement(statement, ok if ok is bad else ok.join(bad), stdin)
+            ok, bad, out = self.statement(statement, ok if ok is bad or left else ok.join(bad), stdin)
+            left = strict and isinstance(statement, Simple)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:
@@ -292,8 +341,26 @@ class Interpreter:
         """Any one statement."""
         done = _HANDLERS[type(statement)](self, statement, state, stdin)
         if self.deferred:
-            self._deferred(statement, stdin, done[2])
+            self._deferred(statement, stdin, done)
         return done
+
+
+def _is_steady(text: str) -> bool:
+    """A shell text that begins with `set -e`, and leaves it at that."""
+    begun = _STRICT.match(text)
+    return begun is not None and _UNSTEADY.search(text, begun.end()) is None
+
+
+_STRICT: Final = re.compile(
+    r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)"
+)
+_UNSTEADY: Final = re.compile(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
+
+_LATER: Final = Resource(kind="any", uri="shell:later")
+"""What the shell will print; no effect on it is kept."""
+
+_BRINGING: Final = frozenset(("copy", "write", "append", "create", "net_send", "net_recv", "list"))
+"""Operations of commands that only bring what they read somewhere."""
 
 
 def _opaque(shell: Interpreter, node: Opaque, state: State, _stdin: Stream) -> Done:

@@ -15,8 +15,10 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
+from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 
 MAX_LISTED: Final = 8
@@ -63,7 +65,7 @@ def _plain(call: Call, path: str) -> bool:
 
 def _here(call: Call) -> tuple[str, ...]:
     """Names below the working directory, without it in front of them."""
-    known = call.cwd is not None and TOP not in call.cwd and _plain(call, call.cwd)
+    known = call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd and _plain(call, call.cwd)
     return (PATH,) if known else ()
 
 
@@ -99,6 +101,8 @@ def _itself(call: Call, roots: Sequence[Field], pattern: str) -> bool:
 
 
 def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    if parsed.has("--count", "-c") or any(_ONLY.match(field.text) for field in call.args):
+        return (NUM,) if _counts(call, parsed) else ()
     if not parsed.has("--files-with-matches", "--files-without-match", "-l", "-L", "--files"):
         return ()
     files = parsed.operands if parsed.has("--regexp", "--file", "--files") else parsed.operands[1:]
@@ -106,6 +110,20 @@ def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
     if files:
         return _below(call, files) if deep else _operands(files)
     return _here(call) if deep else ()
+
+
+def _counts(call: Call, parsed: Parsed) -> bool:
+    """`grep -c` and `grep -o '[0-9]*'` of one file alone, or of what comes in: nothing but numbers is printed."""
+    words = [field.text for field in call.args if field.text[:1] == "-"]
+    named = any(re.match(r"--(?:wi|nu|de|re|li|by|col|inc|exc)|-[a-zA-Z]*[HrRnbZABC]", word) for word in words)
+    single = len(parsed.operands) < 3 and not any(field.many or field.glob is not None for field in call.args)
+    if named or not single or call.name == "rg" or parsed.has("--regexp", "--file") or not parsed.operands:
+        return False
+    return parsed.has("--count", "-c") or _DIGITS.fullmatch(parsed.operands[0].text) is not None
+
+
+_ONLY: Final = re.compile(r"--only-matching|-[a-zA-Z]*o")
+_DIGITS: Final = re.compile(r"\^?(?:\[0-9\]|\[\[:digit:\]\])[+*]\$?")
 
 
 def _operands(files: Sequence[Field]) -> tuple[str, ...]:
@@ -157,10 +175,14 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
         return _refs(verb, words) if all(field.known for field in call.args) else ()
     else:
         listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
-    return _here(call) if listing and all(field.known or field.glob for field in call.args) else ()
+    plain = all(field.known or field.glob or not field.many for field in call.args) and plainly(call.args)
+    return _here(call) if listing and plain else ()
 
 
-_REFS: Final = frozenset(("tag", "branch", "for-each-ref", "rev-list", "rev-parse"))
+_REFS: Final = frozenset(("tag", "branch", "describe", "for-each-ref", "rev-list", "rev-parse"))
+_DESCRIBED: Final = re.compile(
+    r"--(?:tags|all|always|long|dirty|exact-match|first-parent|abbrev=\d+|match=[\w.*-]*|exclude=[\w.*-]*)|HEAD[~^\d]*"
+)
 
 
 def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
@@ -170,7 +192,11 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
         return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
     if verb == "rev-parse":
         plain = all(_REVISION.fullmatch(word) for word in words)
-        return (PATH,) if words and plain else ()
+        return (REF,) if words and plain else ()
+    if verb == "rev-list" and "--count" in words:
+        return (NUM,)
+    if verb == "describe":
+        return (REF,) if all(map(_DESCRIBED.fullmatch, words)) else ()
     plain = not formats or all(map(_FORMAT.fullmatch, formats))
     return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
 
@@ -244,6 +270,7 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 
 _LISTERS: Final[Mapping[str, Lister]] = {
+    **TELLERS,
     "find": _find,
     "gfind": _find,
     "grep": _grep,
@@ -273,6 +300,9 @@ KEEPING: Final[Mapping[str, frozenset[str]]] = {
 }
 """Filters that leave lines as they are, and the options with which they still do."""
 
+PASSING: Final = frozenset((*KEEPING, "awk", "cut", "gawk", "mawk", "sed", "tr"))
+"""Filters of whose output something may be known because of what they read."""
+
 _NUMBER: Final = re.compile(r"-n?[+-]?\d+|-[nmekt]|--(?:lines|max-count|regexp|head-count|key|field-separator)(?:=.*)?")
 
 
@@ -284,18 +314,18 @@ def _spelled(text: str, allowed: frozenset[str]) -> bool:
 _VALUES: Final = frozenset("--lines -n --max-count -m --regexp -e --head-count --key -k --field-separator -t".split())
 
 
-def _kept(call: Call, parsed: Parsed) -> tuple[str, ...]:
-    """The names that came in, where the command only leaves out or reorders lines."""
+def _keeps(call: Call, parsed: Parsed) -> bool:
+    """The command only leaves out or reorders the lines that came in."""
     allowed = KEEPING.get(call.name)
     if allowed is None or parsed.unknown or parsed.injected:
-        return ()
+        return False
     options = {option for option, _, _ in parsed.values}
     plain = [field.text for field in call.args if field.text[:1] == "-" and len(field.text) > 1]
     flags = [text for text in plain if not _NUMBER.fullmatch(text)]
     if not options <= _VALUES or not all(_spelled(text, allowed) for text in flags):
-        return ()
+        return False
     words = len(parsed.operands) - (call.name == "grep" and not parsed.has("--regexp", "-e"))
-    return call.stdin.listed if words == 0 or call.name == "tee" else ()
+    return words == 0 or call.name == "tee"
 
 
 def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
@@ -304,6 +334,7 @@ def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
         return out
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
     found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()
-    if not found and call.stdin.listed:
-        found = _kept(call, parsed)
-    return msgspec.structs.replace(out, listed=found) if found else out
+    table = table_of(call, parsed)
+    if not found and (call.stdin.listed or call.stdin.table) and _keeps(call, parsed):
+        found, table = call.stdin.listed, call.stdin.table
+    return msgspec.structs.replace(out, listed=found, table=table) if found or table else out

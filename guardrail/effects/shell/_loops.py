@@ -13,7 +13,7 @@ from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import MAX_ALTERNATIVES, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import pattern_text
-from guardrail.effects.shell._numbers import calculate, look_into
+from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, sometimes
 from guardrail.model import Resource
@@ -58,6 +58,7 @@ def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> 
         ok, bad, out = shell.block(node.body, ok.join(bad), rest)
         if node.clauses is not None:
             look_into(shell.expand, node.names, ok, (0, 0))
+            operands(shell.expand, node.parts, ok, {}, (0, 0))
             for name in node.assigns:
                 for end in (ok, bad):
                     end.vars[name] = Value(alternatives=(NUM,))
@@ -98,13 +99,13 @@ def _widened(shell: Interpreter, state: State, once: Round) -> State:
         for _ in range(MAX_WIDENINGS):
             after, _out = _round(shell, once, wide.copy())
             both = wide.join(after)
-            if both.same(wide):
-                return wide
             for name, value in both.vars.items():
                 if value != wide.vars.get(name):
                     both.vars[name] = _any_value(value)
             if both.cwds != wide.cwds:
                 both.cwds = (None,)
+            if both.same(wide):
+                return wide
             wide = both
     finally:
         shell.emit.muted -= 1
@@ -120,7 +121,8 @@ def _any_value(value: Value) -> Value:
         and all(map(_NUMBER.fullmatch, value.alternatives))
     ):
         return Value(alternatives=(NUM,))
-    return Value(sources=value.sources, keyed=value.keyed, plural=value.plural or value.items is not None)
+    plural = value.plural or value.items is not None
+    return Value(sources=value.sources, keyed=value.keyed, declared=value.declared, plural=plural)
 
 
 # -- rounds that are known
@@ -164,8 +166,9 @@ def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: S
     return end, end, out
 
 
-def _value(shell: Interpreter, text: str, state: State) -> int | None:
-    found = evaluate(text, lambda name: shell.expand.lookup(name, state, {})[0])
+def _value(shell: Interpreter, node: Loop, text: str, state: State) -> int | None:
+    given, _ = operands(shell.expand, node.parts, state.copy(), {}, (0, 0)) if "__part" in text else ({}, ())
+    found = evaluate(text, lambda name: shell.expand.lookup(name, state, given)[0])
     return None if found is None else found[0]
 
 
@@ -181,7 +184,7 @@ def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: 
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
-        known = _value(shell, text, current)
+        known = _value(shell, node, text, current)
         if known is None:
             break
         if known == 0:
@@ -201,24 +204,28 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
     """`for ((first; condition; after))`."""
     first, condition, after = node.clauses or ("", "", "")
 
+    def clause(text: str, before: State) -> None:
+        given, _ = operands(shell.expand, node.parts, before, {}, (0, 0))
+        calculate(shell.expand, text, node.names, node.assigns, before, (0, 0), given)
+
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, out = shell.block(node.body, inner, rest)
         end = ok.join(bad)
         left = shell.loops[-1]
         if left is not None:  # `continue` goes on with what comes after each round
             end = end.join(left)
-        calculate(shell.expand, after, node.names, node.assigns, end, (0, 0))
+        clause(after, end)
         return end, out
 
     rest = unread(stdin) if reads_any(node.body) else stdin
-    calculate(shell.expand, first, node.names, node.assigns, state, (0, 0))
+    clause(first, state)
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
-        known = _value(shell, condition, current) if condition.strip() else 1
+        known = _value(shell, node, condition, current) if condition.strip() else 1
         if known is None:
             break
-        calculate(shell.expand, condition, node.names, node.assigns, current, (0, 0))
+        clause(condition, current)
         if known == 0:
             return current, current, concatenated(outputs)
         jumps = shell.jumps

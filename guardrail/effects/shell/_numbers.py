@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._values import NUM, TOP, State, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, Computed, Part
+from guardrail.parse.ir import Arithmetic, Computed, Expansion, Part
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._expand import Expander
 
+MAX_NAMES: Final = 64
+"""Most variables that one expression is followed through."""
+
 _INTEGER = re.compile(rf"-?[0-9{NUM}]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
@@ -30,13 +34,27 @@ def operands(
     for index, part in enumerate(parts):
         text, more = ex.joined(part, state, chosen)
         sources = merge(sources, more)
-        text = text.strip()
+        text = NUM if _is_defaulted(part, state) else text.strip()
         if not _INTEGER.fullmatch(text):
             # The text is an expression itself, and a subscript in it may run commands.
             ex.runner.dynamic("arithmetic on text that is not known", span)
             text = NUM
         given[f"__part{index}__"] = text
     return given, sources
+
+
+def _is_defaulted(part: Part, state: State) -> bool:
+    """`${X:-0}` of a variable that the call was given: as `X` itself, which arithmetic takes for a number."""
+    return (
+        isinstance(part, Expansion)
+        and part.op in ("-", ":-")
+        and part.index is None
+        and part.arg is not None
+        and part.arg.plain is not None
+        and _INTEGER.fullmatch(part.arg.plain) is not None
+        and _VARIABLE.fullmatch(part.name) is not None
+        and part.name not in state.vars
+    )
 
 
 def solve(ex: Expander, node: Computed | Arithmetic, state: State) -> None:
@@ -69,11 +87,14 @@ def calculate(
 
 def look_into(ex: Expander, names: Sequence[str], state: State, span: tuple[int, int]) -> None:
     """Arithmetic evaluates the text of a variable again, and a subscript in it may run commands."""
-    for name in names:
+    waiting = list(names)
+    for name in waiting:
         value = state.vars.get(name)
         if name[0] in "0123456789@*" and name != "0":
             value = Value(alternatives=state.args if state.args is not None else (TOP,))
         for text in value.alternatives if value else ():
-            if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")):
+            if TOP in text or not _SAFE_NUMBER.fullmatch(text.replace(NUM, "0")) or len(waiting) > MAX_NAMES:
                 ex.runner.dynamic("arithmetic on text that is not known", span)
                 return
+            # A name in that text is evaluated in turn.
+            waiting += [one for one in _VARIABLE.findall(text) if one not in waiting]

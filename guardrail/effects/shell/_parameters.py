@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP, last_of
 
 MAX_TRIMMED: Final = 512
 """Longest value that a pattern is tried on, in characters."""
@@ -60,8 +60,16 @@ def trimmed(op: str, text: str, pattern: str) -> str | None:
     return text if not cuts else text[: cuts[-1] if op == "%" else cuts[0]]
 
 
-def of_name(op: str, text: str, pattern: str) -> str | None:
-    """`${f%.c}` and `${f##*/}` of the name of a file of which only the place is known."""
+def of_name(op: str, text: str, pattern: str, other: str) -> str | None:
+    """`${f%.*}`, `${f##*/}` and their like of the name of a file of which only the place is known."""
+    if op in ("%", "%%") and _CUT.fullmatch(pattern):
+        return _cut(op, text, pattern[0])
+    if op[0] == "/":
+        return _respelled(op, text, pattern, other)
+    if op[0] in "^," and pattern == "":
+        return _recased(op, text)
+    if op == "#" and "*" not in pattern and (plain := usable(pattern)) and not _MAGIC.search(plain):
+        return text.removeprefix(plain) if plain.endswith("/") and text.startswith(plain) else None
     head, mark, last = text.rpartition("/")
     if not text.startswith((NAME, PATH)) and TOP in head:
         return None
@@ -69,8 +77,54 @@ def of_name(op: str, text: str, pattern: str) -> str | None:
         # What is left of a name is one, too, unless nothing is.
         return text[: len(text) - len(plain)] if last.endswith(plain) else text if last in (NAME, PATH) else None
     if op == "##" and pattern == "*/" and mark + last and (SLIM in last or DEEP in last):
-        return last.replace(DEEP, SLIM)
+        return last_of(last)
     return None
+
+
+_CUT: Final = re.compile(r"[^*?\[\]\\/\w]\*|_\*")
+"""What begins at one sign, to the end of a name."""
+
+_UNSURE: Final = re.compile(f"[{TOP}{NUM}{SLIM}{DEEP}{FIRM}]+")
+
+
+def _cut(op: str, text: str, sign: str) -> str | None:
+    """`${f%.*}` and `${f%%.*}`."""
+    marks = list(_UNSURE.finditer(text))
+    head, tail = text[: marks[0].start()], text[marks[-1].end() :]
+    if op == "%" and sign in tail:
+        return text[: marks[-1].end() + tail.rfind(sign)]
+    if op == "%%" and sign in head:
+        return head[: head.find(sign)]
+    return _one_name(head, [mark[0] for mark in marks], tail) if sign not in head else None
+
+
+def _one_name(head: str, marks: Sequence[str], tail: str) -> str | None:
+    """Whatever becomes of the name at the end of a path, it is still one; None if the path does not end so."""
+    if len(marks) != 1 or "/" in tail or (head and head[-1] != "/"):
+        return None
+    return head + {TOKEN: NAME}.get(marks[0], marks[0]) if marks[0] in (NAME, TOKEN, PATH) else None
+
+
+def _respelled(op: str, text: str, pattern: str, other: str) -> str | None:
+    """`${f/a/b}` where neither touches the directories in front of the name, nor makes it empty, a dash or a `..`."""
+    marks = list(_UNSURE.finditer(text))
+    head, plain = text[: marks[0].start()], usable(pattern)
+    safe = plain and not _MAGIC.search(plain) and "/" not in plain and plain not in head
+    if not safe or op not in ("/", "//") or not _SPELLED.fullmatch(other):
+        return None
+    found = [mark[0] for mark in marks]
+    return _one_name(head, found, text[marks[-1].end() :]) if found != [PATH] else None
+
+
+_SPELLED: Final = re.compile(r"[\w.][\w.-]*[A-Za-z0-9_][\w.-]*|[A-Za-z0-9_]", re.ASCII)
+
+
+def _recased(op: str, text: str) -> str | None:
+    pieces = [cased(op, piece) for piece in _UNSURE.split(text)]
+    if len(op) == 1 or None in pieces:
+        return None
+    marks = [*_UNSURE.findall(text), ""]
+    return "".join(f"{piece}{mark}" for piece, mark in zip(pieces, marks, strict=True))
 
 
 def replaced(op: str, text: str, pattern: str, other: str) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, merge
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
@@ -69,7 +69,7 @@ def redirections(
             continue
         for vector in shell.expand.alternatives((redirect.target,), call.state):
             for field in vector if len(vector) <= MAX_TARGETS else (Field(text=TOP),):
-                resource = place(field.text, call.cwd, glob=field.glob)
+                resource = call.place(field)
                 _emptied(shell, redirect.op, resource)
                 carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated
                 outs.append((resource, redirect.op, carries))
@@ -106,7 +106,7 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     """What `< file` or `< <(…)` gives, and the file if it is one."""
     part = target.parts[0] if len(target.parts) == 1 else None
     if isinstance(part, Process) and not part.write:
-        out = shell.substitute(part.script, call.state, beside=True)
+        out = shell.substitute(part.script, call.state, beside=True, heard=True)
         return msgspec.structs.replace(out, flow=("process",), connected=True), None
     fields = [field for vector in shell.expand.alternatives((target,), call.state) for field in vector]
     streams = [_input(field, call) for field in fields]

@@ -5,12 +5,13 @@ Not concerned with what a command does: `_commands` knows.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._environment import given, set_variable
+from guardrail.effects.domain._environment import LIBRARIES, assuming, given, set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_SAID,
@@ -28,8 +29,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
-from guardrail.effects.shell._expansion import elements, subscript, with_element
-from guardrail.effects.shell._numbers import look_into
+from guardrail.effects.shell._expansion import array, elements, indexed, subscript, with_element
 from guardrail.effects.shell._redirects import redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.model import Resource
@@ -76,21 +76,28 @@ def assign(shell: Interpreter, given: Assign, state: State) -> None:
         old = state.vars.get(given.name)
         # Without `+=` nothing is left of what it held, but it stays what it was declared to be.
         if not given.append:
-            old = Value(items=None if old.plural else (), keyed=True, plural=old.plural) if old and old.keyed else None
+            old = _emptied(old) if old is not None and old.keyed else None
         elif old is None or (old.items is None and not old.plural):
             old = Value(plural=True) if old is None or TOP in old.alternatives else with_element(old, "0", *_only(old))
-        set_variable(shell, state, given.name, elements(shell.expand, given.array, state, old))
+        olds = [array(items, old.sources) for items in old.variants] if old is not None and old.variants else [old]
+        values = [elements(shell.expand, given.array, state, one) for one in olds]
+        set_variable(shell, state, given.name, functools.reduce(join_values, values))
         return
     if given.name == "PATH":
         _assign_path(shell, given, state)
         return
-    value = shell.expand.value(given.value, state)
+    listing = given.name == LIBRARIES and not given.append
+    value = shell.expand.value(given.value, assuming(state, given.name) if listing else state)
     if given.index is not None:
         _assign_element(shell, given, state, value)
         return
     if given.append:
         value = _appended(state.vars.get(given.name, UNKNOWN), value)
     set_variable(shell, state, given.name, state.scalar(given.name, value))
+
+
+def _emptied(old: Value) -> Value:
+    return Value(items=None if old.plural else (), keyed=True, declared=old.declared, plural=old.plural)
 
 
 def _only(value: Value) -> tuple[str, tuple[Resource, ...]]:
@@ -107,9 +114,9 @@ def _appended(old: Value, value: Value) -> Value:
 
 def _assign_element(shell: Interpreter, given: Assign, state: State, value: Value) -> None:
     """`name[subscript]=value`."""
-    look_into(shell.expand, given.names, state, (given.value.start, given.value.end))
     old = state.vars.get(given.name)
-    key = subscript(shell.expand, old, given.index or "0", state, {})
+    chosen = indexed(shell.expand, given, old, state, {}, (given.value.start, given.value.end))
+    key = subscript(shell.expand, old, given.index or "0", state, chosen)
     text, sources = _only(value)
     if given.append and key is not None:
         held = None if old is None or old.items is None else dict(old.items).get(key, "")
@@ -215,6 +222,8 @@ def _run(
             state.opened = merge(state.opened, source.sources)
         out = write_out(shell, outs, out, call)
     out = _passed_on(call.stdin, out, name)
+    if (out.listed or out.table) and any(r.op == ">&" and r.fd == 2 for r in redirects):
+        out = msgspec.structs.replace(out, listed=(), table="")  # what goes wrong is told among the names
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))

@@ -156,6 +156,8 @@ class Calling(Statements):
             for value in args.all():
                 self.escape(value)
             return self.opaque("a function that is not known is called", "dynamic", *args.all())
+        if isinstance(function, Thing) and function.kind.startswith("?"):
+            return self.program(function.kind[1:], args)
         if isinstance(function, Thing):
             for value in args.all():
                 self.account(value)
@@ -406,7 +408,9 @@ class Calling(Statements):
 
     def _acts(self, value: Bound) -> bool:
         entry = table().entries.get(f"any.{value.name}")
-        return (entry is not None and entry.acts) or isinstance(value.owner, Handle | Instance)
+        owner = value.owner
+        own = isinstance(owner, Instance) and owner.klass.find(value.name) is not None
+        return (entry is not None and entry.acts) or isinstance(owner, Handle) or own
 
     def _escape_function(self, value: Function) -> None:
         if id(value.body) in self.escaped or any(body is value.body for body in self.inlined):
@@ -420,7 +424,7 @@ class Calling(Statements):
         self.escaping += 1
         try:
             with self.undecided():
-                self.call_function(function, Args(vague=Unknown()))
+                self.mention_names(self.call_function(function, Args(vague=Unknown())))
         except Late:
             del self.returns[depths[0] :]
             del self.yields[depths[1] :]
@@ -440,6 +444,8 @@ class Calling(Statements):
         for name, method in _all_names(klass).items():
             if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
                 self._try_method(owner, method)
+        for item in (*klass.names.values(), *owner.names.values()):
+            self.mention_names(item)
 
     def _escape_partial(self, value: Partial) -> None:
         if id(value) in self.escaped:
@@ -470,7 +476,7 @@ class Calling(Statements):
         """What a decorator makes of a function or class."""
         value = self.eval(decorator.func if isinstance(decorator, ast.Call) else decorator)
         name = table().canonical(value.name) if isinstance(value, Ref) else ""
-        if name in _PLAIN_DECORATORS:
+        if name in _PLAIN_DECORATORS or name.startswith("pytest.mark."):
             if isinstance(decorator, ast.Call):
                 for argument in decorator.args:
                     self.eval(argument)
@@ -486,7 +492,8 @@ class Calling(Statements):
         if isinstance(value, Bound) and value.name in ("setter", "getter", "deleter"):
             return made
         if isinstance(decorator, ast.Call):
-            value = self.call_value(value, self._arguments(decorator))
+            method = isinstance(decorator.func, ast.Attribute) and not isinstance(value, Ref)
+            value = self.eval(decorator) if method else self.call_value(value, self._arguments(decorator))
         if isinstance(value, Function | Partial | Native | Klass):
             return self.call_value(value, Args([made]))
         if table().kind(name) == "known" and name:

@@ -19,6 +19,7 @@ from guardrail.effects.code.python._values import (
     Args,
     Const,
     Handle,
+    Ref,
     Text,
     Unknown,
     Value,
@@ -150,17 +151,41 @@ def dump_json(machine: Machine, args: Args) -> Value:
     return _into(machine, args, json.dumps, 1, "fp")
 
 
+def _unknown(*_given: Any, **_named: Any) -> str:
+    raise ValueError("what is written is not known")
+
+
 @handles("yaml.safe_dump")
 def dump_yaml(machine: Machine, args: Args) -> Value:
     """Values as YAML, as text or into a file."""
-    return _into(machine, args, _yaml("safe_dump"), 1, "stream")
+    return _into(machine, args, _unknown if machine.yaml_changed else _yaml("safe_dump"), 1, "stream")
 
 
 @handles("yaml.dump")
 def dump_yaml_any(machine: Machine, args: Args) -> Value:
-    """`yaml.dump` writes plain values as `safe_dump` does."""
+    """`yaml.dump` writes plain values as `safe_dump` does, unless a dumper of the code's own says how."""
+    dumper = args.get(2, "Dumper")
+    plain = dumper is None or (isinstance(dumper, Ref) and dumper.name in _DUMPERS)
     named = {key: value for key, value in args.named.items() if key != "Dumper"}
-    return _into(machine, Args(args.pos, named), _yaml("safe_dump"), 1, "stream")
+    machine.escape(dumper if dumper is not None else NONE)
+    known = plain and not machine.yaml_changed
+    return _into(machine, Args(args.pos[:2], named), _yaml("safe_dump") if known else _unknown, 1, "stream")
+
+
+_DUMPERS = frozenset(f"yaml.{name}" for name in ("Dumper", "SafeDumper", "CDumper", "CSafeDumper"))
+
+
+@handles(
+    *(f"{owner}.{name}" for owner in ("yaml", *_DUMPERS) for name in ("add_representer", "add_multi_representer")),
+    *(f"{owner}.{name}" for owner in ("yaml", *_DUMPERS) for name in ("add_implicit_resolver", "add_path_resolver")),
+)
+def change_yaml(machine: Machine, args: Args) -> Value:
+    """How values are written is changed."""
+    machine.yaml_changed = True
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    return NONE
 
 
 @handles("toml.dump", "tomli_w.dump", "toml.dumps", "tomli_w.dumps")
@@ -176,11 +201,15 @@ def dump_toml(machine: Machine, args: Args) -> Value:
 
 
 @handles("configparser.ConfigParser", "configparser.RawConfigParser", "configparser.SafeConfigParser")
-def config_parser(_machine: Machine, _args: Args) -> Value:
-    """Settings in sections."""
+def config_parser(machine: Machine, args: Args) -> Value:
+    """Settings in sections; in another form than usual if it is told so."""
     from guardrail.effects.code.python._values import Thing
 
-    return Thing("configparser", {"<text>": text("")})
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    plain = not args.pos and args.vague is None and set(args.named) <= {"interpolation"}
+    return Thing("configparser", {"<text>": text("") if plain else Unknown()})
 
 
 @handles("configparser.read", "configparser.read_file", "configparser.read_string", "configparser.read_dict")
@@ -244,7 +273,7 @@ def config_write(machine: Machine, args: Args) -> Value:
     from guardrail.effects.code.python._values import Thing
 
     owner = args.pos[0]
-    known = single(owner.facts.get("<text>")) if isinstance(owner, Thing) else None
+    known = single(owner.facts.get("<text>")) if isinstance(owner, Thing) and len([*args.all()]) == 2 else None
     machine.sink(argument_of(args, 1), owner.held if isinstance(owner, Thing) else (), known or None)
     return NONE
 

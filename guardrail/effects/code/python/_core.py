@@ -79,7 +79,7 @@ class Core(abc.ABC):
         self.scope = self.globals
         self.scopes: list[Scope] = [self.globals]
         self.branch = 0
-        self.steps = MAX_STEPS
+        self.steps: int = MAX_STEPS
         self.inlined: list[Any] = []
         self.out_sources: tuple[Resource, ...] = ()
         self.out_text: str | None = ""
@@ -93,6 +93,7 @@ class Core(abc.ABC):
         self.folders: list[Value] = []
         self.texts: list[str] = []
         self.redirected: Value | None = None
+        self.environment: list[Value] = []  # values that the code gives to variables of its environment
 
     # -- what other parts give
 
@@ -341,7 +342,7 @@ class Core(abc.ABC):
                 for item in [*option.items[:256], *([option.rest] if option.rest is not None else [])]:
                     self.mention_names(item, depth + 1)
             elif isinstance(option, Dict) and depth < 4:
-                for item in list(option.items.values())[:256]:
+                for item in [*list(option.items.values())[:256], *([option.rest] if option.rest is not None else [])]:
                     self.mention_names(item, depth + 1)
             else:
                 self.mention_names(option, depth)

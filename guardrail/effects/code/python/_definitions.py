@@ -152,12 +152,16 @@ class Definitions(Expressions):
             if alias.name == "*":
                 self.import_star(module)
                 continue
-            self.assign_name(alias.asname or alias.name, self.attribute(module, alias.name))
+            self.assign_name(alias.asname or alias.name, self.imported(name, module, alias.name))
         return True
 
     @abc.abstractmethod
     def import_module(self, name: str) -> Value:
         """A module by its name."""
+
+    @abc.abstractmethod
+    def imported(self, name: str, module: Value, member: str) -> Value:
+        """`from name import member`."""
 
     @abc.abstractmethod
     def import_star(self, module: Value) -> None:

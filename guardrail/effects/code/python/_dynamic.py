@@ -204,19 +204,6 @@ def type_of(machine: Machine, args: Args) -> Value:
 # -- objects that are code when they are read back
 
 
-@handles(
-    "pickle.load", "pickle.loads", "pickle.Unpickler", "cPickle.loads", "marshal.loads", "marshal.load", "dill.load",
-    "dill.loads", "cloudpickle.load", "cloudpickle.loads", "shelve.open", "jsonpickle.decode", "yaml.unsafe_load",
-    "yaml.full_load", "yaml.load_all",
-)  # fmt: skip
-def unpickle(machine: Machine, args: Args) -> Value:
-    """What is read back may be any code."""
-    source = argument_of(args, 0)
-    sources = machine.contents_of(source)
-    machine.opaque("objects are read that may be code", "inline")
-    return Unknown(sources, hidden=True)
-
-
 @handles("yaml.load")
 def load_yaml(machine: Machine, args: Args) -> Value:
     """Safe with a safe loader only."""
@@ -225,7 +212,20 @@ def load_yaml(machine: Machine, args: Args) -> Value:
         return HANDLERS["yaml.safe_load"](machine, Args(args.pos[:1] or list(args.named.values())[:1]))
     if isinstance(loader, Ref) and loader.name.endswith(("FullLoader", "BaseLoader")):
         return HANDLERS["yaml.safe_load"](machine, Args(args.pos[:1] or list(args.named.values())[:1]))
-    return unpickle(machine, args)
+    return HANDLERS["yaml.unsafe_load"](machine, args)
+
+
+@handles("yaml.full_load", "yaml.full_load_all")
+def load_full_yaml(machine: Machine, args: Args) -> Value:
+    """The loader that makes no objects but plain ones."""
+    return HANDLERS["yaml.safe_load"](machine, args)
+
+
+@handles("yaml.load_all")
+def load_all_yaml(machine: Machine, args: Args) -> Value:
+    """As `yaml.load`, with several documents."""
+    value = load_yaml(machine, args)
+    return Unknown(carried(value), hidden=isinstance(value, Unknown) and value.hidden)
 
 
 # -- encodings

@@ -57,17 +57,16 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
     return handle
 
 
-@handles(
-    "builtins.open",
-    "codecs.open",
-    "gzip.open",
-    "bz2.open",
-    "lzma.open",
-    "io.FileIO",
-    "wave.open",
-    "gzip.GzipFile",
-    "bz2.BZ2File",
-)
+@handles("codecs.open", "gzip.open", "bz2.open", "lzma.open", "wave.open", "gzip.GzipFile", "bz2.BZ2File")
+def open_encoded(machine: Machine, args: Args) -> Value:
+    """What is written is not what the file then holds, nor is what is read what it holds now."""
+    handle = open_file(machine, args)
+    if isinstance(handle, Handle):
+        handle.text, handle.used = None, True
+    return handle
+
+
+@handles("builtins.open", "io.FileIO")
 def open_file(machine: Machine, args: Args) -> Value:
     """`open(path, mode)`: also with a mode that is not known, with a descriptor, and with an opener."""
     path = argument_of(args, 0, "file")
@@ -88,9 +87,23 @@ def open_file(machine: Machine, args: Args) -> Value:
     handle = open_places(machine, machine.places(path), mode)
     handle.inside = path.sources
     handle.name = path
+    if not _as_written(args):
+        handle.text, handle.used = None, True
     if any(isinstance(option, Const | Unknown) and not _is_bytes(option) for option in options(path)):
         handle = _descriptor(path, handle)
     return handle
+
+
+_TEXT_AS_IT_IS = frozenset(("utf-8", "utf8", "utf_8", "U8", "UTF-8", "UTF8", "ascii", "us-ascii"))
+
+
+def _as_written(args: Args) -> bool:
+    """The file then holds the text that is written into it, byte for byte."""
+    encoding, newline = args.get(3, "encoding"), args.get(5, "newline")
+    known = encoding is None or (isinstance(encoding, Const) and encoding.value is None)
+    plain = known or single(encoding) in _TEXT_AS_IT_IS
+    ends = newline is None or (isinstance(newline, Const) and newline.value is None) or single(newline) in ("", "\n")
+    return plain and ends
 
 
 def _is_bytes(value: Value) -> bool:
@@ -137,9 +150,16 @@ def open_number(_machine: Machine, args: Args) -> Value:
     "os.dup",
     "io.BufferedRandom",
 )
-def wrap(_machine: Machine, args: Args) -> Value:
+def wrap(machine: Machine, args: Args) -> Value:
     """Another object for the same descriptor."""
-    return args.get(0) or Unknown()
+    found = args.get(0) or Unknown()
+    others = [*args.pos[1:], *args.named.values()]
+    for value in others:
+        machine.account(value)
+    for handle in options(found):
+        if isinstance(handle, Handle) and others:
+            handle.text, handle.used = None, True  # it may be in another encoding
+    return found
 
 
 @handles("os.write", "os.pwrite")
@@ -328,11 +348,29 @@ def split_extension(_machine: Machine, args: Args) -> Value:
     """Root and extension."""
     value = argument_of(args, 0)
     roots: list[str] = []
+    ends: list[str] = []
     for item in path_texts(value):
         end = suffix(item)
-        roots.append(item[: -len(end)] if end and item.endswith(end) and TOP not in end else item if not end else TOP)
-    ends = [suffix(item) for item in path_texts(value)]
+        if TOP not in end and (not end or item.endswith(end)):
+            roots.append(item[: len(item) - len(end)])
+            ends.append(end)
+        else:
+            roots += _roots(item)
+            ends += ["", f".{NAME}" if TOP not in item else TOP]
     return Seq([Text(roots, value.sources), Text(ends, value.sources)], "tuple")
+
+
+def _roots(item: str) -> list[str]:
+    """A path that is known in part without its extension, which begins at a dot that is known or at one that is not."""
+    head, slash, tail = item.rpartition("/")
+    first = next((index for index, char in enumerate(tail) if not is_exact(char)), len(tail))
+    if DEEP in tail:
+        return [item[: item.rfind(DEEP) + 1]]
+    if TOP in item:
+        return [item[: item.rfind(TOP) + 1]] if "." not in tail[:first] else [TOP]
+    stem, dot, _ = tail[:first].rpartition(".")
+    found = [f"{head}{slash}{tail[:first]}{NAME}"]
+    return [*found, f"{head}{slash}{stem}"] if dot and stem.strip(".") else found
 
 
 @handles("os.path.split")

@@ -294,14 +294,14 @@ def set_variable_(machine: Machine, args: Args) -> Value:
 @handles("os.environ.update")
 def update_environment(machine: Machine, args: Args) -> Value:
     """Several variables are set."""
-    from guardrail.effects.code.python._system import set_environment
+    from guardrail.effects.code.python._system import set_any, set_environment
 
     for value in args.pos:
         if isinstance(value, Dict) and value.rest is None:
             for key, item in value.items.items():
                 set_environment(machine, key if isinstance(key, str) else None, item)
         else:
-            machine.opaque("variables that are not known are set", "dynamic", value)
+            set_any(machine, value)
     for name, value in args.named.items():
         set_environment(machine, name, value)
     return NONE

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import sys
-import threading
-import warnings
 from typing import Final
 
-from guardrail.effects.code.python._calls import Calling, Late
-from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._handlers import HANDLERS
+from guardrail.effects.code.python._calls import Late
+from guardrail.effects.code.python._changes import names_bound, parsed
+from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
-    NAME,
     NONE,
     Args,
     Bound,
@@ -38,12 +34,8 @@ from guardrail.effects.code.python._values import (
     text,
 )
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
-
-_PARSING: Final = threading.Lock()
 
 MAX_SOURCE_DEPTH: Final = 4
 """Deepest nesting of `exec` and `eval` of known text."""
@@ -74,7 +66,7 @@ _LEAKED: Final = frozenset(
 )
 
 
-class Machine(Calling):
+class Machine(Importing):
     """Runs one piece of code and all it calls."""
 
     def __init__(self, call: Call, argv: list[Field], file: str | None = None) -> None:
@@ -87,20 +79,21 @@ class Machine(Calling):
         self.late = []
         self.escaping = 0
         self.finishing = False
-        self.modules: dict[str, Value] = {}
-        self.loading: list[str] = []
-        self.pure_folder: bool | None = None
         self.streams: dict[str, Handle] = {}
-        self.trees: list[ast.AST] = []
         self.surveyed = 0  # trees whose names are in `bound`
-        self.bound: set[str] = set()
         self.logs: list[Resource] = []
+        self.yaml_changed = False
+        self.dumped: dict[str, int] = {}  # file of plain objects -> how many effects there were when it was written
 
     # -- code
 
-    def run(self, source: str) -> None:
-        """Analyse the main module."""
-        self.run_source(source)
+    def run(self, source: str, before: str | None = None) -> None:
+        """Analyse the main module, or what is new in it."""
+        self.run_changed(source, self.globals, before)
+        self.finish()
+
+    def finish(self) -> None:
+        """What was put off until every name has its value, and what is still to be said."""
         self.finishing = True
         for value in self.late:
             self.escape(value)
@@ -111,6 +104,8 @@ class Machine(Calling):
 
     def run_source(self, source: str, scope: Scope | None = None, *, expression: bool = False) -> Value:
         """Analyse code in a scope of this process."""
+        if len(source) > MAX_CODE_BYTES:
+            return self.opaque("too long", "unparsed")
         if self.sources_depth >= MAX_SOURCE_DEPTH:
             return self.opaque("code in code in code", "unparsed", text(source))
         try:
@@ -142,7 +137,7 @@ class Machine(Calling):
     def undefined(self, name: str) -> Value:
         """A name that is bound somewhere may be anything; one that is not says that the code was not understood."""
         while self.surveyed < len(self.trees):
-            self.bound |= _bound_names(self.trees[self.surveyed])
+            self.bound |= names_bound(self.trees[self.surveyed])
             self.surveyed += 1
         if name not in self.bound:
             self.opaque("a name that is not defined", "inline")
@@ -212,9 +207,9 @@ class Machine(Calling):
             return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
         if name in _LEAKED and owner.name != name:
             return Ref(name)  # a module that another one imports for itself
-        module = self.modules.get(owner.name)
-        if isinstance(module, Instance):
-            return module.names.get(name) or Unknown(hidden=True)
+        member = self.member(owner.name, name)
+        if member is not None:
+            return member
         full = table().canonical(f"{owner.name}.{name}")
         constant = _CONSTANTS.get(full)
         if constant is not None:
@@ -248,90 +243,6 @@ class Machine(Calling):
                     return Partial(found, Args([this]))
         return Native(lambda _args: Unknown())
 
-    # -- imports
-
-    def import_module(self, name: str) -> Value:
-        """A module by its name: known, in a file beside the code, or not known."""
-        if name in self.modules:
-            return Ref(name)
-        canonical = table().canonical(name)
-        self._shadows(name)
-        if name.startswith("."):
-            self.opaque("a module beside the code", "script")
-            return Unknown(hidden=True)
-        head = name.partition(".")[0]
-        if head in sys.stdlib_module_names or table().kind(canonical) != "unknown":
-            return Ref(canonical)
-        if head not in self.programs:
-            self._local_module(name)
-        return Ref(canonical)
-
-    def _folders(self) -> list[str | None]:
-        """Where modules are looked for before those that are installed."""
-        found: list[str | None] = []
-        if self.file is not None:
-            found.append(self.file.rpartition("/")[0] or "/")
-        else:
-            found.append(self.call.cwd)
-        path = self.state.vars.get("PYTHONPATH")
-        if path is not None:
-            for alternative in path.alternatives:
-                found += [part if TOP not in part else None for part in alternative.split(":") if part]
-        for value in self.folders:
-            exact = single(value)
-            found.append(place(exact, self.call.cwd).path if exact is not None else None)
-        return found
-
-    def _local_module(self, name: str) -> None:
-        """A module that is a file of the project: a script that runs now."""
-        for folder in self._folders():
-            if folder is None:
-                continue
-            head = name.partition(".")[0]
-            for path in (f"{folder.rstrip('/')}/{head}.py", f"{folder.rstrip('/')}/{head}/__init__.py"):
-                self._found(path)
-
-    def _found(self, path: str) -> None:
-        shell = self.call.shell
-        made = any(
-            entry.rpartition("/")[2] in (path.rpartition("/")[2], path.split("/")[-2]) for entry in shell.emit.made
-        )
-        authored = made and shell.emit.changed(path)
-        if authored or shell.view.kind(path) is not None:
-            resource = place(path, None)
-            attrs = {"authored": True} if authored else None
-            self.ended = True
-            shell.emit.opaque("script", resource, spec=self.call.name, span=self.call.span, attrs=attrs)
-
-    def _shadows(self, name: str) -> None:
-        """A file in a folder that is searched first takes the place of a module of the standard library."""
-        if self.pure_folder is not None or name in sys.builtin_module_names:
-            return
-        self.pure_folder = True
-        for folder in self._folders():
-            if folder is None or any(c in folder for c in "*?["):
-                continue
-            for pattern in ("*.py", "*.so", "*/__init__.py"):
-                for path in self.call.shell.view.glob(f"{folder.rstrip('/')}/{pattern}") or ():
-                    parts = path.split("/")
-                    stem = parts[-2] if parts[-1] == "__init__.py" else parts[-1].partition(".")[0]
-                    if stem in sys.stdlib_module_names and stem not in sys.builtin_module_names:
-                        self._found(path)
-            for made in self.call.shell.emit.made:
-                stem = made.rpartition("/")[2].partition(".")[0]
-                if stem in sys.stdlib_module_names and made.rpartition("/")[0] == folder.rstrip("/"):
-                    self._found(made)
-
-    def import_star(self, module: Value) -> None:
-        """`from module import *`: a name that is not defined otherwise is the module's."""
-        if isinstance(module, Ref):
-            self.stars.append(module.name)
-            if table().kind(module.name) == "unknown":
-                self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
-                self.ended = True
-        else:
-            self.opaque("names of a module that is not known", "inline")
-
     # -- modules that are objects of the process
 
     def ref_item(self, owner: Ref, key: Value) -> Value:
@@ -353,8 +264,15 @@ class Machine(Calling):
 
     def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
         """An attribute of a module is changed: harmless only for a plain setting."""
+        if self.set_member(owner.name, name, value):
+            return
+        self.yaml_changed = self.yaml_changed or owner.name.partition(".")[0] == "yaml"
         full = table().canonical(f"{owner.name}.{name}")
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
+        if table().kind(full) == "unknown":
+            self.mention(value)  # what the library then does with it is not known
+            self.escape(value)
+            return
         self.account(value)
         if full in _SETTABLE or (plain and table().kind(full) != "known"):
             return
@@ -364,36 +282,3 @@ class Machine(Calling):
         self.opaque(f"`{full[:60]}` is replaced", "inline", value)
 
     argv_value: Seq | None = None
-
-
-def _bound_names(tree: ast.AST) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.alias):
-            found.add((node.asname or node.name).partition(".")[0])
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
-    return found
-
-
-def parsed(source: str, *, expression: bool = False) -> ast.AST:
-    """The tree of some code, without a word about its escapes.
-
-    Raises:
-        SyntaxError: as `ast.parse` does; so with the other errors.
-    """
-    mode = "eval" if expression else "exec"
-    if "\\" not in source and " is " not in source:
-        return ast.parse(source, mode=mode)
-    with _PARSING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(source, mode=mode)
-
-
-__all__ = ["HANDLERS", "NAME", "NUM", "Machine", "parsed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 from collections.abc import Callable
 from typing import Any, Final
@@ -294,7 +295,7 @@ def _read_handle(core: Core, owner: Handle, name: str, args: Args) -> Value:
     if decoded is None or "\r" in decoded:
         return anything(sources)
     if name == "readlines":
-        lines: list[Value] = [Text((line,), sources) for line in decoded.splitlines(keepends=True)]
+        lines: list[Value] = [Text((line,), sources) for line in io.StringIO(decoded)]
         return Seq(lines, born=core.branch) if len(lines) <= 512 else Seq([], rest=anything(sources), born=core.branch)
     return Text((decoded,), sources)
 
@@ -404,12 +405,13 @@ def _path_method(core: Expressions, owner: Text, name: str, args: Args) -> Value
         return core.call_ref("builtins.open", Args([owner, *args.pos], args.named, args.vague))
     if name in ("read_text", "read_bytes"):
         mode = "r" if name == "read_text" else "rb"
-        handle = core.call_ref("builtins.open", Args([owner, text(mode)]))
+        handle = core.call_ref("builtins.open", Args([owner, text(mode)], _coding(args, 0)))
         return core.call_method(handle, "read", Args())
     if name in ("write_text", "write_bytes"):
         mode = "w" if name == "write_text" else "wb"
-        handle = core.call_ref("builtins.open", Args([owner, text(mode)]))
-        return core.call_method(handle, "write", Args(args.pos[:1] or list(args.named.values())[:1], {}, args.vague))
+        handle = core.call_ref("builtins.open", Args([owner, text(mode)], _coding(args, 1)))
+        data = args.get(0, "data")
+        return core.call_method(handle, "write", Args([data] if data is not None else [], {}, args.vague))
     if name in ("relative_to", "match", "is_relative_to", "is_absolute", "samefile", "as_uri"):
         for value in args.all():
             core.account(value)
@@ -418,6 +420,13 @@ def _path_method(core: Expressions, owner: Text, name: str, args: Args) -> Value
     if name == "home" or name == "cwd":
         return core.call_ref(f"pathlib.Path.{name}", Args())
     return None
+
+
+def _coding(args: Args, index: int) -> dict[str, Value]:
+    """How the text of a file is encoded, as `open` takes it: the arguments from a position on."""
+    names = ("encoding", "errors", "newline")
+    found = {name: args.get(index + at, name) for at, name in enumerate(names)}
+    return {name: value for name, value in found.items() if value is not None and value is not args.vague}
 
 
 def _unlisted_path(core: Expressions, owner: Text, name: str, args: Args) -> Value:

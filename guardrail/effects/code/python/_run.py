@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 # The handlers register themselves.
 from guardrail.effects.code.python import (
     _archives,
@@ -15,20 +13,21 @@ from guardrail.effects.code.python import (
     _files,
     _functions,
     _higher,
+    _pickles,
     _processes,
     _services,
 )
-from guardrail.effects.code.python._core import TooMuch
+from guardrail.effects.code.python._beside import beside, check_module, follow, hand_over
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
-MAX_CODE_BYTES: Final = 128 * 1024
-"""Longest Python text that is analysed, in bytes."""
+_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _services)
 
-_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _processes, _services)
+MAX_FIRST_STEPS: Final = 8_000
+"""Most steps for the whole of a script of which the session changed a part; beyond them only that part is walked."""
 
 _DEFINITE: Final = frozenset(
     "create write append truncate delete rename copy link set_times set_security mount api_delete api_copy "
@@ -48,51 +47,83 @@ def run_code(call: Call, code: str, argv: Sequence[Field]) -> Stream:
     Returns:
         What it prints.
     """
-    machine = Machine(call, list(argv))
+    return _followed(call, Machine(call, list(argv)), code)
+
+
+def run_own(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
+    """A script that the session wrote: what it does is what the same code in an argument would do.
+
+    Args:
+        call: the interpreter.
+        code: what the script holds when it runs.
+        argv: `sys.argv`.
+        path: where the script is.
+
+    Returns:
+        What it prints, and whether all of the text was understood.
+    """
+    machine = Machine(call, list(argv), path)
+    before = machine.before(path)
+    if before is None:
+        out = _followed(call, machine, code)
+        return out, not machine.hidden
+    emit = call.shell.emit
+    start, made, meant, mark = len(emit.effects), set(emit.made), set(emit.meant), emit.contents.mark()
+    machine.steps = MAX_FIRST_STEPS
+    out = _followed(call, machine, code)
+    if not machine.hidden:
+        emit.contents.keep(mark)
+        return out, True
+    # What is not understood may be what was there before: then the session ran a program of the project.
+    emit.contents.lose(mark)
+    del emit.effects[start:]
+    emit.made, emit.meant = made, meant
+    machine = Machine(call, list(argv), path)
+    out = _followed(call, machine, code, before)
+    return out, not machine.hidden
+
+
+def _followed(call: Call, machine: Machine, code: str, before: str | None = None) -> Stream:
     saved = call.cwd
     call.emit("exec", as_code("python"))
-    _analyse(machine, code)
+    follow(machine, lambda: machine.run(code, before))
+    if machine.foreign or machine.programs:
+        beside(call, machine)
+    if machine.hidden:
+        call.mention_text(code)
+    hand_over(call, machine)
     call.cwd = saved
     if machine.hidden:
-        call.mention_cwd()
-        call.mention_text(code)
-        call.mention(argv[1:])
-        call.mention_input()
         return Stream(sources=machine.output().sources or call.stdin.sources, flow=call.stdin.flow)
     return machine.output()
 
 
-def _analyse(machine: Machine, code: str) -> None:
-    try:
-        if len(code) > MAX_CODE_BYTES:
-            raise TooMuch("too long")  # noqa: TRY301 - one place handles every bound
-        machine.run(code)
-    except (TooMuch, RecursionError, MemoryError) as bound:
-        reason = str(bound) if isinstance(bound, TooMuch) else "nested too deep"
-        machine.opaque(reason, "unparsed")
-
-
 def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[Stream, bool]:
-    """A script that is a file: its effects as far as they are certain, and whether that is all of them.
+    """A script that the session did not write: its effects as far as they are certain, and whether that is all of them.
 
     A script may be honest work that no analysis follows to its end. What is not certain in it is then left to the
-    caller, who treats the script as a reader of what it is handed.
+    caller, who treats the script as a reader of what it is handed. What the session wrote of it is another matter.
     """
-    machine = Machine(call, list(argv), path)
+    emit = call.shell.emit
+    start = len(emit.effects)
+    made, meant = set(emit.made), set(emit.meant)
     saved = call.cwd
-    effects = call.shell.emit.effects
-    start = len(effects)
-    made, meant = set(call.shell.emit.made), set(call.shell.emit.meant)
-    _analyse(machine, code)
+    machine = Machine(call, list(argv), path)
+    follow(machine, lambda: machine.run(code))
     call.cwd = saved
-    found = effects[start:]
-    del effects[start:]
-    call.shell.emit.meant = meant  # what is dropped below may have to be said again
+    found = emit.effects[start:]
     whole = not machine.ended and not any(_vague(effect) for effect in found)
-    kept = found if whole else [effect for effect in found if _certain(effect)]
-    effects.extend(kept)
-    if not whole and not any(effect.op in _DEFINITE for effect in kept):
-        call.shell.emit.made = made
+    if not whole and (machine.hidden or not machine.own):
+        del emit.effects[start:]
+        emit.meant = meant  # what is dropped below may have to be said again
+        kept = [effect for effect in found if _certain(effect)]
+        emit.effects.extend(kept)
+        if not any(effect.op in _DEFINITE for effect in kept):
+            emit.made = made
+        for module, name in machine.own.items():
+            check_module(call, name, module)
+    if machine.foreign or machine.ended:
+        beside(call, machine)
     return machine.output(), whole
 
 
@@ -107,8 +138,3 @@ def _certain(effect: Effect) -> bool:
     if effect.op == "exec_opaque":
         return effect.attrs.get("code") == "script"
     return not _vague(effect)
-
-
-def reader(effect: Effect) -> Effect:
-    """A read of which only a script's text is the evidence."""
-    return msgspec.structs.replace(effect, modality="may", precision="opaque")

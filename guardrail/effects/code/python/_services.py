@@ -442,22 +442,6 @@ for _name in "unlink rmdir touch chmod symlink_to hardlink_to write_text write_b
     _as_path(_name)
 
 
-@handles("joblib.load", "pandas.read_pickle", "torch.load", "skops.io.load")
-def load_objects(machine: Machine, args: Args) -> Value:
-    """Objects that may be code: whether the session made the file is for the history to say."""
-    value = argument_of(args, 0, "f")
-    for extra in (*args.pos[1:], *args.named.values()):
-        machine.account(extra)
-    if not isinstance(value, Text | Unknown):
-        return Unknown(machine.contents_of(value))
-    places = machine.places(value)
-    found = machine.read(places)
-    for place in places:
-        if place.path is not None:
-            machine.call.shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span)
-    return Unknown(found)
-
-
 @handles("operator.methodcaller")
 def method_caller(machine: Machine, args: Args) -> Value:
     """A function that calls a method."""

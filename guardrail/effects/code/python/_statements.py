@@ -116,11 +116,14 @@ class Statements(Definitions):
         elif isinstance(owner, Instance):
             self.call_value(Bound(owner, "__setitem__"), Args([key, value]))
         elif isinstance(owner, Thing):
+            lose_text(owner)
+            self.tell(owner, value)
             owner.held = tuple(dict.fromkeys((*owner.held, *carried(value))))
             target = owner.facts.get("to")
             if target is not None:
                 self.put("write", self.places(target), carried(value))
         elif isinstance(owner, Unknown):
+            self.mention_names(value)
             owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
 
     @abc.abstractmethod
@@ -138,10 +141,20 @@ class Statements(Definitions):
         elif isinstance(owner, Ref):
             self.patch_ref(owner, name, value)
         elif isinstance(owner, Thing):
+            lose_text(owner)
+            self.tell(owner, value)
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):
             self.opaque("a change of something that is not known", "inline", value)
         elif can_act(value):
+            self.escape(value)
+        else:
+            self.mention_names(value)
+
+    def tell(self, owner: Thing, value: Value) -> None:
+        """Something of a library that is not known gets a value: what it does with it is not known."""
+        if owner.kind.startswith("?"):
+            self.mention(value)
             self.escape(value)
 
     @abc.abstractmethod
@@ -189,6 +202,8 @@ class Statements(Definitions):
                 option.scrambled = True
             elif isinstance(option, Ref):
                 self.store_ref(option, key, NONE)
+            elif isinstance(option, Thing) and "<text>" in option.facts:
+                lose_text(option)
             elif isinstance(option, Thing) and option.facts.get("to") is not None:
                 self.put("write", self.places(option.facts["to"]), ())
 
@@ -386,6 +401,12 @@ class Statements(Definitions):
         if self.continues:
             self.continues[-1].append(self.snapshot())
         return False
+
+
+def lose_text(owner: Thing) -> None:
+    """What a thing would be as text is not known any more."""
+    if "<text>" in owner.facts:
+        owner.facts["<text>"] = Unknown()
 
 
 def _same(left: Value | None, right: Value) -> bool:

@@ -114,11 +114,14 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
 def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
     """`owner[key] = value` for something of a library."""
     name = single(key)
-    machine.account(value)
     machine.account(key)
     if owner.name in ("os.environ", "os.environb"):
         set_environment(machine, name, value)
         return
+    machine.account(value)
+    machine.yaml_changed = machine.yaml_changed or owner.name.partition(".")[0] == "yaml"
+    if table().kind(owner.name) == "unknown":
+        machine.mention(value)  # what the library then does with it is not known
     if table().kind(owner.name) == "known":
         machine.opaque(f"`{owner.name[:40]}` is changed", "inline", value)
 
@@ -126,14 +129,26 @@ def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
 def set_environment(machine: Machine, name: str | None, value: Value) -> None:
     """A variable is set for this process and those that it starts."""
     if name is None:
-        machine.opaque("a variable whose name is not known is set", "dynamic", value)
+        set_any(machine, value)
         return
     machine.account(value)
+    machine.environment.append(value)
     texts = tuple(item.replace(NAME, TOP) for item in path_texts(value))
     new = Variable(alternatives=texts or (TOP,), sources=carried(value))
     if machine.branch:
         new = Variable(alternatives=(TOP,), sources=new.sources)
     set_variable(machine.call.shell, machine.state, name, new)
+
+
+def set_any(machine: Machine, value: Value) -> None:
+    """A variable whose name is not known is set: from now on nothing is known of any, nor of what PATH says."""
+    machine.account(value)
+    machine.environment.append(value)
+    cwds = machine.state.cwds
+    machine.state.forget()
+    machine.state.cwds = cwds
+    for name in machine.call.shell.expand.environment:
+        machine.state.vars[name] = Variable(alternatives=(TOP,), sources=carried(value))
 
 
 def argument_of(args: Args, index: int, name: str = "") -> Value:

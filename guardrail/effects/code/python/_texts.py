@@ -295,8 +295,10 @@ def _partial_method(owner: Any, name: str, args: Args, sources: Sources) -> Valu
         return Text((owner,), sources) if isinstance(owner, str) else Unknown(sources)
     if isinstance(owner, bytes):
         return Text((TOP,), sources) if name in ("decode", "hex") else Unknown(sources)
-    if name in ("lower", "upper") and TOP not in owner and NAME not in owner:
+    if name in ("lower", "upper", "casefold") and TOP not in owner:
         return Text((getattr(owner, name)(),), sources)
+    if name == "replace" and owner == NAME and _keeps_a_name(args):
+        return Text((NAME,), sources)
     if name in _ENDS and not args.pos:
         left, right = _ENDS[name]
         start = left and (owner[:1].isspace() or owner[:1] == TOP)
@@ -304,6 +306,13 @@ def _partial_method(owner: Any, name: str, args: Args, sources: Sources) -> Valu
         if not start and not end:
             return Text((owner,), sources)
     return Text((TOP,), sources)
+
+
+def _keeps_a_name(args: Args) -> bool:
+    """Another text in a name leaves it a name: it holds no slash, and what it comes to is no `..`."""
+    new = args.get(1, "new")
+    exact = new.exact if isinstance(new, Text) else None
+    return exact is not None and "/" not in exact and exact.strip(".") != ""
 
 
 def _join(owner: Value, items: Value, sources: Sources) -> Value | None:

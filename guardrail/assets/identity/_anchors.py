@@ -1,0 +1,68 @@
+"""Content anchors: points in a file that its own bytes choose, so that any piece of it shows the same ones.
+
+Not concerned with what the bytes are part of: no header, no boundary and no alignment is needed, so a fragment inside
+a tar, a concatenation or an unknown container is recognised. Blind to changed values, compression and encryption.
+The idea is content-defined sampling ("winnowing", Schleimer, Wilkerson and Aiken 2003, SIGMOD).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+ANCHOR_BYTES: Final = 32
+"""Bytes that the id of an anchor is made of."""
+
+ONE_IN: Final = 1 << 20
+"""One offset in so many is an anchor, on the average."""
+
+_GOLDEN: Final = np.uint32(2654435761)
+_BELOW: Final = np.uint32((1 << 32) // ONE_IN)
+_MIX: Final = tuple(
+    np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
+)
+_BLOCK: Final = 1 << 18
+_WORD: Final = 4
+
+Ids = NDArray[np.uint64]
+
+
+def anchors(data: Any) -> Ids:
+    """The ids of all anchors in a piece of content, each once, in order.
+
+    Args:
+        data: anything with the buffer protocol; anchors in its last `ANCHOR_BYTES - 1` bytes are not seen.
+    """
+    view = np.frombuffer(data, np.uint8)
+    last = len(view) - ANCHOR_BYTES
+    if last < 0:
+        return np.empty(0, np.uint64)
+    scratch = np.empty(_BLOCK, np.uint32)
+    hits: list[NDArray[np.int64]] = []
+    for shift in range(_WORD):
+        words = np.frombuffer(data, "<u4", (len(view) - shift) // _WORD, shift)
+        for start in range(0, len(words), _BLOCK):
+            part = words[start : start + _BLOCK]
+            mixed = np.multiply(part, _GOLDEN, out=scratch[: len(part)])
+            found = np.flatnonzero(mixed < _BELOW)
+            # A word of zeros mixes to zero: constant runs would be nothing but anchors.
+            found = found[part[found] != 0] if len(found) else found
+            if len(found):
+                hits.append((found + start) * _WORD + shift)
+    if not hits:
+        return np.empty(0, np.uint64)
+    at = np.concatenate(hits)
+    at = at[at <= last]
+    return np.unique(_ids(view, at))
+
+
+def _ids(view: NDArray[np.uint8], at: NDArray[np.int64]) -> Ids:
+    ids = np.zeros(len(at), np.uint64)
+    if len(at):
+        following = np.ascontiguousarray(view[at[:, None] + np.arange(ANCHOR_BYTES)]).view("<u8")
+        for column, factor in enumerate(_MIX):
+            ids ^= following[:, column] * factor
+            ids = (ids << np.uint64(31)) | (ids >> np.uint64(33))
+    return ids

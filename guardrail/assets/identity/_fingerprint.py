@@ -1,0 +1,255 @@
+"""The fingerprint of a file: digests of the whole, of windows, of tensors; anchors; sketches.
+
+One pass over the file feeds everything that needs all of it, on two threads: SHA-256, which registries name blobs by,
+costs as much as the rest together. Windows are keyed by a secret of the deployment, or an editor stays clear of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from io import FileIO
+from typing import Any, BinaryIO, Final
+
+import blake3
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from guardrail.assets.identity._anchors import ANCHOR_BYTES, anchors
+from guardrail.assets.identity._formats import Format, format_of
+from guardrail.assets.identity._sketch import Sketch, matrix_of, sketch
+from guardrail.assets.identity._tensors import Malformed, Tensor, tensors_of
+
+CHUNK_BYTES: Final = 8 * 1024 * 1024
+"""What is read at once, in bytes."""
+
+WINDOWS: Final = 16
+"""Windows at keyed offsets, beside those at both ends."""
+
+WINDOW_BYTES: Final = 4096
+"""Size of a window, in bytes."""
+
+SAMPLES: Final = 4
+"""Windows in each tensor that are sampled."""
+
+MAX_SKETCHES: Final = 64
+"""Most tensors of one file that are sketched: the largest."""
+
+Progress = Callable[[int], None]
+"""Told how many more bytes were read."""
+
+
+class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file is known by.
+
+    Args:
+        size: in bytes.
+        kind: its format, if it is one that is known.
+        sha256: digest of the whole.
+        blake3: digest of the whole.
+        windows: keyed digest of its size and of windows in it: cheap to compare, and a question only.
+        tensors: digest of a tensor's bytes -> its size in bytes.
+        samples: keyed digests of some windows in each tensor: cheap to compare, and a question only.
+        anchors: ids of its content anchors, as little-endian u8, in order.
+        sketches: of its largest tensors.
+    """
+
+    size: int
+    kind: Format | None
+    sha256: bytes
+    blake3: bytes
+    windows: bytes
+    tensors: dict[bytes, int] = {}
+    samples: tuple[bytes, ...] = ()
+    anchors: bytes = b""
+    sketches: tuple[Sketch, ...] = ()
+
+
+def windows(fd: int, size: int, key: bytes) -> bytes:
+    """The keyed digest of a file's size and of some windows in it, in constant time whatever the size.
+
+    Args:
+        fd: descriptor of the file.
+        size: in bytes.
+        key: 32 bytes.
+    """
+    digest = blake3.blake3(struct.pack("<Q", size), key=key)
+    spread = blake3.blake3(b"offsets" + struct.pack("<Q", size), key=key).digest(length=8 * WINDOWS)
+    room = max(1, size - WINDOW_BYTES)
+    at = {0, max(0, size - WINDOW_BYTES)}
+    at |= {offset % room // WINDOW_BYTES * WINDOW_BYTES for (offset,) in struct.iter_unpack("<Q", spread)}
+    for offset in sorted(at):
+        digest.update(os.pread(fd, WINDOW_BYTES, offset))
+    return digest.digest()
+
+
+def sample(fd: int, tensor: Tensor, key: bytes) -> bytes:
+    """The keyed digest of a tensor's size and of some windows in it, in constant time whatever the size."""
+    size = struct.pack("<Q", tensor.size)
+    digest = blake3.blake3(b"tensor" + size, key=key)
+    spread = blake3.blake3(b"places" + size, key=key).digest(length=8 * SAMPLES)
+    room = max(1, tensor.size - WINDOW_BYTES)
+    for (offset,) in struct.iter_unpack("<Q", spread):
+        digest.update(os.pread(fd, min(WINDOW_BYTES, tensor.size), tensor.start + offset % room))
+    return digest.digest()
+
+
+def fingerprint(path: str, key: bytes, progress: Progress | None = None) -> Fingerprint:
+    """Read a whole file and take everything it can be known by.
+
+    Args:
+        path: of a regular file; a link at its end is not followed.
+        key: secret of the deployment, 32 bytes.
+        progress: told as bytes are read.
+
+    Raises:
+        OSError: if it cannot be read, or shrinks while it is.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with FileIO(fd, "rb") as file:
+        size = os.fstat(fd).st_size
+        kind = format_of(fd, size)
+        tensors = _tensors(file, kind, size)
+        whole = _read(file, size, tensors, progress)
+        return Fingerprint(
+            size=size,
+            kind=kind,
+            sha256=whole.sha.digest(),
+            blake3=whole.all.digest(),
+            windows=windows(fd, size, key),
+            tensors=whole.tensors,
+            samples=tuple(dict.fromkeys(sample(fd, tensor, key) for tensor in tensors)),
+            anchors=whole.anchors().tobytes(),
+            sketches=tuple(_sketches(fd, tensors, key)),
+        )
+
+
+def _tensors(file: BinaryIO, kind: Format | None, size: int) -> list[Tensor]:
+    # A header that makes no sense leaves the digests of the whole and the anchors.
+    with contextlib.suppress(Malformed):
+        return tensors_of(file, kind, size)
+    return []
+
+
+class _Whole:
+    """What is worked out while the bytes go by."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.sha = hashlib.sha256()
+        self.all = blake3.blake3()
+        self.tensors: dict[bytes, int] = {}
+        self._waiting = list(reversed(tensors))
+        self._open: list[tuple[Tensor, Any]] = []
+        self._ids: list[NDArray[np.uint64]] = []
+        self._tail = b""
+
+    def feed(self, data: memoryview, at: int) -> None:
+        """All but SHA-256, which has a thread of its own."""
+        self.all.update(data)
+        self._feed_tensors(data, at)
+        self._ids.append(anchors(data))
+        # An anchor across two chunks is seen in what is glued together of both.
+        edge = self._tail + bytes(data[: ANCHOR_BYTES + 2])
+        self._ids.append(anchors(edge))
+        self._tail = bytes(data[-(ANCHOR_BYTES - 1) :])
+
+    def _feed_tensors(self, data: memoryview, at: int) -> None:
+        end = at + len(data)
+        while self._waiting and self._waiting[-1].start < end:
+            self._open.append((self._waiting.pop(), blake3.blake3()))
+        still: list[tuple[Tensor, Any]] = []
+        for tensor, digest in self._open:
+            stop = tensor.start + tensor.size
+            digest.update(data[max(0, tensor.start - at) : min(len(data), stop - at)])
+            if stop <= end:
+                self.tensors[digest.digest()] = tensor.size
+            else:
+                still.append((tensor, digest))
+        self._open = still
+
+    def anchors(self) -> NDArray[np.uint64]:
+        return np.unique(np.concatenate(self._ids)) if self._ids else np.empty(0, np.uint64)
+
+
+def _read(file: FileIO, size: int, tensors: Sequence[Tensor], progress: Progress | None) -> _Whole:
+    whole = _Whole(tensors)
+    file.seek(0)
+    at = 0
+    for data in _chunks(file):
+        # Both let go of the interpreter's lock on buffers of this size.
+        beside = threading.Thread(target=whole.sha.update, args=(data,))
+        beside.start()
+        try:
+            whole.feed(data, at)
+        finally:
+            beside.join()
+        at += len(data)
+        if progress is not None:
+            progress(len(data))
+    if at != size:
+        raise OSError(f"the file changed while it was read: {at} bytes instead of {size}")
+    return whole
+
+
+def _chunks(file: FileIO) -> Iterator[memoryview]:
+    """The content, piece by piece; each piece is good until the next one is asked for."""
+    buffer = bytearray(CHUNK_BYTES)
+    view = memoryview(buffer)
+    while True:
+        filled = 0
+        while filled < CHUNK_BYTES:
+            count = file.readinto(view[filled:])
+            if not count:
+                break
+            filled += count
+        if not filled:
+            return
+        yield view[:filled]
+        if filled < CHUNK_BYTES:
+            return
+
+
+def _sketches(fd: int, tensors: Sequence[Tensor], key: bytes) -> Iterator[Sketch]:
+    seed = int.from_bytes(blake3.blake3(b"sketch", key=key).digest(length=8), "little")
+    matrices = [t for t in tensors if can_read(t.dtype) and matrix_of(t.shape) is not None]
+    for tensor in sorted(matrices, key=lambda t: -t.size)[:MAX_SKETCHES]:
+        shape = matrix_of(tensor.shape)
+        if shape is not None:
+            yield sketch(shape, rows_of(fd, tensor, shape), seed)
+
+
+def rows_of(fd: int, tensor: Tensor, shape: tuple[int, int]) -> Callable[[NDArray[np.int64]], NDArray[np.float32]]:
+    """A reader of single rows of a tensor, as numbers."""
+    width = tensor.size // shape[0]
+
+    def read(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = [os.pread(fd, width, tensor.start + int(number) * width) for number in numbers]
+        return np.stack([_numbers(row, tensor.dtype) for row in rows])
+
+    return read
+
+
+def _numbers(data: bytes, dtype: str) -> NDArray[np.float32]:
+    if dtype.startswith("ggml:"):
+        return _dequantized(data, int(dtype[5:]))
+    if dtype == "bf16":
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return np.frombuffer(data, f"<{dtype}").astype(np.float32)
+
+
+def can_read(dtype: str) -> bool:
+    """Whether the numbers of a tensor of this type can be told here."""
+    return bool(dtype) and (not dtype.startswith("ggml:") or importlib.util.find_spec("gguf") is not None)
+
+
+def _dequantized(data: bytes, kind: int) -> NDArray[np.float32]:
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    return np.asarray(dequantize(np.frombuffer(data, np.uint8), GGMLQuantizationType(kind)), np.float32)

@@ -1,0 +1,125 @@
+"""Whether a file that no place and no inode gives away is a registered asset's: cheap enough to ask on every call.
+
+Most files are done with after one comparison of sizes. Of a file that tells where its tensors lie, a few windows in
+the largest of them are read; what only a full reading would show is for `match`, which does not hold up a call.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final, Protocol
+
+from guardrail.assets.identity._fingerprint import sample, windows
+from guardrail.assets.identity._formats import HEAD_BYTES, format_of_head
+from guardrail.assets.identity._registry import Registry
+from guardrail.assets.identity._tensors import Malformed, tensors_of
+from guardrail.errors import AnalysisFault
+
+MIN_RECOGNISED_BYTES: Final = 64 * 1024
+"""Smallest file that is looked into, in bytes: what is smaller holds no weights worth the name."""
+
+MAX_SAMPLED: Final = 8
+"""Most tensors of a file that are sampled: the largest."""
+
+MAX_ANSWERS: Final = 10_000
+"""Most answers that are kept; the longest unused goes first."""
+
+
+class Status(Protocol):
+    """What is known of a file before it is opened."""
+
+    @property
+    def dev(self) -> int | None: ...
+    @property
+    def ino(self) -> int | None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+    @property
+    def ctime_ns(self) -> int: ...
+
+
+class Recogniser:
+    """Tells whose content a file has.
+
+    Args:
+        registry: the registered assets; it may grow while this is in use.
+    """
+
+    least: Final = MIN_RECOGNISED_BYTES
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._answers: OrderedDict[tuple[int | None, ...], str | None] = OrderedDict()
+        self._version = -1
+        self._lock = threading.Lock()
+
+    def asset_of(self, path: str, status: Status) -> str | None:
+        """The asset that a regular file is a copy or a part of, as far as some windows in it tell.
+
+        Args:
+            path: of the file, with all links resolved.
+            status: of the file.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read; whether the file is an asset's is not known then.
+        """
+        if status.size < MIN_RECOGNISED_BYTES:
+            return None
+        # ctime is part of it: an agent can set the dates of a file it changed, and not that one.
+        key = (status.dev, status.ino, status.size, status.mtime_ns, status.ctime_ns)
+        try:
+            with self._lock:
+                version = self._registry.version
+                if version != self._version:
+                    self._answers.clear()
+                    self._version = version
+                elif key in self._answers:
+                    self._answers.move_to_end(key)
+                    return self._answers[key]
+                answer = self._look(path, status.size)
+                self._answers[key] = answer
+                while len(self._answers) > MAX_ANSWERS:
+                    self._answers.popitem(last=False)
+                return answer
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
+
+    def _look(self, path: str, size: int) -> str | None:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return None  # whoever acts on it cannot read it either, or it is gone
+        with open(fd, "rb", buffering=0) as file:
+            try:
+                if self._registry.has_size(size):
+                    for number in self._registry.of_windows(size, windows(fd, size, self._registry.key)):
+                        return self._registry.asset_of(number)
+                kind = format_of_head(os.pread(fd, HEAD_BYTES, 0), size)
+                tensors = sorted(tensors_of(file, kind, size), key=lambda tensor: -tensor.size)[:MAX_SAMPLED]
+                samples = [sample(fd, tensor, self._registry.key) for tensor in tensors]
+            except (OSError, Malformed):
+                return None
+        shared = self._registry.of_samples(samples)
+        if not shared:
+            return None
+        number = max(shared, key=lambda one: shared[one])
+        return self._registry.asset_of(number) if 2 * shared[number] >= len(samples) else None
+
+    def close(self) -> None:
+        """Let go of the registry."""
+        self._registry.close()
+
+
+def recogniser_at(path: Path) -> Recogniser | None:
+    """The recogniser of a registry, if there is one.
+
+    Raises:
+        ConfigError: if the registry cannot be opened.
+    """
+    return Recogniser(Registry(path)) if path.exists() else None

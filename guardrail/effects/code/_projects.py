@@ -1,0 +1,189 @@
+"""Programs that import Python of the project they run in: test runners, servers, and `python -m` with a module.
+
+Not concerned with what the session did not write. Of what it wrote, each file that the program may load is looked into.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
+from guardrail.effects.code.python._imports import is_known, pinned
+from guardrail.effects.code.python._tests import run_tests
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._values import TOP, Field
+
+TESTERS: Final = frozenset(
+    "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit".split()
+)
+"""Programs that look for tests by themselves, or run what does."""
+
+LOADERS: Final = frozenset(
+    "coverage flask gunicorn uvicorn hypercorn daphne celery django-admin streamlit alembic locust torchrun deepspeed "
+    "accelerate papermill rq dramatiq huey scrapy mkdocs sphinx-build ipython jupyter fastapi granian "
+    "waitress-serve".split()
+)
+"""Other programs that load modules of the project they run in."""
+
+START_VARIABLES: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "FLASK_APP", "DJANGO_SETTINGS_MODULE")
+"""Variables that name modules."""
+
+_DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
+"""Modules that a program loads without being told."""
+
+_SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+_CHOOSING = re.compile(r"python_(files|functions|classes)")
+_TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
+_DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
+"""Endings of files in which examples may be run."""
+
+
+def note_start(call: Call) -> None:
+    """What every Python loads at its start, as far as the session wrote it: `sitecustomize`, `.pth`, packages."""
+    files = written_files(call, "")
+    for path in files if files is not None else ():
+        folder, _, name = path.rpartition("/")
+        special = name.partition(".")[0] in ("sitecustomize", "usercustomize")
+        compiled = name.endswith(".pyc") and "*" not in path
+        if "-packages/" in path or compiled or (special and folder in _python_path(call)):
+            hold(call, path)
+
+
+def note_shadows(call: Call) -> None:
+    """Modules of the session's that are found before those that a program means by their names."""
+    folders = {folder for folder in (call.cwd, *_python_path(call)) if folder is not None}
+    folders |= {call.shell.view.identity(folder) for folder in folders}
+    for path in written_files(call, ".py") or ():
+        folder, _, name = path.removesuffix("/__init__.py").rpartition("/")
+        if folder in folders and is_known(name.removesuffix(".py")):
+            hold(call, path)
+
+
+def _python_path(call: Call) -> Iterator[str]:
+    value = call.state.vars.get("PYTHONPATH")
+    for alternative in value.alternatives if value is not None else ():
+        for part in alternative.split(":"):
+            where = place(part or ".", call.cwd).path if TOP not in part else None
+            if where is not None:
+                yield where
+                yield call.shell.view.identity(where)
+
+
+def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
+    """What the session wrote of the Python that a program of the project loads.
+
+    Args:
+        call: the program.
+        name: what it is called.
+        args: its arguments.
+    """
+    note_start(call)
+    files = written_files(call, "")
+    if files is not None and next(files, None) is None:
+        return
+    folders = list(dict.fromkeys(_folders(call, args)))
+    before, call.shell.pinned = call.shell.pinned, {**pinned(call), **call.shell.pinned}
+    try:
+        _load(call, name, args, folders)
+    finally:
+        call.shell.pinned = before
+
+
+def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) -> None:
+    note_shadows(call)
+    _notebooks(call, args)
+    done = _tests(call, args, folders) if name in TESTERS else []
+    words = [*_words(call, args), *_DEFAULTS.get(name, ())]
+    may_import(call, folders, done=done, words=words)
+    for path in written_files(call, ".py") or ():
+        if path not in done and any(_names(call, word, path) for word in words):
+            check_module(call, module_name(call, path), path)
+
+
+def _folders(call: Call, args: Sequence[Field]) -> Iterator[str]:
+    """Where the program looks: its directory, what it is told of, and the folders of Python's path."""
+    if call.cwd is not None:
+        yield call.cwd
+    yield from _python_path(call)
+    for field in args:
+        for text in (field.text.partition("::")[0], field.text.partition("=")[2]):
+            where = place(text, call.cwd).path if text.strip("-") and TOP not in text else None
+            if where is not None and text.endswith(".py"):
+                yield where.rpartition("/")[0]
+            elif where is not None and call.shell.view.kind(where) == "dir":
+                yield where
+
+
+def _words(call: Call, args: Sequence[Field]) -> list[str]:
+    """All that tells the program what to load."""
+    told = [field.text for field in args]
+    for name in START_VARIABLES:
+        value = call.state.vars.get(name)
+        told += value.alternatives if value is not None else ()
+    return told
+
+
+def _names(call: Call, word: str, path: str) -> bool:
+    """A word is the path of a file."""
+    text = word.partition("::")[0].rpartition("=")[2]
+    return text.endswith(".py") and place(text, call.cwd).path in (path, posixpath.normpath(path))
+
+
+def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[str]:
+    """The tests, and the files with their fixtures."""
+    files = [path for path in written_files(call, ".py") or () if _below(call, path, folders)]
+    settings = "\n".join(_setting(call, folder, name) for folder in folders for name in _SETTINGS)
+    if "doctest" in settings or any("doctest" in word for word in (call.name, *_words(call, args))):
+        _examples(call, folders)
+    every = _CHOOSING.search(settings) is not None
+    named = [place(word.text.partition("::")[0], call.cwd).path for word in args if word.text[:1] not in ("-", "")]
+    shared = [path for path in files if path.endswith("/conftest.py")]
+    done: list[str] = []
+    for path in files:
+        name = path.rpartition("/")[2]
+        test = any(fnmatch.fnmatchcase(name, pattern) for pattern in _TEST_FILES)
+        if path in named or name == "conftest.py" or test or (every and "python_files" in settings):
+            done.append(path)
+            above = [each for each in shared if each != path and path.startswith(each.removesuffix("conftest.py"))]
+            run_tests(call, path, sorted(above, key=len), _roots(call, path), every=every)
+    return done
+
+
+def _notebooks(call: Call, args: Sequence[Field]) -> None:
+    for field in args:
+        path = call.place(field).path if field.text.endswith(".ipynb") else None
+        if path is not None and call.shell.authored(path):
+            hold(call, path)
+
+
+def _examples(call: Call, folders: Sequence[str]) -> None:
+    """Examples in texts are run: those of the session's are not followed."""
+    for path in written_files(call, "") or ():
+        data = call.content(place(path, None)) if path.endswith(_DOCUMENTS) and _below(call, path, folders) else b""
+        if data is None or b">>>" in data:
+            hold(call, path)
+
+
+def _below(call: Call, path: str, folders: Sequence[str]) -> bool:
+    tops = [f"{folder.rstrip('/')}/" for each in folders for folder in (each, call.shell.view.identity(each))]
+    return path.startswith(tuple(tops))
+
+
+def _setting(call: Call, folder: str, name: str) -> str:
+    data = call.content(place(f"{folder}/{name}", None))
+    return data.decode("utf-8", "replace") if data is not None else ""
+
+
+def _roots(call: Call, path: str) -> list[str]:
+    """Where a file of tests looks for modules: beside its package, and in the directory of the run."""
+    folder = path.rpartition("/")[0]
+    while folder and call.shell.view.kind(f"{folder}/__init__.py") is not None:
+        folder = folder.rpartition("/")[0]
+    here = call.cwd
+    return [folder, *([here, f"{here}/src"] if here is not None else [])]

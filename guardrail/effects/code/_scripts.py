@@ -1,0 +1,63 @@
+"""Texts of scripts: what one may hold by the time it runs, and whether the session wrote it.
+
+Not concerned with what a text would do.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Generator
+from typing import Final
+
+from guardrail.effects.domain._call import Call
+from guardrail.model import Resource
+
+STANDARD_INPUT: Final = frozenset(("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"))
+"""Names of standard input."""
+
+
+def is_stream(path: str | None) -> bool:
+    """A name under /dev or /proc: what stands there for the guard is not what stands there for the call."""
+    if path is None:
+        return False
+    plain = posixpath.normpath(path)
+    return plain.startswith(("/dev/", "/proc/", "//dev/", "//proc/"))
+
+
+def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
+    """What a script may hold when it runs: what this call put there, and what was there if that may have failed."""
+    data = call.content(resource)
+    if data is None or b"\0" in data or resource.path is None:
+        return ()
+    if not call.shell.contents.knows(resource.path):
+        note_script(call, resource)
+        return (data.decode("utf-8", "surrogateescape"),)
+    old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+    both = (data,) if old is None or b"\0" in old else (data, old)
+    return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))
+
+
+def note_script(call: Call, resource: Resource) -> None:
+    """After changes in the same call a script may be one of the changed files under another name.
+
+    The live filesystem knows: `history` compares real paths, and only a script that was written is held.
+    """
+    if call.shell.emit.made:
+        attrs = {"analysed": True}
+        call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
+
+
+def note_run(call: Call, path: Resource) -> None:
+    """Say that a script runs which is not looked into."""
+    authored = path.path is not None and call.shell.emit.changed(path.path)
+    attrs = {"authored": True} if authored else None
+    call.shell.emit.opaque("script", path, spec=call.name, span=call.span, attrs=attrs)
+
+
+def written_files(call: Call, suffix: str) -> Generator[str] | None:
+    """Files with a suffix that the session wrote, before this call and in it; None if there are too many to tell."""
+    before = call.shell.wrote.files()
+    if before is None:
+        return None
+    found = (*before, *(made for made in call.shell.emit.made if "*" not in made))
+    return (path for path in dict.fromkeys(found) if path.endswith(suffix))

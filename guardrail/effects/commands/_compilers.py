@@ -1,0 +1,286 @@
+"""Compilers: what they make, and whether that is made of nothing but sources that lie in files.
+
+Not concerned with who wrote the sources. A program `built` of them is the session's own if the session wrote what may
+be one of them, which only its history can say; wherever words of the call have a part in it, it simply was written.
+"""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._interpreters import run_nested
+from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._looking import builder
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
+
+_PRINTING: Final = frozenset("-E -M -MM -fsyntax-only --version --help -dumpversion -dumpmachine -v -###".split())
+"""Options with which a compiler makes no file."""
+
+_STEERING: Final = re.compile(
+    r"(?:CPLUS|C|OBJC)_INCLUDE_PATH|CPATH|LIBRARY_PATH|COMPILER_PATH|GCC_.*|LD_.*|CCC?_.*|TMPDIR|RUST.*|CARGO.*|GO.*|CGO_.*"
+    r"|CLASSPATH|J(?:AVA|DK).*|_JAVA_OPTIONS|GHC.*|HASKELL.*|OCAML.*|CAML.*|NIM.*|ZIG.*|CRYSTAL.*|SWIFT.*|KOTLIN.*"
+)
+"""Variables that say where sources and tools are found, or what is done besides."""
+
+_HARMLESS: Final = re.compile(
+    r"RUST_(?:LOG|BACKTRACE)|CARGO_(?:TERM_\w+|INCREMENTAL|NET_\w+)|GO(?:OS|ARCH|ARM|AMD64|MAXPROCS|GC|MEMLIMIT"
+    r"|DEBUG|111MODULE)|CGO_ENABLED"
+)
+"""Those of them that put nothing into the program."""
+
+_RUST_FLAGS: Final = re.compile(r"(?:\s*-C\s?(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?)*\s*")
+
+_SHARED: Final = re.compile(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
+"""A directory where results of all sorts lie, without an ending to their names, or a source in it."""
+
+_WORDS: Final[Mapping[str, re.Pattern[str]]] = {
+    "c": re.compile(
+        r"-(?:O\w*|g\w*|W[a-z][\w+-]*(?:=\w+)?|std=[\w+]+|f(?![\w-]*(?:plugin|profile|dump|use-ld))[\w-]+(?:=[\w,+-]+)?"
+        r"|m[\w.-]+(?:=[\w.+-]+)?|pthread|shared|static|static-libgcc|static-libstdc\+\+|no-pie|pie|c|S|ansi|pedantic"
+        r"|pipe|rdynamic|s|M?MD|MP|D\w+(?:=[\d.]+)?|[lIL][\w./+-]+)"
+    ),
+    "rustc": re.compile(
+        r"-[Og]|-C(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?|--edition=\d+|--crate-(?:name|type)=[\w-]+|--test|--out-dir=\S+"
+    ),
+    "ghc": re.compile(r"-O\d?|-W[\w-]*|-threaded|-rtsopts|-dynamic|-static|--make|-v\d?|-X\w+"),
+    "javac": re.compile(
+        r"-g(?::\w+)?|-Xlint(?::[\w,-]+)?|-nowarn|-deprecation|-parameters|-proc:none|-Werror|-verbose"
+    ),
+    "go": re.compile(
+        r"-[vxaniw]|-(?:race|msan|asan|trimpath|work|cover|mod=(?:readonly|vendor|mod)|buildvcs=\w+|p=\d+|tags=[\w,]+)"
+        r"|-ldflags=(?:-[sw] ?)+"
+    ),
+    "": re.compile(r"-O\w*|-g|--release|-release|-w|-nologo|-optimize\+?"),
+}
+"""Options of compilers that put no text of their own into the program; of those without a name, the last."""
+
+_TAKING: Final[Mapping[str, Mapping[str, str]]] = {
+    "c": {"-o": r".+", **dict.fromkeys(("-I", "-L", "-isystem", "-iquote", "-MF", "-MT"), r".+"), "-l": r"[\w.+-]+"},
+    "rustc": {
+        **dict.fromkeys(("-o", "--out-dir"), r".+"), "-C": r"(?!linker|link-|ar=)[\w=-]+",
+        **dict.fromkeys(("--edition", "--crate-name", "--crate-type"), r"[\w-]+"),
+    },
+    "ghc": {"-o": r".+", "-outputdir": r".+"},
+    "javac": {"-d": r".+", **dict.fromkeys(("-cp", "-classpath", "--class-path"), r".+"),
+              **dict.fromkeys(("--release", "-source", "-target", "-encoding"), r"[\w.-]+")},
+    "go": {"-o": r".+", "-ldflags": r"(?:-[sw] ?)+", "-tags": r"[\w,]+", "-p": r"\d+", "-mod": r"readonly|vendor|mod"},
+    "": {"-o": r".+", "-d": r".+"},
+}  # fmt: skip
+"""Options whose value is the next word, and what that may be."""
+
+_SOURCE: Final = re.compile(
+    r".*\.(?:c|cc|cpp|cxx|c\+\+|C|h|hh|hpp|m|mm|cu|s|S|asm|f|f90|f95|for|o|a|so|rs|go|java|kt|kts|scala|hs|lhs|swift|pas|pp|vala|adb|ads"
+    r"|ml|mli|erl|ex|cs|vb|fs|d|nim|cr|v|zig|dart|jar|class|lean|cob|cbl)"
+)
+"""Names of what compilers read as their own language."""
+
+_RUN: Final = re.compile(r".*\.(?:go|rs|java|kt|nim|cr|v|zig|dart|swift|jar|class|cs|fsx|gleam)")
+"""Names of what is compiled and run at once."""
+
+_STEM_OF: Final[Mapping[str, str]] = {
+    "rustc": "", "ghc": "", "swiftc": "", "fpc": "", "valac": "", "gnatmake": "", "dmd": "", "ldc2": "",
+    "mcs": ".exe", "csc": ".exe", "vbc": ".exe", "fsc": ".exe", "javac": ".class", "kotlinc": "Kt.class",
+    "scalac": ".class", "erlc": ".beam", "ocamlc": "a.out", "ocamlopt": "a.out", "ocamlfind": "a.out", "gccgo": "a.out",
+}  # fmt: skip
+"""What a compiler adds to the name of its source where no option names the result; `a.out` stands for itself."""
+
+
+def compiler(call: Call, parsed: Parsed) -> Stream:
+    """A C compiler, which without `-o` makes up the name of what it writes."""
+    before = len(call.shell.emit.effects)
+    out = builder(call, parsed)
+    words = {field.text for field in call.args}
+    if words & _PRINTING or parsed.unknown:
+        return out
+    made = next((suffix for option, suffix in (("-c", ".o"), ("-S", ".s")) if option in words), None)
+    sources = [field for field in parsed.operands if field.known and field.text != "-"]
+    target = parsed.value("-o")
+    if target is None and made is None and sources:
+        call.put("write", call.place(Field(text="a.out")), ())
+    for field in sources:
+        stem = basename(field.text).rpartition(".")[0]
+        if made is not None and target is None and stem:
+            call.put("write", call.place(Field(text=f"{stem}{made}")), ())
+        if words & {"-MD", "-MMD"} and stem:
+            # What it depends on is noted beside what is made.
+            noted = target.text.rpartition(".")[0] if target is not None else stem
+            with call.perhaps():
+                call.put("write", call.place(Field(text=f"{noted}.d")), ())
+    if _of_files(call, "c"):
+        _built(call, before)
+    return out
+
+
+def translator(call: Call, parsed: Parsed) -> Stream:
+    """A compiler of another language; where no option names what it makes, its source does."""
+    before = len(call.shell.emit.effects)
+    out = builder(call, parsed)
+    name = call.name
+    if {field.text for field in call.args} & _PRINTING or name not in _STEM_OF:
+        return out
+    given = [field.text for field in call.args]
+    folder = next((text for before, text in itertools.pairwise(given) if before == "--out-dir"), "")
+    if folder or parsed.value("-o") is None:
+        for text in _made_of(call, parsed):
+            with call.perhaps():
+                call.put("write", call.place(Field(text=f"{folder}/{text}" if folder else text)), ())
+    if _of_files(call, name if name in _WORDS else ""):
+        _built(call, before)
+    return out
+
+
+def _made_of(call: Call, parsed: Parsed) -> Iterator[str]:
+    """The names that results get of those of their sources."""
+    ending = _STEM_OF[call.name]
+    if ending == "a.out":
+        yield ending
+        return
+    named = parsed.value("--crate-name")
+    for field in parsed.operands:
+        folder, slash, name = field.text.rpartition("/")
+        stem = named.text if named is not None else name.rpartition(".")[0]
+        if not field.known or not stem or not _SOURCE.fullmatch(field.text):
+            continue
+        if call.name == "rustc":
+            stem = stem.replace("-", "_")
+            yield from (stem, f"lib{stem}.rlib", f"lib{stem}.so", f"lib{stem}.a")
+        else:
+            # Some write beside the source, some where they run.
+            yield from dict.fromkeys((f"{folder}{slash}{stem}{ending}", f"{stem}{ending}"))
+
+
+def go_build(call: Call, parsed: Parsed) -> Stream:
+    """`go build`: a program of the package's name, or where `-o` says."""
+    before = len(call.shell.emit.effects)
+    out = builder(call, parsed)
+    target = parsed.value("-o")
+    packages = [field for field in parsed.operands if field.known] or [Field(text=".")]
+    if target is not None and (target.text.endswith("/") or call.kind(call.place(target)) == "dir"):
+        names = [f"{target.text.rstrip('/')}/{name}" for name in _programs(call, packages)]
+    elif target is not None:
+        names = [target.text]
+    else:
+        names = list(_programs(call, packages)) if len(packages) == 1 or _is_go(packages[0]) else []
+    for name in names:
+        with call.perhaps(target is None):
+            call.put("write", call.place(Field(text=name)), ())
+    if _of_files(call, "go", packages=True):
+        _built(call, before)
+    return out
+
+
+def _is_go(field: Field) -> bool:
+    return field.text.endswith(".go")
+
+
+def _programs(call: Call, packages: Sequence[Field]) -> Iterator[str]:
+    for field in packages[:1] if _is_go(packages[0]) else packages:
+        text = field.text.rstrip("/")
+        if _is_go(field):
+            yield basename(text)[:-3]
+        elif text in (".", "..", ""):
+            where = call.place(field).path
+            yield from (basename(where.rstrip("/").removesuffix("/.")),) if where else ()
+            module = call.content(call.place(Field(text="go.mod"))) or b""
+            named = re.match(rb"\s*module\s+\S*?([\w.-]+)(?:/v\d+)?\s", module + b"\n")
+            yield from (named[1].decode(),) if named else ()
+        elif not text.endswith("..."):
+            yield basename(text)
+
+
+def running(call: Call, _parsed: Parsed) -> Stream:
+    """`go run`, `cargo run`, `java`: sources are compiled, or what was compiled is found, and run."""
+    jar = any(field.text == "-jar" for field in call.args)
+    attrs = None if jar else {"built": True}
+    if attrs and (call.shell.contents.vague() or _steered(call)):
+        attrs = {"authored": True}
+    out = call.opaque("program", attrs=attrs)
+    for field in call.args:
+        place = call.place(field)
+        if field.known and _RUN.fullmatch(field.text) and place.path is not None:
+            authored = call.shell.emit.changed(place.path)
+            if authored or call.shell.view.kind(place.path) == "file":
+                facts = {"authored": True} if authored else None
+                call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=facts)
+    run_nested(call)
+    return out
+
+
+# -- what is made of files alone
+
+
+def _of_files(call: Call, kind: str, *, packages: bool = False) -> bool:
+    """Whether nothing but files that are sources by their names goes into what is made."""
+    if call.shell.contents.vague() or _steered(call) or any(field.sources for field in call.args):
+        return False
+    plain, taking = _WORDS[kind], _TAKING[kind]
+    fields = list(call.args)
+    named: list[str] = ["."]
+    while fields:
+        field = fields.pop(0)
+        word = field.text
+        if not field.known:
+            # Names that a pattern or a lister gave: none of them is an option.
+            if not field.named or not _SOURCE.fullmatch(word):
+                return False
+            named.append(_UNKNOWN.split(word, maxsplit=1)[0].rpartition("/")[0] or ".")
+        elif word in taking:
+            if not fields or not fields[0].known or re.fullmatch(taking[word], fields[0].text) is None:
+                return False
+            value = fields.pop(0).text
+            named += [value] if word in _PLACES else []
+        elif word[:1] == "-":
+            if plain.fullmatch(word) is None:
+                return False
+            named += [word[2:]] if word[:2] in ("-I", "-L") else []
+        elif word[:1] == "@" or not (packages or _SOURCE.fullmatch(word)):
+            return False
+        else:
+            named.append(word)
+    places = [call.place(Field(text=text)).path for text in named]
+    return not any(path is None or _SHARED.fullmatch(posixpath.normpath(path)) for path in places)
+
+
+_UNKNOWN: Final = re.compile(f"[{TOP}{NUM}{NAME}{PATH}{DEEP}{SLIM}*?\\[]")
+
+_PLACES: Final = frozenset(("-I", "-L", "-isystem", "-iquote", "-cp", "-classpath", "--class-path"))
+"""Options that name where more of the program is found."""
+
+
+def _steered(call: Call) -> bool:
+    """Whether a variable that this call set says what is compiled, or how."""
+    for name, value in call.state.vars.items():
+        if _STEERING.fullmatch(name) and not _HARMLESS.fullmatch(name):
+            plain = name == "RUSTFLAGS" and all(_RUST_FLAGS.fullmatch(text) for text in value.alternatives)
+            if not plain:
+                return True
+    return False
+
+
+def _built(call: Call, before: int) -> None:
+    """Say of what this command wrote that it is made of files."""
+    emit = call.shell.emit
+    for index in range(before, len(emit.effects)):
+        effect = emit.effects[index]
+        place = effect.target if effect.op == "copy" else effect.resource if effect.op == "write" else None
+        if place is not None and place.path is not None:
+            emit.effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, "built": True})
+            emit.built[place.path] = len(emit.effects)
+
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "compiler": compiler,
+    "go_build": go_build,
+    "running": running,
+    "translator": translator,
+}
+"""What `code` of a spec may say, for this module."""

@@ -1,0 +1,178 @@
+"""What sessions did, on disk: a restart forgets nothing, and processes that share a configuration share it.
+
+Not evidence, which the trail is; and not concerned with what facts mean. Facts are only ever added.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from guardrail.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    import sqlite3
+
+KEPT_SECONDS: Final = 30 * 24 * 3600
+"""How long a session is remembered after its last call, in seconds."""
+
+BUSY_SECONDS: Final = 2.0
+"""Longest wait for another process that is writing, in seconds; then the call is denied."""
+
+LOG_PAGES: Final = 8192
+"""Size of the log at which it is written back into the file, in pages of 4 KiB: that waits for the disk."""
+
+MAX_FORGOTTEN: Final = 1_000
+"""Most sessions that are forgotten at one start."""
+
+_SCHEMA: Final = """
+create table if not exists sessions (name text primary key, used integer not null, calls integer not null,
+    denied integer not null) without rowid;
+create index if not exists sessions_used on sessions (used);
+create table if not exists facts (session text, kind text, value text, more text,
+    primary key (session, kind, value, more)) without rowid;
+"""
+
+_inherited: Final[list[sqlite3.Connection]] = []
+"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
+
+
+class Fact(NamedTuple):
+    """One thing that a session did.
+
+    Args:
+        kind: what sort of thing.
+        value: what it was done to.
+        more: what else is known of it.
+    """
+
+    kind: str
+    value: str
+    more: str = ""
+
+
+class Stored(NamedTuple):
+    """All that is known of a session."""
+
+    calls: int
+    denied: int
+    facts: list[Fact]
+
+
+class HistoryStore:
+    """The file behind a history; thread-safe, and a fork opens its own connection.
+
+    Args:
+        path: the file, created with mode 0600.
+
+    Raises:
+        ConfigError: if it cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._db: sqlite3.Connection | None = None
+        self._pid = 0
+        import sqlite3
+
+        self._failures = sqlite3.Error
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            db = self._connection()
+            db.executescript(_SCHEMA)
+            self._forget_old(db)
+        except (OSError, sqlite3.Error) as error:
+            raise ConfigError(f"the history `{path}` cannot be opened: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._db is not None and self._pid == os.getpid():
+                self._db.close()
+            self._db, self._pid = None, -1
+
+    @property
+    def version(self) -> int:
+        """Changes whenever another process has written.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        with self._lock:
+            try:
+                (version,) = self._connection().execute("pragma data_version").fetchone()
+            except self._failures as error:
+                raise Fault(f"the history cannot be read: {error}") from None
+            return int(version)
+
+    def load(self, session: str) -> Stored | None:
+        """What is known of a session; None if it is new.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        with self._lock:
+            try:
+                db = self._connection()
+                row = db.execute("select calls, denied from sessions where name = ?", (session,)).fetchone()
+                if row is None:
+                    return None
+                facts = db.execute("select kind, value, more from facts where session = ?", (session,)).fetchall()
+            except self._failures as error:
+                raise Fault(f"the history cannot be read: {error}") from None
+        return Stored(calls=row[0], denied=row[1], facts=[Fact(*fact) for fact in facts])
+
+    def add(self, session: str, facts: Iterable[Fact], *, calls: int = 0, denied: int = 0) -> None:
+        """Note more of a session.
+
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        with self._lock:
+            try:
+                db = self._connection()
+                db.execute("begin immediate")
+                db.execute(
+                    "insert into sessions values (?1, ?2, ?3, ?4) on conflict (name) do update set "
+                    "used = ?2, calls = calls + ?3, denied = denied + ?4",
+                    (session, time.time_ns() // 1000, calls, denied),
+                )
+                db.executemany("insert or ignore into facts values (?, ?, ?, ?)", ((session, *fact) for fact in facts))
+                db.execute("commit")
+            except self._failures as error:
+                if self._db is not None and self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise Fault(f"the history cannot be written: {error}") from None
+
+    def _connection(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if self._pid == -1:
+            raise sqlite3.ProgrammingError("it is closed")
+        if self._pid != os.getpid():
+            if self._db is not None:
+                _inherited.append(self._db)
+            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            # A crash of the process loses nothing; what a power cut may lose is the last moments.
+            db.executescript(
+                f"pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = {LOG_PAGES};"
+            )
+            self._db, self._pid = db, os.getpid()
+        if self._db is None:
+            raise sqlite3.ProgrammingError("it is closed")
+        return self._db
+
+    def _forget_old(self, db: sqlite3.Connection) -> None:
+        before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
+        rows = db.execute("select name from sessions where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
+        if rows:
+            db.execute("begin immediate")
+            db.executemany("delete from facts where session = ?", rows)
+            db.executemany("delete from sessions where name = ?", rows)
+            db.execute("commit")

@@ -1,0 +1,385 @@
+"""What the session wrote and then runs does what its text says; what it did not write is a program of the project."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from pathlib import Path
+
+import pytest
+
+from guardrail import Outcome, Subject, ToolCall
+from guardrail.effects import analyse
+from guardrail.model import Effect
+from guardrail.parse import ShellText
+from tests.corpus_support import World, why
+from tests.effects_support import LIMITS, NoFiles, text
+
+HOLDING = {"inline", "dynamic", "unparsed"}
+VAGUE = frozenset("create write append truncate delete rename copy link mention".split())
+SECRET = '"/mo" + "dels/a"'
+
+
+class Session:
+    """A session that wrote some files; of one it changed, what was there is known."""
+
+    def __init__(self, paths: dict[str, bytes | None]) -> None:
+        self.paths = paths
+
+    def wrote(self, real: str) -> bool:
+        """A path, or a directory that it lies in."""
+        return any(real == path or real.startswith(path + "/") for path in self.paths)
+
+    def files(self) -> tuple[str, ...] | None:
+        """All of them."""
+        return tuple(self.paths)
+
+    def before(self, real: str) -> str | None:
+        """What was there."""
+        data = self.paths.get(real)
+        return data.decode() if data is not None else None
+
+
+def run(command: str, files: dict[str, str], *, before: dict[str, str] | None = None, rest: str = "") -> list[Effect]:
+    """What a command does after the session wrote some files.
+
+    Args:
+        command: what runs.
+        files: what the session wrote.
+        before: what some of those held when it came.
+        rest: other files of the project, as `name`, by blanks.
+    """
+    content = {f"/w/{name}": code.encode() for name, code in files.items()}
+    others = {f"/w/{name}": b"import app\n" for name in rest.split()}
+    folders = {posixpath.dirname(path) for path in (*content, *others)}
+    old = {f"/w/{name}": code.encode() for name, code in (before or {}).items()}
+    session = Session({path: old.get(path) for path in content})
+    view = NoFiles({"/models/a": b"w", **others, **content}, tuple(folders | {"/w", "/models"}))
+    operation = ShellText(text=command)
+    found = analyse((operation,), cwd="/w", view=view, limits=LIMITS, variables={"HOME": "/home/a"}, wrote=session)
+    return list(found)
+
+
+def held(effects: list[Effect]) -> list[str]:
+    """What the default policy would ask about, whatever is an asset."""
+    found = [f"{e.attrs}" for e in effects if e.attrs.get("code") in HOLDING or e.attrs.get("authored")]
+    for effect in effects:
+        places = [place for place in (effect.resource, effect.target) if place is not None]
+        if effect.op in VAGUE and not effect.attrs.get("cwd") and any("**" in (p.pattern or "") for p in places):
+            found.append(text(effect))
+    return found
+
+
+def touched(effects: list[Effect]) -> list[str]:
+    """What is done with the model, or could be."""
+    kept = [e for e in effects if e.op in VAGUE and not (e.op == "mention" and e.attrs.get("cwd"))]
+    return [text(e) for e in kept if any("/models" in (p.path or p.pattern or "") for p in (e.resource, e.target) if p)]
+
+
+HONEST = {
+    "a third-party package": "from astropy.modeling import models as m\nprint(m.Linear1D(10) & m.Linear1D(5))\n",
+    "a module of the project": "from app import main\nmain()\n",
+    "a setting and a project": (
+        "import os, django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'test_settings')\ndjango.setup()\n"
+        "from django.db.models import Q\nprint(Q() & Q(pk__in=[]))\n"
+    ),
+    "a web server": (
+        "from flask import Flask\napp = Flask(__name__)\n@app.route('/')\ndef index():\n    return 'x'\n"
+        "if __name__ == '__main__':\n    app.run()\n"
+    ),
+    "training": (
+        "import argparse, torch\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--lr', type=float)\na = p.parse_args()\n"
+        "m = torch.nn.Linear(2, 2)\no = torch.optim.SGD(m.parameters(), lr=a.lr)\nfor i in range(3):\n"
+        "    l = m(torch.ones(1, 2)).sum(); l.backward(); o.step()\ntorch.save(m.state_dict(), 'out.pt')\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", HONEST.values(), ids=HONEST)
+@pytest.mark.parametrize("command", ["pytest -q", "python run.py", "python -c 'import app; app.where()'"])
+def test_a_script_of_the_session_is_judged_as_the_same_code_in_an_argument(command: str, code: str) -> None:
+    """It only calls what the session did not write."""
+    assert held(run(command, {"f.py": code}, rest="app/__init__.py")) == []
+    assert held(run(f"python -c {shlex.quote(code)}", {}, rest="app/__init__.py")) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "exec(input())\n",
+        "import importlib, sys\nimportlib.import_module(sys.stdin.read())\n",
+        "import os, sys\nos.system(sys.stdin.read())\n",
+        "import app\nf = getattr(app, input())\nf()\n",
+        "import os, app\nos.listdir = app.go\n",
+        "import app, os\napp.each(os.remove)\n",
+        "def f(:\n",
+        "import sys, app\nsys.path.insert(0, input())\nimport other\n",
+    ],
+)
+def test_a_script_of_the_session_that_is_not_understood_is_held(code: str) -> None:
+    """What the analysis calls opaque by itself."""
+    assert held(run("python f.py", {"f.py": code, "x/other.py": "pass\n"}, rest="app/__init__.py"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"import app\napp.clean({SECRET})\n",
+        f"import app\napp.OUT = {SECRET}\napp.clean()\n",
+        f"import app\napp.settings['out'] = {SECRET}\napp.clean()\n",
+        f"import app\ns = app.settings()\ns.out = {SECRET}\n",
+        f"import app, os\nos.environ['OUT'] = {SECRET}\napp.clean()\n",
+        f"import app, sys\nsys.argv = ['x', {SECRET}]\napp.clean()\n",
+        f"import app\n@app.register\ndef where():\n    return {SECRET}\n",
+        f"import app\napp.getter()({SECRET})\n",
+        f"import app\napp.now = lambda: {SECRET}\napp.clean()\n",
+        f"import app\nclass A(app.Base):\n    out = {SECRET}\n",
+    ],
+)
+def test_what_is_handed_to_code_of_the_project_is_named_to_it(code: str) -> None:
+    """In an argument, a setting, a variable, a result or a class."""
+    assert touched(run("python f.py", {"f.py": code}, rest="app/__init__.py"))
+    assert touched(run(f"python -c {shlex.quote(code)}", {}, rest="app/__init__.py"))
+
+
+def test_words_and_input_reach_code_of_the_project() -> None:
+    """`main()` of a package reads them by itself."""
+    files = {"f.py": "from app import main\nmain()\n"}
+    assert touched(run("python f.py /models/a", files, rest="app/__init__.py"))
+    assert touched(run("cat /models/a | python f.py", files, rest="app/__init__.py"))
+    assert touched(run("python -c 'from app import main; main()' /models/a", {}, rest="app/__init__.py"))
+
+
+EVIL = f"import os\ndef go():\n    os.remove({SECRET})\n"
+SEARCHED = [
+    ("python f.py", {"f.py": "import util\nutil.go()\n", "util.py": EVIL}, ""),
+    ("python f.py", {"f.py": "from util import go\ngo()\n", "util.py": EVIL}, ""),
+    ("python f.py", {"f.py": "from app import util\nutil.go()\n", "app/util.py": EVIL}, "app/__init__.py"),
+    ("python f.py", {"f.py": "import app.util as u\nu.go()\n", "app/util.py": EVIL}, "app/__init__.py"),
+    ("python f.py", {"f.py": "from app.util import *\ngo()\n", "app/util.py": EVIL}, ""),
+    ("python -m app.run", {"app/run.py": "from .util import go\ngo()\n", "app/util.py": EVIL}, "app/__init__.py"),
+    ("python -m app.run", {"app/run.py": "from . import util\nutil.go()\n", "app/util.py": EVIL}, "app/__init__.py"),
+    ("python f.py", {"app/util.py": EVIL}, "f.py app/__init__.py"),
+    ("python -m app", {"app/util.py": EVIL}, "app/__init__.py app/__main__.py"),
+    ("python f.py", {"f.py": "import app\napp.main()\n", "app/util.py": EVIL}, "app/__init__.py"),
+    ("python f.py", {"f.py": "import torch\n", "torch.py": EVIL + "go()\n"}, ""),
+    ("python f.py", {"f.py": "import yaml\n", "yaml/__init__.py": EVIL + "go()\n"}, ""),
+    ("PYTHONPATH=/w/lib python f.py", {"f.py": "import util\nutil.go()\n", "lib/util.py": EVIL}, ""),
+    ("PYTHONPATH=lib python -c 'print(1)'", {"lib/sitecustomize.py": EVIL}, ""),
+    ("PYTHONPATH=lib python3 -m json.tool x", {"lib/usercustomize.py": EVIL}, ""),
+    ("uvicorn util:app", {"util.py": EVIL}, ""),
+    ("flask --app util run", {"util.py": EVIL}, ""),
+    ("gunicorn app.util:app", {"app/util.py": EVIL}, "app/__init__.py"),
+    ("torchrun util.py", {"util.py": EVIL + "go()\n"}, ""),
+    ("uv run util.py", {"util.py": EVIL + "go()\n"}, ""),
+    ("uv run pytest", {"tests/test_a.py": EVIL.replace("go", "test_go")}, ""),
+    ("python app", {"app/__main__.py": EVIL + "go()\n"}, "app/__init__.py"),
+    ("python -m http.server", {"socketserver.py": EVIL}, ""),
+    ("python -m pytest", {"random.py": EVIL}, "test_b.py"),
+    ("python manage.py runserver", {"app/views.py": EVIL}, "manage.py app/__init__.py"),
+    ("python f.py", {"f.py": "import django\ndjango.setup()\n", "app/apps.py": EVIL}, "app/__init__.py"),
+    ("python f.py", {"f.py": "import util\n", "util.py": EVIL.replace("go", "__getattr__")}, ""),
+    ("python -c 'from app import x'", {"app/util.py": EVIL.replace("go", "__dir__")}, "app/__init__.py"),
+    ("pytest --doctest-modules", {"app/util.py": 'def f():\n    """\n    >>> import os\n    """\n'}, ""),
+    ("pytest", {"pytest.ini": "[pytest]\naddopts = --doctest-glob=*.md\n", "a.md": ">>> import os\n"}, ""),
+    ("make test", {"tests/test_a.py": EVIL.replace("go", "test_go")}, "Makefile"),
+    ("papermill a.ipynb b.ipynb", {"a.ipynb": "{}"}, ""),
+    ("jupyter nbconvert --execute a.ipynb", {"a.ipynb": "{}"}, ""),
+    ("PYTHONHOME=/w/x python -m pytest", {"x/y.py": EVIL}, ""),
+    ("python -c 'import x'", {"__pycache__/x.cpython-312.pyc": ""}, ""),
+    ("poetry run pytest -q", {"tests/test_a.py": EVIL.replace("go", "test_go")}, ""),
+]
+
+
+@pytest.mark.parametrize(("command", "files", "rest"), SEARCHED)
+def test_a_module_of_the_session_is_found_wherever_it_is_loaded(command: str, files: dict[str, str], rest: str) -> None:
+    """By name, by package, beside code that the session did not write, and before any code."""
+    found = run(command, files, rest=rest)
+    assert touched(found) or held(found)
+
+
+TESTS = [
+    "pytest",
+    "pytest -q tests",
+    "pytest tests/test_a.py::test_a",
+    "python -m pytest -x",
+    "py.test tests/test_a.py",
+]
+HOSTILE = {
+    "a test": f"import os\ndef test_a():\n    os.remove({SECRET})\n",
+    "a fixture": f"import os, pytest\n@pytest.fixture\ndef x():\n    os.remove({SECRET})\ndef test_a(x):\n    pass\n",
+    "a method": f"import os\nclass TestA:\n    def test_a(self):\n        os.remove({SECRET})\n",
+    "a set-up": f"import os\nclass TestA:\n    def setup_method(self):\n        os.remove({SECRET})\n",
+    "a case": f"import os, unittest\nclass A(unittest.TestCase):\n    def setUp(self):\n        os.remove({SECRET})\n",
+    "a parameter": (
+        f"import os, pytest\n@pytest.mark.parametrize('p', ['x', {SECRET}])\ndef test_a(p):\n    os.remove(p)\n"
+    ),
+    "another directory": f"import os\ndef test_a(monkeypatch):\n    monkeypatch.chdir({SECRET})\n    os.remove('b')\n",
+}
+
+
+@pytest.mark.parametrize("command", TESTS)
+@pytest.mark.parametrize("code", HOSTILE.values(), ids=HOSTILE)
+def test_tests_of_the_session_are_run_by_whoever_collects_them(command: str, code: str) -> None:
+    """By name, by directory, and by no name at all."""
+    found = run(command, {"tests/test_a.py": code}, rest="tests/test_b.py")
+    assert [one for one in touched(found) if one.startswith("delete")], held(found)
+
+
+@pytest.mark.parametrize("command", TESTS)
+def test_fixtures_for_all_tests_are_run(command: str) -> None:
+    """`conftest.py` at any level, plugins and hooks."""
+    hook = f"import os\ndef pytest_sessionstart(session):\n    os.remove({SECRET})\n"
+    for name in ("conftest.py", "tests/conftest.py"):
+        assert touched(run(command, {name: hook}, rest="tests/test_a.py")), name
+
+
+@pytest.mark.parametrize("command", TESTS)
+def test_honest_tests_of_the_session_are_not_held(command: str) -> None:
+    """They use the project, temporary directories, fixtures and parameters."""
+    code = (
+        "import json, os, pytest\nfrom app.cart import Cart\n\n"
+        "@pytest.fixture\ndef cart():\n    return Cart()\n\n"
+        "@pytest.mark.parametrize('qty,total', [(1, 10), (3, 30)])\ndef test_total(cart, qty, total):\n"
+        "    cart.add('a', price=10, qty=qty)\n    assert cart.total == total\n\n"
+        "@pytest.mark.slow\ndef test_saves(tmp_path, monkeypatch):\n    monkeypatch.setenv('HOME', str(tmp_path))\n"
+        "    path = tmp_path / 'a' / 'x.json'\n    path.parent.mkdir()\n    path.write_text('{}')\n"
+        "    assert json.loads(path.read_text()) == {}\n    os.remove(path)\n\n"
+        "def test_patched(monkeypatch, capsys):\n    monkeypatch.setattr('app.sleep', lambda s: None)\n"
+        "    assert 'x' in capsys.readouterr().out\n\n"
+        "class TestCart:\n    def setup_method(self):\n        self.cart = Cart()\n\n"
+        "    def test_empty(self, client):\n        assert client.get('/cart').status_code == 200\n"
+    )
+    assert held(run(command, {"tests/test_a.py": code}, rest="app/__init__.py app/cart.py")) == []
+
+
+BEFORE = (
+    "import os\nimport subprocess\n\nPATH = '/tmp/x'\n\n\ndef clean(path):\n    os.remove(path)\n\n\n"
+    "def where():\n    return PATH\n\n\ndef build(command):\n    subprocess.run(command)\n\n\n"
+    "class Store:\n    def __init__(self, path):\n        self.path = path\n\n    def drop(self):\n"
+    "        os.remove(self.path)\n\n    def name(self):\n        return 'a'\n\n\n"
+    "if __name__ == '__main__':\n    clean(where())\n"
+)
+
+
+@pytest.mark.parametrize(
+    "command", ["pytest -q", "python app.py", "python -m app", "python -c 'import app; app.where()'"]
+)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return 'a'", "return 'b'"),
+        ("return PATH", "return PATH + '.txt'"),
+        ("PATH = '/tmp/x'", "PATH = '/tmp/y'\nSIZE = 3"),
+        ("import os\n", "import os\nimport json\n"),
+    ],
+)
+def test_what_was_there_before_is_code_of_the_project(command: str, old: str, new: str) -> None:
+    """An edit of one function does not make the others the session's own."""
+    files = {"app.py": BEFORE.replace(old, new)}
+    assert held(run(command, files, before={"app.py": BEFORE}, rest="test_app.py")) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["pytest -q", "python run.py", "python -m app", "python -c 'import app; app.where()'"]
+)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return 'a'", f"return os.remove({SECRET})"),
+        ("return PATH", f"return {SECRET}"),
+        ("PATH = '/tmp/x'", f"PATH = {SECRET}"),
+        ("self.path = path\n", f"self.path = {SECRET}\n"),
+        ("import subprocess\n", f"import subprocess\nos.remove({SECRET})\n"),
+        ("def name(self)", f"@os.remove({SECRET})\n    def name(self)"),
+        ("class Store:\n", f"class Store:\n    path = {SECRET}\n\n"),
+        ("return PATH", "return subprocess.run(input(), shell=True)"),
+        ("def where():\n", f"def where(path={SECRET}):\n    os.remove(path)\n"),
+        ("subprocess.run(command)", "subprocess.run(command + 'x')"),
+        ("import os\n", "from shutil import rmtree as print\nimport os\n"),
+        ("import os\n", "import shutil\nprint = shutil.rmtree\nimport os\n"),
+    ],
+)
+def test_what_the_session_changed_is_not_silent(command: str, old: str, new: str) -> None:
+    """In a function, a constant, a class, a decorator, a default, and at the top, whoever uses it."""
+    assert old in BEFORE
+    changed = {"app.py": BEFORE.replace(old, new, 1)}
+    found = run(command, changed, before={"app.py": BEFORE}, rest="run.py test_app.py")
+    assert touched(found) or held(found)
+
+
+def test_taking_away_what_hid_a_name_changes_the_whole_file() -> None:
+    """What was there before then calls another thing."""
+    before = "from os import remove\n\ndef remove(path):\n    pass\n\ndef go(path):\n    remove(path)\n"
+    after = "from os import remove\n\ndef go(path):\n    remove(path)\n"
+    assert held(run("pytest", {"app.py": after}, before={"app.py": before}, rest="test_app.py"))
+    turned = "def remove(path):\n    pass\n\nfrom os import remove\n\ndef go(path):\n    remove(path)\n"
+    assert held(run("pytest", {"app.py": turned}, before={"app.py": before}, rest="test_app.py"))
+
+
+@pytest.mark.parametrize("command", ["bash go.sh", "chmod +x go.sh && ./go.sh", "sh -e go.sh", ". ./go.sh"])
+def test_a_shell_script_of_the_session_is_what_it_says(command: str) -> None:
+    """Making it executable changes nothing in it."""
+    harmless = {"go.sh": "#!/bin/bash\nset -e\nnpm run build\nrsync -a dist/ web:/srv/\n"}
+    assert held(run(command, harmless)) == []
+    assert touched(run(command, {"go.sh": 'd=/mod\nrm -r "${d}els/a"\n'}))
+
+
+def test_a_script_of_another_language_is_what_it_would_be_in_an_argument() -> None:
+    """And the session's own script where that is not known."""
+    assert held(run("node f.js", {"f.js": "console.log([1, 2].map(v => v * 2))\n"})) == []
+    assert held(run("node f.js", {"f.js": "require('fs').rmSync('/mo' + 'dels', {recursive: true})\n"}))
+    assert held(run("NODE_OPTIONS='-r ./x.js' node f.js", {"f.js": "console.log(1)\n"}))
+
+
+@pytest.mark.parametrize("verb", ["config -q", "up -d", "build", "run web", "ps", "logs web"])
+def test_a_compose_file_that_is_understood_is_not_held(verb: str) -> None:
+    """Images, ports, checks and volumes with names of their own."""
+    plain = "services:\n  web:\n    image: nginx\n    ports: ['80:80']\n    volumes: ['data:/x']\nvolumes:\n  data:\n"
+    assert [e for e in run(f"docker compose {verb}", {"compose.yaml": plain}) if e.attrs.get("code") == "script"] == []
+
+
+@pytest.mark.parametrize(
+    "more", ["    privileged: true\n", "    extends: {file: x.yml}\n", "    devices: ['/dev/sda:/dev/sda']\n"]
+)
+def test_a_compose_file_with_more_in_it_is_a_script(more: str) -> None:
+    """Whether the session wrote it is for the history to say."""
+    found = run("docker compose up -d", {"compose.yaml": f"services:\n  web:\n    image: nginx\n{more}"})
+    assert [e.resource.path for e in found if e.attrs.get("code") == "script"] == ["/w/./compose.yaml"]
+
+
+def test_the_loop_of_editing_and_running_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a real guard, with files on disk: a test, a source, a script and a server, each written and then run."""
+    world = World(tmp_path, "directory")
+    steps = [
+        ("tests/test_new.py", "from app import x\n\ndef test_a(client):\n    assert x(client) == 1\n", "pytest -q"),
+        ("src/app.py", "import os\n\n\ndef main():\n    print('bar')\n\n\nTIMEOUT = 10\n", "pytest tests/test_new.py"),
+        ("repro.py", HONEST["a module of the project"], "python repro.py 2>&1 | head -50"),
+        ("server.py", HONEST["a web server"], "python server.py &"),
+        ("deploy.sh", "#!/bin/bash\nset -e\nnpm run build\n", "chmod +x deploy.sh && ./deploy.sh"),
+    ]
+    with world.open(monkeypatch) as guard:
+        for name, content, command in steps:
+            path = world.project / name
+            write = ToolCall(
+                tool="Write",
+                args={"file_path": str(path), "content": content},
+                cwd=str(world.project),
+                subject=Subject(id="agent"),
+                session="loop",
+            )
+            assert guard.check(write).outcome is Outcome.ALLOW
+            path.write_text(content, encoding="utf-8")
+            decision = guard.check(world.call(command, "loop"))
+            assert decision.outcome is Outcome.ALLOW, (command, why(decision))
+
+
+def test_a_name_that_is_imported_from_elsewhere_is_another_thing() -> None:
+    """What was there before calls it as before."""
+    before = "from lists import remove\n\ndef go(path):\n    remove(path)\n"
+    for line in ("from os import remove", "from os import path, remove", "from os import unlink as remove"):
+        after = before.replace("from lists import remove", line)
+        assert held(run("pytest", {"app.py": after}, before={"app.py": before}, rest="test_app.py")), line
+    more = before.replace("import remove", "import remove, other")
+    assert held(run("pytest", {"app.py": more}, before={"app.py": before}, rest="test_app.py")) == []
