@@ -35,16 +35,20 @@ def netcat(call: Call, parsed: Parsed) -> Stream:
     else:
         place = at("tcp", "//" + ":".join(names[:2]) if names else "//*")
     out: tuple[Resource, ...] = ()
+    said: tuple[Resource, ...] = ()  # what programs say goes to the other side
     for option, role, field in parsed.values:
         if role == "run":
-            _started(call, field, shell=option in ("--sh-exec", "-c"))
+            rest = parsed.operands if parsed.has("--listen") or call.name == "busybox" else ()
+            text = " ".join((field.text, *(word.text for word in rest)))
+            started = field if not rest else Field(text=text, sources=field.sources)
+            said = merge(said, _started(call, started, shell=option in ("--sh-exec", "-c")).sources)
         elif role == "write":
             call.put("write", call.place(field), call.stdin.sources)
         elif role == "read":
             call.read(field, reveals="some")
         elif role == "opaque":
             call.opaque("inline", reason=f"{option} of {call.name} runs code", words=(field,))
-    sent = merge(call.stdin.sources, tuple(source for field in call.args for source in field.sources))
+    sent = merge(merge(call.stdin.sources, said), tuple(source for field in call.args for source in field.sources))
     if parsed.has("-z") or (parsed.has("--recv-only") and not sent):
         call.emit("net_recv", place)
         return SOMETHING

@@ -56,15 +56,17 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "out", "redirected", "seen", "server")
+    __slots__ = ("call", "database", "out", "quotes", "redirected", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
         self.database = database
         self.server = server
+        self.quotes = call.name in ("mysql", "mariadb", "mycli", "mysqlsh")  # text may stand in double quotes
         self.out: tuple[Resource, ...] = ()
         self.redirected = False
         self.seen: set[str] = set()
+        self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
 
@@ -105,10 +107,19 @@ class Client:
         """What follows is written to a file or given to a program."""
         if name in ("", "stdout", "off"):
             return
+        self.targets[name] = len(self.out)
         if name.startswith("|"):
             self.piped(name[1:])
         else:
             self.to_file(name)
+
+    def finish(self) -> None:
+        """What came out after the output was sent elsewhere is there."""
+        for name, before in self.targets.items():
+            if len(self.out) > before and name.startswith("|"):
+                self.piped(name[1:])
+            elif len(self.out) > before:
+                self.call.put("write", self.call.place(Field(text=name)), self.out)
 
     # -- SQL
 
@@ -151,6 +162,8 @@ class Client:
             self.look()
             if "into" in said and first == "select":
                 self.change()
+            if first == "copy" and not said.isdisjoint(("stdin", "pstdin")):
+                self.change(self.call.stdin.sources)
         else:
             self.call.opaque("program", reason=f"a statement `{tokens[0][1][:20]}` of {self.call.name}", words=())
             self.change()
@@ -160,7 +173,8 @@ class Client:
         literals = [
             (_unquoted(text), next((word for word in reversed(words[:index]) if word), ""))
             for index, (sort, text) in enumerate(tokens)
-            if sort == "text" and not _is_content(tokens, index)
+            if (sort == "text" or (sort == "name" and self.quotes and text[0] == '"'))
+            and not _is_content(tokens, index)
         ]
         for name, before in literals:
             self._source(name, before, words)
@@ -176,6 +190,11 @@ class Client:
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
+        elif before in ("fsdir", "lsdir", "read_text", "read_blob", "glob"):
+            pattern = name if "*" in name else None
+            self.out = merge(self.out, self.call.read(Field(text=name, glob=pattern), recursive=before == "fsdir"))
+            if first != "select":
+                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
         elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
@@ -217,6 +236,8 @@ def _is_content(tokens: Sequence[tuple[str, str]], index: int) -> bool:
 
 
 def _unquoted(text: str) -> str:
+    if text[:1] == '"':
+        return text[1:-1].replace('""', '"')
     return text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text else text
 
 
@@ -322,6 +343,7 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources and not parsed.has("--readonly"):
         client.change(sources)
     out = client.out if not memory else tuple(r for r in client.out if r != place)
@@ -430,6 +452,7 @@ def server(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources:
         client.change(sources)
     if parsed.has("--list"):

@@ -85,6 +85,9 @@ def _side_options(call: Call, parsed: Parsed) -> None:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append"):
             call.put("write", call.place(field), ())
+        elif option == "--early-input":
+            for far in filter(None, map(_remote, parsed.operands)):
+                call.put("write", far, call.read(field))
         elif role == "read":
             call.read(field, reveals="some")
     if parsed.has("--files-from"):
@@ -291,6 +294,8 @@ def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> St
             numbered = re.search(r"#\d", field.text) is not None
             whole = Field(text=re.sub(r"#\d+", TOP, field.text)) if numbered else field
             call.put("write", call.place(whole), local)
+        else:
+            call.printed = merge(call.printed, local)
     named = parsed.has("--remote-name", "--remote-name-all", "--remote-header-name")
     if named:
         folder = parsed.value("--output-dir") or Field(text=".")
