@@ -1125,8 +1125,28 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="effects.python_truth",
         source="ours",
-        behaviour="no change that the kernel saw a Python snippet make was missing from its predicted effects",
-        tests=("tests/test_python_truth.py::test_every_change_that_a_snippet_makes_was_foretold",),
+        behaviour="what the kernel saw a Python snippet do was predicted: the operation and the place, not only a name",
+        tests=(
+            "tests/test_python_truth.py::test_every_change_that_a_snippet_makes_was_foretold",
+            "tests/test_python_truth.py::test_the_comparison_sees_another_operation_and_another_place",
+        ),
+    ),
+    Promise(
+        id="effects.python_later",
+        source="ours",
+        behaviour="a function, generator or callback of Python code counts with every value it may find when it runs",
+        tests=(
+            "tests/test_effects_python.py::test_what_runs_later_or_in_rounds_is_not_silent",
+            "tests/test_effects_python.py::test_a_file_opened_in_a_block_that_may_fail_still_has_its_text",
+            "tests/test_effects_python.py::test_a_library_function_has_one_handler",
+        ),
+    ),
+    Promise(
+        id="effects.python_flows",
+        source="ours",
+        behaviour="content that Python code reads is followed through every construct into what it writes",
+        tests=("tests/test_effects_python.py::test_content_is_followed_through_the_language",),
+        gap="which way the code takes, and the text of the error that a failed operation raises, tell of content too",
     ),
     Promise(
         id="assets.digest",

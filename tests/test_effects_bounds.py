@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Final
 
@@ -20,6 +21,36 @@ MAX_BYTES: Final = 65_000
 
 DEEP: Final = 10_000
 
+PYTHON: Final = {
+    "texts split again and again": f"import shlex; t = {'a b ' * 1500!r}\n" + "shlex.split(t)\n" * 400,
+    "wide fields": "v = tuple(range(10000))\n" + "'%9999d' * 10000 % v\n" * 100,
+    "wide fields of a few": "v = (1,) * 500\n" + "'%999d' * 500 % v\n" * 100,
+    "fields of a format": "x = '{0:9999}' * 9000\n" + "x.format(1)\n" * 100,
+    "tabulators": "t = '\\t' * 60000\n" + "t.expandtabs(9999)\n" * 100,
+    "a table of long texts": "t = 'a' * 60000; u = 'b' * 60000\n" + "t.translate({97: u})\n" * 100,
+    "powers": "x = 2 ** 1000\n" + "x = x ** 900\n" * 10 + "print(x)",
+    "squares": "x = 10 ** 1000\n" + "x = x * x\n" * 50 + "print(x)",
+    "lists of lists": "l = ['x'] * 512\n" + "l = [l] * 512\n" * 9 + "print(l, str(l)); foo.bar(l)",
+    "lists of lists that are displays": "l = ['x']\n" + f"l = [{'l, ' * 60}]\n" * 9 + "print(l, str(l)); foo.bar(l)",
+    "a list in itself": "import foo; l = []; l.append(l); d = {1: l}; l.append(d); print(l, str(d)); foo.bar(l)",
+    "long texts in loops": "t = 'a' * 60000\nfor i in range(100):\n for j in range(100): t.upper() + f'{t}{t}'",
+    "parents": "class A0: pass\n" + "".join(f"class A{i}(A{i - 1}): pass\n" for i in range(1, 400)) + "A399().x\n" * 99,
+    "functions handed on": "import foo\nfor i in range(100):\n for j in range(100): foo.bar(lambda: i)",
+    "functions in place of others": "import foo\ndef f(): return 1\n"
+    + "".join(f"def g{i}(): return f()\nfoo.x(g{i})\nf = g{i}\n" for i in range(300)),
+    "objects made by operators": "class A:\n def __add__(s, o): return A()\nx = A()\n" + "x = x + A()\n" * 1000,
+    "functions that call themselves twice": "def f(n): return f(n - 1) + f(n - 2)\n" + "f(99)\n" * 500,
+    "functions that call each other": "".join(
+        f"def f{i}(n): f{max(i - 1, 0)}(n); f{i}(n - 1); f{max(i - 1, 0)}(n)\n" for i in range(12)
+    )
+    + "f11(9)",
+    "iterators over what changes": "l = list(range(500))\n"
+    + "".join(f"i{i} = iter(l); l.append(1)\n" for i in range(500))
+    + "".join(f"list(i{i})\n" for i in range(500)),
+    "errors": "".join(f"try:\n v{i} = {i}; x = int(input())\nexcept ValueError: v{i} = 0\n" for i in range(900)),
+}
+"""Python whose steps are few, and whose work is much."""
+
 HOSTILE: Final[dict[str, str]] = {
     "a line of words": "ls " + "a " * 32_000,
     "one word": "rm " + "a" * 64_000,
@@ -32,6 +63,12 @@ HOSTILE: Final[dict[str, str]] = {
     "backticks": "echo " + "`" * 5001,
     "a product of sequences": "rm {1..999999}{1..999999}",
     "many braces": "rm " + "{a,b}" * 100,
+    "a redirection to a product": "cat /a > n" + "{a,b}" * 11,
+    "copies of a product": "cp a n" + "{a,b}" * 11 + " /tmp/",
+    "marks around paths": "x '" + "/a{b,c}d#e?f%g!/h} " * 3000 + "'",
+    "one word of marks": "x '" + "/{a,b}#" * 9000 + "'",
+    "a variable that is run": "CC='" + "cc -c a.c; " * 5000 + "' make",
+    "a variable of options": "ZIPOPT='" + "-q " * 20_000 + "' zip a b",
     "nested braces": "rm " + "{a," * 2000 + "b" + "}" * 2000,
     "open braces": "rm " + "{" * 30_000,
     "a pattern of many levels": "rm " + "/*" * 200,
@@ -135,6 +172,7 @@ HOSTILE: Final[dict[str, str]] = {
     "lines of a Modelfile": "cat > Modelfile <<'E'\nFROM a" + " " * 15_000 + "b\nE\nollama create m -f Modelfile",
     "keys of a recipe": "cat > r.yml <<'E'\n" + "model" * 3000 + "\nE\nmergekit-yaml r.yml o",
     "blanks in a query": "mongosh --eval '" + " " * 60_000 + "x'",
+    **{f"python, {name}": "python3 -c " + shlex.quote(code) for name, code in PYTHON.items()},
     "what is encoded": "echo " + "QUFB" * 4000 + " | base64 -d | base64 | base64 -d | sh",
 }
 """What to try, by what it is."""

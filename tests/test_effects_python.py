@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._table import Example, Table, table
+from guardrail.effects.code.python._values import NONE
 from guardrail.model import Effect
 from tests.effects_support import NoFiles, address, codes, effects_of, said
 
@@ -198,3 +200,84 @@ def test_a_text_in_the_usual_form_is_known(code: str, want: str) -> None:
     view = NoFiles({"/c.yaml": b"a: 1\n"}, ("/w",))
     full = python("import pathlib, yaml\nt = open('/c.yaml').read()\n" + code)
     assert [e.edit.text for e in effects_of(full, view=view) if e.edit is not None] == [want]
+
+
+W = "P = '/models/' + 'a'\n"
+"""The path of an asset, of which no text of the code is a part that names anything."""
+
+
+@pytest.mark.parametrize(
+    ("code", "effect"),
+    [
+        ("import time\nwhile time.time() < 5: eval(input())", "exec_opaque code:python"),
+        ("import foo, os, time\ndef f(): os.remove(P)\nwhile time.time() < 5: foo.bar(f)", "delete /models/a"),
+        (
+            "import foo, os\ndef mk(p): return lambda: os.remove(p)\nfoo.bar(mk('/t')); foo.bar(mk(P))",
+            "delete /models/a",
+        ),
+        ("import foo, os\np = '/t'\ndef f(): os.remove(p)\nfoo.bar(f)\np = P", "delete /models/a"),
+        ("import foo, os\nfor p in ['/t', P]: foo.bar(lambda p=p: os.remove(p))", "delete /models/a"),
+        ("import foo, os\nfor p in ['/t', P]: foo.bar(lambda: os.remove(p))", "delete /models/a"),
+        ("import foo, os\nfoo.bar(lambda: lambda: os.remove(P))", "delete /models/a"),
+        ("import os\ndef f(x: os.remove(P)): pass", "delete /models/a"),
+        ("import os\nx: os.remove(P) = 1", "delete /models/a"),
+        (
+            "import pandas\nd = pandas.read_csv(P)\nopen('/x', 'w').write(str(list(d.index)))",
+            "copy /models/a -> /x",
+        ),
+        ("import pandas as pd\ndf = pd.read_csv(P)\nopen('/x', 'w').write(str(df.columns))", "copy /models/a -> /x"),
+        ("import os\ndef f(p, n):\n if n: f(p + 'x', n - 1)\n else: os.remove(p)\nf(P[:1], int(input()))", "delete **"),
+    ],
+)
+def test_what_runs_later_or_in_rounds_is_not_silent(code: str, effect: str) -> None:
+    """A trial round takes no alarm away, and a function counts with all the values that it may find."""
+    assert effect in said(python(W + code)), said(python(W + code))
+
+
+def test_a_library_function_has_one_handler() -> None:
+    """A second one would silently take the place of the first."""
+    with pytest.raises(ValueError, match="two handlers"):
+        handles("builtins.open")(lambda _machine, _args: NONE)
+
+
+def test_a_file_opened_in_a_block_that_may_fail_still_has_its_text() -> None:
+    """`try` makes what is written no less known, and what comes before an error no less certain."""
+    found = effects_of(python("try:\n  with open('/c.json', 'w') as f: f.write('{}')\nexcept OSError: pass"))
+    assert [(e.op, e.modality, e.edit and e.edit.text) for e in found if e.op == "write"] == [("write", "must", "{}")]
+
+
+@pytest.mark.parametrize("code", snippets("python_flows.txt"))
+def test_content_is_followed_through_the_language(code: str) -> None:
+    """`S` is what is in a file of the name `P`; `T`, which is made of it, is written to another."""
+    command = python(f"{W}S = open(P).read()\n{code}\nopen('/x' + '/y', 'w').write(T)\n")
+    found = effects_of(command, view=NoFiles({}, ("/w",)))
+    opaque = any(effect.op == "exec_opaque" and effect.attrs["code"] in HOLDING for effect in found)
+    named = any(effect.op == "mention" and address(effect.resource) == "/models/a" for effect in found)
+    assert opaque or named or "copy /models/a -> /x/y" in said(command), said(command)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "silent"),
+    [
+        ("class T(TestCase):\n def test(self): self.client.get('x'); self.a.b.put(1)", [], ["exec_opaque code:python"]),
+        ("class T(TestCase):\n def test(self): self.fs.rm(P)", ["mention /models/a"], []),
+        ("class T(TestCase):\n def test(self): self.a.b.run(os.remove)", ["exec_opaque code:python"], []),
+        ("class T(TestCase):\n def test(self): self.a.b.write(open(P).read())", ["mention /models/a"], []),
+        (
+            (
+                "class H(BaseHTTPRequestHandler):\n def do_GET(self): self.wfile.write(open(P, 'rb').read())\n"
+                "HTTPServer(('', 80), H)"
+            ),
+            ["copy /models/a -> net:*"],
+            ["exec_opaque code:python"],
+        ),
+    ],
+)
+def test_what_a_base_class_keeps_is_a_librarys_and_is_told_what_it_is_given(
+    code: str, says: list[str], silent: list[str]
+) -> None:
+    """A test client, a trainer, a request: their methods run, and paths, content and functions reach them."""
+    head = "import os\nfrom django.test import TestCase\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\n"
+    found = said(python(head + W + code))
+    assert [want for want in says if want not in found] == [], found
+    assert [one for one in silent if one in found] == [], found

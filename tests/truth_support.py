@@ -9,10 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import fnmatch
 import os
+import shlex
 import shutil
 import signal
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +74,7 @@ class Truth:
         vague: mutations that only a pattern which could be anything admits.
         wrong: effects that must happen, and did not although the command succeeded.
         elsewhere: mutations outside the tree, for the report.
+        changes: how many mutations there were.
     """
 
     case: Case
@@ -83,6 +86,7 @@ class Truth:
     wrong: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    changes: int = 0
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -248,6 +252,33 @@ def run(case: Case, template: Path, root: Path) -> Truth:
     return truth
 
 
+def run_python(code: str, root: Path, *, read: str | None = None) -> Truth:
+    """Predict what a snippet does in a tree that is there, run it under strace, compare.
+
+    Args:
+        code: what runs.
+        root: the tree.
+        read: what is analysed instead, to see that the comparison tells one from the other.
+    """
+    place = str(root.resolve())
+    before = _names(Path(place))
+    effects = analyse(
+        (ShellText(text=f"python3 -c {shlex.quote(code if read is None else read)}"),),
+        cwd=place,
+        view=LiveFiles(LIMITS.expansions),
+        limits=LIMITS,
+        variables={"HOME": f"{place}/home"},
+    )
+    said = [Said.of(effect) for effect in effects]
+    trace = root.with_name(f"{root.name}.trace")
+    command = ["strace", "-f", "-y", "-qq", "-s", "0", "--seccomp-bpf", "-e", f"trace={CALLS}", "-e", "signal=none"]
+    status = _execute([*command, "-o", str(trace), sys.executable, "-I", "-c", code], Path(place))
+    seen = events(trace.read_text(encoding="utf-8", errors="replace"), place, place)
+    trace.unlink()
+    case = Case(id="python", needs=(), text=code)
+    return _Comparison(case, status, said, before, _names(Path(place)), place).truth(seen)
+
+
 def _execute(command: Sequence[str], root: Path) -> int:
     """Run in a session of its own, so that whatever a command leaves behind ends with it."""
     quiet = subprocess.DEVNULL
@@ -369,6 +400,7 @@ class _Comparison:
     after: dict[str, str]
     root: str
     notes: dict[str, list[str]] = field(default_factory=dict)
+    changes: int = 0
 
     def truth(self, seen: list[Event]) -> Truth:
         for event in seen:
@@ -379,7 +411,7 @@ class _Comparison:
             self.notes["wrong"] = list(self._wrong(seen))
         noted = {name: tuple(dict.fromkeys(rows)) for name, rows in self.notes.items()}
         said = tuple(str(one).replace(self.root, "") for one in self.said)
-        return Truth(case=self.case, status=self.status, said=said, **noted)
+        return Truth(case=self.case, status=self.status, said=said, changes=self.changes, **noted)
 
     def _parts(self, event: Event) -> Iterator[tuple[str, str, bool]]:
         """What has to be predicted: not what happened to a file that came and went within the call."""
@@ -401,6 +433,7 @@ class _Comparison:
         return mine and (path in self.before or path in self.after)
 
     def _judge(self, did: str, path: str, arrives: bool) -> None:
+        self.changes += did != "read"
         if did in ("delete", "rename") and path in self.after:
             did = "write"  # taken away, or aside, to be written anew
         names = {path, os.path.realpath(path)} if did == "link" else {path}
@@ -416,7 +449,7 @@ class _Comparison:
         row = f"{did} {path[len(self.root) + 1 :]}"
         if any(not place.anything for place in places):
             return
-        if any(one.effect.op in ("exec_opaque", "remote_exec") for one in self.said):
+        if any(_admits(one.effect) for one in self.said):
             kind = "opaque"
         else:
             kind = "vague" if places else "unread" if did == "read" else "missed"
@@ -438,6 +471,12 @@ class _Comparison:
     def _about(event: Event, place: Place) -> bool:
         names = [event.path, event.other] if event.other else [event.path]
         return any(place.holds(name) for name in names)
+
+
+def _admits(effect: Effect) -> bool:
+    """It says that more may happen. A library that only computes with what it is given is no such thing."""
+    computes = effect.resource.uri is not None and effect.resource.uri.startswith("code:python:")
+    return effect.op in ("exec_opaque", "remote_exec") and not computes
 
 
 _CERTAIN: Final = {

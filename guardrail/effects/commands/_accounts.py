@@ -9,6 +9,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import configured
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
@@ -36,8 +37,17 @@ def modes(call: Call, parsed: Parsed) -> Stream:
 
 def acl(call: Call, parsed: Parsed) -> Stream:
     """`setfacl`: what takes entries away changes nothing where there are none."""
+    for field in parsed.values_of("--restore"):
+        _restored(call, field)
     with call.perhaps(parsed.has("-b", "--remove", "-k")):
         return apply_spec(call, parsed)
+
+
+def _restored(call: Call, field: Field) -> None:
+    """What `getfacl` printed is set again: each file is named in a comment."""
+    text = configured(call, field)
+    for name in re.findall(r"^# file: (.*)$", text or "", re.MULTILINE):
+        call.emit("set_security", call.place(Field(text=name)))
 
 
 def xattrs(call: Call, parsed: Parsed) -> Stream:

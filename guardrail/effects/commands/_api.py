@@ -132,6 +132,8 @@ def api(call: Call, parsed: Parsed) -> Stream:
     if not call.args:
         return SOMETHING
     line.words = tuple(word for word in (*call.name.split(" ")[1:], *line.words) if word not in _CHANNELS)
+    if not line.words and cli == "vercel":
+        line.words = ("deploy",)  # what it does without a verb
     if not line.words or any(name == "--help" for name, _ in line.options):
         return SOMETHING if line.options and not line.operands else call.opaque("program")
     fact, depth = _known(FACTS.get(cli, {}), line.words)

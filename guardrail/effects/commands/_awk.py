@@ -357,7 +357,7 @@ class Program:
     def _write(self, name: str, *, append: bool) -> None:
         if name.startswith("/inet"):
             self.call.put("write", at("tcp", "/".join(name.split("/")[4:])), self.out)
-        elif name not in ("-", "/dev/stdout", "/dev/stderr"):
+        elif name != "-":
             self.call.put("append" if append else "write", self.call.place(Field(text=name)), self.out)
 
     def _command(self, text: str, *, writes: bool) -> None:

@@ -355,6 +355,9 @@ def compose(call: Call, parsed: Parsed) -> Stream:
     word = parsed.operands[0].text if parsed.operands else "ps"
     rest = tuple(parsed.operands[1:])
     if word in ("ps", "ls", "logs", "top", "images", "version", "port", "config", "convert", "events", "stats", "wait"):
+        for index, field in enumerate(rest[:-1]):
+            if field.text in ("-o", "--output", "--lock-image-digests-output"):
+                call.put("write", call.place(rest[index + 1]), ())
         return SOMETHING
     if word in ("exec", "run"):
         if word == "run":

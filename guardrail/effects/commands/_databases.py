@@ -88,7 +88,7 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "dialect", "ends", "out", "seen", "server")
+    __slots__ = ("call", "database", "dialect", "ends", "out", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
@@ -98,6 +98,7 @@ class Client:
         self.seen: set[str] = set()
         self.ends: tuple[str, ...] = (";",)
         self.dialect = _DIALECTS.get(call.name, _MYSQL if server else _LITE)
+        self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
 
@@ -137,10 +138,19 @@ class Client:
         """What follows is written to a file or given to a program."""
         if name in ("", "stdout", "off"):
             return
+        self.targets[name] = len(self.out)
         if name.startswith("|"):
             self.piped(name[1:])
         else:
             self.to_file(name)
+
+    def finish(self) -> None:
+        """What came out after the output was sent elsewhere is there."""
+        for name, before in self.targets.items():
+            if len(self.out) > before and name.startswith("|"):
+                self.piped(name[1:])
+            elif len(self.out) > before:
+                self.call.put("write", self.call.place(Field(text=name)), self.out)
 
     # -- SQL
 
@@ -212,6 +222,8 @@ class Client:
             self.look()
             if "into" in said and first == "select":
                 self.change()
+            if first == "copy" and not said.isdisjoint(("stdin", "pstdin")):
+                self.change(self.call.stdin.sources)
         else:
             self._unknown(tokens, words)
 
@@ -313,6 +325,8 @@ class Client:
             self.out = merge(self.out, self.call.read(Field(text=name), recursive=True))
             if "virtual" in words:
                 self.call.emit("write", self.call.place(Field(text=name)), may=True)
+            if first != "select":
+                self.change(self.out)
         elif before in ("infile", "readfile", "load_file") or (before == "from" and first == "copy"):
             if self.server and "local" not in words:
                 self.call.name_text(name)
@@ -320,6 +334,10 @@ class Client:
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
+        elif self.call.name == "duckdb" and before in ("read_text", "read_blob", "glob"):
+            self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
+            if first != "select":
+                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
         elif self.call.name == "duckdb" and first in ("set", "pragma"):
@@ -475,6 +493,7 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources and not parsed.has("--readonly"):
         client.change(sources)
     out = client.out if not memory else tuple(r for r in client.out if r != place)
@@ -554,7 +573,9 @@ class Server(Client):
         if name in ("system", "\\!"):
             self.piped(given)
         elif name in ("tee", "\\T"):
-            self.to_file(words[1] if len(words) > 1 else TOP)
+            file = words[1] if len(words) > 1 else TOP
+            self.targets[file] = len(self.out)
+            self.to_file(file)
         elif name in ("delimiter", "\\d"):
             self.ends += (given.split()[0],) if given else ()
         elif name in ("\\u", "\\C", "\\R"):
@@ -609,6 +630,7 @@ def server(call: Call, parsed: Parsed) -> Stream:
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources:
         client.change(sources)
     if parsed.has("--list"):

@@ -187,9 +187,11 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         taken = call.read(listed, reveals="some")
         names = call.listed(listed)
         text = None if any(not field.known for field in names) else "\n".join(field.text for field in names)
-    if not command:
-        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     sources = merge(call.stdin.sources, taken)
+    if not command:
+        return Stream(sources=sources, flow=call.stdin.flow)  # `echo`
+    if parsed.has("--verbose"):
+        call.shell.divert(sources)
     marker = parsed.value("-I") or parsed.value("-i")
     mark = marker.text if marker is not None else "{}" if parsed.has("-I", "-i") else None
     words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None

@@ -14,6 +14,7 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._containers import content, go_values, inside
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below as filled
 from guardrail.effects.commands._manifests import act, is_pair, keys, kind_of, manifest, pairs, patch, thing
 from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at
@@ -318,6 +319,8 @@ def helm(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role == "opaque":
             call.opaque("inline", reason="an option of helm runs a program", words=(field,))
+        elif role == "below":
+            filled(call, field, ())
         elif role == "read":
             for part in field.text.split(","):
                 _value_file(call, Field(text=part.partition("=")[2] or part, sources=field.sources), places[0])

@@ -99,16 +99,24 @@ def zip_(call: Call, _parsed: Parsed) -> Stream:
         sources = ()
     if "sf" in given:
         return SOMETHING
-    if "d" not in given:
-        sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
-        if "@" in given:
-            sources = merge(sources, named_input(call, gone="m" in given))
-        if "R" in given:
-            sources = merge(sources, contents(call, [_HERE], gone="m" in given))
+    sources = merge(sources, _zipped(call, given, operands))
     if archive.text == "-":
         return Stream(sources=sources, flow=call.stdin.flow)
     call.put("write", call.place(archive), sources)
     return NOTHING
+
+
+def _zipped(call: Call, given: set[str], operands: list[Field]) -> tuple[Resource, ...]:
+    """Whose content goes into the archive: files, those that the input names, and comments."""
+    sources = call.stdin.sources if {"z", "c"} & given else ()
+    if "d" in given:
+        return sources
+    sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
+    if "@" in given:
+        sources = merge(sources, named_input(call, gone="m" in given))
+    if "R" in given:
+        sources = merge(sources, contents(call, [_HERE], gone="m" in given))
+    return sources
 
 
 def _zip_words(call: Call) -> tuple[set[str] | None, dict[str, list[Field]], list[Field]]:

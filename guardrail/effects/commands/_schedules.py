@@ -100,7 +100,14 @@ def systemd_run(call: Call, parsed: Parsed) -> Stream:
     cwd = call.place(folder, kind="dir").path if folder is not None else call.cwd
     if folder is None and not parsed.has("--scope", "--same-dir", "--shell"):
         cwd = None
-    return call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+    out = call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+    for field in parsed.values_of("--property"):
+        if (kept := _KEPT.fullmatch(field.text)) is not None:
+            call.put("append" if kept[1] == "append" else "write", call.place(field.tail(kept.start(2))), out.sources)
+    return out
+
+
+_KEPT: Final = re.compile(r"Standard(?:Output|Error)=(file|append|truncate):(.+)")
 
 
 def _properties(call: Call, parsed: Parsed) -> None:

@@ -34,6 +34,8 @@ def _texts(words: tuple[Field, ...]) -> list[str]:
 def service(call: Call, _parsed: Parsed) -> Stream:
     """`service NAME VERB` and its like of other systems."""
     words = [text for text in _texts(call.args) if not text.startswith("-")]
+    if call.name == "service" and words and "/" in words[0]:
+        return call.opaque("program", reason="a script that is named by its path")
     name, verb = (words[:1], words[1:]) if call.name in _NAME_FIRST else (words[1:2], words[:1])
     if not words or verb[:1] in (["status"], ["list"], ["help"]) or words == ["help"]:
         return SOMETHING
@@ -161,6 +163,12 @@ def sysctl(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         if parsed.has("--load"):
             call.read(field)
+        elif ".." in field.text.split("/"):
+            # A name that leads out of where the settings are.
+            place = Field(text=f"/proc/sys/{field.text.partition('=')[0]}", sources=field.sources)
+            call.printed = call.read(place)
+            if "=" in field.text or setting:
+                call.put("write", call.place(place), field.sources)
         elif "=" in field.text or setting or field.many:
             call.emit("service", at("kernel", field.text.partition("=")[0]), attrs={"verb": "sysctl"})
     if parsed.has("--load", "--system"):

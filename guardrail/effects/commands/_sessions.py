@@ -14,7 +14,7 @@ from guardrail.effects.commands._given import given_text
 from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename, place
+from guardrail.effects.domain._paths import basename, local_path, place
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, starred
 from guardrail.model import Resource
 
@@ -198,7 +198,9 @@ class _Session:
                 local = words[words.index("-o") + 1] if words.index("-o") + 1 < len(words) else TOP
             folder = words[words.index("-O") + 1] + "/" if "-O" in words[:-1] else ""
             recursive = "-r" in words or "-R" in words
-            self.call.emit("write", place(f"{folder}{local}", self.folder, recursive=recursive))
+            target = place(f"{folder}{local}", self.folder, recursive=recursive)
+            path = local_path(name if URL.fullmatch(name) else f"{self.host.uri or ''}/{name}")
+            self.call.put("write", target, self.call.read(Field(text=path)) if path is not None else ())
             if name.startswith("/"):
                 self.call.name_text(name)
 
@@ -215,7 +217,8 @@ class _Session:
                 self.call.emit("delete", local)
             return
         self.call.emit("net_recv", self.host)
-        self.call.emit("write", local)
+        path = local_path(names[0] if URL.fullmatch(names[0]) else f"{self.host.uri or ''}/{names[0]}")
+        self.call.put("write", local, self.call.read(Field(text=path), recursive=True) if path is not None else ())
         if any("e" in word for word in options if not word.startswith("--")) or "--delete" in options:
             self.call.emit("delete", local)
 
@@ -310,6 +313,7 @@ def sftp(call: Call, parsed: Parsed) -> Stream:
     host = at("sftp", f"//{name}")
     batch = parsed.value("-b")
     if batch is not None:
+        call.printed = call.origins(batch) if batch.text != "-" else call.stdin.sources  # each line is repeated
         _converse(call, host, _file_text(call, batch))
     elif call.stdin.connected:
         _converse(call, host, call.stdin.text)

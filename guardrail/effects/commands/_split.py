@@ -12,7 +12,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _SILENT: Final = frozenset(("gvim", "vim.basic", "vim.tiny", "vim.nox", "vimx", "view"))
@@ -22,9 +22,10 @@ _VIEWERS: Final = frozenset(("view", "gview", "rview", "bmore"))
 def split(call: Call, parsed: Parsed) -> Stream:
     """`split FILE PREFIX`: pieces are PREFIXaa, PREFIXab, …; without a prefix xaa, xab, …."""
     if parsed.has("--filter"):
+        out: tuple[Resource, ...] = ()
         for field in parsed.values_of("--filter"):
-            _shell(call, field, _inputs(call, parsed.operands[:1]))
-        return NOTHING
+            out = merge(out, _shell(call, field, _inputs(call, parsed.operands[:1])).sources)
+        return Stream(sources=out, flow=call.stdin.flow)
     if len(parsed.operands) < 2 and not any(field.many for field in parsed.operands):
         parsed.operands = [*(parsed.operands or [Field(text="-")]), Field(text="x")]
     return apply_spec(call, parsed)

@@ -39,10 +39,12 @@ def redis(call: Call, parsed: Parsed) -> Stream:
             return SOMETHING
         texts = (call.stdin.text or "").split("\n") if call.stdin.text is not None else None
         if texts is None:
-            call.emit("write", store, may=True)
+            call.put("write", store, call.stdin.sources)
             return call.opaque("dynamic", reason="redis-cli takes commands from its input")
         for line in texts:
-            _redis(call, store, [Field(text=word) for word in line.split()], ())
+            _redis(call, store, [Field(text=word) for word in line.split()], call.stdin.sources)
+        if call.stdin.sources:
+            call.put("write", store, call.stdin.sources)
         return Stream(sources=(store,))
     given = merge(call.stdin.sources if parsed.has("-x", "-X") else (), tuple(s for f in call.args for s in f.sources))
     _redis(call, store, parsed.operands, given)

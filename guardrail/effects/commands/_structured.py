@@ -42,6 +42,8 @@ def jq(call: Call, parsed: Parsed) -> Stream:
     sources = merge(sources, _environment(call, program))
     if not operands and not parsed.has("--null-input"):
         sources = merge(sources, call.stdin.sources)
+    if program is None or _JQ_ERRORS.search(program.text):
+        call.shell.divert(sources)
     text = _jq_text(call, parsed, program, operands) if program is not None else None
     return Stream(text=fits(text), sources=sources, flow=call.stdin.flow)
 
@@ -51,6 +53,9 @@ def _environment(call: Call, program: Field | None) -> tuple[Resource, ...]:
     looks = program is None or not program.known or re.search(r"env|ENV", program.text) is not None
     return call.state.contents() if looks else ()
 
+
+_JQ_ERRORS: Final = re.compile(r"\b(?:stderr|debug|halt_error|error|input_error)\b")
+"""Words of a filter that may say what it is given on standard error."""
 
 MAX_SCALARS: Final = 1
 """Most single values of one file that one call may take out of it without that being its content."""

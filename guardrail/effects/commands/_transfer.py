@@ -88,17 +88,26 @@ def _side_options(call: Call, parsed: Parsed) -> None:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
         elif role in ("write", "append") and option != "--write-batch":
             call.put("write", call.place(field), ())
-        elif role == "read":
+        elif role == "read" and option != "--early-input":
             call.read(field, reveals="some")
         elif role == "mention":
             call.mention((field,))
-    for field in parsed.values_of("--filter"):
-        if (rules := _MERGED.match(field.text)) is not None:
-            call.read(field.tail(rules.end()), reveals="some")
+    _rsync_inputs(call, parsed)
     if parsed.has("--files-from"):
         call.opaque("program", reason="names of files come from a list")
     if parsed.has("--daemon", "--config"):
         call.opaque("inline", reason="a server that hands files out")
+
+
+def _rsync_inputs(call: Call, parsed: Parsed) -> None:
+    """Files that rsync reads beside those that it copies: rules, and what a daemon is given first."""
+    for field in parsed.values_of("--filter"):
+        if (rules := _MERGED.match(field.text)) is not None:
+            call.read(field.tail(rules.end()), reveals="some")
+    for field in parsed.values_of("--early-input"):
+        read = call.read(field)
+        for far in filter(None, map(_remote, parsed.operands)):
+            call.put("write", far, read)
 
 
 def _harmless(option: str, field: Field) -> bool:
@@ -312,7 +321,10 @@ def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], boo
 
 
 def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> Stream:
-    outputs = [field for field in parsed.values_of("--output") if field.text != "-"]
+    given = parsed.values_of("--output")
+    outputs = [field for field in given if field.text != "-"]
+    if len(outputs) < len(given):
+        call.printed = merge(call.printed, local)
     folders = [field.text.rstrip("/") + "/" for field in parsed.values_of("--output-dir")]
     # Each part of a command line behind `--next` may have a directory of its own, or none.
     folders += [""] if not folders or parsed.has("--next") else []

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
 
 
+MAX_TARGETS: Final = 16
+"""Most files that one redirection is followed to; bash takes several words for a mistake anyway."""
+
+
 def through_descriptors(shell: Interpreter, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
     """`>&3`: the output goes to whatever is open there."""
     if not out.sources or not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
@@ -64,7 +68,7 @@ def redirections(
                 stdin, source = opened, named
             continue
         for vector in shell.expand.alternatives((redirect.target,), call.state):
-            for field in vector:
+            for field in vector if len(vector) <= MAX_TARGETS else (Field(text=TOP),):
                 resource = call.place(field)
                 _emptied(shell, redirect.op, resource)
                 carries = redirect.fd in (None, 1) or redirect.op.startswith("&") or duplicated

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import LIBRARIES, assuming, given, set_variable
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
@@ -207,6 +208,7 @@ def _run(
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
+    diverted = shell.diverted
     if not redirects:
         out = run_command(call, vector) if vector else NOTHING
     else:
@@ -225,7 +227,16 @@ def _run(
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
+    if state.held and shell.diverted is not diverted:
+        _held(call, shell.diverted)
     return state, call.failed if call.failed is not None else state, out
+
+
+def _held(call: Call, sources: tuple[Resource, ...]) -> None:
+    """What went to another descriptor than standard output is in whatever `exec 3>f` opened."""
+    for sink in call.state.held:
+        for item in sources:
+            call.emit("copy", item, sink, flow=("redirect",))
 
 
 def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:

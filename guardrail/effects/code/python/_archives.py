@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.effects.code.python._core import remote, single
+from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._files import open_places, put_together
 from guardrail.effects.code.python._handlers import handles
-from guardrail.effects.code.python._library import apply
-from guardrail.effects.code.python._methods import stem
 from guardrail.effects.code.python._system import argument_of, temporary
-from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NAME,
     NONE,
@@ -159,19 +155,6 @@ def touch(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles("os.remove", "os.unlink", "os.rmdir")
-def remove(machine: Machine, args: Args) -> Value:
-    """A file goes; a directory given by its descriptor makes the path relative to it."""
-    return _at(machine, "os.remove", args)
-
-
-def _at(machine: Machine, name: str, args: Args) -> Value:
-    entry = table().entries.get(f"{name}_")
-    if any(key.endswith("dir_fd") for key in args.named):
-        args = Args([anything() for _ in args.pos], {}, args.vague)
-    return apply(machine, entry, args) if entry is not None else Unknown()
-
-
 @handles("zipfile.ZipFile", "tarfile.open", "tarfile.TarFile", "zipfile.PyZipFile", "tarfile.TarFile.open")
 def archive(machine: Machine, args: Args) -> Value:
     """An archive that is read, or that things are put into."""
@@ -241,6 +224,3 @@ def member(_machine: Machine, args: Args) -> Value:
     handle = Handle("memory", mode="r+b")
     handle.inside, handle.text = carried(owner), None
     return handle
-
-
-__all__ = ["any_of", "open_places", "remote", "stem"]

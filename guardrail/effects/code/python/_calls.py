@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._core import MAX_INLINED, TooMuch
+from guardrail.effects.code.python._core import MAX_CHANGES, MAX_INLINED, MAX_KEPT, TooMuch
 from guardrail.effects.code.python._handlers import HANDLERS, run_handler
-from guardrail.effects.code.python._library import apply
+from guardrail.effects.code.python._library import apply, use
 from guardrail.effects.code.python._methods import method_of
 from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
+    BASE,
+    CWD_MARK,
     NONE,
     Args,
     Bound,
+    ClassMethod,
     Const,
     Dict,
     Either,
+    Frame,
     Function,
     Handle,
     Instance,
     Klass,
+    Later,
     Native,
     Partial,
+    Property,
     Ref,
+    Scope,
     Seq,
     Text,
     Thing,
     Unknown,
     Value,
+    can_act,
     carried,
     join,
+    options,
 )
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
@@ -86,6 +97,41 @@ _ACTING: Final = frozenset(
 )
 
 
+MAX_EXACT: Final = 4
+"""Deepest calls of a function by itself that are walked one by one."""
+
+MAX_DECIDED: Final = 64
+"""Most items of an argument of such a call."""
+
+LEAVING: Final = frozenset("builtins.exit builtins.quit sys.exit os._exit os.abort".split())
+"""Functions after which nothing more runs."""
+
+_CONTAINERS: Final = frozenset(
+    f"builtins.{name}" for name in ("dict", "list", "str", "tuple", "set", "int", "float", "bytes")
+) | {"collections.OrderedDict", "collections.UserDict"}
+_STORING: Final = frozenset(
+    "put put_nowait append appendleft add insert extend update push set setdefault feed write writelines send store "
+    "execute executemany load_state_dict".split()
+)
+"""Methods after which an object holds what it was given."""
+
+_MADE_BY: Final = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__", "__class_getitem__"))
+_ACCESSORS: Final = frozenset(("setter", "getter", "deleter"))
+_OF_FUNCTIONS: Final = frozenset(("cache_clear", "cache_info", "cache_parameters", "setter", "getter", "deleter"))
+_LOOKS: Final = frozenset(
+    "len int str float bool isinstance sorted sum min max any all range enumerate zip abs".split()
+)
+_LOOKING: Final = frozenset("__getitem__ __contains__ __iter__ __len__ __eq__ index count most_common total".split())
+_KEEPING: Final = frozenset(
+    "math cmath re string textwrap unicodedata difflib datetime calendar enum numbers decimal fractions statistics "
+    "itertools typing abc time zoneinfo locale gettext argparse getopt platform errno json html hashlib hmac secrets "
+    "uuid base64 binascii colorsys keyword token dis traceback warnings ipaddress reprlib graphlib stat csv zlib "
+    "sysconfig urllib fnmatch shlex quopri logging optparse email mimetypes __future__ tracemalloc resource pwd grp "
+    "inspect tomllib getpass gc importlib pprint xml plistlib".split()
+)
+"""Modules whose functions change no list or dictionary that they are given, and give no function back."""
+
+
 def _members(value: Either | Seq | Dict) -> list[Value]:
     if isinstance(value, Either):
         return list(value.options)
@@ -98,10 +144,142 @@ def _looks_like_class(name: str) -> bool:
 
 def _all_names(klass: Klass) -> dict[str, Value]:
     found: dict[str, Value] = {}
-    for parent in klass.parents:
-        found.update(_all_names(parent))
-    found.update(klass.names)
+    for one in reversed(klass.order()):
+        found.update(one.names)
     return found
+
+
+def _nodes(function: Function) -> list[tuple[ast.AST, Scope]]:
+    body = [function.body] if isinstance(function.body, ast.expr) else function.body
+    return [(part, function.scope) for part in body]
+
+
+def _used_by(value: Value) -> list[Value | None]:
+    """The values that may be called where a value is used."""
+    if isinstance(value, Function):
+        return [value.owner, *value.defaults.values()]
+    if isinstance(value, Partial):
+        return [value.function, *value.args.all()]
+    if isinstance(value, Property):
+        return [value.getter, value.setter, value.remover]
+    if isinstance(value, ClassMethod):
+        return [value.function]
+    if isinstance(value, Bound):
+        return [value.owner]
+    if isinstance(value, Klass):
+        return [*_all_names(value).values()]
+    if isinstance(value, Instance):
+        return [value.klass, *value.names.values()]
+    if isinstance(value, Seq | Dict):
+        return [*_members(value), value.rest]
+    return list(value.options) if isinstance(value, Either) else []
+
+
+def _does(node: ast.AST) -> bool:
+    """It does more than look at names and values."""
+    if isinstance(node, ast.Call):
+        return not (isinstance(node.func, ast.Name) and node.func.id in _LOOKS)
+    return isinstance(node, ast.Delete | ast.Import | ast.ImportFrom | ast.With | ast.Await)
+
+
+def _calls(function: Function) -> bool:
+    """It may do something."""
+    body = [function.body] if isinstance(function.body, ast.expr) else function.body
+    return any(_changes(part) for one in body for part in ast.walk(one))
+
+
+def _changes(node: ast.AST) -> bool:
+    stored = isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load)
+    return stored or _does(node) or isinstance(node, ast.Call | ast.Global | ast.Nonlocal)
+
+
+def _is_of_library(value: Bound) -> bool:
+    """An attribute that only a base class of a library can have given to an object."""
+    while isinstance(value.owner, Bound):
+        value = value.owner
+    owner = value.owner
+    return isinstance(owner, Instance) and owner.klass.framed and owner.klass.find(value.name) is None
+
+
+def _is_function(value: Value) -> bool:
+    """A function, or a method of something of the code: not an attribute of an object of a library."""
+    inner = value
+    while isinstance(inner, Bound):
+        inner = inner.owner
+    return isinstance(value, Function | Partial | Native | Bound) and not isinstance(inner, Thing | Unknown)
+
+
+def _from_elsewhere(args: Args) -> Args:
+    """With `dir_fd`, a relative path is meant from a directory that is open."""
+    named = {key: value for key, value in args.named.items() if not key.endswith("dir_fd")}
+    folders = [value for key, value in args.named.items() if key.endswith("dir_fd")]
+    if all(isinstance(value, Const) and value.value is None for value in folders):
+        return Args(args.pos, named, args.vague)
+    return Args([_unplaced(v) for v in args.pos], {key: _unplaced(v) for key, v in named.items()}, args.vague)
+
+
+def _unplaced(value: Value) -> Value:
+    whole = isinstance(value, Text) and all(text.startswith("/") for text in value.alternatives)
+    return value if whole or not isinstance(value, Text) else Text((TOP,), value.sources)
+
+
+def _hold(owner: Value, given: tuple[Resource, ...]) -> None:
+    """An object holds the content that it was given."""
+    if isinstance(owner, Thing):
+        owner.held = merge(owner.held, given)
+    elif isinstance(owner, Unknown):
+        owner.sources = merge(owner.sources, given)
+
+
+def _ends(value: Value) -> bool:
+    return isinstance(value, Thing) and value.kind == "<exit>"
+
+
+def _decided(args: Args) -> bool:
+    """Nothing in the arguments of a call is left open."""
+    return args.vague is None and all(
+        (isinstance(value, Text) and value.exact is not None)
+        or isinstance(value, Const | Function | Instance | Klass | Ref | Partial | Native | Bound)
+        or (isinstance(value, Seq) and value.known and len(value.items) <= MAX_DECIDED)
+        or (isinstance(value, Dict) and value.rest is None and len(value.items) <= MAX_DECIDED)
+        for value in args.all()
+    )
+
+
+def _widened_args(args: Args, frames: Sequence[Frame]) -> Args:
+    """What the arguments of all deeper calls may be: the same objects as before, or anything of their kind."""
+    known = {id(value) for frame in frames for value in frame.args.all()}
+    vague = _wide(args.vague, known) if args.vague is not None else None
+    return Args([_wide(value, known) for value in args.pos], {n: _wide(v, known) for n, v in args.named.items()}, vague)
+
+
+def _wide(value: Value, known: set[int]) -> Value:
+    if id(value) in known or isinstance(value, Unknown):
+        return value
+    if isinstance(value, Text):
+        return Text((TOP,), value.sources, path=value.path)
+    if isinstance(value, Const):
+        number = isinstance(value.value, int | float) and not isinstance(value.value, bool)
+        return Unknown(value.sources, numeric=number)
+    return Either((value, Unknown(carried(value), hidden=can_act(value))))
+
+
+def _held(wide: Value, value: Value) -> bool:
+    """An argument of a deeper call is among those that were walked."""
+    if wide is value:
+        return True
+    choices = options(wide)
+    if any(option is value for option in choices):
+        return True
+    if can_act(value):
+        return any(isinstance(option, Unknown) and option.hidden for option in choices)
+    if any(isinstance(option, Unknown) and not option.numeric for option in choices):
+        return True
+    if isinstance(value, Text):
+        return any(isinstance(option, Text) and TOP in option.alternatives for option in choices)
+    number = isinstance(value, Unknown) and value.numeric
+    number = number or (isinstance(value, Const) and isinstance(value.value, int | float))
+    return number and any(isinstance(option, Unknown) for option in choices)
 
 
 class Late(Exception):
@@ -111,9 +289,11 @@ class Late(Exception):
 class Calling(Statements):
     """Calls functions, methods and classes."""
 
+    returned: tuple[Resource, ...]
+    read_by: dict[int, tuple[frozenset[str], bool]]
+
     late: list[Value]
     escaping: int
-    finishing: bool
     sources_depth: int
 
     # -- calls
@@ -152,6 +332,7 @@ class Calling(Statements):
         return found if found is not None else Unknown()
 
     def _call_unknown(self, function: Value, args: Args) -> Value:
+        self._read_to_the_end(args)
         if isinstance(function, Unknown) and function.hidden:
             for value in args.all():
                 self.escape(value)
@@ -169,51 +350,112 @@ class Calling(Statements):
         return Unknown(function.sources)
 
     def call_function(self, function: Function, args: Args) -> Value:
-        """A function of the code, walked with its arguments."""
-        depth = sum(1 for body in self.inlined if body is function.body)
-        if depth >= 2 or len(self.inlined) >= MAX_INLINED:
-            if len(self.inlined) >= MAX_INLINED and depth < 2:
+        """A function of the code, walked with its arguments; one that waits is walked again when it is asked."""
+        if not function.waits:
+            return self._walk(function, args)
+        values = [*args.all(), *([function.owner] if function.owner is not None else [])]
+        later = Later(lambda: self._walk(function, args), len(self.history), _nodes(function), values)
+        with self.tentative():
+            made = self._walk(function, args)
+        later.position = len(self.history)
+        if isinstance(made, Seq) and made.later is None:
+            made.later = later
+        else:
+            later.spent = True
+        self.keep(later)
+        return made
+
+    def _walk(self, function: Function, args: Args) -> Value:
+        frames = [f for f in self.inlined if f.body is function.body and f.scope is function.scope]
+        wide = next((frame for frame in frames if frame.wide), None)
+        if wide is not None:
+            return self._deeper(wide, function, args)
+        if not frames or self._exactly(frames, args):
+            if len(self.inlined) >= MAX_INLINED:
                 raise TooMuch("functions call each other too deep")
-            return Unknown(tuple(s for value in args.all() for s in carried(value)))
-        if depth == 1:
-            # It calls itself: the arguments of all deeper calls at once.
-            args = Args([], {}, Text((TOP,), tuple(s for value in args.all() for s in carried(value))))
-            with self.undecided():
-                return self.run_body(function, args)
-        return self.run_body(function, args)
+            return self.run_body(function, args)
+        # It calls itself: the arguments of all deeper calls at once, again and again until nothing changes.
+        frame = Frame(function, _widened_args(args, frames), self.branch, wide=True)
+
+        def once() -> bool:
+            frame.result = join(frame.result, self.run_body(function, frame.args, frame))
+            return True
+
+        self._repeat(once, ())
+        return frame.result if frame.result is not None else Unknown()
+
+    def _exactly(self, frames: Sequence[Frame], args: Args) -> bool:
+        """A call of a function by itself is walked as it is: the first of a few, with all of it known."""
+        first = not frames[-1].again
+        frames[-1].again = True
+        return first and len(frames) < MAX_EXACT and frames[-1].branch == self.branch and _decided(args)
+
+    def _deeper(self, wide: Frame, function: Function, args: Args) -> Value:
+        """A call in which the function is walked for all deeper calls: nothing new, or the end of the analysis."""
+        kept = [wide.args.pos, list(wide.args.named.values())]
+        given = [args.pos, list(args.named.values())]
+        same = wide.args.named.keys() == args.named.keys() and function.owner is wide.owner
+        if wide.args.vague is None and (
+            not same
+            or args.vague is not None
+            or any(len(a) != len(b) for a, b in zip(kept, given, strict=True))
+            or not all(_held(a, b) for old, new in zip(kept, given, strict=True) for a, b in zip(old, new, strict=True))
+        ):
+            return self.opaque("a function that calls itself is not followed to its end", "inline", *args.all())
+        found = Unknown(tuple(s for value in args.all() for s in carried(value)))
+        return join(wide.result, found) if wide.result is not None else found
 
     def instantiate(self, klass: Klass, args: Args) -> Value:
         """An object of a class of the code."""
         made = Instance(klass, self.branch)
-        for name, value in _all_names(klass).items():
-            if isinstance(value, Function) and name.startswith("__") and name not in ("__init__", "__new__"):
-                self._try_method(made, value)
+        other: Value | None = None
+        new = klass.find("__new__")
+        if isinstance(new, Function):
+            other = self.call_function(new.bound(made), args)
         init = klass.find("__init__")
         if isinstance(init, Function):
+            if any(name in _CONTAINERS for one in klass.order() for name in one.bases):
+                self.make_base(made, klass, Args())
             self.call_method(made, "__init__", args)
-            post = None
         else:
-            post = klass.find("__post_init__")
-            annotated = [name for name in klass.names if not name.startswith("__")]
-            for value in args.all():
-                made.names[f"<{len(made.names)}>"] = value
-            for name, value in args.named.items():
-                made.names[name] = value
-            if args.pos:
-                for name in annotated:
-                    made.names.setdefault(name, any_of([*args.pos, klass.names[name]]))
+            self._fields(made, klass, args)
+        for name, value in _all_names(klass).items():
+            if isinstance(value, Function) and name.startswith("__") and name not in _MADE_BY and _calls(value):
+                self._try_method(made, value)
+        return made if other is None or other is made or isinstance(other, Unknown) else Either((made, other))
+
+    def _fields(self, made: Instance, klass: Klass, args: Args) -> None:
+        """What a class without `__init__` keeps of its arguments: a dataclass, a named tuple, a child of a library."""
+        fields = [name for one in reversed(klass.order()) for name in one.fields]
+        fields = list(dict.fromkeys(fields))
+        for name in fields:
+            default = klass.find(name)
+            if isinstance(default, Thing) and default.kind == "<field>":
+                made.names[name] = self.call_value(default.facts["factory"], Args())
+        made.names.update(zip(fields, args.pos, strict=False))
+        for index, value in enumerate(args.pos[len(fields) :]):
+            made.names[f"<{index}>"] = value
+            if klass.framed or not fields:
+                self.escape(value)
+        made.names.update(args.named)
+        if args.vague is not None:
+            for name in fields:
+                made.names[name] = join(made.names.get(name), args.vague)
+        self.make_base(made, klass, args)
+        post = klass.find("__post_init__")
         if isinstance(post, Function):
-            self.call_method(made, "__post_init__", args)
-        return made
+            self.call_method(made, "__post_init__", Args())
+
+    def make_base(self, made: Instance, klass: Klass, args: Args) -> None:
+        """The part of an object that a class of a library makes."""
+        for one in klass.order():
+            for name in one.bases:
+                if not self.plain_base(name) or name in _CONTAINERS:
+                    made.names[BASE] = self.call_ref(name, args)
 
     def _try_method(self, owner: Instance, method: Function) -> None:
         """A method that Python itself may call: with any arguments."""
-        if id(method.body) in self.escaped:
-            return
-        self.escaped.add(id(method.body))
-        bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
-        bound.owner = owner
-        self._with_anything(bound, bound)
+        self._escape_function(method.bound(owner))
 
     def call_method(self, owner: Value, name: str, args: Args) -> Value:
         """`owner.name(*args)`."""
@@ -225,6 +467,10 @@ class Calling(Statements):
             return self._instance_method(owner, name, args)
         if isinstance(owner, Klass):
             return self.call_value(self.attribute(owner, name), args)
+        if isinstance(owner, Bound) and _is_of_library(owner):
+            return self._method_of_library(owner, name, args)
+        if _is_function(owner) and name not in _OF_FUNCTIONS:
+            return self._method_of_function(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "<super>":
             return self.call_value(self.attribute(owner, name), args)
         if isinstance(owner, Unknown) and owner.hidden:
@@ -235,6 +481,20 @@ class Calling(Statements):
             return self.call_value(owner.facts[name], args)
         return self._builtin_method(owner, name, args)
 
+    def _method_of_library(self, owner: Bound, name: str, args: Args) -> Value:
+        """A method of something that a class of a library keeps, such as `self.client.get(path)` in a test."""
+        for value in args.all():
+            self.mention_names(value)
+        return self._builtin_method(owner, name, args)
+
+    def _method_of_function(self, owner: Value, name: str, args: Args) -> Value:
+        if name == "__call__":
+            return self.call_value(owner, args)
+        if name == "__get__":
+            return Partial(owner, Args(args.pos[:1]))
+        self.escape(owner)
+        return self.opaque(f"`{name[:40]}` of a function is not followed", "inline", *args.all())
+
     def _method_of_either(self, owner: Either, name: str, args: Args) -> Value:
         found: Value | None = None
         with self.undecided():
@@ -244,23 +504,43 @@ class Calling(Statements):
         return found if found is not None else NONE
 
     def _instance_method(self, owner: Instance, name: str, args: Args) -> Value:
+        if owner.klass.find("__getattribute__") is not None and not name.startswith("__"):
+            found = self.attribute(owner, name)
+            if not isinstance(found, Bound) or found.owner is not owner:
+                return self.call_value(found, args)
         own = owner.names.get(name)
         if own is not None:
             return self.call_value(own, args)
         method = owner.klass.find(name)
         if isinstance(method, Function):
-            bound = Function(method.name, method.parameters, method.body, method.scope, method.defaults)
-            bound.owner = owner
-            return self.call_function(bound, args)
+            return self.call_function(method.bound(owner), args)
         if method is not None:
-            return self.call_value(method, args)
-        if owner.klass.framed:
-            entry = table().entries.get(f"any.{name}")
-            if entry is not None:
-                return apply(self, entry, args, owner)
-            for value in args.all():
-                self.mention(value)
-                self.escape(value)
+            return self.call_value(self.attribute(owner, name), args)
+        if ANY_NAME in owner.names or (owner.klass.find("__getattr__") is not None and not name.startswith("__")):
+            found = self.attribute(owner, name)
+            if not isinstance(found, Bound):
+                return self.call_value(found, args)
+        if owner.klass.framed or BASE in owner.names:
+            return self._framed_method(owner, name, args)
+        for value in args.all():
+            self.escape(value)
+        # Of a class of the library that calls nothing by itself, such as `_replace` of a named tuple.
+        return Unknown(carried(Seq([owner, *args.all()])), hidden=True)
+
+    def _framed_method(self, owner: Instance, name: str, args: Args) -> Value:
+        """A method that a class of a library gives to an object of a class of the code."""
+        base = owner.names.get(BASE)
+        if base is not None:
+            return self.call_method(base, name, args)
+        handler = HANDLERS.get(f"any.{name}")
+        if handler is not None:
+            return run_handler(handler, self, Args([Unknown(carried(owner)), *args.pos], args.named, args.vague))
+        entry = table().entries.get(f"any.{name}")
+        if entry is not None:
+            return apply(self, entry, args, owner)
+        for value in args.all():
+            self.mention(value)
+            self.escape(value)
         return Unknown(carried(owner))
 
     def _builtin_method(self, owner: Value, name: str, args: Args) -> Value:
@@ -304,12 +584,25 @@ class Calling(Statements):
         """A method of which no table knows."""
         if isinstance(owner, Thing) and "<text>" in owner.facts:
             owner.facts["<text>"] = Unknown()
+        if isinstance(owner, Seq | Dict):
+            if name not in _LOOKING:
+                self.disturb(owner, tuple(args.all()))
+            sources = carried(owner)
+            for value in args.all():
+                self.account(value)
+                self.escape(value)
+            return Unknown(sources, hidden=can_act(owner))
+        if name in _STORING:
+            _hold(owner, carried(Seq(list(args.all()))))
         sources = owner.sources
+        returned, self.returned = self.returned, ()
         for value in args.all():
             sources = (*sources, *(s for s in carried(value) if s not in sources))
             if isinstance(owner, Text | Const | Seq | Dict):
                 self.account(value)
             self.escape(value)
+        sources = merge(sources, self.returned)
+        self.returned = merge(returned, self.returned)
         if isinstance(owner, Thing) and owner.kind.startswith("?"):
             return self.program(owner.kind[1:], args)
         if name in ("hexdigest", "digest"):
@@ -333,9 +626,15 @@ class Calling(Statements):
         """A function of a library, by its full name."""
         self.step()
         name = table().canonical(name)
+        if name.startswith("os.") and any(key.endswith("dir_fd") for key in args.named):
+            args = _from_elsewhere(args)
         handler = HANDLERS.get(name)
         if handler is not None:
-            return run_handler(handler, self, args)
+            value = run_handler(handler, self, args)
+            if name.endswith("load"):
+                self._read_to_the_end(args)
+            # What another thread or task raises does not end this one.
+            return Unknown() if _ends(value) and name not in LEAVING else value
         tables = table()
         entry = tables.entries.get(name)
         if entry is not None:
@@ -345,24 +644,32 @@ class Calling(Statements):
             return apply(self, entry, args)
         return self._call_unlisted(name, args)
 
+    @staticmethod
+    def _read_to_the_end(args: Args) -> None:
+        """What is read of a file after that is not the whole."""
+        for value in args.all():
+            use(value)
+
     def _call_unlisted(self, name: str, args: Args) -> Value:
+        self._read_to_the_end(args)
         kind = table().kind(name)
         tail = name.rpartition(".")[2]
         sources: tuple[Resource, ...] = ()
+        returned, self.returned = self.returned, ()
         for value in args.all():
             sources = merge(sources, carried(value))
             self.escape(value)
+        sources = merge(sources, self.returned)
+        self.returned = merge(returned, self.returned)
         if kind == "pure":
-            for value in args.all():
-                self.account(value)
-            return Unknown(sources)
+            return self._compute(name, args, sources)
         if kind == "known":
             if tail[:1].isupper() and tail.endswith(
                 ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")
             ):
                 for value in args.all():
                     self.account(value)
-                return Unknown()
+                return Unknown(sources)
             return self.opaque(f"`{name[:60]}` is not modelled", "inline", *args.all())
         entry = table().entries.get(f"any.{tail}")
         if entry is not None:
@@ -378,11 +685,26 @@ class Calling(Statements):
         self.program(name.partition(".")[0], args)
         return Thing("?" + name.partition(".")[0])
 
+    def _compute(self, name: str, args: Args, sources: tuple[Resource, ...]) -> Value:
+        """A function that has no effect of its own, but may change what it is given."""
+        for value in args.all():
+            self.account(value)
+        if name.partition(".")[0] in _KEEPING:
+            return Unknown(sources)
+        for value in args.all():
+            self.disturb(value, tuple(args.all()))
+        return Unknown(sources, hidden=any(can_act(v) for v in args.all() if not isinstance(v, Function | Ref)))
+
     # -- what is handed to code that is not known
 
     def escape(self, value: Value) -> None:
         """A function, or an object with methods, may be called by whoever gets it."""
+        if isinstance(value, Text | Const | Unknown):
+            return
+        self.step()
         if isinstance(value, Either | Seq | Dict):
+            if isinstance(value, Seq) and value.later is not None:
+                self.items_of(value)
             for item in _members(value):
                 if not isinstance(item, Text | Const):
                     self.escape(item)
@@ -413,46 +735,157 @@ class Calling(Statements):
         return (entry is not None and entry.acts) or isinstance(owner, Handle) or own
 
     def _escape_function(self, value: Function) -> None:
-        if id(value.body) in self.escaped or any(body is value.body for body in self.inlined):
+        if any(frame.body is value.body and frame.scope is value.scope for frame in self.inlined):
             return
-        self.escaped.add(id(value.body))
-        self._with_anything(value, value)
+        key = (id(value.body), id(value.scope), id(value.owner), *map(id, value.defaults.values()))
+        self._once_for(key, value, lambda: self._with_anything(key, value), _nodes(value))
 
-    def _with_anything(self, function: Function, queued: Value) -> None:
+    def _once_for(
+        self, key: tuple[int, ...], value: Value, run: Callable[[], Value], nodes: Sequence[tuple[ast.AST, Scope]]
+    ) -> None:
+        """Do something once for a value; again if something changed that it uses; and at the end."""
+        known = self.escaped.get(key)
+        if known is not None:
+            if self.changed(known[0]):
+                self.again(known[0])
+            self.returned = merge(self.returned, known[0].returned)
+            return
+        if len(self.escaped) >= MAX_KEPT:
+            raise TooMuch("too many functions are handed on")
+        later = Later(run, len(self.history), nodes, (value,))
+        self.escaped[key] = later, value
+        before, self.returned = self.returned, ()
+        run()
+        later.returned, self.returned = self.returned, merge(before, self.returned)
+        later.position = len(self.history)
+        if key in self.escaped:
+            self.keep(later)
+
+    def _with_anything(self, key: tuple[int, ...], function: Function) -> Value:
         """Call a function with any arguments: now, or at the end if it uses names that get a value only later."""
         depths = len(self.returns), len(self.yields), self.sources_depth
         self.escaping += 1
         try:
-            with self.undecided():
-                self.mention_names(self.call_function(function, Args(vague=Unknown())))
+            with self.undecided(), self.tentative():
+                given = self.call_function(function, Args(vague=Unknown()))
+                self.mention_names(given)
+                self._given_back(given)
         except Late:
             del self.returns[depths[0] :]
             del self.yields[depths[1] :]
             self.sources_depth = depths[2]
-            self.escaped.discard(id(function.body))
-            self.escaped.discard(id(queued))
-            self.late.append(queued)
+            self.escaped.pop(key, None)
+            self.late.append(function)
         finally:
             self.escaping -= 1
+        return NONE
 
     def _escape_class(self, value: Klass | Instance) -> None:
         klass = value if isinstance(value, Klass) else value.klass
-        if id(value) in self.escaped:
-            return
-        self.escaped.add(id(value))
         owner = value if isinstance(value, Instance) else Instance(klass, self.branch)
+        self._once_for((id(value),), value, lambda: self._every_method(value, owner, klass), ())
+
+    def _every_method(self, value: Klass | Instance, owner: Instance, klass: Klass) -> Value:
         for name, method in _all_names(klass).items():
             if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
                 self._try_method(owner, method)
+            elif isinstance(method, Property):
+                for part in (method.getter, method.setter, method.remover):
+                    if isinstance(part, Function):
+                        self._try_method(owner, part)
+            elif isinstance(method, ClassMethod) and isinstance(method.function, Function):
+                self._escape_function(method.function.bound(klass))
+            elif isinstance(method, Partial | Ref):
+                self.escape(method)
         for item in (*klass.names.values(), *owner.names.values()):
             self.mention_names(item)
+        for item in list(owner.names.values()):
+            if isinstance(item, Function | Ref | Partial):
+                self.escape(item)
+        return NONE
 
     def _escape_partial(self, value: Partial) -> None:
-        if id(value) in self.escaped:
-            return
-        self.escaped.add(id(value))
-        with self.undecided():
-            self.call_value(value, Args(vague=Unknown()))
+        self._once_for((id(value),), value, lambda: self._called(value), ())
+
+    def _called(self, value: Value) -> Value:
+        with self.undecided(), self.tentative():
+            self._given_back(self.call_value(value, Args(vague=Unknown())))
+        return NONE
+
+    def _given_back(self, value: Value) -> None:
+        """Whoever may call a function may also call the function that it gives."""
+        self.returned = merge(self.returned, carried(value))
+        for option in options(value):
+            if isinstance(option, Function | Partial | Ref):
+                self.escape(option)
+
+    def beside(self, function: Value, args: Args) -> Value:
+        """A function runs at some time from now on."""
+        later = Later(lambda: self.call_value(function, args), len(self.history), (), (function, *args.all()))
+        with self.tentative():
+            value = self.call_value(function, args)
+        later.position = len(self.history)
+        self.keep(later)
+        return Unknown() if _ends(value) else value
+
+    def every_call(self, function: Value, args: Args) -> Value:
+        """What a function gives that is called again and again."""
+        found: Value | None = None
+
+        def once() -> bool:
+            nonlocal found
+            found = join(found, self.call_value(function, args))
+            return True
+
+        self._repeat(once, ())
+        return found if found is not None else Unknown()
+
+    def reads(self, later: Later) -> tuple[set[str], bool]:
+        """The names that some code reads, with those of the functions that it names; and whether it may do more."""
+        names: set[str] = set()
+        acts = bool(later.values)
+        seen: set[int] = set()
+        queue: list[tuple[ast.AST, Scope]] = list(later.nodes)
+        values: list[Value | None] = list(later.values)
+        while queue or values:
+            self.step()
+            if values:
+                value = values.pop()
+                if value is not None and id(value) not in seen and len(seen) < MAX_CHANGES:
+                    seen.add(id(value))
+                    queue += _nodes(value) if isinstance(value, Function) else []
+                    values += _used_by(value)
+                continue
+            node, scope = queue.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            read, calls = self._read_by(node)
+            acts = acts or calls
+            for name in read - names:
+                names.add(name)
+                values.append(self._stands(scope, name))
+        return names, acts
+
+    def _read_by(self, node: ast.AST) -> tuple[frozenset[str], bool]:
+        known = self.read_by.get(id(node))
+        if known is None:
+            parts = list(ast.walk(node))
+            bound = {p.id for p in parts if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
+            bound = bound if isinstance(node, ast.GeneratorExp) else set[str]()
+            names = {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)}
+            known = frozenset(names - bound | {CWD_MARK}), any(_does(part) for part in parts)
+            self.read_by[id(node)] = known
+        return known
+
+    @staticmethod
+    def _stands(scope: Scope, name: str) -> Value | None:
+        place: Scope | None = scope.shared.get(name, scope)
+        while place is not None:
+            if name in place.names:
+                return place.names[name]
+            place = place.outer
+        return scope.globals.names.get(name)
 
     def _escape_ref(self, value: Ref) -> None:
         name = table().canonical(value.name)
@@ -485,12 +918,12 @@ class Calling(Statements):
             if name == "builtins.staticmethod" and isinstance(made, Function):
                 return Partial(made, Args())
             if name == "builtins.classmethod" and isinstance(made, Function):
-                return Partial(made, Args([Unknown()]))
+                return self.class_method(made)
             return made
         if name == "contextlib.contextmanager":
             return Native(lambda args: self._manager(made, args))
-        if isinstance(value, Bound) and value.name in ("setter", "getter", "deleter"):
-            return made
+        if isinstance(value, Bound) and value.name in _ACCESSORS:
+            return self.accessor(value.owner, value.name, made)
         if isinstance(decorator, ast.Call):
             method = isinstance(decorator.func, ast.Attribute) and not isinstance(value, Ref)
             value = self.eval(decorator) if method else self.call_value(value, self._arguments(decorator))
@@ -501,11 +934,26 @@ class Calling(Statements):
         self.escape(made)
         return Either((made, Unknown()))
 
-    def _property(self, made: Function) -> Native:
-        def get(args: Args) -> Value:
-            return self.call_function(made, args)
+    def _property(self, made: Value, setter: Value | None = None, remover: Value | None = None) -> Property:
+        return Property(lambda args: self.call_value(made, args), made, setter, remover)
 
-        return Native(get)
+    def accessor(self, owner: Value, name: str, made: Value) -> Value:
+        """`@p.setter` and its like."""
+        if not isinstance(owner, Property):
+            self.escape(made)
+            return made
+        parts = {"getter": owner.getter, "setter": owner.setter, "deleter": owner.remover, name: made}
+        return self._property(parts["getter"] or NONE, parts["setter"], parts["deleter"])
+
+    def property_of(self, args: Args) -> Value:
+        """`property(get, set, delete)`."""
+        parts = [args.get(0, "fget"), args.get(1, "fset"), args.get(2, "fdel")]
+        found = [None if part is None or isinstance(part, Const) else part for part in parts]
+        return self._property(found[0] or NONE, found[1], found[2])
+
+    def class_method(self, made: Value) -> ClassMethod:
+        """`classmethod(f)`."""
+        return ClassMethod(lambda args: self.call_value(made, args), made)
 
     def _manager(self, made: Value, args: Args) -> Value:
         given = self.call_value(made, args)

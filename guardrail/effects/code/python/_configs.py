@@ -212,7 +212,7 @@ def config_parser(machine: Machine, args: Args) -> Value:
     return Thing("configparser", {"<text>": text("") if plain else Unknown()})
 
 
-@handles("configparser.read", "configparser.read_file", "configparser.read_string", "configparser.read_dict")
+@handles("configparser.read", "configparser.read_file", "configparser.read_dict")
 def config_read(machine: Machine, args: Args) -> Value:
     """A file's settings."""
     owner, source = args.pos[0], argument_of(args, 1)

@@ -8,21 +8,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from guardrail.effects.code.python._core import Snapshot, TooMuch
-from guardrail.effects.code.python._expressions import Expressions
+from guardrail.effects.code.python._expressions import Expressions, gives
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NONE,
     Args,
+    Bound,
     Dict,
+    Frame,
     Function,
+    Instance,
     Klass,
+    Native,
+    Partial,
+    Property,
     Ref,
     Scope,
     Seq,
+    Text,
     Thing,
     Unknown,
     Value,
+    can_act,
+    carried,
     join,
+    options,
 )
 
 
@@ -37,12 +47,20 @@ def _nests(function: Function) -> bool:
     )
 
 
+def _inside(value: Value) -> Sequence[Value | None]:
+    """The functions that a decorator of a class body has wrapped."""
+    if isinstance(value, Property):
+        return (value.getter, value.setter, value.remover)
+    return (value.function,) if isinstance(value, Partial) else ()
+
+
 class Definitions(Expressions):
     """Defines functions and classes, and runs the bodies of functions."""
 
     breaks: list[list[Snapshot]]
     continues: list[list[Snapshot]]
     returns: list[list[tuple[Value, Snapshot]]]
+    thrown: list[Value]
 
     @abc.abstractmethod
     def block(self, body: Sequence[ast.stmt]) -> bool:
@@ -55,11 +73,30 @@ class Definitions(Expressions):
     # -- definitions
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-        made: Value = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
+        function = Function(node.name, node.args, node.body, self.scope, self.defaults(node.args))
+        function.gives = gives(node)
+        function.waits = function.gives or isinstance(node, ast.AsyncFunctionDef)
+        parameters = node.args
+        every = [*parameters.posonlyargs, *parameters.args, *parameters.kwonlyargs, parameters.vararg, parameters.kwarg]
+        for annotation in (*(part.annotation for part in every if part is not None), node.returns):
+            self.annotate(annotation)
+        made: Value = function
         for decorator in reversed(node.decorator_list):
             made = self.decorate(decorator, made)
         self.assign_name(node.name, made)
         return True
+
+    def annotate(self, annotation: ast.expr | None) -> None:
+        """An annotation is an expression; one that only names types is left alone, as they may be defined later."""
+        if annotation is None:
+            return
+        for part in ast.walk(annotation):
+            if isinstance(part, ast.Call | ast.NamedExpr) or (
+                isinstance(part, ast.Name) and isinstance(self.scope.names.get(part.id), Klass | Instance)
+            ):
+                with self.undecided():
+                    self.eval(annotation)
+                return
 
     @abc.abstractmethod
     def decorate(self, decorator: ast.expr, made: Value) -> Value:
@@ -68,12 +105,16 @@ class Definitions(Expressions):
     def _class(self, node: ast.ClassDef) -> bool:
         parents: list[Klass] = []
         framed = bool(node.keywords)
+        bases: list[str] = []
         for base in node.bases:
             value = self.eval(base)
             if isinstance(value, Klass):
                 parents.append(value)
                 framed = framed or value.framed
-            elif not (isinstance(value, Ref) and self.plain_base(value.name)):
+            elif isinstance(value, Ref):
+                framed = framed or not self.plain_base(value.name)
+                bases.append(value.name)
+            else:
                 framed = True
         inner = Scope(self.scope, self.scope.globals)
         outer, self.scope = self.scope, inner
@@ -81,10 +122,21 @@ class Definitions(Expressions):
         self.block(node.body)
         self.scope = outer
         self.scopes.pop()
-        made: Value = Klass(node.name, inner.names, tuple(parents), framed=framed)
+        klass = Klass(node.name, inner.names, tuple(parents), framed=framed)
+        klass.fields = [
+            name.id
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(name := part.target, ast.Name)
+        ]
+        klass.bases = bases
+        made: Value = klass
         for value in inner.names.values():
-            if isinstance(value, Function):
-                value.scope = self.scope
+            for part in (value, *_inside(value)):
+                if isinstance(part, Function) and part.scope is inner:
+                    part.scope, part.home = self.scope, klass
+        if any(name.startswith("enum.") for one in klass.order() for name in one.bases):
+            self._members(klass)
+        self._hooks(klass, node)
         if node.keywords:
             for keyword in node.keywords:
                 self.escape(self.eval(keyword.value))
@@ -94,6 +146,30 @@ class Definitions(Expressions):
         if isinstance(made, Klass) and framed:
             self.escape(made)
         return True
+
+    def _members(self, klass: Klass) -> None:
+        """What stands in an enumeration are objects of it."""
+        for name, value in list(klass.names.items()):
+            if name.startswith("_") or isinstance(value, Function | Native):
+                continue
+            member = Instance(klass, self.branch)
+            member.names.update({"value": value, "_value_": value, "name": Text((name,)), "_name_": Text((name,))})
+            init = klass.find("__init__")
+            if isinstance(init, Function):
+                items, rest = self.items_of(value) if isinstance(value, Seq) else ([value], None)
+                self.call_value(init.bound(member), Args(items, {}, rest))
+            klass.names[name] = member
+
+    def _hooks(self, made: Klass, node: ast.ClassDef) -> None:
+        """What runs when a class is made: of its parents, and of the objects in it."""
+        for parent in made.parents:
+            hook = parent.find("__init_subclass__")
+            if hook is not None:
+                named = {part.arg: self.eval(part.value) for part in node.keywords if part.arg is not None}
+                self.call_value(hook, Args([made] if isinstance(hook, Function) else [], named))
+        for name, value in list(made.names.items()):
+            if isinstance(value, Instance) and value.klass.find("__set_name__") is not None:
+                self.call_value(Bound(value, "__set_name__"), Args([made, Text((name,))]))
 
     @abc.abstractmethod
     def plain_base(self, name: str) -> bool:
@@ -108,8 +184,13 @@ class Definitions(Expressions):
     def _raise(self, node: ast.Raise) -> bool:
         for part in (node.exc, node.cause):
             if part is not None:
+                value = self.eval(part)
+                if any(isinstance(option, Klass) for option in options(value)):
+                    value = self.call_value(value, Args())  # to raise a class makes an object of it
                 # The text of an error goes to standard error.
-                self.account(self.eval(part))
+                self.account(value)
+                if (can_act(value) and not isinstance(value, Ref)) or carried(value):
+                    self.thrown.append(value)
         return False
 
     def _assert(self, node: ast.Assert) -> bool:
@@ -127,8 +208,10 @@ class Definitions(Expressions):
     def _nonlocal(self, node: ast.Nonlocal) -> bool:
         for name in node.names:
             scope = self.scope.outer
-            while scope is not None and name not in scope.names:
+            while scope is not None and (name not in scope.names or not scope.local):
                 scope = scope.outer
+            if scope is None and self.scope.outer is not None and self.scope.outer.local:
+                scope = self.scope.outer  # it gets its value later, or here
             if scope is not None:
                 self.scope.shared[name] = scope
         return True
@@ -169,17 +252,22 @@ class Definitions(Expressions):
 
     # -- functions
 
-    def run_body(self, function: Function, args: Args) -> Value:
+    def run_body(self, function: Function, args: Args, frame: Frame | None = None) -> Value:
         """Call a function of the code."""
         inner = Scope(function.scope, function.scope.globals)
+        inner.local = True
         self.bind(function, args, inner)
-        if function.owner is not None:
-            inner.names.setdefault("<super>", Thing("<super>", {"self": function.owner}))
+        this = function.owner if function.owner is not None else args.pos[0] if function.home and args.pos else None
+        if this is not None:
+            facts: dict[str, Value] = {"self": this}
+            if function.home is not None:
+                facts["home"] = function.home
+            inner.names["<super>"] = Thing("<super>", facts)
         saved = self.scope, self.breaks, self.continues
         self.scope, self.breaks, self.continues = inner, [], []
         self.scopes.append(inner)
         position = len(self.scopes)
-        self.inlined.append(function.body)
+        self.inlined.append(frame if frame is not None else Frame(function, args, self.branch))
         self.returns.append([])
         self.yields.append([])
         try:
@@ -208,10 +296,14 @@ class Definitions(Expressions):
             values.append(NONE)
             states.append(self.snapshot())
         self.meet(states)
-        if given:
-            return Seq([], "list", any_of(given), self.branch)
+        if given or function.gives:
+            # An error tells what it returned, and so does `yield from`.
+            self.thrown.extend(value for value in values if can_act(value) or carried(value))
+            out = Seq([], "list", any_of(given) if given else None, self.branch)
+            out.sources = carried(Seq(values))
+            return out
         if not values:
-            return Thing("<exit>")
+            return Unknown() if function.waits else Thing("<exit>")
         return any_of(values) if len(values) > 1 else values[0]
 
     def bind(self, function: Function, args: Args, scope: Scope) -> None:

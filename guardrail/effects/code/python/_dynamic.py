@@ -20,18 +20,24 @@ from guardrail.effects.code.python._handlers import HANDLERS, handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import MAX_SIZE, whole
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     NONE,
     Args,
+    Attributes,
+    Const,
     Dict,
     Either,
     Instance,
     Klass,
     Ref,
+    Scope,
     Text,
     Thing,
     Unknown,
     Value,
+    can_act,
     carried,
+    join,
     options,
 )
 from guardrail.effects.domain._values import merge
@@ -43,7 +49,7 @@ if TYPE_CHECKING:
 # -- code
 
 
-@handles("builtins.exec", "builtins.eval")
+@handles("builtins.exec")
 def run_code(machine: Machine, args: Args) -> Value:
     """Known text is analysed as a part of the code."""
     return _run(machine, args, expression=False)
@@ -57,17 +63,42 @@ def run_expression(machine: Machine, args: Args) -> Value:
 
 def _run(machine: Machine, args: Args, *, expression: bool) -> Value:
     source = argument_of(args, 0)
+    space = args.get(1, "globals")
+    if isinstance(space, Const) and space.value is None:
+        space = None
+    names = args.get(2, "locals")
+    local = names is None or names is space or (isinstance(names, Const) and names.value is None)
+    local = local or (isinstance(names, Thing) and names.kind == "<names>")
+    if args.vague is not None or not local:
+        return machine.opaque("code is run with names that are not followed", "dynamic", *args.all())
+    if space is None or (isinstance(space, Thing) and space.kind == "<names>"):
+        return _in_scope(machine, source, None, expression=expression)
+    if not isinstance(space, Dict) or space.rest is not None or not all(isinstance(key, str) for key in space.items):
+        return machine.opaque("code is run with names that are not followed", "dynamic", *args.all())
+    # It sees these names and no others, and leaves its own among them.
+    inner = Scope()
+    space.items.pop("__builtins__", None)
+    inner.names = space.items
+    machine.mutated()
+    machine.scopes.append(inner)
+    saved, machine.stars = machine.stars, []
+    result = _in_scope(machine, source, inner, expression=expression)
+    machine.stars = saved
+    return result
+
+
+def _in_scope(machine: Machine, source: Value, scope: Scope | None, *, expression: bool) -> Value:
     results: list[Value] = []
     for option in options(source):
         if isinstance(option, Thing) and option.kind == "<code>":
             kind = option.facts.get("mode")
-            results.append(_source(machine, option.facts["source"], expression=single(kind) == "eval"))
+            results.append(_source(machine, option.facts["source"], scope, expression=single(kind) == "eval"))
         else:
-            results.append(_source(machine, option, expression=expression))
+            results.append(_source(machine, option, scope, expression=expression))
     return results[0] if len(results) == 1 else Unknown(hidden=True)
 
 
-def _source(machine: Machine, source: Value, *, expression: bool) -> Value:
+def _source(machine: Machine, source: Value, scope: Scope | None, *, expression: bool) -> Value:
     plain = concrete(source)
     code = plain.value if plain is not None else None
     if isinstance(code, bytes):
@@ -75,7 +106,7 @@ def _source(machine: Machine, source: Value, *, expression: bool) -> Value:
     if not isinstance(code, str):
         return machine.opaque("code that is not known", "dynamic", source)
     machine.account(source)
-    return machine.run_source(code.strip() if expression else code, expression=expression)
+    return machine.run_source(code.strip() if expression else code, scope, expression=expression)
 
 
 @handles("builtins.compile")
@@ -121,10 +152,14 @@ def get_attribute(machine: Machine, args: Args) -> Value:
         if isinstance(owner, Ref | Klass | Instance | Either) or (isinstance(owner, Unknown) and owner.hidden):
             return machine.opaque("an attribute whose name is not known", "dynamic", owner)
         return Unknown(carried(owner), hidden=True)
-    return machine.attribute(owner, name.exact)
+    found = machine.attribute(owner, name.exact)
+    default = args.get(2)
+    if default is None or (isinstance(owner, Instance) and name.exact in owner.names):
+        return found
+    return join(found, default)
 
 
-@handles("builtins.setattr", "builtins.delattr")
+@handles("builtins.setattr")
 def set_attribute(machine: Machine, args: Args) -> Value:
     """`setattr(x, "name", value)`."""
     owner, name, value = argument_of(args, 0), single(args.get(1)), args.get(2) or NONE
@@ -135,11 +170,26 @@ def set_attribute(machine: Machine, args: Args) -> Value:
         elif isinstance(option, Ref | Klass):
             machine.opaque("an attribute whose name is not known is set", "dynamic", value)
         elif isinstance(option, Instance):
-            option.names["<any>"] = value
+            machine.mutated()
+            option.names[ANY_NAME] = join(option.names.get(ANY_NAME), value)
+        else:
+            machine.escape(value)
     return NONE
 
 
-@handles("builtins.__import__", "importlib.import_module")
+@handles("builtins.delattr")
+def delete_attribute(machine: Machine, args: Args) -> Value:
+    """`delattr(x, "name")`."""
+    name = single(args.get(1))
+    machine.account(args.get(1))
+    if name is None:
+        return machine.opaque("an attribute whose name is not known is deleted", "dynamic", argument_of(args, 0))
+    for option in options(argument_of(args, 0)):
+        machine.delete_attribute(option, name)
+    return NONE
+
+
+@handles("importlib.import_module")
 def import_name(machine: Machine, args: Args) -> Value:
     """A module by its name."""
     name = argument_of(args, 0, "name")
@@ -166,28 +216,64 @@ def import_head(machine: Machine, args: Args) -> Value:
     return import_name(machine, args)
 
 
-@handles(
-    "builtins.globals", "builtins.locals", "sys._getframe", "gc.get_objects", "inspect.currentframe", "inspect.stack"
-)
-def insides(machine: Machine, _args: Args) -> Value:
+@handles("sys._getframe", "gc.get_objects", "inspect.currentframe", "inspect.stack")
+def insides(_machine: Machine, _args: Args) -> Value:
     """A way to every name."""
-    if machine.inlined or machine.globals.names:
-        items: dict[Any, Value] = {
-            name: value for name, value in machine.globals.names.items() if not name.startswith("<")
-        }
-        return Dict(items, Unknown(hidden=True), machine.branch)
     return Unknown(hidden=True)
 
 
+@handles("builtins.globals", "builtins.locals")
+def names(_machine: Machine, _args: Args) -> Value:
+    """The names of the module; those of a function cannot be changed so."""
+    return Thing("<names>")
+
+
+@handles("<names>.get", "<names>.__getitem__")
+def get_name(machine: Machine, args: Args) -> Value:
+    """`globals().get(name)`."""
+    found = machine.item(argument_of(args, 0), argument_of(args, 1))
+    return join(found, args.get(2)) if args.get(2) is not None else found
+
+
+@handles("<names>.update", "<names>.__setitem__", "<names>.setdefault")
+def set_names(machine: Machine, args: Args) -> Value:
+    """`globals().update(name=value)`."""
+    pairs: list[tuple[Value, Value]] = [(Text((name,)), value) for name, value in args.named.items()]
+    if len(args.pos) == 3:
+        pairs.append((args.pos[1], args.pos[2]))
+    elif len(args.pos) == 2 and isinstance(args.pos[1], Dict) and args.pos[1].rest is None:
+        pairs += [(Text((str(key),)), value) for key, value in args.pos[1].items.items()]
+    elif len(args.pos) > 1:
+        return machine.opaque("names that are not known are set", "dynamic", *args.all())
+    if args.vague is not None:
+        return machine.opaque("names that are not known are set", "dynamic", *args.all())
+    for key, value in pairs:
+        machine.store(args.pos[0], key, value)
+    return pairs[0][1] if pairs else NONE
+
+
+@handles("<names>.copy", "<names>.items", "<names>.values", "<names>.keys")
+def all_names(machine: Machine, _args: Args) -> Value:
+    """All names as they are now."""
+    found = {name: value for name, value in machine.scope.globals.names.items() if not name.startswith("<")}
+    return Dict(dict(found), Unknown(hidden=True), machine.branch)
+
+
+@handles("<names>.pop", "<names>.clear", "<names>.popitem")
+def drop_names(machine: Machine, args: Args) -> Value:
+    """Names are taken away, and others stand behind them."""
+    return machine.opaque("names are deleted", "dynamic", *args.all())
+
+
 @handles("builtins.vars")
-def variables(machine: Machine, args: Args) -> Value:
+def variables(_machine: Machine, args: Args) -> Value:
     """`vars(x)`."""
     owner = args.get(0)
     if owner is None or isinstance(owner, Ref | Klass):
         return Unknown(hidden=True)
     if isinstance(owner, Instance):
-        return Dict(dict(owner.names), None, machine.branch)
-    return Unknown(carried(owner))
+        return Attributes(owner)
+    return Unknown(carried(owner), hidden=can_act(owner))
 
 
 @handles("builtins.type")
@@ -197,8 +283,10 @@ def type_of(machine: Machine, args: Args) -> Value:
         for value in args.all():
             machine.escape(value)
         return machine.opaque("a class that is made at run time", "inline")
-    owner = args.get(0)
-    return owner.klass if isinstance(owner, Instance) else Thing("<class>")
+    found = [
+        option.klass if isinstance(option, Instance) else Thing("<class>") for option in options(argument_of(args, 0))
+    ]
+    return found[0] if len(found) == 1 else Either(tuple(found))
 
 
 # -- objects that are code when they are read back
@@ -239,6 +327,7 @@ def _decoder(work: Callable[..., Any]) -> Callable[[Machine, Args], Value]:
         for value in args.all():
             sources = merge(sources, machine.contents_of(value))
             machine.account(value)
+        machine.charge(*args.all())
         plain = [concrete(value) for value in args.pos]
         given = [item.value for item in plain if item is not None]
         named = {key: concrete(value) for key, value in args.named.items()}

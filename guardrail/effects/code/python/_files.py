@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._library import use
 from guardrail.effects.code.python._methods import expanded, last, listed, parent, paths, suffix
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -51,7 +52,7 @@ def open_places(machine: Machine, places: tuple[Resource, ...], mode: str, binar
         effects = machine.call.shell.emit.effects
         before = len(effects)
         machine.put(op, places, ())
-        certain = len(places) == 1 and len(effects) == before + 1 and not machine.branch
+        certain = len(places) == 1 and len(effects) == before + 1 and machine.branch == machine.attempts
         handle.effect = before if certain and "+" not in mode else None
         machine.handles.append(handle)
     return handle
@@ -84,7 +85,11 @@ def open_file(machine: Machine, args: Args) -> Value:
     given = [option for option in options(path) if isinstance(option, Handle)]
     if given:
         return given[0]
-    handle = open_places(machine, machine.places(path), mode)
+    if opener is not None:
+        with machine.undecided():  # what is opened is what the opener opens
+            handle = open_places(machine, machine.places(path), mode)
+    else:
+        handle = open_places(machine, machine.places(path), mode)
     handle.inside = path.sources
     handle.name = path
     if not _as_written(args):
@@ -111,9 +116,12 @@ def _is_bytes(value: Value) -> bool:
 
 
 def _descriptor(path: Value, handle: Handle) -> Handle:
-    if isinstance(path, Const) and isinstance(path.value, int) and path.value in (0, 1, 2):
-        return Handle(("stdin", "stdout", "stderr")[path.value], mode="r" if path.value == 0 else "w")
-    return handle
+    if not (isinstance(path, Const) and isinstance(path.value, int)):
+        return handle
+    if path.value == 0 or ("r" in handle.mode and "+" not in handle.mode):
+        return Handle("stdin", mode="r")  # what the shell opened to be read comes in with the input
+    # What is written to any other than standard output goes to wherever the shell opened it.
+    return Handle("stdout" if path.value == 1 else "stderr", mode="w")
 
 
 @handles("os.open")
@@ -129,8 +137,17 @@ def open_descriptor(machine: Machine, args: Args) -> Value:
     return handle
 
 
+@handles("os.fdopen")
+def open_number(_machine: Machine, args: Args) -> Value:
+    """`os.fdopen(fd, mode)`: what was opened before, or what the shell opened."""
+    path = args.get(0) or Unknown()
+    if isinstance(path, Const):
+        mode = args.get(1, "mode")
+        return _descriptor(path, Handle("file", (), "r" if mode is None else single(mode) or "w"))
+    return path
+
+
 @handles(
-    "os.fdopen",
     "io.open_code",
     "io.TextIOWrapper",
     "io.BufferedReader",
@@ -154,10 +171,10 @@ def wrap(machine: Machine, args: Args) -> Value:
 def write_descriptor(machine: Machine, args: Args) -> Value:
     """`os.write(fd, data)`."""
     target, data = argument_of(args, 0), argument_of(args, 1)
-    if isinstance(target, Const) and target.value in (1, 2):
+    if isinstance(target, Const) and isinstance(target.value, int):
         exact = data.value if isinstance(data, Const) and isinstance(data.value, bytes) else None
         shown = exact.decode("utf-8", "replace") if exact is not None else None
-        machine.write_out(carried(data), shown, errors=target.value == 2)
+        machine.write_out(carried(data), shown, errors=target.value != 1)
     else:
         machine.sink(target, carried(data), None)
     machine.account(data)
@@ -168,7 +185,7 @@ def write_descriptor(machine: Machine, args: Args) -> Value:
 def read_descriptor(machine: Machine, args: Args) -> Value:
     """`os.read(fd, n)`."""
     source = argument_of(args, 0)
-    if isinstance(source, Const) and source.value == 0:
+    if isinstance(source, Const) and isinstance(source.value, int):
         return Unknown(machine.call.stdin.sources)
     return Unknown(machine.contents_of(source))
 
@@ -186,6 +203,7 @@ def send_open(machine: Machine, args: Args) -> Value:
 
 
 def _copy_open(machine: Machine, source: Value, target: Value) -> Value:
+    use(source)
     if isinstance(target, Const) and target.value in (1, 2):
         machine.write_out(machine.contents_of(source), None, errors=target.value == 2)
     else:
@@ -270,13 +288,78 @@ def here(machine: Machine, _args: Args) -> Value:
     return Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
 
 
-@handles("os.chdir", "os.fchdir", "contextlib.chdir")
+@handles("contextlib.chdir")
+def within_directory(_machine: Machine, args: Args) -> Value:
+    """As long as the block of `with` runs, relative paths are meant from somewhere else."""
+    return Thing("<chdir>", {"to": argument_of(args, 0, "path")})
+
+
+@handles("<chdir>.__enter__", "<chdir>.__exit__")
+def enter_directory(machine: Machine, args: Args) -> Value:
+    """From then on relative paths may be meant from either."""
+    before = machine.globals.names[CWD_MARK]
+    machine.enter(argument_of(args, 0))
+    machine.set_name(machine.globals, CWD_MARK, join(before, machine.globals.names[CWD_MARK]))
+    return NONE
+
+
+@handles("os.chdir", "os.fchdir")
 def change_directory(machine: Machine, args: Args) -> Value:
     """Relative paths are meant from somewhere else from now on."""
     places = machine.places(argument_of(args, 0, "path"), kind="dir")
     found = [place.path if place.path is not None else TOP for place in places]
-    machine.globals.names[CWD_MARK] = Text(tuple(found) or (TOP,))
+    machine.set_name(machine.globals, CWD_MARK, Text(tuple(found) or (TOP,)))
     return NONE
+
+
+@handles("dbm.open", "dbm.dumb.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
+def open_database(machine: Machine, args: Args) -> Value:
+    """A file, or several whose names begin like it."""
+    path = argument_of(args, 0, "file")
+    flag = args.get(1, "flag")
+    machine.account(flag)
+    machine.account(args.get(2))
+    files = Text([name for item in path_texts(path) for name in (item, f"{item}.{NAME}")])
+    places = machine.places(files)
+    if flag is None or single(flag) == "r":
+        return Thing("<database>", sources=machine.read(places))
+    machine.put("write", places, ())
+    return Thing("<database>", {"to": files}, places)
+
+
+@handles("compileall.compile_dir", "compileall.compile_file")
+def compile_all(machine: Machine, args: Args) -> Value:
+    """Sources are read, and what they are compiled to is written beside them."""
+    path = argument_of(args, 0, "dir")
+    machine.read(machine.places(path, recursive=True))
+    for extra in (*args.pos[1:], *args.named.values()):
+        machine.account(extra)
+    for folder in path_texts(path):
+        for start in (folder, parent(folder)):
+            base = start.rstrip("/")
+            found = [f"{base}/{f'{NAME}/' * level}__pycache__{end}" for level in range(4) for end in ("", f"/{NAME}")]
+            with machine.undecided():
+                machine.put("write", machine.places(Text(found)), ())
+    return Unknown()
+
+
+@handles("shutil.copystat")
+def copy_state(machine: Machine, args: Args) -> Value:
+    """Mode and times are taken over."""
+    machine.each("list", machine.places(argument_of(args, 0, "src")))
+    target = machine.places(argument_of(args, 1, "dst"))
+    machine.each("set_security", target)
+    machine.each("set_times", target)
+    return NONE
+
+
+@handles("xml.etree.ElementTree.parse")
+def parse_tree(machine: Machine, args: Args) -> Value:
+    """A document: what is taken out of it is the file's content, and so is what it writes."""
+    source = argument_of(args, 0, "source")
+    if any(isinstance(option, Handle | Thing) for option in options(source)):
+        return Thing("xml.tree", sources=machine.contents_of(source))
+    return Thing("xml.tree", sources=machine.read(machine.places(source)))
 
 
 @handles("os.path.expanduser")

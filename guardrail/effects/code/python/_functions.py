@@ -7,28 +7,37 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.effects.code.python._concrete import concrete, printed
+from guardrail.effects.code.python._concrete import Plain, concrete, printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, whole
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
     MAX_ITEMS,
     NAME,
     NONE,
     Args,
+    Bound,
     Const,
     Dict,
+    Either,
+    Function,
     Handle,
     Instance,
+    Klass,
+    Native,
+    Partial,
     Seq,
     Text,
     Thing,
     Unknown,
     Value,
     anything,
+    can_act,
     carried,
     join,
+    options,
     text,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge
@@ -36,6 +45,13 @@ from guardrail.model import Resource
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
+
+
+MAX_SPLIT: Final = 8
+"""Most iterators that one is split into."""
+
+SLOW: Final = 32
+"""How much longer than others the functions take that look at each character in Python."""
 
 
 def content(args: Args) -> tuple[Resource, ...]:
@@ -49,7 +65,20 @@ def content(args: Args) -> tuple[Resource, ...]:
 # -- output and input
 
 
-@handles("builtins.print", "pprint.pprint", "pprint.pp")
+@handles("pprint.pprint", "pprint.pp")
+def print_pretty(machine: Machine, args: Args) -> Value:
+    """`pprint(x, stream)`: the text is laid out in its own way."""
+    machine.account(args.get(0))
+    sources = carried(args.get(0, "object"))
+    stream = args.get(1, "stream")
+    if stream is None or (isinstance(stream, Const) and stream.value is None):
+        machine.write_out(sources, None)
+    else:
+        machine.sink(stream, sources, None)
+    return NONE
+
+
+@handles("builtins.print")
 def print_out(machine: Machine, args: Args) -> Value:
     """`print`: to standard output or to what is open."""
     file = args.named.get("file")
@@ -57,8 +86,9 @@ def print_out(machine: Machine, args: Args) -> Value:
     sources: tuple[Resource, ...] = ()
     parts: list[str] = []
     exact = args.vague is None
-    for value in args.pos:
-        machine.account(value)
+    for given in args.pos:
+        machine.account(given)
+        value = machine.spoken(given, "__str__", "__repr__")
         sources = merge(sources, value.sources if isinstance(value, Thing) else carried(value))
         shown = printed(value) if not isinstance(value, Handle) else (TOP,)
         one = shown[0] if len(shown) == 1 else TOP
@@ -77,6 +107,18 @@ def print_out(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+@handles("traceback.format_exc", "traceback.format_exception", "traceback.format_exception_only", "sys.exc_info",
+         "sys.exception", "traceback.print_exc", "traceback.print_exception")  # fmt: skip
+def tell_error(machine: Machine, args: Args) -> Value:
+    """What an error says: any that the code raised."""
+    sources = merge(carried(Seq(machine.thrown)), content(args))
+    file = args.named.get("file")
+    if file is not None:
+        machine.sink(file, sources, None)
+    acting = [value for value in machine.thrown if can_act(value)]
+    return Unknown(sources, hidden=bool(acting))
+
+
 @handles("builtins.input")
 def read_line(machine: Machine, args: Args) -> Value:
     """A line of standard input."""
@@ -92,7 +134,14 @@ def read_line(machine: Machine, args: Args) -> Value:
 _PURE: Final[dict[str, Callable[..., Any]]] = {
     "chr": chr, "ord": ord, "int": int, "float": float, "bool": bool, "hex": hex, "bin": bin, "oct": oct, "abs": abs,
     "round": round, "divmod": divmod, "len": len, "sum": sum, "min": min, "max": max, "any": any, "all": all,
-    "ascii": ascii, "bytes": bytes, "bytearray": bytearray, "complex": complex,
+    "bytes": bytes, "bytearray": bytearray, "complex": complex,
+}  # fmt: skip
+
+
+_SPOKEN: Final = {
+    "int": ("__int__", "__index__", "__trunc__"), "hex": ("__index__",), "oct": ("__index__",), "bin": ("__index__",),
+    "bool": ("__bool__", "__len__"), "bytes": ("__bytes__", "__iter__"), "float": ("__float__", "__index__"),
+    "sum": ("__iter__",), "min": ("__iter__",), "max": ("__iter__",), "any": ("__iter__",), "all": ("__iter__",),
 }  # fmt: skip
 
 
@@ -102,20 +151,35 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
         for value in args.pos:
             machine.account(value)
             machine.escape(value)
+        machine.charge(*args.pos)
+        if "." in name:
+            machine.charge(*(value for value in args.pos for _ in range(SLOW)))
+        args = Args([machine.settled(value) for value in args.pos], args.named, args.vague)
+        if len(args.pos) == 1 and any(isinstance(option, Instance) for option in options(args.pos[0])):
+            found = machine.spoken(args.pos[0], *_SPOKEN.get(name, (f"__{name}__",)))
+            return Unknown(carried(found), numeric=name in ("int", "len", "ord"))
         plain = [concrete(value) for value in args.pos]
         given = [item.value for item in plain if item is not None]
-        if args.vague is None and not args.named and len(given) == len(plain) and _fits(name, given):
+        fits = args.vague is None and not args.named and len(given) == len(plain) and name != "bytearray"
+        if fits and _fits(name, given):
             try:
-                return whole(work(*given), sources, machine.branch)
+                found = work(*given)
+                if name not in ("min", "max", "sum") or not isinstance(found, list | dict | set | tuple):
+                    return whole(found, sources, machine.branch)
             except Exception:  # noqa: BLE001 - whatever Python says to odd arguments, the snippet would hear it too
                 return Unknown(sources)
+        if name == "bytearray":
+            return Unknown(sources)  # it may be changed
         if name in ("min", "max") and args.pos:
             items, rest = machine.items_of(args.pos[0]) if len(args.pos) == 1 else (args.pos, None)
             if "key" in args.named:
                 with machine.undecided():
                     each = any_of([*items, *([rest] if rest is not None else [])])
                     machine.call_value(args.named["key"], Args([each]))
-            return any_of([*items, *([rest] if rest is not None else []), *args.named.values()])
+            named = [value for key, value in args.named.items() if key != "key"]
+            return any_of([*items, *([rest] if rest is not None else []), *named])
+        if name == "sum" and can_act(Seq(args.pos)):
+            return Unknown(sources, hidden=True)
         numeric = name in ("int", "float", "len", "sum", "abs", "round", "ord")
         return Unknown(sources, numeric=numeric)
 
@@ -130,18 +194,18 @@ def _fits(name: str, given: list[Any]) -> bool:
 
 for _name, _work in _PURE.items():
     handles(f"builtins.{_name}")(_pure(_name, _work))
-handles("shlex.quote")(_pure("quote", shlex.quote))
-handles("shlex.split")(_pure("split", shlex.split))
-handles("textwrap.dedent")(_pure("dedent", textwrap.dedent))
+for _name, _work in (("quote", shlex.quote), ("split", shlex.split)):
+    handles(f"shlex.{_name}")(_pure(f"shlex.{_name}", _work))
+handles("textwrap.dedent")(_pure("textwrap.dedent", textwrap.dedent))
 
 
-@handles("builtins.str", "builtins.repr", "builtins.format")
+@handles("builtins.str", "builtins.format")
 def as_text(machine: Machine, args: Args) -> Value:
     """`str(x)`."""
     if not args.pos and args.vague is None:
         return text("")
     value = argument_of(args, 0)
-    machine.escape(value) if isinstance(value, Instance) else None
+    value = machine.spoken(value, *(("__format__",) if len(args.pos) > 1 else ()), "__str__", "__format__", "__repr__")
     if isinstance(value, Const) and isinstance(value.value, bytes) and (len(args.pos) > 1 or args.named):
         return text(value.value.decode("utf-8", "replace"), value.sources)
     return Text(printed(value), value.sources if not isinstance(value, Seq | Dict) else carried(value))
@@ -150,14 +214,23 @@ def as_text(machine: Machine, args: Args) -> Value:
 @handles("builtins.repr", "builtins.ascii")
 def as_repr(machine: Machine, args: Args) -> Value:
     """`repr(x)`."""
-    value = argument_of(args, 0)
+    value = machine.spoken(argument_of(args, 0), "__repr__")
     plain = concrete(value)
     machine.account(value)
     return text(repr(plain.value), carried(value)) if plain is not None else anything(carried(value))
 
 
-@handles("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "collections.deque", "builtins.iter",
-         "itertools.tee")  # fmt: skip
+@handles("itertools.tee")
+def as_iterators(machine: Machine, args: Args) -> Value:
+    """Several iterators over the same."""
+    count = concrete(args.get(1, "n") or Const(2))
+    known = count is not None and isinstance(count.value, int) and 0 <= count.value <= MAX_SPLIT
+    one = machine.settled(argument_of(args, 0))
+    made = [machine.lazily(lambda: as_list(machine, Args([one])), (), (one,)) for _ in range(MAX_SPLIT)]
+    return Seq(made[: count.value] if known and count is not None else [], "tuple", None if known else any_of(made))
+
+
+@handles("builtins.list", "builtins.aiter")
 def as_list(machine: Machine, args: Args) -> Value:
     """A list of what iterating gives."""
     if not args.pos:
@@ -169,6 +242,38 @@ def as_list(machine: Machine, args: Args) -> Value:
     return out
 
 
+@handles("collections.deque")
+def as_deque(machine: Machine, args: Args) -> Value:
+    """A list that may have a longest length."""
+    out = as_list(machine, args)
+    if isinstance(out, Seq) and (len(args.pos) > 1 or "maxlen" in args.named):
+        out.scrambled = True
+    return out
+
+
+@handles("builtins.set", "builtins.frozenset")
+def as_set(machine: Machine, args: Args) -> Value:
+    """Its items in any order."""
+    out = as_list(machine, args)
+    if isinstance(out, Seq):
+        out.kind = "set"
+        out.scrambled = False
+    return out
+
+
+@handles("builtins.iter")
+def as_iterator(machine: Machine, args: Args) -> Value:
+    """An iterator: it sees what becomes of what it goes through."""
+    if len(args.pos) > 1:
+        return Seq([], "list", machine.every_call(args.pos[0], Args()), machine.branch)
+    value = argument_of(args, 0)
+    if isinstance(value, Seq) and value.later is not None:
+        return value
+    if isinstance(value, Handle):
+        return value
+    return machine.lazily(lambda: as_list(machine, args), (), tuple(args.all()))
+
+
 @handles("builtins.tuple")
 def as_tuple(machine: Machine, args: Args) -> Value:
     """`tuple(x)`."""
@@ -178,11 +283,13 @@ def as_tuple(machine: Machine, args: Args) -> Value:
     return out
 
 
-@handles("builtins.sorted", "builtins.reversed")
+@handles("builtins.sorted")
 def as_sorted(machine: Machine, args: Args) -> Value:
     """The same items in another order."""
     value = argument_of(args, 0)
     items, rest = machine.items_of(value)
+    if isinstance(value, Seq) and value.kind == "set" and value.known:
+        items, rest = value.items[:], None
     key = args.named.get("key")
     if key is not None and not (isinstance(key, Const) and key.value is None):
         with machine.undecided():
@@ -204,6 +311,10 @@ def as_sorted(machine: Machine, args: Args) -> Value:
 @handles("builtins.reversed")
 def as_reversed(machine: Machine, args: Args) -> Value:
     """`reversed(x)`."""
+    return machine.lazily(lambda: _reversed(machine, args), (), tuple(args.all()))
+
+
+def _reversed(machine: Machine, args: Args) -> Value:
     items, rest = machine.items_of(argument_of(args, 0))
     out = Seq(items[::-1], "list", rest, machine.branch)
     out.scrambled = rest is not None
@@ -213,9 +324,6 @@ def as_reversed(machine: Machine, args: Args) -> Value:
 @handles(
     "builtins.dict",
     "collections.OrderedDict",
-    "collections.defaultdict",
-    "types.SimpleNamespace",
-    "collections.Counter",
 )
 def as_dict(machine: Machine, args: Args) -> Value:
     """A dictionary."""
@@ -242,12 +350,33 @@ def as_dict(machine: Machine, args: Args) -> Value:
     return out
 
 
+@handles("types.SimpleNamespace", "argparse.Namespace")
+def as_namespace(machine: Machine, args: Args) -> Value:
+    """An object with these attributes."""
+    made = Instance(Klass("SimpleNamespace", {}, (), framed=False), machine.branch)
+    for value in args.pos:
+        if isinstance(value, Dict):
+            made.names.update({str(key): item for key, item in value.items.items()})
+        else:
+            machine.escape(value)
+    made.names.update(args.named)
+    if args.vague is not None:
+        made.names[ANY_NAME] = args.vague
+    return made
+
+
 @handles("collections.defaultdict", "collections.Counter")
 def as_default_dict(machine: Machine, args: Args) -> Value:
     """A dictionary that has every key."""
     for value in args.pos[:1]:
         machine.escape(value)
-    return Dict({}, Unknown(), machine.branch)
+    made = as_dict(machine, Args(args.pos[1:], args.named, args.vague))
+    made.sources = content(args)
+    if isinstance(made, Dict):
+        kept = [value for value in args.pos[:1] if isinstance(value, Function)]
+        given = [machine.call_value(value, Args()) for value in kept]
+        made.rest = any_of([Unknown(), *given, *([made.rest] if made.rest is not None else [])])
+    return made
 
 
 @handles("builtins.range")
@@ -265,18 +394,32 @@ def as_range(machine: Machine, args: Args) -> Value:
     return Seq([], "list", Unknown(numeric=True), machine.branch)
 
 
-@handles("builtins.enumerate", "builtins.zip", "itertools.zip_longest")
+@handles("builtins.enumerate")
 def as_enumerated(machine: Machine, args: Args) -> Value:
     """Numbers and items."""
+    return machine.lazily(lambda: _enumerated(machine, args), (), tuple(args.all()))
+
+
+def _enumerated(machine: Machine, args: Args) -> Value:
     items, rest = machine.items_of(argument_of(args, 0))
-    pairs: list[Value] = [Seq([Const(index), item], "tuple") for index, item in enumerate(items)]
+    start = args.get(1, "start")
+    first = concrete(start) if start is not None else Plain(0)
+    known = first is not None and isinstance(first.value, int)
+    pairs: list[Value] = [
+        Seq([Const(index + first.value) if known and first is not None else Unknown(numeric=True), item], "tuple")
+        for index, item in enumerate(items)
+    ]
     more = Seq([Unknown(numeric=True), rest], "tuple") if rest is not None else None
     return Seq(pairs, "list", more, machine.branch)
 
 
-@handles("builtins.zip", "itertools.zip_longest", "itertools.product")
+@handles("builtins.zip", "itertools.zip_longest")
 def as_zipped(machine: Machine, args: Args) -> Value:
     """Items side by side."""
+    return machine.lazily(lambda: _zipped(machine, args), (), tuple(args.all()))
+
+
+def _zipped(machine: Machine, args: Args) -> Value:
     columns = [machine.items_of(value) for value in args.pos]
     if not columns or args.vague is not None:
         return Seq([], "list", Unknown(content(args)), machine.branch)
@@ -284,6 +427,8 @@ def as_zipped(machine: Machine, args: Args) -> Value:
         rows: list[Value] = [Seq(list(row), "tuple") for row in zip(*(items for items, _ in columns), strict=True)]
         return Seq(rows, "list", born=machine.branch)
     each: list[Value] = [any_of([*items, *([rest] if rest is not None else [])]) for items, rest in columns]
+    if "fillvalue" in args.named:
+        each = [join(value, args.named["fillvalue"]) for value in each]
     return Seq([], "list", Seq(each, "tuple"), machine.branch)
 
 
@@ -295,25 +440,148 @@ def as_product(machine: Machine, args: Args) -> Value:
     return Seq([], "list", Seq(each, "tuple"), machine.branch)
 
 
-@handles("itertools.chain", "itertools.chain.from_iterable", "heapq.merge")
+@handles("itertools.chain.from_iterable")
+def as_flat(machine: Machine, args: Args) -> Value:
+    """Items of the items."""
+    return machine.lazily(lambda: _flat(machine, args), (), tuple(args.all()))
+
+
+def _flat(machine: Machine, args: Args) -> Value:
+    items, rest = machine.items_of(argument_of(args, 0))
+    return _chained(machine, Args(items, {}, rest if rest is None else any_of(_each(machine, rest))))
+
+
+def _each(machine: Machine, value: Value) -> list[Value]:
+    items, rest = machine.items_of(value)
+    return [*items, *([rest] if rest is not None else [])]
+
+
+@handles("itertools.chain", "heapq.merge")
 def as_chain(machine: Machine, args: Args) -> Value:
     """Items of several."""
+    return machine.lazily(lambda: _chained(machine, args), (), tuple(args.all()))
+
+
+def _chained(machine: Machine, args: Args) -> Value:
     out = Seq([], "list", args.vague, machine.branch)
     for value in args.pos:
         items, rest = machine.items_of(value)
         out.items += items
         out.rest = join(out.rest, rest) if rest is not None else out.rest
+    if "key" in args.named:
+        machine.escape(args.named["key"])
     out.scrambled = out.rest is not None
     return out
 
 
-@handles("builtins.next", "random.choice", "itertools.cycle", "copy.copy", "copy.deepcopy", "operator.itemgetter")
+@handles("builtins.next", "builtins.anext")
 def one_item(machine: Machine, args: Args) -> Value:
-    """One of the items."""
+    """The next of the items: the first is known, and after it any."""
     value = argument_of(args, 0)
+    if isinstance(value, Instance):
+        return machine.call_value(Bound(value, "__next__"), Args())
     items, rest = machine.items_of(value)
-    first = items[:1] if items and not (isinstance(value, Seq) and value.scrambled) else items
-    return any_of([*first, *([rest] if rest is not None else []), *args.pos[1:]])
+    if isinstance(value, Seq):
+        value.scrambled = True
+        value.rest = value.rest if value.rest is not None else any_of(items)
+    return any_of([*(items[:1] if rest is None else items), *([rest] if rest is not None else []), *args.pos[1:]])
+
+
+@handles("itertools.cycle", "itertools.repeat")
+def again_and_again(machine: Machine, args: Args) -> Value:
+    """The same items without end; `repeat` has one."""
+    value = argument_of(args, 0)
+    return Seq([], "list", any_of([value, *_each(machine, value)]), machine.branch)
+
+
+@handles("heapq.heappush", "bisect.insort", "bisect.insort_left", "bisect.insort_right", "operator.setitem",
+         "operator.delitem", "operator.iadd", "operator.iconcat", "operator.ior", "operator.iand", "operator.isub",
+         "operator.ixor", "operator.imul", "random.shuffle", "heapq.heapify")  # fmt: skip
+def change_first(machine: Machine, args: Args) -> Value:
+    """The first argument is changed, and may hold the others."""
+    first = argument_of(args, 0)
+    for value in args.all():
+        machine.account(value)
+        if value is not first:
+            machine.escape(value)
+    if isinstance(first, Instance):
+        machine.escape(first)
+    machine.disturb(first, tuple(args.after(1).all()))
+    return first if isinstance(first, Seq | Dict | Either) else Unknown(carried(first), hidden=can_act(first))
+
+
+@handles("heapq.heappop", "heapq.heappushpop", "heapq.heapreplace")
+def pop_first(machine: Machine, args: Args) -> Value:
+    """One of the items, or what is put in."""
+    first = argument_of(args, 0)
+    machine.disturb(first, tuple(args.after(1).all()))
+    return any_of([*_each(machine, first), *args.pos[1:]])
+
+
+@handles("operator.itemgetter")
+def item_getter(machine: Machine, args: Args) -> Value:
+    """A function that takes items out of what it is given."""
+
+    def get(given: Args) -> Value:
+        found = [machine.item(argument_of(given, 0), key) for key in args.pos]
+        return found[0] if len(found) == 1 else Seq(found, "tuple", None, machine.branch)
+
+    return Native(get)
+
+
+@handles("operator.attrgetter")
+def attribute_getter(machine: Machine, args: Args) -> Value:
+    """A function that takes attributes of what it is given."""
+
+    def get(given: Args) -> Value:
+        found = [_attribute(machine, argument_of(given, 0), name) for name in args.pos]
+        return found[0] if len(found) == 1 else Seq(found, "tuple", None, machine.branch)
+
+    return Native(get)
+
+
+def _attribute(machine: Machine, owner: Value, name: Value) -> Value:
+    machine.account(name)
+    exact = single(name)
+    if exact is None:
+        return machine.opaque("an attribute whose name is not known", "dynamic", owner)
+    for part in exact.split("."):
+        owner = machine.attribute(owner, part)
+    return owner
+
+
+@handles("operator.methodcaller")
+def method_caller(machine: Machine, args: Args) -> Value:
+    """A function that calls a method of what it is given."""
+
+    def call(given: Args) -> Value:
+        method = _attribute(machine, argument_of(given, 0), argument_of(args, 0))
+        return machine.call_value(method, args.after(1))
+
+    return Native(call)
+
+
+@handles("operator.call")
+def call_first(machine: Machine, args: Args) -> Value:
+    """`operator.call(f, ...)`."""
+    return machine.call_value(argument_of(args, 0), args.after(1))
+
+
+@handles("operator.getitem")
+def get_item(machine: Machine, args: Args) -> Value:
+    """`operator.getitem(x, key)`."""
+    return machine.item(argument_of(args, 0), argument_of(args, 1))
+
+
+@handles("dataclasses.field")
+def field_of(machine: Machine, args: Args) -> Value:
+    """A field of a dataclass: a value, or a function that makes one for each object."""
+    factory = args.named.get("default_factory")
+    if factory is not None:
+        return Thing("<field>", {"factory": factory})
+    for value in args.all():
+        machine.account(value)
+    return args.named.get("default") or Unknown()
 
 
 @handles("random.choice", "random.sample", "random.choices")
@@ -323,22 +591,43 @@ def any_item(machine: Machine, args: Args) -> Value:
     return any_of([*items, *([rest] if rest is not None else [])])
 
 
-@handles("copy.copy", "copy.deepcopy")
+@handles("copy.copy")
 def as_copy(machine: Machine, args: Args) -> Value:
-    """The same, and no longer shared."""
-    return _copied(machine, argument_of(args, 0))
-
-
-def _copied(machine: Machine, value: Value, depth: int = 0) -> Value:
-    if depth > 8:
-        return value
+    """Another container of the same items."""
+    value = argument_of(args, 0)
     if isinstance(value, Dict):
-        items = {key: _copied(machine, item, depth + 1) for key, item in value.items.items()}
-        return Dict(items, value.rest, machine.branch)
+        return Dict(dict(value.items), value.rest, machine.branch)
     if isinstance(value, Seq):
-        made = Seq([_copied(machine, item, depth + 1) for item in value.items], value.kind, value.rest, machine.branch)
+        made = Seq(value.items[:], value.kind, value.rest, machine.branch)
         made.scrambled = value.scrambled
         return made
+    return copied(machine, value)
+
+
+@handles("copy.deepcopy")
+def as_deep_copy(machine: Machine, args: Args) -> Value:
+    """The same, and no longer shared."""
+    return copied(machine, argument_of(args, 0))
+
+
+def copied(machine: Machine, value: Value, depth: int = 0) -> Value:
+    if depth > 8:
+        return value
+    machine.step()
+    if isinstance(value, Dict):
+        items = {key: copied(machine, item, depth + 1) for key, item in value.items.items()}
+        return Dict(items, value.rest, machine.branch)
+    if isinstance(value, Seq):
+        made = Seq([copied(machine, item, depth + 1) for item in value.items], value.kind, value.rest, machine.branch)
+        made.scrambled = value.scrambled
+        return made
+    if isinstance(value, Instance):
+        for name in ("__copy__", "__deepcopy__"):
+            if value.klass.find(name) is not None:
+                return machine.call_value(Bound(value, name), Args([Unknown()] if name == "__deepcopy__" else []))
+        twin = Instance(value.klass, machine.branch)
+        twin.names = dict(value.names)
+        return twin
     return value
 
 
@@ -351,16 +640,55 @@ def look(machine: Machine, args: Args) -> Value:
     return Unknown()
 
 
-@handles("builtins.object", "builtins.super", "builtins.staticmethod", "builtins.classmethod", "builtins.property",
-         "builtins.memoryview", "typing.cast", "builtins.slice")  # fmt: skip
+@handles("builtins.property")
+def as_property(machine: Machine, args: Args) -> Value:
+    """`property(get, set, delete)`."""
+    return machine.property_of(args)
+
+
+@handles("builtins.classmethod")
+def as_class_method(machine: Machine, args: Args) -> Value:
+    """`classmethod(f)`."""
+    return machine.class_method(argument_of(args, 0))
+
+
+@handles("builtins.staticmethod")
+def as_static_method(_machine: Machine, args: Args) -> Value:
+    """`staticmethod(f)`."""
+    return Partial(argument_of(args, 0), Args())
+
+
+@handles("builtins.super")
+def parent_of(machine: Machine, args: Args) -> Value:
+    """`super(Class, self)`."""
+    if not args.pos:
+        return machine.lookup("<super>")
+    this = args.get(1) or Unknown()
+    return Thing("<super>", {"self": this, "home": args.pos[0]})
+
+
+@handles("typing.cast")
+def cast_to(_machine: Machine, args: Args) -> Value:
+    """The value as it is."""
+    return args.get(1, "val") or Unknown(hidden=True)
+
+
+@handles("builtins.slice")
+def as_slice(_machine: Machine, args: Args) -> Value:
+    """A slice, if its ends are known."""
+    plain = [concrete(value) for value in args.pos]
+    if args.vague is None and plain and all(part is not None for part in plain):
+        return Const(slice(*(part.value for part in plain if part is not None)))
+    return Unknown()
+
+
+@handles("builtins.object", "builtins.memoryview")
 def passed(_machine: Machine, args: Args) -> Value:
     """What it is given."""
-    if len(args.pos) == 2 and isinstance(args.pos[1], Text | Unknown | Dict | Seq | Thing | Handle):
-        return args.pos[1]
     return args.pos[0] if args.pos else Unknown()
 
 
-@handles("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort", "builtins.SystemExit")
+@handles("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
 def leave(machine: Machine, args: Args) -> Value:
     """The process ends; a text goes to standard error."""
     for value in args.all():

@@ -17,10 +17,16 @@ HANDLERS: Final[dict[str, Handler]] = {}
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Register a function for some names."""
+    """Register a function for some names.
+
+    Raises:
+        ValueError: if a name has one already.
+    """
 
     def register(handler: Handler) -> Handler:
         for name in names:
+            if name in HANDLERS:
+                raise ValueError(f"`{name}` has two handlers")
             HANDLERS[name] = handler
         return handler
 

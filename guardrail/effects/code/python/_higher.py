@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._expressions import MAX_ROUNDS
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
-from guardrail.effects.code.python._methods import paths
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
-    MAX_ITEMS,
     NAME,
     NONE,
     Args,
     Bound,
     Const,
     Dict,
-    Either,
     Handle,
+    Instance,
     Partial,
     Seq,
     Text,
@@ -27,9 +26,8 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
+    can_act,
     join,
-    options,
-    path_texts,
 )
 from guardrail.effects.domain._values import TOP
 
@@ -40,8 +38,13 @@ if TYPE_CHECKING:
 # -- functions that call functions
 
 
-@handles("builtins.map", "builtins.filter", "itertools.starmap", "functools.reduce", "itertools.takewhile",
-         "itertools.dropwhile", "itertools.filterfalse", "multiprocessing.pool.map")  # fmt: skip
+@handles("builtins.map")
+def map_each(machine: Machine, args: Args) -> Value:
+    """A function on every item, when it is asked for."""
+    return machine.lazily(lambda: apply_each(machine, args), (), tuple(args.all()))
+
+
+@handles("multiprocessing.pool.map")
 def apply_each(machine: Machine, args: Args) -> Value:
     """A function on every item."""
     function = argument_of(args, 0)
@@ -55,7 +58,25 @@ def apply_each(machine: Machine, args: Args) -> Value:
     return Seq([], "list", result, machine.branch)
 
 
-@handles("builtins.filter", "itertools.takewhile", "itertools.dropwhile", "itertools.filterfalse")
+@handles("itertools.takewhile", "itertools.dropwhile", "itertools.filterfalse")
+def keep_other(machine: Machine, args: Args) -> Value:
+    """Some of the items: which, is left open."""
+
+    def make() -> Value:
+        found = keep_some(machine, args)
+        items, rest = machine.items_of(argument_of(args, 1))
+        each = [*items, *([rest] if rest is not None else [])]
+        return Seq([], "list", any_of(each) if each else None, machine.branch) if isinstance(found, Seq) else found
+
+    return machine.lazily(make, (), tuple(args.all()))
+
+
+@handles("builtins.filter")
+def filter_some(machine: Machine, args: Args) -> Value:
+    """Some of the items, when they are asked for."""
+    return machine.lazily(lambda: keep_some(machine, args), (), tuple(args.all()))
+
+
 def keep_some(machine: Machine, args: Args) -> Value:
     """Some of the items."""
     function, value = argument_of(args, 0), argument_of(args, 1)
@@ -79,11 +100,18 @@ def keep_some(machine: Machine, args: Args) -> Value:
 
 
 @handles("itertools.starmap")
+def map_rows(machine: Machine, args: Args) -> Value:
+    """A function on every row of arguments, when it is asked for."""
+    return machine.lazily(lambda: apply_rows(machine, args), (), tuple(args.all()))
+
+
 def apply_rows(machine: Machine, args: Args) -> Value:
     """A function on every row of arguments."""
     function = argument_of(args, 0)
     items, rest = machine.items_of(argument_of(args, 1))
-    results = [machine.call_value(function, _row(machine, item)) for item in items[:128]]
+    results = [machine.call_value(function, _row(machine, item)) for item in items[:MAX_ROUNDS]]
+    if len(items) > MAX_ROUNDS:
+        rest = any_of([*items[MAX_ROUNDS:], *([rest] if rest is not None else [])])
     if rest is not None:
         with machine.undecided():
             results.append(machine.call_value(function, _row(machine, rest)))
@@ -128,20 +156,28 @@ def start_thread(machine: Machine, args: Args) -> Value:
     if target is not None:
         items, rest = machine.items_of(given) if given is not None else ([], None)
         named = {str(key): value for key, value in more.items.items()} if isinstance(more, Dict) else {}
-        machine.call_value(target, Args(items, named, rest))
+        machine.beside(target, Args(items, named, rest))
     return Thing("thread")
 
 
-@handles("atexit.register", "asyncio.run", "asyncio.to_thread", "contextlib.ExitStack.callback", "weakref.finalize",
-         "signal.signal", "asyncio.create_task", "asyncio.gather", "asyncio.wait_for", "asyncio.ensure_future",
-         "timeit.timeit", "timeit.repeat", "unittest.mock.patch")  # fmt: skip
+@handles("weakref.finalize")
+def finalize(machine: Machine, args: Args) -> Value:
+    """A function that is called when an object goes."""
+    machine.beside(argument_of(args, 1), args.after(2))
+    return Thing("thread")
+
+
+@handles("atexit.register", "asyncio.run", "asyncio.to_thread", "contextlib.ExitStack.callback",
+         "asyncio.create_task", "asyncio.gather", "asyncio.wait_for", "asyncio.ensure_future",
+         "unittest.mock.patch")  # fmt: skip
 def call_later(machine: Machine, args: Args) -> Value:
     """A function that is called with what follows it; a value that is waited for."""
-    if args.pos and isinstance(args.pos[0], Text | Unknown | Thing | Seq | Const | Handle):
-        for value in args.all():
-            machine.escape(value)
-        return args.pos[0]
-    return machine.call_value(argument_of(args, 0), args.after(1))
+    first = argument_of(args, 0)
+    if can_act(first) and not isinstance(first, Unknown | Seq | Handle):
+        return machine.beside(first, args.after(1))
+    for value in args.all():
+        machine.escape(value)
+    return first
 
 
 @handles("timeit.timeit", "timeit.repeat", "timeit.Timer", "cProfile.run", "profile.run", "cProfile.runctx",
@@ -171,8 +207,13 @@ def set_handler(machine: Machine, args: Args) -> Value:
          "multiprocessing.pool.ThreadPool", "asyncio.get_event_loop", "asyncio.new_event_loop",
          "asyncio.get_running_loop", "asyncio.TaskGroup", "contextlib.ExitStack",
          "contextlib.AsyncExitStack", "sched.scheduler")  # fmt: skip
-def pool(_machine: Machine, _args: Args) -> Value:
-    """Something that calls functions."""
+def pool(machine: Machine, args: Args) -> Value:
+    """Something that calls functions; each of its workers begins with one."""
+    first = args.named.get("initializer") or next((value for value in args.pos if can_act(value)), None)
+    if first is not None:
+        given = args.named.get("initargs") or next((value for value in args.pos if isinstance(value, Seq)), None)
+        items, rest = machine.items_of(given) if given is not None else ([], None)
+        machine.beside(first, Args(items, {}, rest))
     return Thing("pool")
 
 
@@ -187,12 +228,17 @@ def submit(machine: Machine, args: Args) -> Value:
         spread = Args(items, {}, vague)
         with machine.undecided():
             machine.call_value(function, spread)
+    if isinstance(function, Thing) and function.kind == "<chdir>":
+        return machine.call_method(function, "__enter__", Args())
+    if isinstance(function, Instance) and function.klass.find("__call__") is None:
+        machine.escape(function)
+        return machine.enter(function)
     if isinstance(function, Text | Unknown | Thing | Seq | Handle | Const):
         return function
-    return machine.call_value(function, rest)
+    return machine.beside(function, rest)
 
 
-@handles("pool.map", "pool.imap", "pool.imap_unordered", "pool.map_async", "pool.starmap", "pool.starmap_async")
+@handles("pool.map", "pool.imap", "pool.imap_unordered", "pool.map_async")
 def submit_each(machine: Machine, args: Args) -> Value:
     """A function on every item."""
     return apply_each(machine, Args(args.pos[1:], {}, args.vague))
@@ -239,7 +285,8 @@ def date(machine: Machine, args: Args) -> Value:
     """A date; its text has no slash unless the format has."""
     form = single(args.get(0))
     machine.account(args.get(0))
-    return Thing("date") if form is None else Text((NAME if "/" not in form else TOP,))
+    sources = content(args)
+    return Thing("date", sources=sources) if form is None else Text((NAME if "/" not in form else TOP,), sources)
 
 
 @handles("date.strftime", "date.isoformat", "date.date", "date.timestamp")
@@ -267,12 +314,12 @@ def redirect(machine: Machine, args: Args) -> Value:
     """What is printed goes elsewhere from now on."""
     target = argument_of(args, 0)
     machine.escape(target)
-    if not (isinstance(target, Handle) and target.kind == "memory"):
+    if target is not NONE:
         machine.redirected = join(machine.redirected, target) if machine.redirected is not None else target
     return target
 
 
-@handles("os.environ.get", "os.getenv", "os.environ.setdefault", "os.environ.pop", "os.environb.get")
+@handles("os.environ.get", "os.getenv", "os.environ.pop", "os.environb.get")
 def environment(machine: Machine, args: Args) -> Value:
     """A variable of the environment."""
     from guardrail.effects.code.python._system import variable
@@ -322,16 +369,13 @@ def search_path(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-__all__ = ["MAX_ITEMS", "Either", "content", "options", "path_texts", "paths"]
-
-
 @handles("cProfile.Profile", "profile.Profile")
 def profiler(_machine: Machine, _args: Args) -> Value:
     """Something that runs code."""
     return Thing("<profile>")
 
 
-@handles("pool.subprocess_exec", "pool.subprocess_shell")
+@handles("pool.subprocess_exec")
 def start_from_loop(machine: Machine, args: Args) -> Value:
     """A program, after the protocol."""
     return machine.call_ref("asyncio.create_subprocess_exec", Args(args.pos[2:], args.named, args.vague))

@@ -357,7 +357,7 @@ class Importing(Calling):
         scope = self.modules.get(module)
         if scope is None:
             return False
-        scope.names[name] = join(scope.names.get(name), value) if self.branch else value
+        self.set_name(scope, name, join(scope.names.get(name), value) if self.branch else value)
         return True
 
     def import_star(self, module: Value) -> None:
@@ -372,6 +372,8 @@ class Importing(Calling):
                     self.assign_name(name, value)
             return
         self.stars.append(module.name)
+        for name in [name for name in self.scope.names if name[:1] not in "_<"]:
+            self.assign_name(name, join(self.scope.names[name], self.attribute(module, name)))
         if table().kind(module.name) == "unknown":
             self.call.shell.emit.opaque("program", as_code(f"python:{module.name}"), spec=self.call.name)
             self.ended = True

@@ -11,9 +11,13 @@ from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
+    ANY_NAME,
+    BASE,
     NONE,
     Args,
+    Attributes,
     Bound,
+    ClassMethod,
     Const,
     Either,
     Function,
@@ -22,6 +26,7 @@ from guardrail.effects.code.python._values import (
     Klass,
     Native,
     Partial,
+    Property,
     Ref,
     Scope,
     Seq,
@@ -30,12 +35,19 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
+    can_act,
     carried,
+    join,
     text,
 )
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
+
+_CONNECTED: Final = frozenset(("wfile", "rfile"))
+
+MAX_ENDINGS: Final = 3
+"""How often what runs later is looked at when the code has ended, as long as something changes."""
 
 MAX_SOURCE_DEPTH: Final = 4
 """Deepest nesting of `exec` and `eval` of known text."""
@@ -78,10 +90,13 @@ class Machine(Importing):
         self.sources_depth = 0
         self.late = []
         self.escaping = 0
-        self.finishing = False
+        self.thrown = []
+        self.read_by = {}
+        self.returned = ()
         self.streams: dict[str, Handle] = {}
         self.surveyed = 0  # trees whose names are in `bound`
         self.logs: list[Resource] = []
+        self.log_streams: list[Value] = []
         self.yaml_changed = False
         self.dumped: dict[str, int] = {}  # file of plain objects -> how many effects there were when it was written
 
@@ -94,13 +109,24 @@ class Machine(Importing):
 
     def finish(self) -> None:
         """What was put off until every name has its value, and what is still to be said."""
-        self.finishing = True
-        for value in self.late:
-            self.escape(value)
+        self._run_late()
         for tree in tuple(self.trees):
             self.account_for(tree)
         for handle in self.handles:
             self.settle(handle)
+
+    def _run_late(self) -> None:
+        """What runs later may find any value that a name had since it was last looked at."""
+        self.finishing = True
+        for value in self.late:
+            self.escape(value)
+        for _ in range(MAX_ENDINGS):
+            left = [later for later in self.later if self.changed(later)]
+            if not left:
+                return
+            self.restore(self.anything_since(min(later.position for later in left), self.snapshot()))
+            for later in left:
+                self.again(later)
 
     def run_source(self, source: str, scope: Scope | None = None, *, expression: bool = False) -> Value:
         """Analyse code in a scope of this process."""
@@ -112,8 +138,6 @@ class Machine(Importing):
             tree = parsed(source, expression=expression)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             self.texts.append(source)
-            if expression or not self.sources_depth:
-                return self.opaque("the code does not parse", "unparsed", text(source))
             return self.opaque("the code does not parse", "unparsed", text(source))
         self.texts.append(source)
         self.trees.append(tree)
@@ -173,15 +197,17 @@ class Machine(Importing):
             return self._ref_attribute(owner, name)
         if self.hides(name):
             if name == "__class__":
-                return Thing("<class>")
-            if name == "__dict__" and isinstance(owner, Instance | Thing | Unknown):
-                return Unknown(carried(owner))
+                return owner.klass if isinstance(owner, Instance) else Thing("<class>")
+            if name == "__dict__" and isinstance(owner, Instance):
+                return Attributes(owner)
+            if name == "__dict__" and isinstance(owner, Thing | Unknown):
+                return Unknown(carried(owner), hidden=can_act(owner))
             return self.opaque(f"`{name[:40]}` leads to the inside of Python", "inline")
         if isinstance(owner, Instance):
             return self._instance_attribute(owner, name)
         if isinstance(owner, Klass):
             found = owner.find(name)
-            return found if found is not None else Unknown(hidden=owner.framed)
+            return self._of_class(found, None, owner) if found is not None else Unknown(hidden=owner.framed)
         if isinstance(owner, Unknown) and owner.hidden:
             return owner
         if isinstance(owner, Thing) and name in owner.facts:
@@ -210,6 +236,8 @@ class Machine(Importing):
         member = self.member(owner.name, name)
         if member is not None:
             return member
+        if owner.name == "__main__":
+            return self.globals.names.get(name) or Unknown(hidden=True)
         full = table().canonical(f"{owner.name}.{name}")
         constant = _CONSTANTS.get(full)
         if constant is not None:
@@ -220,28 +248,70 @@ class Machine(Importing):
         return found if found is not None else Ref(full)
 
     def _instance_attribute(self, owner: Instance, name: str) -> Value:
-        found = owner.names.get(name)
-        if found is not None:
-            return found
+        hook = owner.klass.find("__getattribute__")
+        if isinstance(hook, Function) and not any(frame.body is hook.body for frame in self.inlined):
+            return self.call_value(hook.bound(owner), Args([text(name)]))
         inherited = owner.klass.find(name)
-        if isinstance(inherited, Function):
+        if isinstance(inherited, Property):
+            return self._of_class(inherited, owner, owner.klass)
+        found = owner.names.get(name)
+        other = owner.names.get(ANY_NAME)
+        if found is not None:
+            return found if other is None else join(found, other)
+        if isinstance(inherited, Function) and other is None:
             return Bound(owner, name)
-        if isinstance(inherited, Native):
-            return inherited.run(Args([owner]))
         if inherited is not None:
-            return inherited
+            value = self._of_class(inherited, owner, owner.klass)
+            return value if other is None else join(value, other)
+        if other is not None:
+            return other
         if owner.klass.find("__getattr__") is not None:
             return self.call_value(Bound(owner, "__getattr__"), Args([text(name)]))
-        return Bound(owner, name) if owner.klass.framed else Unknown()
+        if owner.klass.framed or BASE in owner.names:
+            # As `http.server` and `socketserver` call what a handler answers through.
+            return Thing("socket") if name in _CONNECTED else Bound(owner, name)
+        return Unknown(hidden=any(can_act(value) for value in owner.names.values() if not isinstance(value, Instance)))
+
+    def _of_class(self, found: Value, this: Instance | None, klass: Klass) -> Value:
+        """What a class has under a name, as its object or the class itself gives it."""
+        if isinstance(found, Function):
+            return found.bound(this) if this is not None else found
+        if isinstance(found, ClassMethod):
+            return Partial(found.function, Args([klass]))
+        if isinstance(found, Property):
+            return found.run(Args([this])) if this is not None else found
+        if isinstance(found, Native):
+            return Native(lambda args: found.run(Args([this, *args.pos], args.named, args.vague))) if this else found
+        if isinstance(found, Instance) and found.klass.find("__get__") is not None:
+            return self.call_value(Bound(found, "__get__"), Args([this if this is not None else NONE, klass]))
+        return found
 
     def _super_attribute(self, owner: Thing, name: str) -> Value:
-        this = owner.facts["self"]
-        if isinstance(this, Instance):
-            for parent in this.klass.parents:
-                found = parent.find(name)
-                if isinstance(found, Function):
-                    return Partial(found, Args([this]))
-        return Native(lambda _args: Unknown())
+        this, home = owner.facts["self"], owner.facts.get("home")
+        klass = this.klass if isinstance(this, Instance) else this if isinstance(this, Klass) else None
+        if klass is not None:
+            found = klass.find(name, home if isinstance(home, Klass) else klass)
+            if found is not None:
+                return self._of_class(found, this if isinstance(this, Instance) else None, klass)
+            base = this.names.get(BASE) if isinstance(this, Instance) else None
+            if base is not None and name != "__init__":
+                return Native(lambda args: self.call_method(base, name, args))
+            if base is None and not klass.framed:
+                return Native(lambda _args: Unknown())
+        if name == "__init__" and klass is not None and isinstance(this, Instance):
+            return Native(lambda args: self._base_made(this, klass, args))
+        return Native(self._handed)
+
+    def _base_made(self, this: Instance, klass: Klass, args: Args) -> Value:
+        self._handed(args)
+        self.make_base(this, klass, args)
+        return NONE
+
+    def _handed(self, args: Args) -> Value:
+        """What a class of a library is given."""
+        for value in args.all():
+            self.escape(value)
+        return Unknown()
 
     # -- modules that are objects of the process
 
@@ -268,6 +338,9 @@ class Machine(Importing):
             return
         self.yaml_changed = self.yaml_changed or owner.name.partition(".")[0] == "yaml"
         full = table().canonical(f"{owner.name}.{name}")
+        if owner.name == "__main__":
+            self.set_name(self.globals, name, value)
+            return
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
         if table().kind(full) == "unknown":
             self.mention(value)  # what the library then does with it is not known

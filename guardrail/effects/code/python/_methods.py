@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable
 from typing import Any, Final
 
-from guardrail.effects.code.python._concrete import concrete, is_key, printed
+from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import Core, single
 from guardrail.effects.code.python._expressions import Expressions
 from guardrail.effects.code.python._texts import any_of, text_method
@@ -29,11 +29,10 @@ from guardrail.effects.code.python._values import (
     carried,
     is_exact,
     join,
-    options,
     path_texts,
     text,
 )
-from guardrail.effects.domain._values import NUM, TOP, merge
+from guardrail.effects.domain._values import TOP, merge
 
 MAX_LISTED: Final = 32
 """Most names of a listing that are told apart."""
@@ -54,7 +53,10 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
     if isinstance(owner, Text) or (isinstance(owner, Const) and isinstance(owner.value, bytes | str)):
         for value in args.all():
             core.account(value)
-        return text_method(owner, name, args, core.branch)
+        core.charge(owner, *args.all())
+        found = text_method(owner, name, Args([core.settled(v) for v in args.pos], args.named, args.vague), core.branch)
+        core.charge(found)
+        return found
     if isinstance(owner, Seq):
         return _seq_method(core, owner, name, args)
     if isinstance(owner, Dict):
@@ -68,6 +70,8 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
 
 
 def _seq_method(core: Expressions, owner: Seq, name: str, args: Args) -> Value | None:
+    if name in _GROWING or name in _SHUFFLING:
+        core.mutated()
     if name in _GROWING:
         _grow(core, owner, name, args)
         return NONE
@@ -82,7 +86,10 @@ def _seq_method(core: Expressions, owner: Seq, name: str, args: Args) -> Value |
             core.account(value)
         return Unknown(numeric=True)
     if name in ("union", "intersection", "difference", "symmetric_difference"):
-        items = [*owner.items, *args.all(), *([owner.rest] if owner.rest is not None else [])]
+        items = [*owner.items, *([owner.rest] if owner.rest is not None else [])]
+        for value in args.all():
+            more, rest = core.items_of(value)
+            items += [*more, *([rest] if rest is not None else [])]
         return Seq([], "set", any_of(items) if items else None, core.branch)
     return None
 
@@ -159,19 +166,12 @@ def _plain_of(value: Value) -> Any:
 
 def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value | None:
     everything = [*owner.items.values(), *([owner.rest] if owner.rest is not None else [])]
+    if name in ("setdefault", "pop", "update", "clear", "popitem"):
+        core.mutated()
     if name in ("get", "setdefault", "pop"):
         return _dict_get(core, owner, name, args)
     if name in ("keys", "values", "items"):
-        if name == "values":
-            return Seq(list(owner.items.values()), "list", owner.rest, core.branch)
-        keys, more = core.items_of(owner)
-        if name == "keys":
-            return Seq(keys, "list", more, core.branch)
-        pairs: list[Value] = [
-            Seq([key, value], "tuple") for key, value in zip(keys, owner.items.values(), strict=False)
-        ]
-        rest = Seq([Unknown(), owner.rest], "tuple") if owner.rest is not None else None
-        return Seq(pairs, "list", rest, core.branch)
+        return core.lazily(lambda: _view(core, owner, name), (), (owner,), once=False)
     if name == "update":
         _dict_update(core, owner, args)
         return NONE
@@ -182,9 +182,24 @@ def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value
             owner.items.clear()
             owner.rest = None
             return NONE
+        keys, more = core.items_of(owner)
         owner.rest = any_of(everything) if everything else Unknown()
-        return owner.rest
+        if name == "clear":
+            return NONE
+        return Seq([any_of([*keys, *([more] if more is not None else [])]), owner.rest], "tuple")
     return None
+
+
+def _view(core: Expressions, owner: Dict, name: str) -> Value:
+    """Keys, values or pairs, as they are now."""
+    if name == "values":
+        return Seq(list(owner.items.values()), "list", owner.rest, core.branch)
+    keys, more = core.items_of(owner)
+    if name == "keys":
+        return Seq(keys, "list", more, core.branch)
+    pairs: list[Value] = [Seq([key, value], "tuple") for key, value in zip(keys, owner.items.values(), strict=False)]
+    rest = Seq([Unknown(owner.sources), owner.rest], "tuple") if owner.rest is not None else None
+    return Seq(pairs, "list", rest, core.branch)
 
 
 def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
@@ -259,6 +274,8 @@ def _handle_method(core: Core, owner: Handle, name: str, args: Args) -> Value | 
     if name in _QUIET:
         if name == "seek" and owner.mode[:1] in "wax":
             owner.text = None
+        if name == "seek":
+            owner.used = True  # from where it is read then, is not followed
         if name == "fileno":
             return owner
         return Unknown(numeric=True) if name in ("tell", "seek") else NONE
@@ -412,7 +429,10 @@ def _path_method(core: Expressions, owner: Text, name: str, args: Args) -> Value
         handle = core.call_ref("builtins.open", Args([owner, text(mode)], _coding(args, 1)))
         data = args.get(0, "data")
         return core.call_method(handle, "write", Args([data] if data is not None else [], {}, args.vague))
-    if name in ("relative_to", "match", "is_relative_to", "is_absolute", "samefile", "as_uri"):
+    if name == "as_uri":
+        whole = path_texts(_as_is(core, owner, "absolute"))
+        return Text([f"file://{item}" for item in whole], owner.sources)
+    if name in ("relative_to", "match", "is_relative_to", "is_absolute", "samefile"):
         for value in args.all():
             core.account(value)
         deep = any(DEEP in item or NAME in item for item in owner.alternatives)
@@ -509,6 +529,3 @@ def listed(core: Core, folder: str, pattern: str, *, deep: bool) -> tuple[list[s
     if "[" in star:
         star = star[: star.find("[")] + NAME
     return [], base + star
-
-
-__all__ = ["MAX_LISTED", "NUM", "Handle", "fact_of", "listed", "method_of", "options", "paths", "printed"]

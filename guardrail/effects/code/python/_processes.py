@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of, set_environment
-from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     DEEP,
     NAME,
@@ -34,7 +32,7 @@ from guardrail.effects.code.python._values import (
     path_texts,
     text,
 )
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream, merge
 from guardrail.effects.domain._values import Value as Variable
 from guardrail.model import Resource
 
@@ -253,7 +251,7 @@ def _run(machine: Machine, args: Args) -> tuple[Stream, Start]:
     return start.finish(out), start
 
 
-@handles("subprocess.run", "subprocess.call", "subprocess.check_call", "asyncio.create_subprocess_exec")
+@handles("subprocess.run", "subprocess.call", "subprocess.check_call")
 def run(machine: Machine, args: Args) -> Value:
     """A program is run to its end."""
     out, _ = _run(machine, args)
@@ -276,7 +274,7 @@ def run_shell_async(machine: Machine, args: Args) -> Value:
     return popen(machine, Args(args.pos, {**args.named, "shell": Const(True)}))
 
 
-@handles("subprocess.check_output", "subprocess.getoutput", "subprocess.getstatusoutput", "commands.getoutput")
+@handles("subprocess.check_output")
 def run_output(machine: Machine, args: Args) -> Value:
     """A program whose output is the result."""
     out, _ = _run(machine, Args(args.pos, {**args.named, "capture_output": Const(True)}, args.vague))
@@ -397,6 +395,3 @@ def _exec(name: str) -> None:
 
 for _name in _EXECS:
     _exec(_name)
-
-
-__all__ = ["SOMETHING", "any_of", "content", "merge", "run"]

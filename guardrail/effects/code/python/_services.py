@@ -10,6 +10,7 @@ from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
+    NAME,
     NONE,
     Args,
     Const,
@@ -26,7 +27,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
-from guardrail.effects.domain._values import TOP
+from guardrail.effects.domain._values import TOP, merge
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -61,6 +62,22 @@ def _peer(owner: Value) -> str:
     return single(peer) or "*"
 
 
+@handles("socket.gethostbyname", "socket.gethostbyname_ex", "socket.gethostbyaddr", "socket.getaddrinfo",
+         "socket.getfqdn")  # fmt: skip
+def look_up(machine: Machine, args: Args) -> Value:
+    """A name is asked for: what is in it leaves with the question."""
+    _asked(machine, args)
+    return Text((NAME,))
+
+
+def _asked(machine: Machine, args: Args) -> None:
+    for value in args.all():
+        machine.account(value)
+    sources = content(args)
+    if sources:
+        machine.put("write", (remote("dns:*"),), sources)
+
+
 @handles("socket.connect", "socket.bind", "socket.listen", "socket.settimeout", "socket.setsockopt", "socket.close",
          "socket.connect_ex", "socket.shutdown", "socket.setblocking", "socket.getsockname", "socket.fileno",
          "ftplib.login", "ftplib.cwd", "ftplib.quit", "smtplib.login", "smtplib.starttls", "smtplib.quit",
@@ -68,8 +85,7 @@ def _peer(owner: Value) -> str:
          "paramiko.set_missing_host_key_policy")  # fmt: skip
 def connect(machine: Machine, args: Args) -> Value:
     """Names the other side."""
-    for value in args.pos[1:] + list(args.named.values()):
-        machine.account(value)
+    _asked(machine, args.after(1))
     return args.pos[0] if args.pos else NONE
 
 
@@ -208,6 +224,8 @@ def log(machine: Machine, args: Args) -> Value:
         for place in machine.logs:
             for source in sources:
                 machine.emit("copy", source, place)
+    for stream in machine.log_streams:
+        machine.sink(stream, sources, None)
     return NONE
 
 
@@ -220,7 +238,20 @@ def configure_logs(machine: Machine, args: Args) -> Value:
     name = args.named.get("filename")
     if name is not None:
         _log_to(machine, name)
+    stream = args.named.get("stream")
+    if stream is not None:
+        machine.log_streams.append(stream)
     return NONE
+
+
+@handles("logging.StreamHandler")
+def log_stream(machine: Machine, args: Args) -> Value:
+    """Something open that logs go to."""
+    stream = args.get(0, "stream")
+    if stream is not None:
+        machine.escape(stream)
+        machine.log_streams.append(stream)
+    return Thing("logging.FileHandler")
 
 
 @handles("logging.FileHandler", "logging.handlers.RotatingFileHandler", "logging.handlers.TimedRotatingFileHandler",
@@ -312,7 +343,10 @@ def execute(machine: Machine, args: Args) -> Value:
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
     result = Thing("<sqlite>", dict(owner.facts) if isinstance(owner, Thing) else {})
-    result.sources = tuple(found)
+    given = content(args.after(2))
+    if isinstance(owner, Thing) and given:
+        owner.sources = merge(owner.sources, given)
+    result.sources = merge(tuple(found), owner.sources)
     return result
 
 
@@ -424,38 +458,3 @@ def _is_path_call(name: str, args: Args) -> bool:
 
 for _name in "unlink rmdir touch chmod symlink_to hardlink_to write_text write_bytes rename replace open".split():
     _as_path(_name)
-
-
-@handles("operator.methodcaller")
-def method_caller(machine: Machine, args: Args) -> Value:
-    """A function that calls a method."""
-    from guardrail.effects.code.python._values import Native
-
-    name = single(args.get(0))
-    machine.account(args.get(0))
-    if name is None:
-        return machine.opaque("a method whose name is not known", "dynamic", *args.all())
-    rest = args.after(1)
-    return Native(lambda given: machine.call_method(argument_of(given, 0), name, rest))
-
-
-@handles("operator.attrgetter")
-def attribute_getter(machine: Machine, args: Args) -> Value:
-    """A function that takes an attribute."""
-    from guardrail.effects.code.python._values import Native
-
-    name = single(args.get(0))
-    machine.account(args.get(0))
-    if name is None:
-        return machine.opaque("an attribute whose name is not known", "dynamic")
-
-    def get(given: Args) -> Value:
-        value = argument_of(given, 0)
-        for part in name.split("."):
-            value = machine.attribute(value, part)
-        return value
-
-    return Native(get)
-
-
-__all__ = ["Const"]

@@ -5,22 +5,26 @@ from __future__ import annotations
 import abc
 import ast
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._definitions import Definitions
-from guardrail.effects.code.python._expressions import MAX_ROUNDS
+from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF, grown
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
+    BASE,
+    CWD_MARK,
     NONE,
     Args,
     Bound,
     Const,
     Dict,
     Either,
+    Function,
     Handle,
     Instance,
     Klass,
+    Property,
     Ref,
     Seq,
     Text,
@@ -36,6 +40,11 @@ from guardrail.effects.code.python._values import (
 
 MAX_TRIALS: Final = 4
 """Most trial rounds of a loop until nothing changes; then all that it assigns is unknown."""
+
+
+_NAMING: Final = frozenset(("__wrapped__", "__signature__", "__slots__", "__test__"))
+_LETTING: Final = frozenset(("pool", "<chdir>", "archive", "thread", "response", "session", "socket"))
+"""Kinds of objects of libraries that let an error out of their `with` block."""
 
 
 class Statements(Definitions):
@@ -73,6 +82,7 @@ class Statements(Definitions):
     def _annotated(self, node: ast.AnnAssign) -> bool:
         if node.value is not None:
             self.assign(node.target, self.eval(node.value))
+        self.annotate(node.annotation)
         return True
 
     def _augmented(self, node: ast.AugAssign) -> bool:
@@ -83,11 +93,56 @@ class Statements(Definitions):
         else:
             load = target
         old, right = self.eval(load), self.eval(node.value)
-        if isinstance(node.op, ast.Add) and isinstance(old, Seq) and old.kind == "list":
-            self.call_method(old, "extend", Args([right]))
+        choices = options(old)
+        if len(choices) == 1:
+            self.assign(target, self._in_place(node.op, old, right))
             return True
-        self.assign(target, self.binary(node.op, old, right))
+        with self.undecided():
+            found = [self._in_place(node.op, option, right) for option in choices]
+        self.assign(target, any_of(found))
         return True
+
+    def _in_place(self, op: ast.operator, old: Value, right: Value) -> Value:
+        """`old op= right`: lists, sets and dictionaries change themselves, and so do objects that know how."""
+        if isinstance(old, Instance):
+            name = f"__i{METHODS_OF.get(type(op), '')}__"
+            if old.klass.find(name) is not None:
+                return self.call_value(Bound(old, name), Args([right]))
+        if isinstance(old, Seq) and old.kind == "list" and isinstance(op, ast.Add):
+            self.call_method(old, "extend", Args([right]))
+            return old
+        if isinstance(old, Dict) and isinstance(op, ast.BitOr):
+            self.call_method(old, "update", Args([right]))
+            return old
+        if isinstance(old, Seq) and old.kind in ("set", "list"):
+            if isinstance(op, ast.BitOr):
+                self.call_method(old, "update", Args([right]))
+            else:
+                self.disturb(old, (right,) if isinstance(op, ast.BitXor) else ())
+            return old
+        return self.binary(op, old, right)
+
+    def disturb(self, value: Value, given: Sequence[Value] = ()) -> None:
+        """A container is changed by something that is not known in detail: it may hold what was given as well."""
+        self.mutated()
+        for option in options(value):
+            if not isinstance(option, Seq | Dict):
+                continue
+            more: list[Value] = []
+            for one in given:
+                if one is option:
+                    continue
+                items, rest = self.items_of(one) if isinstance(one, Seq | Dict) else ([], None)
+                more += [one, *items, *([rest] if rest is not None else [])]
+            if isinstance(option, Seq):
+                option.scrambled = True
+                found = [*option.items, *([option.rest] if option.rest is not None else []), *more]
+                option.rest = any_of(found) if found else Unknown()
+            else:
+                kept = option.rest if option.rest is not None else Unknown()
+                option.rest = any_of([kept, *more])
+                for key, item in option.items.items():
+                    option.items[key] = any_of([item, *more])
 
     def assign(self, target: ast.expr, value: Value) -> None:
         """`target = value` for every kind of target."""
@@ -107,14 +162,19 @@ class Statements(Definitions):
 
     def store(self, owner: Value, key: Value, value: Value) -> None:
         """`owner[key] = value`, also into what is no dictionary."""
+        self.mutated()
         if isinstance(owner, Dict | Seq):
             self.store_item(owner, key, value)
         elif isinstance(owner, Ref):
             self.store_ref(owner, key, value)
         elif isinstance(owner, Unknown) and owner.hidden:
             self.opaque("a change of something that is not known", "inline", value)
+        elif isinstance(owner, Instance) and BASE in owner.names and owner.klass.find("__setitem__") is None:
+            self.store(owner.names[BASE], key, value)
         elif isinstance(owner, Instance):
             self.call_value(Bound(owner, "__setitem__"), Args([key, value]))
+        elif isinstance(owner, Thing) and owner.kind == "<names>":
+            self._set_global(key, value)
         elif isinstance(owner, Thing):
             lose_text(owner)
             self.tell(owner, value)
@@ -122,9 +182,21 @@ class Statements(Definitions):
             target = owner.facts.get("to")
             if target is not None:
                 self.put("write", self.places(target), carried(value))
+            if can_act(value):
+                self.escape(value)
         elif isinstance(owner, Unknown):
             self.mention_names(value)
+            owner.hidden = owner.hidden or can_act(value)
             owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
+
+    def _set_global(self, key: Value, value: Value) -> None:
+        """`globals()["name"] = value`."""
+        exact = key.exact if isinstance(key, Text) else None
+        self.account(key)
+        if exact is None or self.scope.local:
+            self.opaque("a name that is not known is set", "dynamic", value)
+        if exact is not None:
+            self.set_name(self.scope.globals, exact, value)
 
     @abc.abstractmethod
     def store_ref(self, owner: Ref, key: Value, value: Value) -> None:
@@ -132,7 +204,12 @@ class Statements(Definitions):
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
+        self.mutated()
+        if self.hides(name) and isinstance(owner, Function | Klass | Instance) and name not in _NAMING:
+            self.opaque("a change of something that is not known", "inline", value)
         if isinstance(owner, Instance):
+            if self._hooked(owner, name, value):
+                return
             old = owner.names.get(name)
             certain = self.branch <= owner.born or old is None
             owner.names[name] = value if certain else join(old, value)
@@ -140,6 +217,9 @@ class Statements(Definitions):
             owner.names[name] = join(owner.names.get(name), value)
         elif isinstance(owner, Ref):
             self.patch_ref(owner, name, value)
+        elif isinstance(owner, Unknown | Function) and not can_act(value):
+            self.mention_names(value)
+            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
         elif isinstance(owner, Thing):
             lose_text(owner)
             self.tell(owner, value)
@@ -156,6 +236,21 @@ class Statements(Definitions):
         if owner.kind.startswith("?"):
             self.mention(value)
             self.escape(value)
+
+    def _hooked(self, owner: Instance, name: str, value: Value) -> bool:
+        """Setting the attribute calls a function of the class."""
+        found = owner.klass.find(name)
+        if isinstance(found, Property):
+            if found.setter is not None:
+                self.call_value(found.setter, Args([owner, value]))
+            return True
+        if isinstance(found, Instance) and found.klass.find("__set__") is not None:
+            self.call_value(Bound(found, "__set__"), Args([owner, value]))
+            return True
+        setter = owner.klass.find("__setattr__")
+        if isinstance(setter, Function) and not any(frame.body is setter.body for frame in self.inlined):
+            self.call_value(Bound(owner, "__setattr__"), Args([Text((name,)), value]))
+        return False
 
     @abc.abstractmethod
     def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
@@ -184,22 +279,55 @@ class Statements(Definitions):
 
     def _delete(self, node: ast.Delete) -> bool:
         for target in node.targets:
-            if isinstance(target, ast.Name):
-                self.scope.names.pop(target.id, None)
-            elif isinstance(target, ast.Subscript):
-                self._delete_item(self.eval(target.value), self.eval(target.slice))
-            elif isinstance(target, ast.Attribute):
-                owner = self.eval(target.value)
-                if isinstance(owner, Ref):
-                    self.patch_ref(owner, target.attr, NONE)
+            self._delete_one(target)
         return True
 
+    def _delete_one(self, target: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            scope = self.scope.shared.get(target.id, self.scope)
+            scope.names.pop(target.id, None)
+            behind = self.unbound(scope, target.id)
+            if behind is not None:
+                self.history.append((scope, target.id, behind))
+        elif isinstance(target, ast.Tuple | ast.List):
+            for part in target.elts:
+                self._delete_one(part)
+        elif isinstance(target, ast.Subscript):
+            self._delete_item(self.eval(target.value), self.eval(target.slice))
+        elif isinstance(target, ast.Attribute):
+            for option in options(self.eval(target.value)):
+                self.delete_attribute(option, target.attr)
+
+    def delete_attribute(self, owner: Value, name: str) -> None:
+        """`del owner.name`."""
+        self.mutated()
+        if isinstance(owner, Ref):
+            self.patch_ref(owner, name, NONE)
+        elif isinstance(owner, Instance):
+            found = owner.klass.find(name)
+            if isinstance(found, Property):
+                if found.remover is not None:
+                    self.call_value(found.remover, Args([owner]))
+            elif isinstance(found, Instance) and found.klass.find("__delete__") is not None:
+                self.call_value(Bound(found, "__delete__"), Args([owner]))
+            elif name in owner.names and found is not None:
+                owner.names[name] = join(owner.names[name], found)  # the class may have one of that name
+        elif isinstance(owner, Klass):
+            behind = owner.find(name, owner)
+            if name in owner.names and behind is not None:
+                owner.names[name] = join(owner.names[name], behind)
+
     def _delete_item(self, owner: Value, key: Value) -> None:
+        self.mutated()
         for option in options(owner):
-            if isinstance(option, Dict):
+            if isinstance(option, Instance):
+                self.call_value(Bound(option, "__delitem__"), Args([key]))
+            elif isinstance(option, Unknown) and option.hidden:
+                self.opaque("a change of something that is not known", "inline", key)
+            elif isinstance(option, Dict):
                 self.call_method(option, "pop", Args([key, NONE]))
             elif isinstance(option, Seq):
-                option.scrambled = True
+                self.disturb(option)
             elif isinstance(option, Ref):
                 self.store_ref(option, key, NONE)
             elif isinstance(option, Thing) and "<text>" in option.facts:
@@ -239,7 +367,7 @@ class Statements(Definitions):
     def _match(self, node: ast.Match) -> bool:
         subject = self.eval(node.subject)
         before = self.snapshot()
-        ends: list[Snapshot] = [before]
+        ends: list[Snapshot] = []
         for case in node.cases:
             self.restore(before)
             with self.undecided():
@@ -251,32 +379,76 @@ class Statements(Definitions):
                     self.assign_name(case.pattern.name, subject)
                 if case.guard is not None:
                     self.eval(case.guard)
+                # A case that does not match may have given its names their values all the same.
+                before = self.both(before, self.snapshot())
                 if self.block(case.body):
                     ends.append(self.snapshot())
-        return self.meet(ends)
+        return self.meet([before, *ends])
 
-    def _try(self, node: ast.Try) -> bool:
-        before = self.snapshot()
-        alive = self.block(node.body)
-        after = self.snapshot()
-        middle = self.both(before, after)
+    def _try(self, node: ast.Try | ast.TryStar) -> bool:
+        before, position, thrown = self.snapshot(), len(self.history), len(self.thrown)
+        left = [(ends, len(ends)) for ends in self._ways_out()]
+        # What it changes may be changed or not when a handler runs; that it runs at all is certain.
+        self.branch += 1
+        self.attempts += 1
+        try:
+            alive = self.block(node.body)
+        finally:
+            self.branch -= 1
+            self.attempts -= 1
         ends: list[Snapshot] = []
+        middle = self.anything_since(position, before)
         if alive and self.block(node.orelse):
             ends.append(self.snapshot())
         for handler in node.handlers:
             self.restore(middle)
             with self.undecided():
-                if handler.name:
-                    self.assign_name(handler.name, Unknown())
+                self._handler(handler, thrown)
                 if self.block(handler.body):
                     ends.append(self.snapshot())
-        if not self.meet(ends):
-            self.restore(middle)
-            self.block(node.finalbody)
-            return False
-        return self.block(node.finalbody)
+        if node.handlers:
+            self.out_text = None if self.out_text else self.out_text
+        return self._finally(node.finalbody, ends, self.anything_since(position, before), left)
+
+    def _handler(self, handler: ast.ExceptHandler, thrown: int) -> None:
+        if handler.type is not None:
+            self.account(self.eval(handler.type))
+        if handler.name:
+            self.assign_name(handler.name, any_of([Unknown(), *self.thrown[thrown:]]))
+
+    def _ways_out(self) -> list[list[Any]]:
+        """Where what leaves this block by `return`, `break` or `continue` is kept."""
+        return [*self.returns[-1:], *self.breaks[-1:], *self.continues[-1:]]
+
+    def _finally(
+        self, body: Sequence[ast.stmt], ends: Sequence[Snapshot], middle: Snapshot, left: list[tuple[list[Any], int]]
+    ) -> bool:
+        """What runs in the end: also after an error that nobody caught, and on the way out."""
+        if not body:
+            return self.meet(ends)
+        self.restore(middle)
+        position = len(self.history)
+        with self.undecided():
+            self.block(body)
+        changes = self.history[position:]
+        for kept, count in left:
+            for index in range(count, len(kept)):
+                kept[index] = self._later_values(kept[index], changes)
+        return self.meet(ends) and self.block(body)
+
+    def _later_values(self, end: Any, changes: Sequence[tuple[Any, str, Value]]) -> Any:
+        given = cast("tuple[Value, Snapshot]", end) if isinstance(end, tuple) else None
+        snapshot = given[1] if given is not None else cast("Snapshot", end)
+        kept = {id(scope): (scope, dict(names)) for scope, names in snapshot}
+        for scope, name, new in changes:
+            if id(scope) in kept:
+                names = kept[id(scope)][1]
+                names[name] = join(names.get(name), new)
+        joined = list(kept.values())
+        return (given[0], joined) if given is not None else joined
 
     def _with(self, node: ast.With | ast.AsyncWith) -> bool:
+        before, position = self.snapshot(), len(self.history)
         managers: list[Value] = []
         for item in node.items:
             manager = self.eval(item.context_expr)
@@ -284,16 +456,54 @@ class Statements(Definitions):
             value = self.enter(manager)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, value)
-        alive = self.block(node.body)
-        for manager in managers:
-            if isinstance(manager, Instance):
-                self.call_value(Bound(manager, "__exit__"), Args([NONE, NONE, NONE]))
-        return alive
+        swallows = any(self._swallows(manager) for manager in managers)
+        if not swallows:
+            alive = self.block(node.body)
+            self._leave(managers)
+            return alive
+        self.branch += 1
+        self.attempts += 1
+        try:
+            alive = self.block(node.body)
+        finally:
+            self.branch -= 1
+            self.attempts -= 1
+        # An error in the block may be swallowed: what follows is reached from anywhere in it.
+        self.restore(self.anything_since(position, before))
+        self._leave(managers)
+        return True
+
+    @staticmethod
+    def _swallows(manager: Value) -> bool:
+        """Leaving it may swallow an error."""
+        return not all(
+            isinstance(option, Handle) or (isinstance(option, Thing) and option.kind in _LETTING) or option is NONE
+            for option in options(manager)
+        )
+
+    def _leave(self, managers: Sequence[Value]) -> None:
+        for manager in reversed(managers):
+            for option in options(manager):
+                if isinstance(option, Instance):
+                    for name in ("__exit__", "__aexit__", "close", "aclose"):
+                        if option.klass.find(name) is not None:
+                            self.call_value(Bound(option, name), Args([NONE] * 3 if "exit" in name else []))
+                            break
+                elif isinstance(option, Thing) and option.kind == "<chdir>":
+                    self.set_name(self.globals, CWD_MARK, option.facts["before"])
 
     def enter(self, manager: Value) -> Value:
         """What `with manager as value` gives."""
+        if isinstance(manager, Either):
+            with self.undecided():
+                return any_of([self.enter(option) for option in manager.options])
         if isinstance(manager, Instance):
-            return self.call_value(Bound(manager, "__enter__"), Args())
+            name = "__aenter__" if manager.klass.find("__enter__") is None else "__enter__"
+            return self.call_value(Bound(manager, name), Args())
+        if isinstance(manager, Thing) and manager.kind == "<chdir>":
+            manager.facts["before"] = self.globals.names[CWD_MARK]
+            self.call_ref("os.chdir", Args([manager.facts["to"]]))
+            return NONE
         if isinstance(manager, Thing) and "entered" in manager.facts:
             return manager.facts["entered"]
         return manager
@@ -304,8 +514,11 @@ class Statements(Definitions):
         iterable = self.eval(node.iter)
         items, rest = self.items_of(iterable)
         if rest is None and len(items) <= MAX_ROUNDS:
-            return self._rounds(node, items)
-        item = any_of([*items, *([rest] if rest is not None else [])])
+            return self._rounds(node, items, iterable)
+        return self._any_round(node, [*items, *([rest] if rest is not None else [])])
+
+    def _any_round(self, node: ast.For | ast.AsyncFor, items: Sequence[Value]) -> bool:
+        item = any_of(items)
 
         def once() -> bool:
             self.assign(node.target, item)
@@ -313,7 +526,7 @@ class Statements(Definitions):
 
         return self._repeat(once, node.orelse)
 
-    def _rounds(self, node: ast.For | ast.AsyncFor, items: Sequence[Value]) -> bool:
+    def _rounds(self, node: ast.For | ast.AsyncFor, items: Sequence[Value], source: Value) -> bool:
         """A loop over known items, round by round."""
         left: list[Snapshot] = []
         self.breaks.append(left)
@@ -329,39 +542,52 @@ class Statements(Definitions):
                 break
         self.continues.pop()
         self.breaks.pop()
-        ended = self.snapshot() if alive and self.block(node.orelse) else None
+        if alive and isinstance(source, Seq) and grown(source, len(items)):
+            alive = self._any_round(node, [*source.items, *([source.rest] if source.rest is not None else [])])
+        elif alive:
+            alive = self.block(node.orelse)
+        ended = self.snapshot() if alive else None
         return self.meet([*([ended] if ended is not None else []), *left])
 
     def _while(self, node: ast.While) -> bool:
-        endless = truth(self.eval(node.test)) is True and isinstance(node.test, ast.Constant)
-        if truth(self.eval(node.test)) is False:
+        known = truth(self.eval(node.test))
+        if known is False:
             return self.block(node.orelse)
+        endless = known is True and isinstance(node.test, ast.Constant)
 
         def once() -> bool:
-            self.eval(node.test)
             return self.block(node.body)
 
-        return self._repeat(once, node.orelse, endless=endless)
+        # The test was made once for the first round; it is made again after each.
+        test = None if isinstance(node.test, ast.Constant) else node.test
+        return self._repeat(once, node.orelse, endless=endless, test=test)
 
-    def _repeat(self, once: Callable[[], bool], otherwise: Sequence[ast.stmt], *, endless: bool = False) -> bool:
+    def _repeat(
+        self,
+        once: Callable[[], bool],
+        otherwise: Sequence[ast.stmt],
+        *,
+        endless: bool = False,
+        test: ast.expr | None = None,
+    ) -> bool:
         """A loop whose number of rounds is not known: what a round changes is widened until nothing changes."""
         start = self.snapshot()
         with self.muted():
             for trial in range(MAX_TRIALS):
                 before = self.snapshot()
-                after = self._round(once, [])
+                after = self._round(once, [], test)
                 if not self._widen(before, after, hard=trial == MAX_TRIALS - 1):
                     break
         left: list[Snapshot] = []
         wide = self.snapshot()
-        after = self._round(once, left)
+        after = self._round(once, left, test)
         self.restore(self.both(self.both(start, wide), after))
         if endless and not left:
             return False
         alive = not endless and self.block(otherwise)
         return self.meet([*([self.snapshot()] if alive or not endless else []), *left])
 
-    def _round(self, once: Callable[[], bool], left: list[Snapshot]) -> Snapshot:
+    def _round(self, once: Callable[[], bool], left: list[Snapshot], test: ast.expr | None) -> Snapshot:
         """One round, which may not happen; how it ends."""
         self.breaks.append(left)
         self.continues.append([])
@@ -372,6 +598,9 @@ class Statements(Definitions):
         self.breaks.pop()
         if not self.meet(again):
             self.restore(before)
+        elif test is not None:
+            with self.undecided():
+                self.eval(test)
         return self.snapshot()
 
     def _widen(self, before: Snapshot, after: Snapshot, *, hard: bool) -> bool:

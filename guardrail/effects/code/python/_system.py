@@ -21,7 +21,7 @@ from guardrail.effects.code.python._values import (
     text,
 )
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NUM, TOP
+from guardrail.effects.domain._values import TOP
 from guardrail.effects.domain._values import Value as Variable
 
 if TYPE_CHECKING:
@@ -155,6 +155,3 @@ def argument_of(args: Args, index: int, name: str = "") -> Value:
     """An argument, or a value of which nothing is known."""
     found = args.get(index, name)
     return found if found is not None else Unknown()
-
-
-__all__ = ["NUM", "argument_of", "argv", "set_environment", "store_item", "system_item", "system_value", "temporary"]

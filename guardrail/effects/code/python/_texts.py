@@ -16,6 +16,7 @@ from typing import Any, Final
 from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
 from guardrail.effects.code.python._values import (
     MARKS,
+    MAX_ITEMS,
     MAX_OPTIONS,
     NAME,
     NONE,
@@ -32,7 +33,7 @@ from guardrail.effects.code.python._values import (
     is_exact,
     options,
 )
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, merge
+from guardrail.effects.domain._values import NUM, TOP, merge
 
 MAX_SIZE: Final = 64 * 1024
 """Longest text or bytes that is worked out, in characters."""
@@ -41,6 +42,7 @@ MAX_NUMBER: Final = 10_000
 """Largest width, count or exponent that is worked out."""
 
 _WIDE = re.compile(r"[0-9]{5,}")
+_WIDTH = re.compile(r"[0-9]{1,9}")
 _Work = Callable[[Any, Any], Any]
 
 
@@ -82,22 +84,41 @@ def whole(value: Any, sources: Sources, born: int = 0) -> Value:
 def binary(op: ast.operator, left: Value, right: Value, born: int = 0) -> Value:
     """`left op right`."""
     sources = merge(carried(left), carried(right))
+    if isinstance(left, Seq) or isinstance(right, Seq):
+        made = _of_lists(op, left, right, born)
+        if made is not None:
+            return made
     a, b = concrete(left), concrete(right)
     if a is not None and b is not None and not isinstance(left, Dict) and not isinstance(right, Dict):
         found = _exact(op, a.value, b.value)
         if found is not None:
             return whole(found.value, sources, born)
-    if isinstance(op, ast.Add):
-        if isinstance(left, Seq) and isinstance(right, Seq) and left.kind == right.kind:
-            return _concatenated(left, right, born)
-        if _is_text(left) or _is_text(right):
-            return joined_texts((left, right), sources)
+    if isinstance(op, ast.Add) and (_is_text(left) or _is_text(right)):
+        return joined_texts((left, right), sources)
     if isinstance(op, ast.Mod) and _is_text(left):
         return percent(left, right, sources)
     if isinstance(op, ast.BitOr) and isinstance(left, Dict) and isinstance(right, Dict):
         rest = left.rest if right.rest is None else right.rest
         return Dict({**left.items, **right.items}, rest, born)
     return Unknown(sources, numeric=_is_number(left) and _is_number(right))
+
+
+def _of_lists(op: ast.operator, left: Value, right: Value, born: int) -> Value | None:
+    """Lists put together hold the same objects, and no copies of them."""
+    if isinstance(op, ast.Add) and isinstance(left, Seq) and isinstance(right, Seq):
+        return _concatenated(left, right, born)
+    if isinstance(op, ast.Mult):
+        items, times = (left, right) if isinstance(left, Seq) else (right, left)
+        count = concrete(times)
+        if not isinstance(items, Seq):
+            return None
+        if count is None or not isinstance(count.value, int) or count.value * len(items.items) > MAX_ITEMS:
+            everything = [*items.items, *([items.rest] if items.rest is not None else [])]
+            return Seq([], items.kind, _any_of(everything) if everything else None, born)
+        made = Seq(items.items * count.value, items.kind, items.rest, born)
+        made.scrambled = items.scrambled or items.rest is not None
+        return made
+    return None
 
 
 def _size(value: Any) -> int:
@@ -108,7 +129,7 @@ def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
     numbers = not hasattr(a, "__len__") and not hasattr(b, "__len__")
     if isinstance(op, ast.Mult) and not numbers and abs(_size(a) * _size(b)) > MAX_SIZE:
         return None
-    if isinstance(op, ast.Pow | ast.LShift) and numbers and abs(b) > 1000:
+    if isinstance(op, ast.Pow | ast.LShift) and numbers and not _small(op, a, b):
         return None
     if isinstance(op, ast.Mod) and not numbers and isinstance(a, str | bytes) and not _narrow(a, b):
         return None
@@ -122,9 +143,21 @@ def _exact(op: ast.operator, a: Any, b: Any) -> Plain | None:
 def _narrow(template: str | bytes, values: Any) -> bool:
     """No field of a format is so wide that it would fill the memory."""
     words = template if isinstance(template, str) else template.decode("latin-1")
-    many = concrete_items(values)
-    wide = "*" in words and any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in many)
-    return not _WIDE.search(words) and not wide
+    many: list[Any] = [*values.values()] if isinstance(values, dict) else concrete_items(values)
+    given = [abs(item) for item in many if isinstance(item, int)] if "*" in words else []
+    widest = max((*map(int, _WIDTH.findall(words)), *given), default=0)
+    longest = max((len(item) for item in many if isinstance(item, str | bytes)), default=32)
+    most = words.count("%") * max(widest, longest)
+    return bool(most <= 4 * MAX_SIZE)
+
+
+def _small(op: ast.operator, a: Any, b: Any) -> bool:
+    """The number is not too long to be worked out."""
+    if not isinstance(a, int) or not isinstance(b, int):
+        return bool(abs(b) <= MAX_NUMBER)
+    if isinstance(op, ast.LShift):
+        return abs(b) <= MAX_SIZE
+    return bool(abs(b) * max(a.bit_length(), 1) <= 4 * MAX_SIZE)
 
 
 def _concatenated(left: Seq, right: Seq, born: int) -> Seq:
@@ -147,13 +180,19 @@ def _is_number(value: Value) -> bool:
 
 def joined_texts(parts: Sequence[Value], sources: Sources) -> Text:
     """Texts one after the other."""
-    found = [""]
+    found: list[list[str]] = [[]]
+    size = 0
     for part in parts:
         texts = printed(part) if _is_text(part) or _is_number(part) else (TOP,)
-        if len(found) * len(texts) > MAX_OPTIONS:
+        size += len(texts[0]) if texts else 0
+        if len(found) * len(texts) > MAX_OPTIONS or size > MAX_SIZE:
             return Text((TOP,), sources)
-        found = [a + b for a in found for b in texts]
-    return Text([_bounded(text) for text in found], sources)
+        if len(texts) == 1:
+            for one in found:
+                one.append(texts[0])
+        else:
+            found = [[*one, text] for one in found for text in texts]
+    return Text([_bounded("".join(one)) for one in found], sources)
 
 
 def _bounded(text: str) -> str:
@@ -182,7 +221,7 @@ def shown(value: Value, conversion: str = "", spec: str = "") -> tuple[str, ...]
 def percent(template: Value, values: Value, sources: Sources) -> Text:
     """`template % values` where some of it is not known."""
     exact = template.exact if isinstance(template, Text) else None
-    if exact is None:
+    if exact is None or exact.count("%") > MAX_ITEMS:
         return Text((TOP,), sources)
     given = values.items if isinstance(values, Seq) and values.kind == "tuple" and values.known else [values]
     named: Mapping[Any, Value] = values.items if isinstance(values, Dict) and values.rest is None else {}
@@ -211,6 +250,8 @@ def formatted(template: str, args: Args, sources: Sources) -> Text:
     try:
         fields = list(string.Formatter().parse(template))
     except ValueError:
+        return Text((TOP,), sources)
+    if len(fields) > MAX_ITEMS:
         return Text((TOP,), sources)
     for literal, field, spec, conversion in fields:
         parts.append(Text((literal,)))
@@ -272,12 +313,30 @@ def _exact_method(owner: Any, name: str, args: Args) -> Plain | None:
         return None
     if any(isinstance(item, int) and abs(item) > MAX_NUMBER for item in plain):
         return None
-    if name == "replace" and len(plain) > 1 and len(plain[1]) * (len(owner) + 1) > 16 * MAX_SIZE:
+    if _grows(owner, name, plain) > 4 * MAX_SIZE:
         return None
     try:
         return Plain(getattr(owner, name)(*plain, **keywords))
     except Exception:  # noqa: BLE001 - whatever Python says to odd arguments, the snippet would hear it too
         return None
+
+
+def _grows(owner: Any, name: str, given: Sequence[Any]) -> int:
+    """How long the result may be."""
+    longest = max((len(item) for item in given if isinstance(item, str | bytes)), default=0)
+    if name == "replace":
+        return longest * (len(owner) + 1)
+    if name == "expandtabs":
+        tab: Any = "\t" if isinstance(owner, str) else b"\t"
+        width = given[0] if given and isinstance(given[0], int) else 8
+        return int(len(owner) + owner.count(tab) * abs(width))
+    names: Any = given[0] if given else None
+    if name == "translate" and hasattr(names, "values"):
+        return len(owner) * max((len(item) for item in names.values() if isinstance(item, str)), default=1)
+    if name == "join" and given and hasattr(given[0], "__len__"):
+        items = [len(item) for item in given[0] if hasattr(item, "__len__")]
+        return len(owner) * len(given[0]) + sum(items)
+    return len(owner)
 
 
 def _partial_method(owner: Any, name: str, args: Args, sources: Sources) -> Value:
@@ -372,7 +431,9 @@ def truth(value: Value) -> bool | None:
         return bool(plain.value)
     if isinstance(value, Text) and all(text.strip("".join(MARKS)) for text in value.alternatives):
         return True
-    if isinstance(value, Seq) and value.items and not value.scrambled:
+    if isinstance(value, Seq) and (value.later is not None and value.later.once):
+        return True  # an iterator counts as true, even if it has nothing to give
+    if isinstance(value, Seq) and value.items and not value.scrambled and value.later is None:
         return True
     return None
 
@@ -447,8 +508,3 @@ def _any_of(items: Sequence[Value]) -> Value:
 def any_of(items: Sequence[Value]) -> Value:
     """One of some values; None if there are none."""
     return _any_of(items)
-
-
-def measure(text: str) -> bool:
-    """Short enough to be kept."""
-    return len(text) <= MAX_TEXT

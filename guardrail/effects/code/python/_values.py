@@ -29,6 +29,12 @@ MARKS: Final = (TOP, NUM, NAME, DEEP)
 MAX_OPTIONS: Final = 8
 """Most values that are told apart at one point; beyond it nothing is known but whose content it is."""
 
+BASE: Final = "<base>"
+"""Where an instance keeps the part that a class of a library made."""
+
+ANY_NAME: Final = "<any>"
+"""Where an instance keeps what was given to an attribute whose name is not known."""
+
 MAX_ITEMS: Final = 512
 """Most items of a container that are told apart."""
 
@@ -89,6 +95,37 @@ class Text(Value):
         return self.alternatives[0] if len(self.alternatives) == 1 and is_exact(self.alternatives[0]) else None
 
 
+class Later:
+    """Something that Python does later than where it stands, and how to look at it again.
+
+    Args:
+        run: do it with what the names are by then.
+        nodes: the code of it, with the scope that its names are looked up in.
+        values: what else it uses, functions among them.
+        position: how much had been assigned when it was last done.
+        once: it is an iterator and not a view.
+    """
+
+    __slots__ = ("nodes", "once", "position", "returned", "run", "spent", "values")
+
+    def __init__(
+        self,
+        run: Callable[[], Value],
+        position: int,
+        nodes: Sequence[tuple[ast.AST, Scope]] = (),
+        values: Sequence[Value] = (),
+        *,
+        once: bool = True,
+    ) -> None:
+        self.run = run
+        self.once = once
+        self.returned: Sources = ()
+        self.position = position
+        self.nodes = nodes
+        self.values = values
+        self.spent = False
+
+
 class Seq(Value):
     """A list, tuple or set.
 
@@ -97,9 +134,11 @@ class Seq(Value):
         kind: `list`, `tuple` or `set`.
         rest: any further items, if there may be some.
         born: how many undecided branches deep it was made.
+
+    `later` is there for an iterator: it gives its items once, and works them out when it is asked.
     """
 
-    __slots__ = ("born", "items", "kind", "rest", "scrambled")
+    __slots__ = ("born", "items", "kind", "later", "rest", "scrambled")
 
     def __init__(self, items: list[Value], kind: str = "list", rest: Value | None = None, born: int = 0) -> None:
         super().__init__()
@@ -108,6 +147,7 @@ class Seq(Value):
         self.rest = rest
         self.born = born
         self.scrambled = False
+        self.later: Later | None = None
 
     @property
     def known(self) -> bool:
@@ -125,6 +165,26 @@ class Dict(Value):
         self.items = items
         self.rest = rest
         self.born = born
+
+
+class Attributes(Dict):
+    """`vars(x)`: the attributes of an object, which change with it."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Instance) -> None:
+        self.owner = owner
+        super().__init__(owner.names, owner.names.get(ANY_NAME), owner.born)
+
+    @property
+    def rest(self) -> Value | None:
+        """What an attribute may be whose name is not known."""
+        return self.owner.names.get(ANY_NAME)
+
+    @rest.setter
+    def rest(self, value: Value | None) -> None:
+        if value is not None:
+            self.owner.names[ANY_NAME] = value
 
 
 class Ref(Value):
@@ -169,22 +229,67 @@ class Native(Value):
         self.run = run
 
 
-class Scope:
-    """Names of a module, a function call or a class body."""
+class Property(Native):
+    """A property of a class: reading, setting and deleting it calls functions."""
 
-    __slots__ = ("globals", "names", "outer", "shared")
+    __slots__ = ("getter", "remover", "setter")
+
+    def __init__(
+        self, run: Callable[[Args], Value], getter: Value, setter: Value | None = None, remover: Value | None = None
+    ) -> None:
+        super().__init__(run)
+        self.getter = getter
+        self.setter = setter
+        self.remover = remover
+
+
+class ClassMethod(Native):
+    """A method that is given the class it is called on."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, run: Callable[[Args], Value], function: Value) -> None:
+        super().__init__(run)
+        self.function = function
+
+
+class Frame:
+    """A function of the code that is being walked; `wide` if its arguments stand for those of all deeper calls."""
+
+    __slots__ = ("again", "args", "body", "branch", "owner", "result", "scope", "wide")
+
+    def __init__(self, function: Function, args: Args, branch: int, *, wide: bool = False) -> None:
+        self.body = function.body
+        self.scope = function.scope
+        self.owner = function.owner
+        self.args = args
+        self.branch = branch
+        self.wide = wide
+        self.result: Value | None = None
+        self.again = False
+
+
+class Scope:
+    """Names of a module, a function call or a class body; in a function a name is local wherever it is assigned."""
+
+    __slots__ = ("globals", "local", "names", "outer", "shared")
 
     def __init__(self, outer: Scope | None = None, module: Scope | None = None) -> None:
         self.names: dict[str, Value] = {}
         self.outer = outer
         self.globals: Scope = module if module is not None else self
         self.shared: dict[str, Scope] = {}
+        self.local = False
 
 
 class Function(Value):
-    """A function defined in the code."""
+    """A function defined in the code.
 
-    __slots__ = ("body", "defaults", "name", "owner", "parameters", "scope")
+    `waits` if calling it runs nothing yet: a generator, which `gives`, or one that is awaited. `home`: the class that
+    it is defined in.
+    """
+
+    __slots__ = ("body", "defaults", "gives", "home", "name", "owner", "parameters", "scope", "waits")
 
     def __init__(
         self,
@@ -201,12 +306,21 @@ class Function(Value):
         self.scope = scope
         self.defaults = defaults
         self.owner: Value | None = None
+        self.waits = False
+        self.gives = False
+        self.home: Klass | None = None
+
+    def bound(self, owner: Value) -> Function:
+        """The same function as a method of an object."""
+        made = Function(self.name, self.parameters, self.body, self.scope, self.defaults)
+        made.owner, made.waits, made.gives, made.home = owner, self.waits, self.gives, self.home
+        return made
 
 
 class Klass(Value):
     """A class defined in the code; `framed` if a base class that is not known may call its methods."""
 
-    __slots__ = ("framed", "name", "names", "parents")
+    __slots__ = ("bases", "fields", "framed", "line", "name", "names", "parents")
 
     def __init__(self, name: str, names: dict[str, Value], parents: tuple[Klass, ...], *, framed: bool) -> None:
         super().__init__()
@@ -214,16 +328,38 @@ class Klass(Value):
         self.names = names
         self.parents = parents
         self.framed = framed
+        self.fields: list[str] = []
+        self.line: list[Klass] = []
+        self.bases: list[str] = []
 
-    def find(self, name: str) -> Value | None:
-        """A name of the class or of its parents."""
-        if name in self.names:
+    def find(self, name: str, after: Klass | None = None) -> Value | None:
+        """A name of the class or of its parents, in the order of Python; with `after`, of those that follow it."""
+        if after is None and name in self.names:
             return self.names[name]
-        for parent in self.parents:
-            found = parent.find(name)
-            if found is not None:
-                return found
-        return None
+        if not self.parents:
+            return None
+        order = self.order()
+        if after is not None:
+            order = order[order.index(after) + 1 :] if after in order else order[1:]
+        return next((klass.names[name] for klass in order if name in klass.names), None)
+
+    def order(self) -> list[Klass]:
+        """The class and its parents as Python looks through them: each after its children, in the order given."""
+        if self.line:
+            return self.line
+        queues = [parent.order()[:] for parent in self.parents]
+        if len(queues) > 1:
+            queues.append(list(self.parents))
+        found: list[Klass] = [self]
+        if len(queues) == 1:
+            found += queues.pop()
+        while queues := [queue for queue in queues if queue]:
+            heads = [queue[0] for queue in queues]
+            good = next((one for one in heads if not any(one in queue[1:] for queue in queues)), heads[0])
+            found.append(good)
+            queues = [[one for one in queue if one is not good] for queue in queues]
+        self.line = found
+        return found
 
 
 class Instance(Value):
@@ -401,24 +537,52 @@ def equal(left: Value, right: Value) -> bool:
 
 def can_act(value: Value) -> bool:
     """Calling it, or something taken from it, may do something."""
-    if isinstance(value, Unknown):
-        return value.hidden
-    if isinstance(value, Either):
-        return any(can_act(option) for option in value.options)
-    return isinstance(value, Ref | Function | Klass | Bound | Partial | Native | Instance | Handle)
+    if isinstance(value, Either | Seq | Dict):
+        seen: set[int] = set()
+        queue: list[Value | None] = [value]
+        while queue:
+            part = queue.pop()
+            if part is None or id(part) in seen:
+                continue
+            seen.add(id(part))
+            if isinstance(part, Either | Seq | Dict):
+                queue.extend(_parts(part))
+            elif _acts(part):
+                return True
+        return False
+    return _acts(value)
 
 
-def carried(value: Value | None, depth: int = 0) -> Sources:
+def _acts(value: Value) -> bool:
+    return (isinstance(value, Unknown) and value.hidden) or isinstance(
+        value, Ref | Function | Klass | Bound | Partial | Native | Instance | Handle
+    )
+
+
+def carried(value: Value | None) -> Sources:
     """Whose content is in a value, in its items, or held inside it."""
-    if value is None or depth > 6:
+    if value is None:
         return ()
-    found = value.sources
-    if isinstance(value, Thing):
-        found = merge(found, value.held)
-    elif isinstance(value, Handle):
-        return merge(merge(found, value.inside), value.places if "r" in value.mode or "+" in value.mode else ())
-    for part in _parts(value):
-        found = merge(found, carried(part, depth + 1))
+    if isinstance(value, Text | Const | Unknown):
+        return value.sources
+    found: Sources = ()
+    seen: set[int] = set()
+    queue: list[Value | None] = [value]
+    # Each value is looked at once: lists of lists of the same list would not end.
+    while queue:
+        part = queue.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part.sources:
+            found = merge(found, part.sources)
+        if isinstance(part, Thing):
+            found = merge(found, part.held)
+        elif isinstance(part, Handle):
+            places = part.places if "r" in part.mode or "+" in part.mode else ()
+            found = merge(merge(found, part.inside), places)
+            continue
+        queue.extend(reversed(tuple(_parts(part))))
     return found
 
 
