@@ -813,6 +813,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="every command spec shows by examples what it promises and excludes, and none that fails them is used",
         tests=(
             "tests/test_effects_specs.py::test_the_examples_of_a_spec_hold",
+            "tests/test_effects_specs.py::test_no_value_of_an_option_is_passed_over_in_silence",
             "tests/test_effects_specs.py::test_an_example_that_does_not_hold_is_named",
             "tests/test_effects_specs.py::test_no_call_is_answered_by_a_spec_that_does_not_do_what_its_examples_say",
             "tests/test_effects_specs.py::test_a_guard_denies_what_a_wrong_spec_is_needed_for",

@@ -61,6 +61,8 @@ def test_a_recipe_that_is_not_known_is_opaque() -> None:
         'awk \'{print > (c ? "/x" : "/y")}\' /a',
         "awk '{f = f \"x\"; print > f}' /a",
         "awk '{sub(/a/, \"b\", f); print > f}' /a",
+        'awk \'{f = "/x"; sub(/a/, "b",\n f); print > f}\' /a',
+        "awk 'BEGIN {f = g \"x\"; g = f; print > f}' /a",
         "awk -v f=/x -v f=/y '{print > f}' /a",
     ],
 )

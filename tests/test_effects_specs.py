@@ -94,3 +94,31 @@ def test_a_spec_with_an_unknown_role_or_option_is_refused(entry: Entry) -> None:
     """Nothing in a spec is ignored."""
     with pytest.raises(ValueError, match="spec of `x`"):
         Spec(entry)
+
+
+def _with_values() -> list[tuple[str, str, str]]:
+    """Each option whose value is more than text, of the commands that a function knows: command, option, its value."""
+    found = []
+    for name in specs():
+        spec = specs()[name]
+        options = {option.name: option for option in spec.options.values()}
+        if not spec.entry.code or spec.entry.raw:
+            continue
+        for option in options.values():
+            if set(option.roles) - {"text"}:
+                equals = "" if not option.attached else "=" if option.name.startswith("--") else ""
+                glue = equals if option.attached else " "
+                found.append((name, option.name, glue + " ".join(["/zz/value"] * len(option.roles))))
+    return found
+
+
+def test_no_value_of_an_option_is_passed_over_in_silence() -> None:
+    """Whatever the function of a command makes of its words, each place and program they name has an effect."""
+    silent = []
+    for name, option, value in _with_values():
+        command = name.replace("git-", "git ", 1) if name.startswith("git-") else name
+        # An option may need no further word, one or two, or take the command that is run.
+        tails = ("", " x y", " /x", " list", " -- x")
+        if not any("/zz/value" in str(said(f"{command} {option}{value}{tail}")) for tail in tails):
+            silent.append(f"{command} {option}")
+    assert not silent

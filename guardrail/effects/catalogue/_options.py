@@ -143,7 +143,7 @@ def _cluster(parsed: Parsed, field: Field, args: Sequence[Field], i: int) -> int
             parsed.unknown.append(field)
             return i
         parsed.flags.add(option.name)
-        if not option.roles:
+        if not option.roles or (option.attached and parsed.spec.bundled and text[index + 1 : index + 2] != "="):
             continue
         if index + 1 < len(text):
             parsed.take(option.name, option.roles[0], field.tail(index + 1))

@@ -27,6 +27,8 @@ Format, one `[[command]]` a family:
     numeric    `-5` is an option
     dashed     a regular expression: words with a dash that are no options, such as the signal `-KILL`
     single     long options start with one dash, of its subcommands too; a number may be glued to one
+    bundled    a letter takes a value that it need not have only behind `=`, and more letters may follow it, as in
+               programs written in Go; of its subcommands too
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give; both are run when the
@@ -133,6 +135,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     numeric: bool = False
     dashed: str = ""
     single: bool = False
+    bundled: bool = False
     raw: bool = False
     code: str = ""
     match: tuple[tuple[str, ...], ...] = ()
@@ -156,6 +159,7 @@ class Spec:
 
     __slots__ = (
         "always",
+        "bundled",
         "children",
         "dashed",
         "digest",
@@ -174,6 +178,7 @@ class Spec:
     def __init__(self, entry: Entry, parent: Spec | None = None) -> None:
         self.entry = entry
         self.single: bool = entry.single or (parent is not None and parent.single)
+        self.bundled: bool = entry.bundled or (parent is not None and parent.bundled)
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
         self.dashed = re.compile(entry.dashed) if entry.dashed else None

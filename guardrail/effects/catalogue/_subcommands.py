@@ -51,9 +51,21 @@ def _first_operand(spec: Spec, words: Sequence[Field]) -> int | None:
         i += 1
         if text == "--":
             return i if i < len(words) else None
-        if "=" in text:
-            continue
-        option = spec.long(text) if text.startswith("--") else spec.options.get(text[:2] if not spec.single else text)
-        if option is not None and option.roles and not option.attached and (text.startswith("--") or len(text) == 2):
-            i += len(option.roles)
+        i += _values(spec, text)
     return None
+
+
+def _values(spec: Spec, text: str) -> int:
+    """How many words behind an option are its values."""
+    if text.startswith("--") or spec.single:
+        option = None if "=" in text else spec.long(text) if text.startswith("--") else spec.options.get(text)
+        return 0 if option is None or option.attached else len(option.roles)
+    for index in range(1, len(text)):
+        option = spec.options.get("-" + text[index])
+        if option is None:
+            return 0
+        if option.roles and not (option.attached and spec.bundled and text[index + 1 : index + 2] != "="):
+            # What stands behind the letter is the first value.
+            given = index + 1 < len(text)
+            return len(option.roles) - 1 if given else 0 if option.attached else len(option.roles)
+    return 0

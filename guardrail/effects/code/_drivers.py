@@ -189,14 +189,11 @@ def _package(call: Call, folder: str) -> None:
     scripts = _scripts(data)
     found = [text for name in names if isinstance(text := scripts.get(name), str)]
     for text in found[:MAX_SCRIPTS]:
-        call.shell.emit.maybe += 1
-        try:
+        with call.perhaps():
             state = call.state.copy()
             if folder:
                 state.cwds = (call.place(Field(text=folder)).path,)
             call.shell.run_text(text, state)
-        finally:
-            call.shell.emit.maybe -= 1
 
 
 def _names(manager: str, words: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._modules import SERVING, module_of
@@ -111,8 +112,19 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
     _operands(call, args)
+    _as_command(call, path.text.rpartition("/")[2], args)
     outputs(call, path.text, args)
     return Stream(sources=merge(out.sources, call.stdin.sources), flow=call.stdin.flow)
+
+
+def _as_command(call: Call, name: str, args: Sequence[Field]) -> None:
+    """A script that is known by its name, such as a converter of models."""
+    known = name if name in specs() else name.removesuffix(".py")
+    if known not in specs() or specs().file_of(known) != "models.toml":
+        return
+    call.shell.emit.maybe += 1
+    call.shell.plain(call.shell.call(known, tuple(args), call.state, call.cwd, call.stdin, call.span))
+    call.shell.emit.maybe -= 1
 
 
 _WITH_TEXT: Final = frozenset("node nodejs ruby perl lua luajit Rscript julia".split())
@@ -139,13 +151,8 @@ def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Fiel
     complete = bool(texts)
     outs: list[Stream] = []
     for index, text in enumerate(texts):
-        if index:
-            call.shell.emit.maybe += 1
-        try:
+        with call.perhaps(index > 0):
             out, whole = run(call, text, argv, path)
-        finally:
-            if index:
-                call.shell.emit.maybe -= 1
         outs.append(out)
         complete = complete and whole
         sources = merge(sources, out.sources)
@@ -158,9 +165,8 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Strea
         return out
     sources = out.sources
     for text in texts[1:]:
-        call.shell.emit.maybe += 1
-        sources = merge(sources, call.shell.run_text(text, _started_by(call, text, args), call.stdin)[2].sources)
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            sources = merge(sources, call.shell.run_text(text, _started_by(call, text, args), call.stdin)[2].sources)
     return Stream(sources=sources)
 
 
@@ -374,11 +380,8 @@ def run_nested(call: Call) -> None:
         return
     for index, field in enumerate(call.args):
         if (head in _ENVIRONMENTS and field.text in _PROJECTS) or _runs_code(call.args[index : index + 2]):
-            call.shell.emit.maybe += 1
-            try:
+            with call.perhaps():
                 call.shell.again(call, call.args[index:], external=True)
-            finally:
-                call.shell.emit.maybe -= 1
             return
 
 
@@ -411,6 +414,7 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if SERVING.fullmatch(name) and not shadowed:
         call.shell.emit.opaque("program", as_code(f"python -m {name}"), spec=call.name, span=call.span)
         _operands(call, args[1:])
+        outputs(call, name, args[1:])
         return SOMETHING
     if name in _WRAPPING_MODULES:
         return _wrapped(call, args[1:])

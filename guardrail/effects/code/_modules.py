@@ -30,6 +30,13 @@ _PLAIN: Final = frozenset(
 )
 
 
+_SERVERS: Final = frozenset(
+    "uploadserver RangeHTTPServer rangehttpserver ComplexHTTPServer SimpleHTTPServer pyftpdlib updog sauth "
+    "simple_http_server http_server quickhttp httpfileserver".split()
+)
+"""Modules that offer the directory they run in, or the one an option names."""
+
+
 def module_of(name: str) -> Module | None:
     """The command line of a module, if it is known."""
     return _MODULES.get(name)
@@ -200,5 +207,6 @@ _MODULES: Final[dict[str, Module]] = {
     **dict.fromkeys(_PLAIN, _plain),
     "json.tool": _json_tool, "json": _json_tool, "base64": _base64, "gzip": _gzip, "zipfile": _archive,
     "tarfile": _archive, "compileall": _compileall, "py_compile": _py_compile, "venv": _venv, "http.server": _server,
+    **dict.fromkeys(_SERVERS, _server),
     "timeit": _timeit, "sqlite3": _sqlite, "pip": _pip, "pickle": _pickle, "quopri": _base64,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import configured
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
@@ -36,8 +37,17 @@ def modes(call: Call, parsed: Parsed) -> Stream:
 
 def acl(call: Call, parsed: Parsed) -> Stream:
     """`setfacl`: what takes entries away changes nothing where there are none."""
+    for field in parsed.values_of("--restore"):
+        _restored(call, field)
     with call.perhaps(parsed.has("-b", "--remove", "-k")):
         return apply_spec(call, parsed)
+
+
+def _restored(call: Call, field: Field) -> None:
+    """What `getfacl` printed is set again: each file is named in a comment."""
+    text = configured(call, field)
+    for name in re.findall(r"^# file: (.*)$", text or "", re.MULTILINE):
+        call.emit("set_security", call.place(Field(text=name)))
 
 
 def xattrs(call: Call, parsed: Parsed) -> Stream:
@@ -75,6 +85,9 @@ def ssh_keygen(call: Call, parsed: Parsed) -> Stream:
         call.emit("write", call.place(known))
         call.emit("write", call.place(Field(text=known.text + ".old")))
         return SOMETHING
+    if parsed.has("-Y"):
+        for field in parsed.operands:
+            call.put("write", call.place(Field(text=f"{field.text}.sig")), call.read(field, reveals="digest"))
     if parsed.has("-l", "-y", "-B", "-F", "-e", "-i", "-L", "-Q", "-r", "-Y") or parsed.has("-D"):
         sources = call.read(file, reveals="digest" if parsed.has("-l") else "content") if file is not None else ()
         return Stream(sources=sources) if parsed.has("-y", "-e", "-i") else out

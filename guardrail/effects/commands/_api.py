@@ -75,7 +75,7 @@ class Line(msgspec.Struct, kw_only=True):
         if key == "last":
             rest = self.operands or (self.options[-1][1][1:] if self.options else ())
             return rest[-1:]
-        if key.isdigit():
+        if key.isdecimal():
             rest = self.operands or (self.options[-1][1][1:] if self.options else ())
             return rest[int(key) : int(key) + 1]
         return tuple(field for name, fields in self.options if name == key for field in fields)
@@ -132,6 +132,8 @@ def api(call: Call, parsed: Parsed) -> Stream:
     if not call.args:
         return SOMETHING
     line.words = tuple(word for word in (*call.name.split(" ")[1:], *line.words) if word not in _CHANNELS)
+    if not line.words and cli == "vercel":
+        line.words = ("deploy",)  # what it does without a verb
     if not line.words or any(name == "--help" for name, _ in line.options):
         return SOMETHING if line.options and not line.operands else call.opaque("program")
     fact, depth = _known(FACTS.get(cli, {}), line.words)
@@ -265,7 +267,7 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
     others = tuple((name, fields) for name, fields in line.options if name not in used)
     rest = Line(words=(), operands=(), options=others, texts=line.texts)
     _files(call, rest, objects[0], sends=True)
-    if "last" not in used and not any(key.isdigit() for key in used):
+    if "last" not in used and not any(key.isdecimal() for key in used):
         _operands(call, line)
     return SOMETHING if wrote or fact.op != "read" else Stream(sources=tuple(objects))
 

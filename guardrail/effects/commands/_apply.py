@@ -69,7 +69,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         if "@" in role or role in ("url", "post"):
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
-            _apply_role(call, role, field, carried, recursive)
+            apply_role(call, role, field, carried, recursive)
     named_files = [field for role, field in roles if role in ("read", "spent")]
     made = make(call, parsed, named_files, carried, recursive=recursive)
     if parsed.spec.transfers:
@@ -92,7 +92,9 @@ def _listed(call: Call, parsed: Parsed) -> None:
     for _, role, field in parsed.values:
         if role in ("names", "names0"):
             if field.text != "-":
-                call.read(field, reveals="some")
+                listed = call.read(field, reveals="some")
+                # What is said of a name has the name in it, and of a file that is no list every line is one.
+                call.printed = merge(call.printed, listed if parsed.spec.entry.output == "" else ())
             parsed.operands.extend(call.listed(field, "\0" if role == "names0" else "\n"))
 
 
@@ -123,7 +125,7 @@ def _addressed(call: Call, role: str, field: Field, sources: tuple[Resource, ...
         if name in ("from", "to") or field.text == "":
             return
         place, op = at(scheme, field.text), _op(name)
-    if op == "net_send":
+    if op in ("net_send", "write"):
         for source in sources:
             call.emit("copy", source, place, flow=("argument",))
     call.emit(op, place, attrs=verb(call))
@@ -172,6 +174,11 @@ def _reads(
         elif role in _FLOWING:
             named = True
             sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+            if field.text[:1] == "@" and len(field.text) > 1:
+                # For some it is a file of further words, which are complained of if they are none.
+                words = call.read(field.tail(1), reveals=reveals)
+                call.shell.divert(words)
+                sources = merge(sources, words)
             if role == "config":
                 configured(call, field)
         elif field.sources:
@@ -179,8 +186,16 @@ def _reads(
     return sources, named
 
 
-def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...], recursive: bool) -> None:
-    """One word that does more than being read."""
+def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...], recursive: bool) -> None:
+    """One word that does more than being read.
+
+    Args:
+        call: the command.
+        role: what the word is.
+        field: the word.
+        sources: what is written, if anything is.
+        recursive: all that is below it is meant.
+    """
     if field.text == "" and not field.many:
         return
     if role in ("run", "shell"):
@@ -195,13 +210,15 @@ def _apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ..
         below(call, field, sources) if role == "below" else call.put("write", call.place(starting(field)), sources)
         return
     place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
-    if place.path in STREAMS:
+    if place.path in STREAMS and role not in ("write", "append"):
         return
     op = _OPS.get(role)
     if op is not None:
         call.emit(op, place)
     elif role in ("write", "append", "into"):
-        if field.text != "-":
+        if field.text == "-":
+            call.printed = merge(call.printed, sources)
+        else:
             call.put("append" if role == "append" else "write", place, sources, flow=call.stdin.flow)
     elif role in ("delete", "spent"):
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
@@ -216,9 +233,8 @@ def _run(call: Call, field: Field, *, shell: bool) -> None:
             "dynamic", call.place(field), spec=call.name, reason="the program is not known", span=call.span
         )
         return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
     if not shell:
         call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
         call.mention([word for word in call.args if word is not field])  # it is handed what the command is

@@ -50,9 +50,8 @@ def _calculated(call: Call, program: str | None) -> None:
         call.opaque("program", reason="what dc computes is not known")
         return
     for match in _RUNS.finditer(program):
-        call.shell.emit.maybe += 1
-        call.shell.run_text(match["command"], call.state.copy())
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(match["command"], call.state.copy())
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

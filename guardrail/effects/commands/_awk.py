@@ -20,7 +20,10 @@ from guardrail.effects.keys._lines import awk_text
 from guardrail.model import Edit, Resource
 
 MAX_PROGRAM: Final = 16 * 1024
-"""Longest awk program that is looked into, in characters."""
+"""Longest awk program that is looked into, and longest text that is followed through its variables, in characters."""
+
+MAX_DEPTH: Final = 32
+"""Most variables of which each is made of the next."""
 
 Sort = Literal["text", "regex", "name", "number", "mark", "end"]
 
@@ -87,7 +90,64 @@ def _unescaped(text: str) -> str:
     def one(match: re.Match[str]) -> str:
         return _ESCAPES.get(match[1], TOP)
 
-    return re.sub(r"\\(.)", one, text, flags=re.DOTALL)
+    return re.sub(r"\\(.|$)", one, text, flags=re.DOTALL)
+
+
+def _closing(words: Sequence[Token]) -> dict[int, int]:
+    """Where each bracket that opens is closed; the end of the program for one that is not."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(words):
+        if token.sort != "mark":
+            continue
+        if token.text in ("(", "["):
+            opened.append(index)
+        elif token.text in (")", "]") and opened:
+            found[opened.pop()] = index
+    return found | dict.fromkeys(opened, len(words))
+
+
+def _ending(words: Sequence[Token], closes: Mapping[int, int]) -> list[int]:
+    """For each token, where the simple statement ends that it stands in; brackets are passed over."""
+    ends = [len(words)] * (len(words) + 1)
+    for index in range(len(words) - 1, -1, -1):
+        token = words[index]
+        if token.sort == "mark" and token.text in ("(", "["):
+            ends[index] = ends[min(closes[index] + 1, len(words))]
+        elif _is_end(words, index):
+            ends[index] = index
+        else:
+            ends[index] = ends[index + 1]
+    return ends
+
+
+def _is_end(words: Sequence[Token], index: int) -> bool:
+    """A statement ends here; a line goes on after a comma or an operator."""
+    token = words[index]
+    if token.sort == "end":
+        before = words[index - 1] if index else token
+        return token.text != "\n" or before.sort != "mark" or before.text not in (",", "&&", "||", "|")
+    # Another statement cannot begin within one; what is no awk program ends here as well.
+    return token.text == ")" if token.sort == "mark" else token.sort == "name" and token.text in ("print", "printf")
+
+
+def _arguments(words: Sequence[Token], closes: Mapping[int, int]) -> set[int]:
+    """The tokens in the brackets of what may set them, in whichever lines they stand."""
+    found: set[int] = set()
+    done = 0
+    for index, token in enumerate(words):
+        if token.sort != "name" or token.text not in _SETTERS:
+            continue
+        start = index + 1
+        if token.text in ("function", "func"):
+            start += 1  # its name
+        end = closes.get(start, start)
+        found.update(range(max(start, done), end))
+        done = max(done, end)
+    return found
+
+
+_SETTERS: Final = frozenset(("sub", "gsub", "gensub", "function", "func", "for", "split", "patsplit", "match"))
 
 
 class Program:
@@ -100,7 +160,10 @@ class Program:
         sources: whose content the program sees.
     """
 
-    __slots__ = ("_following", "call", "given", "out", "sources", "words")
+    __slots__ = (
+        "_closes", "_depth", "_ends", "_formatted", "_numbers", "_setting", "_starts", "_unclear", "_uncounted",
+        "_values", "call", "given", "out", "sources", "words",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, words: Sequence[Token], given: Mapping[str, str], sources: tuple[Resource, ...]
@@ -110,7 +173,18 @@ class Program:
         self.given = given
         self.sources = sources
         self.out = sources
-        self._following: set[str] = set()  # variables whose values are being worked out
+        self._closes = _closing(words)
+        self._ends = _ending(words, self._closes)
+        self._setting = _arguments(words, self._closes)
+        self._starts: dict[str, list[int]] = {}  # where what is assigned to a variable begins
+        self._unclear: set[str] = set()  # variables that are set to what is not followed
+        self._numbers: set[str] = set()  # variables that are counted with
+        self._uncounted: set[str] = set()  # variables that may hold something else than a number
+        self._values: dict[str, str | None] = {}
+        self._depth = 0
+        # How a number is written may be said by a text.
+        self._formatted = "CONVFMT" in given or any(token.text == "CONVFMT" for token in words)
+        self._find_settings()
 
     def run(self) -> None:
         """Effects of every statement, in the order of the text: reads first, as their content may go anywhere."""
@@ -124,41 +198,24 @@ class Program:
                 self._command(self._joined(index + 1, self._close(index + 1)), writes=False)
             elif token.sort == "mark" and token.text == "@":
                 self.call.opaque("inline", reason="an awk program that loads or calls what is not in it")
-            elif token.sort == "name" and token.text == "ARGV" and self._is_set(index):
+            elif token.sort == "name" and token.text == "ARGV" and not self._is_looked_at(index):
                 self.call.opaque("dynamic", reason="an awk program that chooses its own files")
             elif token.sort == "name" and token.text in ("ENVIRON", "PROCINFO", "SYMTAB"):
                 self.out = merge(self.out, self.call.state.contents())
                 if token.text == "SYMTAB":
                     self.call.opaque("dynamic", reason="an awk program that sets variables by name")
+                elif token.text == "ENVIRON" and not self._is_looked_at(index):
+                    self.call.opaque("dynamic", reason="an awk program that changes the environment of what it runs")
 
     # -- words
 
     def _close(self, start: int) -> int:
-        """Where the bracket ends that opens at `start`."""
-        depth = 0
-        for index in range(start, len(self.words)):
-            text = self.words[index].text if self.words[index].sort == "mark" else ""
-            depth += (text in ("(", "[")) - (text in (")", "]"))
-            if depth <= 0:
-                return index
-        return len(self.words)
+        """Where the bracket ends that opens at `start`; there itself, if none does."""
+        return self._closes.get(start, start)
 
     def _end(self, start: int) -> int:
         """Where the simple statement ends."""
-        index = start
-        while index < len(self.words):
-            token = self.words[index]
-            if token.sort == "mark" and token.text in ("(", "["):
-                index = self._close(index)
-            elif token.sort == "end":
-                # A line goes on after a comma or an operator.
-                before = self.words[index - 1]
-                if token.text != "\n" or before.sort != "mark" or before.text not in (",", "&&", "||", "|"):
-                    return index
-            elif token.sort == "mark" and token.text == ")":
-                return index
-            index += 1
-        return index
+        return self._ends[start] if start < len(self._ends) else len(self.words)
 
     def _joined(self, start: int, end: int) -> str:
         """A concatenation as text; what is not literal is any text, and so is all of any other expression."""
@@ -178,6 +235,8 @@ class Program:
                 text += TOP
                 index = self._close(index + 1)
             else:
+                return TOP
+            if len(text) > MAX_PROGRAM:
                 return TOP
             index += 1
         return re.sub(f"{TOP}+", TOP, text)
@@ -204,80 +263,79 @@ class Program:
 
     def _is_number(self, name: str) -> bool:
         """Whether a variable surely holds a number, or nothing: it counts something."""
-        counts = name in _COUNTERS
-        if "CONVFMT" in self.given or any(token.text == "CONVFMT" for token in self.words):
-            return False  # how a number is written is said by a text
-        if name in self.given:
-            if not _NUMBER.fullmatch(self.given[name]):
-                return False
-            counts = True
-        for index, token in enumerate(self.words):
-            if token.sort != "name" or token.text != name:
-                continue
-            after = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
-            before = self.words[index - 1] if index else Token("end", "")
-            if before.text in ("++", "--") or (after.sort == "mark" and after.text in _SETTING - {"="}):
-                counts = True
-            elif after.sort == "mark" and after.text == "=":
-                value = self.words[index + 2 : index + 4]
-                if not value or value[0].sort != "number" or (len(value) > 1 and value[1].sort != "end"):
-                    return False
-                counts = True
-            elif before.text == "getline" or after.text in ("in", "[", "("):
-                return False
-            elif before.text in ("(", ",") and before.sort == "mark" and self._in_call(index):
-                return False  # sub, gsub, a function's parameter
-        return counts
+        if self._formatted or name in self._uncounted or not _NUMBER.fullmatch(self.given.get(name, "0")):
+            return False
+        return name in _COUNTERS or name in self._numbers or name in self.given
 
     def _indexed(self, index: int) -> bool:
         """An element of an array, or a call."""
         following = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
         return following.sort == "mark" and following.text in ("[", "(")
 
-    def _is_set(self, index: int) -> bool:
-        after = index + 1
-        if after < len(self.words) and self.words[after].text == "[":
-            after = self._close(after) + 1
-        return after < len(self.words) and self.words[after].text in _SETTING
+    def _text_at(self, index: int) -> str:
+        """The mark, or the name, that stands there; empty if nothing does."""
+        found = 0 <= index < len(self.words) and self.words[index].sort != "text"
+        return self.words[index].text if found else ""
+
+    def _is_looked_at(self, index: int) -> bool:
+        """The array, or an element of it, is only asked what it holds."""
+        before, after = self._text_at(index - 1), index + 1
+        if self._text_at(after) != "[":
+            return before == "in" or (before == "(" and self._text_at(index - 2) == "length")
+        behind = self._text_at(self._close(after) + 1)
+        changed = behind in _SETTING or before in ("++", "--", "getline")
+        return not changed and not self._in_call(index)
 
     def _value(self, name: str) -> str | None:
-        """What a variable holds, if it is set once and to a literal."""
-        values = [self.given[name]] if name in self.given else []
-        for index, token in enumerate(self.words):
-            if token.sort != "name" or token.text != name:
-                continue
-            after = self.words[index + 1] if index + 1 < len(self.words) else Token("end", "")
-            before = self.words[index - 1] if index else Token("end", "")
-            if after.text == "=" and after.sort == "mark":
-                text = self._assigned(name, index + 2)
-                if text is None:
-                    return None
-                values.append(text)
-            elif (after.text in _SETTING and after.sort == "mark") or before.text in ("++", "--", "getline"):
-                return None
-            elif before.text in ("(", ",") and before.sort == "mark" and self._in_call(index):
-                return None  # sub, gsub, a function's parameter, `for (x in y)`
-        return values[0] if len(set(values)) == 1 else None
+        """What a variable holds, if it is set once and in what it is set to only counters are not literal."""
+        if name not in self._values:
+            self._values[name] = None  # while it is worked out: nothing is known of what is made of itself
+            self._values[name] = self._worked_out(name)
+        return self._values[name]
 
-    def _assigned(self, name: str, start: int) -> str | None:
-        """What is assigned at a place, if only counters in it are not literal."""
-        end = self._end(start)
-        if end <= start or name in self._following:
+    def _worked_out(self, name: str) -> str | None:
+        if name in self._unclear or self._depth >= MAX_DEPTH:
             return None
-        self._following.add(name)
-        text = self._joined(start, end)
-        self._following.discard(name)
-        return None if TOP in text else text
+        starts = self._starts.get(name, ())
+        self._depth += 1
+        assigned = {self._joined(start, self._end(start)) if start < self._end(start) else TOP for start in starts}
+        self._depth -= 1
+        if any(TOP in text for text in assigned):
+            return None
+        held = assigned | ({self.given[name]} if name in self.given else set[str]())
+        return next(iter(held)) if len(held) == 1 else None
+
+    def _find_settings(self) -> None:
+        """Where each variable is set, and which of them count something."""
+        for index, token in enumerate(self.words):
+            if token.sort != "name":
+                continue
+            name, before, after = token.text, self._text_at(index - 1), self._text_at(index + 1)
+            if after == "=":
+                self._starts.setdefault(name, []).append(index + 2)
+                (self._numbers if self._is_number_at(index + 2) else self._uncounted).add(name)
+            elif before in ("++", "--") or after in _SETTING:
+                self._unclear.add(name)
+                self._numbers.add(name)
+            elif before == "getline" or self._in_call(index):
+                self._unclear.add(name)
+                self._uncounted.add(name)
+            elif after in ("in", "[", "("):
+                self._uncounted.add(name)
+
+    def _is_number_at(self, index: int) -> bool:
+        """A number stands there and ends the statement."""
+        value = self.words[index : index + 2]
+        return bool(value) and value[0].sort == "number" and (len(value) == 1 or value[1].sort == "end")
 
     def _in_call(self, index: int) -> bool:
-        """The word may be set by what it is an argument of."""
-        for back in range(index, -1, -1):
-            token = self.words[back]
-            if token.sort == "end":
-                return False
-            if token.sort == "name" and token.text in ("sub", "gsub", "gensub", "function", "func", "for", "split"):
-                return True
-        return False
+        """The word may be set by what it is an argument of: `sub`, a function's own parameter, `for (x in y)`."""
+        if index not in self._setting:
+            return False
+        index -= 1
+        while self._text_at(index) == "\n":
+            index -= 1  # a line goes on behind a comma
+        return self._text_at(index) in ("(", ",")
 
     # -- effects
 
@@ -299,7 +357,7 @@ class Program:
     def _write(self, name: str, *, append: bool) -> None:
         if name.startswith("/inet"):
             self.call.put("write", at("tcp", "/".join(name.split("/")[4:])), self.out)
-        elif name not in ("-", "/dev/stdout", "/dev/stderr"):
+        elif name != "-":
             self.call.put("append" if append else "write", self.call.place(Field(text=name)), self.out)
 
     def _command(self, text: str, *, writes: bool) -> None:
@@ -310,13 +368,14 @@ class Program:
         if TOP in text or not text:
             call.opaque("dynamic", reason="an awk program runs a command that is not known")
             return
-        call.shell.emit.maybe += 1
-        said = tuple(token.text for token in self.words if token.sort == "text" and TOP not in token.text)[:MAX_SAID]
-        out = Stream(sources=self.out, connected=True, said=said)
-        inner = out if writes else Stream(sources=call.stdin.sources)
-        out = call.shell.run_text(text, call.state.copy(), inner)[2]
-        self.out = merge(self.out, out.sources)
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            said = tuple(token.text for token in self.words if token.sort == "text" and TOP not in token.text)[
+                :MAX_SAID
+            ]
+            out = Stream(sources=self.out, connected=True, said=said)
+            inner = out if writes else Stream(sources=call.stdin.sources)
+            out = call.shell.run_text(text, call.state.copy(), inner)[2]
+            self.out = merge(self.out, out.sources)
 
     def _getline(self, index: int) -> None:
         before = self.words[index - 1] if index else None
@@ -352,6 +411,8 @@ class Program:
         depth = 0
         while index >= 0:
             token = self.words[index]
+            if token.sort == "name" and token.text == "getline":
+                break  # the output of what is read there
             if token.sort == "end" and depth == 0:
                 break
             if token.sort == "mark":
@@ -420,7 +481,7 @@ def awk(call: Call, parsed: Parsed) -> Stream:
     for field in [*parsed.values_of("--assign"), *operands]:
         name, equals, value = field.text.partition("=")
         if equals and re.fullmatch(r"[A-Za-z_][\w:]*", name):
-            given[name] = TOP if name in given or not field.known else value
+            given[name] = TOP if name in given or not field.known else _unescaped(value)
         else:
             files.append(field)
             sources = merge(sources, call.read(field, reveals="some"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,6 +10,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._interpreters import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
@@ -85,10 +87,24 @@ def ansible(call: Call, parsed: Parsed) -> Stream:
     module = parsed.value("--module-name")
     if call.name == "ansible" and (module is None or module.text.rpartition(".")[2] in ("shell", "command", "raw")):
         for field in parsed.values_of("--args"):
-            call.shell.emit.maybe += 1
-            call.shell.run_text(field.text, call.state.copy())
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(field.text, call.state.copy())
     return out
+
+
+def rpm(call: Call, parsed: Parsed) -> Stream:
+    """`rpm`, `rpmquery`: macros may be programs."""
+    out = builder(call, parsed)
+    for field in parsed.values_of("--pipe"):
+        call.opaque("inline", reason="rpm gives its output to a command", words=(field,))
+    for field in parsed.values_of("--define"):
+        if _MACRO_CODE.search(field.text) or not field.known:
+            call.opaque("inline" if field.known else "dynamic", reason="a macro of rpm runs code", words=(field,))
+            call.mention_text(field.text)
+    return out
+
+
+_MACRO_CODE: Final = re.compile(r"%\(|%\{\s*(?:lua|load|uncompress|shescape|exists|include)\b")
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
@@ -96,5 +112,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "building": building,
     "cleaned": cleaned,
     "objcopy": objcopy,
+    "rpm": rpm,
 }
 """What `code` of a spec may say, for this module."""

@@ -26,25 +26,26 @@ _LOCAL: Final = frozenset(("PTY", "TUN", "INTERFACE"))
 
 def netcat(call: Call, parsed: Parsed) -> Stream:
     """`nc`, `ncat`: what comes in is sent, what the other side sends comes out."""
-    names = [field.text for field in parsed.operands]
-    if parsed.has("--unixsock"):
-        place = at("unix", names[0] if names else "*")
-    elif parsed.has("--listen"):
-        port = parsed.value("-p")
-        place = at("tcp", f"//*:{port.text if port is not None else names[-1] if names else '*'}")
-    else:
-        place = at("tcp", "//" + ":".join(names[:2]) if names else "//*")
+    place = _other_side(parsed)
     out: tuple[Resource, ...] = ()
+    said: tuple[Resource, ...] = ()  # what programs say goes to the other side
+    kept: list[Field] = []  # files for what goes over the wire
     for option, role, field in parsed.values:
         if role == "run":
-            _started(call, field, shell=option in ("--sh-exec", "-c"))
-        elif role == "write":
-            call.put("write", call.place(field), call.stdin.sources)
+            rest = parsed.operands if parsed.has("--listen") or call.name == "busybox" else ()
+            text = " ".join((field.text, *(word.text for word in rest)))
+            started = field if not rest else Field(text=text, sources=field.sources)
+            said = merge(said, _started(call, started, shell=option in ("--sh-exec", "-c")).sources)
+        elif role == "write" or (option == "-x" and "ncat" in call.name):
+            # Of ncat it is a file for what goes over the wire, of others a proxy.
+            kept.append(field)
         elif role == "read":
             call.read(field, reveals="some")
         elif role == "opaque":
             call.opaque("inline", reason=f"{option} of {call.name} runs code", words=(field,))
-    sent = merge(call.stdin.sources, tuple(source for field in call.args for source in field.sources))
+    sent = merge(merge(call.stdin.sources, said), tuple(source for field in call.args for source in field.sources))
+    for field in kept:
+        call.put("write", call.place(field), sent)
     if parsed.has("-z") or (parsed.has("--recv-only") and not sent):
         call.emit("net_recv", place)
         return SOMETHING
@@ -56,6 +57,17 @@ def netcat(call: Call, parsed: Parsed) -> Stream:
         call.emit("net_send", place, flow=call.stdin.flow)
     call.emit("net_recv", place)
     return Stream(sources=out)
+
+
+def _other_side(parsed: Parsed) -> Resource:
+    """Where a connection of netcat goes, or comes from."""
+    names = [field.text for field in parsed.operands]
+    if parsed.has("--unixsock"):
+        return at("unix", names[0] if names else "*")
+    if parsed.has("--listen"):
+        port = parsed.value("-p")
+        return at("tcp", f"//*:{port.text if port is not None else names[-1] if names else '*'}")
+    return at("tcp", "//" + ":".join(names[:2]) if names else "//*")
 
 
 def _started(call: Call, field: Field, *, shell: bool) -> Stream:
@@ -75,11 +87,8 @@ def _started(call: Call, field: Field, *, shell: bool) -> Stream:
         "perl",
     ):
         call.opaque("dynamic", reason="a shell for whoever is at the other end", words=(field,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         out = call.shell.run_text(field.text, call.state.copy(), call.stdin)[2]
-    finally:
-        call.shell.emit.maybe -= 1
     if not shell:
         call.shell.emit.opaque("program", as_code(words[0] if words else "?"), spec=call.name, span=call.span)
     return out

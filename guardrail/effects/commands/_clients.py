@@ -11,7 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename
+from guardrail.effects.domain._paths import basename, local_path
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -86,6 +86,8 @@ def download(call: Call, parsed: Parsed) -> Stream:
         place = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
         if not URL.fullmatch(field.text) and ("." not in field.text or field.text.endswith((".torrent", ".metalink"))):
             call.read(field, reveals="some")
+        path = local_path(field.text)
+        read = call.read(Field(text=path)) if path is not None else ()
         for source in (*sent, *field.sources):
             call.emit("copy", source, place, flow=("net",))
         if sent or field.sources:
@@ -94,7 +96,9 @@ def download(call: Call, parsed: Parsed) -> Stream:
         name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or "index.html"
         text = output.text if output is not None else name
         whole = Field(text=text if text.startswith("/") and call.name != "aria2c" else f"{base}{text}")
-        call.put("write", call.place(whole), ())
+        if call.name == "lwp-download" and (path is not None or len(parsed.operands) > 1):
+            whole = parsed.operands[1] if len(parsed.operands) > 1 else Field(text=name)
+        call.put("write", call.place(whole), read)
     if parsed.has("--input-file"):
         call.opaque("program", reason="addresses come from a list")
         call.put("write", call.place(Field(text=base or ".", glob=None), recursive=True), ())
@@ -114,6 +118,9 @@ def sender(call: Call, parsed: Parsed) -> Stream:
     sources = merge(sources, tuple(source for _, _, field in parsed.values for source in field.sources))
     for source in sources:
         call.emit("copy", source, place, flow=("net",))
+    for _, role, field in parsed.values:
+        if role == "write":
+            call.emit("write", call.place(field, recursive=True), may=True)
     call.emit("net_send", place)
     return SOMETHING
 
@@ -126,7 +133,7 @@ def mailed(call: Call, parsed: Parsed) -> Stream:
         if role == "read" or (option == "--attach" and (field.text.startswith("@") or "/" in field.text)):
             sources = merge(sources, call.read(Field(text=text, glob=field.glob, sources=field.sources)))
         sources = merge(sources, field.sources)
-        if role == "run":
+        if role in ("run", "opaque"):
             call.opaque("inline", reason=f"{option} of {call.name} runs a program", words=(field,))
     if parsed.has("--help", "--version"):
         return SOMETHING

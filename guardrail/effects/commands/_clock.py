@@ -24,6 +24,7 @@ def date(call: Call, parsed: Parsed) -> Stream:
             continue
         call.emit("set_times", at("clock", field.text), may=field.text.startswith(TOP))
     out = apply_spec(call, parsed)
+    call.shell.divert(out.sources)  # a line that is no date is complained of
     form = parsed.operands[0] if len(parsed.operands) == 1 else None
     if form is None or not form.known or parsed.unknown or out.sources:
         return out

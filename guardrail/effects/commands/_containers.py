@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._dockerfile import taken
@@ -38,7 +38,7 @@ _GROUPED: Final[Mapping[str, Mapping[str, str]]] = {
     "builder": {"build": "build"},
     "buildx": {"build": "build", "b": "build"},
 }
-_LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du imagetools".split())
+_LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du".split())
 _COMPOSE_FILES: Final = (
     "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "compose.override.yaml",
     "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml",
@@ -81,7 +81,8 @@ def group(call: Call, _parsed: Parsed) -> Stream:
     verb = _GROUPED.get(name, {}).get(word, word)
     known = specs()[cli].children
     if verb not in known or verb in _GROUPED:
-        return SOMETHING if word in _LOOKS else call.opaque("program", reason=f"{name} {word[:40]} is not known")
+        looks = word in _LOOKS or (word == "imagetools" and words[:1] and words[0].text == "inspect")
+        return SOMETHING if looks else call.opaque("program", reason=f"{name} {word[:40]} is not known")
     call.name, call.args = cli, (Field(text=verb), *words)
     return call.shell.plain(call)
 
@@ -160,6 +161,9 @@ def run(call: Call, parsed: Parsed) -> Stream:
     if container is None:
         return SOMETHING
     where = at("docker", container.text)
+    if parsed.has("--rootfs"):
+        folder = container.text.partition(":")[0]
+        mounted(call, folder if folder[:1] in "/.~" else f"./{folder}", "/", readonly=False, field=container)
     handed(call, parsed, where)
     # A new container has nothing of the host but what it is given.
     given = any(name in (*_VOLUMES, *_MOUNTS, "--volumes-from", "--device", "--privileged") for name in parsed.flags)
@@ -197,11 +201,10 @@ def _looked_into(call: Call, rest: Sequence[Field]) -> None:
     first = len(emit.effects)
     kept = (emit.contents, set(emit.made), set(emit.placed), set(emit.meant), set(shell.directories))
     emit.contents = Contents(shell.view)
-    emit.maybe += 1
     try:
-        shell.again(call, tuple(rest), external=True, cwd=None)
+        with call.perhaps():
+            shell.again(call, tuple(rest), external=True, cwd=None)
     finally:
-        emit.maybe -= 1
         emit.contents, emit.made, emit.placed, emit.meant, shell.directories = kept
     found = emit.effects[first:]
     del emit.effects[first:]
@@ -241,6 +244,8 @@ def build(call: Call, parsed: Parsed) -> Stream:
     context = parsed.operands[0] if parsed.operands else Field(text=".")
     for name, role, field in parsed.values:
         _build_option(call, name, role, field, image)
+    if call.name.endswith(" bake"):
+        call.opaque("program", reason="what is built is in a file")
     if parsed.has("--push"):
         call.emit("net_send", image)
     if context.text == "-":
@@ -350,14 +355,20 @@ def compose(call: Call, parsed: Parsed) -> Stream:
     word = parsed.operands[0].text if parsed.operands else "ps"
     rest = tuple(parsed.operands[1:])
     if word in ("ps", "ls", "logs", "top", "images", "version", "port", "config", "convert", "events", "stats", "wait"):
+        for index, field in enumerate(rest[:-1]):
+            if field.text in ("-o", "--output", "--lock-image-digests-output"):
+                call.put("write", call.place(rest[index + 1]), ())
         return SOMETHING
     if word in ("exec", "run"):
         if word == "run":
             _services(call, parsed)
-        while rest and rest[0].text.startswith("-"):
-            call.mention(rest[:1])
-            rest = rest[1:]
-        return inside(call, _service(rest), rest[1:])
+        given = parse_options(specs()[f"docker {word}"], rest)
+        go_values(given)
+        if given.unknown:
+            call.mention((*given.unknown, *given.operands[:1]))
+        service = _service(tuple(given.operands))
+        handed(call, given, service)
+        return inside(call, service, given.operands[1:])
     where = _service(tuple(field for field in rest if not field.text.startswith("-")))
     if word == "cp":
         call.mention(rest)

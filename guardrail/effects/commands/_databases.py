@@ -5,6 +5,7 @@ Not concerned with rows and tables: a database is one thing, a file or an object
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -14,17 +15,44 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below, make
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 MAX_SQL: Final = 64 * 1024
 """Longest SQL text that is looked into, in characters."""
 
-_TOKEN = re.compile(
-    r"--[^\n]*|/\*.*?\*/|(?P<text>[eE]?'(?:[^']|'')*')|(?P<name>\"(?:[^\"]|\"\")*\"|`[^`]*`)|(?P<word>[A-Za-z_][\w.]*)"
-    r"|(?P<mark>[^\s])",
+_NAMES = r'(?P<name>"(?:[^"]|"")*"|`[^`]*`)'
+_WORDS = r"(?P<word>[A-Za-z_][\w.]*)|(?P<mark>[^\s])"
+_PLAIN = r"'(?:[^']|'')*'"
+_DOLLARS = r"\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+_COMMENTS = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
+_DOT = r"(?P<client>^\.[^\n]*)"
+_LITE: Final = re.compile(rf"{_COMMENTS}|(?P<text>{_PLAIN})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE)
+_DUCK: Final = re.compile(
+    rf"{_COMMENTS}|(?P<text>[eE]?{_PLAIN}|{_DOLLARS})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE
+)
+_POSTGRES: Final = re.compile(
+    rf"{_COMMENTS}|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|{_PLAIN}|{_DOLLARS})|{_NAMES}|(?P<client>\\[^\n]*)|{_WORDS}",
     re.DOTALL,
 )
+_MYSQL: Final = re.compile(
+    r"--(?=[\s\x00-\x1f]|\Z)[^\n]*|\#[^\n]*|/\*(?!M?!).*?(?:\*/|\Z)|/\*M?!\d*|\*/"
+    r"|(?P<text>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`[^`]*`)"
+    r"|(?P<client>\\[!.TPdeuCR][^\n]*|^[ \t]*(?i:system|source|tee|pager|edit|delimiter)\b[^\n]*)"
+    rf"|{_WORDS}",
+    re.DOTALL | re.MULTILINE,
+)
+_UNSURE: Final[Mapping[re.Pattern[str], re.Pattern[str]]] = {
+    _DUCK: re.compile(r"\b[eE]'[^']*\\|(?:\$\w*\$.*?){65}", re.DOTALL),
+    _POSTGRES: re.compile(r"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|(?:\$\w*\$.*?){65}", re.DOTALL),
+    _MYSQL: re.compile(r"(?i:sql_mode|named.commands)"),
+}
+"""What a text holds of which the tokens may be others: comments that nest, other rules for quotes, too many of them."""
+
+_FILES: Final = re.compile(r"readfile|writefile|load_file|fsdir|lsdir|zipfile|read_\w+|parquet_\w+|sniff_csv")
+"""Functions whose first argument is a file, in any of the dialects."""
+
 _CHANGES: Final = frozenset(
     "insert update replace create alter reindex vacuum grant revoke merge load import comment upsert "
     "call rename attach restore begin".split()
@@ -39,12 +67,16 @@ _CODE: Final = frozenset(
     "lo_export pg_file_write dblink dblink_exec install shell".split()
 )
 _DOT_QUIET: Final = frozenset(
-    "bail binary changes check databases dbconfig dbinfo dbtotxt echo eqp exit expert explain filectrl fullschema "
+    "bail binary changes check databases dbconfig dbinfo echo eqp exit expert explain filectrl "
     "headers header help indexes indices imposter lint limit mode nonce nullvalue parameter print progress prompt quit "
-    "recover scanstats schema selftest separator session sha3sum show stats tables table timeout timer trace version "
+    "scanstats schema separator sha3sum show stats tables table timeout timer version "
     "vfsinfo vfslist vfsname width dump connection crlf crnl multiline singleline rows columns maxrows maxwidth "
     "highlight keyword constant large_number_rendering thousand_sep decimal_sep utf8 testctrl unmodule".split()
 )
+
+
+_DIALECTS: Final = {"psql": _POSTGRES, "pgcli": _POSTGRES, "duckdb": _DUCK}
+"""Clients of other dialects than those of mysql and sqlite."""
 
 
 class Client:
@@ -56,15 +88,17 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "out", "redirected", "seen", "server")
+    __slots__ = ("call", "database", "dialect", "ends", "out", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
         self.database = database
         self.server = server
         self.out: tuple[Resource, ...] = ()
-        self.redirected = False
         self.seen: set[str] = set()
+        self.ends: tuple[str, ...] = (";",)
+        self.dialect = _DIALECTS.get(call.name, _MYSQL if server else _LITE)
+        self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
 
@@ -97,35 +131,68 @@ class Client:
     def piped(self, text: str) -> None:
         """The answer goes to a shell text, or a shell text is run."""
         call = self.call
-        call.shell.emit.maybe += 1
-        call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
 
     def redirect(self, name: str) -> None:
         """What follows is written to a file or given to a program."""
         if name in ("", "stdout", "off"):
             return
+        self.targets[name] = len(self.out)
         if name.startswith("|"):
             self.piped(name[1:])
         else:
             self.to_file(name)
 
+    def finish(self) -> None:
+        """What came out after the output was sent elsewhere is there."""
+        for name, before in self.targets.items():
+            if len(self.out) > before and name.startswith("|"):
+                self.piped(name[1:])
+            elif len(self.out) > before:
+                self.call.put("write", self.call.place(Field(text=name)), self.out)
+
     # -- SQL
+
+    def script(self, text: str) -> None:
+        """SQL, and the client's own commands between and behind it."""
+        if not self._understood(text):
+            return
+        start = 0
+        for match in self.dialect.finditer(text):
+            line = match["client"]
+            if line is not None:
+                self.sql(text[start : match.start()])
+                start = match.end()
+                self.command(line.strip())
+        self.sql(text[start:])
+
+    def command(self, line: str) -> None:
+        """One of the client's own commands, with its words."""
+        raise NotImplementedError
+
+    def _understood(self, text: str) -> bool:
+        """Whether the text is known, and its tokens are; says what may be the matter if not."""
+        unsure = _UNSURE.get(self.dialect)
+        if len(text) <= MAX_SQL and TOP not in text and (unsure is None or unsure.search(text) is None):
+            return True
+        self.call.opaque("dynamic", resource=self.database, reason="the SQL text is not known", words=())
+        self.call.mention_text(text)
+        self.change()
+        return False
 
     def sql(self, text: str) -> None:
         """The effects of SQL statements."""
-        if len(text) > MAX_SQL or TOP in text:
-            self.call.opaque("dynamic", resource=self.database, reason="the SQL text is not known", words=())
-            self.call.mention_text(text)
-            self.change()
+        if not text.strip() or not self._understood(text):
             return
         statement: list[tuple[str, str]] = []
-        for match in _TOKEN.finditer(text):
-            if match["mark"] == ";":
+        for match in self.dialect.finditer(text):
+            sort = match.lastgroup if match.lastgroup != "tag" else "text"
+            if sort in ("mark", "word") and text.startswith(self.ends, match.start()):
                 self._statement(statement)
                 statement = []
-            elif match.lastgroup and (statement or match["mark"] != "("):
-                statement.append((match.lastgroup, match[0]))
+            elif sort and (statement or sort != "mark"):
+                statement.append((sort, match[0]))
         self._statement(statement)
 
     def _statement(self, tokens: Sequence[tuple[str, str]]) -> None:
@@ -134,9 +201,13 @@ class Client:
         words = [text.lower() if sort == "word" else "" for sort, text in tokens]
         first = words[0]
         self._paths(tokens, words)
+        self._worked_out(tokens, words)
         said = set(words)
-        if said & _CODE:
-            self.call.opaque("inline", reason=f"{self.call.name} runs {min(said & _CODE)}", words=())
+        code = said & _CODE or (first == "load" and not said & {"data", "xml", "index"} and {first})
+        if first == "create" and "language" in said and not said & {"sql", "plpgsql"}:
+            code = {"language"}
+        if code:
+            self.call.opaque("inline", reason=f"{self.call.name} runs {min(code)}", words=())
             self.call.mention_text(" ".join(_unquoted(text) for sort, text in tokens if sort == "text"))
         if first in _REMOVES or (first == "with" and said & _REMOVES) or (first == "alter" and "drop" in said):
             self.remove()
@@ -151,17 +222,98 @@ class Client:
             self.look()
             if "into" in said and first == "select":
                 self.change()
+            if first == "copy" and not said.isdisjoint(("stdin", "pstdin")):
+                self.change(self.call.stdin.sources)
         else:
-            self.call.opaque("program", reason=f"a statement `{tokens[0][1][:20]}` of {self.call.name}", words=())
-            self.change()
+            self._unknown(tokens, words)
+
+    def _unknown(self, tokens: Sequence[tuple[str, str]], words: Sequence[str]) -> None:
+        """A statement of which nothing is known; one that is prepared from a text is what the text says."""
+        texts = [self._literal(text) for sort, text in tokens if sort == "text"]
+        if words[0] == "prepare" and len(texts) == 1 and tokens[-1][0] == "text" and TOP not in texts[0]:
+            self.sql(texts[0])
+            return
+        code: Code = "dynamic" if words[0] == "prepare" and "as" not in words else "program"
+        self.call.opaque(code, reason=f"a statement `{tokens[0][1][:20]}` of {self.call.name}", words=())
+        for text in texts:
+            self.call.mention_text(text)
+        self.change()
+
+    def _literal(self, text: str) -> str:
+        """What a text stands for; TOP if it is not written out."""
+        if text.startswith("$"):
+            return text.partition("$")[2].partition("$")[2].rpartition("$")[0].rpartition("$")[0]
+        escaped = self.dialect is _MYSQL or (self.dialect is _POSTGRES and text[:1] in "eE")
+        return TOP if escaped and "\\" in text else _unquoted(text)
+
+    def _is_text(self, tokens: Sequence[tuple[str, str]], index: int, word: str) -> bool:
+        """A literal; what stands in double quotes is one for sqlite, if it cannot be a name of anything."""
+        sort, text = tokens[index]
+        if sort == "text":
+            return True
+        if sort != "name" or text[:1] != '"' or self.server:
+            return False
+        if self.dialect is _DUCK and word in ("from", "join") and ("/" in text or "." in text):
+            return True
+        return _FILES.fullmatch(word) is not None or word in ("attach", "database", "into")
+
+    def _worked_out(self, tokens: Sequence[tuple[str, str]], words: Sequence[str]) -> None:
+        """A file that is no literal, or more than one: an expression that is not followed."""
+        depth = 0
+        for index, word in enumerate(words):
+            if tokens[index][0] == "mark":
+                depth += (tokens[index][1] == "(") - (tokens[index][1] == ")")
+            if not word or self._is_spelled(tokens, words, index, depth):
+                continue
+            self.call.opaque("dynamic", reason=f"the file of `{word}` is worked out", words=())
+            for sort, text in tokens:
+                if sort in ("text", "name"):
+                    self.call.mention_text(_unquoted(text))
+            return
+
+    def _is_spelled(self, tokens: Sequence[tuple[str, str]], words: Sequence[str], index: int, depth: int) -> bool:
+        """Whether the word takes no file, or one that is written out."""
+        word, first = words[index], words[0]
+        at = index + 1
+        ends: tuple[str, ...] = ("",)
+        if _FILES.fullmatch(word) and at < len(tokens) and tokens[at][1] == "(":
+            at, ends = index + 2, (",", ")")
+            if at < len(tokens) and tokens[at][1] == "[":
+                return True  # a list of files, or of what is not written out, which is refused
+        elif word in ("outfile", "dumpfile", "infile", "program"):
+            ends = ("", *_ANY_END)
+        elif word in ("to", "from") and first == "copy" and depth == 0:
+            ends = ("", *_ANY_END)
+            if at < len(words) and words[at] in ("stdin", "stdout", "program"):
+                return True
+        elif (word == "attach" and index == 0) or (word == "into" and first == "vacuum"):
+            if self.server:
+                return True
+            while at < len(words) and words[at] in ("database", "if", "not", "exists"):
+                at += 1
+            ends = ("", "as", "(", "key")
+        else:
+            return True
+        if at >= len(tokens):
+            return word not in ("readfile", "writefile")
+        spelled = self._is_text(tokens, at, word) or (word == "attach" and tokens[at][0] == "word")
+        following = tokens[at + 1][1].lower() if at + 1 < len(tokens) else ""
+        return spelled and (following in ends or _ANY_END[0] in ends)
 
     def _paths(self, tokens: Sequence[tuple[str, str]], words: Sequence[str]) -> None:
         """String literals that are files, told by the word before them; what is read first may go into the others."""
-        literals = [
-            (_unquoted(text), next((word for word in reversed(words[:index]) if word), ""))
-            for index, (sort, text) in enumerate(tokens)
-            if sort == "text" and not _is_content(tokens, index)
-        ]
+        literals: list[tuple[str, str]] = []
+        last = ""
+        for index, word in enumerate(words):
+            if word:
+                last = word
+            elif self._is_text(tokens, index, last) and not _is_content(tokens, index):
+                # `:'x'` is a variable of the client.
+                variable = index > 0 and tokens[index - 1][1] in (":", "&")
+                literals.append((TOP if variable else self._literal(tokens[index][1]), last))
+        if words[0] == "attach" and len(words) > 1 and not self.server:
+            bare = next((text for _, text in tokens[1:] if text.lower() != "database"), "")
+            literals += [(bare, "attach")] if bare[:1].isalpha() else []
         for name, before in literals:
             self._source(name, before, words)
         for name, before in literals:
@@ -169,15 +321,27 @@ class Client:
 
     def _source(self, name: str, before: str, words: Sequence[str]) -> None:
         first = words[0]
-        if before in ("infile", "readfile", "load_file") or (before == "from" and first == "copy"):
+        if before in ("fsdir", "lsdir", "zipfile") or (before == "database" and first == "import"):
+            self.out = merge(self.out, self.call.read(Field(text=name), recursive=True))
+            if "virtual" in words:
+                self.call.emit("write", self.call.place(Field(text=name)), may=True)
+            if first != "select":
+                self.change(self.out)
+        elif before in ("infile", "readfile", "load_file") or (before == "from" and first == "copy"):
             if self.server and "local" not in words:
                 self.call.name_text(name)
             if before == "readfile" and first == "select":
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
+        elif self.call.name == "duckdb" and before in ("read_text", "read_blob", "glob"):
+            self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
+            if first != "select":
+                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
+        elif self.call.name == "duckdb" and first in ("set", "pragma"):
+            self.to_file(name)
         elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
             self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
 
@@ -217,7 +381,14 @@ def _is_content(tokens: Sequence[tuple[str, str]], index: int) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    return text.lstrip("eE")[1:-1].replace("''", "'") if "'" in text else text
+    """A literal or a name without its quotes."""
+    text = text.lstrip("eE") if "'" in text[:2] else text
+    quote = text[:1]
+    return text[1:-1].replace(quote * 2, quote) if quote in ("'", '"', "`") else text
+
+
+_ANY_END: Final = ("*",)
+"""Whatever stands behind a literal, it is a whole one."""
 
 
 def _words_of(line: str) -> list[str]:
@@ -225,7 +396,7 @@ def _words_of(line: str) -> list[str]:
     return [a or b or c for a, b, c in re.findall(r"\"([^\"]*)\"|'([^']*)'|(\S+)", line)]
 
 
-def given_text(call: Call, client: Client) -> Field | None:
+def sql_given(call: Call, client: Client) -> Field | None:
     """SQL that comes on standard input: known text, or a script in a file; None when that was said to be opaque."""
     stdin = call.stdin
     if stdin.text is not None:
@@ -251,49 +422,49 @@ class Lite(Client):
 
     __slots__ = ()
 
-    def script(self, text: str) -> None:
-        """SQL and dot commands."""
-        pending: list[str] = []
-        for line in text.split("\n"):
-            if line.startswith(".") and not "".join(pending).strip():
-                self._dot(line)
-            else:
-                pending.append(line)
-                if line.rstrip().endswith(";"):
-                    self.sql("\n".join(pending))
-                    pending = []
-        if "".join(pending).strip():
-            self.sql("\n".join(pending))
-
-    def _dot(self, line: str) -> None:
+    def command(self, line: str) -> None:
+        """A dot command, which stands in the first column of a line."""
         words = _words_of(line[1:])
         if not words:
             return
-        name, rest = words[0].lower(), [w for w in words[1:] if not w.startswith("-")]
+        name, options = words[0].lower(), {word.lstrip("-") for word in words[1:] if word.startswith("-")}
+        rest = [
+            TOP if "\\" in word else word  # an escape
+            for before, word in itertools.pairwise(words)
+            if word[:1] != "-" and before[-5:] != "-skip"
+        ]
+        if name in ("shell", "system"):
+            self.piped(line[1:].split(maxsplit=1)[1] if rest else "")
+        elif name == "import" and rest and rest[0].startswith("|"):
+            self.piped(line.partition("|")[2].rpartition(" ")[0])
+            self.change()
+        elif not self._dot_file(name, options, rest) and name not in _DOT_QUIET:
+            self.call.opaque("inline", reason=f".{name[:20]} of {self.call.name}", words=())
+            self.call.mention_text(line)
+
+    def _dot_file(self, name: str, options: set[str], rest: Sequence[str]) -> bool:
+        """A dot command that names a file, or shows what the database holds; whether it is one."""
         last = rest[-1] if rest else ""
         if name in ("backup", "save", "clone"):
             self.to_file(last or TOP)
-        elif name in ("output", "once", "log"):
+        elif name in ("output", "once", "log", "trace") and not options & {"e", "x", "w"}:
             self.redirect(last)
-        elif name == "import" and last:
-            source = rest[0]
-            if source.startswith("|"):
-                self.piped(line.partition("|")[2].rpartition(" ")[0])
-                self.change()
-            else:
-                self.from_file(source)
-        elif name == "restore":
-            self.from_file(last or TOP)
-        elif name in ("shell", "system"):
-            self.piped(line[1:].partition(" ")[2])
+        elif name == "testcase":
+            self.to_file("testcase-out.txt")
+        elif name == "session" and {"changeset", "patchset"} & {word.lower() for word in rest}:
+            self.to_file(last)
+        elif (name == "import" and rest) or name == "restore":
+            self.from_file((rest[0] if name == "import" else last) or TOP)
         elif name == "open":
             self.database = self.call.place(Field(text=last)) if last else self.database
             self.seen.clear()
-        elif name in ("dump", "fullschema", "recover"):
+            if "new" in options and last:
+                self.call.emit("write", self.database)
+        elif name in ("dump", "fullschema", "recover", "dbtotxt", "selftest", "session"):
             self.look()
-        elif name not in _DOT_QUIET:
-            self.call.opaque("inline", reason=f".{name[:20]} of {self.call.name}", words=())
-            self.call.mention_text(line)
+        else:
+            return False
+        return True
 
 
 def lite(call: Call, parsed: Parsed) -> Stream:
@@ -316,12 +487,13 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--archive"):
         call.opaque("program", reason="archives of sqlite3")
     if not operands and not parsed.has("--command", "--file", "--version", "--help"):
-        text = given_text(call, client)
+        text = sql_given(call, client)
         texts.extend((text,) if text is not None else ())
     sources: tuple[Resource, ...] = ()
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources and not parsed.has("--readonly"):
         client.change(sources)
     out = client.out if not memory else tuple(r for r in client.out if r != place)
@@ -336,34 +508,32 @@ class Server(Client):
 
     __slots__ = ()
 
-    def script(self, text: str) -> None:
-        """SQL and the client's own commands."""
-        sql: list[str] = []
-        for line in text.split("\n"):
-            plain = line.strip()
-            if self.call.name in ("psql", "pgcli") and plain.startswith("\\"):
-                self._backslash(plain)
-            elif self.call.name not in ("psql", "pgcli") and re.match(
-                r"(?:\\[!.TP]|system\b|source\b|tee\b|pager\b)", plain
-            ):
-                self._mysql(plain)
-            else:
-                head, mark, tail = line.partition("\\") if "\\g" in line or "\\w" in line else (line, "", "")
-                sql.append(head)
-                if mark:
-                    self._backslash(mark + tail)
-        if "".join(sql).strip():
-            self.sql("\n".join(sql))
+    def command(self, line: str) -> None:
+        """A command behind a backslash, or a word of mysql's own."""
+        if self.dialect is _MYSQL:
+            self._mysql(line)
+            return
+        whole = line.startswith(("\\!", "\\copy"))
+        for piece in (line,) if whole else _META.findall(line):
+            if piece.startswith(("\\!", "\\copy")) and not whole:
+                self._backslash(line[line.index(piece) :])  # it takes all the rest
+                return
+            self._backslash(piece)
 
     def _backslash(self, line: str) -> None:
         words = _words_of(line)
         name, rest = words[0], words[1:]
+        if "`" in line and not name.startswith(("\\!", "\\copy")):
+            for text in re.findall(r"`([^`]*)`", line):
+                self.piped(text)
+        # A word may be the output of a command, a variable, or written with escapes.
+        rest = [TOP if any(c in word for c in "`:\\") else word for word in rest]
         if name.startswith("\\!"):
             self.piped(line[2:])
         elif name == "\\copy":
             self._copied(line)
-        elif name in ("\\o", "\\out", "\\g", "\\gx", "\\w", "\\write"):
-            self.redirect(line[line.index("|") :] if "|" in line else rest[0] if rest else "")
+        elif name in ("\\o", "\\out", "\\g", "\\gx", "\\w", "\\write", "\\s"):
+            self.redirect(line[line.index("|") :] if "|" in line else rest[-1] if rest else "")
         elif name in ("\\i", "\\include", "\\ir"):
             self.call.opaque("program", reason="psql runs a script", words=[Field(text=w) for w in rest])
             self.change()
@@ -373,15 +543,18 @@ class Server(Client):
             self.to_file(rest[1])
         elif name in ("\\e", "\\ef", "\\ev", "\\cd", "\\setenv", "\\watch", "\\gexec", "\\set", "\\prompt"):
             self.call.opaque("inline", reason=f"{name} of psql", words=[Field(text=w) for w in rest])
-        else:
+        elif re.fullmatch(r"\\[A-Za-z_?+;]+", name):
             self.look()
+        else:
+            self.call.opaque("inline", reason=f"{name[:20]} of psql", words=())
+            self.call.mention_text(line)
 
     def _copied(self, line: str) -> None:
-        match = re.search(r"\b(from|to)\s+(program\s+)?(?:'([^']*)'|(\S+))", line, re.IGNORECASE)
+        match = _COPY.search(_outside(line))
         if match is None:
             self.call.opaque("program", reason="a copy that is not understood", words=())
             return
-        name = match[3] if match[3] is not None else match[4]
+        name = match[3].replace("''", "'") if match[3] is not None else match[4]
         if match[2]:
             self.piped(name)
             self.change()
@@ -393,15 +566,42 @@ class Server(Client):
             self.from_file(name)
 
     def _mysql(self, line: str) -> None:
-        words = _words_of(line)
-        name = words[0].lower()
-        if name in ("system", "\\!") or name.startswith("\\!"):
-            self.piped(line[2:] if name.startswith("\\!") else line.partition(" ")[2])
-        elif name in ("tee", "\\t"):
-            self.to_file(words[1] if len(words) > 1 else TOP)
+        short = line.startswith("\\")
+        name = line[:2] if short else line.split(maxsplit=1)[0].lower()
+        given = line[len(name) :].strip()
+        words = [name, *_words_of(given)]
+        if name in ("system", "\\!"):
+            self.piped(given)
+        elif name in ("tee", "\\T"):
+            file = words[1] if len(words) > 1 else TOP
+            self.targets[file] = len(self.out)
+            self.to_file(file)
+        elif name in ("delimiter", "\\d"):
+            self.ends += (given.split()[0],) if given else ()
+        elif name in ("\\u", "\\C", "\\R"):
+            self.look()
         else:
             self.call.opaque("inline", reason=f"{name} of {self.call.name}", words=[Field(text=w) for w in words[1:]])
             self.change()
+
+
+_META: Final = re.compile(r"\\(?:'(?:[^'\\]|\\.)*'|[^'\\]|')*")
+"""One command of psql; the next one may stand behind it."""
+
+_COPY: Final = re.compile(r"\b(from|to)\s+(program\s+)?(?:'((?:[^']|'')*)'|(\S+))", re.IGNORECASE)
+
+
+def _outside(line: str) -> str:
+    """A line without what stands in brackets or double quotes."""
+    kept: list[str] = []
+    depth = 0
+    for match in re.finditer(r"'(?:[^']|'')*'|\"[^\"]*\"|[()]|[^'\"()]+|.", line):
+        depth += (match[0] == "(") - (match[0] == ")")
+        if depth <= 0 and match[0][0] not in '")':
+            kept.append(match[0])
+        elif match[0][0] in '")':
+            kept.append(" x ")
+    return "".join(kept)
 
 
 def server(call: Call, parsed: Parsed) -> Stream:
@@ -425,11 +625,12 @@ def server(call: Call, parsed: Parsed) -> Stream:
             texts.append(Field(text=data.decode("utf-8", "replace")))
     sources: tuple[Resource, ...] = ()
     if not texts and not parsed.has("--file", "--list", "--version", "--help"):
-        text = given_text(call, client)
+        text = sql_given(call, client)
         texts.extend((text,) if text is not None else ())
     for field in texts:
         sources = merge(sources, field.sources)
         client.script(field.text) if field.known else client.sql(TOP)
+    client.finish()
     if sources:
         client.change(sources)
     if parsed.has("--list"):
@@ -443,7 +644,7 @@ def warehouse(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.values_of("--destination_table"):
         call.put("write", at("bq", field.text), ())
     texts = parsed.operands
-    if not texts and (text := given_text(call, client)) is not None:
+    if not texts and (text := sql_given(call, client)) is not None:
         texts = [text]
     for field in texts:
         client.sql(field.text if field.known else TOP)
@@ -531,6 +732,8 @@ def dump(call: Call, parsed: Parsed) -> Stream:
             call.read(field, reveals="none")
         elif role == "below":
             below(call, field, (database,))
+        elif role == "opaque":
+            call.opaque("program", reason=f"an option of {call.name}", words=(field,))
         elif role == "write":
             call.put("write", call.place(field), (database,))
     kept = any(role in ("write", "below") for _, role, _ in parsed.values)

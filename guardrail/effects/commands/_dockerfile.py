@@ -12,8 +12,13 @@ from typing import Final
 MAX_TAKEN: Final = 256
 """Most names taken out of one Dockerfile; with more, the whole context is meant."""
 
-_JOINED = re.compile(r"\\[ \t]*\n")
-_TAKES = re.compile(r"^\s*(?:ONBUILD\s+)?(?:COPY|ADD)\s+(?P<rest>.+)$", re.IGNORECASE | re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*#.*\n?", re.MULTILINE)
+_ESCAPE = re.compile(r"#[ \t]*escape[ \t]*=", re.IGNORECASE)
+_JOINED = re.compile(r"\\[ \t]*\n(?:[ \t]*\n)*")
+_TAKES = re.compile(r"^[ \t]*(?:ONBUILD[ \t]+)?(?:COPY|ADD)[ \t]+(?P<rest>.+)$", re.IGNORECASE | re.MULTILINE)
+_UNCLEAR = re.compile(r"[$*?\[\\\"']")
+"""What makes several names of one, or another one."""
+
 _BOUND = re.compile(r"--mount=(?P<facts>\S+)")
 _FROM: Final = "--from="
 
@@ -25,7 +30,9 @@ def taken(text: str) -> list[str] | None:
         text: the Dockerfile.
     """
     names: list[str] = []
-    joined = _JOINED.sub(" ", text)
+    if _ESCAPE.search(text):
+        return None
+    joined = _JOINED.sub("", _COMMENT.sub("", text))
     for match in _TAKES.finditer(joined):
         words = _words(match["rest"])
         if any(word.startswith(_FROM) for word in words):
@@ -36,7 +43,7 @@ def taken(text: str) -> list[str] | None:
         facts = {key: value for key, _, value in (part.partition("=") for part in match["facts"].split(","))}
         if facts.get("type", "bind") == "bind" and "from" not in facts:
             names.append(facts.get("source") or facts.get("src") or ".")
-    if len(names) > MAX_TAKEN or any("$" in name or "*" in name or "?" in name for name in names):
+    if len(names) > MAX_TAKEN or any(map(_UNCLEAR.search, names)):
         return None
     return list(dict.fromkeys(names))
 

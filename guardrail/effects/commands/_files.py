@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._apply import apply_role, apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._call import Call
@@ -127,6 +127,8 @@ def install(call: Call, parsed: Parsed) -> Stream:
             if place.path is not None:
                 call.shell.directories.add(place.path.rstrip("/"))
         return NOTHING
+    for field in parsed.values_of("--strip-program"):
+        apply_role(call, "run", field, (), recursive=False)
     sources, target, into = operands_and_target(call, parsed)
     if target is None:
         return NOTHING

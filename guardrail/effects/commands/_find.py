@@ -150,14 +150,11 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     if not command:
         return
     mark = len(call.shell.emit.effects)
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         for root in names.roots:
             for name in names.fields(call, root):
                 vector = tuple(_named(field, name, inside=inside) for field in command)
                 call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     effects = call.shell.emit.effects
     if names.filtered:
         # Tests leave names out that the pattern covers: whether an asset is among them is a question.
@@ -190,11 +187,13 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         taken = call.read(listed, reveals="some")
         names = call.listed(listed)
         text = None if any(not field.known for field in names) else "\n".join(field.text for field in names)
-    if not command:
-        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     sources = merge(call.stdin.sources, taken)
-    marker = parsed.value("--replace")
-    mark = marker.text if marker is not None else "{}" if parsed.has("--replace", "-i") else None
+    if not command:
+        return Stream(sources=sources, flow=call.stdin.flow)  # `echo`
+    if parsed.has("--verbose"):
+        call.shell.divert(sources)
+    marker = parsed.value("-I") or parsed.value("-i")
+    mark = marker.text if marker is not None else "{}" if parsed.has("-I", "-i") else None
     words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None
     vectors: list[tuple[Field, ...]]
     if mark is not None:
@@ -207,11 +206,8 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
     else:
         vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         outputs = [call.shell.again(call, vector, external=True, stdin=NOTHING) for vector in vectors]
-    finally:
-        call.shell.emit.maybe -= 1
     if len(outputs) == 1:
         return outputs[0]
     return Stream(sources=merge(sources, tuple(source for out in outputs for source in out.sources)))
@@ -248,7 +244,7 @@ def _words(text: str, parsed: Parsed, *, by_line: bool, sources: tuple[Resource,
 def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) -> list[list[Field]]:
     """The words of each command that is run."""
     size = parsed.value("--max-args")
-    if parsed.has("--max-lines", "-L", "-l") or (size is not None and not size.text.isdigit()):
+    if parsed.has("--max-lines", "-L", "-l") or (size is not None and not size.text.isdecimal()):
         return [[Field(text=TOP, many=True, sources=sources)]]
     if size is None or int(size.text) >= len(words) or int(size.text) == 0:
         return [words]

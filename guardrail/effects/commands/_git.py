@@ -6,15 +6,24 @@ Not concerned with what single subcommands do (`_git_tree`, `_git_remote`); most
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import plainly, put_there, root, setting, settings_changed, stored, tree
+from guardrail.effects.commands._git_repo import (
+    plainly,
+    put_there,
+    rewritten,
+    root,
+    setting,
+    settings_changed,
+    stored,
+    tree,
+)
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
@@ -29,6 +38,17 @@ _GLOBAL_FLAGS: Final = frozenset(
     "--no-pager -P -p --paginate --no-optional-locks --literal-pathspecs --glob-pathspecs --noglob-pathspecs "
     "--icase-pathspecs --no-replace-objects --bare --no-lazy-fetch --no-advice --html-path --man-path".split()
 )
+_UNSPECIFIED: Final = frozenset(
+    "add--interactive checkout--worker credential credential-cache credential-store diagnose difftool env--helper "
+    "fast-import fmt-merge-msg for-each-repo fsck-objects fsmonitor--daemon hook http-fetch http-push index-pack "
+    "mailinfo mailsplit merge-index merge-octopus merge-one-file merge-ours merge-recursive merge-resolve "
+    "merge-subtree mergetool pack-objects pack-redundant pickaxe remote-ext remote-fd remote-ftp remote-ftps "
+    "remote-http remote-https sh-i18n--envsubst shell submodule--helper unpack-file unpack-objects web--browse "
+    "backfill cvsexportcommit cvsimport cvsserver diff-pairs gui citool gitk history last-modified "
+    "p4 refs repo replay scalar svn archimport survey".split()
+)
+"""Subcommands without a spec, from `git --list-cmds=builtins,main` of 2.39 and the manual of 2.52."""
+
 _HARMLESS_LIST: Final = frozenset(
     "--list -l --get --get-all --get-regexp --get-urlmatch --get-color --get-colorbool".split()
 )
@@ -49,9 +69,10 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     name = args.pop(0).text
     if settings_changed(call):
         return call.opaque("dynamic", reason="a setting of git may name a program")
-    if name in aliases:
-        return _aliased(call, aliases[name], args)
+    # A subcommand of git's own cannot be given another meaning: an alias of its name is ignored.
     if f"git-{name}" not in specs():
+        if name.lower() in aliases and name not in _UNSPECIFIED:
+            return _aliased(call, aliases[name.lower()], args)
         return call.opaque("program", reason=f"git {name[:40]} is not known")
     call.name, call.args = f"git-{name}", tuple(_without_negations(f"git-{name}", args))
     return call.shell.plain(call)
@@ -84,7 +105,7 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
         given = args.pop(0)
         key, has, value = given.text.partition("=")
         if key.lower().startswith("alias.") and has and given.known:
-            aliases[key[6:]] = value
+            aliases[key[6:].lower().removesuffix(".command")] = value
         else:
             setting(call, Field(text=key), given.tail(len(key) + 1) if has else None)
     elif name in ("--git-dir", "--work-tree"):
@@ -129,17 +150,25 @@ def look(call: Call, _parsed: Parsed) -> Stream:
     """Subcommands that print: files they are given, and what the repository they run in holds."""
     if any(field.text.partition("=")[0] in _RISKY for field in call.args) or not plainly(call.args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
+    _altered(call)
     sources = merge((), tuple(source for field in call.args for source in field.sources))
+    if call.name in _FILTERING or any(_FROM_INPUT.match(field.text) for field in call.args):
+        sources = merge(sources, call.stdin.sources)
     if call.name in _NAMING:
         for source in sources:
             stored(call, source)
     if call.name not in _SHOWING:
         _worktree(call)
+        if call.name != "git-rev-parse":
+            _output(call)
         return Stream(text=_told(call), sources=sources)
     named = [field for field in call.args if field.text[:1] != "-" and _is_path(call, field)]
     for field in named:
         recursive = call.kind(call.place(field)) == "dir"
         sources = merge(sources, call.read(field, reveals="some", recursive=recursive))
+    for field in call.args:
+        if field.text.startswith("--contents="):
+            sources = merge(sources, call.read(field.tail(len("--contents=")), reveals="some"))
     shown = _worktree(call)
     if not named:
         sources = merge(sources, shown)
@@ -149,6 +178,35 @@ def look(call: Call, _parsed: Parsed) -> Stream:
         sources = merge(sources, (here,))
     _output(call)
     return Stream(sources=sources)
+
+
+_FILTERING: Final = frozenset("git-stripspace git-column git-shortlog git-show-index git-get-tar-commit-id".split())
+"""Subcommands whose output is made of their input."""
+
+_FROM_INPUT: Final = re.compile(r"--(?:std|batch|annotate-s|exclude-e|parseopt)")
+"""Options, also cut short, with which others read their input, and tell what they do not understand of it."""
+
+
+def _altered(call: Call) -> None:
+    """Subcommands that look, until they are told to do something."""
+    if call.name == "git-bugreport":
+        folder = [".", *(field.text for field in _valued(call.args, ("-o", "--output-directory")))][-1]
+        name = f"{folder}/git-bugreport-*"
+        call.emit("create", call.place(Field(text=name, glob=name)))
+    elif call.name == "git-sparse-checkout" and call.args[:1] and call.args[0].text != "list":
+        rewritten(call)
+
+
+def _valued(args: Sequence[Field], names: tuple[str, str]) -> Iterator[Field]:
+    """The values of an option, given as its letter and its word: `-o V`, `-oV`, `--output V`, `--output=V`."""
+    letter, word = names
+    for index, field in enumerate(args):
+        if field.text in names and index + 1 < len(args):
+            yield args[index + 1]
+        elif field.text.startswith(f"{word}="):
+            yield field.tail(len(word) + 1)
+        elif field.text.startswith(letter) and len(field.text) > len(letter):
+            yield field.tail(len(letter))
 
 
 def _is_path(call: Call, field: Field) -> bool:
@@ -229,16 +287,29 @@ def _written(call: Call, field: Field) -> None:
 
 
 def _plain(field: Field) -> bool:
-    return field.known or not field.text.startswith(("-", "\ufffc"))
+    return field.known or not field.text.startswith(("-", TOP))
 
 
 def search(call: Call, _parsed: Parsed) -> Stream:
     """`git grep`: reads what is tracked."""
-    if any(field.text.startswith(("-O", "--open-files")) or not _plain(field) for field in call.args):
+    if any(_opens(field.text) or not _plain(field) for field in call.args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
     here = call.place(Field(text="."), kind="dir", recursive=True)
     call.emit("read", here, attrs={"reveals": "some"})
-    return Stream(sources=(here,))
+    sources: tuple[Resource, ...] = (here,)
+    for field in call.args:
+        if field.text.startswith(("/", "~", "..")):
+            sources = merge(sources, call.read(field, reveals="some", recursive=True))
+    return Stream(sources=sources)
+
+
+_PAGER_LETTER: Final = re.compile(r"-[^-ABCmfe]*O")
+"""The option in a bundle of letters; the rest of the word is a value behind the letters left out."""
+
+
+def _opens(text: str) -> bool:
+    """An option, perhaps cut short, that opens what is found with a program."""
+    return text.startswith("--op") or _PAGER_LETTER.match(text) is not None
 
 
 # -- settings
@@ -248,20 +319,20 @@ def config(call: Call, parsed: Parsed) -> Stream:
     """`git config`: one setting; what names a program is code."""
     operands = list(parsed.operands)
     if parsed.flags & parsed.spec.canonical(tuple(_HARMLESS_LIST)):
-        return SOMETHING
+        return _settings_shown(call, parsed)
     if operands and operands[0].text in ("list", "get"):
-        return SOMETHING
+        return _settings_shown(call, parsed)
     if operands and operands[0].text in ("set", "unset", "edit", "rename-section", "remove-section"):
         operands.pop(0)
-    elif len(operands) == 1 and not parsed.has("--unset", "--unset-all", "--remove-section"):
-        return SOMETHING
+    elif len(operands) == 1 and not parsed.has("--unset", "--unset-all", "--remove-section", "--edit"):
+        return _settings_shown(call, parsed)
     where = _settings_file(call, parsed)
-    key = operands[0] if operands else Field(text="\ufffc")
+    key = operands[0] if operands else Field(text=TOP)
     value = operands[1] if len(operands) > 1 else None
     for field in operands:
         for source in field.sources:
             call.emit("copy", source, where)
-    attrs = {"key": key.text[:200].replace("\ufffc", "*")}
+    attrs = {"key": starred(key.text[:200])}
     if value is not None and value.known:
         attrs["after"] = value.text[:200]
     if value is not None and setting(call, key, value):
@@ -269,6 +340,12 @@ def config(call: Call, parsed: Parsed) -> Stream:
     else:
         call.emit("set_key", where, attrs=attrs)
     return SOMETHING
+
+
+def _settings_shown(call: Call, parsed: Parsed) -> Stream:
+    """Settings are printed: those of a file that is named are its content."""
+    named = parsed.value("--file")
+    return SOMETHING if named is None else Stream(sources=call.read(named, reveals="some"))
 
 
 def _settings_file(call: Call, parsed: Parsed) -> Resource:

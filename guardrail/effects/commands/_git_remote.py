@@ -159,9 +159,8 @@ def submodule(call: Call, parsed: Parsed) -> Stream:
         rest = operands[1:]
         if not rest or not all(field.known for field in rest):
             return call.opaque("dynamic", reason="the command of submodule foreach is not known")
-        call.shell.emit.maybe += 1
-        call.shell.run_text(" ".join(field.text for field in rest), call.state.copy())
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(" ".join(field.text for field in rest), call.state.copy())
         return call.opaque("program", reason="a command runs in every submodule")
     for field in operands[1:]:
         if transport(call, field):

@@ -15,7 +15,7 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import NUM, TOP, Field, starred
-from guardrail.model import Op, Resource
+from guardrail.model import Effect, Op, Resource
 
 MAX_PARENTS: Final = 24
 """Most directories looked at upwards for a repository's root."""
@@ -34,6 +34,12 @@ _CODE: Final = re.compile(
     r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
 )
 _ADDRESS: Final = re.compile(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
+_FILE: Final = re.compile(
+    r"http\.(?:.+\.)?(?:cookiefile|sslcert|sslkey|sslcainfo|sslcapath|proxysslcert|proxysslkey|proxysslcainfo)"
+    r"|commit\.template|mailmap\.file|blame\.ignorerevsfile|gpg\.ssh\..*file|fsck\.skiplist|imap\.folder"
+)
+"""Settings that name a file which is read, or sent, or kept up to date."""
+
 _PLAIN_VALUE: Final = re.compile(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
 _HARMLESS: Final = frozenset(
     "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
@@ -198,14 +204,29 @@ def put_there(call: Call, file: Resource) -> bool:
     for effect in call.shell.emit.effects:
         if effect.op not in MUTATING or effect.op in ("delete", "set_times", "set_security"):
             continue
-        empty = effect.op == "create" and effect.resource.kind == "dir"
-        spec = effect.origin.spec if effect.origin is not None else ""
-        if empty or (spec.startswith("git-") and spec != "git-config"):
-            continue
         place = effect.target if effect.target is not None else effect.resource
+        empty = effect.op == "create" and effect.resource.kind == "dir"
+        if empty or _by_git(effect, place, path):
+            continue
         if place.uri is None and (place.path is None or contents.same(place.path, path)):
             return True
     return False
+
+
+def _by_git(effect: Effect, place: Resource, path: str) -> bool:
+    """It is git that keeps the file, or fills a tree around the repository; a file that it is told to write is not."""
+    spec = effect.origin.spec if effect.origin is not None else ""
+    if not spec.startswith("git-") or spec == "git-config":
+        return False
+    if spec in _MAKING or effect.op == "set_key" or place.path is None:
+        return True
+    folder, inside, _ = path.rpartition("/.git/")
+    own = f"{folder}/.git" if inside else path
+    return place.path != own and not place.path.startswith(f"{own}/")
+
+
+_MAKING: Final = frozenset(("git-init", "git-clone"))
+"""Subcommands that make a repository, with settings that it is safe to begin with."""
 
 
 def setting(call: Call, key: Field, value: Field | None) -> bool:
@@ -223,7 +244,12 @@ def setting(call: Call, key: Field, value: Field | None) -> bool:
     if value is None:
         return False
     if _ADDRESS.fullmatch(name):
+        if place_of(call, value) is None:
+            call.mention((value,))
         return transport(call, value)
+    if _FILE.fullmatch(name):
+        call.mention((value,))
+        return False
     if name.startswith("alias."):
         return _alias(call, value)
     if name.partition(".")[0] in _SECTIONS and not _CODE.fullmatch(name):
@@ -257,9 +283,8 @@ def _inline(call: Call, value: Field) -> bool:
 
 
 def _text(call: Call, text: str) -> None:
-    call.shell.emit.maybe += 1
-    call.shell.run_text(text, call.state.copy())
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(text, call.state.copy())
 
 
 def hooks(call: Call, names: Iterable[str]) -> None:

@@ -278,6 +278,9 @@ def written(call: Call, parsed: Parsed) -> Stream:
 def _written_operands(call: Call, parsed: Parsed) -> list[Field]:
     words = [field.text for field in parsed.operands]
     if call.name == "git-bundle":
+        if words[:1] == ["unbundle"]:
+            for field in parsed.operands[1:2]:
+                stored(call, call.place(field))
         return parsed.operands[1:2] if words[:1] == ["create"] else []
     if call.name == "git-worktree":
         if words[:1] == ["add"]:
@@ -335,9 +338,8 @@ def _shell(call: Call, field: Field) -> None:
     if not field.known:
         call.opaque("dynamic", reason="a command that is not known", words=(field,))
         return
-    call.shell.emit.maybe += 1
-    call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
-    call.shell.emit.maybe -= 1
+    with call.perhaps():
+        call.shell.run_text(field.text, call.state.copy(), Stream(sources=call.stdin.sources))
 
 
 def nested(call: Call, parsed: Parsed) -> Stream:

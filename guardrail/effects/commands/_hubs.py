@@ -18,9 +18,9 @@ from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
-from guardrail.model import Op
+from guardrail.model import Op, Resource
 
-_MODEL = re.compile(r"^\s*(?:FROM|ADAPTER)\s+[\"']?(?P<name>[^\"'\n]+?)[\"']?\s*$", re.IGNORECASE | re.MULTILINE)
+_MODEL = re.compile(r"^[ \t]*(?:FROM|ADAPTER)[ \t]+(?P<name>.+)$", re.IGNORECASE | re.MULTILINE)
 _PATH_LIKE = re.compile(r"[./~].*|.*\.(?:gguf|safetensors|bin|pt|pth|ggml)", re.IGNORECASE)
 _CACHE_LOOKS: Final = frozenset("ls list scan verify info env".split())
 _METHODS: Final[Mapping[str, Op]] = {"DELETE": "api_delete", "POST": "write", "PUT": "write", "PATCH": "write"}
@@ -43,7 +43,7 @@ def ollama_create(call: Call, parsed: Parsed) -> Stream:
         call.read(file)
     folder = Field(text=file.text.rpartition("/")[0] or ("/" if file.text.startswith("/") else "."))
     for match in _MODEL.finditer(text):
-        named = Field(text=match["name"])
+        named = Field(text=match["name"].strip().strip("\"'"))
         inside = named if named.text.startswith(("/", "~")) else below(folder, named.text)
         if _PATH_LIKE.fullmatch(named.text) or call.kind(call.place(inside)) is not None:
             for source in call.read(inside, recursive=True):
@@ -116,13 +116,25 @@ def host(call: Call, parsed: Parsed) -> Stream:
         return _request(call)
     if words[:2] == ["alias", "set"] and len(words) > 3:
         text = words[3].removeprefix("!")
-        call.shell.emit.maybe += 1
-        call.shell.run_text(text, call.state.copy())
-        call.shell.emit.maybe -= 1
+        with call.perhaps():
+            call.shell.run_text(text, call.state.copy())
         return call.opaque("inline" if words[3].startswith("!") else "program", reason="an alias that runs later")
+    if words[:2] in (["workflow", "run"], ["codespace", "ssh"], ["cs", "ssh"]):
+        _inputs(call, at("github", words[0]))
     if words[:1] == ["extension"] and words[1:2] not in (["list"], ["search"], ["ls"]):
         return call.opaque("program", reason="an extension is a program")
     return api(call, parsed)
+
+
+def _inputs(call: Call, place: Resource) -> None:
+    """What a run elsewhere is given: a field may be read from a file, and a command may name what is here."""
+    for field in call.args:
+        named = re.fullmatch(r"(?:-F|--field=)?[^=]*=@(.+)", field.text, re.DOTALL)
+        for source in call.read(Field(text=named[1])) if named is not None else ():
+            call.emit("copy", source, place, flow=("net",))
+        for source in field.sources:
+            call.emit("copy", source, place, flow=("argument",))
+        call.mention_text(field.text)
 
 
 def _request(call: Call) -> Stream:
@@ -132,17 +144,20 @@ def _request(call: Call) -> Stream:
     sent: list[Field] = []
     index = args.index(next(field for field in args if field.text == "api")) + 1
     while index < len(args):
-        name, equals, _ = args[index].text.partition("=")
+        field = args[index]
         index += 1
-        field = args[index - 1]
-        if not name.startswith("-"):
+        if field.text == "--":
+            path = args[index] if index < len(args) else path
+            break
+        if not field.text.startswith("-") or field.text == "-":
             path = field
             continue
-        takes = name in ("-X", "--method", "--input", "-H", "--header", "-q", "--jq", "-t", "--template", "--hostname")
-        if not (takes or name in (*_FIELDS, "-p", "--preview", "--cache")):
+        name, value = _option(field)
+        if not name:
             continue
-        value = field.tail(len(name) + 1) if equals else args[index] if index < len(args) else field
-        index += 0 if equals else 1
+        if value is None:
+            value = args[index] if index < len(args) else field
+            index += 1
         if name in ("-X", "--method"):
             method = value.text.upper()
         elif name == "--input":
@@ -154,6 +169,28 @@ def _request(call: Call) -> Stream:
             sent.extend([Field(text=file)] if file else [])
             sent.extend([Field(text="", sources=value.sources)] if value.sources else [])
     return _requested(call, method or ("POST" if sends else "GET"), path, sent)
+
+
+def _option(field: Field) -> tuple[str, Field | None]:
+    """An option that takes a value, and the value if it stands in the same word; no name for any other option."""
+    text = field.text
+    if text.startswith("--"):
+        name, equals, _ = text.partition("=")
+        return (name, field.tail(len(name) + 1) if equals else None) if name in _WORDY else ("", None)
+    # `-Fa=b`, `-XDELETE`, `-X=DELETE`; letters that take no value may stand before it.
+    at = next((i for i in range(1, len(text)) if text[i] in _VALUED), None)
+    if at is None:
+        return "", None
+    rest = field.tail(at + 1 + text[at + 1 :].startswith("="))
+    return f"-{text[at]}", rest if at + 1 < len(text) else None
+
+
+_VALUED: Final = frozenset("XFfHqtp")
+"""Letters of `gh api` that take a value."""
+
+_WORDY: Final = frozenset(
+    "--method --input --header --jq --template --hostname --field --raw-field --preview --cache".split()
+)
 
 
 def _requested(call: Call, method: str, path: Field, sent: list[Field]) -> Stream:

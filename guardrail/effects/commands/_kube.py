@@ -9,15 +9,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._containers import content, go_values, inside
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below as filled
 from guardrail.effects.commands._manifests import act, is_pair, keys, kind_of, manifest, pairs, patch, thing
 from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, starred
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Op, Resource
 
 MAX_MANIFESTS: Final = 64
@@ -206,7 +209,7 @@ def marked(call: Call, parsed: Parsed) -> Stream:
         changes = list(pairs(words, prefix or "spec"))
         replicas = parsed.value("--replicas")
         if replicas is not None:
-            changes.append(("spec.replicas", int(replicas.text) if replicas.text.isdigit() else replicas.text))
+            changes.append(("spec.replicas", int(replicas.text) if replicas.text.isdecimal() else replicas.text))
         if not keys(call, place, iter(changes), facts):
             act(call, "write", place, facts)
     return SOMETHING
@@ -316,6 +319,8 @@ def helm(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role == "opaque":
             call.opaque("inline", reason="an option of helm runs a program", words=(field,))
+        elif role == "below":
+            filled(call, field, ())
         elif role == "read":
             for part in field.text.split(","):
                 _value_file(call, Field(text=part.partition("=")[2] or part, sources=field.sources), places[0])
@@ -352,8 +357,26 @@ def _chart(call: Call, field: Field, place: Resource) -> None:
     call.read(below(field, "Chart.yaml"), reveals="some")
 
 
-FAMILIES: Final[Mapping[str, Family]] = {
-    "helm": helm,
+def _templated(family: Family) -> Family:
+    """The same, with templates in files: their text is a part of what is printed."""
+
+    def run(call: Call, parsed: Parsed) -> Stream:
+        out = family(call, parsed)
+        sources = out.sources
+        for _, _, field in parsed.values:
+            match = _TEMPLATE.fullmatch(field.text)
+            if match is not None and match["file"]:
+                sources = merge(sources, call.read(Field(text=match["file"])))
+            elif match is not None:
+                call.mention(call.args)  # the file is what `--template` says
+        return out if sources == out.sources else msgspec.structs.replace(out, text=None, sources=sources)
+
+    return run
+
+
+_TEMPLATE: Final = re.compile(r"=?(?:go-template|template|jsonpath|custom-columns)-file(?:=(?P<file>.*))?", re.DOTALL)
+
+_KUBE: Final[Mapping[str, Family]] = {
     "kube_change": change,
     "kube_config": settings,
     "kube_copy": copy,
@@ -364,5 +387,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "kube_patch": patched,
     "kube_reach": reach,
     "kube_service": service,
+}
+
+FAMILIES: Final[Mapping[str, Family]] = {
+    "helm": helm,
+    **{name: _templated(family) for name, family in _KUBE.items()},
 }
 """What `code` of a spec may say, for this module."""

@@ -11,7 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import local_path, place
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -47,19 +47,15 @@ def fetched(call: Call, parsed: Parsed) -> Stream:
     out = call.opaque("program")
     for option, role, field in parsed.values:
         if role == "shell":
-            call.shell.emit.maybe += 1
-            call.shell.run_text(field.text, call.state.copy(), call.stdin)
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(field.text, call.state.copy(), call.stdin)
         elif option == "--package":
             call.mention((field,))
     rest = parsed.operands
     if rest and rest[0].known:
         name = rest[0].text.partition("@")[0] if rest[0].text[:1] != "@" else rest[0].text
-        call.shell.emit.maybe += 1
-        try:
+        with call.perhaps():
             call.shell.again(call, (Field(text=name, span=rest[0].span), *rest[1:]), external=True)
-        finally:
-            call.shell.emit.maybe -= 1
     return out
 
 
@@ -69,8 +65,13 @@ def lookup(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role == "read":
             sources = merge(sources, call.read(field))
+            # Names that are none are complained of, or shown with what became of them.
+            call.printed = merge(call.printed, sources)
+            call.shell.divert(sources)
         elif role == "list":
             call.emit("list", call.place(field))
+    if parsed.spec.entry.stdin == "read" and not parsed.operands and not parsed.values:
+        sources = merge(sources, call.stdin.sources)
     places = [_asked(field) for field in parsed.operands if field.text.lstrip("@") and field.text[:1] != "+"]
     for host in places or ([at("dns", "batch")] if sources else []):
         for source in sources:
@@ -86,6 +87,27 @@ def _asked(field: Field) -> Resource:
     return remote(text) if URL.fullmatch(text) else at("dns", text)
 
 
+def machine(call: Call, parsed: Parsed) -> Stream:
+    """A command that shows what the machine is like: a word that is a path names what it reads or writes besides."""
+    out = call.stdin.sources
+    if call.name == "pidstat" and (told := [i for i, field in enumerate(call.args) if field.text == "-e"]):
+        return call.shell.again(call, call.args[told[0] + 1 :], external=True)
+    for field in parsed.operands if call.name not in ("findmnt", "mountpoint", "whereis") else ():
+        if "/" in field.text or field.glob is not None or call.kind(call.place(field)) == "file":
+            call.mention((field,))
+            out = merge(out, (call.place(Field(text=field.text.rpartition("=")[2], glob=field.glob)),))
+    return Stream(sources=out)
+
+
+def manual(call: Call, parsed: Parsed) -> Stream:
+    """`man`: a page by its name, or a file, which is a word with a slash in it."""
+    out = apply_spec(call, parsed)
+    for field in parsed.operands:
+        if "/" in field.text:
+            out = Stream(sources=merge(out.sources, call.read(field)))
+    return out
+
+
 def browse(call: Call, parsed: Parsed) -> Stream:
     """`lynx`, `w3m`: a page of the net, or a file of this machine, goes to the screen or to standard output."""
     apply_spec(call, parsed)
@@ -99,8 +121,8 @@ def browse(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         if not URL.fullmatch(field.text) and (field.text[:1] in "/.~" or "/" not in field.text):
             out = merge(out, call.read(field))
-        if field.text.lower().startswith("file:"):
-            out = merge(out, call.read(Field(text=f"/{field.text[5:].lstrip('/')}")))
+        if (path := local_path(field.text)) is not None:
+            out = merge(out, call.read(Field(text=path)))
         elif field.text[:1] not in "/.~":
             host = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
             for source in (*sent, *field.sources):
@@ -122,6 +144,16 @@ def served(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def tls_server(call: Call, parsed: Parsed) -> Stream:
+    """`openssl s_server`: what comes in goes to whoever connects, and with some options the directory it runs in."""
+    apply_spec(call, parsed)
+    if parsed.has("-WWW"):
+        _handed_out(call, call.cwd)
+    if call.stdin.sources:
+        call.put("write", at("net", "served"), call.stdin.sources)
+    return SOMETHING
+
+
 def _handed_out(call: Call, path: str | None) -> None:
     where = place(path, None, kind="dir", recursive=True) if path is not None else place("**", "/", glob="**")
     call.emit("read", where, attrs={"reveals": "content"})
@@ -135,6 +167,9 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "fetched": fetched,
     "group": group,
     "lookup": lookup,
+    "machine": machine,
+    "manual": manual,
     "served": served,
+    "tls_server": tls_server,
 }
 """What `code` of a spec may say, for this module."""

@@ -391,13 +391,22 @@ def _tagged(
     for field in files:
         read = call.read(field, reveals="some", recursive=recursive)
         shown = merge(shown, read)
-        if any(name == "-w" for name, _ in settings):
-            call.put("write", call.place(named_by("{stem}*", field)), read)
+        for name, form in settings:
+            if name == "-w":
+                call.put("write", call.place(_told_in(field, form)), read)
         if out is not None:
             call.put("write", call.place(out), merge(read, sources))
         elif tags or given & {"-tagsfromfile", "-delete_original", "-delete_original!", "-restore_original"}:
             _retagged(call, field, [name for name, _ in tags], given, sources, recursive=recursive)
     return Stream(sources=shown) if not tags else NOTHING
+
+
+def _told_in(field: Field, form: Field) -> Field:
+    """Where `-w FORM` writes: an ending beside the file, or a path with `%` for parts of the file's own."""
+    if "%" not in form.text and "/" not in form.text:
+        return named_by("{stem}*", field)
+    name = re.sub(r"%[-+.\d:]*[A-Za-z]", TOP, form.text)
+    return Field(text=name)
 
 
 def _retagged(

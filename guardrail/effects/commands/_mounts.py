@@ -21,6 +21,9 @@ _PSEUDO: Final = frozenset(
 )
 _TAGS: Final = re.compile(r"(?:UUID|LABEL|PARTUUID|PARTLABEL|ID)=.*")
 _LAYERS: Final = re.compile(r"(?:^|,)(?:lowerdir|upperdir|workdir|dirs|br|subdir|modules)[=:]([^,]*)")
+_PROGRAMS: Final = re.compile(r"command|sftp_server|^sshfs|slave|proxy", re.IGNORECASE)
+"""Options of sshfs and of the ssh below it that run something."""
+
 _FAR: Final = re.compile(r"//[^/]+/.*")
 _BRANCH: Final = re.compile(r"[=+](?:RW|RO|NC|ro|rw|wh|nowh|R|W).*")
 
@@ -108,9 +111,13 @@ def fuse(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--help", "--version") or not parsed.operands:
         return SOMETHING
     _options(call, parsed)
-    for _, role, field in parsed.values:
+    for option, role, field in parsed.values:
         if role == "read":
             call.read(field, reveals="some")
+        elif role == "opaque" or (option == "--options" and _PROGRAMS.search(field.text)):
+            call.opaque("inline", reason=f"an option of {call.name} names a program", words=(field,))
+        elif option == "--options":
+            call.mention((field,))
     sources: list[Field] = list(_layers(parsed))
     for field in parsed.operands[:-1]:
         several = call.name in ("mergerfs", "unionfs", "unionfs-fuse", "mhddfs") and field.known

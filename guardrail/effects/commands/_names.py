@@ -259,12 +259,15 @@ def _on_drive(field: Field) -> bool:
 
 def seek(call: Call, parsed: Parsed) -> Stream:
     """`fd PATTERN ROOT…`: lists names, and runs what follows `-x` and `-X` on them."""
-    batch = ("-x", "--exec", "-X", "--exec-batch")
-    at = next((i for i, field in enumerate(call.args) if field.text in batch), None)
+    at, match = next(((i, m) for i, field in enumerate(call.args) if (m := _RUNS.match(field.text))), (None, None))
     command: list[Field] = []
-    if at is not None:
-        command = [field for field in call.args[at + 1 :] if field.text != ";"]
-        parsed = parse_options(parsed.spec, call.args[:at])
+    if at is not None and match is not None:
+        # The first word may stand behind the letter, and other letters before it.
+        head = call.args[at].tail(match.end())
+        command = [field for field in (*([head] if head.text else []), *call.args[at + 1 :]) if field.text != ";"]
+        flags = call.args[at].text[: match.end() - 1] if match["letter"] else "-"
+        before = (*call.args[:at], *([Field(text=flags)] if flags != "-" else []))
+        parsed = parse_options(parsed.spec, before)
     roots = [*parsed.operands[1:], *parsed.values_of("--search-path")] or [parsed.value("--base-directory") or _HERE]
     places = [call.place(root, kind="dir", recursive=True) for root in roots]
     for place in places:
@@ -279,12 +282,13 @@ def seek(call: Call, parsed: Parsed) -> Stream:
     marked = any(marks.search(field.text) for field in command)
     vector = [Field(text=marks.sub(lambda _: name, field.text), sources=field.sources) for field in command]
     vector += [] if marked else [Field(text=name)]
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         call.shell.again(call, tuple(vector), external=True, stdin=NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     return SOMETHING
+
+
+_RUNS: Final = re.compile(r"-[HIusigaLlp01qF]*(?P<letter>[xX])=?|--exec(?:-batch)?(?:=|$)")
+"""Where the command of `fd` begins."""
 
 
 def ambiguous(call: Call, parsed: Parsed) -> Stream:

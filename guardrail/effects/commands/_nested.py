@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_role
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._makes import below
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
@@ -37,8 +39,11 @@ def _shell(call: Call, text: str, stdin: Stream) -> Stream:
 
 def user(call: Call, parsed: Parsed) -> Stream:
     """`su`, `runuser`, `sg`, `newgrp`: a shell of another user, with a text or with nothing known."""
-    for field in parsed.values_of("--command"):
-        return _text(call, field)
+    for field in parsed.values_of("-s"):
+        apply_role(call, "run", field, (), recursive=False)
+    texts = parsed.values_of("--command")
+    if texts:
+        return _text(call, texts[-1])  # of several the last one counts
     operands = parsed.operands
     if call.name == "runuser" and parsed.has("--user") and operands:
         return call.shell.again(call, tuple(operands), external=True)
@@ -57,7 +62,12 @@ def script(call: Call, parsed: Parsed) -> Stream:
     """`script`: records what a shell, or the text given to it, prints."""
     log = parsed.operands[0] if parsed.operands else None
     texts = parsed.values_of("--command")
-    out = _text(call, texts[-1]) if texts else call.opaque("dynamic", reason="a shell that is recorded")
+    command = parsed.operands[1:]
+    if command and not texts:
+        # The script of the BSDs takes the words of a command.
+        out = call.shell.again(call, tuple(command), external=True)
+    else:
+        out = _text(call, texts[-1]) if texts else call.opaque("dynamic", reason="a shell that is recorded")
     for field in [*([log] if log is not None else []), *(f for _, role, f in parsed.values if role == "write")]:
         call.put("write", call.place(field), out.sources)
     if log is None and not any(role == "write" for _, role, _ in parsed.values):
@@ -70,14 +80,14 @@ def flock(call: Call, parsed: Parsed) -> Stream:
     operands = parsed.operands
     if not operands:
         return SOMETHING
-    if not operands[0].text.isdigit():
+    if not operands[0].text.isdecimal():
         call.emit("create", call.place(operands[0]), may=True)
     texts = parsed.values_of("--command")
     rest = operands[1:]
     if rest and rest[0].text in ("-c", "--command"):
-        texts, rest = rest[1:], []
+        texts, rest = rest[1:2], []
     if texts:
-        return _text(call, texts[0])
+        return _text(call, texts[-1])
     return call.shell.again(call, tuple(rest), external=True) if rest else NOTHING
 
 
@@ -105,10 +115,13 @@ def rooted(call: Call, parsed: Parsed) -> Stream:
 def parallel(call: Call, _parsed: Parsed) -> Stream:
     """`parallel COMMAND ::: words`: a text for each word, or for each line of the input."""
     words = list(call.args)
+    kept: list[tuple[str, Field]] = []
     while words and words[0].text.startswith("-"):
-        option = words.pop(0).text
-        if option in _PARALLEL_VALUES and words:
-            words.pop(0)
+        field = words.pop(0)
+        option = field.text
+        name, equals, _ = option.partition("=")
+        if name in _PARALLEL_VALUES and (words or equals):
+            kept.append((name, field.tail(len(name) + 1) if equals else words.pop(0)))
         elif option.split("=")[0] not in _PARALLEL_FLAGS and not re.fullmatch(r"-[jPNnL]\d*%?|--(?:jobs|j)=.*", option):
             return call.opaque("inline", reason="an option of parallel is not known")
     cut = next((i for i, field in enumerate(words) if field.text in _SOURCES), len(words))
@@ -117,15 +130,25 @@ def parallel(call: Call, _parsed: Parsed) -> Stream:
     if not all(field.known for field in command):
         return call.opaque("dynamic", reason="the command of parallel is not known", words=(*words,))
     text = " ".join(field.text for field in command)
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         out = [_job(call, text, job, sources) for job in jobs]
-    finally:
-        call.shell.emit.maybe -= 1
     found = sources
     for one in out:
         found = merge(found, one.sources)
+    _kept(call, kept, found)
     return Stream(sources=found)
+
+
+def _kept(call: Call, options: Sequence[tuple[str, Field]], sources: tuple[Resource, ...]) -> None:
+    """What `parallel` writes down of its jobs, and the hosts that it sends them to."""
+    for name, field in options:
+        if name == "--joblog":
+            call.put("write", call.place(field), sources)
+        elif name in ("--results", "--res", "--tmpdir"):
+            below(call, field, sources)
+        elif name in ("-S", "--sshlogin"):
+            for host in field.text.split(","):
+                call.emit("remote_exec", at("ssh", f"ssh://{host.rpartition('@')[2].rpartition('/')[2]}"))
 
 
 def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Resource, ...]]:
@@ -167,12 +190,12 @@ def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stre
 
 
 _PARALLEL_VALUES: Final = frozenset(
-    "-j --jobs -P -N -n -L -S --sshlogin --delay --timeout --retries --joblog --results --tmpdir --colsep -C -d "
-    "--delimiter --block --recstart --recend --nice --load --memfree --shuf-seed".split()
+    "-j --jobs -P -N -n -L -S --sshlogin --delay --timeout --retries --joblog --results --res --tmpdir --colsep -C -d "
+    "--delimiter --halt --halt-on-error --block --recstart --recend --nice --load --memfree --shuf-seed".split()
 )
 _PARALLEL_FLAGS: Final = frozenset(
     "-k --keep-order --bar --eta --progress --dry-run --dryrun -v --verbose -t --will-cite -0 --null --no-notice -u "
-    "--ungroup --line-buffer --lb --halt --no-run-if-empty -r -q --quote --tag --group -m -X --linebuffer".split()
+    "--ungroup --line-buffer --lb --no-run-if-empty -r -q --quote --tag --group -m -X --linebuffer".split()
 )
 
 
@@ -191,7 +214,7 @@ _QUITTING: Final = re.compile(r"(?:-S ([\w.-]+) )?-X (?:quit|kill)")
 def terminal(call: Call, _parsed: Parsed) -> Stream:
     """`tmux`, `screen`: what is typed into a terminal, or run in one, is a shell text."""
     words = call.args
-    if words and words[0].text in _LOOKING:
+    if words and words[0].text in _LOOKING and not _goes_on(call):
         if words[0].text in ("kill-session", "kill-server"):
             call.emit("signal", at("process", words[-1].text if len(words) > 1 else "*"))
         return SOMETHING
@@ -200,19 +223,31 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
         if quitting is not None:
             call.emit("signal", at("process", quitting[1] or "*"))
             return SOMETHING
-    started = _started(call)
+    started = None if _goes_on(call) else _started(call)
     if started is not None:
         return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         for field in words:
             if field.known and " " in field.text.strip():
                 typed = field.text.replace("\\n", "\n").replace("^M", "\n").replace("\\015", "\n")
                 _shell(call, typed, NOTHING)
-    finally:
-        call.shell.emit.maybe -= 1
     return out
+
+
+def _goes_on(call: Call) -> bool:
+    """Further commands stand in the words, or one that a running `screen` is sent, or one within a format of tmux."""
+    words = call.args
+    for index, field in enumerate(words):
+        last, text = index + 1 == len(words), field.text
+        if call.name == "screen":
+            found = re.match(r"-[^-]*[XQ]", text) is not None or (text.startswith(TOP) and not last)
+        else:
+            form = index > 0 and words[index - 1].text == "-F" and not field.known
+            found = text.endswith(";") or "#(" in text or form or (text.endswith(TOP) and not last)
+        if found or field.many:
+            return True
+    return False
 
 
 def _started(call: Call) -> Stream | None:
@@ -226,8 +261,14 @@ def _started(call: Call) -> Stream | None:
     cwd = call.cwd
     values = _TMUX_VALUES if tmux else _SCREEN_VALUES
     detached = tmux
+    log: Field | None = None
     while words and words[0].text[:1] == "-":
         option = words.pop(0).text
+        if option == "-Logfile" and not tmux and words:
+            log = words.pop(0)
+            continue
+        if "L" in option and not tmux:
+            log = Field(text="screenlog.*", glob="screenlog.*")
         letters = _TMUX_FLAGS if tmux else _SCREEN_FLAGS
         if not re.fullmatch(rf"-[{letters}]*[{values}]?", option):
             return None
@@ -239,15 +280,15 @@ def _started(call: Call) -> Stream | None:
             cwd = call.place(value, kind="dir").path if option[-1] == "c" and tmux else cwd
     if not words or not detached:
         return SOMETHING if tmux else None
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         if len(words) > 1 or not tmux:
-            return call.shell.again(call, tuple(words), external=True, cwd=cwd, stdin=NOTHING)
+            out = call.shell.again(call, tuple(words), external=True, cwd=cwd, stdin=NOTHING)
+            if log is not None:
+                call.put("write", call.place(log), out.sources)
+            return out
         state = call.state.copy()
         state.cwds = (cwd,)
         return call.shell.run_text(words[0].text, state, NOTHING)[2]
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 _TMUX_FLAGS: Final = "dPADEXhvbfIZ"
@@ -262,14 +303,22 @@ def hosted(call: Call, parsed: Parsed) -> Stream:
     texts = parsed.values_of("--command")
     host = at("ssh", f"ssh://{operands[0].text.rpartition('@')[2]}") if operands else at("ssh", "ssh://*")
     rest = tuple(operands[1:])
+    for field in parsed.values_of("--ssh"):
+        apply_role(call, "run", field, (), recursive=False)
+    texts += parsed.values_of("--server")
     call.emit("remote_exec", host)
     for source in call.stdin.sources:
         call.emit("copy", source, host, flow=call.stdin.flow)
     call.mention(rest)
     for field in (*rest, *texts):
         call.mention_text(field.text)
-    if texts and texts[-1].known:
-        return call.shell.elsewhere(call, host, texts[-1].text)
+    for field in texts:
+        if not field.known:
+            call.opaque("dynamic", reason="the text of the command is not known", words=(field,))
+            continue
+        out = call.shell.elsewhere(call, host, field.text)
+        if not rest:
+            return out
     return call.shell.elsewhere(call, host, rest) if rest else SOMETHING
 
 

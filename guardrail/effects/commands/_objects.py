@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.commands._apply import apply_spec, operand_roles
+from guardrail.effects.commands._apply import apply_role, apply_spec, operand_roles
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._places import elsewhere
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import SOMETHING, Field, Stream
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
 
 _DELETING: Final = frozenset(
     "--delete -d --delete-unmatched-destination-objects --delete-removed --delete-destination --remove "
     "--delete-after --delete-before --delete-during --delete-excluded --delete-from-dest".split()
 )
+_NAMED: Final = frozenset(("-I", "--read-paths-from-stdin"))
 _ALWAYS_DELETING: Final = frozenset(("rclone sync", "rclone bisync", "mc mirror --remove"))
 _CONNECTION = re.compile(r":(?P<backend>[a-z0-9]+)(?:,[^:]*)?:(?P<path>.*)", re.DOTALL)
 _PLAIN_LOCAL: Final = ("/", "./", "../", "~", "-")
@@ -28,11 +29,21 @@ _PLAIN_LOCAL: Final = ("/", "./", "../", "~", "-")
 
 def mirror(call: Call, parsed: Parsed) -> Stream:
     """A copy of a tree; with some options what is not in the source is deleted at the target."""
+    if parsed.flags & _NAMED:
+        parsed.operands[:0] = given_names(call)
     out = apply_spec(call, parsed)
     deletes = any(name.partition("=")[0] in _DELETING for name in parsed.flags)
     if deletes or call.name in _ALWAYS_DELETING:
         _deleted(call, parsed)
     return out
+
+
+def given_names(call: Call) -> list[Field]:
+    """The sources that the input names, one on a line."""
+    found = call.listed(Field(text="-"))
+    for name in call.stdin.names:
+        found.append(Field(text=name.path or TOP, glob=name.pattern))
+    return found
 
 
 def _deleted(call: Call, parsed: Parsed) -> None:
@@ -113,6 +124,9 @@ def bucket_mount(call: Call, _parsed: Parsed) -> Stream:
 
 def rclone_delete(call: Call, parsed: Parsed) -> Stream:
     """`rclone delete` and `purge`: of a remote, or of a directory here."""
+    for _, role, field in parsed.values:
+        if role == "shell":
+            apply_role(call, role, field, (), recursive=False)
     parsed.operands = [_backend(field) for field in parsed.operands]
     for role, field in operand_roles(parsed.spec.entry, parsed):
         place = elsewhere(field, role, parsed.spec.entry)

@@ -99,16 +99,24 @@ def zip_(call: Call, _parsed: Parsed) -> Stream:
         sources = ()
     if "sf" in given:
         return SOMETHING
-    if "d" not in given:
-        sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
-        if "@" in given:
-            sources = merge(sources, named_input(call, gone="m" in given))
-        if "R" in given:
-            sources = merge(sources, contents(call, [_HERE], gone="m" in given))
+    sources = merge(sources, _zipped(call, given, operands))
     if archive.text == "-":
         return Stream(sources=sources, flow=call.stdin.flow)
     call.put("write", call.place(archive), sources)
     return NOTHING
+
+
+def _zipped(call: Call, given: set[str], operands: list[Field]) -> tuple[Resource, ...]:
+    """Whose content goes into the archive: files, those that the input names, and comments."""
+    sources = call.stdin.sources if {"z", "c"} & given else ()
+    if "d" in given:
+        return sources
+    sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
+    if "@" in given:
+        sources = merge(sources, named_input(call, gone="m" in given))
+    if "R" in given:
+        sources = merge(sources, contents(call, [_HERE], gone="m" in given))
+    return sources
 
 
 def _zip_words(call: Call) -> tuple[set[str] | None, dict[str, list[Field]], list[Field]]:
@@ -255,8 +263,12 @@ def rar(call: Call, _parsed: Parsed) -> Stream:
         return Stream(sources=sources)
     if letter in "ex":
         named = next((f.tail(3) for f in switches if f.text.startswith("-op")), None)
-        folder = named or (files[-1] if files and files[-1].text.endswith(("/", "..", ".")) else _HERE)
-        below(call, folder, sources)
+        last = files[-1] if files and named is None else None
+        if last is not None and (last.text.endswith(("/", "..", ".")) or call.kind(call.place(last)) == "dir"):
+            named = last
+        elif last is not None and "/" in last.text:
+            below(call, last, sources)  # it is a folder if it is there by then
+        below(call, named or _HERE, sources)
     return SOMETHING
 
 

@@ -113,7 +113,7 @@ def git_apply(call: Call, args: Sequence[Field]) -> Stream:
         for field in operands:
             sources = merge(sources, call.read(field))
         return Stream(sources=sources) if operands else SOMETHING
-    strip = next((text[2:] for text in options if text[:2] == "-p" and text[2:].isdigit()), "1")
+    strip = next((text[2:] for text in options if text[:2] == "-p" and text[2:].isdecimal()), "1")
     plain = all(text in _GIT_PLAIN or text == f"-p{strip}" for text in options)
     texts = [(call.read(field), call.text_of(field)) for field in operands if field.text != "-"]
     if not texts:
@@ -145,7 +145,7 @@ def _strip(file: FilePatch, strip: Field | None) -> list[str] | None:
         parts = name.split("/")
         if strip is None:
             names.append(parts[-1])
-        elif not strip.known or not strip.text.isdigit():
+        elif not strip.known or not strip.text.isdecimal():
             return None
         elif int(strip.text) < len(parts):
             names.append("/".join(parts[int(strip.text) :]))

@@ -8,6 +8,7 @@ from guardrail.effects.catalogue._spec import Entry
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._addresses import REMOTE, URL, at, remote
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import local_path
 from guardrail.effects.domain._values import Field, Stream, merge
 from guardrail.model import Op, Resource
 
@@ -18,7 +19,7 @@ def elsewhere(field: Field, role: str, entry: Entry) -> Resource | None:
     text = field.text
     if scheme:
         return at(scheme, text)
-    if text.lower().startswith("file://"):
+    if local_path(text) is not None:
         return None
     if URL.fullmatch(text):
         return remote(text)
@@ -73,9 +74,8 @@ def transfer(
 
 
 def _local(field: Field) -> Field:
-    if field.text.lower().startswith("file://"):
-        return Field(text=field.text[7:] or "/", sources=field.sources, span=field.span)
-    return field
+    path = local_path(field.text)
+    return field if path is None else Field(text=path, sources=field.sources, span=field.span)
 
 
 def _maybe_here(call: Call, field: Field, role: str) -> None:

@@ -59,11 +59,8 @@ def _table(call: Call, text: str | None) -> None:
 def _later(call: Call, text: str, stdin: Stream, *, home: bool) -> None:
     # Another shell runs it, with an environment of its own.
     state = State((None,) if home else (call.cwd,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         call.shell.run_text(text, state, stdin)
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 def at_job(call: Call, parsed: Parsed) -> Stream:
@@ -103,7 +100,14 @@ def systemd_run(call: Call, parsed: Parsed) -> Stream:
     cwd = call.place(folder, kind="dir").path if folder is not None else call.cwd
     if folder is None and not parsed.has("--scope", "--same-dir", "--shell"):
         cwd = None
-    return call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+    out = call.shell.again(call, tuple(operands), external=True, cwd=cwd)
+    for field in parsed.values_of("--property"):
+        if (kept := _KEPT.fullmatch(field.text)) is not None:
+            call.put("append" if kept[1] == "append" else "write", call.place(field.tail(kept.start(2))), out.sources)
+    return out
+
+
+_KEPT: Final = re.compile(r"Standard(?:Output|Error)=(file|append|truncate):(.+)")
 
 
 def _properties(call: Call, parsed: Parsed) -> None:
@@ -113,9 +117,8 @@ def _properties(call: Call, parsed: Parsed) -> None:
         call.mention_text(field.text)
         name, _, text = field.text.partition("=")
         if name.startswith("Exec"):
-            call.shell.emit.maybe += 1
-            call.shell.run_text(text.lstrip("-+!@:|"), call.state.copy())
-            call.shell.emit.maybe -= 1
+            with call.perhaps():
+                call.shell.run_text(text.lstrip("-+!@:|"), call.state.copy())
 
 
 def removed(call: Call, parsed: Parsed) -> Stream:

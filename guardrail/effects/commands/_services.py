@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -33,13 +34,17 @@ def _texts(words: tuple[Field, ...]) -> list[str]:
 def service(call: Call, _parsed: Parsed) -> Stream:
     """`service NAME VERB` and its like of other systems."""
     words = [text for text in _texts(call.args) if not text.startswith("-")]
-    if not words or words[-1] == "status" or words[0] in ("help", "--list"):
+    if call.name == "service" and words and "/" in words[0]:
+        return call.opaque("program", reason="a script that is named by its path")
+    name, verb = (words[:1], words[1:]) if call.name in _NAME_FIRST else (words[1:2], words[:1])
+    if not words or verb[:1] in (["status"], ["list"], ["help"]) or words == ["help"]:
         return SOMETHING
-    name, verb = (words[0], words[1:]) if call.name in ("service", "rc-service", "invoke-rc.d") else ("", words[:1])
-    if not name:
-        name = words[1] if len(words) > 1 else "*"
-    call.emit("service", at("systemd", name), attrs={"verb": " ".join(verb)[:100]})
+    call.emit("service", at("systemd", name[0] if name else "*"), attrs={"verb": " ".join(verb)[:100]})
     return SOMETHING
+
+
+_NAME_FIRST: Final = frozenset(("service", "rc-service", "invoke-rc.d", "update-rc.d", "chkconfig"))
+"""Commands of which the first word is the service, and the second what is done to it."""
 
 
 def _changes(call: Call, op: Op, scheme: str, name: str) -> Stream:
@@ -54,10 +59,18 @@ def _changes(call: Call, op: Op, scheme: str, name: str) -> Stream:
 def iptables(call: Call, _parsed: Parsed) -> Stream:
     """`iptables`, `ip6tables`, `ebtables`, `arptables`: rules are listed, or changed."""
     words = _texts(call.args)
-    asks = ("-L", "-S", "-C", "--list", "--list-rules", "--check", "-V", "--version", "-h", "--help")
-    if any(word in asks or (word.startswith("-L") and word[:2] == "-L") for word in words) and "-Z" not in words:
+    for field in call.args:
+        if field.text.startswith(("-M", "--modp")):
+            call.opaque("inline", reason="a program that loads modules", words=call.args)
+    if any(map(_RULES_LISTED.fullmatch, words)) and not any(map(_RULES_CHANGED.match, words)):
         return SOMETHING
     return _changes(call, "set_security", "firewall", call.name) if words else SOMETHING
+
+
+_RULES_LISTED: Final = re.compile(r"-[nvxt]*[LSC].*|--(?:lis|che|vers|help)[\w-]*|-[Vh]")
+_RULES_CHANGED: Final = re.compile(
+    r"-[nvx]*[ADIRFXPNEZ]|--(?:app|del|ins|rep|flu|pol|new|ren|zer|ato)"  # a value of this form is a question too many
+)
 
 
 def firewall(call: Call, _parsed: Parsed) -> Stream:
@@ -91,6 +104,8 @@ def network(call: Call, parsed: Parsed) -> Stream:
             return call.shell.again(call, tuple(parsed.operands[2:]), external=True)
         return call.shell.again(call, tuple(parsed.operands[3:]), external=True)
     verb = words[1] if len(words) > 1 else "show"
+    if call.name in ("ip", "bridge") and words and "link".startswith(words[0]) and verb in ("s", "se"):
+        verb = "set"  # of a link it is tried first
     if not words or verb in _LOOKS or verb in _SHORT_LOOKS or words[0] in _LOOKS or words[0] == "monitor":
         return SOMETHING
     return _changes(call, "service", "network", words[0])
@@ -148,6 +163,12 @@ def sysctl(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         if parsed.has("--load"):
             call.read(field)
+        elif ".." in field.text.split("/"):
+            # A name that leads out of where the settings are.
+            place = Field(text=f"/proc/sys/{field.text.partition('=')[0]}", sources=field.sources)
+            call.printed = call.read(place)
+            if "=" in field.text or setting:
+                call.put("write", call.place(place), field.sources)
         elif "=" in field.text or setting or field.many:
             call.emit("service", at("kernel", field.text.partition("=")[0]), attrs={"verb": "sysctl"})
     if parsed.has("--load", "--system"):

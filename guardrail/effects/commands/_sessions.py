@@ -11,9 +11,10 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._given import given_text
+from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import basename, place
+from guardrail.effects.domain._paths import basename, local_path, place
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, starred
 from guardrail.model import Resource
 
@@ -27,9 +28,14 @@ _PLAIN: Final = frozenset(
     "ls dir nlist cd pwd bye quit exit close disconnect user login ascii binary bin type passive passiv prompt verbose "
     "mode status help ? version progress hash bell df cat more less zcat lls lpwd lcd set debug cls du find open "
     "connect umask lumask mkdir lmkdir rename mv ln symlink link chmod chown chgrp quote site rexmt timeout trace "
-    "epsv4 epsv ipv4 sunique runique cdup size modtime system jobs wait cache alias bookmark reget nop idle echo "
-    "queue kill repeat".split()
+    "epsv4 epsv ipv4 sunique runique cdup size modtime system jobs wait cache bookmark reget nop idle echo "
+    "kill".split()
 )
+_AGAIN: Final = frozenset(("repeat", "queue", "at"))
+"""Commands of lftp that run another one."""
+
+_LISTS: Final = frozenset(("ls", "dir", "nlist"))
+"""Commands of ftp whose second word is a file here."""
 _CODE: Final = frozenset("source script eval command glob module exec xargs edit page macdef proxy $".split())
 _OPEN: Final = frozenset(("open", "connect"))
 _MOVES: Final = frozenset(("rename", "mv", "ln", "symlink", "link", "chmod", "chown", "chgrp"))
@@ -73,9 +79,11 @@ class _Session:
         head = words[0].lstrip("@-").lower()
         rest = [word for word in words[1:] if not word.startswith("-")]
         options = [word for word in words[1:] if word.startswith("-")]
+        if self.own(head, words):
+            return
         if head.startswith("!") or head in ("local", "shell"):
             self.shell(" ".join(words).lstrip("@-!") if head.startswith("!") else " ".join(words[1:]))
-        elif head in _CODE or any(word.startswith("|") for word in words[1:]):
+        elif head in _CODE or any("|" in word for word in words[1:]):
             self.call.opaque("inline", reason=f"`{head}` in a session is not looked into")
             self.call.mention_text(" ".join(words))
         elif head == "mirror":
@@ -95,6 +103,50 @@ class _Session:
         else:
             self.call.opaque("program", reason="a command of a session that is not known", words=())
             self.call.mention(Field(text=word) for word in words)
+
+    def own(self, head: str, words: Sequence[str]) -> bool:
+        """What only one of the clients has; whether that is all of the command."""
+        if self.call.name == "lftp":
+            return self.of_lftp(head, words)
+        if head == "lls" and len(words) > 1:
+            self.shell("ls " + " ".join(words[1:]))
+            return True
+        if head in _LISTS and self.call.name != "sftp" and len(words) > 2 and "|" not in words[-1]:
+            self.saved(words[-1])
+            return True
+        return False
+
+    def of_lftp(self, head: str, words: Sequence[str]) -> bool:
+        """What only lftp has: commands in commands, files as addresses, redirections; whether that is all of it."""
+        texts = [word for word in words if word.lower().startswith("file:") or word.startswith("--on-change")]
+        if head == "set" and len(words) > 2 and re.search(r"program|shell|filter|exec|hook", words[1]):
+            texts.append(words[2])
+        if texts:
+            self.call.opaque("inline", reason=f"`{head}` in a session is not looked into", words=())
+            self.call.mention_text(" ".join(words))
+        if head in _AGAIN or head == "alias":
+            given = _behind(head, words[1:])
+            with self.call.perhaps():
+                self.run(given, separators=_EITHER)
+            return True
+        options = [word for word in words[1:] if word.startswith("-")]
+        for word in options:
+            self.call.name_text(word.partition("=")[2] or word[2:])
+        if head in ("debug", "history", "set"):
+            for word in words[1:]:
+                if "/" in word or "." in word:
+                    self.saved(word)
+        for index, word in enumerate(words[1:], 1):
+            if ">" in word and not word.startswith("!"):
+                name = word.rpartition(">")[2] or (words[index + 1] if index + 1 < len(words) else TOP)
+                self.saved(name)
+        return False
+
+    def saved(self, name: str) -> None:
+        """What comes from there goes into a file here."""
+        if name != "-":
+            self.call.emit("net_recv", self.host)
+            self.call.emit("write", self.here(name))
 
     def shell(self, text: str) -> None:
         """A command of this machine."""
@@ -146,7 +198,9 @@ class _Session:
                 local = words[words.index("-o") + 1] if words.index("-o") + 1 < len(words) else TOP
             folder = words[words.index("-O") + 1] + "/" if "-O" in words[:-1] else ""
             recursive = "-r" in words or "-R" in words
-            self.call.emit("write", place(f"{folder}{local}", self.folder, recursive=recursive))
+            target = place(f"{folder}{local}", self.folder, recursive=recursive)
+            path = local_path(name if URL.fullmatch(name) else f"{self.host.uri or ''}/{name}")
+            self.call.put("write", target, self.call.read(Field(text=path)) if path is not None else ())
             if name.startswith("/"):
                 self.call.name_text(name)
 
@@ -163,9 +217,31 @@ class _Session:
                 self.call.emit("delete", local)
             return
         self.call.emit("net_recv", self.host)
-        self.call.emit("write", local)
+        path = local_path(names[0] if URL.fullmatch(names[0]) else f"{self.host.uri or ''}/{names[0]}")
+        self.call.put("write", local, self.call.read(Field(text=path), recursive=True) if path is not None else ())
         if any("e" in word for word in options if not word.startswith("--")) or "--delete" in options:
             self.call.emit("delete", local)
+
+
+def _behind(head: str, words: Sequence[str]) -> str:
+    """The command that another one runs: behind its options, how often or when, or the name it is given."""
+    given = list(words)
+    if head == "at" and "--" in given:
+        return " ".join(given[given.index("--") + 1 :])
+    if head in ("alias", "at"):
+        return " ".join(given[1:])
+    while given and given[0].startswith("-"):
+        valued = given.pop(0) in ("-c", "-d", "-n", "--count", "--delay")
+        given = given[1:] if valued else given
+    if head == "queue" and given in (["start"], ["stop"]):
+        return ""
+    if head == "repeat" and given and re.fullmatch(r"[\d.]+[smhd]?", given[0]):
+        given.pop(0)
+    return " ".join(given)
+
+
+_EITHER: Final = r"[;\n]|&&|\|\|"
+"""What stands between commands of lftp."""
 
 
 def _without(words: Sequence[str], valued: Sequence[str]) -> list[str]:
@@ -184,12 +260,12 @@ def _without(words: Sequence[str], valued: Sequence[str]) -> list[str]:
 
 def _commands(text: str, separators: str) -> Iterator[list[str] | None]:
     """The words of every command; None for one that has no words as a shell has them."""
-    for line in re.split(separators, text):
-        bare = line.strip()
+    for line in _lines(text, separators):
+        bare = line.strip().lstrip("(").strip()
         if not bare or bare.startswith("#"):
             continue
-        if bare.startswith("!"):
-            yield [bare]
+        if bare.lstrip("@-").startswith("!"):
+            yield [bare.lstrip("@-")]
             continue
         try:
             words = shlex.split(bare, comments=False)
@@ -198,6 +274,19 @@ def _commands(text: str, separators: str) -> Iterator[list[str] | None]:
             return
         if words:
             yield words
+
+
+def _lines(text: str, separators: str) -> Iterator[str]:
+    """The commands of a text; one for the shell takes the whole line, and whatever separates others in it."""
+    for line in text.split("\n"):
+        start = 0
+        for match in (*re.finditer(separators, line), None):
+            rest = line[start:]
+            if rest.strip().lstrip("(").lstrip("@- ").startswith("!"):
+                yield rest
+                break
+            yield rest if match is None else line[start : match.start()]
+            start = len(line) if match is None else match.end()
 
 
 def _converse(call: Call, host: Resource, text: str | None, *, separators: str = r"\n") -> None:
@@ -214,8 +303,8 @@ def _file_text(call: Call, field: Field) -> str | None:
 
 def sftp(call: Call, parsed: Parsed) -> Stream:
     """`sftp HOST`: commands come in or are in a file; `sftp HOST:FILE` fetches it."""
-    for _, role, field in parsed.values:
-        if role == "opaque":
+    for option, role, field in parsed.values:
+        if role == "opaque" and not (option == "-o" and plain_setting(field)):
             call.opaque("inline", reason="an option of sftp may run a program", words=(field,))
     if not parsed.operands:
         return SOMETHING
@@ -224,6 +313,7 @@ def sftp(call: Call, parsed: Parsed) -> Stream:
     host = at("sftp", f"//{name}")
     batch = parsed.value("-b")
     if batch is not None:
+        call.printed = call.origins(batch) if batch.text != "-" else call.stdin.sources  # each line is repeated
         _converse(call, host, _file_text(call, batch))
     elif call.stdin.connected:
         _converse(call, host, call.stdin.text)
@@ -282,14 +372,15 @@ def lftp(call: Call, parsed: Parsed) -> Stream:
     """`lftp -c COMMANDS`, `-e`, `-f FILE`, or commands that come in."""
     name = next((field.text for field in parsed.operands), "*")
     host = remote(name) if URL.fullmatch(name) else at("ftp", f"//{name}")
-    both = r"[;\n]|&&|\|\|"
+    if name.lower().startswith("file:"):
+        call.opaque("inline", reason="a session with this machine")
     given = [*parsed.values_of("-c"), *parsed.values_of("-e")]
     for field in given:
-        _converse(call, host, field.text if field.known else None, separators=both)
+        _converse(call, host, field.text if field.known else None, separators=_EITHER)
     for field in parsed.values_of("-f"):
-        _converse(call, host, _file_text(call, field), separators=both)
+        _converse(call, host, _file_text(call, field), separators=_EITHER)
     if call.stdin.connected and not parsed.has("-c", "-f"):
-        _converse(call, host, call.stdin.text, separators=both)
+        _converse(call, host, call.stdin.text, separators=_EITHER)
     elif not parsed.has("-c", "-f", "-e", "--version", "--help"):
         call.opaque("dynamic", reason="a session without commands that are known")
     return SOMETHING

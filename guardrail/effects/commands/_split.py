@@ -12,7 +12,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _SILENT: Final = frozenset(("gvim", "vim.basic", "vim.tiny", "vim.nox", "vimx", "view"))
@@ -22,9 +22,10 @@ _VIEWERS: Final = frozenset(("view", "gview", "rview", "bmore"))
 def split(call: Call, parsed: Parsed) -> Stream:
     """`split FILE PREFIX`: pieces are PREFIXaa, PREFIXab, …; without a prefix xaa, xab, …."""
     if parsed.has("--filter"):
+        out: tuple[Resource, ...] = ()
         for field in parsed.values_of("--filter"):
-            _shell(call, field, _inputs(call, parsed.operands[:1]))
-        return NOTHING
+            out = merge(out, _shell(call, field, _inputs(call, parsed.operands[:1])).sources)
+        return Stream(sources=out, flow=call.stdin.flow)
     if len(parsed.operands) < 2 and not any(field.many for field in parsed.operands):
         parsed.operands = [*(parsed.operands or [Field(text="-")]), Field(text="x")]
     return apply_spec(call, parsed)
@@ -41,11 +42,8 @@ def _shell(call: Call, field: Field, sources: tuple[Resource, ...]) -> Stream:
     """A piece of shell text that gets content on its input."""
     if not field.known:
         return call.opaque("dynamic", reason="the command is not known", words=(field,))
-    call.shell.emit.maybe += 1
-    try:
+    with call.perhaps():
         return call.shell.run_text(field.text, call.state.copy(), Stream(sources=sources, connected=True))[2]
-    finally:
-        call.shell.emit.maybe -= 1
 
 
 def pee(call: Call, parsed: Parsed) -> Stream:
@@ -70,7 +68,7 @@ def editor(call: Call, parsed: Parsed) -> Stream:
     readonly = parsed.has("--readonly") or call.name in _VIEWERS
     for field in parsed.operands:
         if field.text[:1] == "+":
-            if not field.text[1:].lstrip(":").isdigit() and field.text != "+":
+            if not field.text[1:].lstrip(":").isdecimal() and field.text != "+":
                 call.opaque("inline", reason=f"a command for {call.name}", words=(field,))
                 call.mention_text(field.text)
         elif field.text == "-":

@@ -39,10 +39,12 @@ def redis(call: Call, parsed: Parsed) -> Stream:
             return SOMETHING
         texts = (call.stdin.text or "").split("\n") if call.stdin.text is not None else None
         if texts is None:
-            call.emit("write", store, may=True)
+            call.put("write", store, call.stdin.sources)
             return call.opaque("dynamic", reason="redis-cli takes commands from its input")
         for line in texts:
-            _redis(call, store, [Field(text=word) for word in line.split()], ())
+            _redis(call, store, [Field(text=word) for word in line.split()], call.stdin.sources)
+        if call.stdin.sources:
+            call.put("write", store, call.stdin.sources)
         return Stream(sources=(store,))
     given = merge(call.stdin.sources if parsed.has("-x", "-X") else (), tuple(s for f in call.args for s in f.sources))
     _redis(call, store, parsed.operands, given)
@@ -61,25 +63,14 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         call.emit("api_delete", store)
     elif name in _REDIS_LOOKS or (name == "config" and len(words) > 1):
         call.emit("read", store)
-    elif name in (
-        "eval",
-        "evalsha",
-        "fcall",
-        "function",
-        "module",
-        "script",
-        "shutdown",
-        "slaveof",
-        "replicaof",
-        "debug",
-    ):
+    elif name in _REDIS_CODE:
         call.opaque("inline", reason=f"{name} of redis")
     else:
         call.put("write", store, given)
 
 
 _MONGO_LOOK = re.compile(
-    r"\s*(?:(?:printjson|print|JSON\.stringify)\()*\s*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
+    r"\s*(?:(?:printjson|print|JSON\.stringify)\(\s*)*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
     r"shutdown|set|load|rename|create|replace|bulk|write|save|find\w*And|fsync|grant|revoke|add|kill|compact|repair|"
     r"aggregate|mapReduce|watch|step|reconfig|initiate|enable|disable|start|stop|move|split)\w+(?:\([^()`]*\))?)+[\s;)]*"
 )

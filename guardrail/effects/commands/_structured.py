@@ -1,4 +1,4 @@
-"""jq, yq, crudini, dasel, augtool, patch: programs that change files by their structure.
+"""jq, yq, crudini, dasel, augtool: programs that change files by their structure.
 
 Not concerned with lines (`_editors`). Where a tool writes in a style of its own, the edit has the meaning of what it
 writes and the content counts as unknown from there on.
@@ -39,11 +39,23 @@ def jq(call: Call, parsed: Parsed) -> Stream:
             read = call.read(field, reveals="digest" if scalar else "content")
             sources = merge(sources, () if scalar else read)
         sources = merge(sources, field.sources)
+    sources = merge(sources, _environment(call, program))
     if not operands and not parsed.has("--null-input"):
         sources = merge(sources, call.stdin.sources)
+    if program is None or _JQ_ERRORS.search(program.text):
+        call.shell.divert(sources)
     text = _jq_text(call, parsed, program, operands) if program is not None else None
     return Stream(text=fits(text), sources=sources, flow=call.stdin.flow)
 
+
+def _environment(call: Call, program: Field | None) -> tuple[Resource, ...]:
+    """Whose content a program can see in the environment, if it looks there."""
+    looks = program is None or not program.known or re.search(r"env|ENV", program.text) is not None
+    return call.state.contents() if looks else ()
+
+
+_JQ_ERRORS: Final = re.compile(r"\b(?:stderr|debug|halt_error|error|input_error)\b")
+"""Words of a filter that may say what it is given on standard error."""
 
 MAX_SCALARS: Final = 1
 """Most single values of one file that one call may take out of it without that being its content."""
@@ -167,7 +179,7 @@ def yq(call: Call, parsed: Parsed) -> Stream:
         understood = True
     if not understood:
         call.opaque("inline", reason="a yq program that may do more than filter")
-    sources: tuple[Resource, ...] = ()
+    sources = _environment(call, program)
     for field in operands:
         sources = merge(sources, call.read(field))
         if parsed.has("--inplace"):

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._curl_words import spread, with_configs
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text
 from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
@@ -27,6 +28,8 @@ _PLAIN_SSH: Final = re.compile(
 """A remote shell with options that run nothing else."""
 
 _LOCAL_URL: Final = ("file:",)
+_SPREAD_SCHEME: Final = re.compile(r"(?!\[[0-9A-Fa-f:.]+\])[^/:.]*[{\[]")
+"""A set or a range where the scheme of an address stands; an IPv6 address is none."""
 
 
 def net(uri: str) -> Resource:
@@ -80,17 +83,40 @@ def _side_options(call: Call, parsed: Parsed) -> None:
     for option, role, field in parsed.values:
         if role in ("run", "opaque"):
             plain = call.name == "rsync" and _PLAIN_SSH.fullmatch(field.text) is not None
-            plain = plain or (call.name in ("scp", "sftp") and option in ("-o", "-F") and plain_setting(field))
+            plain = plain or (call.name in ("scp", "sftp") and _harmless(option, field))
             if not plain:
                 call.opaque("inline" if field.known else "dynamic", reason=f"an option of {call.name} runs a program")
-        elif role in ("write", "append"):
+        elif role in ("write", "append") and option != "--write-batch":
             call.put("write", call.place(field), ())
-        elif role == "read":
+        elif role == "read" and option != "--early-input":
             call.read(field, reveals="some")
+        elif role == "mention":
+            call.mention((field,))
+    _rsync_inputs(call, parsed)
     if parsed.has("--files-from"):
         call.opaque("program", reason="names of files come from a list")
     if parsed.has("--daemon", "--config"):
         call.opaque("inline", reason="a server that hands files out")
+
+
+def _rsync_inputs(call: Call, parsed: Parsed) -> None:
+    """Files that rsync reads beside those that it copies: rules, and what a daemon is given first."""
+    for field in parsed.values_of("--filter"):
+        if (rules := _MERGED.match(field.text)) is not None:
+            call.read(field.tail(rules.end()), reveals="some")
+    for field in parsed.values_of("--early-input"):
+        read = call.read(field)
+        for far in filter(None, map(_remote, parsed.operands)):
+            call.put("write", far, read)
+
+
+def _harmless(option: str, field: Field) -> bool:
+    """A setting of ssh that runs nothing, or no file of settings."""
+    return (option == "-o" and plain_setting(field)) or (option == "-F" and field.text in ("/dev/null", "none"))
+
+
+_MERGED: Final = re.compile(r"(?:merge|\.)(?:,[-+a-zA-Z]*)?[ _]+")
+"""A rule of rsync that others are in a file."""
 
 
 def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bool) -> None:
@@ -152,7 +178,10 @@ def _looked(call: Call, operands: Sequence[Field]) -> Stream:
 
 
 def _set_aside(call: Call, parsed: Parsed, operands: Sequence[Field], target: Field, into: bool) -> None:
-    """What is replaced is kept under another name with `--backup`; parts of files stand in a directory meanwhile."""
+    """What is replaced is kept under another name with `--backup`; parts of files stand elsewhere."""
+    for field in parsed.values_of("--write-batch"):
+        near = [call.place(source, recursive=True) for source in operands if _remote(source) is None]
+        call.put("write", call.place(field), near)
     if _remote(target) is not None:
         return
     for option in ("--partial-dir", "--temp-dir"):
@@ -192,8 +221,9 @@ def _mention_remote(call: Call, source: Field, target: Field) -> None:
 
 def _listing(call: Call, parsed: Parsed, operands: list[Field]) -> Stream:
     if parsed.has("--read-batch"):
+        batches = tuple(call.place(field) for field in parsed.values_of("--read-batch"))
         for field in operands:
-            call.emit("write", call.place(field, recursive=True))
+            call.put("write", call.place(field, recursive=True), batches)
     for field in operands:
         far = _remote(field)
         call.emit("net_recv", far) if far is not None else call.emit("list", call.place(field, recursive=True))
@@ -204,7 +234,7 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     """`ssh HOST COMMAND`: the command runs there; what is piped in goes there."""
     operands = parsed.operands
     for option, role, field in parsed.values:
-        if role == "opaque" and not (option == "-o" and plain_setting(field)):
+        if role == "opaque" and not _harmless(option, field):
             call.opaque("inline", reason="an option of ssh may run a program", words=(field,))
         elif role == "append":
             call.put("append", call.place(field), ())
@@ -238,6 +268,11 @@ def curl(call: Call, parsed: Parsed) -> Stream:
     local: tuple[Resource, ...] = ()
     for field in [*parsed.operands, *parsed.values_of("--url")]:
         sent = merge(sent, field.sources)
+        if _SPREAD_SCHEME.match(field.text) and not parsed.has("--globoff"):
+            call.opaque("dynamic", reason="an address of curl may be that of a file", words=(field,))
+        if field.text.startswith("@"):
+            # Addresses in a file: its text is sent wherever it leads.
+            sent = merge(sent, call.read(field.tail(1)))
         if field.text.lower().startswith(_LOCAL_URL):
             if parsed.has("--upload-file"):
                 _put_here(call, parsed, field, sent)
@@ -271,6 +306,8 @@ def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], boo
             sends = True
             for name in spread(field):
                 sent = merge(sent, call.stdin.sources if name.text == "." else call.read(name))
+        elif option == "--etag-compare":
+            sent = merge(sent, call.read(field))
         elif option == "--cookie":
             # Without a `=` it is a file.
             sent = merge(sent, call.read(field) if "=" not in field.text and field.text else ())
@@ -278,27 +315,52 @@ def _curl_options(call: Call, parsed: Parsed) -> tuple[tuple[Resource, ...], boo
             call.opaque("inline", reason=f"{option} of curl is not looked into", words=(field,))
         elif role == "read":
             call.read(field, reveals="some")
-        elif role in ("write", "append") and option != "--output" and field.text != "-":
+        elif role in ("write", "append") and option != "--output" and field.text not in ("-", "%"):
             call.put("write", call.place(field), ())
     return sent, sends or parsed.has("--data-raw", "--form-string")
 
 
 def _curl_outputs(call: Call, parsed: Parsed, local: tuple[Resource, ...]) -> Stream:
-    outputs = parsed.values_of("--output")
+    given = parsed.values_of("--output")
+    outputs = [field for field in given if field.text != "-"]
+    if len(outputs) < len(given):
+        call.printed = merge(call.printed, local)
+    folders = [field.text.rstrip("/") + "/" for field in parsed.values_of("--output-dir")]
+    # Each part of a command line behind `--next` may have a directory of its own, or none.
+    folders += [""] if not folders or parsed.has("--next") else []
     for field in outputs:
-        if field.text != "-":
-            # `#1` stands for a part of the address.
-            numbered = re.search(r"#\d", field.text) is not None
-            whole = Field(text=re.sub(r"#\d+", TOP, field.text)) if numbered else field
-            call.put("write", call.place(whole), local)
+        # `#1` stands for a part of the address.
+        numbered = re.search(r"#\d", field.text) is not None
+        whole = Field(text=re.sub(r"#\d+", TOP, field.text)) if numbered else field
+        for folder in folders:
+            call.put("write", call.place(Field(text=folder + whole.text) if folder else whole), local)
     named = parsed.has("--remote-name", "--remote-name-all", "--remote-header-name")
     if named:
-        folder = parsed.value("--output-dir") or Field(text=".")
         for field in [*parsed.operands, *parsed.values_of("--url")]:
             name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or TOP
             known = name if not parsed.has("--remote-header-name") else TOP
-            call.put("write", call.place(Field(text=f"{folder.text.rstrip('/')}/{known}")), local)
-    return SOMETHING if outputs or named else Stream(sources=local)
+            for folder in folders:
+                call.put("write", call.place(Field(text=f"{folder or './'}{known}")), local)
+    told = _told(call, parsed)
+    return Stream(sources=told if parsed.values_of("--output") or named else merge(local, told))
+
+
+def _told(call: Call, parsed: Parsed) -> tuple[Resource, ...]:
+    """What `--write-out` prints: a text, or what a file holds; either may say where to print."""
+    found: tuple[Resource, ...] = ()
+    for field in parsed.values_of("--write-out"):
+        text: str | None = field.text
+        sources = field.sources
+        if field.text.startswith("@"):
+            file = field.tail(1)
+            sources = merge(sources, call.read(file, reveals="content"))
+            text = given_text(call, file)
+            if text is None:
+                call.opaque("program", reason="a format of curl that is not known", words=(file,))
+        for more, name in re.findall(r"%output\{(>*)([^}]*)\}?", text or ""):
+            call.put("append" if more else "write", call.place(Field(text=name)), sources)
+        found = merge(found, sources)
+    return found
 
 
 def _file_url(field: Field) -> Field:
@@ -326,11 +388,10 @@ def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:
     """Files that a data option reads: `@file`, `name@file`, `name=@file`, `name=<file`."""
     text = field.text
     if option == "--form":
-        _, equals, value = text.partition("=")
-        if equals and value[:1] in "@<":
-            paths = value[1:].split(";")[0].split(",")
-            return merge((), tuple(p for path in paths for p in call.read(Field(text=path.strip('"')))))
-        return call.stdin.sources if value == "@-" else ()
+        _, _, value = text.partition("=")
+        paths = [quoted or bare for quoted, bare in _PART.findall(value)] if value[:1] in ("@", "<") else []
+        paths += _PART_HEADERS.findall(value)
+        return merge((), tuple(p for path in paths for p in call.read(Field(text=path))))
     if text.startswith("@"):
         return call.read(field.tail(1))
     if option in ("--data-urlencode", "--url-query") and "@" in text and "=" not in text.partition("@")[0]:
@@ -338,6 +399,10 @@ def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:
     if text.startswith(TOP):
         return call.read(Field(text=TOP))
     return ()
+
+
+_PART: Final = re.compile(r"(?:^[@<]|(?<=,)(?<!;))(?:\"((?:[^\"\\]|\\.)*)\"|([^,;\"]+))(?=[,;]|$)")
+_PART_HEADERS: Final = re.compile(r";\s*headers=[@<]\"?([^\";]+)")
 
 
 def wget(call: Call, parsed: Parsed) -> Stream:

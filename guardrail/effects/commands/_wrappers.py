@@ -9,11 +9,12 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._makefiles import NAMES, dry_run
 from guardrail.effects.commands._family import Family
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value, merge
 
-MAX_SHOWN: Final = 1024
+MAX_SHOWN: Final = 512
 """Longest data of one system call that a trace may show and still only tell of it, in bytes."""
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
@@ -37,7 +38,7 @@ def _traced(call: Call, parsed: Parsed, before: int, out: Stream) -> Stream:
     """A trace that shows long data, or all that is read or written, has the content of what was read in it."""
     sizes = [field.text for field in parsed.values_of("-s")]
     asked = [field.text for field in parsed.values_of("-e")]
-    long = any(not size.isdigit() or int(size) > MAX_SHOWN for size in sizes)
+    long = any(not size.isdecimal() or int(size) > MAX_SHOWN for size in sizes)
     if not long and not any(text.startswith(("read=", "write=", "reads=", "writes=")) for text in asked):
         return out
     seen = merge((), tuple(effect.resource for effect in call.shell.emit.effects[before:] if effect.op == "read"))
@@ -85,6 +86,8 @@ def _roles(call: Call, parsed: Parsed) -> None:
             call.mention_text(field.text)
         elif role in ("write", "append"):
             call.put("write", call.place(field), ())
+        elif call.name == "sshpass" and role == "read":
+            call.put("write", at("net", "password"), call.read(field))
         elif role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"{option} of {call.name} is not looked into", words=(field,))
             call.mention_text(field.text)

@@ -8,7 +8,15 @@ from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
-from guardrail.effects.domain._paths import STREAMS, is_deferred, paths_in, place, spellings
+from guardrail.effects.domain._paths import (
+    STANDARD_OUTPUT,
+    STREAMS,
+    is_deferred,
+    is_descriptor,
+    paths_in,
+    place,
+    spellings,
+)
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -61,7 +69,7 @@ class Call:
         span: where it stands in the text.
     """
 
-    __slots__ = ("args", "cwd", "doubted", "failed", "name", "shell", "span", "state", "stdin")
+    __slots__ = ("args", "cwd", "doubted", "failed", "name", "printed", "shell", "span", "state", "stdin")
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class Call:
         self.span = span
         self.failed: State | None = None  # the state when the command fails, if another one
         self.doubted = False  # a file of a redirection may not open, and then the command does not run
+        self.printed: tuple[Resource, ...] = ()  # whose content it wrote to standard output by a name of that
 
     # -- effects
 
@@ -190,6 +199,7 @@ class Call:
         if field.text in ("-", "/dev/stdin"):
             text = self.stdin.text
         else:
+            self.shell.divert((self.place(field),))  # a name that is not found is complained of
             data = self.shell.contents.read(path, self.shell.limits.script_bytes) if path is not None else None
             text = data.decode("utf-8", "surrogateescape") if data is not None else None
         if text is None:
@@ -234,9 +244,13 @@ class Call:
         attrs: dict[str, Any] | None = None,
     ) -> None:
         """Something is written, and what flows into it is copied."""
+        sources = tuple(sources)
+        if resource.path in STANDARD_OUTPUT:
+            self.printed = merge(self.printed, sources)
+            return
+        if sources and is_descriptor(resource):
+            self.shell.divert(sources)  # to a process substitution, for one
         if resource.path in STREAMS or resource.pattern == "/dev/fd/*":
-            if resource.path is None or resource.path == "/dev/stderr":
-                self.shell.divert(tuple(sources))  # to a process substitution, for one
             return
         for source in sources:
             if source != resource:

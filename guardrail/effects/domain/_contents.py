@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +23,9 @@ MAX_KEPT_BYTES: Final = 1024 * 1024
 
 MAX_LOOKS: Final = 256
 """Most files of the live filesystem that are read for one call; a further one is unknown."""
+
+MAX_SEEN_BYTES: Final = 4 * 1024 * 1024
+"""Most content of the live filesystem that is read for one call, in bytes; after it every further file is unknown."""
 
 CONTENT_OPS: Final = frozenset(("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "mount"))
 """Operations after which a file may hold something else, or a name mean another file."""
@@ -56,6 +59,8 @@ class Contents:
     """
 
     __slots__ = (
+        "_above",
+        "_files",
         "_fresh",
         "_identities",
         "_kin",
@@ -68,7 +73,9 @@ class Contents:
         "_room",
         "_sealed",
         "_seen",
+        "_sight",
         "_stages",
+        "_unfiled",
         "_vague",
         "_view",
     )
@@ -76,6 +83,10 @@ class Contents:
     def __init__(self, view: FileView) -> None:
         self._view = view
         self._made: dict[str, _Entry] = {}
+        # What is asked of all names that were made, without a walk over them.
+        self._above: set[str] = set()  # every directory above one of them
+        self._files: dict[str, set[str]] = {}  # identity -> the names that mean that file
+        self._unfiled: list[str] = []  # names whose identity nobody asked for yet
         self._vague: list[str] = []
         self._sealed: set[str] = set()
         self._linked = False  # the call makes links or mounts, so that names may mean other files than they do now
@@ -83,6 +94,7 @@ class Contents:
         self._open: dict[str, int] = {}  # files that commands may write to beside those that name them
         self._room = MAX_KEPT_BYTES
         self._looks = MAX_LOOKS
+        self._sight = MAX_SEEN_BYTES
         self._identities: dict[str, str] = {}
         self._log: list[tuple[str, _Entry | None]] = []
         self._marks = 0
@@ -203,8 +215,9 @@ class Contents:
         self._forget_below(name)
 
     def _forget_below(self, name: str) -> None:
-        for path in [path for path in self._made if path.startswith(name + "/")]:
-            self._set(path, _UNKNOWN)
+        if name in self._above:
+            for path in [path for path in self._made if path.startswith(name + "/")]:
+                self._set(path, _UNKNOWN)
 
     def _vaguely(self, place: Resource) -> None:
         pattern = place.pattern or "**"
@@ -229,7 +242,24 @@ class Contents:
             if self._elsewhere_in_pipeline(path, self._fresh) or self._elsewhere_in_pipeline(path, self._seen):
                 entry = _UNKNOWN  # another stage of the pipeline changes or reads it, in no order that is known
             self._fresh[path] = self._stages[-1]
+        if path not in self._made:
+            self._noted(path)
         self._made[path] = entry
+
+    def _noted(self, path: str) -> None:
+        """A name is made for the first time."""
+        self._unfiled.append(path)
+        for folder in _folders(path):
+            if folder in self._above:
+                break
+            self._above.add(folder)
+
+    def _meaning(self, real: str) -> set[str]:
+        """The names that were made and mean this very file."""
+        for path in self._unfiled:
+            self._files.setdefault(self._identity(path), set()).add(path)
+        self._unfiled.clear()
+        return self._files.get(real, set())
 
     def _elsewhere_in_pipeline(self, path: str, stages: Mapping[str, int]) -> bool:
         return path in stages and stages[path] not in self._stages
@@ -333,10 +363,10 @@ class Contents:
         parts = set(name.split("/"))
         if self._linked and any(self._akin(posixpath.basename(made), part) for made in self._made for part in parts):
             return True
-        if any(name.startswith(made + "/") for made in self._made):
+        if any(folder in self._made for folder in _folders(name)):
             return True
         real = self._identity(path)
-        return any(_same_file(real, self._identity(made)) for made in self._made)
+        return any(self._meaning(one) for one in (real, *_folders(real)))
 
     def vague(self) -> bool:
         """Whether the call changes files of which it is not known which ones they are, or what their names mean."""
@@ -384,18 +414,21 @@ class Contents:
 
     def _look(self, path: str, limit: int) -> bytes | None:
         self._looks -= 1
-        return self._view.read(path, limit) if self._looks >= 0 else None
+        if self._looks < 0 or self._sight <= 0:
+            return None
+        data = self._view.read(path, limit)
+        self._sight -= len(data) if data is not None else 0
+        return data
 
     def _clashes(self, name: str) -> bool:
         """Another name that the call writes to is, or may be, the same file."""
-        others = [made for made in self._made if made != name]
-        if not others:
+        if len(self._made) == (name in self._made):
             return False
         if self._linked:
+            others = [made for made in self._made if made != name]
             base = posixpath.basename(name)
             return any(self._akin(posixpath.basename(made), base) for made in others)
-        real = self._identity(name)
-        return any(self._identity(made) == real for made in others)
+        return bool(self._meaning(self._identity(name)) - {name})
 
     def _name(self, path: str) -> str:
         """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
@@ -440,3 +473,11 @@ def _may_name(pattern: str, path: str) -> bool:
 
 def _same_file(real: str, made: str) -> bool:
     return real == made or real.startswith(made + "/")
+
+
+def _folders(path: str) -> Iterator[str]:
+    """Every directory above a path, the nearest first."""
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)

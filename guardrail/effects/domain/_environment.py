@@ -7,7 +7,21 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.effects.domain._values import NUM, TOP, State, Value, join_values
+import msgspec
+
+from guardrail.effects.domain._emit import MUTATING
+from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._values import NAME, NUM, TOP, Field, State, Stream, Value, join_values
+from guardrail.effects.domain._variables import (
+    CODE,
+    KNOWN_SHELLS,
+    NAMED_OPTIONS,
+    PREFIXES,
+    RUNS,
+    WORDS,
+    WRITES,
+    WRITES_IN_TEXT,
+)
 from guardrail.model import Resource
 
 if TYPE_CHECKING:
@@ -66,6 +80,7 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         _say(shell, name)
         return
     state.put(name, _inherited(value) if name == LIBRARIES else value)
+    _meant(shell, state, name, state.vars[name] if traits else value)
     if name == "IFS":
         if "v" in traits or any(text not in (" \t\n", " ") for text in value.alternatives):
             state.ifs = False
@@ -104,6 +119,95 @@ def _prompted(shell: Interpreter, state: State, name: str, value: Value) -> None
             # A prompt is expanded as in double quotes; in a here document a quote in it is a character.
             text = f": <<GUARDRAIL\n{text}\nGUARDRAIL\n" if "$" in text or "`" in text or TOP in text else ""
         shell.run_later(text, state.copy())
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_meant(name: str) -> bool:
+    """Some program runs what a variable of that name says, or writes there."""
+    texts = (*(pattern for pattern, _ in (*CODE, *WRITES_IN_TEXT)), RUNS, WRITES)
+    return name == "SHELL" or any(pattern.fullmatch(name) for pattern in texts)
+
+
+def _meant(shell: Interpreter, state: State, name: str, value: Value) -> None:
+    """What a program would do that reads the variable."""
+    if not _is_meant(name):
+        return
+    shell.emit.maybe += 1
+    try:
+        for text in value.alternatives:
+            if text:
+                _one_meant(shell, state, name, text)
+    finally:
+        shell.emit.maybe -= 1
+
+
+def _one_meant(shell: Interpreter, state: State, name: str, text: str) -> None:
+    known = TOP not in text and NUM not in text
+    if WRITES.fullmatch(name):
+        _written(shell, state, text)
+    for pattern, part in WRITES_IN_TEXT:
+        for found in part.findall(text) if pattern.fullmatch(name) else ():
+            _written(shell, state, found)
+    for pattern, harmless in CODE:
+        if pattern.fullmatch(name) and not harmless.fullmatch(text):
+            call = shell.call(name, (Field(text=text),), state, None, Stream(), (0, 0))
+            call.opaque("inline" if known else "dynamic", reason=f"{name} is code for other programs", words=())
+            call.mention_text(text)
+    if name == "SHELL" and text.rpartition("/")[2] in KNOWN_SHELLS:
+        return
+    if name == "SHELL" or RUNS.fullmatch(name):
+        _run(shell, state, name, text)
+
+
+def _run(shell: Interpreter, state: State, name: str, text: str) -> None:
+    """A program that is given what another one prints: what it does with that is not followed."""
+    if TOP in text or NUM in text:
+        shell.dynamic(f"{name} is run by other programs, and not known", (0, 0))
+        return
+    before = len(shell.emit.effects)
+    shell.run_later(text, state.copy(), Stream(text=""))
+    if any(effect.op in MUTATING or effect.op in ("net_send", "remote_exec") for effect in shell.emit.effects[before:]):
+        state.path = None
+
+
+def _written(shell: Interpreter, state: State, text: str) -> None:
+    for cwd in state.cwds:
+        # Some programs put a number or the host's name where a `%` stands.
+        where = place(_SPECIAL.sub(TOP, _NUMBERED.sub(NAME, text)), cwd)
+        if where.path is not None and shell.view.kind(where.path) == "dir":
+            where = msgspec.structs.replace(where, kind="dir", recursive=True)
+        if where.path not in STREAMS:
+            shell.emit.add("write", where, spec="assignment", may=True)
+
+
+_NUMBERED: Final = re.compile(r"%\w")
+_SPECIAL: Final = re.compile(r"\$\{?\w+\}?|\{\w+\}|%\{[^}]*\}")
+
+
+def given_words(state: State, command: str) -> list[Field]:
+    """The words that variables give a command besides its own: `TF_CLI_ARGS_plan`, `ZIPOPT`."""
+    head, _, verb = command.partition(" ")
+    found: list[Field] = []
+    for name in WORDS.get(head, ()):
+        for variable in (name, f"{name}_{verb}"):
+            value = state.vars.get(variable)
+            for text in value.alternatives if value is not None else ():
+                words = [Field(text=TOP, many=True)] if TOP in text else [Field(text=word) for word in text.split()]
+                found += words
+    return found
+
+
+def given_options(state: State, command: str) -> list[tuple[str, Field]]:
+    """Long options that variables give a command: `PIP_LOG=x` is `--log x`."""
+    prefix = PREFIXES.get(command.partition(" ")[0])
+    if prefix is None:
+        return []
+    found: list[tuple[str, Field]] = []
+    for name, value in state.vars.items():
+        if name.upper().startswith(prefix):
+            option = NAMED_OPTIONS.get(name.upper(), "--" + name[len(prefix) :].lower().replace("_", "-"))
+            found += [(option, Field(text=text, sources=value.sources)) for text in value.alternatives if text]
+    return found
 
 
 LIBRARIES: Final = "LD_LIBRARY_PATH"

@@ -16,6 +16,11 @@ from guardrail.model import ANY_DEPTH, Kind, Resource
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
 """Device files that keep nothing: reading and writing them touches no file."""
 
+STANDARD_OUTPUT: Final = frozenset(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"))
+"""Names of what the command prints."""
+
+_DESCRIPTOR = re.compile(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
+
 _NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
 _NUMBERS = re.compile(f"(?:{NUM}|{NAME})+")
 _SPECIAL = re.compile(r"[*?\[]")
@@ -23,6 +28,10 @@ _MARKS = re.compile(r"[=@:,;]+")
 _TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 _BARE = re.compile(r"[^\[\]{}]+")
 """What stands between brackets and braces."""
+
+_EDGED = re.compile(r"[\[\]{}#?%^~!+]|[*@&]$")
+_CLOSING: Final = ".:!?@#%^~+&*-"
+_BRACED = re.compile(r"\{[^{}\s'\"]*(?:,|\.\.)[^{}\s'\"]*\}")
 
 MAX_PUBLIC: Final = 4096
 """Longest text of a file that is repeated in the address of another, in characters."""
@@ -68,6 +77,23 @@ def _wild(text: str) -> str:
 
 _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
+
+
+_FILE_URL = re.compile(r"file:(?://[^/]*)?(/.*|)", re.IGNORECASE | re.DOTALL)
+
+
+def local_path(text: str) -> str | None:
+    """The path that a `file:` address leads to, whatever host it names; None of any other text."""
+    match = _FILE_URL.match(text)
+    if match is None:
+        return None
+    path = match[1] or "/" + text[5:].lstrip("/")
+    return unquote(path, errors="surrogateescape") if "%" in path else path
+
+
+def is_descriptor(resource: Resource) -> bool:
+    """What is open there goes on to wherever the shell opened it, as far as names tell."""
+    return _DESCRIPTOR.fullmatch(resource.path or resource.pattern or "") is not None
 
 
 def undashed(text: str) -> bool:
@@ -177,6 +203,30 @@ def _tails(word: str) -> Iterator[str]:
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):
             yield token
+        yield from _cores(token)
+    if "{" in word:
+        yield from _unbraced(word)
+
+
+def _cores(token: str) -> Iterator[str]:
+    """The paths in a token that has marks of some language around it: `/a}`, `[/a]`, `/a#x`, `/a!`."""
+    if _EDGED.search(token) is None or "/" not in token:
+        return
+    for piece in _BARE.findall(token):
+        core = piece.rstrip(_CLOSING)
+        for head in (core, *(core.partition(mark)[0] for mark in "#?%^~!+" if mark in core)):
+            if "/" in head:
+                yield head
+                yield from (head.rpartition(mark)[2] for mark in ":@" if mark in head)
+
+
+def _unbraced(text: str) -> Iterator[str]:
+    """Tokens in which braces stand for one of several texts: `/a/{b,c}/d` may be any `/a/*/d`."""
+    wide = _BRACED.sub("*", text)
+    if wide != text:
+        for token in _TOKEN.findall(wide):
+            if "*" in token and "/" in token and token.strip("*/"):
+                yield token
 
 
 def paths_in(text: str) -> Iterator[str]:
@@ -188,9 +238,19 @@ def paths_in(text: str) -> Iterator[str]:
             yield f"{token[: token.rindex('/') + 1]}*"  # `/models/@(a|b)`
         plain = (unquote(token, errors="surrogateescape"),) if "%" in token else ()
         bare = _BARE.findall(token) if any(mark in token for mark in "{}[]") else ()
-        for candidate in (token, token.rstrip(".:!?"), *(token.split(":") if ":" in token else ()), *plain, *bare):
+        cores = _cores(token)
+        for candidate in (
+            token,
+            token.rstrip(".:!?"),
+            *(token.split(":") if ":" in token else ()),
+            *plain,
+            *bare,
+            *cores,
+        ):
             if candidate in seen or len(candidate) > 4096:
                 continue
             seen.add(candidate)
             if "/" in candidate or "." in candidate.strip(".") or candidate.startswith("~"):
                 yield candidate
+    if "{" in text:
+        yield from _unbraced(text)

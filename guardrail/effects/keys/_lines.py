@@ -256,7 +256,7 @@ def _inserted(match: re.Match[str], body: list[str], text: str) -> str:
         lines.pop()
     if address == "$":
         number = len(lines)
-    elif address.isdigit() and int(address) <= len(lines):
+    elif address.isdecimal() and int(address) <= len(lines):
         number = int(address)
     else:
         raise Unclear("where lines are put")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,10 +14,12 @@ from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._environment import given, given_options, given_words
 from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import (
     NOTHING,
@@ -55,6 +58,15 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
         functions: shell functions may have that name (not so after `command`).
         builtins: so may builtins (not so after `env`).
     """
+    out = _meant(call, vector, functions=functions, builtins=builtins)
+    if not call.printed:
+        return out
+    sources = merge(out.sources, call.printed)
+    return msgspec.structs.replace(out, text=None, listed=(), table="", sources=sources, connected=False)
+
+
+def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bool) -> Stream:
+    """The same, but for what the command itself wrote to a name of its standard output."""
     head = vector[0]
     call.args = tuple(vector[1:])
     if not head.known or head.sources or not head.text:
@@ -100,7 +112,11 @@ def known_command(call: Call, name: str) -> Stream:
         if spec.children and not spec.entry.operands and not spec.entry.code:
             return _no_subcommand(call)
         call.name = f"{name} {found}" if found else name
+    if call.state.vars and (more := given_words(call.state, call.name)):
+        call.args = (*more, *call.args)
     parsed = parse_options(spec, call.args)
+    if call.state.vars:
+        _by_variables(call, parsed)
     family = FAMILIES.get(spec.entry.code)
     if parsed.unknown:
         # An unknown option may take the next word: the effects below are one reading, the mentions cover the other.
@@ -109,21 +125,46 @@ def known_command(call: Call, name: str) -> Stream:
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
-        before = len(call.shell.emit.effects)
-        out = family(call, parsed) if family is not None else apply_spec(call, parsed)
+        before, cwd = len(call.shell.emit.effects), call.cwd
+        if family is None:
+            out = apply_spec(call, parsed)
+        else:
+            out = family(call, parsed)
+            out = conserved(call, parsed, before, cwd, out) if parsed.values else out
         _environment(call, before)
+        _handed_on(call, parsed, before)
         return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
 
 
+def _by_variables(call: Call, parsed: Parsed) -> None:
+    """Options that variables give the command, if its words do not."""
+    for name, field in given_options(call.state, call.name):
+        option = parsed.spec.long(name)
+        if option is None or option.name in parsed.flags:
+            continue
+        parsed.flags.add(option.name)
+        if option.roles:
+            parsed.take(option.name, option.roles[0], field)
+
+
 def _environment(call: Call, before: int) -> None:
     """A command that changes something may do so where its environment says, instead of where it usually does."""
-    given = call.shell.handed
-    if given and any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
-        for text in given:
+    if not (call.shell.handed or call.state.vars):
+        return
+    if any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
+        for text in dict.fromkeys((*call.shell.handed, *_own_variables(call))):
             call.mention_text(text)
+
+
+def _own_variables(call: Call) -> list[str]:
+    """What variables hold that begin with the command's own name, such as `UV_CACHE_DIR` of `uv`."""
+    start = call.name.partition(" ")[0].upper().replace("-", "_")
+    if len(start) < len("GO"):
+        return []
+    return [text for name, value in call.state.vars.items() if name.startswith(start) for text in given(value)]
 
 
 _LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention", "exec_opaque"))
@@ -131,7 +172,7 @@ _LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention
 
 
 def _is_store(call: Call, name: str) -> bool:
-    """`swift` is a compiler, and the client of an object store."""
+    """`swift` is a compiler, the client of an object store, and a trainer of models."""
     spec = specs().get(name) if name == "swift" else None
     return spec is not None and any(field.text in spec.children for field in call.args)
 
@@ -173,11 +214,81 @@ _SUBSTITUTED: Final = f"/dev/fd/{NUM}"
 """What a process substitution becomes."""
 
 
-def _with_arguments(call: Call, out: Stream) -> Stream:
-    """Words with content in them may come out again: a format, a name, a message."""
-    given = tuple(
+def _in_words(call: Call) -> tuple[Resource, ...]:
+    """Whose content is in the words themselves."""
+    return tuple(
         source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources
     )
+
+
+def _handed_on(call: Call, parsed: Parsed, before: int) -> None:
+    """Content in a word goes into whatever the command writes and to where it sends; its input too, if asked for."""
+    given, fed = _in_words(call), call.stdin.sources
+    if call.stdin.text or call.shell.emit.made:
+        _described(call, parsed, before)
+    if not given and not fed:
+        return
+    if fed and any(_INPUT.search(field.text) for field in call.args):
+        given, fed = merge(given, fed), ()
+    effects = call.shell.emit.effects[before:]
+    said = {(effect.resource, effect.target) for effect in effects if effect.target is not None}
+    service = specs().file_of(parsed.spec.entry.names[0]) in _ASKING
+    takes = service and parsed.spec.entry.stdin != "none"
+    for effect in effects:
+        if effect.op not in _CARRYING:
+            continue
+        place = effect.target if effect.target is not None else effect.resource
+        open_ = (takes or effect.op == "remote_exec") and not _CLOSED.match(place.uri or "")
+        for source in merge(given, fed) if open_ else given:
+            if source != place and (source, place) not in said:
+                said.add((source, place))
+                call.emit("copy", source, place, flow=("argument",), may=True)
+    if given and not said and service:
+        for source in given:
+            call.emit("copy", source, at("net", call.name), flow=("argument",), may=True)
+
+
+def _described(call: Call, parsed: Parsed, before: int) -> None:
+    """What is to run somewhere may be described by the input, or a file of this call: every path in it is mentioned."""
+    if specs().file_of(parsed.spec.entry.names[0]) not in _DEPLOYING:
+        return
+    if not any(effect.op in _CARRYING for effect in call.shell.emit.effects[before:]):
+        return
+    texts = [call.given_text()] if any(_INPUT.search(field.text) for field in call.args) else []
+    for field in call.args:
+        path = call.place(field).path if field.known else None
+        if path is not None and call.shell.contents.knows(path):
+            texts.append(call.text_of(field))
+    for text in texts:
+        if text:
+            call.mention_text(text)
+
+
+_DEPLOYING: Final = frozenset(("builds.toml", "containers.toml", "k8s.toml"))
+"""Files of the catalogue whose commands start what a text describes."""
+
+_INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
+"""Words that ask for the standard input."""
+
+_CARRYING: Final = frozenset(
+    "create write append net_send net_recv remote_exec api_copy api_visibility set_security set_key record_score "
+    "service schedule link rename".split()
+)
+"""Operations after which what a word says may be found somewhere."""
+
+_CLOSED: Final = re.compile(r"docker:(?!model/|machine/)|k8s:(?!node)")
+"""Places whose commands get no input unless they are asked to, which the functions of those commands see to."""
+
+_ASKING: Final = frozenset(
+    f"{name}.toml"
+    for name in "aws azure builds gcloud hubs k8s objectstores containers packages network databases net".split()
+)
+"""Files of the catalogue whose commands ask a service about what their words name."""
+
+
+def _with_arguments(call: Call, out: Stream) -> Stream:
+    """Words with content in them may come out again: a format, a name, a message."""
+    given = _in_words(call)
     if not given or out.text is not None:
         return out
     return msgspec.structs.replace(out, sources=merge(out.sources, given), connected=False)

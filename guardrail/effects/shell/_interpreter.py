@@ -157,11 +157,11 @@ class Interpreter:
             if self.depth:
                 self.contents.weaken(mark)  # it may leave at any point, and what runs it goes on
 
-    def run_later(self, text: str, state: State) -> None:
+    def run_later(self, text: str, state: State, stdin: Stream = SOMETHING) -> None:
         """Interpret a shell text that runs at some later time, perhaps."""
         fresh, self.emit.fresh = self.emit.fresh, set()  # by then they may be other directories
         self.emit.maybe += 1
-        self.run_text(text, state)
+        self.run_text(text, state, stdin)
         self.emit.maybe -= 1
         self.emit.fresh = fresh
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
 
 
+MAX_TARGETS: Final = 16
+"""Most files that one redirection is followed to; bash takes several words for a mistake anyway."""
+
+
 def through_descriptors(shell: Interpreter, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
     """`>&3`: the output goes to whatever is open there."""
     if not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
@@ -86,7 +90,7 @@ def redirections(
 def _written(shell: Interpreter, redirect: Redirect, call: Call) -> Iterator[Resource]:
     """The files that an output is opened to."""
     for vector in shell.expand.alternatives((redirect.target,) if redirect.target is not None else (), call.state):
-        for field in vector:
+        for field in vector if len(vector) <= MAX_TARGETS else (Field(text=TOP),):
             resource = call.place(field)
             call.doubted = call.doubted or not _opens(shell, resource, call)
             _emptied(shell, redirect.op, resource)

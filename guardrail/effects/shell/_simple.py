@@ -232,6 +232,7 @@ def _run(
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
     said = _complained(shell, vector, state)
+    diverted = shell.diverted
     if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
     if redirects:
@@ -244,6 +245,8 @@ def _run(
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
+    if state.held and shell.diverted is not diverted:
+        _held(call, shell.diverted)
     return state, call.failed if call.failed is not None else state, out
 
 
@@ -304,6 +307,13 @@ def _with_errors(out: Stream, said: tuple[Resource, ...], name: str) -> Stream:
 
 _QUIET: Final = frozenset((":", "true", "false", "echo"))
 """Builtins that never complain."""
+
+
+def _held(call: Call, sources: tuple[Resource, ...]) -> None:
+    """What went to another descriptor than standard output is in whatever `exec 3>f` opened."""
+    for sink in call.state.held:
+        for item in sources:
+            call.emit("copy", item, sink, flow=("redirect",))
 
 
 def _passed_on(stdin: Stream, out: Stream, name: str) -> Stream:

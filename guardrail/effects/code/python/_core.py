@@ -39,7 +39,7 @@ from guardrail.effects.code.python._values import (
 )
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code, as_code
-from guardrail.effects.domain._paths import STREAMS, place
+from guardrail.effects.domain._paths import STREAMS, local_path, place
 from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
 from guardrail.model import Edit, Kind, Op, Resource
 
@@ -223,12 +223,11 @@ class Core(abc.ABC):
     def undecided(self) -> Generator[None, None, None]:
         """What happens inside may not happen."""
         self.branch += 1
-        self.call.shell.emit.maybe += 1
         try:
-            yield
+            with self.call.perhaps():
+                yield
         finally:
             self.branch -= 1
-            self.call.shell.emit.maybe -= 1
 
     @contextmanager
     def tentative(self) -> Generator[None, None, None]:
@@ -319,7 +318,7 @@ class Core(abc.ABC):
         if text == "" or "\0" in text:
             return
         if text[:5].lower() == "file:":
-            text = "/" + text[5:].lstrip("/")
+            text = local_path(text) or text
         elif "://" in text[:12] and not text.startswith(("/", TOP)):
             yield remote(text)
             return

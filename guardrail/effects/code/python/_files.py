@@ -116,9 +116,12 @@ def _is_bytes(value: Value) -> bool:
 
 
 def _descriptor(path: Value, handle: Handle) -> Handle:
-    if isinstance(path, Const) and isinstance(path.value, int) and path.value in (0, 1, 2):
-        return Handle(("stdin", "stdout", "stderr")[path.value], mode="r" if path.value == 0 else "w")
-    return handle
+    if not (isinstance(path, Const) and isinstance(path.value, int)):
+        return handle
+    if path.value == 0 or ("r" in handle.mode and "+" not in handle.mode):
+        return Handle("stdin", mode="r")  # what the shell opened to be read comes in with the input
+    # What is written to any other than standard output goes to wherever the shell opened it.
+    return Handle("stdout" if path.value == 1 else "stderr", mode="w")
 
 
 @handles("os.open")
@@ -134,8 +137,17 @@ def open_descriptor(machine: Machine, args: Args) -> Value:
     return handle
 
 
+@handles("os.fdopen")
+def open_number(_machine: Machine, args: Args) -> Value:
+    """`os.fdopen(fd, mode)`: what was opened before, or what the shell opened."""
+    path = args.get(0) or Unknown()
+    if isinstance(path, Const):
+        mode = args.get(1, "mode")
+        return _descriptor(path, Handle("file", (), "r" if mode is None else single(mode) or "w"))
+    return path
+
+
 @handles(
-    "os.fdopen",
     "io.open_code",
     "io.TextIOWrapper",
     "io.BufferedReader",
@@ -159,10 +171,10 @@ def wrap(machine: Machine, args: Args) -> Value:
 def write_descriptor(machine: Machine, args: Args) -> Value:
     """`os.write(fd, data)`."""
     target, data = argument_of(args, 0), argument_of(args, 1)
-    if isinstance(target, Const) and target.value in (1, 2):
+    if isinstance(target, Const) and isinstance(target.value, int):
         exact = data.value if isinstance(data, Const) and isinstance(data.value, bytes) else None
         shown = exact.decode("utf-8", "replace") if exact is not None else None
-        machine.write_out(carried(data), shown, errors=target.value == 2)
+        machine.write_out(carried(data), shown, errors=target.value != 1)
     else:
         machine.sink(target, carried(data), None)
     machine.account(data)
@@ -173,7 +185,7 @@ def write_descriptor(machine: Machine, args: Args) -> Value:
 def read_descriptor(machine: Machine, args: Args) -> Value:
     """`os.read(fd, n)`."""
     source = argument_of(args, 0)
-    if isinstance(source, Const) and source.value == 0:
+    if isinstance(source, Const) and isinstance(source.value, int):
         return Unknown(machine.call.stdin.sources)
     return Unknown(machine.contents_of(source))
 

@@ -126,6 +126,8 @@ def _is_open(value: Value) -> bool:
 def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
     found: tuple[Resource, ...] = ()
     for role, value in pairs:
+        if role == "url":
+            found = merge(found, core.read(core.places(Text(_local(value)))))
         if role in _SOURCE:
             if _is_open(value):
                 found = merge(found, core.contents_of(value))
@@ -245,18 +247,31 @@ def _link(core: Core, value: Value, _content: tuple[Resource, ...], pairs: list[
                     core.emit("link", source, place)
 
 
+def _local(value: Value) -> tuple[str, ...]:
+    """Addresses that lead to files of this machine."""
+    return tuple(text for text in path_texts(value)[:8] if text[:5].lower() == "file:")
+
+
 def _url(core: Core, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     core.account(value)
     sends = any(role == "send" for role, _ in pairs)
+    for role, given in pairs:
+        content = merge(content, carried(given) if role in ("url", "text") else ())
     for text in path_texts(value)[:8]:
         if text[:5].lower() == "file:":
-            core.read(core.places(value))
             continue
         resource = remote(text if "://" in text or text == TOP else f"net://{text}")
         if sends or content:
             core.put("write", (resource,), content)
         else:
             core.emit("net_recv", resource)
+
+
+def _host(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+    """A machine that is connected to: what is in its name leaves with the question where it is."""
+    core.account(value)
+    if carried(value):
+        core.put("write", (remote("dns:*"),), carried(value))
 
 
 def _send(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
@@ -315,8 +330,8 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
 
 _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {
     "list": _list, "delete": _delete, "rmtree": _rmtree, "mkdir": _mkdir, "to": _to, "into": _into, "link": _link,
-    "url": _url, "send": _send, "handle": _handle, "code": _code, "shell": _shell, "run": _run, "call": _call,
-    "mention": _mention,
+    "host": _host, "url": _url, "send": _send, "handle": _handle, "code": _code, "shell": _shell, "run": _run,
+    "call": _call, "mention": _mention,
 }  # fmt: skip
 
 

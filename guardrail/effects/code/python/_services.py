@@ -10,6 +10,7 @@ from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
+    NAME,
     NONE,
     Args,
     Const,
@@ -61,6 +62,22 @@ def _peer(owner: Value) -> str:
     return single(peer) or "*"
 
 
+@handles("socket.gethostbyname", "socket.gethostbyname_ex", "socket.gethostbyaddr", "socket.getaddrinfo",
+         "socket.getfqdn")  # fmt: skip
+def look_up(machine: Machine, args: Args) -> Value:
+    """A name is asked for: what is in it leaves with the question."""
+    _asked(machine, args)
+    return Text((NAME,))
+
+
+def _asked(machine: Machine, args: Args) -> None:
+    for value in args.all():
+        machine.account(value)
+    sources = content(args)
+    if sources:
+        machine.put("write", (remote("dns:*"),), sources)
+
+
 @handles("socket.connect", "socket.bind", "socket.listen", "socket.settimeout", "socket.setsockopt", "socket.close",
          "socket.connect_ex", "socket.shutdown", "socket.setblocking", "socket.getsockname", "socket.fileno",
          "ftplib.login", "ftplib.cwd", "ftplib.quit", "smtplib.login", "smtplib.starttls", "smtplib.quit",
@@ -68,8 +85,7 @@ def _peer(owner: Value) -> str:
          "paramiko.set_missing_host_key_policy")  # fmt: skip
 def connect(machine: Machine, args: Args) -> Value:
     """Names the other side."""
-    for value in args.pos[1:] + list(args.named.values()):
-        machine.account(value)
+    _asked(machine, args.after(1))
     return args.pos[0] if args.pos else NONE
 
 

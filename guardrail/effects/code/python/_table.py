@@ -15,6 +15,7 @@ A role is taken by position, after `|` only by name; `*role` takes all further p
     write append create mkdir truncate times security delete   one operation; `rmtree` is a recursive delete
     from/tree … to/into   copied; `move … to`; `target … link`
     url       an address; `send` if content goes there      handle  something open that is written to
+    host      a machine that is connected to
     code shell run call   Python text, shell text, argument list or program, a function that is called
     mention   named to something of which nothing more is known
     OP@SCHEME an effect OP on what `SCHEME:<argument>` names
@@ -35,7 +36,7 @@ import msgspec
 
 ROLES: Final = frozenset(
     "text data read tree list load write append create mkdir truncate times security delete rmtree from to into move "
-    "target link url send handle code shell run call mention".split()
+    "target link url host send handle code shell run call mention".split()
 )
 """What an argument may be."""
 

@@ -259,7 +259,7 @@ def formatted(template: str, args: Args, sources: Sources) -> Text:
             continue
         if field == "":
             field, count = str(count), count + 1
-        item = args.get(int(field)) if field.isdigit() else args.named.get(field)
+        item = args.get(int(field)) if field.isdecimal() else args.named.get(field)
         nested = "{" in (spec or "")
         known = item is not None and re.fullmatch(r"\w+", field) and not nested
         parts.append(Text(shown(item, conversion or "", spec or "") if known and item is not None else (TOP,)))
