@@ -74,13 +74,13 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
     if "i" in traits:
         value = join_values(value, shell.number(state, value))
     _noticed(shell, state, name, value)
+    _meant(shell, state, name, _held(state, name, value) if traits else value)
     if name == "PATH":
         state.put(name, Value(sources=value.sources))
         state.path = _path_before(value) if "v" not in traits else None
         _say(shell, name)
         return
     state.put(name, _inherited(value) if name == LIBRARIES else value)
-    _meant(shell, state, name, state.vars[name] if traits else value)
     if name == "IFS":
         if "v" in traits or any(text not in (" \t\n", " ") for text in value.alternatives):
             state.ifs = False
@@ -89,6 +89,13 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
     elif _is_read(name):
         _told(shell, state, name, value)
+
+
+def _held(state: State, name: str, value: Value) -> Value:
+    """What a variable holds that is given a value: as it was declared, another one."""
+    after = state.copy()
+    after.put(name, value)
+    return after.vars[name]
 
 
 def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
