@@ -432,6 +432,8 @@ class Contents:
 
     def _name(self, path: str) -> str:
         """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
+        if "//" not in path and "/." not in path and path[-1:] != "/":
+            return path
         return self._identity(path) if ".." in path else posixpath.normpath(path)
 
     def _identity(self, path: str) -> str:

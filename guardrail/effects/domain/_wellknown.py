@@ -112,9 +112,13 @@ def meanings(op: Op, resource: Resource, target: Resource | None) -> Iterator[Kn
             yield from _changed(text, recursive=place.recursive, pattern=place.path is None)
 
 
+_MEMORY: Final = re.compile(r"/proc/([^/]+)/(?:mem|map_files/.*)")
+
+
 def _memory(op: Op, resource: Resource) -> Iterator[Known]:
     """The memory of a process is a file that can be copied."""
-    match = re.fullmatch(r"/proc/([^/]+)/(?:mem|map_files/.*)", resource.path or resource.pattern or "")
+    where = resource.path or resource.pattern or ""
+    match = _MEMORY.fullmatch(where) if where.startswith("/proc/") else None
     if match is not None:
         yield op, at("process", match[1])
 

@@ -104,12 +104,14 @@ class Expander:
 
     def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
-        choices = self._choices(words, state)
-        if not choices and self._arrays(words, state) is None:
-            yield self._expand_all(words, state, {})
-            return
+        # Most commands name no variable that was set here.
+        choices = self._choices(words, state) if state.vars else []
         if not choices:
-            yield from self._each_array(words, state)
+            name = self._arrays(words, state) if state.vars else None
+            if name is None:
+                yield self._expand_all(words, state, {})
+            else:
+                yield from self._each_array(name, words, state)
             return
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
@@ -129,8 +131,7 @@ class Expander:
         }
         return next(iter(names)) if len(names) == 1 else None
 
-    def _each_array(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
-        name = self._arrays(words, state) or ""
+    def _each_array(self, name: str, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         before = state.vars[name]
         ends: list[State] = []
         for items in before.variants:

@@ -63,6 +63,9 @@ MAX_ASIDE: Final = 6_000
 MAX_ASIDE_BYTES: Final = 192 * 1024
 """Most text of such modules that is read for one call, in bytes."""
 
+MAX_UTF8: Final = 4
+"""Most bytes of one character in UTF-8."""
+
 MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
@@ -136,7 +139,7 @@ class Interpreter:
         """Interpret a shell text in the very shell that is at hand, one level deeper."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", text, state)
-        if len(text) > self.limits.command_bytes or len(text.encode("utf-8", "replace")) > self.limits.command_bytes:
+        if len(text) > self.limits.command_bytes // MAX_UTF8 and _bytes_of(text) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
         if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
@@ -436,6 +439,10 @@ class Interpreter:
         if self.deferred:
             self._deferred(statement, stdin, done)
         return done
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _is_steady(text: str) -> bool:
