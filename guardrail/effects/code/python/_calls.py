@@ -132,6 +132,13 @@ _KEEPING: Final = frozenset(
 """Modules whose functions change no list or dictionary that they are given, and give no function back."""
 
 
+_QUOTING: Final = frozenset(
+    "datetime time ipaddress ast argparse optparse getopt zoneinfo fractions locale configparser importlib codecs "
+    "calendar platform string types enum xml html".split()
+)
+"""Modules whose functions say in an error what they were given."""
+
+
 def _members(value: Either | Seq | Dict) -> list[Value]:
     if isinstance(value, Either):
         return list(value.options)
@@ -689,6 +696,8 @@ class Calling(Statements):
         """A function that has no effect of its own, but may change what it is given."""
         for value in args.all():
             self.account(value)
+        if name.partition(".")[0] in _QUOTING:
+            self.doubt(*args.pos)
         if name.partition(".")[0] in _KEEPING:
             return Unknown(sources)
         for value in args.all():

@@ -114,6 +114,9 @@ class Core(abc.ABC):
         self.folders: list[Value] = []
         self.texts: list[str] = []
         self.redirected: Value | None = None
+        self.thrown: list[Value] = []  # what errors say, and what they hold
+        self.complaints: dict[tuple[Resource, ...], Value] = {}
+        self.trusted = False
         self.environment: list[Value] = []  # values that the code gives to variables of its environment
 
     # -- what other parts give
@@ -307,6 +310,8 @@ class Core(abc.ABC):
         for option in options(value):
             if isinstance(option, Const) and not isinstance(option.value, bytes):
                 continue
+            if option.sources and isinstance(option, Text | Unknown):
+                self.doubt(option)  # a name that is not found is complained of
             if isinstance(option, Handle):
                 found.extend(option.places)
                 continue
@@ -509,6 +514,26 @@ class Core(abc.ABC):
             self.out_text = None
         else:
             self.out_text += text
+
+    def complain(self, *values: Value | None) -> None:
+        """An error or a warning may say what is in some values: that goes to standard error, and to who catches it."""
+        from guardrail.effects.code.python._values import Thing
+
+        for value in values:
+            numeric = isinstance(value, Unknown) and value.numeric
+            # How an object of a library is shown has none of what is held inside it.
+            sources = value.sources if isinstance(value, Thing) else carried(value)
+            if sources and not numeric:
+                self.write_out(sources, None, errors=True)
+                self.thrown.append(self.complaints.setdefault(sources, Unknown(sources)))
+
+    def doubt(self, *values: Value | None) -> None:
+        """A function may not like what it is given, and then quotes it: as `complain`.
+
+        A program of the project is taken to be written for what it is given, as long as the session changed none of it.
+        """
+        if not self.trusted:
+            self.complain(*values)
 
     def sink(self, target: Value, sources: tuple[Resource, ...], text: str | None) -> None:
         """Content is written to something that is open."""

@@ -444,6 +444,8 @@ class Expressions(Core):
             return any_of([self.item(option, key) for option in owner.options])
         if isinstance(owner, Ref):
             return self.ref_item(owner, key)
+        if isinstance(owner, Dict | Unknown | Thing):
+            self.doubt(key)  # a key that is missing is named
         if isinstance(owner, Unknown):
             self.account(key)
             return owner if owner.hidden else Unknown(owner.sources)

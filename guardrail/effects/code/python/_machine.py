@@ -90,7 +90,6 @@ class Machine(Importing):
         self.sources_depth = 0
         self.late = []
         self.escaping = 0
-        self.thrown = []
         self.read_by = {}
         self.returned = ()
         self.streams: dict[str, Handle] = {}

@@ -207,6 +207,8 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
     default = args.get(1) or NONE
     plain = concrete(key)
     if plain is None or not is_key(plain.value):
+        if name == "pop" and len(args.pos) < 2:
+            core.doubt(key)
         found = any_of([*owner.items.values(), *([owner.rest] if owner.rest is not None else []), default])
         if name == "setdefault":
             core.store_item(owner, key, default)
@@ -221,6 +223,8 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
             else:
                 owner.rest = Unknown()
         return known
+    if name == "pop" and len(args.pos) < 2:
+        core.doubt(key)
     found = any_of(
         [*([known] if known is not None else []), *([owner.rest] if owner.rest is not None else []), default]
     )

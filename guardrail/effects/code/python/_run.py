@@ -109,6 +109,7 @@ def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[S
     made, meant = set(emit.made), set(emit.meant)
     saved = call.cwd
     machine = Machine(call, list(argv), path)
+    machine.trusted = True
     follow(machine, lambda: machine.run(code))
     call.cwd = saved
     found = emit.effects[start:]

@@ -325,6 +325,7 @@ class Statements(Definitions):
             elif isinstance(option, Unknown) and option.hidden:
                 self.opaque("a change of something that is not known", "inline", key)
             elif isinstance(option, Dict):
+                self.doubt(key)
                 self.call_method(option, "pop", Args([key, NONE]))
             elif isinstance(option, Seq):
                 self.disturb(option)
@@ -414,7 +415,7 @@ class Statements(Definitions):
         if handler.type is not None:
             self.account(self.eval(handler.type))
         if handler.name:
-            self.assign_name(handler.name, any_of([Unknown(), *self.thrown[thrown:]]))
+            self.assign_name(handler.name, any_of([Unknown(), *dict.fromkeys(self.thrown[thrown:])]))
 
     def _ways_out(self) -> list[list[Any]]:
         """Where what leaves this block by `return`, `break` or `continue` is kept."""
