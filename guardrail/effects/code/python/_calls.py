@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from guardrail.effects.code.python._core import MAX_CHANGES, MAX_INLINED, MAX_KEPT, TooMuch
 from guardrail.effects.code.python._handlers import HANDLERS, run_handler
 from guardrail.effects.code.python._library import apply, use
 from guardrail.effects.code.python._methods import method_of
 from guardrail.effects.code.python._statements import Statements
+from guardrail.effects.code.python._stores import store_method, write_by_name
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
@@ -44,9 +45,13 @@ from guardrail.effects.code.python._values import (
     carried,
     join,
     options,
+    store_of,
 )
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
+
+if TYPE_CHECKING:
+    from guardrail.effects.code.python._machine import Machine
 
 _PLAIN_BASES: Final = frozenset(
     "builtins.object builtins.dict builtins.list builtins.str builtins.int builtins.float builtins.tuple "
@@ -554,6 +559,9 @@ class Calling(Statements):
         found = method_of(self, owner, name, args)
         if found is not None:
             return found
+        store = store_of(owner)
+        if store is not None:
+            return store_method(cast("Machine", self), store, name, args)
         tables = table()
         if isinstance(owner, Thing):
             handler = HANDLERS.get(f"{owner.kind}.{name}")
@@ -614,6 +622,8 @@ class Calling(Statements):
             return self.program(owner.kind[1:], args)
         if name in ("hexdigest", "digest"):
             return Unknown()
+        if not isinstance(owner, Text | Const | Seq | Dict) and write_by_name(cast("Machine", self), name, owner, args):
+            return Unknown(sources)
         if not isinstance(owner, Text | Const | Seq | Dict):
             self._hand_over(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "model":
@@ -686,11 +696,19 @@ class Calling(Statements):
                 self.mention(value)
             return Thing(".".join(name.split(".")[:-1]) or name)
         if kind == "data":
+            write_by_name(cast("Machine", self), tail, None, args)
+            self._put_out(args, sources)
             for value in args.all():
                 self.mention_names(value)
             return Unknown(sources)
         self.program(name.partition(".")[0], args)
         return Thing("?" + name.partition(".")[0])
+
+    def _put_out(self, args: Args, sources: tuple[Resource, ...]) -> None:
+        """`out=` is where a function of arrays puts what it works out."""
+        out = args.named.get("out")
+        if out is not None and store_of(out) is not None:
+            self.store(out, NONE, Unknown(sources))
 
     def _compute(self, name: str, args: Args, sources: tuple[Resource, ...]) -> Value:
         """A function that has no effect of its own, but may change what it is given."""

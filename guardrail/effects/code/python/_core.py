@@ -556,7 +556,9 @@ class Core(abc.ABC):
         if isinstance(target, Thing):
             target.held = merge(target.held, sources)
             place_of = target.facts.get("to")
-            if place_of is not None:
+            if isinstance(place_of, Handle | Thing):
+                self.sink(place_of, sources, None)
+            elif place_of is not None:
                 self.put("write", self.places(place_of), sources)
             return
         for source in sources:

@@ -40,6 +40,7 @@ from guardrail.effects.code.python._values import (
     carried,
     join,
     options,
+    store_of,
 )
 from guardrail.effects.domain._values import TOP, merge
 
@@ -444,6 +445,10 @@ class Expressions(Core):
             return any_of([self.item(option, key) for option in owner.options])
         if isinstance(owner, Ref):
             return self.ref_item(owner, key)
+        part = store_of(owner)
+        if part is not None:
+            self.doubt(key)
+            return part
         if isinstance(owner, Dict | Unknown | Thing):
             self.doubt(key)  # a key that is missing is named
         if isinstance(owner, Unknown):
@@ -577,6 +582,8 @@ class Expressions(Core):
             return self._items_of_object(value)
         if isinstance(value, Ref):
             return self.ref_items(value)
+        if store_of(value) is not None:
+            return store_of(value) or value
         if isinstance(value, Thing):
             inner = value.facts.get("items")
             return inner if inner is not None else Unknown(merge(value.sources, value.held))

@@ -168,6 +168,8 @@ def _write(core: Core, op: Op, value: Value, content: tuple[Resource, ...]) -> N
         return
     if _is_open(value):
         core.sink(value, content, None)
+        if op not in ("write", "append"):
+            core.each(op, core.places(value))
         return
     if not all(isinstance(option, Text | Unknown) or _is_bytes(option) for option in options(value)):
         core.account(value)

@@ -35,6 +35,7 @@ from guardrail.effects.code.python._values import (
     carried,
     join,
     options,
+    store_of,
     widened,
 )
 
@@ -108,6 +109,9 @@ class Statements(Definitions):
             name = f"__i{METHODS_OF.get(type(op), '')}__"
             if old.klass.find(name) is not None:
                 return self.call_value(Bound(old, name), Args([right]))
+        if store_of(old) is not None:
+            self.store(old, NONE, right)
+            return old
         if isinstance(old, Seq) and old.kind == "list" and isinstance(op, ast.Add):
             self.call_method(old, "extend", Args([right]))
             return old
@@ -163,6 +167,7 @@ class Statements(Definitions):
     def store(self, owner: Value, key: Value, value: Value) -> None:
         """`owner[key] = value`, also into what is no dictionary."""
         self.mutated()
+        owner = store_of(owner) or owner
         if isinstance(owner, Dict | Seq):
             self.store_item(owner, key, value)
         elif isinstance(owner, Ref):
@@ -179,9 +184,8 @@ class Statements(Definitions):
             lose_text(owner)
             self.tell(owner, value)
             owner.held = tuple(dict.fromkeys((*owner.held, *carried(value))))
-            target = owner.facts.get("to")
-            if target is not None:
-                self.put("write", self.places(target), carried(value))
+            if "to" in owner.facts:
+                self.sink(owner, carried(value), None)
             if can_act(value):
                 self.escape(value)
         elif isinstance(owner, Unknown):
@@ -205,6 +209,7 @@ class Statements(Definitions):
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
         self.mutated()
+        owner = store_of(owner) or owner
         if self.hides(name) and isinstance(owner, Function | Klass | Instance) and name not in _NAMING:
             self.opaque("a change of something that is not known", "inline", value)
         if isinstance(owner, Instance):
@@ -223,6 +228,8 @@ class Statements(Definitions):
         elif isinstance(owner, Thing):
             lose_text(owner)
             self.tell(owner, value)
+            if owner.kind in ("<map>", "archive"):
+                self.sink(owner, carried(value), None)
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):
             self.opaque("a change of something that is not known", "inline", value)
@@ -319,7 +326,8 @@ class Statements(Definitions):
 
     def _delete_item(self, owner: Value, key: Value) -> None:
         self.mutated()
-        for option in options(owner):
+        for part in options(owner):
+            option = store_of(part) or part
             if isinstance(option, Instance):
                 self.call_value(Bound(option, "__delitem__"), Args([key]))
             elif isinstance(option, Unknown) and option.hidden:

@@ -394,6 +394,13 @@ class Thing(Value):
         self.held = held
 
 
+def store_of(value: Value) -> Thing | None:
+    """A file that a library holds open as arrays, if a value is one or a part of one."""
+    while isinstance(value, Bound):
+        value = value.owner
+    return value if isinstance(value, Thing) and value.kind == "<map>" else None
+
+
 class Handle(Value):
     """Something open that is read from or written to.
 
