@@ -139,7 +139,7 @@ _KEEPING: Final = frozenset(
 
 _QUOTING: Final = frozenset(
     "datetime time ipaddress ast argparse optparse getopt zoneinfo fractions locale configparser importlib codecs "
-    "calendar platform string types enum xml html".split()
+    "calendar platform string types enum".split()
 )
 """Modules whose functions say in an error what they were given."""
 

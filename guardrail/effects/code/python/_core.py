@@ -117,6 +117,7 @@ class Core(abc.ABC):
         self.thrown: list[Value] = []  # what errors say, and what they hold
         self.complaints: dict[tuple[Resource, ...], Value] = {}
         self.trusted = False
+        self.tops: tuple[str, ...] = ("",)  # what `/` may be
         self.environment: list[Value] = []  # values that the code gives to variables of its environment
 
     # -- what other parts give
@@ -349,12 +350,13 @@ class Core(abc.ABC):
         return [folder], True, "dir"
 
     def _near(self, text: str, kind: Kind, recursive: bool, nofollow: bool) -> Iterator[Resource]:
-        field = as_field(text)
-        for cwd in self.cwds:
-            yield place(
-                field.text, self._plain(cwd), glob=self._glob(field, cwd), kind=kind, recursive=recursive,
-                nofollow=nofollow,
-            )  # fmt: skip
+        for root in self.tops if text.startswith("/") else ("",):
+            field = as_field(root + text)
+            for cwd in self.cwds:
+                yield place(
+                    field.text, self._plain(cwd), glob=self._glob(field, cwd), kind=kind, recursive=recursive,
+                    nofollow=nofollow,
+                )  # fmt: skip
 
     @staticmethod
     def _plain(cwd: str | None) -> str | None:

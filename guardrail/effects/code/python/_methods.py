@@ -54,6 +54,8 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
         for value in args.all():
             core.account(value)
         core.charge(owner, *args.all())
+        if name in ("encode", "decode"):
+            core.doubt(*args.all())
         found = text_method(owner, name, Args([core.settled(v) for v in args.pos], args.named, args.vague), core.branch)
         core.charge(found)
         return found

@@ -28,6 +28,7 @@ from guardrail.effects.code.python._values import (
     path_texts,
 )
 from guardrail.effects.domain._values import TOP, merge
+from guardrail.model import Resource
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -209,7 +210,7 @@ def connection(machine: Machine, args: Args) -> Value:
 # -- logs
 
 
-_LEVELS = "debug info warning warn error critical exception log fatal"
+_LEVELS = "debug info warning warn error critical log fatal"
 
 
 @handles(*(f"logging.{name}" for name in _LEVELS.split()), *(f"any.{name}" for name in _LEVELS.split()))
@@ -219,6 +220,21 @@ def log(machine: Machine, args: Args) -> Value:
     for value in args.all():
         machine.account(value)
         machine.escape(value)
+    if "exc_info" in args.named:
+        sources = merge(sources, carried(Seq(machine.thrown)))
+    _logged(machine, sources)
+    return NONE
+
+
+@handles("logging.exception", "any.exception")
+def log_error(machine: Machine, args: Args) -> Value:
+    """A line, and what the error says that was caught."""
+    log(machine, args)
+    _logged(machine, carried(Seq(machine.thrown)))
+    return NONE
+
+
+def _logged(machine: Machine, sources: tuple[Resource, ...]) -> None:
     if sources:
         machine.write_out(sources, None, errors=True)
         for place in machine.logs:
@@ -226,7 +242,6 @@ def log(machine: Machine, args: Args) -> Value:
                 machine.emit("copy", source, place)
     for stream in machine.log_streams:
         machine.sink(stream, sources, None)
-    return NONE
 
 
 @handles("logging.basicConfig")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._functions import content
-from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._handlers import Handler, handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
     NONE,
@@ -21,6 +21,7 @@ from guardrail.effects.code.python._values import (
     Value,
     carried,
     options,
+    store_of,
 )
 from guardrail.effects.domain._values import merge
 from guardrail.model import Resource
@@ -141,6 +142,64 @@ def put_into(machine: Machine, args: Args) -> Value:
     _account(machine, args)
     machine.store(argument_of(args, 0), Unknown(), Unknown(content(args.after(1))))
     return NONE
+
+
+_UNARY = "negative positive absolute abs fabs exp exp2 log log2 log10 sqrt square sign rint floor ceil trunc invert"
+_BINARY = (
+    "add subtract multiply divide true_divide floor_divide power remainder mod fmod maximum minimum bitwise_and "
+    "bitwise_or bitwise_xor left_shift right_shift logical_and logical_or logical_xor copysign dot matmul clip"
+)
+
+
+def _worked_out(count: int) -> Handler:
+    """A function of arrays that puts what it works out into the argument after the first ones, or into `out`."""
+
+    def run(machine: Machine, args: Args) -> Value:
+        for value in args.all():
+            machine.account(value)
+            machine.escape(value)
+        found = Unknown(content(args))
+        for out in (*args.pos[count:], args.named.get("out")):
+            if out is not None and store_of(out) is not None:
+                machine.store(out, NONE, found)
+        return found
+
+    return run
+
+
+handles(*(f"numpy.{name}" for name in _UNARY.split()))(_worked_out(1))
+handles(*(f"numpy.{name}" for name in _BINARY.split()))(_worked_out(2))
+
+
+@handles("numpy.asarray", "numpy.asanyarray", "numpy.frombuffer", "numpy.ascontiguousarray", "numpy.ndarray",
+         "torch.from_numpy", "torch.as_tensor", "torch.frombuffer", "jax.numpy.asarray", "numpy.atleast_1d",
+         "numpy.reshape", "numpy.ravel", "numpy.squeeze", "numpy.transpose", "numpy.nditer")  # fmt: skip
+def same_memory(machine: Machine, args: Args) -> Value:
+    """Another array over the same memory: of a file that is open, it is that file."""
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    for value in args.all():
+        store = store_of(value)
+        if store is not None:
+            return store
+        if isinstance(value, Thing) and value.kind == "mmap.mmap":
+            return Thing("<map>", dict(value.facts), value.sources)
+    return Unknown(content(args))
+
+
+@handles("model.load_adapter", "model.load_lora_weights", "model.load_weights", "model.load_ip_adapter",
+         "model.load_textual_inversion")  # fmt: skip
+def load_more(machine: Machine, args: Args) -> Value:
+    """A model takes in what a file holds."""
+    owner = args.pos[0]
+    for value in (*args.pos[2:], *args.named.values()):
+        machine.account(value)
+    path = args.get(1, "peft_model_id") or args.named.get("model_id") or Unknown()
+    found = machine.read(machine.places(path, recursive=True)) if isinstance(path, Text) else carried(path)
+    if isinstance(owner, Thing):
+        owner.held = merge(owner.held, found)
+    return Unknown()
 
 
 # -- methods by which objects that are not known write themselves
