@@ -40,6 +40,7 @@ from guardrail.effects.code.python._values import (
     carried,
     join,
     options,
+    part_of,
     store_of,
 )
 from guardrail.effects.domain._values import TOP, merge
@@ -445,35 +446,40 @@ class Expressions(Core):
             return any_of([self.item(option, key) for option in owner.options])
         if isinstance(owner, Ref):
             return self.ref_item(owner, key)
-        part = store_of(owner)
-        if part is not None:
-            self.doubt(key)
-            return part
         if isinstance(owner, Dict | Unknown | Thing):
             self.doubt(key)  # a key that is missing is named
         if isinstance(owner, Unknown):
             self.account(key)
-            return owner if owner.hidden else Unknown(owner.sources)
-        if isinstance(owner, Thing) and owner.kind == "<names>":
-            exact = key.exact if isinstance(key, Text) else None
-            self.account(key)
-            return self.lookup(exact) if exact is not None else Unknown(hidden=True)
+            return owner if owner.hidden else part_of(owner, owner.sources)
+        store = store_of(owner)
+        if store is not None:
+            return store
         if isinstance(owner, Thing):
-            if "<text>" in owner.facts:
-                owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
-            return Unknown(merge(owner.sources, owner.held if owner.kind != "model" else ()))
+            return self._item_of_thing(owner, key)
         if isinstance(owner, Instance):
-            method = owner.klass.find("__getitem__")
-            if method is not None:
-                return self.call_value(Bound(owner, "__getitem__"), Args([key]))
-            if BASE in owner.names:
-                return self.item(owner.names[BASE], key)
-            return Unknown(carried(owner), hidden=any(can_act(value) for value in owner.names.values()))
+            return self._item_of_object(owner, key)
         if isinstance(owner, Klass):
             return self._parametrised(owner, key)
         if isinstance(owner, Function | Bound | Partial | Native):
             return Unknown(carried(owner), hidden=True)
         return subscript(owner, key, self.branch)
+
+    def _item_of_thing(self, owner: Thing, key: Value) -> Value:
+        if owner.kind == "<names>":
+            exact = key.exact if isinstance(key, Text) else None
+            self.account(key)
+            return self.lookup(exact) if exact is not None else Unknown(hidden=True)
+        if "<text>" in owner.facts:
+            owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
+        return part_of(owner, merge(owner.sources, owner.held if owner.kind != "model" else ()))
+
+    def _item_of_object(self, owner: Instance, key: Value) -> Value:
+        method = owner.klass.find("__getitem__")
+        if method is not None:
+            return self.call_value(Bound(owner, "__getitem__"), Args([key]))
+        if BASE in owner.names:
+            return self.item(owner.names[BASE], key)
+        return Unknown(carried(owner), hidden=any(can_act(value) for value in owner.names.values()))
 
     def _parametrised(self, owner: Klass, key: Value) -> Value:
         """`Class[key]`."""

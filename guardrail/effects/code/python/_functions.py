@@ -107,6 +107,22 @@ def print_out(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+@handles("rich.print", "rich.print_json", "click.echo", "click.secho", "typer.echo", "typer.secho", "tqdm.tqdm.write",
+         "tqdm.write", "tqdm.auto.tqdm.write", "termcolor.cprint", "IPython.display.display", "click.echo_via_pager",
+         "colorama.ansitowin32.write")  # fmt: skip
+def print_shown(machine: Machine, args: Args) -> Value:
+    """As `print`, laid out in its own way."""
+    for value in args.all():
+        machine.account(value)
+    files = [value for value in args.all() if isinstance(value, Handle)]
+    sources = content(Args([value for value in args.all() if not isinstance(value, Handle | Thing)]))
+    for file in files:
+        machine.sink(file, sources, None)
+    if not files:
+        machine.write_out(sources, None, errors="err" in args.named)
+    return NONE
+
+
 @handles("traceback.format_exc", "traceback.format_exception", "traceback.format_exception_only", "sys.exc_info",
          "sys.exception", "sys.last_exc", "sys.last_value")  # fmt: skip
 def tell_error(machine: Machine, args: Args) -> Value:
@@ -165,6 +181,7 @@ _PURE: Final[dict[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
+_NUMBERS: Final = frozenset(("int", "float", "complex"))
 _SPOKEN: Final = {
     "int": ("__int__", "__index__", "__trunc__"), "hex": ("__index__",), "oct": ("__index__",), "bin": ("__index__",),
     "bool": ("__bool__", "__len__"), "bytes": ("__bytes__", "__iter__"), "float": ("__float__", "__index__"),
@@ -182,8 +199,7 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
         if "." in name:
             machine.charge(*(value for value in args.pos for _ in range(SLOW)))
         args = Args([machine.settled(value) for value in args.pos], args.named, args.vague)
-        if name in ("int", "float", "complex", "shlex.split"):
-            machine.doubt(*args.pos[:1])  # what is no number is named
+        machine.doubt(*(args.pos[:1] if name in _NUMBERS else ()))  # what is no number is named
         if len(args.pos) == 1 and any(isinstance(option, Instance) for option in options(args.pos[0])):
             found = machine.spoken(args.pos[0], *_SPOKEN.get(name, (f"__{name}__",)))
             return Unknown(carried(found), numeric=name in ("int", "len", "ord"))

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._definitions import Definitions
 from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF, grown
+from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
     BASE,
@@ -31,13 +32,16 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
+    base_of,
     can_act,
     carried,
+    hold,
     join,
     options,
     store_of,
     widened,
 )
+from guardrail.model import Resource
 
 MAX_TRIALS: Final = 4
 """Most trial rounds of a loop until nothing changes; then all that it assigns is unknown."""
@@ -191,7 +195,21 @@ class Statements(Definitions):
         elif isinstance(owner, Unknown):
             self.mention_names(value)
             owner.hidden = owner.hidden or can_act(value)
-            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
+            hold(owner, carried(value))
+        elif isinstance(owner, Bound):
+            self._store_part(owner, value)
+
+    def _store_part(self, owner: Bound, value: Value) -> None:
+        """A part of something of a library gets a value: the whole holds it."""
+        self.mention_names(value)
+        self.keep_content(owner, carried(value))
+
+    def keep_content(self, owner: Value, sources: tuple[Resource, ...]) -> None:
+        """An object has some content from now on: one that reaches elsewhere may send it by itself."""
+        hold(owner, sources)
+        base = base_of(owner)
+        if isinstance(base, Thing) and table().kind(base.kind) == "remote" and not self.trusted:
+            self.mention(Unknown(sources))
 
     def _set_global(self, key: Value, value: Value) -> None:
         """`globals()["name"] = value`."""
@@ -224,7 +242,9 @@ class Statements(Definitions):
             self.patch_ref(owner, name, value)
         elif isinstance(owner, Unknown | Function) and not can_act(value):
             self.mention_names(value)
-            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
+            hold(owner, carried(value))
+        elif isinstance(owner, Bound) and not can_act(value):
+            self._store_part(owner, value)
         elif isinstance(owner, Thing):
             lose_text(owner)
             self.tell(owner, value)

@@ -20,6 +20,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
+    hold,
     options,
     store_of,
 )
@@ -188,6 +189,20 @@ def same_memory(machine: Machine, args: Args) -> Value:
     return Unknown(content(args))
 
 
+@handles("accelerator.prepare", "accelerator.prepare_model", "accelerator.unwrap_model", "accelerator.gather",
+         "accelerator.register_for_checkpointing", "accelerator.get_state_dict")  # fmt: skip
+def prepare(machine: Machine, args: Args) -> Value:
+    """What is given comes back, and is saved with the state."""
+    given = args.after(1)
+    for value in given.all():
+        machine.account(value)
+    if isinstance(args.pos[0], Thing):
+        hold(args.pos[0], content(given))
+    if len(given.pos) == 1:
+        return given.pos[0]
+    return Seq(given.pos, "tuple", args.vague)
+
+
 @handles("model.load_adapter", "model.load_lora_weights", "model.load_weights", "model.load_ip_adapter",
          "model.load_textual_inversion")  # fmt: skip
 def load_more(machine: Machine, args: Args) -> Value:
@@ -226,12 +241,23 @@ def dump_any(machine: Machine, args: Args) -> Value:
 _WRITER: Final = re.compile(
     r"(?:^|_)(?:imsave|imwrite|savez?\w{0,12}|save|write|writes|dump|export|sink|store|unload|serialize)(?:_|$)|^to_"
 )
+_PATHS: Final = re.compile(r"file|path|dir|name|dest|dst|out|fp|where|sink|buf|checkpoint|store|root|location|^f$")
 _FILE: Final = re.compile(r"/|\.[A-Za-z]\w{0,9}$")
-_NO_FILE: Final = frozenset("to_datetime to_timedelta to_period to_timestamp to_numeric to_device to_dict to_dtype".split())
+_SPACE: Final = re.compile(r"\s")
+_NO_FILE: Final = frozenset(
+    "to_datetime to_timedelta to_period to_timestamp to_numeric to_device to_dict to_dtype".split()
+)
 
 
-def write_by_name(machine: Machine, name: str, owner: Value | None, args: Args) -> bool:
+def write_by_name(machine: Machine, name: str, owner: Value | None, args: Args, *, only: bool = False) -> bool:
     """A function of which only the name is known, and says that it writes: into what looks like a file.
+
+    Args:
+        machine: the process.
+        name: the function's.
+        owner: the object, for a method.
+        args: what it is given.
+        only: nothing is done unless there is such a file.
 
     Returns:
         Whether the name says so.
@@ -240,11 +266,14 @@ def write_by_name(machine: Machine, name: str, owner: Value | None, args: Args) 
         return False
     held = carried(owner)
     targets: list[Value] = []
-    for value in args.all():
-        if _is_target(value):
+    named = [(value, _PATHS.search(key) is not None) for key, value in args.named.items()]
+    for value, may in (*((value, True) for value in args.pos), *named):
+        if may and _is_target(value):
             targets.append(value)
         else:
             held = merge(held, carried(value))
+    if only and not targets:
+        return False
     for target in targets:
         _write(machine, target, held)
     if not targets and held:
@@ -257,4 +286,7 @@ def _is_target(value: Value) -> bool:
         return "r" not in value.mode or "+" in value.mode
     if not isinstance(value, Text) or value.sources:
         return False
-    return value.path or any(_FILE.search(text) and not re.search(r"\s", text) and len(text) < 1024 for text in value.alternatives)
+    return value.path or any(
+        len(text) < 1024 and _FILE.search(text) is not None and _SPACE.search(text) is None
+        for text in value.alternatives
+    )
