@@ -620,8 +620,10 @@ class Calling(Statements):
             self.escape(value)
         sources = merge(sources, self.returned)
         self.returned = merge(returned, self.returned)
-        if isinstance(owner, Thing) and owner.kind.startswith("?"):
-            return self.program(owner.kind[1:], args)
+        base = base_of(owner)
+        if isinstance(base, Thing) and base.kind.startswith("?"):
+            self.program(base.kind[1:], args)
+            return base
         if name in ("hexdigest", "digest"):
             return Unknown()
         if not isinstance(owner, Text | Const):
@@ -647,6 +649,7 @@ class Calling(Statements):
             self.sink(owner, tuple(s for value in args.all() for s in carried(value)), None)
         elif name not in _COMPUTING and not (isinstance(owner, Thing) and owner.kind in ("model", "weights")):
             for value in args.all():
+                self.mention_names(value)
                 for source in carried(value):
                     self.call.emit("mention", source, flow=("argument",), precision="opaque", may=True)
 

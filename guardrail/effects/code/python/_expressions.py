@@ -469,6 +469,9 @@ class Expressions(Core):
             exact = key.exact if isinstance(key, Text) else None
             self.account(key)
             return self.lookup(exact) if exact is not None else Unknown(hidden=True)
+        if owner.kind.startswith("?"):
+            self.mention_names(key)
+            return owner
         if "<text>" in owner.facts:
             owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
         return part_of(owner, merge(owner.sources, owner.held if owner.kind != "model" else ()))

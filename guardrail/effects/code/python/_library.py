@@ -14,6 +14,7 @@ from guardrail.effects.code.python._values import (
     NONE,
     Args,
     Const,
+    Dict,
     Handle,
     Seq,
     Text,
@@ -171,7 +172,7 @@ def _apply_role(core: Core, role: str, value: Value, content: tuple[Resource, ..
     elif role in _SINGLE:
         _write(core, _SINGLE[role], value, content if role in ("write", "append") else ())
     elif role == "unlisted":
-        if isinstance(value, Text | Seq) or carried(value):
+        if isinstance(value, Text | Seq | Dict) or carried(value):
             core.mention(value)
         core.escape(value)
     elif "@" in role:

@@ -325,6 +325,15 @@ def log_file(machine: Machine, args: Args) -> Value:
     return Thing("logging.FileHandler")
 
 
+@handles(*(f"logging.handlers.{name}Handler" for name in "SysLog Socket HTTP Datagram SMTP NTEventLog".split()))
+def log_elsewhere(machine: Machine, args: Args) -> Value:
+    """Logs go to another machine."""
+    for value in args.all():
+        machine.account(value)
+    machine.logs.append(remote("net:logs"))
+    return Thing("logging.FileHandler")
+
+
 def _log_to(machine: Machine, name: Value) -> None:
     places = machine.places(name)
     machine.put("append", places, ())
