@@ -79,6 +79,9 @@ _COMPUTING: Final = frozenset(
 )
 """Methods of unknown objects that compute with what they are given, or use it as a model uses its weights."""
 
+_OF_FILES: Final = frozenset(("load", "remove", "parse", "validate"))
+"""Those among them that may take a file by its name."""
+
 _HARMLESS_REFS: Final = frozenset(
     f"builtins.{name}"
     for name in "str int float bool bytes len list dict tuple set print repr sorted sum min max abs round any all "
@@ -629,10 +632,15 @@ class Calling(Statements):
         if not isinstance(owner, Text | Const):
             if write_by_name(cast("Machine", self), name, owner, args):
                 return Unknown(sources)
+            self._name_files(name, args)
             self._hand_over(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "model":
             return Unknown()
         return part_of(owner, self.without(name, Unknown(sources)))
+
+    def _name_files(self, name: str, args: Args) -> None:
+        for value in args.all() if name in _OF_FILES else ():
+            self.mention_names(value)
 
     def _method_of_container(self, owner: Seq | Dict, name: str, args: Args) -> Value:
         if name not in _LOOKING:
@@ -718,11 +726,15 @@ class Calling(Statements):
         """A function of a library may put what it works out into what is open, or into `out`."""
         for value in args.all():
             self.mention_names(value)
-            if isinstance(value, Handle) and value.mode[:1] in "wax":
-                self.sink(value, sources, None)
+        self._into_open(args, sources)
         out = args.named.get("out")
         if out is not None and store_of(out) is not None:
             self.store(out, NONE, Unknown(sources))
+
+    def _into_open(self, args: Args, sources: tuple[Resource, ...]) -> None:
+        for value in args.all():
+            if isinstance(value, Handle) and value.mode[:1] in "wax" and sources:
+                self.sink(value, sources, None)
 
     def _compute(self, name: str, args: Args, sources: tuple[Resource, ...]) -> Value:
         """A function that has no effect of its own, but may change what it is given."""
@@ -730,6 +742,7 @@ class Calling(Statements):
             self.account(value)
         if name.partition(".")[0] in _QUOTING:
             self.doubt(*args.pos)
+        self._into_open(args, sources)
         if name.partition(".")[0] in _KEEPING:
             return Unknown(sources)
         for value in args.all():

@@ -107,7 +107,7 @@ def print_out(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles("rich.print", "rich.print_json", "click.echo", "click.secho", "typer.echo", "typer.secho", "tqdm.tqdm.write",
+@handles("rich.print", "rich.print_json", "rich.pretty.pprint", "dis.dis", "click.echo", "click.secho", "typer.echo", "typer.secho", "tqdm.tqdm.write",
          "tqdm.write", "tqdm.auto.tqdm.write", "termcolor.cprint", "IPython.display.display", "click.echo_via_pager",
          "colorama.ansitowin32.write")  # fmt: skip
 def print_shown(machine: Machine, args: Args) -> Value:

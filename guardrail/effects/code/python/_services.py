@@ -422,6 +422,10 @@ def execute(machine: Machine, args: Args) -> Value:
         if text is not None and "'" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
+        if text is not None and "?" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
+            for value in args.pos[2:]:
+                for item in machine.items_of(value)[0]:
+                    machine.put("write", machine.places(item), found)
     result = Thing("<sqlite>", dict(owner.facts) if isinstance(owner, Thing) else {})
     given = content(args.after(2))
     if isinstance(owner, Thing) and given:
