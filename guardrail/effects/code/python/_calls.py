@@ -630,7 +630,8 @@ class Calling(Statements):
         if name in ("hexdigest", "digest"):
             return Unknown()
         if not isinstance(owner, Text | Const):
-            if write_by_name(cast("Machine", self), name, owner, args):
+            onto = isinstance(base, Thing) and "to" in base.facts and name in ("write", "writelines")
+            if not onto and write_by_name(cast("Machine", self), name, owner, args):
                 return Unknown(sources)
             self._name_files(name, args)
             self._hand_over(owner, name, args)

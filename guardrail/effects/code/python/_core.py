@@ -519,12 +519,13 @@ class Core(abc.ABC):
 
     def complain(self, *values: Value | None) -> None:
         """An error or a warning may say what is in some values: that goes to standard error, and to who catches it."""
-        from guardrail.effects.code.python._values import Thing
+        from guardrail.effects.code.python._values import Thing, base_of
 
         for value in values:
             numeric = isinstance(value, Unknown) and value.numeric
+            whole = base_of(value) if value is not None else value
             # How an object of a library is shown has none of what is held inside it.
-            sources = value.sources if isinstance(value, Thing) else carried(value)
+            sources = whole.sources if isinstance(whole, Thing) else carried(value)
             if sources and not numeric:
                 self.write_out(sources, None, errors=True)
                 self.thrown.append(self.complaints.setdefault(sources, Unknown(sources)))

@@ -38,6 +38,7 @@ from guardrail.effects.code.python._values import (
     Value,
     can_act,
     carried,
+    is_model,
     join,
     options,
     part_of,
@@ -461,7 +462,7 @@ class Expressions(Core):
         if isinstance(owner, Klass):
             return self._parametrised(owner, key)
         if isinstance(owner, Function | Bound | Partial | Native):
-            return Unknown(carried(owner), hidden=True)
+            return owner if is_model(owner) else Unknown(carried(owner), hidden=True)
         return subscript(owner, key, self.branch)
 
     def _item_of_thing(self, owner: Thing, key: Value) -> Value:
@@ -593,6 +594,8 @@ class Expressions(Core):
             return self.ref_items(value)
         if store_of(value) is not None:
             return store_of(value) or value
+        if isinstance(value, Bound) and is_model(value):
+            return value
         if isinstance(value, Thing):
             inner = value.facts.get("items")
             return inner if inner is not None else Unknown(merge(value.sources, value.held))

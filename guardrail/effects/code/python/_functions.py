@@ -107,9 +107,9 @@ def print_out(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles("rich.print", "rich.print_json", "rich.pretty.pprint", "dis.dis", "click.echo", "click.secho", "typer.echo", "typer.secho", "tqdm.tqdm.write",
-         "tqdm.write", "tqdm.auto.tqdm.write", "termcolor.cprint", "IPython.display.display", "click.echo_via_pager",
-         "colorama.ansitowin32.write")  # fmt: skip
+@handles("rich.print", "rich.print_json", "rich.pretty.pprint", "dis.dis", "click.echo", "click.secho", "typer.echo",
+         "typer.secho", "tqdm.tqdm.write", "tqdm.write", "tqdm.auto.tqdm.write", "termcolor.cprint",
+         "IPython.display.display", "click.echo_via_pager")  # fmt: skip
 def print_shown(machine: Machine, args: Args) -> Value:
     """As `print`, laid out in its own way."""
     for value in args.all():

@@ -402,6 +402,12 @@ def base_of(value: Value) -> Value:
     return value
 
 
+def is_model(value: Value) -> bool:
+    """A model, or a part of one."""
+    base = base_of(value)
+    return isinstance(base, Thing) and base.kind == "model"
+
+
 def part_of(owner: Value, sources: Sources) -> Unknown:
     """Something that is taken out of an object of which nothing is known."""
     made = Unknown(sources)
