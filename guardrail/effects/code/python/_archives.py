@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._files import open_places, put_together
+from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of, temporary
 from guardrail.effects.code.python._values import (
@@ -198,7 +199,8 @@ def put_text_in_archive(machine: Machine, args: Args) -> Value:
     """`writestr(name, data)`: the name is one in the archive."""
     if len(args.pos) > 1:
         machine.account(args.pos[1])
-    return put_in_archive(machine, Args([args.pos[0], Unknown(), *args.pos[2:]], args.named, args.vague))
+    named = Unknown(content(Args(args.pos[1:2])))
+    return put_in_archive(machine, Args([args.pos[0], named, *args.pos[2:]], args.named, args.vague))
 
 
 @handles("archive.extractall", "archive.extract")
@@ -218,9 +220,14 @@ def extract(machine: Machine, args: Args) -> Value:
 
 
 @handles("archive.open", "archive.read", "archive.extractfile")
-def member(_machine: Machine, args: Args) -> Value:
-    """One file of an archive."""
+def member(machine: Machine, args: Args) -> Value:
+    """One file of an archive: what is written to it goes into the archive."""
     owner = args.pos[0]
+    for value in args.pos[1:]:
+        machine.account(value)
+    if isinstance(owner, Thing) and "to" in owner.facts:
+        machine.sink(owner, content(args.after(1)), None)  # the name may say something
+        return Thing("<member>", {"to": owner.facts["to"]})
     handle = Handle("memory", mode="r+b")
     handle.inside, handle.text = carried(owner), None
     return handle

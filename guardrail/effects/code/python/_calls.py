@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from guardrail.effects.code.python._core import MAX_CHANGES, MAX_INLINED, MAX_KEPT, TooMuch
 from guardrail.effects.code.python._handlers import HANDLERS, run_handler
 from guardrail.effects.code.python._library import apply, use
 from guardrail.effects.code.python._methods import method_of
 from guardrail.effects.code.python._statements import Statements
-from guardrail.effects.code.python._table import table
+from guardrail.effects.code.python._stores import store_method, write_by_name
+from guardrail.effects.code.python._table import Entry, table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     ANY_NAME,
@@ -40,13 +41,19 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
+    base_of,
     can_act,
     carried,
     join,
     options,
+    part_of,
+    store_of,
 )
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
+
+if TYPE_CHECKING:
+    from guardrail.effects.code.python._machine import Machine
 
 _PLAIN_BASES: Final = frozenset(
     "builtins.object builtins.dict builtins.list builtins.str builtins.int builtins.float builtins.tuple "
@@ -71,6 +78,9 @@ _COMPUTING: Final = frozenset(
     "batch_decode tokenize".split()
 )
 """Methods of unknown objects that compute with what they are given, or use it as a model uses its weights."""
+
+_OF_FILES: Final = frozenset(("load", "remove", "parse", "validate"))
+"""Those among them that may take a file by its name."""
 
 _HARMLESS_REFS: Final = frozenset(
     f"builtins.{name}"
@@ -130,6 +140,14 @@ _KEEPING: Final = frozenset(
     "inspect tomllib getpass gc importlib pprint xml plistlib".split()
 )
 """Modules whose functions change no list or dictionary that they are given, and give no function back."""
+
+
+_ERRORS: Final = ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")
+_QUOTING: Final = frozenset(
+    "datetime time ipaddress ast argparse optparse getopt zoneinfo fractions locale configparser importlib codecs "
+    "calendar platform string types enum".split()
+)
+"""Modules whose functions say in an error what they were given."""
 
 
 def _members(value: Either | Seq | Dict) -> list[Value]:
@@ -221,14 +239,6 @@ def _from_elsewhere(args: Args) -> Args:
 def _unplaced(value: Value) -> Value:
     whole = isinstance(value, Text) and all(text.startswith("/") for text in value.alternatives)
     return value if whole or not isinstance(value, Text) else Text((TOP,), value.sources)
-
-
-def _hold(owner: Value, given: tuple[Resource, ...]) -> None:
-    """An object holds the content that it was given."""
-    if isinstance(owner, Thing):
-        owner.held = merge(owner.held, given)
-    elif isinstance(owner, Unknown):
-        owner.sources = merge(owner.sources, given)
 
 
 def _ends(value: Value) -> bool:
@@ -547,7 +557,13 @@ class Calling(Statements):
         found = method_of(self, owner, name, args)
         if found is not None:
             return found
+        store = store_of(owner)
+        if store is not None:
+            return store_method(cast("Machine", self), store, name, args)
         tables = table()
+        base = base_of(owner)
+        if isinstance(base, Thing) and base.kind == "model":
+            owner = base  # a part of a model is one
         if isinstance(owner, Thing):
             handler = HANDLERS.get(f"{owner.kind}.{name}")
             if handler is not None:
@@ -564,8 +580,18 @@ class Calling(Statements):
             return run_handler(handler, self, Args([owner, *args.pos], args.named, args.vague))
         entry = tables.entries.get(f"any.{name}")
         if entry is not None:
-            return apply(self, entry, args, owner)
+            return self._apply_any(entry, args, owner)
         return self._other_method(owner, name, args)
+
+    def _apply_any(self, entry: Entry, args: Args, owner: Value | None = None) -> Value:
+        """A function of which only the name is known: what is to be written may stand before where it goes."""
+        first = args.get(0)
+        writes = any(parameter.role == "write" for parameter in entry.parameters)
+        if writes and first is not None and not isinstance(first, Text | Handle):
+            name = entry.name.removeprefix("any.")
+            if write_by_name(cast("Machine", self), name, owner, args, only=True):
+                return Unknown(carried(owner))
+        return apply(self, entry, args, owner)
 
     def _remote_method(self, owner: Thing, name: str, args: Args) -> Value:
         """A method of a library that reaches elsewhere, of which no table knows: it may send what it is given."""
@@ -585,33 +611,46 @@ class Calling(Statements):
         if isinstance(owner, Thing) and "<text>" in owner.facts:
             owner.facts["<text>"] = Unknown()
         if isinstance(owner, Seq | Dict):
-            if name not in _LOOKING:
-                self.disturb(owner, tuple(args.all()))
-            sources = carried(owner)
-            for value in args.all():
-                self.account(value)
-                self.escape(value)
-            return Unknown(sources, hidden=can_act(owner))
+            return self._method_of_container(owner, name, args)
         if name in _STORING:
-            _hold(owner, carried(Seq(list(args.all()))))
+            self.keep_content(owner, carried(Seq(list(args.all()))))
         sources = owner.sources
         returned, self.returned = self.returned, ()
         for value in args.all():
             sources = (*sources, *(s for s in carried(value) if s not in sources))
-            if isinstance(owner, Text | Const | Seq | Dict):
+            if isinstance(owner, Text | Const):
                 self.account(value)
             self.escape(value)
         sources = merge(sources, self.returned)
         self.returned = merge(returned, self.returned)
-        if isinstance(owner, Thing) and owner.kind.startswith("?"):
-            return self.program(owner.kind[1:], args)
+        base = base_of(owner)
+        if isinstance(base, Thing) and base.kind.startswith("?"):
+            self.program(base.kind[1:], args)
+            return base
         if name in ("hexdigest", "digest"):
             return Unknown()
-        if not isinstance(owner, Text | Const | Seq | Dict):
+        if not isinstance(owner, Text | Const):
+            onto = isinstance(base, Thing) and "to" in base.facts and name in ("write", "writelines")
+            if not onto and write_by_name(cast("Machine", self), name, owner, args):
+                return Unknown(sources)
+            self._name_files(name, args)
             self._hand_over(owner, name, args)
         if isinstance(owner, Thing) and owner.kind == "model":
             return Unknown()
-        return Unknown(self.without(name, Unknown(sources)))
+        return part_of(owner, self.without(name, Unknown(sources)))
+
+    def _name_files(self, name: str, args: Args) -> None:
+        for value in args.all() if name in _OF_FILES else ():
+            self.mention_names(value)
+
+    def _method_of_container(self, owner: Seq | Dict, name: str, args: Args) -> Value:
+        if name not in _LOOKING:
+            self.disturb(owner, tuple(args.all()))
+        sources = carried(owner)
+        for value in args.all():
+            self.account(value)
+            self.escape(value)
+        return Unknown(sources, hidden=can_act(owner))
 
     def _hand_over(self, owner: Value, name: str, args: Args) -> None:
         """Content is given to a method of something that is not known."""
@@ -619,6 +658,7 @@ class Calling(Statements):
             self.sink(owner, tuple(s for value in args.all() for s in carried(value)), None)
         elif name not in _COMPUTING and not (isinstance(owner, Thing) and owner.kind in ("model", "weights")):
             for value in args.all():
+                self.mention_names(value)
                 for source in carried(value):
                     self.call.emit("mention", source, flow=("argument",), precision="opaque", may=True)
 
@@ -664,31 +704,46 @@ class Calling(Statements):
         if kind == "pure":
             return self._compute(name, args, sources)
         if kind == "known":
-            if tail[:1].isupper() and tail.endswith(
-                ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration")
-            ):
+            if tail[:1].isupper() and tail.endswith(_ERRORS):
                 for value in args.all():
                     self.account(value)
                 return Unknown(sources)
             return self.opaque(f"`{name[:60]}` is not modelled", "inline", *args.all())
         entry = table().entries.get(f"any.{tail}")
         if entry is not None:
-            return apply(self, entry, args)
+            return self._apply_any(entry, args)
         if kind == "remote":
             for value in args.all():
                 self.mention(value)
             return Thing(".".join(name.split(".")[:-1]) or name)
         if kind == "data":
-            for value in args.all():
-                self.mention_names(value)
+            write_by_name(cast("Machine", self), tail, None, args)
+            self._put_out(args, sources)
             return Unknown(sources)
         self.program(name.partition(".")[0], args)
         return Thing("?" + name.partition(".")[0])
+
+    def _put_out(self, args: Args, sources: tuple[Resource, ...]) -> None:
+        """A function of a library may put what it works out into what is open, or into `out`."""
+        for value in args.all():
+            self.mention_names(value)
+        self._into_open(args, sources)
+        out = args.named.get("out")
+        if out is not None and store_of(out) is not None:
+            self.store(out, NONE, Unknown(sources))
+
+    def _into_open(self, args: Args, sources: tuple[Resource, ...]) -> None:
+        for value in args.all():
+            if isinstance(value, Handle) and value.mode[:1] in "wax" and sources:
+                self.sink(value, sources, None)
 
     def _compute(self, name: str, args: Args, sources: tuple[Resource, ...]) -> Value:
         """A function that has no effect of its own, but may change what it is given."""
         for value in args.all():
             self.account(value)
+        if name.partition(".")[0] in _QUOTING:
+            self.doubt(*args.pos)
+        self._into_open(args, sources)
         if name.partition(".")[0] in _KEEPING:
             return Unknown(sources)
         for value in args.all():

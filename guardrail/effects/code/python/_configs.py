@@ -55,13 +55,15 @@ def _text_of(machine: Machine, source: Value) -> str | None:
     return source.exact if isinstance(source, Text) and not source.path else None
 
 
-def _load(machine: Machine, args: Args, work: Callable[[str], Any]) -> Value:
+def _load(machine: Machine, args: Args, work: Callable[[str], Any], *, quotes: bool = False) -> Value:
     source = argument_of(args, 0)
     for value in args.all():
         machine.account(value)
         machine.escape(value)
     sources = machine.contents_of(source)
     known = _text_of(machine, source)
+    if quotes and known is None and not isinstance(source, Handle):
+        machine.doubt(Unknown(sources))  # the line that is not understood is shown
     hooked = any(name.startswith(("object_", "parse_", "cls")) for name in args.named)
     if known is None or hooked:
         return Unknown(sources)
@@ -80,7 +82,7 @@ def load_json(machine: Machine, args: Args) -> Value:
 @handles("yaml.safe_load", "ruamel.yaml.safe_load")
 def load_yaml(machine: Machine, args: Args) -> Value:
     """YAML text as values."""
-    return _load(machine, args, _yaml("safe_load"))
+    return _load(machine, args, _yaml("safe_load"), quotes=True)
 
 
 @handles("tomllib.load", "tomllib.loads", "tomli.load", "tomli.loads", "toml.loads")
@@ -230,12 +232,22 @@ def config_text(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+def _is_ini(known: str) -> bool:
+    try:
+        configparser.RawConfigParser().read_string(known)
+    except configparser.Error:
+        return False
+    return True
+
+
 def _remember(machine: Machine, owner: Value, source: Value) -> None:
     from guardrail.effects.code.python._values import Thing
 
     if isinstance(owner, Thing):
         owner.held = tuple(dict.fromkeys((*owner.held, *machine.contents_of(source))))
         known = _text_of(machine, source)
+        if known is None or not _is_ini(known):
+            machine.doubt(Unknown(owner.held))  # the line that is not understood is shown
         first = single(owner.facts.get("<text>")) == ""
         owner.facts["<text>"] = text(known) if known is not None and first and not machine.branch else Unknown()
 

@@ -114,6 +114,10 @@ class Core(abc.ABC):
         self.folders: list[Value] = []
         self.texts: list[str] = []
         self.redirected: Value | None = None
+        self.thrown: list[Value] = []  # what errors say, and what they hold
+        self.complaints: dict[tuple[Resource, ...], Value] = {}
+        self.trusted = False
+        self.tops: tuple[str, ...] = ("",)  # what `/` may be
         self.environment: list[Value] = []  # values that the code gives to variables of its environment
 
     # -- what other parts give
@@ -306,6 +310,8 @@ class Core(abc.ABC):
         for option in options(value):
             if isinstance(option, Const) and not isinstance(option.value, bytes):
                 continue
+            if option.sources and isinstance(option, Text | Unknown):
+                self.doubt(option)  # a name that is not found is complained of
             if isinstance(option, Handle):
                 found.extend(option.places)
                 continue
@@ -343,12 +349,13 @@ class Core(abc.ABC):
         return [folder], True, "dir"
 
     def _near(self, text: str, kind: Kind, recursive: bool, nofollow: bool) -> Iterator[Resource]:
-        field = as_field(text)
-        for cwd in self.cwds:
-            yield place(
-                field.text, self._plain(cwd), glob=self._glob(field, cwd), kind=kind, recursive=recursive,
-                nofollow=nofollow,
-            )  # fmt: skip
+        for root in self.tops if text.startswith("/") else ("",):
+            field = as_field(root + text)
+            for cwd in self.cwds:
+                yield place(
+                    field.text, self._plain(cwd), glob=self._glob(field, cwd), kind=kind, recursive=recursive,
+                    nofollow=nofollow,
+                )  # fmt: skip
 
     @staticmethod
     def _plain(cwd: str | None) -> str | None:
@@ -509,6 +516,27 @@ class Core(abc.ABC):
         else:
             self.out_text += text
 
+    def complain(self, *values: Value | None) -> None:
+        """An error or a warning may say what is in some values: that goes to standard error, and to who catches it."""
+        from guardrail.effects.code.python._values import Thing, base_of
+
+        for value in values:
+            numeric = isinstance(value, Unknown) and value.numeric
+            whole = base_of(value) if value is not None else value
+            # How an object of a library is shown has none of what is held inside it.
+            sources = whole.sources if isinstance(whole, Thing) else carried(value)
+            if sources and not numeric:
+                self.write_out(sources, None, errors=True)
+                self.thrown.append(self.complaints.setdefault(sources, Unknown(sources)))
+
+    def doubt(self, *values: Value | None) -> None:
+        """A function may not like what it is given, and then quotes it: as `complain`.
+
+        A program of the project is taken to be written for what it is given, as long as the session changed none of it.
+        """
+        if not self.trusted:
+            self.complain(*values)
+
     def sink(self, target: Value, sources: tuple[Resource, ...], text: str | None) -> None:
         """Content is written to something that is open."""
         choices = options(target)
@@ -530,7 +558,9 @@ class Core(abc.ABC):
         if isinstance(target, Thing):
             target.held = merge(target.held, sources)
             place_of = target.facts.get("to")
-            if place_of is not None:
+            if isinstance(place_of, Handle | Thing):
+                self.sink(place_of, sources, None)
+            elif place_of is not None:
                 self.put("write", self.places(place_of), sources)
             return
         for source in sources:

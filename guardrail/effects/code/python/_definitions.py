@@ -60,7 +60,6 @@ class Definitions(Expressions):
     breaks: list[list[Snapshot]]
     continues: list[list[Snapshot]]
     returns: list[list[tuple[Value, Snapshot]]]
-    thrown: list[Value]
 
     @abc.abstractmethod
     def block(self, body: Sequence[ast.stmt]) -> bool:
@@ -189,6 +188,7 @@ class Definitions(Expressions):
                     value = self.call_value(value, Args())  # to raise a class makes an object of it
                 # The text of an error goes to standard error.
                 self.account(value)
+                self.complain(value)
                 if (can_act(value) and not isinstance(value, Ref)) or carried(value):
                     self.thrown.append(value)
         return False
@@ -197,7 +197,9 @@ class Definitions(Expressions):
         self.eval(node.test)
         if node.msg is not None:
             with self.undecided():
-                self.account(self.eval(node.msg))
+                said = self.eval(node.msg)
+                self.account(said)
+                self.complain(said)
         return True
 
     def _global(self, node: ast.Global) -> bool:

@@ -195,6 +195,7 @@ def import_name(machine: Machine, args: Args) -> Value:
     name = argument_of(args, 0, "name")
     exact = single(name)
     machine.account(name)
+    machine.doubt(name)
     if exact is None:
         return machine.opaque("a module whose name is not known", "dynamic")
     return machine.import_module(exact)

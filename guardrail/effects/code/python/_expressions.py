@@ -38,8 +38,11 @@ from guardrail.effects.code.python._values import (
     Value,
     can_act,
     carried,
+    is_model,
     join,
     options,
+    part_of,
+    store_of,
 )
 from guardrail.effects.domain._values import TOP, merge
 
@@ -444,29 +447,43 @@ class Expressions(Core):
             return any_of([self.item(option, key) for option in owner.options])
         if isinstance(owner, Ref):
             return self.ref_item(owner, key)
+        if isinstance(owner, Dict | Unknown | Thing):
+            self.doubt(key)  # a key that is missing is named
         if isinstance(owner, Unknown):
             self.account(key)
-            return owner if owner.hidden else Unknown(owner.sources)
-        if isinstance(owner, Thing) and owner.kind == "<names>":
-            exact = key.exact if isinstance(key, Text) else None
-            self.account(key)
-            return self.lookup(exact) if exact is not None else Unknown(hidden=True)
+            return owner if owner.hidden else part_of(owner, owner.sources)
+        store = store_of(owner)
+        if store is not None:
+            return store
         if isinstance(owner, Thing):
-            if "<text>" in owner.facts:
-                owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
-            return Unknown(merge(owner.sources, owner.held if owner.kind != "model" else ()))
+            return self._item_of_thing(owner, key)
         if isinstance(owner, Instance):
-            method = owner.klass.find("__getitem__")
-            if method is not None:
-                return self.call_value(Bound(owner, "__getitem__"), Args([key]))
-            if BASE in owner.names:
-                return self.item(owner.names[BASE], key)
-            return Unknown(carried(owner), hidden=any(can_act(value) for value in owner.names.values()))
+            return self._item_of_object(owner, key)
         if isinstance(owner, Klass):
             return self._parametrised(owner, key)
         if isinstance(owner, Function | Bound | Partial | Native):
-            return Unknown(carried(owner), hidden=True)
+            return owner if is_model(owner) else Unknown(carried(owner), hidden=True)
         return subscript(owner, key, self.branch)
+
+    def _item_of_thing(self, owner: Thing, key: Value) -> Value:
+        if owner.kind == "<names>":
+            exact = key.exact if isinstance(key, Text) else None
+            self.account(key)
+            return self.lookup(exact) if exact is not None else Unknown(hidden=True)
+        if owner.kind.startswith("?"):
+            self.mention_names(key)
+            return owner
+        if "<text>" in owner.facts:
+            owner.facts["<text>"] = Unknown()  # a setting may be changed through what is given
+        return part_of(owner, merge(owner.sources, owner.held if owner.kind != "model" else ()))
+
+    def _item_of_object(self, owner: Instance, key: Value) -> Value:
+        method = owner.klass.find("__getitem__")
+        if method is not None:
+            return self.call_value(Bound(owner, "__getitem__"), Args([key]))
+        if BASE in owner.names:
+            return self.item(owner.names[BASE], key)
+        return Unknown(carried(owner), hidden=any(can_act(value) for value in owner.names.values()))
 
     def _parametrised(self, owner: Klass, key: Value) -> Value:
         """`Class[key]`."""
@@ -575,6 +592,10 @@ class Expressions(Core):
             return self._items_of_object(value)
         if isinstance(value, Ref):
             return self.ref_items(value)
+        if store_of(value) is not None:
+            return store_of(value) or value
+        if isinstance(value, Bound) and is_model(value):
+            return value
         if isinstance(value, Thing):
             inner = value.facts.get("items")
             return inner if inner is not None else Unknown(merge(value.sources, value.held))

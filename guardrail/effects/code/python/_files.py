@@ -312,6 +312,45 @@ def change_directory(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+MAX_ROOTS = 8
+"""Most directories that `/` may be."""
+
+
+@handles("os.chroot")
+def change_root(machine: Machine, args: Args) -> Value:
+    """Paths from the root are meant from somewhere else from now on."""
+    places = machine.places(argument_of(args, 0, "path"), kind="dir")
+    machine.each("list", places)
+    found = tuple((place.path if place.path is not None else TOP).rstrip("/") for place in places) or (TOP,)
+    roots = tuple(dict.fromkeys(found if machine.branch == 0 else (*machine.tops, *found)))
+    machine.tops = roots if len(roots) <= MAX_ROOTS else (TOP,)
+    return NONE
+
+
+@handles("os.posix_fallocate", "os.writev", "os.pwritev")
+def write_parts(machine: Machine, args: Args) -> Value:
+    """A descriptor is written to in parts, or is given more room."""
+    target = argument_of(args, 0)
+    machine.account(args.get(1))
+    if isinstance(target, Const):
+        return write_descriptor(machine, Args([target, Unknown(carried(args.get(1)))]))
+    machine.sink(target, carried(args.get(1)), None)
+    machine.each("write", machine.places(target))
+    return Unknown(numeric=True)
+
+
+@handles("fcntl.ioctl")
+def control(machine: Machine, args: Args) -> Value:
+    """A request to what is open, such as to change the flags of a file."""
+    for value in args.pos[1:]:
+        machine.account(value)
+    target = argument_of(args, 0)
+    if isinstance(target, Handle):
+        with machine.undecided():
+            machine.each("set_security", target.places)
+    return Unknown()
+
+
 @handles("dbm.open", "dbm.dumb.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
 def open_database(machine: Machine, args: Args) -> Value:
     """A file, or several whose names begin like it."""

@@ -107,16 +107,59 @@ def print_out(machine: Machine, args: Args) -> Value:
     return NONE
 
 
+@handles("rich.print", "rich.print_json", "rich.pretty.pprint", "dis.dis", "click.echo", "click.secho", "typer.echo",
+         "typer.secho", "tqdm.tqdm.write", "tqdm.write", "tqdm.auto.tqdm.write", "termcolor.cprint",
+         "IPython.display.display", "click.echo_via_pager")  # fmt: skip
+def print_shown(machine: Machine, args: Args) -> Value:
+    """As `print`, laid out in its own way."""
+    for value in args.all():
+        machine.account(value)
+    files = [value for value in args.all() if isinstance(value, Handle)]
+    sources = content(Args([value for value in args.all() if not isinstance(value, Handle | Thing)]))
+    for file in files:
+        machine.sink(file, sources, None)
+    if not files:
+        machine.write_out(sources, None, errors="err" in args.named)
+    return NONE
+
+
 @handles("traceback.format_exc", "traceback.format_exception", "traceback.format_exception_only", "sys.exc_info",
-         "sys.exception", "traceback.print_exc", "traceback.print_exception")  # fmt: skip
+         "sys.exception", "sys.last_exc", "sys.last_value")  # fmt: skip
 def tell_error(machine: Machine, args: Args) -> Value:
     """What an error says: any that the code raised."""
     sources = merge(carried(Seq(machine.thrown)), content(args))
-    file = args.named.get("file")
-    if file is not None:
-        machine.sink(file, sources, None)
     acting = [value for value in machine.thrown if can_act(value)]
     return Unknown(sources, hidden=bool(acting))
+
+
+@handles("traceback.print_exc", "traceback.print_exception", "traceback.print_last", "traceback.print_stack",
+         "traceback.print_tb", "traceback.print_list", "sys.excepthook", "sys.__excepthook__",
+         "sys.unraisablehook")  # fmt: skip
+def print_error(machine: Machine, args: Args) -> Value:
+    """What an error says goes to standard error, or to what is open."""
+    said = tell_error(machine, Args([value for value in args.all() if not isinstance(value, Handle)]))
+    _to_errors(machine, said.sources, args)
+    return NONE
+
+
+@handles("warnings.warn", "warnings.warn_explicit", "warnings.showwarning")
+def warn(machine: Machine, args: Args) -> Value:
+    """A warning goes to standard error."""
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    machine.complain(*(value for value in args.all() if not isinstance(value, Handle)))
+    _to_errors(machine, content(Args([value for value in args.pos if not isinstance(value, Handle)])), args)
+    return NONE
+
+
+def _to_errors(machine: Machine, sources: tuple[Resource, ...], args: Args) -> None:
+    """To whatever open file is given, else to standard error."""
+    files = [value for value in args.all() if any(isinstance(option, Handle) for option in options(value))]
+    for file in files:
+        machine.sink(file, sources, None)
+    if not files:
+        machine.write_out(sources, None, errors=True)
 
 
 @handles("builtins.input")
@@ -138,6 +181,7 @@ _PURE: Final[dict[str, Callable[..., Any]]] = {
 }  # fmt: skip
 
 
+_NUMBERS: Final = frozenset(("int", "float", "complex"))
 _SPOKEN: Final = {
     "int": ("__int__", "__index__", "__trunc__"), "hex": ("__index__",), "oct": ("__index__",), "bin": ("__index__",),
     "bool": ("__bool__", "__len__"), "bytes": ("__bytes__", "__iter__"), "float": ("__float__", "__index__"),
@@ -155,6 +199,7 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
         if "." in name:
             machine.charge(*(value for value in args.pos for _ in range(SLOW)))
         args = Args([machine.settled(value) for value in args.pos], args.named, args.vague)
+        machine.doubt(*(args.pos[:1] if name in _NUMBERS else ()))  # what is no number is named
         if len(args.pos) == 1 and any(isinstance(option, Instance) for option in options(args.pos[0])):
             found = machine.spoken(args.pos[0], *_SPOKEN.get(name, (f"__{name}__",)))
             return Unknown(carried(found), numeric=name in ("int", "len", "ord"))

@@ -8,12 +8,13 @@ from typing import Final, cast
 
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import Core, remote
-from guardrail.effects.code.python._table import Entry
+from guardrail.effects.code.python._table import Entry, table
 from guardrail.effects.code.python._values import (
     NAME,
     NONE,
     Args,
     Const,
+    Dict,
     Handle,
     Seq,
     Text,
@@ -57,8 +58,9 @@ def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> V
     # What a path role takes is no content; everything else may be.
     data = carried(owner)
     passed: tuple[Resource, ...] = ()
+    written = ("data", "send", "call", "text") if entry.name.startswith("any.") else ("data", "send", "call")
     for role, value in pairs:
-        if role in ("data", "send", "call"):
+        if role in written:
             data = merge(data, carried(value))
         if role not in ("read", "tree", "load", "from", "list", "move"):
             passed = merge(passed, value.sources if isinstance(value, Thing) else carried(value))
@@ -68,11 +70,29 @@ def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> V
         if parameter.role.startswith("to@") and not any(role.startswith("to@") for role in given) and merge(data, read):
             _remote(core, parameter.role, Text(("*",)), merge(data, read))
             break
+    _tell_plain(core, entry, pairs)
     for role, value in pairs:
         if role not in _SOURCE:
             _lose_text(value)
         _apply_role(core, role, value, merge(data, read), pairs)
     return _result(entry, read, merge(passed, owner.sources if owner is not None else ()), data)
+
+
+_PLACED: Final = frozenset("write append to into handle url".split())
+
+
+def _tell_plain(core: Core, entry: Entry, pairs: list[Pair]) -> None:
+    """Content in an argument of a library that reaches elsewhere: unless it is known where to, it is named."""
+    if table().kind(entry.name) != "remote":
+        return
+    placed = any(p.role in _PLACED or p.role.startswith("to@") for p in entry.parameters)
+    for role, value in pairs:
+        if (role == "text" or (role == "data" and not placed)) and not isinstance(value, Thing | Handle):
+            # A program of the project sends the numbers that it worked out.
+            shown = [value] if not core.trusted or isinstance(value, Text) else []
+            sources = tuple(source for one in shown for source in carried(one))
+            if sources:
+                core.mention(Unknown(sources))
 
 
 def assigned(entry: Entry, args: Args) -> Iterator[Pair]:
@@ -152,7 +172,7 @@ def _apply_role(core: Core, role: str, value: Value, content: tuple[Resource, ..
     elif role in _SINGLE:
         _write(core, _SINGLE[role], value, content if role in ("write", "append") else ())
     elif role == "unlisted":
-        if isinstance(value, Text | Seq) or carried(value):
+        if isinstance(value, Text | Seq | Dict) or carried(value):
             core.mention(value)
         core.escape(value)
     elif "@" in role:
@@ -168,6 +188,8 @@ def _write(core: Core, op: Op, value: Value, content: tuple[Resource, ...]) -> N
         return
     if _is_open(value):
         core.sink(value, content, None)
+        if op not in ("write", "append"):
+            core.each(op, core.places(value))
         return
     if not all(isinstance(option, Text | Unknown) or _is_bytes(option) for option in options(value)):
         core.account(value)
@@ -324,6 +346,8 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) 
         if op == "from":
             core.emit("net_recv", resource)
             continue
+        if op == "api_delete" and text.startswith("/"):
+            core.each("delete", core.places(Text((text,)), recursive=True, nofollow=True), may=True)
         shown = Resource(kind=_KINDS.get(scheme, "object"), uri=resource.uri)
         core.emit(cast("Op", op), shown)
 

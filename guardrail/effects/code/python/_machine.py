@@ -35,9 +35,11 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
+    base_of,
     can_act,
     carried,
     join,
+    part_of,
     text,
 )
 from guardrail.effects.domain._call import Call
@@ -90,7 +92,6 @@ class Machine(Importing):
         self.sources_depth = 0
         self.late = []
         self.escaping = 0
-        self.thrown = []
         self.read_by = {}
         self.returned = ()
         self.streams: dict[str, Handle] = {}
@@ -223,9 +224,10 @@ class Machine(Importing):
         if known is not None:
             return known
         if isinstance(owner, Unknown) and f"any.{name}" not in table().entries:
-            return Unknown(self.without(name, owner))
-        if isinstance(owner, Thing) and name in ("weight", "data", "bias") and owner.held:
-            return Unknown(owner.held)
+            return part_of(owner, self.without(name, owner))
+        base = base_of(owner)
+        if isinstance(base, Thing) and name in ("weight", "data", "bias") and base.held:
+            return Unknown(base.held)
         return Bound(owner, name)
 
     def _ref_attribute(self, owner: Ref, name: str) -> Value:
@@ -342,6 +344,8 @@ class Machine(Importing):
             self.set_name(self.globals, name, value)
             return
         plain = isinstance(value, Text | Const | Unknown | Seq) and not (isinstance(value, Unknown) and value.hidden)
+        if table().kind(full) == "remote" and carried(value):
+            self.mention(Unknown(carried(value)))
         if table().kind(full) == "unknown":
             self.mention(value)  # what the library then does with it is not known
             self.escape(value)

@@ -54,6 +54,8 @@ def method_of(core: Expressions, owner: Value, name: str, args: Args) -> Value |
         for value in args.all():
             core.account(value)
         core.charge(owner, *args.all())
+        if name in ("encode", "decode"):
+            core.doubt(*args.all())
         found = text_method(owner, name, Args([core.settled(v) for v in args.pos], args.named, args.vague), core.branch)
         core.charge(found)
         return found
@@ -207,6 +209,8 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
     default = args.get(1) or NONE
     plain = concrete(key)
     if plain is None or not is_key(plain.value):
+        if name == "pop" and len(args.pos) < 2:
+            core.doubt(key)
         found = any_of([*owner.items.values(), *([owner.rest] if owner.rest is not None else []), default])
         if name == "setdefault":
             core.store_item(owner, key, default)
@@ -221,6 +225,8 @@ def _dict_get(core: Expressions, owner: Dict, name: str, args: Args) -> Value:
             else:
                 owner.rest = Unknown()
         return known
+    if name == "pop" and len(args.pos) < 2:
+        core.doubt(key)
     found = any_of(
         [*([known] if known is not None else []), *([owner.rest] if owner.rest is not None else []), default]
     )

@@ -9,8 +9,10 @@ from __future__ import annotations
 import pickletools
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._library import apply
+from guardrail.effects.code.python._stores import open_store
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import (
@@ -72,6 +74,10 @@ def load_tensors(machine: Machine, args: Args) -> Value:
 @handles("numpy.load")
 def load_arrays(machine: Machine, args: Args) -> Value:
     """`numpy.load(file)`: objects only where they are asked for."""
+    mapped = args.get(1, "mmap_mode")
+    if mapped is not None and not (isinstance(mapped, Const) and mapped.value is None):
+        machine.account(mapped)
+        return open_store(machine, args.get(0, "file") or Unknown(), single(mapped))
     asked = args.get(2, "allow_pickle")
     if asked is None or (isinstance(asked, Const) and asked.value is False):
         return apply(machine, table().entries["numpy.load"], args)

@@ -65,6 +65,8 @@ class Start:
         self.state = _state(machine, self.env)
         if named.get("executable") is not None:
             machine.opaque("a program under another name", "inline", named["executable"])
+        if machine.tops != ("",):
+            machine.opaque("a program below another root", "inline", Text(machine.tops))
         if named.get("preexec_fn") is not None:
             machine.escape(named["preexec_fn"])
 

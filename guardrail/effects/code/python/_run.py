@@ -15,7 +15,9 @@ from guardrail.effects.code.python import (
     _higher,
     _pickles,
     _processes,
+    _served,
     _services,
+    _stores,
 )
 from guardrail.effects.code.python._beside import beside, check_module, follow, hand_over
 from guardrail.effects.code.python._machine import Machine
@@ -24,7 +26,9 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
-_HANDLERS_OF: Final = (_archives, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _services)
+_HANDLERS_OF: Final = (
+    _archives, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _served, _services, _stores,
+)  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000
 """Most steps for the whole of a script of which the session changed a part; beyond them only that part is walked."""
@@ -109,6 +113,7 @@ def run_file(call: Call, code: str, argv: Sequence[Field], path: str) -> tuple[S
     made, meant = set(emit.made), set(emit.meant)
     saved = call.cwd
     machine = Machine(call, list(argv), path)
+    machine.trusted = True
     follow(machine, lambda: machine.run(code))
     call.cwd = saved
     found = emit.effects[start:]

@@ -28,6 +28,7 @@ from guardrail.effects.code.python._values import (
     path_texts,
 )
 from guardrail.effects.domain._values import TOP, merge
+from guardrail.model import Resource
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -117,6 +118,18 @@ def _offers_files(value: Value) -> bool:
     return isinstance(value, Unknown | Partial | Function)
 
 
+@handles("wandb.init")
+def new_run(machine: Machine, args: Args) -> Value:
+    """A run: what it is told is sent."""
+    for value in args.all():
+        machine.account(value)
+    sources = content(args)
+    if sources and not machine.trusted:
+        machine.mention(Unknown(sources))
+    plain: dict[str, Value] = {name: Unknown() for name in ("id", "name", "dir", "url", "step", "project", "path")}
+    return Thing("wandb.live", plain)
+
+
 @handles("wandb.api.run", "wandb.api.from_path")
 def past_run(machine: Machine, args: Args) -> Value:
     """A run that is over."""
@@ -185,6 +198,9 @@ def run_remote(machine: Machine, args: Args) -> Value:
     value = args.get(1, "command") or Unknown()
     machine.account(value)
     machine.emit("remote_exec", remote("ssh://*"), attrs={"command": single(value) or "?"})
+    given = content(args.after(2))
+    if given:
+        machine.put("write", (remote("ssh://*"),), given)
     machine.mention(value)
     return Unknown()
 
@@ -209,7 +225,7 @@ def connection(machine: Machine, args: Args) -> Value:
 # -- logs
 
 
-_LEVELS = "debug info warning warn error critical exception log fatal"
+_LEVELS = "debug info warning warn error critical log fatal"
 
 
 @handles(*(f"logging.{name}" for name in _LEVELS.split()), *(f"any.{name}" for name in _LEVELS.split()))
@@ -219,6 +235,53 @@ def log(machine: Machine, args: Args) -> Value:
     for value in args.all():
         machine.account(value)
         machine.escape(value)
+    if "exc_info" in args.named:
+        sources = merge(sources, carried(Seq(machine.thrown)))
+    _logged(machine, sources)
+    return NONE
+
+
+handles(*(f"loguru.logger.{name}" for name in (*_LEVELS.split(), "trace", "success")))(log)
+
+
+@handles("loguru.logger.add")
+def log_into(machine: Machine, args: Args) -> Value:
+    """Logs go to a file, or to what is open."""
+    target = argument_of(args, 0, "sink")
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    if isinstance(target, Text):
+        _log_to(machine, target)
+    else:
+        machine.log_streams.append(target)
+    return NONE
+
+
+@handles("structlog.get_logger", "structlog.getLogger")
+def printing_logger(_machine: Machine, _args: Args) -> Value:
+    """A logger that prints."""
+    return Thing("structlog")
+
+
+@handles(*(f"structlog.{name}" for name in (*_LEVELS.split(), "msg", "exception")))
+def print_log(machine: Machine, args: Args) -> Value:
+    """A line goes to standard output."""
+    for value in args.after(1).all():
+        machine.account(value)
+    machine.write_out(content(args.after(1)), None)
+    return NONE
+
+
+@handles("logging.exception", "any.exception", "loguru.logger.exception")
+def log_error(machine: Machine, args: Args) -> Value:
+    """A line, and what the error says that was caught."""
+    log(machine, args)
+    _logged(machine, carried(Seq(machine.thrown)))
+    return NONE
+
+
+def _logged(machine: Machine, sources: tuple[Resource, ...]) -> None:
     if sources:
         machine.write_out(sources, None, errors=True)
         for place in machine.logs:
@@ -226,7 +289,6 @@ def log(machine: Machine, args: Args) -> Value:
                 machine.emit("copy", source, place)
     for stream in machine.log_streams:
         machine.sink(stream, sources, None)
-    return NONE
 
 
 @handles("logging.basicConfig")
@@ -263,6 +325,15 @@ def log_file(machine: Machine, args: Args) -> Value:
     return Thing("logging.FileHandler")
 
 
+@handles(*(f"logging.handlers.{name}Handler" for name in "SysLog Socket HTTP Datagram SMTP NTEventLog".split()))
+def log_elsewhere(machine: Machine, args: Args) -> Value:
+    """Logs go to another machine."""
+    for value in args.all():
+        machine.account(value)
+    machine.logs.append(remote("net:logs"))
+    return Thing("logging.FileHandler")
+
+
 def _log_to(machine: Machine, name: Value) -> None:
     places = machine.places(name)
     machine.put("append", places, ())
@@ -286,6 +357,15 @@ def workbook(machine: Machine, args: Args) -> Value:
         machine.account(value)
     machine.put("write", machine.places(path), ())
     return Thing("<workbook>", {"to": path})
+
+
+@handles("<workbook>.put", "<workbook>.append", "<workbook>.append_to_multiple")
+def put_table(machine: Machine, args: Args) -> Value:
+    """A table goes into the file."""
+    for value in args.pos[1:]:
+        machine.account(value)
+    machine.sink(args.pos[0], content(args.after(1)), None)
+    return NONE
 
 
 @handles("csv.writer.writerow", "csv.writer.writerows", "csv.writer.writeheader")
@@ -342,6 +422,10 @@ def execute(machine: Machine, args: Args) -> Value:
         if text is not None and "'" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
             for word in re.findall(r"'([^']*)'", text):
                 machine.put("write", machine.places(Text((word,))), found)
+        if text is not None and "?" in text and re.search(r"(?:attach|vacuum\s+into)", text, re.IGNORECASE):
+            for value in args.pos[2:]:
+                for item in machine.items_of(value)[0]:
+                    machine.put("write", machine.places(item), found)
     result = Thing("<sqlite>", dict(owner.facts) if isinstance(owner, Thing) else {})
     given = content(args.after(2))
     if isinstance(owner, Thing) and given:
@@ -365,10 +449,16 @@ def cursor(_machine: Machine, args: Args) -> Value:
     "<sqlite>.fetchall",
     "<sqlite>.fetchone",
     "<sqlite>.fetchmany",
+    "<sqlite>.iterdump",
+    "<sqlite>.serialize",
+    "<sqlite>.blobopen",
 )
-def fetch(_machine: Machine, args: Args) -> Value:
-    """Rows."""
-    return Unknown(args.pos[0].sources)
+def fetch(machine: Machine, args: Args) -> Value:
+    """Rows, or all that is in the file."""
+    owner = args.pos[0]
+    database = owner.facts.get("<db>") if isinstance(owner, Thing) else None
+    whole = machine.places(database) if database is not None else ()
+    return Unknown(merge(owner.sources, whole))
 
 
 @handles(
@@ -405,6 +495,7 @@ def engine(machine: Machine, args: Args) -> Value:
     value = args.get(0)
     for item in args.all():
         machine.account(item)
+    _asked(machine, args)
     exact = single(value)
     if exact is not None and exact.startswith("sqlite:///"):
         return Thing("<sqlite>", {"<db>": Text((exact[len("sqlite:///") :] or ":memory:",))})
@@ -423,6 +514,8 @@ def execute_elsewhere(machine: Machine, args: Args) -> Value:
         machine.emit("write", remote("sql:*"), may=True)
     elif (match := _CHANGING.match(text)) is not None:
         machine.put("write", (remote(f"sql:{match[2] or '*'}"),), content(args.after(2)))
+    elif content(args.after(1)) and not machine.trusted:
+        machine.put("write", (remote("sql:*"),), content(args.after(1)))
     return args.pos[0]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._definitions import Definitions
 from guardrail.effects.code.python._expressions import MAX_ROUNDS, METHODS_OF, grown
+from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
     BASE,
@@ -31,12 +32,16 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
+    base_of,
     can_act,
     carried,
+    hold,
     join,
     options,
+    store_of,
     widened,
 )
+from guardrail.model import Resource
 
 MAX_TRIALS: Final = 4
 """Most trial rounds of a loop until nothing changes; then all that it assigns is unknown."""
@@ -108,6 +113,9 @@ class Statements(Definitions):
             name = f"__i{METHODS_OF.get(type(op), '')}__"
             if old.klass.find(name) is not None:
                 return self.call_value(Bound(old, name), Args([right]))
+        if store_of(old) is not None:
+            self.store(old, NONE, right)
+            return old
         if isinstance(old, Seq) and old.kind == "list" and isinstance(op, ast.Add):
             self.call_method(old, "extend", Args([right]))
             return old
@@ -163,6 +171,7 @@ class Statements(Definitions):
     def store(self, owner: Value, key: Value, value: Value) -> None:
         """`owner[key] = value`, also into what is no dictionary."""
         self.mutated()
+        owner = store_of(owner) or owner
         if isinstance(owner, Dict | Seq):
             self.store_item(owner, key, value)
         elif isinstance(owner, Ref):
@@ -179,15 +188,28 @@ class Statements(Definitions):
             lose_text(owner)
             self.tell(owner, value)
             owner.held = tuple(dict.fromkeys((*owner.held, *carried(value))))
-            target = owner.facts.get("to")
-            if target is not None:
-                self.put("write", self.places(target), carried(value))
+            if "to" in owner.facts:
+                self.sink(owner, carried(value), None)
             if can_act(value):
                 self.escape(value)
         elif isinstance(owner, Unknown):
             self.mention_names(value)
             owner.hidden = owner.hidden or can_act(value)
-            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
+            hold(owner, carried(value))
+        elif isinstance(owner, Bound):
+            self._store_part(owner, value)
+
+    def _store_part(self, owner: Bound, value: Value) -> None:
+        """A part of something of a library gets a value: the whole holds it."""
+        self.mention_names(value)
+        self.keep_content(owner, carried(value))
+
+    def keep_content(self, owner: Value, sources: tuple[Resource, ...]) -> None:
+        """An object has some content from now on: one that reaches elsewhere may send it by itself."""
+        hold(owner, sources)
+        base = base_of(owner)
+        if isinstance(base, Thing) and table().kind(base.kind) == "remote" and not self.trusted:
+            self.mention(Unknown(sources))
 
     def _set_global(self, key: Value, value: Value) -> None:
         """`globals()["name"] = value`."""
@@ -205,6 +227,7 @@ class Statements(Definitions):
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """`owner.name = value`."""
         self.mutated()
+        owner = store_of(owner) or owner
         if self.hides(name) and isinstance(owner, Function | Klass | Instance) and name not in _NAMING:
             self.opaque("a change of something that is not known", "inline", value)
         if isinstance(owner, Instance):
@@ -219,10 +242,14 @@ class Statements(Definitions):
             self.patch_ref(owner, name, value)
         elif isinstance(owner, Unknown | Function) and not can_act(value):
             self.mention_names(value)
-            owner.sources = tuple(dict.fromkeys((*owner.sources, *carried(value))))
+            hold(owner, carried(value))
+        elif isinstance(owner, Bound) and not can_act(value):
+            self._store_part(owner, value)
         elif isinstance(owner, Thing):
             lose_text(owner)
             self.tell(owner, value)
+            if owner.kind in ("<map>", "archive"):
+                self.sink(owner, carried(value), None)
             owner.facts[name] = join(owner.facts.get(name), value)
         elif (isinstance(owner, Unknown) and owner.hidden) or (name.startswith("__") and can_act(value)):
             self.opaque("a change of something that is not known", "inline", value)
@@ -319,12 +346,14 @@ class Statements(Definitions):
 
     def _delete_item(self, owner: Value, key: Value) -> None:
         self.mutated()
-        for option in options(owner):
+        for part in options(owner):
+            option = store_of(part) or part
             if isinstance(option, Instance):
                 self.call_value(Bound(option, "__delitem__"), Args([key]))
             elif isinstance(option, Unknown) and option.hidden:
                 self.opaque("a change of something that is not known", "inline", key)
             elif isinstance(option, Dict):
+                self.doubt(key)
                 self.call_method(option, "pop", Args([key, NONE]))
             elif isinstance(option, Seq):
                 self.disturb(option)
@@ -414,7 +443,7 @@ class Statements(Definitions):
         if handler.type is not None:
             self.account(self.eval(handler.type))
         if handler.name:
-            self.assign_name(handler.name, any_of([Unknown(), *self.thrown[thrown:]]))
+            self.assign_name(handler.name, any_of([Unknown(), *dict.fromkeys(self.thrown[thrown:])]))
 
     def _ways_out(self) -> list[list[Any]]:
         """Where what leaves this block by `return`, `break` or `continue` is kept."""

@@ -100,6 +100,7 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
     name = owner.name
     machine.account(key)
     if name in ("os.environ", "os.environb"):
+        machine.doubt(key)
         return variable(machine, single(key))
     if name == "sys.modules":
         wanted = single(key)

@@ -58,12 +58,13 @@ class Unknown(Value):
         numeric: it prints as digits.
     """
 
-    __slots__ = ("hidden", "numeric")
+    __slots__ = ("hidden", "numeric", "parent")
 
     def __init__(self, sources: Sources = (), *, hidden: bool = False, numeric: bool = False) -> None:
         super().__init__(sources)
         self.hidden = hidden
         self.numeric = numeric
+        self.parent: Value | None = None  # what it was taken out of
 
 
 class Const(Value):
@@ -392,6 +393,50 @@ class Thing(Value):
         self.kind = kind
         self.facts: dict[str, Value] = facts or {}
         self.held = held
+
+
+def base_of(value: Value) -> Value:
+    """What an attribute of an attribute of something belongs to."""
+    while isinstance(value, Bound):
+        value = value.owner
+    return value
+
+
+def is_model(value: Value) -> bool:
+    """A model, or a part of one."""
+    base = base_of(value)
+    return isinstance(base, Thing) and base.kind == "model"
+
+
+def part_of(owner: Value, sources: Sources) -> Unknown:
+    """Something that is taken out of an object of which nothing is known."""
+    made = Unknown(sources)
+    made.parent = owner if isinstance(owner, Unknown | Thing) else None
+    return made
+
+
+MAX_PARENTS: Final = 16
+"""How far up it is told that a part got some content."""
+
+
+def hold(value: Value, sources: Sources) -> None:
+    """Something, and what it is a part of, holds content from now on."""
+    part: Value | None = base_of(value)
+    for _ in range(MAX_PARENTS if sources else 0):
+        if isinstance(part, Thing):
+            part.held = merge(part.held, sources)
+        elif isinstance(part, Unknown | Function):
+            part.sources = merge(part.sources, sources)
+        part = part.parent if isinstance(part, Unknown) else None
+        if part is None:
+            return
+
+
+def store_of(value: Value) -> Thing | None:
+    """A file that a library holds open as arrays, if a value is one or a part of one."""
+    while isinstance(value, Bound):
+        value = value.owner
+    return value if isinstance(value, Thing) and value.kind == "<map>" else None
 
 
 class Handle(Value):
