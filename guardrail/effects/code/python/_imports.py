@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from guardrail.effects.code._scripts import script_texts, written_files
-from guardrail.effects.code.python._calls import Calling, Late
+from guardrail.effects.code.python._calls import Calling
 from guardrail.effects.code.python._changes import FOREIGN, changed_part, names_bound
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import (
     Dict,

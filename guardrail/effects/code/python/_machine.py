@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Final
 
-from guardrail.effects.code.python._calls import Late
 from guardrail.effects.code.python._changes import names_bound, parsed
+from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
