@@ -11,12 +11,12 @@ from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._paths import (
     STANDARD_OUTPUT,
     STREAMS,
-    is_deferred,
     is_descriptor,
     paths_in,
     place,
     spellings,
 )
+from guardrail.effects.domain._startup import is_deferred
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -256,6 +256,7 @@ class Call:
                 self.emit("copy", source, resource, flow=flow)
         if edit is not None and is_deferred(resource.path):
             self.mention_text(edit.text)  # it is run by itself, later, and nobody asks then
+            self.shell.later(self, resource.path or "", edit.text)
         if resource.kind == "net":
             self.emit("net_send", resource, flow=flow)
         else:
