@@ -119,8 +119,8 @@ def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
 _HERE: Final = re.compile(r"cat (?P<mark>>>?) (?P<path>[~\w./-]+) <<'E'\n(?P<text>.*\n)E", re.DOTALL)
 
 _SAID: Final = re.compile(
-    r"(?P<name>echo|printf) (?P<words>(?:(?:'[^']*'|[\w./:%-]+) )+)(?P<mark>>>?) ?(?P<path>[~\w./-]+)|mkdir (?:-p )?(?P<made>[~\w./-]+)"
-    r"|chmod \+x [~\w./-]+"
+    r"(?P<name>echo|printf) (?P<words>(?:(?:'[^']*'|[\w./:%-]+) )+)(?P<mark>>>?) ?(?P<path>[~\w./-]+)"
+    r"|mkdir (?:-p )?(?P<made>[~\w./-]+)|chmod \+x [~\w./-]+"
 )
 """A statement that writes a file of a text that stands in it, or makes a directory."""
 

@@ -23,13 +23,17 @@ _SHELL: Final = re.compile(
 )
 """Texts of shells, most of them."""
 
-_TABLE: Final = re.compile(r"^/etc/(?:crontab|anacrontab)$|^/etc/cron\.d/|^/var/spool/(?:cron|anacron)/|^/etc/incron|/\.crontab$")
+_TABLE: Final = re.compile(
+    r"^/etc/(?:crontab|anacrontab)$|^/etc/cron\.d/|^/var/spool/(?:cron|anacron)/|^/etc/incron|/\.crontab$"
+)
 _UNITS: Final = re.compile(
     r"/systemd/|/autostart/|/\.local/share/(?:applications|dbus-1)/|/dbus-1/|^/etc/(?:init|supervisor)/|/supervisord?(?:\.conf$|/)"
 )
 _RULES: Final = re.compile(r"/udev/(?:rules\.d|hwdb\.d)/|\.rules$")
 _ROTATION: Final = re.compile(r"/logrotate(?:\.d/|\.conf$)")
-_MAIL: Final = re.compile(r"/\.(?:forward|procmailrc|maildroprc|mailfilter|qmail[\w-]*)$|^/etc/(?:aliases|mail/aliases|procmailrc)$")
+_MAIL: Final = re.compile(
+    r"/\.(?:forward|procmailrc|maildroprc|mailfilter|qmail[\w-]*)$|^/etc/(?:aliases|mail/aliases|procmailrc)$"
+)
 _LIST: Final = re.compile(r"/Library/Launch(?:Agents|Daemons)/|\.plist$")
 _INITTAB: Final = re.compile(r"^/etc/inittab$")
 

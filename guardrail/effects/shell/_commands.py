@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import note_own
+from guardrail.effects.code._handed import note_handed
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
@@ -95,7 +96,14 @@ def _of_environment(call: Call, head: Field, name: str) -> bool:
 
 
 def known_command(call: Call, name: str) -> Stream:
-    """A command that is what its name says."""
+    """A command that is what its name says, and whatever the session wrote of what it may run."""
+    before, call.name = len(call.shell.emit.effects), name
+    out = _known(call, name)
+    note_handed(call, before)
+    return out
+
+
+def _known(call: Call, name: str) -> Stream:
     note_own(call, name)
     interpreter = interpreter_of(name)
     if interpreter is not None and not _is_store(call, name):
