@@ -10,12 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text as text_in
 from guardrail.effects.commands._makes import below, make
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+
+MAX_FILES: Final = 4
+"""Most files of commands that are followed one from within another."""
 
 MAX_SQL: Final = 64 * 1024
 """Longest SQL text that is looked into, in characters."""
@@ -56,7 +61,7 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "out", "quotes", "redirected", "seen", "server", "targets")
+    __slots__ = ("call", "database", "files", "out", "quotes", "redirected", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
@@ -66,6 +71,7 @@ class Client:
         self.out: tuple[Resource, ...] = ()
         self.redirected = False
         self.seen: set[str] = set()
+        self.files: list[str | None] = []  # which files of commands are being run, each within the one before
         self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
@@ -120,6 +126,30 @@ class Client:
                 self.piped(name[1:])
             elif len(self.out) > before:
                 self.call.put("write", self.call.place(Field(text=name)), self.out)
+
+    def include(self, field: Field) -> None:
+        """A file of SQL and commands is run."""
+        call = self.call
+        place = call.place(field)
+        call.read(field, reveals="none")
+        if field.text in ("-", "/dev/stdin"):
+            given = given_text(call, self)
+            self.script(given.text if given is not None and given.known else TOP)
+            return
+        text = text_in(call, field) if len(self.files) < MAX_FILES else None
+        if text is None:
+            if place.path is not None and field.known:
+                note_run(call, place)
+            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field,))
+            self.change(call.origins(field))
+        elif place.path not in self.files:
+            self.files.append(place.path)
+            self.script(text)
+            self.files.pop()
+
+    def script(self, text: str) -> None:
+        """What the client is told in a text, or in its input."""
+        self.sql(text)
 
     # -- SQL
 
@@ -312,6 +342,8 @@ class Lite(Client):
             self.seen.clear()
         elif name in ("dump", "fullschema", "recover"):
             self.look()
+        elif name == "read" and last:
+            self.piped(line.partition("|")[2]) if last.startswith("|") else self.include(Field(text=last))
         elif name not in _DOT_QUIET:
             self.call.opaque("inline", reason=f".{name[:20]} of {self.call.name}", words=())
             self.call.mention_text(line)
@@ -327,13 +359,7 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     client = Lite(call, place, server=False)
     texts = [*parsed.values_of("--cmd"), *parsed.values_of("--command"), *operands]
     for field in [*parsed.values_of("--init"), *parsed.values_of("--file")]:
-        read = call.read(field, reveals="none")
-        data = call.content(call.place(field)) if read and field.known else None
-        if data is None:
-            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field, name))
-            client.change()
-        else:
-            texts.append(Field(text=data.decode("utf-8", "replace")))
+        client.include(field)
     if parsed.has("--archive"):
         call.opaque("program", reason="archives of sqlite3")
     if not operands and not parsed.has("--command", "--file", "--version", "--help"):
@@ -386,9 +412,10 @@ class Server(Client):
             self._copied(line)
         elif name in ("\\o", "\\out", "\\g", "\\gx", "\\w", "\\write"):
             self.redirect(line[line.index("|") :] if "|" in line else rest[0] if rest else "")
-        elif name in ("\\i", "\\include", "\\ir"):
-            self.call.opaque("program", reason="psql runs a script", words=[Field(text=w) for w in rest])
-            self.change()
+        elif name in ("\\i", "\\include", "\\ir", "\\include_relative"):
+            if not rest or rest[0][:1] in ":`":
+                self.call.opaque("inline", reason="what psql includes is worked out by it", words=())
+            self.include(Field(text=rest[0] if rest else TOP))
         elif name == "\\lo_import" and rest:
             self.from_file(rest[0])
         elif name == "\\lo_export" and len(rest) > 1:
@@ -421,6 +448,9 @@ class Server(Client):
             self.piped(line[2:] if name.startswith("\\!") else line.partition(" ")[2])
         elif name in ("tee", "\\t"):
             self.to_file(words[1] if len(words) > 1 else TOP)
+        elif name in ("source", "\\.") or name.startswith("\\."):
+            rest = line[2:] if name.startswith("\\.") else line.partition(" ")[2]
+            self.include(Field(text=rest.strip().rstrip(";").strip() or TOP))
         else:
             self.call.opaque("inline", reason=f"{name} of {self.call.name}", words=[Field(text=w) for w in words[1:]])
             self.change()
@@ -438,13 +468,7 @@ def server(call: Call, parsed: Parsed) -> Stream:
             call.opaque("inline", reason=f"an option of {call.name}", words=(field,))
     texts = parsed.values_of("--command")
     for field in parsed.values_of("--file"):
-        data = call.content(call.place(field)) if field.known else None
-        call.read(field, reveals="none")
-        if data is None:
-            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field,))
-            client.change(call.origins(field))
-        else:
-            texts.append(Field(text=data.decode("utf-8", "replace")))
+        client.include(field)
     sources: tuple[Resource, ...] = ()
     if not texts and not parsed.has("--file", "--list", "--version", "--help"):
         text = given_text(call, client)
