@@ -13,8 +13,8 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._modules import SERVING, module_of
-from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._node import module_file
+from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, note_start, project_code
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts

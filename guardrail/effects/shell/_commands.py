@@ -14,6 +14,7 @@ from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._handed import note_handed
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
+from guardrail.effects.code._placed import note_placed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._families import FAMILIES
 from guardrail.effects.domain._addresses import at
@@ -100,6 +101,7 @@ def known_command(call: Call, name: str) -> Stream:
     before, call.name = len(call.shell.emit.effects), name
     out = _known(call, name)
     note_handed(call, before)
+    note_placed(call, before)
     return out
 
 
@@ -380,7 +382,8 @@ def run_file(call: Call, path: Field) -> Stream:
     data = call.content(resource)
     kind = _script_kind(data) if data is not None else None
     if kind is None or attrs is not None:
-        call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
+        spec = call.name if "/" in call.name else path.text  # by its path, whether the call says so or PATH does
+        call.shell.emit.opaque("program", resource, spec=spec, span=call.span, attrs=attrs)
         call.mention_cwd()
         call.mention(call.args)
         call.mention_input()

@@ -1,0 +1,61 @@
+"""Files that are brought to where they are run later, or given to what runs or installs them as such.
+
+Not concerned with texts that a call writes there, which `Call.put` sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._startup import is_deferred
+from guardrail.effects.domain._values import NUM, TOP, Field
+
+MAX_PLACED: Final = 8
+"""Most such files that are looked into for one command."""
+
+_BRINGING: Final = frozenset(("copy", "rename", "link"))
+
+_TAKING: Final[Mapping[str, str]] = {
+    "systemctl": "/etc/systemd/system/given.service",
+    "logrotate": "/etc/logrotate.d/given",
+    "supervisord": "/etc/supervisor/given.conf",
+    "supervisorctl": "/etc/supervisor/given.conf",
+    "launchctl": "/Library/LaunchAgents/given.plist",
+    "dex": "/etc/xdg/autostart/given.desktop",
+    "gio": "/etc/xdg/autostart/given.desktop",
+    "gtk-launch": "/etc/xdg/autostart/given.desktop",
+    "desktop-file-install": "/etc/xdg/autostart/given.desktop",
+    "xdg-open": "/etc/xdg/autostart/given.desktop",
+    "anacron": "/etc/anacrontab",
+    "supercronic": "/etc/crontab",
+    "procmail": "/etc/procmailrc",
+    "udevadm": "/etc/udev/rules.d/given.rules",
+}
+"""Programs that are given a file of such a form, and a place where one has it."""
+
+
+def note_placed(call: Call, before: int) -> None:
+    """Say what is run later because of what a command did, or of the files it was given.
+
+    Args:
+        call: the command.
+        before: how many effects there were when it began.
+    """
+    found = [
+        (effect.resource, effect.target)
+        for effect in call.shell.emit.effects[before:]
+        if effect.op in _BRINGING and effect.target is not None and is_deferred(effect.target.path)
+    ]
+    for source, target in found[:MAX_PLACED]:
+        call.put_for_later(target, (source,), None)
+    form = _TAKING.get(call.name.partition(" ")[0])
+    if form is None:
+        return
+    there = call.place(Field(text=form))
+    for field in call.args[:MAX_PLACED]:
+        text = field.text.rpartition("=")[2]
+        place = call.place(Field(text=text))
+        if text[:1] not in ("-", "") and TOP not in text and NUM not in text and call.content(place) is not None:
+            call.put_for_later(there, (place,), None)
