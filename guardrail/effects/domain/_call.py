@@ -16,7 +16,7 @@ from guardrail.effects.domain._paths import (
     place,
     spellings,
 )
-from guardrail.effects.domain._startup import is_deferred
+from guardrail.effects.domain._startup import is_deferred, is_startup
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -268,7 +268,7 @@ class Call:
             data = self.content(source)
             if data is not None and b"\0" not in data:
                 texts.append(data.decode("utf-8", "surrogateescape"))
-            elif source.path is not None and self.shell.authored(source.path):
+            elif source.path is not None and is_startup(resource.path or "") and self.shell.authored(source.path):
                 attrs = {"authored": True} if self.shell.emit.changed(source.path) else None
                 self.shell.emit.opaque("script", source, spec=self.name, span=self.span, attrs=attrs)
         for text in texts:

@@ -66,6 +66,11 @@ def is_deferred(path: str | None) -> bool:
     return path is not None and _DEFERRED.search(path) is not None
 
 
+def is_startup(path: str) -> bool:
+    """Whether it is run at a login, a start, a time or an event, and not by a program that is looked at by itself."""
+    return is_shell(path) or any(pattern.search(path) for pattern, _ in _FORMS)
+
+
 def is_shell(path: str) -> bool:
     """Whether the whole of what is written there is text for a shell, of whichever kind."""
     return _SHELL.search(path) is not None
