@@ -47,19 +47,14 @@ def note_handed(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     shell = call.shell
-    if not shell.emit.made and shell.wrote.files() == ():
-        return
-    head = call.name.partition(" ")[0]
     effects = shell.emit.effects[before:]
-    if head in _CHECKING or head in _ELSEWHERE or not any(effect.op == "exec_opaque" for effect in effects):
+    said = [effect.resource for effect in effects if effect.op == "exec_opaque"]
+    head = call.name.partition(" ")[0]
+    if not said or head in _CHECKING or head in _ELSEWHERE or not (shell.emit.made or shell.wrote.files() != ()):
         return
-    # What the command itself writes is no program for it.
-    seen = {
-        posixpath.normpath(place.path or "")
-        for effect in effects
-        if effect.op in MUTATING
-        for place in _written(effect)
-    }
+    # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
+    places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
+    seen = {posixpath.normpath(place.path) for place in (*said, *places) if place.path is not None}
     count = 0
     for vector in (*_vectors(call), *_queued(call, head)):
         path = posixpath.normpath(call.place(Field(text=vector[0])).path or "")

@@ -63,7 +63,22 @@ MAX_COMMANDS: Final = 16
 
 def is_deferred(path: str | None) -> bool:
     """Whether what is written there is run later, without being named."""
-    return path is not None and _DEFERRED.search(path) is not None
+    return path is not None and _may_be(path) and _DEFERRED.search(path) is not None
+
+
+def _may_be(path: str) -> bool:
+    """A first look: most paths are none of those, and each that is written is asked about."""
+    if path.startswith(_TOPS) or "/." in path or path.endswith(_ENDS):
+        return True
+    return any(mark in path for mark in _MARKS)
+
+
+_TOPS: Final = ("/etc/", "/usr/lib/", "/var/spool/", "/proc/sys/")
+_MARKS: Final = ("/systemd/", "/autostart/", "/dbus-1/", "/supervisor", "/udev/", "/logrotate", "/Library/Launch")
+_ENDS: Final = (
+    ".rules", ".plist", ".pth", "/package.json", "/conftest.py", "customize.py", "akefile", "ustfile", "/Rakefile",
+    "/Taskfile.yml", "/Taskfile.yaml", "/tox.ini", "/noxfile.py", "/setup.py", "/Jenkinsfile",
+)  # fmt: skip
 
 
 def is_startup(path: str) -> bool:
