@@ -1131,6 +1131,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what is written or brought to where it runs later, at a login, a start, a time or an event, is judged then",
         tests=(
             "tests/test_effects_startup.py::test_what_runs_later_is_judged_when_it_is_brought_there",
+            "tests/test_effects_startup.py::test_a_tool_that_writes_a_text_for_later_is_judged_as_a_shell_is",
             "tests/test_effects_startup.py::test_an_honest_text_for_later_brings_no_question",
             "tests/test_effects_startup.py::test_a_path_in_a_text_that_other_programs_run_is_mentioned",
         ),

@@ -6,8 +6,11 @@ import shlex
 
 import pytest
 
+from guardrail.effects import analyse
 from guardrail.effects.domain._startup import commands_in, is_deferred
-from tests.effects_support import NoFiles, effects_of, text
+from guardrail.model import Edit
+from guardrail.parse import FileOperation
+from tests.effects_support import LIMITS, NoFiles, effects_of, text
 
 HOME = {"HOME": "/home/a"}
 UNIT = '[Service]\nType=oneshot\nExecStartPre=-/bin/true\nExecStart=/bin/sh -c "cd /mod""els; rm a"\n'
@@ -114,3 +117,37 @@ def test_what_is_no_command_in_such_a_file_is_none() -> None:
     assert list(commands_in("/home/a/.forward", "a@example.com, b@example.com\n")) == []
     assert list(commands_in("/home/a/.vimrc", "set number\n")) == []
     assert not is_deferred("/w/src/app.py")
+
+
+def _tool(operation: FileOperation, files: dict[str, str]) -> list[str]:
+    view = NoFiles({"/models/a": b"w", **{name: data.encode() for name, data in files.items()}}, ("/w", "/models"))
+    found = analyse((operation,), cwd="/w", view=view, limits=LIMITS, variables=HOME)
+    return [text(effect) for effect in found]
+
+
+@pytest.mark.parametrize("path", DELAYED)
+def test_a_tool_that_writes_a_text_for_later_is_judged_as_a_shell_is(path: str) -> None:
+    """A new file, a text that is added, and a copy of another file."""
+    whole = Edit(kind="whole", text=DELAYED[path])
+    assert "delete /models/a" in _tool(FileOperation(verb="write", path=path, edit=whole), {})
+    more = Edit(kind="append", text=DELAYED[path])
+    assert "delete /models/a" in _tool(FileOperation(verb="append", path=path, edit=more), {path: "# mine\n"})
+    assert "delete /models/a" in _tool(FileOperation(verb="copy", path="/w/e", target=path), {"/w/e": DELAYED[path]})
+
+
+def test_what_stood_in_a_text_for_later_before_an_edit_is_not_judged_again() -> None:
+    """Only the lines that are new."""
+    old = "export MODEL=/models/a\nalias x=y\n"
+    edit = Edit(kind="replace", old="x=y", text="x=z")
+    found = _tool(FileOperation(verb="edit", path="/home/a/.bashrc", edit=edit), {"/home/a/.bashrc": old})
+    assert "mention /models/a" not in found
+    edit = Edit(kind="replace", old="alias x=y", text="rm /models/a")
+    found = _tool(FileOperation(verb="edit", path="/home/a/.bashrc", edit=edit), {"/home/a/.bashrc": old})
+    assert "delete /models/a" in found
+
+
+def test_a_tool_that_writes_a_file_of_a_project_is_asked_about_when_that_runs() -> None:
+    """A makefile names what it likes; an editor's start file is run by whoever starts the editor."""
+    edit = Edit(kind="whole", text="x: /models/a\n")
+    assert _tool(FileOperation(verb="write", path="/w/Makefile", edit=edit), {}) == ["write /w/Makefile"]
+    assert "mention /models/a" in _tool(FileOperation(verb="write", path="/home/a/.vimrc", edit=edit), {})

@@ -54,6 +54,11 @@ _OTHER: Final = re.compile(
 )
 """Texts of other forms, which name what they run."""
 
+_OF_PROJECT: Final = re.compile(
+    r"/(?:package\.json|conftest\.py|\w*customize\.py|\w*[Mm]akefile|[Jj]ustfile|Rakefile|Taskfile\.ya?ml|tox\.ini"
+    r"|\.pre-commit-config\.yaml|noxfile\.py|setup\.py|Jenkinsfile|\.gitlab-ci\.yml)$|/\.(?:github|vscode|idea|devcontainer)"
+)
+
 _KINDS: Final = (_SHELL, _TABLE, _UNITS, _RULES, _ROTATION, _MAIL, _LIST, _INITTAB, _OTHER)
 _DEFERRED: Final = re.compile("|".join(pattern.pattern for pattern in _KINDS))
 
@@ -83,7 +88,12 @@ _ENDS: Final = (
 
 def is_startup(path: str) -> bool:
     """Whether it is run at a login, a start, a time or an event, and not by a program that is looked at by itself."""
-    return is_shell(path) or any(pattern.search(path) for pattern, _ in _FORMS)
+    return is_deferred(path) and (is_shell(path) or any(pattern.search(path) for pattern, _ in _FORMS))
+
+
+def is_of_machine(path: str) -> bool:
+    """Whether it is of a home or a machine; of a project, whoever runs it is asked by then."""
+    return is_deferred(path) and (is_startup(path) or _OF_PROJECT.search(path) is None)
 
 
 def is_shell(path: str) -> bool:
