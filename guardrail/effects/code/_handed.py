@@ -30,6 +30,12 @@ _CHECKING: Final = frozenset(
 """Programs that are handed code, and only look at it or put it in order."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
+_STARTING: Final = frozenset(
+    "valgrind mpirun mpiexec mpiexec.hydra orterun prun srun jsrun aprun perf rr heaptrack wine wine64 qemu-x86_64 "
+    "qemu-aarch64 uftrace ncu nsys cuda-memcheck compute-sanitizer vtune rocprof apptrace bpftrace cgexec numactl".split()
+)
+"""Programs that are given another one by its path, and start it."""
+
 _QUEUES: Final = frozenset("bsub sbatch qsub msub oarsub condor_submit llsubmit flux".split())
 """Programs that take a script for later on their input."""
 
@@ -47,6 +53,8 @@ def note_handed(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     shell = call.shell
+    if call.name in _STARTING:
+        _started(call)
     effects = shell.emit.effects[before:]
     said = [effect.resource for effect in effects if effect.op == "exec_opaque"]
     head = call.name.partition(" ")[0]
@@ -63,6 +71,20 @@ def note_handed(call: Call, before: int) -> None:
             count += 1
             with call.perhaps():
                 shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
+
+
+def _started(call: Call) -> None:
+    """The first word that is a path, and no directory or text, is a program: whose it is is for the history to say."""
+    for index, field in enumerate(call.args):
+        if field.known and field.text.startswith(("./", "../", "/")) and not _is_data(call, field):
+            with call.perhaps():
+                call.shell.again(call, call.args[index:], external=True)
+            return
+
+
+def _is_data(call: Call, field: Field) -> bool:
+    place = call.place(field)
+    return "." in field.text.rpartition("/")[2] or place.path is None or _is_folder(call, place.path)
 
 
 def _written(effect: Effect) -> tuple[Resource, ...]:
