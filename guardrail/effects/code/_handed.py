@@ -31,8 +31,8 @@ _CHECKING: Final = frozenset(
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
 _STARTING: Final = frozenset(
-    "valgrind mpirun mpiexec mpiexec.hydra orterun prun srun jsrun aprun perf rr heaptrack wine wine64 uftrace ncu nsys "
-    "qemu-x86_64 qemu-aarch64 cuda-memcheck compute-sanitizer vtune rocprof apptrace bpftrace cgexec numactl".split()
+    "valgrind mpirun mpiexec mpiexec.hydra orterun prun srun jsrun aprun perf rr heaptrack wine wine64 uftrace ncu "
+    "nsys qemu-x86_64 qemu-aarch64 cuda-memcheck compute-sanitizer vtune rocprof bpftrace cgexec".split()
 )
 """Programs that are given another one by its path, and start it."""
 
