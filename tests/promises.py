@@ -1120,6 +1120,21 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_authored.py::test_what_was_there_before_is_code_of_the_project",
             "tests/test_effects_authored.py::test_what_the_session_changed_is_not_silent",
             "tests/test_effects_authored.py::test_the_loop_of_editing_and_running_is_not_held",
+            "tests/test_effects_authored.py::test_a_program_of_the_session_that_another_is_handed_is_run",
+            "tests/test_effects_authored.py::test_the_file_of_a_module_is_found_as_node_finds_it",
+            "tests/test_effects_authored.py::test_a_script_of_a_database_client_is_what_it_says",
+            "tests/test_history.py::test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own",
+        ),
+    ),
+    Promise(
+        id="effects.startup",
+        source="design",
+        behaviour="what is written or brought to where it runs later, at a login, a start, a time or an event, is judged then",
+        tests=(
+            "tests/test_effects_startup.py::test_what_runs_later_is_judged_when_it_is_brought_there",
+            "tests/test_effects_startup.py::test_a_tool_that_writes_a_text_for_later_is_judged_as_a_shell_is",
+            "tests/test_effects_startup.py::test_an_honest_text_for_later_brings_no_question",
+            "tests/test_effects_startup.py::test_a_path_in_a_text_that_other_programs_run_is_mentioned",
         ),
     ),
     Promise(

@@ -383,3 +383,99 @@ def test_a_name_that_is_imported_from_elsewhere_is_another_thing() -> None:
         assert held(run("pytest", {"app.py": after}, before={"app.py": before}, rest="test_app.py")), line
     more = before.replace("import remove", "import remove, other")
     assert held(run("pytest", {"app.py": more}, before={"app.py": before}, rest="test_app.py")) == []
+
+
+SCRIPT = '#!/bin/sh\nd=/mod\nrm -r "${d}els/a"\n'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "nix-shell --run ./e.sh",
+        "nix-shell --run 'sh e.sh x'",
+        "make SHELL=./e.sh",
+        "npm run build --script-shell=./e.sh",
+        "npm run build --script-shell e.sh",
+        "CC=$PWD/e.sh make",
+        "export TOOL=./e.sh; make",
+        "cargo build --config 'build.rustc-wrapper=\"./e.sh\"'",
+        "unheard-of ./e.sh",
+        "bsub < e.sh",
+        "sbatch --mem 1 < e.sh",
+    ],
+)
+def test_a_program_of_the_session_that_another_is_handed_is_run(command: str) -> None:
+    """In an option, a variable, an operand, or as the input of a queue."""
+    found = run(command, {"e.sh": SCRIPT}, rest="Makefile")
+    assert "delete /models/a" in touched(found)
+    assert "delete /models/a" not in touched(run(command, {"f.sh": SCRIPT}, rest="Makefile e.sh"))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "shellcheck e.sh",
+        "shfmt -w e.sh",
+        "cat e.sh",
+        "chmod +x e.sh",
+        "git add e.sh",
+        "strace -o /w/e.sh make",
+        "make x",
+    ],
+)
+def test_a_program_that_is_only_looked_at_is_not_run(command: str) -> None:
+    """Checks, version control, and what a command itself writes."""
+    assert [one for one in touched(run(command, {"e.sh": SCRIPT})) if one.startswith("delete")] == []
+
+
+NODE = "require('fs').rmSync('/mo' + 'dels', {recursive: true})\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("node e", {"e.js": NODE}),
+        ("node ./e", {"e.cjs": NODE}),
+        ("node .", {"index.js": NODE}),
+        ("node lib", {"lib/index.mjs": NODE}),
+        ("node .", {"package.json": '{"main": "./lib/a"}', "lib/a.js": NODE}),
+        ("node $PWD", {"package.json": '{"main": "lib"}', "lib/index.js": NODE}),
+        ("tsx e", {"e.ts": NODE}),
+    ],
+)
+def test_the_file_of_a_module_is_found_as_node_finds_it(command: str, files: dict[str, str]) -> None:
+    """Without its ending, in a directory, and by what a package says."""
+    script = next(name for name in files if name != "package.json")
+    found = [e.resource.path or "" for e in run(command, files) if e.attrs.get("code") == "script"]
+    assert [posixpath.normpath(path) for path in found] == [f"/w/{script}"]
+
+
+SQL = "\\! d=/mod; rm -r ${d}els/a\n"
+MYSQL = "system d=/mod; rm -r ${d}els/a\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("psql -f e.sql", {"e.sql": SQL}),
+        ("psql -c '\\i e.sql' db", {"e.sql": SQL}),
+        ("psql -f f.sql", {"f.sql": "\\ir e.sql\n", "e.sql": SQL}),
+        ("psql < e.sql", {"e.sql": SQL}),
+        ("mysql db < e.sql", {"e.sql": MYSQL}),
+        ("mysql -e 'source e.sql'", {"e.sql": MYSQL}),
+        ("mysql -e '\\. e.sql'", {"e.sql": MYSQL}),
+        ("sqlite3 a.db '.read e.sql'", {"e.sql": ".shell rm -r /mod''els/a\n"}),
+        ("sqlite3 -init e.sql a.db .tables", {"e.sql": ".shell rm -r /mod''els/a\n"}),
+    ],
+)
+def test_a_script_of_a_database_client_is_what_it_says(command: str, files: dict[str, str]) -> None:
+    """Named, fed, or included by another."""
+    assert "delete /models/a" in touched(run(command, files))
+
+
+def test_a_script_of_a_database_client_that_is_not_known_is_a_script() -> None:
+    """The session's own is held, also where a script includes itself."""
+    assert held(run("hostname > e.sql; psql -f e.sql", {}))
+    assert held(run("hostname > e.sql; mysql -e 'source e.sql'", {}))
+    assert held(run("psql -v f=e.sql -c '\\i :f'", {"e.sql": SQL}))
+    assert held(run("psql -f e.sql", {"e.sql": "\\i e.sql\nselect 1;\n"})) == []

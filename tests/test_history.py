@@ -17,7 +17,7 @@ from guardrail.history import History, HistoryStore
 from guardrail.history import _store as store_module
 from guardrail.history._sessions import MAX_SEEN
 from guardrail.history._store import Fact
-from guardrail.model import Effect, Resource
+from guardrail.model import Effect, Origin, Resource
 
 
 @pytest.fixture
@@ -216,3 +216,37 @@ def test_a_history_that_another_process_holds_denies_after_a_while(path: Path, m
     assert store.load("s") is not None
     store.close()
     holder.close()
+
+
+def _builds(*folders: str) -> Effect:
+    attrs = {"code": "program", "builds": list(folders)}
+    return Effect(op="exec_opaque", resource=Resource(kind="code", uri="code:make"), attrs=attrs)
+
+
+def _started(real: str) -> Effect:
+    place = Resource(kind="file", path=real, real=real)
+    return Effect(op="exec_opaque", resource=place, attrs={"code": "program"}, origin=Origin(spec="./a"))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own(path: Path, kept: bool) -> None:
+    """In the call that built it and in later ones, below where the tool was told to build."""
+    history = History(store=HistoryStore(path))
+    history.released("s", [write("/p/src/a.c")], weights)
+    assert history.annotate("s", [_builds("/p/build"), _started("/p/build/bin/a")])[1].attrs.get("authored") is True
+    history.released("s", [_builds("/p/build")], weights)
+    if kept:
+        history.close()
+        history = History(store=HistoryStore(path))
+    assert history.annotate("s", [_started("/p/build/bin/a")])[0].attrs.get("authored") is True
+    for other in (_started("/q/a"), runs("/p/build/a.sh")):
+        assert history.annotate("s", [other])[0].attrs.get("authored") is None
+    history.close()
+
+
+def test_a_program_that_a_tool_built_of_other_sources_is_the_projects(history: History) -> None:
+    """A note or a script in another language is no part of it; that the place is not known means any."""
+    history.released("s", [write("/p/notes.md"), write("/p/a.py"), _builds("/p")], weights)
+    assert history.annotate("s", [_started("/p/a")])[0].attrs.get("authored") is None
+    history.released("s", [write("/p/a.c"), _builds("")], weights)
+    assert history.annotate("s", [_started("/q/a")])[0].attrs.get("authored") is True

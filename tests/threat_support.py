@@ -9,6 +9,8 @@ is. A third word, `directory` or `file`, is for what only bears on an asset that
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
@@ -114,7 +116,15 @@ def judge(guard: Guard, world: World, threat: Threat) -> Verdict:
     return Verdict(threat=threat, outcome=outcome, gap=gap, understood=understood)
 
 
-_HERE: Final = re.compile(r"cat (?P<mark>>>?) (?P<path>[\w./-]+) <<'E'\n(?P<text>.*\n)E", re.DOTALL)
+_HERE: Final = re.compile(r"cat (?P<mark>>>?) (?P<path>[~\w./-]+) <<'E'\n(?P<text>.*\n)E", re.DOTALL)
+
+_SAID: Final = re.compile(
+    r"(?P<name>echo|printf) (?P<words>(?:(?:'[^']*'|[\w./:%-]+) )+)(?P<mark>>>?) ?(?P<path>[~\w./-]+)"
+    r"|mkdir (?:-p )?(?P<made>[~\w./-]+)|chmod \+x [~\w./-]+"
+)
+"""A statement that writes a file of a text that stands in it, or makes a directory."""
+
+_NEXT: Final = re.compile(r" *(?:;|&&|$) *")
 
 
 class Deeds:
@@ -142,20 +152,50 @@ class Deeds:
             folder.rmdir()
 
     def do(self, command: str, cwd: Path) -> None:
-        """A call that is nothing but a here-document for a file; any other is only judged."""
-        found = _HERE.fullmatch(command)
-        path = cwd / found["path"] if found else self.root
-        if found and path.is_relative_to(self.root):
-            before = path.read_text(encoding="utf-8") if found["mark"] == ">>" and path.exists() else ""
-            self._write(path, before + found["text"])
+        """A call that only writes here-documents, texts and directories; any other is only judged."""
+        if found := _HERE.fullmatch(command):
+            self._put(self._place(found["path"], cwd), found["mark"], found["text"])
+        for statement in _statements(command):
+            if statement["made"]:
+                self._folder(self._place(statement["made"], cwd))
+            elif statement["name"]:
+                # Of the words nothing but quotes is left for a shell to understand.
+                words = [statement["name"], *shlex.split(statement["words"])]
+                said = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60).stdout
+                self._put(self._place(statement["path"], cwd), statement["mark"], said)
 
-    def _write(self, path: Path, text: str) -> None:
-        for folder in reversed(path.parents):
-            if not folder.exists():
+    def _place(self, text: str, cwd: Path) -> Path:
+        return self.root / "home/agent" / text[2:] if text.startswith("~/") else cwd / text
+
+    def _put(self, path: Path, mark: str, text: str) -> None:
+        if path.is_relative_to(self.root):
+            before = path.read_text(encoding="utf-8") if mark == ">>" and path.exists() else ""
+            self._write(path, before + text)
+
+    def _folder(self, path: Path) -> None:
+        for folder in (*reversed(path.parents), path):
+            if path.is_relative_to(self.root) and not folder.exists():
                 folder.mkdir()
                 self.folders.append(folder)
+
+    def _write(self, path: Path, text: str) -> None:
+        self._folder(path.parent)
         self.before.setdefault(path, path.read_bytes() if path.exists() else None)
         path.write_text(text, encoding="utf-8")
+
+
+def _statements(command: str) -> list[re.Match[str]]:
+    """The statements of a call that has no others than such as are carried out."""
+    found: list[re.Match[str]] = []
+    at = 0
+    while at < len(command):
+        match = _SAID.match(command, at)
+        after = _NEXT.match(command, match.end()) if match is not None else None
+        if match is None or after is None:
+            return []
+        found.append(match)
+        at = after.end()
+    return found
 
 
 def _one(guard: Guard, world: World, text: str, session: str) -> Decision:

@@ -20,12 +20,13 @@ from guardrail.effects.domain._contents import as_edit
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._startup import is_of_machine
 from guardrail.effects.domain._values import GIVEN_NAMES, Field, State, Stream, Value
 from guardrail.effects.keys._blocks import Block, apply_blocks, parse_blocks
 from guardrail.effects.keys._edit import apply
 from guardrail.effects.keys._patch import FilePatch, parse_patch
 from guardrail.effects.shell._interpreter import Interpreter
-from guardrail.model import Edit, Resource
+from guardrail.model import Edit, Op, Resource
 from guardrail.parse import (
     ApiOperation,
     CodeText,
@@ -256,7 +257,7 @@ class Operations:
         places = [self._place(reading, cwd=cwd) for reading in _readings(path)]
         edits = [as_edit(apply_blocks(blocks, self._content(there))) for there in places]
         for there, edit in zip(places, edits, strict=True):
-            self.shell.emit.add("write", there, spec="tool:edit", edit=edit)
+            self._write("write", there, "tool:edit", edit)
 
     def _change(self, change: FilePatch, cwd: str | None) -> None:
         """One file of a patch; a patch that does not fit fails as a whole, and its effects stay possible."""
@@ -268,12 +269,12 @@ class Operations:
                 continue
             after = as_edit(change.apply(None if change.op == "add" else self._content(here)))
             if not change.new_path or change.new_path == change.path:
-                self.shell.emit.add("write", here, spec="tool:patch", edit=after)
+                self._write("write", here, "tool:patch", after)
                 continue
             for target in _patched(change.new_path):
                 there = self._place(target, cwd=cwd)
                 self.shell.emit.add("rename", moved, there, spec="tool:patch")
-                self.shell.emit.add("write", there, spec="tool:patch", edit=after)
+                self._write("write", there, "tool:patch", after)
 
     def _content(self, resource: Resource) -> bytes | None:
         return self.shell.contents.read(resource.path, self.shell.limits.script_bytes) if resource.path else None
@@ -326,10 +327,8 @@ class Operations:
                     emit.add("read", looked, spec=spec, attrs={"reveals": "content"})
                 else:
                     emit.add("list", looked, spec=spec)
-        elif verb in ("write", "edit"):
-            emit.add("write", resource, spec=spec, edit=edit)
-        elif verb == "append":
-            emit.add("append", resource, spec=spec, edit=edit)
+        elif verb in ("write", "edit", "append"):
+            self._write("append" if verb == "append" else "write", resource, spec, edit)
         elif verb == "mkdir":
             emit.add("create", msgspec.structs.replace(resource, kind="dir"), spec=spec)
         elif verb == "delete":
@@ -337,6 +336,16 @@ class Operations:
             emit.add("delete", gone, spec=spec)
         else:
             self._to_target(operation, resource, spec, cwd)
+
+    def _write(self, op: Op, there: Resource, spec: str, edit: Edit | None) -> None:
+        """A file gets a new content; of one that is run later, what is new in it is judged now."""
+        news = None
+        if edit is not None and there.path is not None and is_of_machine(there.path):
+            before = self._content(there) if edit.kind == "whole" else None
+            news = msgspec.structs.replace(edit, text=_new_lines(edit.text, before))
+        self.shell.emit.add(op, there, spec=spec, edit=edit)
+        if news is not None:
+            self._call(spec).put_for_later(there, (), news)
 
     def _matching(self, text: str, cwd: str | None) -> tuple[Resource, ...]:
         """What a path means to a tool that takes patterns: the tree that `**` goes into, or the names that match."""
@@ -355,8 +364,12 @@ class Operations:
             if operation.verb == "copy":
                 self.shell.emit.add("copy", resource, name, spec=spec)
                 self.shell.emit.add("write", name, spec=spec)
+            else:
+                self.shell.emit.add("rename", moved, name, spec=spec)
+            if is_of_machine(name.path or ""):
+                self._call(spec).put_for_later(name, (resource,), None)
+            if operation.verb == "copy":
                 continue
-            self.shell.emit.add("rename", moved, name, spec=spec)
             if name.path is not None and self.shell.view.kind(name.path) == "file":
                 self.shell.emit.add("write", name, spec=spec)
 
@@ -426,6 +439,12 @@ def _changes(operation: PatchText) -> tuple[FilePatch, ...] | None:
 def _patched(name: str) -> tuple[str, ...]:
     """The files that a name in a patch may mean: a unified diff puts `a/` and `b/` before them."""
     return tuple(dict.fromkeys((*_readings(name), *(_readings(name[2:]) if name[:2] in ("a/", "b/") else ()))))
+
+
+def _new_lines(text: str, before: bytes | None) -> str:
+    """The lines of a text that were not there before."""
+    old = frozenset(before.decode("utf-8", "surrogateescape").split("\n")) if before is not None else frozenset[str]()
+    return "\n".join(line for line in text.split("\n") if line not in old)
 
 
 def _readings(text: str) -> tuple[str, ...]:

@@ -27,24 +27,29 @@ class Writes(NamedTuple):
         patterns: names that are known in part, such as `/w/build-*.log`.
         own: indices of the effects by which a program is built, or run as it is built, of files that the session may
             have written.
+        folders: where a tool builds programs of such files, of names that only it knows; `""` is anywhere.
     """
 
     paths: tuple[str, ...]
     patterns: tuple[str, ...]
     own: AbstractSet[int]
+    folders: AbstractSet[str]
 
 
-def writes_of(effects: Sequence[Effect], before: AbstractSet[str], *, linked: bool) -> Writes:
+def writes_of(
+    effects: Sequence[Effect], before: AbstractSet[str], vague: AbstractSet[str] = frozenset(), *, linked: bool
+) -> Writes:
     """What a call writes or brings; a program built of files counts only if one of those may be the session's.
 
     Args:
         effects: of the call.
         before: what the session wrote in earlier calls.
+        vague: the same, of names that are known in part.
         linked: it made links, so that what is written by one name may be there by another.
     """
     places = [_place(effect) for effect in effects]
     built = any(effect.attrs.get("built") for effect in effects)
-    own = _own_sources(effects, places, before) if built else _NONE
+    own = _own_sources(effects, places, before) if built else _NOTHING
     paths: list[str] = []
     patterns: list[str] = []
     for index, place in enumerate(places):
@@ -55,7 +60,26 @@ def writes_of(effects: Sequence[Effect], before: AbstractSet[str], *, linked: bo
             patterns.append(pattern)
         elif place.real is not None:
             paths.append(place.real)
-    return Writes(tuple(paths), tuple(patterns), own)
+    return Writes(tuple(paths), tuple(patterns), own, _folders(effects, (*paths, *patterns), before, vague))
+
+
+def _folders(
+    effects: Sequence[Effect], written: Sequence[str], before: AbstractSet[str], vague: AbstractSet[str]
+) -> AbstractSet[str]:
+    """Where tools build programs, if any source may be the session's; one that is written later is there next time."""
+    found = frozenset(folder for effect in effects for folder in effect.attrs.get("builds", ()))
+    if not found:
+        return _NONE
+    own = any(any(map(may_be_source, paths)) for paths in (before, vague, written))
+    return found if own else _NONE
+
+
+def is_built(effect: Effect, folders: AbstractSet[str]) -> bool:
+    """Whether what runs, given by its path and no text, may be a program that a tool built in one of these places."""
+    path, spec = effect.resource.real, effect.origin.spec if effect.origin is not None else ""
+    if not folders or path is None or effect.attrs.get("code") != "program" or "/" not in spec:
+        return False
+    return "" in folders or under(path, folders)
 
 
 def makes_links(effects: Sequence[Effect]) -> bool:
@@ -125,7 +149,8 @@ def _own_sources(
     return found
 
 
-_NONE: Final[AbstractSet[int]] = frozenset()
+_NOTHING: Final[AbstractSet[int]] = frozenset()
+_NONE: Final[AbstractSet[str]] = frozenset()
 
 _NO_SOURCES: Final = frozenset(
     ".md .rst .txt .adoc .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .conf .env .lock .html .css .scss .svg "

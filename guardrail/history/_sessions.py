@@ -15,7 +15,7 @@ import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
-from guardrail.history._authorship import ARRIVING, makes_links, may_be_named, reached, writes_of
+from guardrail.history._authorship import ARRIVING, is_built, makes_links, may_be_named, reached, writes_of
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
 from guardrail.history._store import Fact, HistoryStore, Stored
 from guardrail.model import Effect, Resource
@@ -57,12 +57,25 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    __slots__ = ("authored", "calls", "denied", "derived", "labels", "linked", "news", "seen", "unsaved", "vague")
+    __slots__ = (
+        "authored",
+        "built",
+        "calls",
+        "denied",
+        "derived",
+        "labels",
+        "linked",
+        "news",
+        "seen",
+        "unsaved",
+        "vague",
+    )
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.labels: dict[str, None] = {}
         self.authored: set[str] = set()
         self.vague: set[str] = set()
+        self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
         self.linked = False  # a name may be that of another file
         self.derived: dict[str, str] = {}
         self.seen: dict[str, dict[str, None]] = {}
@@ -88,6 +101,9 @@ class _Session:
             known = value in self.vague
             self.vague.add(value)
             self.linked = self.linked or len(self.vague) >= MAX_VAGUE
+        elif kind == "built":
+            known = value in self.built or "" in self.built
+            self.built.add(value if len(self.built) < MAX_VAGUE else "")
         elif kind == "linked":
             known = self.linked
             self.linked = True
@@ -156,15 +172,17 @@ class History:
             known = self._find(session)
             authored = known.authored if known else frozenset[str]()
             vague = known.vague if known else frozenset[str]()
+            built = frozenset(known.built) if known and known.built else frozenset[str]()
             linked = known is not None and known.linked
             full = len(authored) >= MAX_AUTHORED
             derived = dict(known.derived) if known and known.derived else None
         if derived is not None:
             effects = [_of_copy(effect, derived) for effect in effects]
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        writes = writes_of(effects, authored, linked=linked or makes_links(effects))
+        writes = writes_of(effects, authored, vague, linked=linked or makes_links(effects))
         fresh, patterns = set(writes.paths), set(writes.patterns)
-        if not authored and not fresh and not vague and not patterns and not writes.own:
+        folders = built | writes.folders
+        if not authored and not fresh and not vague and not patterns and not writes.own and not folders:
             return tuple(effects)
 
         def before(program: Resource) -> bool:
@@ -174,14 +192,13 @@ class History:
             if effect.op not in ("exec", "exec_opaque"):
                 return False
             program = effect.resource
-            return index in writes.own or (
-                program.real is not None
-                and (
-                    reached(program, fresh)
-                    or may_be_named(program.real, patterns)
-                    # What was analysed was read as it is now, whoever wrote it before; only this call can change it.
-                    or ("analysed" not in effect.attrs and before(program))
-                )
+            if index in writes.own or is_built(effect, folders):
+                return True
+            return program.real is not None and (
+                reached(program, fresh)
+                or may_be_named(program.real, patterns)
+                # What was analysed was read as it is now, whoever wrote it before; only this call can change it.
+                or ("analysed" not in effect.attrs and before(program))
             )
 
         return tuple(
@@ -215,11 +232,13 @@ class History:
                     self._note(known, effect, asset)
             if makes_links(effects):
                 known.take(Fact("linked", ""))
-            writes = writes_of(effects, known.authored, linked=known.linked)
+            writes = writes_of(effects, known.authored, known.vague, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
             for path in writes.paths:
                 known.take(Fact("authored", path))
+            for folder in writes.folders:
+                known.take(Fact("built", folder))
             for pattern in writes.patterns:
                 known.take(Fact("vague", pattern))
             known.unsaved += 1

@@ -6,6 +6,7 @@ Not concerned with what is in them: whether this session wrote one is for the hi
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,9 @@ import msgspec
 from guardrail.effects.code._makefiles import dry_run
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.model import Effect, Origin
 
 MAX_FOLDERS: Final = 8
 """Most directories in which a program's own files are looked for."""
@@ -96,6 +99,17 @@ _TAKES: Final = frozenset(
 )
 """Programs that are given the file with what they run."""
 
+_BUILDERS: Final = frozenset(
+    "make gmake bmake nmake cmake ctest ninja samu meson cargo cross maturin bazel bazelisk buck buck2 pants please "
+    "scons waf ant mvn mvnw gradle gradlew sbt mill qmake xmake premake5 just task mage tup redo gn msbuild xcodebuild "
+    "dotnet swift zig stack cabal dune esy mix rebar3 lein dub shards nimble gprbuild alr fpm b2 bjam conan vcpkg "
+    "colcon catkin_make west idf.py platformio pio rake doit tox nox moon earthly autoreconf libtool".split()
+)
+"""Programs that compile what lies in a project, or run what does."""
+
+_SWIFT: Final = frozenset(("build", "test", "run", "package"))
+"""What `swift` builds; other words are for other programs of that name."""
+
 _PRINTING: Final = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question"))
 """Options with which make runs no recipe."""
 
@@ -108,7 +122,8 @@ _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
 
 def note_own(call: Call, name: str) -> None:
-    """Say of each file that a program runs by itself that it does."""
+    """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
+    _note_builds(call, name)
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
         return
@@ -132,6 +147,27 @@ def note_own(call: Call, name: str) -> None:
     if name in _MANAGERS:
         for folder in folders:
             _package(call, folder)
+
+
+def _note_builds(call: Call, name: str) -> None:
+    """Programs are built here, of sources and with names that are not looked for: whose they are is for the history."""
+    shell = call.shell
+    if name not in _BUILDERS or any(field.text in _LOOKS for field in call.args[:1]):
+        return
+    if name == "swift" and any(field.text not in _SWIFT for field in call.args[:1]):
+        return
+    if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.wrote.files() != ()):
+        return
+    folders: list[str] = []
+    for folder in _folders(call):
+        path = call.place(Field(text=folder or "."), kind="dir").path
+        folders.append(shell.view.identity(posixpath.normpath(path)) if path is not None else "")
+    origin = Origin(spec=name, start=call.span[0], end=call.span[1])
+    attrs = {"code": "program", "builds": folders}
+    # INVARIANT: that the tool runs, and may change anything, is said by whoever knows it.
+    shell.emit.say(
+        Effect(op="exec_opaque", resource=as_code(name), attrs=attrs, precision="opaque", modality="may", origin=origin)
+    )
 
 
 def _folders(call: Call) -> Iterator[str]:

@@ -13,6 +13,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._modules import SERVING, module_of
+from guardrail.effects.code._node import module_file
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, note_start, project_code
@@ -83,6 +84,7 @@ def run_interpreter(call: Call, kind: str) -> Stream:
 
 def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Stream:
     """An interpreter that runs a script file."""
+    path = module_file(call, path) if call.name in _MODULES else path
     resource = call.place(path)
     if not path.known:
         return call.opaque("dynamic", resource=resource, reason="the script is not known")
@@ -126,6 +128,9 @@ def _as_command(call: Call, name: str, args: Sequence[Field]) -> None:
     call.shell.plain(call.shell.call(known, tuple(args), call.state, call.cwd, call.stdin, call.span))
     call.shell.emit.maybe -= 1
 
+
+_MODULES: Final = frozenset("node nodejs ts-node tsx bun".split())
+"""Interpreters that are given a module, and look for its file."""
 
 _WITH_TEXT: Final = frozenset("node nodejs ruby perl lua luajit Rscript julia".split())
 """Interpreters that take the text of a script after `-e` as well."""

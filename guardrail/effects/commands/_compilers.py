@@ -16,11 +16,13 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._interpreters import run_nested
+from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
+from guardrail.model import Resource
 
 _PRINTING: Final = frozenset("-E -M -MM -fsyntax-only --version --help -dumpversion -dumpmachine -v -###".split())
 """Options with which a compiler makes no file."""
@@ -96,6 +98,8 @@ _STEM_OF: Final[Mapping[str, str]] = {
 
 def compiler(call: Call, parsed: Parsed) -> Stream:
     """A C compiler, which without `-o` makes up the name of what it writes."""
+    if any(_RUNNING.fullmatch(field.text) for field in call.args):
+        return _at_once(call, parsed)
     before = len(call.shell.emit.effects)
     out = builder(call, parsed)
     words = {field.text for field in call.args}
@@ -120,8 +124,31 @@ def compiler(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
+_RUNNING: Final = re.compile(r"-+run(?:[ =,].*)?")
+
+
+def _at_once(call: Call, parsed: Parsed) -> Stream:
+    """`tcc -run FILE …`, `dmd -run FILE …`: what is compiled is run, and nothing of it is left."""
+    attrs = {"authored": True} if call.shell.contents.vague() or _steered(call) else {"built": True}
+    call.opaque("program", attrs=attrs)
+    for field in call.args:
+        place = call.place(field)
+        if field.text[:1] not in ("-", "") and place.path is not None and _may_lie(call, place):
+            note_run(call, place)
+    if call.stdin.connected:
+        return call.opaque("dynamic", reason="what is compiled and run comes in")
+    return builder(call, parsed)
+
+
+def _may_lie(call: Call, place: Resource) -> bool:
+    """A file is there, or this call may have put one there."""
+    return place.path is not None and (call.kind(place) == "file" or call.shell.emit.changed(place.path))
+
+
 def translator(call: Call, parsed: Parsed) -> Stream:
     """A compiler of another language; where no option names what it makes, its source does."""
+    if any(_RUNNING.fullmatch(field.text) for field in call.args):
+        return _at_once(call, parsed)
     before = len(call.shell.emit.effects)
     out = builder(call, parsed)
     name = call.name

@@ -5,19 +5,25 @@ Not concerned with rows and tables: a database is one thing, a file or an object
 
 from __future__ import annotations
 
+import abc
 import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._given import given_text as text_in
 from guardrail.effects.commands._makes import below, make
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+
+MAX_FILES: Final = 4
+"""Most files of commands that are followed one from within another."""
 
 MAX_SQL: Final = 64 * 1024
 """Longest SQL text that is looked into, in characters."""
@@ -79,7 +85,7 @@ _DIALECTS: Final = {"psql": _POSTGRES, "pgcli": _POSTGRES, "duckdb": _DUCK}
 """Clients of other dialects than those of mysql and sqlite."""
 
 
-class Client:
+class Client(abc.ABC):
     """One run of a database client.
 
     Args:
@@ -88,7 +94,7 @@ class Client:
         server: paths in SQL are the server's, which may be this machine or another.
     """
 
-    __slots__ = ("call", "database", "dialect", "ends", "out", "seen", "server", "targets")
+    __slots__ = ("call", "database", "dialect", "ends", "files", "out", "seen", "server", "targets")
 
     def __init__(self, call: Call, database: Resource, *, server: bool) -> None:
         self.call = call
@@ -98,6 +104,7 @@ class Client:
         self.seen: set[str] = set()
         self.ends: tuple[str, ...] = (";",)
         self.dialect = _DIALECTS.get(call.name, _MYSQL if server else _LITE)
+        self.files: list[str | None] = []  # which files of commands are being run, each within the one before
         self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
     # -- effects
@@ -152,6 +159,26 @@ class Client:
             elif len(self.out) > before:
                 self.call.put("write", self.call.place(Field(text=name)), self.out)
 
+    def include(self, field: Field) -> None:
+        """A file of SQL and commands is run."""
+        call = self.call
+        place = call.place(field)
+        call.read(field, reveals="none")
+        if field.text in ("-", "/dev/stdin"):
+            given = sql_given(call, self)
+            self.script(given.text if given is not None and given.known else TOP)
+            return
+        text = text_in(call, field) if len(self.files) < MAX_FILES else None
+        if text is None:
+            if place.path is not None and field.known:
+                note_run(call, place)
+            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field,))
+            self.change(call.origins(field))
+        elif place.path not in self.files:
+            self.files.append(place.path)
+            self.script(text)
+            self.files.pop()
+
     # -- SQL
 
     def script(self, text: str) -> None:
@@ -167,9 +194,9 @@ class Client:
                 self.command(line.strip())
         self.sql(text[start:])
 
+    @abc.abstractmethod
     def command(self, line: str) -> None:
         """One of the client's own commands, with its words."""
-        raise NotImplementedError
 
     def _understood(self, text: str) -> bool:
         """Whether the text is known, and its tokens are; says what may be the matter if not."""
@@ -438,6 +465,8 @@ class Lite(Client):
         elif name == "import" and rest and rest[0].startswith("|"):
             self.piped(line.partition("|")[2].rpartition(" ")[0])
             self.change()
+        elif name == "read" and rest:
+            self.piped(line.partition("|")[2]) if rest[0].startswith("|") else self.include(Field(text=rest[-1]))
         elif not self._dot_file(name, options, rest) and name not in _DOT_QUIET:
             self.call.opaque("inline", reason=f".{name[:20]} of {self.call.name}", words=())
             self.call.mention_text(line)
@@ -477,13 +506,7 @@ def lite(call: Call, parsed: Parsed) -> Stream:
     client = Lite(call, place, server=False)
     texts = [*parsed.values_of("--cmd"), *parsed.values_of("--command"), *operands]
     for field in [*parsed.values_of("--init"), *parsed.values_of("--file")]:
-        read = call.read(field, reveals="none")
-        data = call.content(call.place(field)) if read and field.known else None
-        if data is None:
-            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field, name))
-            client.change()
-        else:
-            texts.append(Field(text=data.decode("utf-8", "replace")))
+        client.include(field)
     if parsed.has("--archive"):
         call.opaque("program", reason="archives of sqlite3")
     if not operands and not parsed.has("--command", "--file", "--version", "--help"):
@@ -534,9 +557,8 @@ class Server(Client):
             self._copied(line)
         elif name in ("\\o", "\\out", "\\g", "\\gx", "\\w", "\\write", "\\s"):
             self.redirect(line[line.index("|") :] if "|" in line else rest[-1] if rest else "")
-        elif name in ("\\i", "\\include", "\\ir"):
-            self.call.opaque("program", reason="psql runs a script", words=[Field(text=w) for w in rest])
-            self.change()
+        elif name in ("\\i", "\\include", "\\ir", "\\include_relative"):
+            self.include(Field(text=rest[0] if rest else TOP))
         elif name == "\\lo_import" and rest:
             self.from_file(rest[0])
         elif name == "\\lo_export" and len(rest) > 1:
@@ -576,6 +598,8 @@ class Server(Client):
             file = words[1] if len(words) > 1 else TOP
             self.targets[file] = len(self.out)
             self.to_file(file)
+        elif name in ("source", "\\."):
+            self.include(Field(text=given.rstrip(";").strip() or TOP))
         elif name in ("delimiter", "\\d"):
             self.ends += (given.split()[0],) if given else ()
         elif name in ("\\u", "\\C", "\\R"):
@@ -616,13 +640,7 @@ def server(call: Call, parsed: Parsed) -> Stream:
             call.opaque("inline", reason=f"an option of {call.name}", words=(field,))
     texts = parsed.values_of("--command")
     for field in parsed.values_of("--file"):
-        data = call.content(call.place(field)) if field.known else None
-        call.read(field, reveals="none")
-        if data is None:
-            call.opaque("program", reason=f"{call.name} runs a script that is not known", words=(field,))
-            client.change(call.origins(field))
-        else:
-            texts.append(Field(text=data.decode("utf-8", "replace")))
+        client.include(field)
     sources: tuple[Resource, ...] = ()
     if not texts and not parsed.has("--file", "--list", "--version", "--help"):
         text = sql_given(call, client)

@@ -11,12 +11,12 @@ from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._paths import (
     STANDARD_OUTPUT,
     STREAMS,
-    is_deferred,
     is_descriptor,
     paths_in,
     place,
     spellings,
 )
+from guardrail.effects.domain._startup import is_deferred, is_startup
 from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
@@ -255,12 +255,26 @@ class Call:
         for source in sources:
             if source != resource:
                 self.emit("copy", source, resource, flow=flow)
-        if edit is not None and is_deferred(resource.path):
-            self.mention_text(edit.text)  # it is run by itself, later, and nobody asks then
+        if is_deferred(resource.path):
+            self.put_for_later(resource, sources, edit)
         if resource.kind == "net":
             self.emit("net_send", resource, flow=flow)
         else:
             self.emit(op, resource, edit=edit, attrs=attrs)
+
+    def put_for_later(self, resource: Resource, sources: Iterable[Resource], edit: Edit | None) -> None:
+        """What is written there is run by itself, later, and nobody asks then: a new text, or what some files hold."""
+        texts = [edit.text] if edit is not None else []
+        for source in sources if edit is None else ():
+            data = self.content(source)
+            if data is not None and b"\0" not in data:
+                texts.append(data.decode("utf-8", "surrogateescape"))
+            elif source.path is not None and is_startup(resource.path or "") and self.shell.authored(source.path):
+                attrs = {"authored": True} if self.shell.emit.changed(source.path) else None
+                self.shell.emit.opaque("script", source, spec=self.name, span=self.span, attrs=attrs)
+        for text in texts:
+            self.mention_text(text)
+            self.shell.later(self, resource.path or "", text)
 
     # -- what is not looked into
 

@@ -168,6 +168,12 @@ class Emitter:
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
 
+    def say(self, effect: Effect) -> None:
+        """Add an effect of another time, which changes nothing about what this call finds."""
+        if len(self.effects) >= self.limits.effects:
+            raise Bound("too many effects")
+        self.effects.append(effect)
+
     def _replaced(self, op: Op) -> None:
         if op in _REPLACING:
             self.fresh.clear()

@@ -41,22 +41,6 @@ _SECRET = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,
 _PRIVATE = re.compile(r"(?i)key|secret|passw|pwd|token|cred|auth|\.env|\.ssh|\.pem|netrc|pgpass")
 
 
-_DEFERRED = re.compile(
-    r"/\.(?:bashrc|bash_profile|bash_login|bash_logout|profile|zshrc|zprofile|zshenv|zlogin|kshrc|inputrc|envrc|vimrc"
-    r"|gitconfig|npmrc|screenrc|tmux\.conf|gdbinit|pythonrc|Rprofile|irbrc)$"
-    r"|/\.git/(?:config$|hooks/)|/\.husky/|/\.config/(?:git/config$|fish/)"
-    r"|/(?:package\.json|conftest\.py|sitecustomize\.py|usercustomize\.py|GNUmakefile|[Mm]akefile|Justfile|justfile"
-    r"|Rakefile|Taskfile\.ya?ml|\.pre-commit-config\.yaml|tox\.ini|noxfile\.py|setup\.py|Jenkinsfile|\.gitlab-ci\.yml)$"
-    r"|/\.github/workflows/"
-)
-"""Files whose text other programs run by themselves."""
-
-
-def is_deferred(path: str | None) -> bool:
-    """Whether what is written there is run later, without being named."""
-    return path is not None and _DEFERRED.search(path) is not None
-
-
 def escape(text: str) -> str:
     """A literal as a pattern; TOP becomes `**`, NUM `*`."""
     return _wild(_SPECIAL.sub(r"[\g<0>]", text))

@@ -12,7 +12,9 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import note_own
+from guardrail.effects.code._handed import note_handed
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
+from guardrail.effects.code._placed import note_placed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
@@ -98,7 +100,15 @@ def _of_environment(call: Call, head: Field, name: str) -> bool:
 
 
 def known_command(call: Call, name: str) -> Stream:
-    """A command that is what its name says."""
+    """A command that is what its name says, and whatever the session wrote of what it may run."""
+    before, call.name = len(call.shell.emit.effects), name
+    out = _known(call, name)
+    note_handed(call, before)
+    note_placed(call, before)
+    return out
+
+
+def _known(call: Call, name: str) -> Stream:
     note_own(call, name)
     interpreter = interpreter_of(name)
     if interpreter is not None and not _is_store(call, name):
@@ -379,7 +389,8 @@ def run_file(call: Call, path: Field) -> Stream:
     data = call.content(resource)
     kind = _script_kind(data) if data is not None else None
     if kind is None or attrs is not None:
-        call.shell.emit.opaque("program", resource, spec=call.name, span=call.span, attrs=attrs)
+        spec = call.name if "/" in call.name else path.text  # by its path, whether the call says so or PATH does
+        call.shell.emit.opaque("program", resource, spec=spec, span=call.span, attrs=attrs)
         call.mention_cwd()
         call.mention(call.args)
         call.mention_input()

@@ -32,6 +32,7 @@ from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
 from guardrail.effects.shell._expand import Expander
+from guardrail.effects.shell._later import later
 from guardrail.effects.shell._numbers import as_number
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
@@ -261,6 +262,11 @@ class Interpreter:
         inner = Interpreter(Nowhere(), self.limits, {}, None)
         inner.hops = self.hops + 1
         return elsewhere(call, inner, place, command)
+
+    def later(self, call: Call, path: str, text: str) -> None:
+        """What a text does that is run by itself, some day, because it is in a file of that name."""
+        if self.depth < self.limits.depth:
+            later(call, Interpreter(self.view, self.limits, self.expand.environment, None), path, text)
 
     def plain(self, call: Call) -> Stream:
         """The spec of a command that is also a builtin."""

@@ -1,0 +1,161 @@
+"""Programs of the session's that another program is handed: a shell for `make`, a pager, a command for an option.
+
+Not concerned with what the other program does. One that may run programs may run each that its words, its variables or
+its input name, so what the session wrote of those is run, perhaps, as it would be by itself.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import MUTATING
+from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.model import Effect, Resource
+
+MAX_HANDED: Final = 8
+"""Most such programs that are looked into for one command."""
+
+MAX_WORDS: Final = 256
+"""Most words of one command among which they are looked for."""
+
+_CHECKING: Final = frozenset(
+    "shellcheck shfmt ruff black isort flake8 pylint mypy pyright pyre pytype prettier eslint biome codespell bandit "
+    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags".split()
+)
+"""Programs that are handed code, and only look at it or put it in order."""
+
+_ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
+_STARTING: Final = frozenset(
+    "valgrind mpirun mpiexec mpiexec.hydra orterun prun srun jsrun aprun perf rr heaptrack wine wine64 uftrace ncu "
+    "nsys qemu-x86_64 qemu-aarch64 cuda-memcheck compute-sanitizer vtune rocprof bpftrace cgexec".split()
+)
+"""Programs that are given another one by its path, and start it."""
+
+_QUEUES: Final = frozenset("bsub sbatch qsub msub oarsub condor_submit llsubmit flux".split())
+"""Programs that take a script for later on their input."""
+
+_NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
+_SHELL_NAME: Final = re.compile(r"\.(?:sh|bash|ksh|command)$")
+_QUOTED: Final = re.compile(r"[\s'\"\\]")
+_INTERPRETER: Final = re.compile(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
+
+
+def note_handed(call: Call, before: int) -> None:
+    """Run, perhaps, what the session wrote of what a command is handed, if that may run programs.
+
+    Args:
+        call: the command.
+        before: how many effects there were when it began.
+    """
+    shell = call.shell
+    if call.name in _STARTING:
+        _started(call)
+    effects = shell.emit.effects[before:]
+    said = [effect.resource for effect in effects if effect.op == "exec_opaque"]
+    head = call.name.partition(" ")[0]
+    if not said or head in _CHECKING or head in _ELSEWHERE or not (shell.emit.made or shell.wrote.files() != ()):
+        return
+    # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
+    places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
+    seen = {posixpath.normpath(place.path) for place in (*said, *places) if place.path is not None}
+    count = 0
+    for vector in (*_vectors(call), *_queued(call, head)):
+        path = posixpath.normpath(call.place(Field(text=vector[0])).path or "")
+        if path not in seen and count < MAX_HANDED:
+            seen.add(path)
+            count += 1
+            with call.perhaps():
+                shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
+
+
+def _started(call: Call) -> None:
+    """The first word that is a path, and no directory or text, is a program: whose it is is for the history to say."""
+    for index, field in enumerate(call.args):
+        if field.known and field.text.startswith(("./", "../", "/")) and not _is_data(call, field):
+            with call.perhaps():
+                call.shell.again(call, call.args[index:], external=True)
+            return
+
+
+def _is_data(call: Call, field: Field) -> bool:
+    place = call.place(field)
+    return "." in field.text.rpartition("/")[2] or place.path is None or _is_folder(call, place.path)
+
+
+def _written(effect: Effect) -> tuple[Resource, ...]:
+    return (effect.resource,) if effect.target is None else (effect.resource, effect.target)
+
+
+def _vectors(call: Call) -> Iterator[Sequence[str]]:
+    """What words and variables say that is the name of such a program, each with the words for it."""
+    words = [field.text for field in call.args[:MAX_WORDS]]
+    for index, text in enumerate(words):
+        value = text.partition("=")[2] if "=" in text else ""
+        named = bool(value) or (index > 0 and words[index - 1][:1] == "-")
+        for each in (text, value):
+            yield from _one(call, each, words[index + 1 :], named=named)
+    for held in call.state.vars.values():
+        for text in held.alternatives:
+            yield from _one(call, text, (), named=True)
+
+
+def _one(call: Call, text: str, more: Sequence[str], *, named: bool) -> Iterator[Sequence[str]]:
+    if not text or TOP in text or NUM in text or text[0] == "-":
+        return
+    try:
+        parts = shlex.split(text) if _QUOTED.search(text) else [text]
+    except ValueError:
+        return
+    told = len(parts) > 1 and _INTERPRETER.fullmatch(parts[0]) is not None
+    if len(parts) > 1 and not told and not _runnable(call, parts[0], named=True):
+        return
+    for index, part in enumerate(parts[:MAX_HANDED]):
+        if _runnable(call, part, named=named, told=told):
+            # An interpreter before it says what it is; what follows it is for the program.
+            words = [*parts[:index], _as_path(part), *parts[index + 1 :], *more]
+            yield words[0 if told else index :]
+            return
+
+
+def _as_path(text: str) -> str:
+    return text if "/" in text else f"./{text}"
+
+
+def _runnable(call: Call, text: str, *, named: bool, told: bool = False) -> bool:
+    """The session wrote a file of that name, and it is one that can be run: an interpreter is `told` of any file."""
+    known = _NAMED.search(text) is not None
+    if not (known or "/" in text) or any(char in text for char in "*?[ \n:"):
+        return False
+    place = call.place(Field(text=text))
+    if place.path is None or place.kind == "net" or not call.shell.authored(place.path):
+        return False
+    if text.endswith(".py") and not named:
+        return False  # what modules and scripts of Python do that a program is handed is asked of them by itself
+    if told:
+        return True
+    data = call.content(place)
+    plain = "." not in text.rpartition("/")[2]
+    if data is None:
+        return (known or plain) and not _is_folder(call, place.path)
+    return data.startswith((b"#!", b"\x7fELF")) or _SHELL_NAME.search(text) is not None or plain
+
+
+def _is_folder(call: Call, path: str) -> bool:
+    """There is a directory, or this call made one."""
+    made = (place for effect in call.shell.emit.effects for place in _written(effect) if effect.op in MUTATING)
+    return call.shell.view.kind(path) == "dir" or any(place.kind == "dir" and place.path == path for place in made)
+
+
+def _queued(call: Call, head: str) -> Iterator[Sequence[str]]:
+    """A script that a queue of jobs takes from its input."""
+    sources = call.stdin.sources
+    if head not in _QUEUES:
+        return
+    for source in sources:
+        if source.path is not None and call.shell.authored(source.path):
+            yield [source.path]
