@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._startup import is_deferred
 from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Edit, Resource
@@ -50,9 +51,9 @@ def note_placed(call: Call, before: int) -> None:
         if effect.op in _BRINGING and effect.target is not None and is_deferred(effect.target.path)
     ]
     for op, source, target in found[:MAX_PLACED]:
-        # A link changes nothing of what it leads to: that is read as it is, if the call did nothing else to it.
-        there = _as_it_is(call, source) if op == "link" else None
-        call.put_for_later(target, (source,), there)
+        if target is not None:
+            # A link changes nothing of what it leads to: that is read as it is, if the call did nothing else to it.
+            call.put_for_later(target, (source,), _as_it_is(call, source) if op == "link" else None)
     form = _TAKING.get(call.name.partition(" ")[0])
     if form is None:
         return
@@ -67,9 +68,12 @@ def note_placed(call: Call, before: int) -> None:
 def _as_it_is(call: Call, source: Resource) -> Edit | None:
     """The text of a file that only a link of this very command may have changed."""
     shell = call.shell
-    links = sum(effect.op == "link" for effect in shell.emit.effects)
     path = source.path
-    if path is None or links > 1 or path in shell.emit.made or shell.wrote.wrote(shell.view.identity(path)):
+    links = sum(effect.op == "link" for effect in shell.emit.effects)
+    others = [effect for effect in shell.emit.effects if effect.op in MUTATING and effect.op != "link"]
+    if path is None or links > 1 or shell.wrote.wrote(shell.view.identity(path)):
+        return None
+    if any((effect.target or effect.resource).path in (path, None) for effect in others):
         return None
     data = shell.view.read(path, shell.limits.script_bytes)
     there = data is not None or shell.view.kind(path) is not None
