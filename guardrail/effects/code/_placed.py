@@ -45,23 +45,22 @@ def note_placed(call: Call, before: int) -> None:
         call: the command.
         before: how many effects there were when it began.
     """
-    found = [
-        (effect.op, effect.resource, effect.target)
-        for effect in call.shell.emit.effects[before:]
-        if effect.op in _BRINGING and effect.target is not None and is_deferred(effect.target.path)
-    ]
-    for op, source, target in found[:MAX_PLACED]:
-        if target is not None:
+    placed = 0
+    for effect in call.shell.emit.effects[before:]:
+        target = effect.target
+        if effect.op in _BRINGING and target is not None and is_deferred(target.path) and placed < MAX_PLACED:
+            placed += 1
             # A link changes nothing of what it leads to: that is read as it is, if the call did nothing else to it.
-            call.put_for_later(target, (source,), _as_it_is(call, source) if op == "link" else None)
+            text = _as_it_is(call, effect.resource) if effect.op == "link" else None
+            call.put_for_later(target, (effect.resource,), text)
     form = _TAKING.get(call.name.partition(" ")[0])
     if form is None:
         return
     there = call.place(Field(text=form))
     for field in call.args[:MAX_PLACED]:
-        text = field.text.rpartition("=")[2]
-        place = call.place(Field(text=text))
-        if text[:1] not in ("-", "") and TOP not in text and NUM not in text and call.content(place) is not None:
+        word = field.text.rpartition("=")[2]
+        place = call.place(Field(text=word))
+        if word[:1] not in ("-", "") and TOP not in word and NUM not in word and call.content(place) is not None:
             call.put_for_later(there, (place,), None)
 
 
