@@ -48,6 +48,10 @@ class NoFiles:
         """No links."""
         return posixpath.normpath(path)
 
+    def real(self, path: str) -> str:
+        """No links."""
+        return posixpath.normpath(path)
+
     def enterable(self, path: str) -> bool:
         """Every directory that was given."""
         return self.kind(path) == "dir"
@@ -82,6 +86,10 @@ class RealFiles:
             return os.path.realpath(path)
         several = status.st_nlink > 1 and not os.path.isdir(path)
         return f"{status.st_dev}:{status.st_ino}" if several else os.path.realpath(path)
+
+    def real(self, path: str) -> str:
+        """As the kernel has it."""
+        return os.path.realpath(path)
 
     def enterable(self, path: str) -> bool:
         """Those of everybody."""

@@ -428,6 +428,10 @@ class LiveFiles:
         # The names of a file that has several share no path.
         return f"{place.dev}:{place.ino}" if place.links > 1 and not place.directory else place.real
 
+    def real(self, path: str) -> str:
+        """The path without links; of a missing file, where it would be."""
+        return locate(path).real
+
     def enterable(self, path: str) -> bool:
         """Whether a path is a directory that every user may go to: the guard's own rights are not the agent's."""
         try:

@@ -32,6 +32,9 @@ class _NoFiles:
     def identity(self, path: str) -> str:
         return posixpath.normpath(path)
 
+    def real(self, path: str) -> str:
+        return posixpath.normpath(path)
+
     def enterable(self, path: str) -> bool:  # noqa: ARG002
         return False
 

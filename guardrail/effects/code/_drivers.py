@@ -203,7 +203,7 @@ def _note(call: Call, field: Field) -> None:
     place = call.place(field)
     if place.path is None:
         return
-    changed = call.shell.emit.changed(place.path)
+    changed = call.shell.emit.wrote(place.path)
     if changed or call.shell.view.kind(place.path) == "file":
         attrs = {"authored": True} if changed else None
         call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
@@ -219,7 +219,7 @@ def _package(call: Call, folder: str) -> None:
     data = call.content(place) if place.path is not None else None
     names = _names(call.name, words)
     if data is None:
-        if names and place.path is not None and call.shell.emit.changed(place.path):
+        if names and place.path is not None and call.shell.emit.wrote(place.path):
             _note(call, Field(text=f"{folder}package.json"))
         return
     scripts = _scripts(data)

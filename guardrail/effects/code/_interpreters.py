@@ -368,7 +368,7 @@ def _scripts(call: Call, words: Sequence[Field]) -> None:
             with call.perhaps():
                 run_script(call, "python", field, words[index + 1 :])
         elif field.known and _SCRIPT.search(field.text) and resource.path is not None:
-            authored = call.shell.emit.changed(resource.path)
+            authored = call.shell.emit.wrote(resource.path)
             if authored or call.shell.view.kind(resource.path) == "file":
                 attrs = {"authored": True} if authored else None
                 call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)

@@ -49,7 +49,7 @@ def note_script(call: Call, resource: Resource) -> None:
 
 def note_run(call: Call, path: Resource) -> None:
     """Say that a script runs which is not looked into."""
-    authored = path.path is not None and call.shell.emit.changed(path.path)
+    authored = path.path is not None and call.shell.emit.wrote(path.path)
     attrs = {"authored": True} if authored else None
     call.shell.emit.opaque("script", path, spec=call.name, span=call.span, attrs=attrs)
 

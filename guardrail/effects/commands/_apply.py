@@ -210,9 +210,10 @@ def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...
         below(call, field, sources) if role == "below" else call.put("write", call.place(starting(field)), sources)
         return
     place = call.place(field, kind="dir" if role in ("mkdir", "dir", "into") else "file", recursive=recursive)
-    if place.path in STREAMS and role not in ("write", "append"):
-        return
     op = _OPS.get(role)
+    if place.path in STREAMS and role not in ("write", "append"):
+        call.shell.emit.reopened(op or "list", place, spec=call.name, span=call.span)
+        return
     if op is not None:
         call.emit(op, place)
     elif role in ("write", "append", "into"):

@@ -183,6 +183,7 @@ def touch(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         place = call.place(field, nofollow=parsed.has("--no-dereference"))
         if place.path in STREAMS:
+            call.shell.emit.reopened("set_times", place, spec=call.name, span=call.span)
             continue
         exists = call.kind(place) is not None
         if not exists and not parsed.has("--no-create"):

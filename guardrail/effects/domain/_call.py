@@ -110,6 +110,8 @@ class Call:
         """Add one effect of this command."""
         if resource.recursive and self.follows():
             attrs = {**(attrs or {}), "follows": True}
+        if op in ("truncate", "set_times", "set_security"):
+            self.shell.emit.reopened(op, resource, spec=self.name, span=self.span)
         self.shell.emit.add(
             op,
             resource,
@@ -245,6 +247,7 @@ class Call:
     ) -> None:
         """Something is written, and what flows into it is copied."""
         sources = tuple(sources)
+        self.shell.emit.reopened(op, resource, spec=self.name, span=self.span)
         if resource.path in STANDARD_OUTPUT:
             self.printed = merge(self.printed, sources)
             return

@@ -372,6 +372,11 @@ class Contents:
         """Whether the call changes files of which it is not known which ones they are, or what their names mean."""
         return bool(self._vague) or self._linked
 
+    @property
+    def linked(self) -> bool:
+        """Whether the call makes links or mounts, so that names may mean other files than they do now."""
+        return self._linked
+
     def same(self, path: str, other: str) -> bool:
         """Whether two names are, or may be, one file, or one lies below the other."""
         name, twin = self._name(path), self._name(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
@@ -47,6 +48,7 @@ class Emitter:
         "built",
         "contents",
         "effects",
+        "entered",
         "expansions",
         "fresh",
         "limits",
@@ -69,6 +71,7 @@ class Emitter:
         self.made: set[str] = set()
         self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
         self.placed: set[str] = set()
+        self.entered: tuple[Resource, ...] = ()  # what redirections opened to read
         self.meant: set[tuple[Op, Resource, bool]] = set()
 
     @property
@@ -230,9 +233,35 @@ class Emitter:
                     return False
         return True
 
+    def reopened(self, op: Op, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
+        """A name of a descriptor opened again is the file itself, to be written though it was open to read."""
+        name = resource.path or resource.pattern or ""
+        if self.entered and op in _ALTERING and _INPUT.fullmatch(name):
+            for source in self.entered:
+                self.add(op, source, spec=spec, span=span, may=True, flow=("redirect",))
+
+    def wrote(self, path: str) -> bool:
+        """Whether this call may have put something at a path: what is only removed holds nothing of the call's."""
+        if not self.changed(path):
+            return False
+        if self.contents.linked:
+            return True
+        for effect in self.effects:
+            if effect.op not in MUTATING or effect.op in ("delete", "set_times", "set_security"):
+                continue
+            place = effect.target if effect.target is not None else effect.resource
+            empty = effect.op == "create" and effect.resource.kind == "dir"
+            if not empty and place.uri is None and (place.path is None or self.contents.same(place.path, path)):
+                return True
+        return False
+
     def changed(self, path: str) -> bool:
         """Whether this call itself may have changed what is at a path."""
         return bool(self.made) and self.contents.changed(path)
+
+
+_ALTERING: Final = frozenset(("write", "append", "truncate", "set_times", "set_security"))
+_INPUT: Final = re.compile(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
 
 
 def _is_vague(resource: Resource) -> bool:

@@ -20,6 +20,10 @@ class FileView(Protocol):
         """One text for all names of the same file: links resolved, hard links too; of a missing file its place."""
         ...
 
+    def real(self, path: str) -> str:
+        """The path without links; of a missing file, where it would be."""
+        ...
+
     def enterable(self, path: str) -> bool:
         """Whether a path is a directory that every user may go to."""
         ...

@@ -61,7 +61,7 @@ def activated(call: Call, resource: Resource) -> bool:
     if match is None or TOP in path:
         return False
     home = match[1]
-    if call.shell.emit.changed(path):
+    if call.shell.emit.wrote(path):
         if not _made_here(call, home):
             return False
     elif call.shell.view.kind(path) is not None and not _is_stock(call, path, home):
@@ -87,9 +87,9 @@ def of_environment(call: Call, path: Resource) -> bool:
     if match is None:
         return False
     name, home = match[0], match[1]
-    if call.shell.emit.changed(name):
+    if call.shell.emit.wrote(name):
         return _made_here(call, home)
-    if call.shell.view.kind(f"{home}/pyvenv.cfg") != "file" or call.shell.emit.changed(f"{home}/pyvenv.cfg"):
+    if call.shell.view.kind(f"{home}/pyvenv.cfg") != "file" or call.shell.emit.wrote(f"{home}/pyvenv.cfg"):
         return False
     where = Resource(kind="file", path=name)
     call.shell.emit.opaque("program", where, spec=call.name, span=call.span)

@@ -378,7 +378,7 @@ def run_file(call: Call, path: Field) -> Stream:
     """A program given by its path: a small shell script is analysed, another script or a binary is opaque."""
     resource = call.place(path)
     known = resource.path is not None and call.shell.contents.knows(resource.path)
-    changed = resource.path is not None and not known and call.shell.emit.changed(resource.path)
+    changed = resource.path is not None and not known and call.shell.emit.wrote(resource.path)
     attrs = {"authored": True} if changed else None
     if resource.path is None:
         return call.opaque("dynamic", resource=resource, reason="a program whose path is not known")

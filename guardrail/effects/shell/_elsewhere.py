@@ -41,6 +41,10 @@ class Nowhere:
         """No links are known."""
         return path
 
+    def real(self, path: str) -> str:
+        """No links are known."""
+        return path
+
     def plain(self, path: str) -> bool:  # noqa: ARG002 - as above
         """Not known."""
         return False

@@ -123,7 +123,7 @@ class Interpreter:
 
     def authored(self, path: str) -> bool:
         """Whether what is at a path was written by the session: by this call, or in one before."""
-        return self.emit.changed(path) or self.wrote.wrote(self.view.identity(path)) or self.wrote.wrote(path)
+        return self.emit.wrote(path) or self.wrote.wrote(self.view.identity(path)) or self.wrote.wrote(path)
 
     # -- texts
 

@@ -196,6 +196,8 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
 
 def _input(field: Field, call: Call) -> Stream:
     sources = call.read(field, reveals="content" if call.name not in _DIGESTING else "digest")
+    emit = call.shell.emit
+    emit.entered = merge(emit.entered, sources)
     return Stream(text=file_text(call, (field,)), sources=sources, flow=("redirect",), connected=True)
 
 
@@ -207,6 +209,9 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
     last = max((index for index, (_, _, carries) in enumerate(outs) if carries), default=-1)
     for index, (resource, operator, carries) in enumerate(outs):
         stream = _stream(resource.path)
+        shell.emit.reopened(
+            "append" if operator in (">>", "&>>") else "write", resource, spec=call.name, span=call.span
+        )
         if stream is not None:
             if stream == "/dev/stderr" and carries:
                 shell.divert(out.sources)

@@ -387,6 +387,7 @@ class Core(abc.ABC):
 
     def emit(self, op: Op, resource: Resource, target: Resource | None = None, **more: Any) -> None:
         """One effect of this process."""
+        self.call.shell.emit.reopened(op, resource, spec=self.call.name, span=self.call.span)
         if resource.path in STREAMS:
             return
         self.call.emit(op, resource, target, **more)

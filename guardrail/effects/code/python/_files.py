@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._library import use
-from guardrail.effects.code.python._methods import expanded, last, listed, parent, paths, suffix
+from guardrail.effects.code.python._methods import expanded, followed, last, listed, parent, paths, suffix
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
     CWD_MARK,
@@ -284,8 +284,8 @@ def here_path(machine: Machine, _args: Args) -> Value:
 
 @handles("os.getcwd", "os.getcwdb")
 def here(machine: Machine, _args: Args) -> Value:
-    """`os.getcwd()`."""
-    return Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds))
+    """`os.getcwd()`: the kernel knows a directory by its name without links."""
+    return followed(machine, Text(tuple(cwd if cwd is not None else TOP for cwd in machine.cwds)))
 
 
 @handles("contextlib.chdir")
@@ -417,7 +417,13 @@ def expand_variables(machine: Machine, args: Args) -> Value:
     return Text(kept, value.sources)
 
 
-@handles("os.path.abspath", "os.path.realpath")
+@handles("os.path.realpath")
+def real_path(machine: Machine, args: Args) -> Value:
+    """A path from the root without links: as it is now, or as it is spelled, if the call changes links."""
+    return followed(machine, absolute(machine, args))
+
+
+@handles("os.path.abspath")
 def absolute(machine: Machine, args: Args) -> Value:
     """A path from the root."""
     value = argument_of(args, 0)

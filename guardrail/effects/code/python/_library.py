@@ -194,7 +194,8 @@ def _write(core: Core, op: Op, value: Value, content: tuple[Resource, ...]) -> N
     if not all(isinstance(option, Text | Unknown) or _is_bytes(option) for option in options(value)):
         core.account(value)
         return
-    core.put(op, core.places(value, nofollow=op not in ("write", "append")), content)
+    # All but making something go through a link at the end, unless they are told not to.
+    core.put(op, core.places(value, nofollow=op == "create"), content)
 
 
 def _list(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:

@@ -13,6 +13,7 @@ from guardrail.effects.code.python._expressions import Expressions
 from guardrail.effects.code.python._texts import any_of, text_method
 from guardrail.effects.code.python._values import (
     DEEP,
+    MAX_OPTIONS,
     NAME,
     NONE,
     Args,
@@ -494,7 +495,20 @@ def _as_is(core: Core, owner: Text, name: str) -> Value:
         for cwd in core.cwds:
             base = cwd if cwd is not None else TOP
             found.append(item if item.startswith(("/", TOP)) else f"{base.rstrip('/')}/{item}")
-    return paths(tuple(found), owner.sources)
+    absolute = paths(tuple(found), owner.sources)
+    return followed(core, absolute) if name == "resolve" else absolute
+
+
+def followed(core: Core, path: Value) -> Value:
+    """A path as it is spelled, and where its links lead now, where that is somewhere else."""
+    if not isinstance(path, Text):
+        return path
+    view = core.call.shell.view
+    real = [view.real(item) for item in path.alternatives if is_exact(item) and item.startswith("/")]
+    both = tuple(dict.fromkeys((*path.alternatives, *real)))[:MAX_OPTIONS]
+    if both == path.alternatives:
+        return path
+    return paths(both, path.sources) if path.path else Text(both, path.sources)
 
 
 def expanded(core: Core, item: str) -> str:
