@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import sqlite3
@@ -157,7 +158,8 @@ def test_old_sessions_are_forgotten_at_a_start(path: Path, monkeypatch: pytest.M
     second = HistoryStore(path)
     assert second.load("old") is None
     second.close()
-    assert sqlite3.connect(path).execute("select count(*) from facts").fetchone() == (0,)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("select count(*) from facts").fetchone() == (0,)
 
 
 def test_a_history_that_cannot_be_opened_is_said_to(tmp_path: Path) -> None:

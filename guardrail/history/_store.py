@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -78,6 +79,7 @@ class HistoryStore:
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._pid = 0
+        self._end: Callable[[], object] = _nothing
         import sqlite3
 
         self._failures = sqlite3.Error
@@ -88,13 +90,13 @@ class HistoryStore:
             db.executescript(_SCHEMA)
             self._forget_old(db)
         except (OSError, sqlite3.Error) as error:
+            self.close()
             raise ConfigError(f"the history `{path}` cannot be opened: {error}") from None
 
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
-            if self._db is not None and self._pid == os.getpid():
-                self._db.close()
+            self._end()
             self._db, self._pid = None, -1
 
     @property
@@ -156,14 +158,15 @@ class HistoryStore:
         if self._pid == -1:
             raise sqlite3.ProgrammingError("it is closed")
         if self._pid != os.getpid():
-            if self._db is not None:
-                _inherited.append(self._db)
+            self._end()
             db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db, self._pid = db, os.getpid()
+            # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
+            self._end = weakref.finalize(self, _close, db, self._pid)
             # A crash of the process loses nothing; what a power cut may lose is the last moments.
             db.executescript(
                 f"pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = {LOG_PAGES};"
             )
-            self._db, self._pid = db, os.getpid()
         if self._db is None:
             raise sqlite3.ProgrammingError("it is closed")
         return self._db
@@ -176,3 +179,14 @@ class HistoryStore:
             db.executemany("delete from facts where session = ?", rows)
             db.executemany("delete from sessions where name = ?", rows)
             db.execute("commit")
+
+
+def _close(db: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        db.close()
+    else:
+        _inherited.append(db)
+
+
+def _nothing() -> None:
+    """There is no connection yet."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import weakref
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
@@ -106,6 +107,7 @@ class Registry:
             if mode & 0o077:
                 raise ConfigError(f"others may read the registry `{path}`: run `chmod 600 {path}`")
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._end = weakref.finalize(self, self._db.close)
             self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + _SCHEMA)
             self.key = self._secret()
         except (OSError, sqlite3.Error) as error:
@@ -119,7 +121,7 @@ class Registry:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        self._end()
 
     def _secret(self) -> bytes:
         self._db.execute("insert or ignore into meta values ('key', ?)", (secrets.token_bytes(KEY_BYTES),))
