@@ -449,9 +449,12 @@ class Expressions(Core):
             return self.ref_item(owner, key)
         if isinstance(owner, Dict | Unknown | Thing):
             self.doubt(key)  # a key that is missing is named
+        if isinstance(owner, Unknown) and owner.hidden:
+            self.mention(key)  # such as the arguments of a command: `local["rm"]["-rf", path]`
+            return owner
         if isinstance(owner, Unknown):
             self.account(key)
-            return owner if owner.hidden else part_of(owner, owner.sources)
+            return part_of(owner, owner.sources)
         store = store_of(owner)
         if store is not None:
             return store
@@ -462,6 +465,7 @@ class Expressions(Core):
         if isinstance(owner, Klass):
             return self._parametrised(owner, key)
         if isinstance(owner, Function | Bound | Partial | Native):
+            self.mention(key)
             return owner if is_model(owner) else Unknown(carried(owner), hidden=True)
         return subscript(owner, key, self.branch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
@@ -13,6 +14,7 @@ from guardrail.effects.code.python._values import (
     Ref,
     Seq,
     Text,
+    Thing,
     Unknown,
     Value,
     anything,
@@ -107,8 +109,13 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
         if wanted is None:
             return machine.opaque("a module whose name is not known", "dynamic")
         return machine.import_module(wanted)
+    if table().kind(name) == "unknown":
+        machine.mention(key)  # such as the arguments of a command: `local["rm"]["-rf", path]`
+        return Thing(f"?{name}")
     if table().kind(name) == "known" and name.partition(".")[0] not in ("typing", "collections", "builtins", "string"):
-        return Unknown(hidden=name.startswith(("sys.", "os.", "builtins")))
+        # A library that starts programs may take one by its name: `local["rm"]`.
+        starts = name.partition(".")[0] not in sys.stdlib_module_names
+        return Unknown(hidden=starts or name.startswith(("sys.", "os.", "builtins")))
     return Unknown()
 
 
@@ -122,6 +129,7 @@ def store_item(machine: Machine, owner: Ref, key: Value, value: Value) -> None:
     machine.account(value)
     machine.yaml_changed = machine.yaml_changed or owner.name.partition(".")[0] == "yaml"
     if table().kind(owner.name) == "unknown":
+        machine.mention(key)
         machine.mention(value)  # what the library then does with it is not known
     if table().kind(owner.name) == "known":
         machine.opaque(f"`{owner.name[:40]}` is changed", "inline", value)
