@@ -9,7 +9,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -138,18 +139,15 @@ class HistoryStore:
         """
         with self._lock:
             try:
-                db = self._connection()
-                db.execute("begin immediate")
-                db.execute(
-                    "insert into sessions values (?1, ?2, ?3, ?4) on conflict (name) do update set "
-                    "used = ?2, calls = calls + ?3, denied = denied + ?4",
-                    (session, time.time_ns() // 1000, calls, denied),
-                )
-                db.executemany("insert or ignore into facts values (?, ?, ?, ?)", ((session, *fact) for fact in facts))
-                db.execute("commit")
+                with _transaction(self._connection()) as db:
+                    db.execute(
+                        "insert into sessions values (:name, :used, :calls, :denied) on conflict (name) do update set "
+                        "used = :used, calls = calls + :calls, denied = denied + :denied",
+                        {"name": session, "used": time.time_ns() // 1000, "calls": calls, "denied": denied},
+                    )
+                    rows = ((session, *fact) for fact in facts)
+                    db.executemany("insert or ignore into facts values (?, ?, ?, ?)", rows)
             except self._failures as error:
-                if self._db is not None and self._db.in_transaction:
-                    self._db.execute("rollback")
                 raise Fault(f"the history cannot be written: {error}") from None
 
     def _connection(self) -> sqlite3.Connection:
@@ -175,10 +173,21 @@ class HistoryStore:
         before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
         rows = db.execute("select name from sessions where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
         if rows:
-            db.execute("begin immediate")
-            db.executemany("delete from facts where session = ?", rows)
-            db.executemany("delete from sessions where name = ?", rows)
-            db.execute("commit")
+            with _transaction(db):
+                db.executemany("delete from facts where session = ?", rows)
+                db.executemany("delete from sessions where name = ?", rows)
+
+
+@contextmanager
+def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""
+    db.execute("begin immediate")
+    try:
+        yield db
+        db.execute("commit")
+    finally:
+        if db.in_transaction:
+            db.execute("rollback")
 
 
 def _close(db: sqlite3.Connection, pid: int) -> None:
