@@ -17,6 +17,9 @@ from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Effect, Origin, Resource
 from guardrail.parse import Operation
 
+FEW_EFFECTS: Final = 8
+"""Number of effects up to which to compare each with each costs less than to hash them."""
+
 NO_VARIABLES: Final[Mapping[str, str]] = {}
 
 
@@ -47,8 +50,12 @@ def work_out(
 
 def _distinct(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Each effect once: a command that may run in several directories does the same to an absolute path in each."""
-    if len(effects) < 2:
-        return tuple(effects)
+    if len(effects) <= FEW_EFFECTS:
+        few: list[Effect] = []
+        for effect in effects:
+            if effect not in few:
+                few.append(effect)
+        return tuple(few)
     seen: dict[object, list[Effect]] = {}
     kept: list[Effect] = []
     for effect in effects:

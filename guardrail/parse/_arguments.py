@@ -66,8 +66,8 @@ class Form:
     """
 
     __slots__ = (
-        "_alarm", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles", "_templates",
-        "_when", "spec",
+        "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles",
+        "_templates", "_when", "spec",
     )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:
@@ -77,6 +77,9 @@ class Form:
         }
         self._when = tuple((Selector(text), _choices(value)) for text, value in spec.when.items())
         self._alarm = tuple((Selector(text), _choices(value)) for text, value in spec.alarm.items())
+        # Without one of these arguments nothing is alarming; none are noted where an item of a list may be.
+        flat = not any(selector.base for selector, _ in self._alarm)
+        self._alarming_keys = frozenset(selector.steps[0] for selector, _ in self._alarm if flat)
         self._templates = {text: compiled(text) for text in (spec.uri, spec.to, *spec.words) if text}
         every = [text.rstrip("?") for text in spec.selectors()]
         self._chain = max((tuple(lists_of(text)) for text in every), key=len, default=())
@@ -120,8 +123,8 @@ class Form:
     def applies(self, args: Mapping[str, Any]) -> bool:
         """Whether the arguments have the values that the entry is for."""
         for selector, choices in self._when:
-            value = selector.value((args,))
-            if _key("" if value is MISSING else value) not in choices:
+            value = selector.value((args,)) if selector.steps[0] in args else MISSING
+            if (_ABSENT if value is MISSING else _key(value)) not in choices:
                 return False
         return True
 
@@ -145,7 +148,7 @@ class Form:
             except Mismatch as mismatch:
                 odd = odd or str(mismatch)
                 found.extend(mismatch.parts)
-        if self._alarm and not odd:
+        if self._alarm and not odd and not (self._alarming_keys and self._alarming_keys.isdisjoint(args)):
             odd = self._alarming(rows)
         if odd:
             raise Mismatch(odd, tuple(found))
@@ -160,13 +163,11 @@ class Form:
 
     def _row(self, objects: tuple[Any, ...]) -> Row:
         given: dict[str, list[tuple[Selector, Any]]] = {}
-        for base, item in enumerate(objects):
+        for item, level in zip(objects, self._levels, strict=False):
             if is_table(item):
-                level = self._levels[base]
                 for key, value in item.items():
-                    roles = level.get(key)
-                    if roles is not None and value is not None:
-                        for role, selector in roles:
+                    if key in level and value is not None:
+                        for role, selector in level[key]:
                             given.setdefault(role, []).append((selector, value))
         for role, selector in self._deep:
             value = selector.value(objects)
@@ -477,6 +478,10 @@ class Form:
 
 def _choices(value: Scalar | tuple[Scalar, ...]) -> frozenset[tuple[str, Scalar]]:
     return frozenset(_key(item) for item in (value if isinstance(value, tuple) else (value,)))
+
+
+_ABSENT: Final = ("str", "")
+"""What an argument that is not given is compared as."""
 
 
 def _key(value: Any) -> tuple[str, Any]:

@@ -17,6 +17,9 @@ MAX_PLAIN_BYTES: Final = 1024
 
 _WORD: Final = r"(?:[A-Za-z0-9_./:@%+,=^\-]++|'[\x20-&(-~]*+'|\"[ #%-\[\]-_a-~]*+\")++"
 _TEXT: Final = re.compile(rf"{_WORD}(?:(?: ++(?![|&;])| *+(?:\|\||&&|\||;) *+){_WORD})*+ *+;?+ *+\n?+")
+_BARE: Final = r"[A-Za-z0-9_./:@%+,=^\-]++"
+_SPACED: Final = re.compile(rf"{_BARE}(?: ++(?:(?:\|\||&&|\||;) ++)?+{_BARE})*+")
+_SIGNS: Final = frozenset(("|", "||", "&&", ";"))
 _TOKEN: Final = re.compile(rf"{_WORD}|\|\||&&|\||;")
 _PART: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^'\"]+)")
 _OTHERWISE: Final = RESERVED | frozenset("in declare typeset export readonly local unset unsetenv time".split())
@@ -25,7 +28,13 @@ _OTHERWISE: Final = RESERVED | frozenset("in declare typeset export readonly loc
 
 def plain_command(text: str) -> Script | None:
     """The tree of a plain text; None for any other."""
-    if len(text) > MAX_PLAIN_BYTES or not _TEXT.fullmatch(text):
+    if len(text) > MAX_PLAIN_BYTES:
+        return None
+    if _SPACED.fullmatch(text):
+        tokens = _split(text)
+    elif _TEXT.fullmatch(text):
+        tokens = [(match[0], match.start()) for match in _TOKEN.finditer(text)]
+    else:
         return None
     body: list[Statement] = []
     chain: list[tuple[Literal["&&", "||"], Statement]] = []
@@ -33,12 +42,12 @@ def plain_command(text: str) -> Script | None:
     sign: Literal["&&", "||"] | None = None
     stages: list[Simple] = []
     words: list[Word] = []
-    for match in (*_TOKEN.finditer(text), None):
-        raw = match[0] if match is not None else ";"
-        if match is not None and raw not in ("|", "||", "&&", ";"):
+    tokens.append((";", len(text)))
+    for raw, start in tokens:
+        if raw not in _SIGNS:
             if not words and (raw in _OTHERWISE or "=" in raw or "'" in raw or '"' in raw):
                 return None
-            words.append(_word(raw, match.start(), match.end()))
+            words.append(_word(raw, start))
             continue
         if words:
             stages.append(Simple(words=tuple(words), assigns=(), redirects=(), start=words[0].start, end=words[-1].end))
@@ -61,7 +70,19 @@ def plain_command(text: str) -> Script | None:
     return Script(body=tuple(body), text=text)
 
 
-def _word(raw: str, start: int, end: int) -> Word:
+def _split(text: str) -> list[tuple[str, int]]:
+    """The words between blanks, each with its offset."""
+    tokens: list[tuple[str, int]] = []
+    at = 0
+    for raw in text.split(" "):
+        if raw:
+            tokens.append((raw, at))
+        at += len(raw) + 1
+    return tokens
+
+
+def _word(raw: str, start: int) -> Word:
+    end = start + len(raw)
     if "'" not in raw and '"' not in raw:
         return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw)
     parts: list[Text] = []

@@ -55,10 +55,12 @@ def note_handed(call: Call, before: int) -> None:
     shell = call.shell
     if call.name in _STARTING:
         _started(call)
+    if not (shell.emit.made or shell.wrote.files() != ()):
+        return
     effects = shell.emit.effects[before:]
     said = [effect.resource for effect in effects if effect.op == "exec_opaque"]
     head = call.name.partition(" ")[0]
-    if not said or head in _CHECKING or head in _ELSEWHERE or not (shell.emit.made or shell.wrote.files() != ()):
+    if not said or head in _CHECKING or head in _ELSEWHERE:
         return
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]

@@ -29,6 +29,7 @@ from guardrail.model import Resource
 Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
+_PYTHONS: Final = frozenset(("python", "pypy"))
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _OTHERS: Final = frozenset(
     "node nodejs perl ruby php lua luajit Rscript R julia deno bun tclsh wish expect osascript pwsh powershell irb "
@@ -68,9 +69,12 @@ def interpreter_of(name: str) -> str | None:
     """The kind of code a program runs: `shell`, `python`, `other`, or None."""
     if name in _SHELLS:
         return "shell"
-    if _PYTHON.fullmatch(name):
+    if name in _OTHERS:
+        return "other"
+    versioned = name[-1:].isdigit() or name[-1:] == "."
+    if name in _PYTHONS or (versioned and _PYTHON.fullmatch(name)):
         return "python"
-    return "other" if name in _OTHERS or _OTHER_VERSION.fullmatch(name) else None
+    return "other" if versioned and _OTHER_VERSION.fullmatch(name) else None
 
 
 def run_interpreter(call: Call, kind: str) -> Stream:

@@ -46,7 +46,7 @@ def note_placed(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     placed = 0
-    for effect in call.shell.emit.effects[before:]:
+    for effect in call.shell.emit.effects[before:] if call.shell.emit.made else ():
         target = effect.target
         if effect.op in _BRINGING and target is not None and is_deferred(target.path) and placed < MAX_PLACED:
             placed += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -14,6 +15,9 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, Field, Stream, merge
 from guardrail.model import Op, Resource
+
+MAX_PATTERNS: Final = 1024
+"""Most patterns of operands of which it is kept which role is repeated; there are fewer than 300."""
 
 _OPS: Final[Mapping[str, Op]] = {
     "list": "list",
@@ -142,12 +146,18 @@ def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
     return tuple(source for _, field in roles for source in field.sources)
 
 
+@functools.lru_cache(maxsize=MAX_PATTERNS)
+def _star(pattern: tuple[str, ...]) -> int | None:
+    """Which role of a pattern any number of operands may have."""
+    return next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
+
+
 def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
     """Each operand with the role that the pattern of the entry, or of a mode of it, gives it."""
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
     pattern = entry.operands
     pattern = next((mode.operands for mode in modes_of(parsed) if mode.operands is not None), pattern)
-    star = next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
+    star = _star(pattern)
     for index, field in enumerate(operands):
         from_end = len(operands) - index
         if star is None:

@@ -385,7 +385,7 @@ class Call:
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
             deep = "**" in text and TOP not in text and NUM not in text
-            glob = text if any(c in text for c in "*?[") and not deep else None
+            glob = text if ("*" in text or "?" in text or "[" in text) and not deep else None
             if deep:  # of a program that knows such patterns: anything below the directories that stand before it
                 text = text[: text.rfind("/", 0, len(_BEFORE_WILD.split(text, maxsplit=1)[0])) + 1] or "."
             named = place(text, self.cwd, glob=glob, kind="any", recursive=deep)

@@ -32,6 +32,9 @@ CONTENT_OPS: Final = frozenset(("create", "write", "append", "truncate", "delete
 
 _CODE_OPS: Final = frozenset(("exec_opaque", "remote_exec"))
 
+NOTED: Final = CONTENT_OPS | _CODE_OPS | {"set_security"}
+"""Operations after which a file may hold something else, or be refused."""
+
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What one file holds.

@@ -7,7 +7,7 @@ import re
 from typing import Any, Final, Literal
 
 from guardrail.config import LimitConfig
-from guardrail.effects.domain._contents import Contents
+from guardrail.effects.domain._contents import NOTED, Contents
 from guardrail.effects.domain._values import Field
 from guardrail.effects.domain._wellknown import meanings
 from guardrail.model import ANY_DEPTH, Edit, Effect, Op, Origin, Precision, Resource
@@ -129,7 +129,8 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
-        self._replaced(op)
+        if op in _REPLACING:
+            self.fresh.clear()
         if op in MUTATING:
             if op not in ("delete", "set_times", "set_security", "truncate"):
                 last = target if target is not None else resource
@@ -138,7 +139,7 @@ class Emitter:
             for changed in (resource, target) if target is not None else (resource,):
                 if changed.kind not in NO_FILES:
                     self.made.add(changed.path or changed.pattern or "**")
-        if op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES:
+        if op in NOTED and (op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES):
             self.contents.note(op, resource, target, edit, attrs)
         if edit is not None:
             # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
@@ -149,12 +150,10 @@ class Emitter:
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
         if precision is None:
-            vague = _is_vague(resource) or (target is not None and _is_vague(target))
-            # Which of the files below a directory a lister names is left open: an asset among them is a question.
-            listed = ANY_DEPTH in (resource.pattern or "") or (
-                target is not None and ANY_DEPTH in (target.pattern or "")
-            )
-            precision = "opaque" if listed else "pattern" if vague else "exact"
+            precision = _precision(resource)
+            if target is not None and precision != "opaque":
+                other = _precision(target)
+                precision = other if other != "exact" else precision
         self.effects.append(
             Effect(
                 op=op,
@@ -176,10 +175,6 @@ class Emitter:
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
         self.effects.append(effect)
-
-    def _replaced(self, op: Op) -> None:
-        if op in _REPLACING:
-            self.fresh.clear()
 
     def _meant(
         self, op: Op, resource: Resource, target: Resource | None, *, spec: str, span: tuple[int, int], may: bool
@@ -264,9 +259,12 @@ _ALTERING: Final = frozenset(("write", "append", "truncate", "set_times", "set_s
 _INPUT: Final = re.compile(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
 
 
-def _is_vague(resource: Resource) -> bool:
-    """The address stands for a set, or has a part that is not known."""
-    return resource.pattern is not None or (resource.uri is not None and "*" in resource.uri)
+def _precision(resource: Resource) -> Precision:
+    """How exactly an address is known: it may stand for a set, or have a part that is not known."""
+    if resource.pattern is not None:
+        # Which of the files below a directory a lister names is left open: an asset among them is a question.
+        return "opaque" if ANY_DEPTH in resource.pattern else "pattern"
+    return "pattern" if resource.uri is not None and "*" in resource.uri else "exact"
 
 
 def as_code(name: str) -> Resource:

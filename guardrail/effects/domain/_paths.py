@@ -161,6 +161,9 @@ def below(directory: Field, name: str | Field) -> Field:
 
 def spellings(word: str) -> Iterator[str]:
     """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
+    if word.isalnum():
+        yield word
+        return
     seen: set[str] = set()
     plain = unquote(word, errors="surrogateescape") if "%" in word else word
     for text in (word, *_tails(word), *((plain, *_tails(plain)) if plain != word else ())):
@@ -172,30 +175,30 @@ def spellings(word: str) -> Iterator[str]:
 def _tails(word: str) -> Iterator[str]:
     if len(word) > 2 and word[0] in "-+" and word[1] != "-":
         yield word[2:]
-    for mark in "=@:,":
-        rest = word
-        while mark in rest:
-            _, _, rest = rest.partition(mark)
-            yield rest
-    for whole in (word, word[2:]) if word[:1] == "-" and word[1:2] != "-" else (word,):
-        pieces = _MARKS.split(whole)
-        if len(pieces) > 1:
-            yield from pieces
+    if _MARKS.search(word) is not None:
+        for mark in "=@:,":
+            rest = word
+            while mark in rest:
+                _, _, rest = rest.partition(mark)
+                yield rest
+        for whole in (word, word[2:]) if word[:1] == "-" and word[1:2] != "-" else (word,):
+            pieces = _MARKS.split(whole)
+            if len(pieces) > 1:
+                yield from pieces
     slash = word.find("/")
     if slash > 0 and word[slash:].strip("/") and word[slash + 1] != "*":
         yield word[slash:]
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):
             yield token
-        yield from _cores(token)
+        if "/" in token and _EDGED.search(token) is not None:
+            yield from _cores(token)
     if "{" in word:
         yield from _unbraced(word)
 
 
 def _cores(token: str) -> Iterator[str]:
     """The paths in a token that has marks of some language around it: `/a}`, `[/a]`, `/a#x`, `/a!`."""
-    if _EDGED.search(token) is None or "/" not in token:
-        return
     for piece in _BARE.findall(token):
         core = piece.rstrip(_CLOSING)
         for head in (core, *(core.partition(mark)[0] for mark in "#?%^~!+" if mark in core)):
@@ -222,7 +225,7 @@ def paths_in(text: str) -> Iterator[str]:
             yield f"{token[: token.rindex('/') + 1]}*"  # `/models/@(a|b)`
         plain = (unquote(token, errors="surrogateescape"),) if "%" in token else ()
         bare = _BARE.findall(token) if any(mark in token for mark in "{}[]") else ()
-        cores = _cores(token)
+        cores = _cores(token) if "/" in token and _EDGED.search(token) is not None else ()
         for candidate in (
             token,
             token.rstrip(".:!?"),

@@ -141,9 +141,15 @@ def _known(call: Call, name: str) -> Stream:
         else:
             out = family(call, parsed)
             out = conserved(call, parsed, before, cwd, out) if parsed.values else out
-        _environment(call, before)
-        _handed_on(call, parsed, before)
-        return with_listed(call, parsed, _with_text(call, parsed, _with_arguments(call, out)))
+        if call.shell.handed or call.state.vars:
+            _environment(call, before)
+        given = _in_words(call)
+        _handed_on(call, parsed, before, given)
+        if given:
+            out = _with_arguments(out, given)
+        if call.name in _WORKED_OUT:
+            out = _with_text(call, parsed, out)
+        return with_listed(call, parsed, out) if call.shell.listening else out
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
@@ -162,8 +168,6 @@ def _by_variables(call: Call, parsed: Parsed) -> None:
 
 def _environment(call: Call, before: int) -> None:
     """A command that changes something may do so where its environment says, instead of where it usually does."""
-    if not (call.shell.handed or call.state.vars):
-        return
     if any(effect.op not in _LOOKING for effect in call.shell.emit.effects[before:]):
         for text in dict.fromkeys((*call.shell.handed, *_own_variables(call))):
             call.mention_text(text)
@@ -196,7 +200,7 @@ def _no_subcommand(call: Call) -> Stream:
 
 def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a filter, where its input and its words are known."""
-    if out.text is not None or call.name not in _WORKED_OUT or not all(field.known for field in call.args):
+    if out.text is not None or not all(field.known for field in call.args):
         return out
     args = [field.text for field in call.args]
     text = printed(call.name, args, posix="posix" in call.state.modes)
@@ -226,14 +230,16 @@ _SUBSTITUTED: Final = f"/dev/fd/{NUM}"
 
 def _in_words(call: Call) -> tuple[Resource, ...]:
     """Whose content is in the words themselves."""
+    if not any([field.sources for field in call.args]):  # a list: no generator for what is asked of every command
+        return ()
     return tuple(
         source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources
     )
 
 
-def _handed_on(call: Call, parsed: Parsed, before: int) -> None:
+def _handed_on(call: Call, parsed: Parsed, before: int, given: tuple[Resource, ...]) -> None:
     """Content in a word goes into whatever the command writes and to where it sends; its input too, if asked for."""
-    given, fed = _in_words(call), call.stdin.sources
+    fed = call.stdin.sources
     if call.stdin.text or call.shell.emit.made:
         _described(call, parsed, before)
     if not given and not fed:
@@ -296,10 +302,9 @@ _ASKING: Final = frozenset(
 """Files of the catalogue whose commands ask a service about what their words name."""
 
 
-def _with_arguments(call: Call, out: Stream) -> Stream:
+def _with_arguments(out: Stream, given: tuple[Resource, ...]) -> Stream:
     """Words with content in them may come out again: a format, a name, a message."""
-    given = _in_words(call)
-    if not given or out.text is not None:
+    if out.text is not None:
         return out
     return msgspec.structs.replace(out, sources=merge(out.sources, given), connected=False)
 

@@ -330,7 +330,7 @@ def _keeps(call: Call, parsed: Parsed) -> bool:
 
 def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a command, with what is known of the names in it."""
-    if out.text is not None or not call.shell.listening:
+    if out.text is not None:
         return out
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
     found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()

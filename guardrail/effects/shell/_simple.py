@@ -17,6 +17,7 @@ from guardrail.effects.domain._values import (
     MAX_SAID,
     MAX_TEXT,
     NOTHING,
+    SOMETHING,
     NUM,
     TOP,
     UNKNOWN,
@@ -177,7 +178,10 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
 
 
 def _command(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
-    return _vectors(shell, list(shell.expand.alternatives(node.words, state)), node, state, stdin, span)
+    vectors = list(shell.expand.alternatives(node.words, state))
+    if len(vectors) == 1 and len(state.cwds) == 1:
+        return _run(shell, vectors[0], node.redirects, state, state.cwds[0], stdin, span)
+    return _vectors(shell, vectors, node, state, stdin, span)
 
 
 def _vectors(
@@ -231,7 +235,8 @@ def _run(
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
-    said = _complained(shell, vector, state)
+    laden = any([field.sources for field in vector])  # a list: no generator for what is asked of every command
+    said = _complained(shell, vector, state) if laden else ()
     diverted = shell.diverted
     if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
@@ -241,7 +246,8 @@ def _run(
         out = run_command(call, vector) if vector else NOTHING
     if "merged" in state.modes:
         out = _with_errors(out, said, name)
-    out = _passed_on(call.stdin, out, name)
+    if call.stdin is not SOMETHING:
+        out = _passed_on(call.stdin, out, name)
     for sink in state.sinks:
         for item in out.sources:
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
