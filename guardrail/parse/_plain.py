@@ -47,7 +47,10 @@ def plain_command(text: str) -> Script | None:
         if raw not in _SIGNS:
             if not words and (raw in _OTHERWISE or "=" in raw or "'" in raw or '"' in raw):
                 return None
-            words.append(_word(raw, start))
+            if "'" in raw or '"' in raw:
+                words.append(_quoted(raw, start))
+            else:
+                words.append(Word(parts=(Text(text=raw),), start=start, end=start + len(raw), plain=raw))
             continue
         if words:
             stages.append(Simple(words=tuple(words), assigns=(), redirects=(), start=words[0].start, end=words[-1].end))
@@ -81,12 +84,9 @@ def _split(text: str) -> list[tuple[str, int]]:
     return tokens
 
 
-def _word(raw: str, start: int) -> Word:
-    end = start + len(raw)
-    if "'" not in raw and '"' not in raw:
-        return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw)
+def _quoted(raw: str, start: int) -> Word:
     parts: list[Text] = []
     for match in _PART.finditer(raw):
         quoted = match[1] if match[1] is not None else match[2]
         parts.append(Text(text=match[3]) if quoted is None else Text(text=quoted, quoted=True))
-    return Word(parts=tuple(parts), start=start, end=end, plain="".join(part.text for part in parts))
+    return Word(parts=tuple(parts), start=start, end=start + len(raw), plain="".join(part.text for part in parts))

@@ -123,7 +123,8 @@ _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
-    _note_builds(call, name)
+    if name in _BUILDERS:
+        _note_builds(call, name)
     files = _OWN.get(name)
     if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
         return
@@ -152,7 +153,7 @@ def note_own(call: Call, name: str) -> None:
 def _note_builds(call: Call, name: str) -> None:
     """Programs are built here, of sources and with names that are not looked for: whose they are is for the history."""
     shell = call.shell
-    if name not in _BUILDERS or any(field.text in _LOOKS for field in call.args[:1]):
+    if any(field.text in _LOOKS for field in call.args[:1]):
         return
     if name == "swift" and any(field.text not in _SWIFT for field in call.args[:1]):
         return

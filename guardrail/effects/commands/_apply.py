@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
-from guardrail.effects.commands._makes import below, configured, make, modes_of, starting
+from guardrail.effects.commands._makes import below, by_mode, configured, make, modes_of, starting
 from guardrail.effects.commands._places import transfer
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
@@ -56,10 +56,13 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         Its output.
     """
     entry = parsed.spec.entry
-    _listed(call, parsed)
-    roles = [*((role, field) for _, role, field in parsed.values), *operand_roles(entry, parsed)]
-    reveals = "digest" if parsed.flags & parsed.spec.digest else entry.reveals
-    reveals = next((m.reveals for m in modes_of(parsed) if m.reveals is not None), reveals)
+    roles: list[tuple[str, Field]] = []
+    if parsed.values:
+        _listed(call, parsed)
+        roles += [(role, field) for _, role, field in parsed.values]
+    roles += operand_roles(entry, parsed)
+    reveals = "digest" if parsed.spec.digest and parsed.flags & parsed.spec.digest else entry.reveals
+    reveals = by_mode(parsed, "reveals", reveals)
     recursive = parsed.spec.always or bool(parsed.flags & parsed.spec.recursive)
     sources, named = _reads(call, roles, reveals, recursive)
     dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
@@ -74,11 +77,10 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
             apply_role(call, role, field, carried, recursive)
-    named_files = [field for role, field in roles if role in ("read", "spent")]
-    made = make(call, parsed, named_files, carried, recursive=recursive)
+    made = make(call, parsed, roles, carried, recursive=recursive)
     if parsed.spec.transfers:
         return transfer(call, entry, roles, recursive=recursive, given=carried)
-    form = next((m.prints for m in modes_of(parsed) if m.prints is not None), entry.prints)
+    form = by_mode(parsed, "prints", entry.prints)
     if form and not parsed.unknown:
         return Stream(text=form.replace("#", NUM) + "\n", sources=_tainted(roles))
     if entry.output == "text":
@@ -105,10 +107,12 @@ def _listed(call: Call, parsed: Parsed) -> None:
 def _emitted(call: Call, parsed: Parsed) -> None:
     """Effects that the command has whatever its operands are."""
     entry = parsed.spec.entry
-    if parsed.flags & parsed.spec.look:
+    if parsed.spec.look and parsed.flags & parsed.spec.look:
         return
-    more = (e for mode in modes_of(parsed) for e in mode.emits)
-    for text in (*entry.emits, *more):
+    emits = entry.emits
+    if parsed.spec.modes:
+        emits = (*emits, *(e for mode in modes_of(parsed) for e in mode.emits))
+    for text in emits:
         op, _, rest = text.partition("@")
         scheme, _, name = rest.partition(":")
         call.emit(_op(op), at(scheme, name), attrs=verb(call))
@@ -155,8 +159,7 @@ def _star(pattern: tuple[str, ...]) -> int | None:
 def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
     """Each operand with the role that the pattern of the entry, or of a mode of it, gives it."""
     operands = parsed.operands or [Field(text=text) for text in entry.defaults]
-    pattern = entry.operands
-    pattern = next((mode.operands for mode in modes_of(parsed) if mode.operands is not None), pattern)
+    pattern = by_mode(parsed, "operands", entry.operands)
     star = _star(pattern)
     for index, field in enumerate(operands):
         from_end = len(operands) - index

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Mode
@@ -16,16 +17,23 @@ from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, TOP, Field, last_of, merge
 from guardrail.model import Resource
 
+T = TypeVar("T")
+
 
 def make(
-    call: Call, parsed: Parsed, read: Sequence[Field], sources: tuple[Resource, ...], *, recursive: bool = False
+    call: Call,
+    parsed: Parsed,
+    roles: Sequence[tuple[str, Field]],
+    sources: tuple[Resource, ...],
+    *,
+    recursive: bool = False,
 ) -> bool:
     """What `makes` of a spec says of this command line.
 
     Args:
         call: the command.
         parsed: its words, told apart.
-        read: the operands it reads.
+        roles: its words with their roles; names are made of those that it reads.
         sources: all content that comes in.
         recursive: its operands are meant with all below them.
 
@@ -34,7 +42,9 @@ def make(
     """
     made = False
     for template in _templates(parsed):
-        named = [field for field in read if field.text != "-"] if "{" in template else ()
+        named: Sequence[Field] = ()
+        if "{" in template:
+            named = [field for role, field in roles if role in ("read", "spent") and field.text != "-"]
         made = made or bool(named) or "{" not in template
         if template.startswith("@"):
             scheme, _, name = template[1:].partition(":")
@@ -52,15 +62,21 @@ def make(
 
 def modes_of(parsed: Parsed) -> list[Mode]:
     """The modes of a command that its options ask for, in the order of its spec."""
-    modes = parsed.spec.modes
-    return [mode for when, mode in modes if parsed.flags & when] if modes else []
+    return [mode for when, mode in parsed.spec.modes if parsed.flags & when]
+
+
+def by_mode(parsed: Parsed, name: str, default: T) -> T:
+    """What the first mode says that is asked for and says anything; what the entry says if none does."""
+    if not parsed.spec.modes:
+        return default
+    said: list[T | None] = [getattr(mode, name) for mode in modes_of(parsed)]
+    return next((value for value in said if value is not None), default)
 
 
 def _templates(parsed: Parsed) -> tuple[str, ...]:
-    entry = parsed.spec.entry
-    if parsed.flags & parsed.spec.unless:
+    if parsed.spec.unless and parsed.flags & parsed.spec.unless:
         return ()
-    return next((mode.makes for mode in modes_of(parsed) if mode.makes is not None), entry.makes)
+    return by_mode(parsed, "makes", parsed.spec.entry.makes)
 
 
 def pattern(text: str) -> Field:

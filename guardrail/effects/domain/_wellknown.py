@@ -73,6 +73,7 @@ _PLACES: Final[tuple[tuple[str, Op, str], ...]] = (
 )
 """Beginnings of paths, and what a change there is."""
 
+_PREFIXES: Final = tuple(prefix for prefix, _, _ in _PLACES)
 _ROOTS: Final = tuple(sorted({f"/{prefix.split('/')[1]}" for prefix, _, _ in _PLACES}))
 _OF_A_HOME: Final[tuple[tuple[str, re.Pattern[str], Op, str], ...]] = (
     (".ssh/", re.compile(r"(authorized_keys2?|config|rc|environment)"), "set_security", "account"),
@@ -147,6 +148,8 @@ def _system(text: str, *, recursive: bool, pattern: bool) -> Iterator[Known]:
     special = _SPECIAL.search(text) if pattern else None
     sure = text[: special.start()] if special is not None else text
     below = sure if special is not None else f"{text.rstrip('/')}/" if recursive else ""
+    if not below and not sure.startswith(_PREFIXES):
+        return
     seen: set[Known] = set()
     for prefix, op, scheme in _PLACES:
         if sure.startswith(prefix):

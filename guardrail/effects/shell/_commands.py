@@ -344,7 +344,18 @@ def _search(call: Call, name: str) -> Stream | None:
     """Look the name up where PATH now looks first; None if it is the trusted command."""
     if call.state.path is None:
         return call.opaque("dynamic", reason="what command names mean was changed")
-    for folder in call.state.path:
+    if call.state.path:
+        found = _found_first(call, name, call.state.path)
+        if found is not None:
+            return found
+    if (call.shell.emit.placed or call.shell.libraries) and _tampered(call):
+        return call.opaque("dynamic", reason="a program was put where commands live")
+    return None
+
+
+def _found_first(call: Call, name: str, folders: Sequence[str]) -> Stream | None:
+    """Look the name up in directories that were put before those of the system."""
+    for folder in folders:
         path = f"{folder}/{name}"
         if folder in call.shell.environments:
             # What its name says, as outside of the environment; a file that was written there is one to be asked about.
@@ -356,13 +367,11 @@ def _search(call: Call, name: str) -> Stream | None:
             continue
         if call.shell.view.kind(path) is not None or call.shell.emit.changed(path):
             return run_file(call, Field(text=path))
-    if not call.shell.environments.issuperset(call.state.path):
+    if not call.shell.environments.issuperset(folders):
         # Nothing of that name is there now; by the time it runs something may be.
         call.shell.emit.opaque("program", as_code(name), spec=name, span=call.span)
         call.mention_cwd()
         call.mention(call.args)
-    if _tampered(call):
-        return call.opaque("dynamic", reason="a program was put where commands live")
     return None
 
 

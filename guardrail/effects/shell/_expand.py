@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -102,12 +102,15 @@ class Expander:
 
     # -- several words
 
-    def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
+    def alternatives(self, words: Sequence[Word], state: State) -> Iterable[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
         # Most commands name no variable that was set here.
-        choices = self._choices(words, state) if state.vars else []
+        return self._alternatives(words, state) if state.vars else (self._expand_all(words, state, {}),)
+
+    def _alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
+        choices = self._choices(words, state)
         if not choices:
-            name = self._arrays(words, state) if state.vars else None
+            name = self._arrays(words, state)
             if name is None:
                 yield self._expand_all(words, state, {})
             else:
@@ -165,6 +168,7 @@ class Expander:
         out: list[Field] = []
         head = words[0].plain if words else None
         outer, self._head = self._head, head
+        plain = True
         for word in words:
             if word.plain is not None:
                 out.append(Field(text=word.plain, span=(word.start, word.end)))
@@ -174,8 +178,9 @@ class Expander:
                 out.extend(self.fields(word, state, chosen))
                 self._veiled = before
                 self._head = head
+                plain = False
         self._head = outer
-        for field in out:
+        for field in () if plain else out:
             if field.sources:
                 self.runner.spoken = merge(self.runner.spoken, field.sources)
         return tuple(out)

@@ -171,9 +171,10 @@ class Interpreter:
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
-        for name, text in tuple(self.awaited.items()):
-            if name not in self.relied:
-                self.run_later(text, State((None,)))
+        if self.awaited:
+            for name, text in tuple(self.awaited.items()):
+                if name not in self.relied:
+                    self.run_later(text, State((None,)))
         if not self.defined:
             return
         for text in tuple(self.traps):
@@ -417,6 +418,9 @@ class Interpreter:
             lines: of a whole text, those that begin a line: an error goes on there.
             strict: none follows a simple command that fails.
         """
+        if len(block) == 1:
+            ok, bad, out = self.statement(block[0], state, stdin)
+            return (ok, bad, out) if lines is None else (*self._aborted(ok, bad), out)
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
@@ -435,8 +439,6 @@ class Interpreter:
                 stdin = consumed(statement, stdin, self.defined)
         if lines is not None:
             ok, bad = self._aborted(ok, bad)
-        if len(outputs) == 1:
-            return ok, bad, outputs[0]
         return ok, bad, sometimes(outputs) if cut else concatenated(outputs)
 
     def statement(self, statement: Statement, state: State, stdin: Stream) -> Done:
@@ -453,7 +455,7 @@ def _bytes_of(text: str) -> int:
 
 def _is_steady(text: str) -> bool:
     """A shell text that begins with `set -e`, and leaves it at that."""
-    begun = _STRICT.match(text)
+    begun = _STRICT.match(text) if "set" in text else None
     return begun is not None and _UNSTEADY.search(text, begun.end()) is None
 
 
