@@ -59,12 +59,27 @@ PIECE = st.sampled_from(
         "%1",
         "-",
         "echo",
+        "$x",
+        '"$x"',
+        "*.py",
+        "~/a",
+        "a?",
+        ">x",
+        "2>&1",
+        "2>/dev/null",
+        "&>x",
+        "<a",
+        "A=b",
+        "x=",
+        "x+=1",
+        "3>",
+        "a2>x",
     ]
 )
 GLUE = st.sampled_from([" ", "  ", " | ", "|", " && ", "||", " ; ", ";", " & ", "\n", " > ", "=", "\t", "\\", "$", "*"])
 
 
-@settings(max_examples=500)
+@settings(max_examples=1000)
 @given(parts=st.lists(st.tuples(PIECE, GLUE), max_size=8), last=PIECE)
 def test_whatever_is_plain_is_read_as_the_parser_reads_it(parts: list[tuple[str, str]], last: str) -> None:
     """Words, quotes and operators in any order, and things that are not plain between them."""
@@ -79,9 +94,14 @@ def test_whatever_is_plain_is_read_as_the_parser_reads_it(parts: list[tuple[str,
     [
         "",
         " ls",
-        "ls > x",
-        "ls $x",
-        "a=1 ls",
+        "ls >$x",
+        "ls >x y",
+        "ls ${x}",
+        "a=$b ls",
+        "a=1",
+        "ls > >(cat)",
+        "ls <<x",
+        "$x a",
         "if a",
         "export A=1",
         "ls # x",

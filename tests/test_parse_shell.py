@@ -171,7 +171,36 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
             assert [word.plain for word in simple(found.body[0])[0].words] == text.split()
 
 
-@pytest.mark.parametrize("text", ["a=1", "a=1 b", "~ x", "x ~/y", "export a", "time ls", "done", "a\tb", "", " "])
+@pytest.mark.parametrize("text", ["a=1", "a=$b c", "~ x", "x [~]/y", "export a", "time ls", "done", "a\tb", "", " "])
 def test_what_is_more_than_plain_words_is_left_to_the_grammar(text: str) -> None:
-    """Assignments, tildes, declarations, reserved words and odd blanks are not plain."""
+    """Lone assignments, tildes of a command, brackets, declarations, reserved words and odd blanks are not plain."""
     assert plain_command(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "grouped"),
+    [
+        ("a && b $(c) > f | d", "a && { b $(c) > f | d; }"),
+        ("a | b $(c) > f && d", "{ a | b $(c) > f; } && d"),
+        ("a || b `c` 1>&2 && d", "{ a || b `c` 1>&2; } && d"),
+        ("a $(x) && b > f |& c || d", "{ a $(x) && { b > f |& c; }; } || d"),
+    ],
+)
+def test_a_pipe_binds_tighter_than_a_chain_also_around_a_redirection(text: str, grouped: str) -> None:
+    """The grammar takes the chain before the redirection for one stage of a pipeline, which bash does not."""
+    assert shape(parse_by_grammar(text).body[0]) == shape(parse_by_grammar(grouped).body[0])
+
+
+def shape(statement: Statement) -> object:
+    """The operators of a statement with the names of its commands, brackets left out."""
+    if isinstance(statement, Group):
+        return shape(statement.body[0])
+    if isinstance(statement, Pipeline):
+        return ("|", *(shape(stage) for stage in statement.stages))
+    if isinstance(statement, AndOr):
+        found = shape(statement.first)
+        for sign, one in statement.rest:
+            found = (sign, found, shape(one))
+        return found
+    assert isinstance(statement, Simple)
+    return statement.words[0].plain

@@ -1,27 +1,39 @@
-"""The short way for the plainest texts: words and quotes, `|`, `&&`, `||` and `;`, and nothing else at all.
+"""The short way for plain texts: words, quotes, variables; `|`, `&&`, `||`, `;`; assignments before, files behind.
 
-Not concerned with anything that is expanded, redirected or nested: such a text is not plain, and goes to the parser.
+Not concerned with anything that nests, or that the grammar has a rule of its own for: such a text goes to the parser.
 INVARIANT: where this gives a tree, the parser gives the same one or vouches for none; a test holds the two together.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from guardrail.parse._simple import RESERVED
-from guardrail.parse.ir import AndOr, Pipeline, Script, Simple, Statement, Text, Word
+from guardrail.parse.ir import AndOr, Assign, Param, Part, Pipeline, Redirect, Script, Simple, Statement, Text, Word
 
 MAX_PLAIN_BYTES: Final = 1024
 """Longest text that is tried this way, in bytes."""
 
-_WORD: Final = r"(?:[A-Za-z0-9_./:@%+,=^\-]++|'[\x20-&(-~]*+'|\"[ #%-\[\]-_a-~]*+\")++"
-_TEXT: Final = re.compile(rf"{_WORD}(?:(?: ++(?![|&;])| *+(?:\|\||&&|\||;) *+){_WORD})*+ *+;?+ *+\n?+")
-_BARE: Final = r"[A-Za-z0-9_./:@%+,=^\-]++"
-_SPACED: Final = re.compile(rf"{_BARE}(?: ++(?:(?:\|\||&&|\||;) ++)?+{_BARE})*+")
+_SURE: Final = r"[A-Za-z0-9_./:@%+,=^\-]++"
+_NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*+"
+_WORD: Final = (
+    rf"(?:[A-Za-z0-9_./:@%+,=^*?~\-]++|\${_NAME}|'[\x20-&(-~]*+'|\"(?:[ #%-\[\]-_a-~]++|\${_NAME})*+\")++"
+)
+_REDIRECT: Final = rf"(?:(?:[0-9]?(?:>>?|<)|&>>?) *+{_SURE}|[0-9]?>&[0-9])"
+_NEXT: Final = r" ++(?![0-9][<>]|[<>&|;])"
+_COMMAND: Final = rf"{_WORD}(?:{_NEXT}{_WORD})*+(?: ++{_REDIRECT})*+"
+_SIGN: Final = r"(?:\|\||&&|\||;)"
+_TEXT: Final = re.compile(rf"{_COMMAND}(?: *+{_SIGN} *+{_COMMAND})*+ *+;?+ *+\n?+")
+_SPACED: Final = re.compile(rf"{_SURE}(?: ++(?:{_SIGN} ++)?+{_SURE})*+")
+_TOKEN: Final = re.compile(rf"(?P<fd>[0-9]?)(?P<op>>>|>&|>|<|&>>|&>) *+(?P<target>{_SURE})|{_WORD}|{_SIGN}")
+_ASSIGNED: Final = re.compile(rf"({_NAME})=({_SURE})")
+_PART: Final = re.compile(rf"'([^']*)'|\"([^\"]*)\"|\$({_NAME})|([^'\"$]+)")
+_INSIDE: Final = re.compile(rf"\$({_NAME})|([^$]+)")
+_PARTED: Final = re.compile(r"['\"$*?~]")
+_MATCHED: Final = re.compile(r"[*?~]")
 _SIGNS: Final = frozenset(("|", "||", "&&", ";"))
-_TOKEN: Final = re.compile(rf"{_WORD}|\|\||&&|\||;")
-_PART: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"|([^'\"]+)")
 _OTHERWISE: Final = RESERVED | frozenset("in declare typeset export readonly local unset unsetenv time".split())
 """First words that the grammar has a rule of its own for."""
 
@@ -33,49 +45,72 @@ def plain_command(text: str) -> Script | None:
     if _SPACED.fullmatch(text):
         tokens = _split(text)
     elif _TEXT.fullmatch(text):
-        tokens = [(match[0], match.start()) for match in _TOKEN.finditer(text)]
+        tokens = _tokens(text)
     else:
         return None
+    items = _commands(tokens)
+    return Script(body=_statements(items), text=text) if items is not None else None
+
+
+def _commands(tokens: Sequence[tuple[str | Redirect, int]]) -> list[Simple | str] | None:
+    """The commands, with the signs between them; None if there is one that the grammar has a rule for."""
+    items: list[Simple | str] = []
+    assigns: list[Assign] = []
+    words: list[Word] = []
+    redirects: list[Redirect] = []
+    for raw, start in (*tokens, (";", 0)):
+        if isinstance(raw, Redirect):
+            redirects.append(raw)
+        elif raw not in _SIGNS:
+            if words:
+                words.append(_word(raw, start))
+            elif assign := _assign(raw, start):
+                assigns.append(assign)
+            elif raw in _OTHERWISE or "=" in raw or _PARTED.search(raw):
+                return None
+            else:
+                words.append(_word(raw, start))
+        elif words:
+            begin = assigns[0].value.start - len(assigns[0].name) - 1 if assigns else words[0].start
+            end = redirects[-1].end if redirects else words[-1].end
+            found = Simple(words=tuple(words), assigns=tuple(assigns), redirects=tuple(redirects), start=begin, end=end)
+            items += (found, raw)
+            words, assigns, redirects = [], [], []
+        elif assigns:
+            return None
+    return items
+
+
+def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:
+    """The commands, joined by the signs that follow them."""
     body: list[Statement] = []
     chain: list[tuple[Literal["&&", "||"], Statement]] = []
     first: Statement | None = None
     sign: Literal["&&", "||"] | None = None
     stages: list[Simple] = []
-    words: list[Word] = []
-    tokens.append((";", len(text)))
-    for raw, start in tokens:
-        if raw not in _SIGNS:
-            if not words and (raw in _OTHERWISE or "=" in raw or "'" in raw or '"' in raw):
-                return None
-            if "'" in raw or '"' in raw:
-                words.append(_quoted(raw, start))
-            else:
-                words.append(Word(parts=(Text(text=raw),), start=start, end=start + len(raw), plain=raw))
+    for item in items:
+        if isinstance(item, Simple):
+            stages.append(item)
             continue
-        if words:
-            stages.append(Simple(words=tuple(words), assigns=(), redirects=(), start=words[0].start, end=words[-1].end))
-            words = []
-        if raw == "|":
+        if item == "|":
             continue
-        if stages:
-            statement: Statement = stages[0] if len(stages) == 1 else Pipeline(stages=tuple(stages))
-            stages = []
-            if sign is None:
-                first = statement
-            else:
-                chain.append((sign, statement))
-        if raw == ";":
-            if first is not None:
-                body.append(AndOr(first=first, rest=tuple(chain)) if chain else first)
+        statement: Statement = stages[0] if len(stages) == 1 else Pipeline(stages=tuple(stages))
+        stages = []
+        if sign is None:
+            first = statement
+        else:
+            chain.append((sign, statement))
+        if item == ";" and first is not None:
+            body.append(AndOr(first=first, rest=tuple(chain)) if chain else first)
             first, sign, chain = None, None, []
         else:
-            sign = "&&" if raw == "&&" else "||"
-    return Script(body=tuple(body), text=text)
+            sign = "&&" if item == "&&" else "||"
+    return tuple(body)
 
 
-def _split(text: str) -> list[tuple[str, int]]:
+def _split(text: str) -> list[tuple[str | Redirect, int]]:
     """The words between blanks, each with its offset."""
-    tokens: list[tuple[str, int]] = []
+    tokens: list[tuple[str | Redirect, int]] = []
     at = 0
     for raw in text.split(" "):
         if raw:
@@ -84,9 +119,53 @@ def _split(text: str) -> list[tuple[str, int]]:
     return tokens
 
 
-def _quoted(raw: str, start: int) -> Word:
-    parts: list[Text] = []
+def _tokens(text: str) -> list[tuple[str | Redirect, int]]:
+    """The words, signs and redirections, each with its offset."""
+    tokens: list[tuple[str | Redirect, int]] = []
+    for match in _TOKEN.finditer(text):
+        start, op = match.start(), match["op"]
+        if op is None:
+            tokens.append((match[0], start))
+            continue
+        name = match["target"]
+        target = Word(parts=(Text(text=name),), start=match.start("target"), end=match.end(), plain=name)
+        fd = int(match["fd"]) if match["fd"] else None
+        tokens.append((Redirect(op=op, fd=fd, target=target, start=start, end=match.end()), start))
+    return tokens
+
+
+def _assign(raw: str, start: int) -> Assign | None:
+    """An assignment of a text in which nothing is expanded."""
+    match = _ASSIGNED.fullmatch(raw) if "=" in raw else None
+    if match is None:
+        return None
+    text, begin = match[2], start + match.start(2)
+    value = Word(parts=(Text(text=text),), start=begin, end=begin + len(text), plain=text, assignment=True)
+    return Assign(name=match[1], value=value)
+
+
+def _word(raw: str, start: int) -> Word:
+    end = start + len(raw)
+    if _PARTED.search(raw) is None:
+        return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw)
+    parts: list[Part] = []
+    known = True
     for match in _PART.finditer(raw):
-        quoted = match[1] if match[1] is not None else match[2]
-        parts.append(Text(text=match[3]) if quoted is None else Text(text=quoted, quoted=True))
-    return Word(parts=tuple(parts), start=start, end=start + len(raw), plain="".join(part.text for part in parts))
+        single, double, name, bare = match.groups()
+        if single is not None:
+            parts.append(Text(text=single, quoted=True))
+        elif name is not None:
+            parts.append(Param(name=name, bare=True))
+            known = False
+        elif bare is not None:
+            parts.append(Text(text=bare))
+            known = known and _MATCHED.search(bare) is None
+        elif "$" not in double:
+            parts.append(Text(text=double, quoted=True))
+        else:
+            known = False
+            for inner in _INSIDE.finditer(double):
+                name, literal = inner.groups()
+                parts.append(Text(text=literal, quoted=True) if name is None else Param(name=name, quoted=True))
+    plain = "".join(part.text for part in parts if isinstance(part, Text)) if known else None
+    return Word(parts=tuple(parts), start=start, end=end, plain=plain)

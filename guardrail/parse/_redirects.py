@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
+from guardrail.parse._binding import chained, piped
 from guardrail.parse._heredoc import heredoc_span, without_tabs
 from guardrail.parse._tree import REDIRECTS, Node, Tree
 from guardrail.parse._words import Misparse
-from guardrail.parse.ir import AndOr, Pipeline, Redirect, Statement, Word
+from guardrail.parse.ir import Redirect, Statement, Word
 
 _OPERATORS: Final = frozenset(("<", ">", ">>", ">|", "&>", "&>>", "<&", ">&", "<&-", ">&-"))
 
@@ -192,11 +193,11 @@ class Redirections(Tree):
                 gap -= 1
             if node.children[0].type != "|" and self.source[gap] != "|":
                 raise Misparse("here document that is not modelled")
-            return Pipeline(stages=(first, self.statement(stages[0])))
+            return piped((first, self.statement(stages[0])))
         right = node.next_named_sibling
         if right is None:
             raise Misparse("here document that is not modelled")
-        return AndOr(first=first, rest=((operator(node), self.statement(right)),))
+        return chained(first, ((operator(node), self.statement(right)),))
 
 
 def operator(node: Node) -> Literal["&&", "||"]:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from guardrail.parse._binding import chained, piped
 from guardrail.parse._redirects import operator
 from guardrail.parse._simple import SimpleCommands
 from guardrail.parse._tree import COMPOUND, MAX_STATEMENTS, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
@@ -97,7 +98,7 @@ class Statements(SimpleCommands):
                 before, after = self._apart(stage)
                 if before is not None:
                     left, right = (*found.stages[:index], before), (after, *found.stages[index + 1 :])
-                    return _piped(left), _piped(right)
+                    return piped(left), piped(right)
         if isinstance(found, AndOr):
             return self._apart_list(found)
         return None, found
@@ -180,7 +181,7 @@ class Statements(SimpleCommands):
             redirects = []
             rest.append((operator(parts[1]), last))
             current = parts[0]
-        return AndOr(first=self.statement(current), rest=tuple(reversed(rest)))
+        return chained(self.statement(current), rest[::-1])
 
     def pipeline(self, node: Node) -> Statement:
         """`a | b`."""
@@ -197,7 +198,7 @@ class Statements(SimpleCommands):
             found = self.statement(stage)
             stages.append(found if bar.type == "|" else _with_errors(found, bar.start_byte, bar.end_byte))
         stages.append(self.attach(nodes[-1], redirects) if redirects else self.statement(nodes[-1]))
-        return Pipeline(stages=tuple(stages))
+        return piped(stages)
 
     def negated(self, node: Node) -> Statement:
         """`! a`."""
@@ -416,14 +417,13 @@ class Statements(SimpleCommands):
         return Simple(words=tuple(found), assigns=(), redirects=(), start=node.start_byte, end=node.end_byte)
 
 
-def _piped(stages: tuple[Statement, ...]) -> Statement:
-    return stages[0] if len(stages) == 1 else Pipeline(stages=stages)
-
-
 def _with_errors(stage: Statement, start: int, end: int) -> Statement:
     """`a |& b` is `a 2>&1 | b`."""
     target = Word(parts=(Text(text="1"),), start=start, end=end, plain="1")
     joined = Redirect(op=">&", fd=2, target=target, start=start, end=end)
+    if isinstance(stage, AndOr):
+        sign, last = stage.rest[-1]
+        return msgspec.structs.replace(stage, rest=(*stage.rest[:-1], (sign, _with_errors(last, start, end))))
     if isinstance(stage, Simple):
         return msgspec.structs.replace(stage, redirects=(*stage.redirects, joined))
     return Redirected(body=stage, redirects=(joined,))

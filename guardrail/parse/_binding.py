@@ -1,0 +1,49 @@
+"""How tightly operators bind: `|` tighter than `&&` and `||`, which bind alike and from left to right.
+
+Not concerned with finding them. The grammar gets this wrong where a redirection stands in the middle: it reads
+`a && b > f | c` as a pipeline whose first stage is a chain, which no shell text means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from guardrail.parse.ir import AndOr, Pipeline, Statement
+
+Signed = tuple[Literal["&&", "||"], Statement]
+
+
+def piped(stages: Sequence[Statement]) -> Statement:
+    """The stages of a pipeline, of which a chain is in no brackets: only its ends are stages."""
+    runs: list[list[Statement]] = [[]]
+    signs: list[Literal["&&", "||"]] = []
+    for stage in stages:
+        if not isinstance(stage, AndOr):
+            _extend(runs[-1], stage)
+            continue
+        _extend(runs[-1], stage.first)
+        for sign, statement in stage.rest:
+            signs.append(sign)
+            runs.append([])
+            _extend(runs[-1], statement)
+    pipes = [run[0] if len(run) == 1 else Pipeline(stages=tuple(run)) for run in runs]
+    return AndOr(first=pipes[0], rest=tuple(zip(signs, pipes[1:], strict=True))) if signs else pipes[0]
+
+
+def _extend(run: list[Statement], statement: Statement) -> None:
+    run.extend(statement.stages if isinstance(statement, Pipeline) else (statement,))
+
+
+def chained(first: Statement, rest: Sequence[Signed]) -> Statement:
+    """Statements with `&&` and `||` between them, of which a chain is in no brackets."""
+    flat: list[Signed] = []
+    if isinstance(first, AndOr):
+        flat += first.rest
+        first = first.first
+    for sign, statement in rest:
+        if isinstance(statement, AndOr):
+            flat += [(sign, statement.first), *statement.rest]
+        else:
+            flat.append((sign, statement))
+    return AndOr(first=first, rest=tuple(flat)) if flat else first
