@@ -52,33 +52,39 @@ def plain_command(text: str) -> Script | None:
     return Script(body=_statements(items), text=text) if items is not None else None
 
 
-def _commands(tokens: Sequence[tuple[str | Redirect, int]]) -> list[Simple | str] | None:
+def _commands(tokens: Sequence[Word | Redirect | str]) -> list[Simple | str] | None:
     """The commands, with the signs between them; None if there is one that the grammar has a rule for."""
     items: list[Simple | str] = []
     assigns: list[Assign] = []
     words: list[Word] = []
     redirects: list[Redirect] = []
-    for raw, start in (*tokens, (";", 0)):
-        if isinstance(raw, Redirect):
-            redirects.append(raw)
-        elif raw not in _SIGNS:
+    for token in (*tokens, ";"):
+        if isinstance(token, Word):
             if words:
-                words.append(_word(raw, start))
-            elif assign := _assign(raw, start):
+                words.append(token)
+            elif assign := _assign(token):
                 assigns.append(assign)
-            elif raw in _OTHERWISE or "=" in raw or _PARTED.search(raw):
-                return None
+            elif _is_name(token):
+                words.append(token)
             else:
-                words.append(_word(raw, start))
+                return None
+        elif isinstance(token, Redirect):
+            redirects.append(token)
         elif words:
             begin = assigns[0].value.start - len(assigns[0].name) - 1 if assigns else words[0].start
             end = redirects[-1].end if redirects else words[-1].end
             found = Simple(words=tuple(words), assigns=tuple(assigns), redirects=tuple(redirects), start=begin, end=end)
-            items += (found, raw)
+            items += (found, token)
             words, assigns, redirects = [], [], []
         elif assigns:
             return None
     return items
+
+
+def _is_name(word: Word) -> bool:
+    """A first word that is nothing but the name of a command."""
+    name = word.plain
+    return name is not None and len(word.parts) == 1 and name not in _OTHERWISE and "=" not in name
 
 
 def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:
@@ -108,46 +114,52 @@ def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:
     return tuple(body)
 
 
-def _split(text: str) -> list[tuple[str | Redirect, int]]:
-    """The words between blanks, each with its offset."""
-    tokens: list[tuple[str | Redirect, int]] = []
+def _split(text: str) -> list[Word | Redirect | str]:
+    """The words and signs of a text in which nothing is expanded and blanks stand between all of them."""
+    tokens: list[Word | Redirect | str] = []
     at = 0
     for raw in text.split(" "):
-        if raw:
-            tokens.append((raw, at))
-        at += len(raw) + 1
+        end = at + len(raw)
+        if raw in _SIGNS:
+            tokens.append(raw)
+        elif raw:
+            tokens.append(Word(parts=(Text(text=raw),), start=at, end=end, plain=raw))
+        at = end + 1
     return tokens
 
 
-def _tokens(text: str) -> list[tuple[str | Redirect, int]]:
-    """The words, signs and redirections, each with its offset."""
-    tokens: list[tuple[str | Redirect, int]] = []
+def _tokens(text: str) -> list[Word | Redirect | str]:
+    """The words, redirections and signs."""
+    tokens: list[Word | Redirect | str] = []
     for match in _TOKEN.finditer(text):
-        start, op = match.start(), match["op"]
-        if op is None:
-            tokens.append((match[0], start))
-            continue
-        name = match["target"]
-        target = Word(parts=(Text(text=name),), start=match.start("target"), end=match.end(), plain=name)
-        fd = int(match["fd"]) if match["fd"] else None
-        tokens.append((Redirect(op=op, fd=fd, target=target, start=start, end=match.end()), start))
+        raw, op, start = match[0], match["op"], match.start()
+        if op is not None:
+            name = match["target"]
+            target = Word(parts=(Text(text=name),), start=match.start("target"), end=match.end(), plain=name)
+            fd = int(match["fd"]) if match["fd"] else None
+            tokens.append(Redirect(op=op, fd=fd, target=target, start=start, end=match.end()))
+        elif raw in _SIGNS:
+            tokens.append(raw)
+        elif _PARTED.search(raw) is None:
+            tokens.append(Word(parts=(Text(text=raw),), start=start, end=match.end(), plain=raw))
+        else:
+            tokens.append(_word(raw, start))
     return tokens
 
 
-def _assign(raw: str, start: int) -> Assign | None:
+def _assign(word: Word) -> Assign | None:
     """An assignment of a text in which nothing is expanded."""
-    match = _ASSIGNED.fullmatch(raw) if "=" in raw else None
+    raw = word.plain
+    match = _ASSIGNED.fullmatch(raw) if raw is not None and "=" in raw and len(word.parts) == 1 else None
     if match is None:
         return None
-    text, begin = match[2], start + match.start(2)
-    value = Word(parts=(Text(text=text),), start=begin, end=begin + len(text), plain=text, assignment=True)
+    begin = word.start + match.start(2)
+    value = Word(parts=(Text(text=match[2]),), start=begin, end=word.end, plain=match[2], assignment=True)
     return Assign(name=match[1], value=value)
 
 
 def _word(raw: str, start: int) -> Word:
-    end = start + len(raw)
-    if _PARTED.search(raw) is None:
-        return Word(parts=(Text(text=raw),), start=start, end=end, plain=raw)
+    """A word with quotes, variables or patterns in it."""
     parts: list[Part] = []
     known = True
     for match in _PART.finditer(raw):
@@ -168,4 +180,4 @@ def _word(raw: str, start: int) -> Word:
                 name, literal = inner.groups()
                 parts.append(Text(text=literal, quoted=True) if name is None else Param(name=name, quoted=True))
     plain = "".join(part.text for part in parts if isinstance(part, Text)) if known else None
-    return Word(parts=tuple(parts), start=start, end=end, plain=plain)
+    return Word(parts=tuple(parts), start=start, end=start + len(raw), plain=plain)
