@@ -18,9 +18,7 @@ MAX_PLAIN_BYTES: Final = 1024
 
 _SURE: Final = r"[A-Za-z0-9_./:@%+,=^\-]++"
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*+"
-_WORD: Final = (
-    rf"(?:[A-Za-z0-9_./:@%+,=^*?~\-]++|\${_NAME}|'[\x20-&(-~]*+'|\"(?:[ #%-\[\]-_a-~]++|\${_NAME})*+\")++"
-)
+_WORD: Final = rf"(?:[A-Za-z0-9_./:@%+,=^*?~\-]++|\${_NAME}|'[\x20-&(-~]*+'|\"(?:[ #%-\[\]-_a-~]++|\${_NAME})*+\")++"
 _REDIRECT: Final = rf"(?:(?:[0-9]?(?:>>?|<)|&>>?) *+{_SURE}|[0-9]?>&[0-9])"
 _NEXT: Final = r" ++(?![0-9][<>]|[<>&|;])"
 _COMMAND: Final = rf"{_WORD}(?:{_NEXT}{_WORD})*+(?: ++{_REDIRECT})*+"

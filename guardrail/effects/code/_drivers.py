@@ -125,8 +125,12 @@ def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
     if name in _BUILDERS:
         _note_builds(call, name)
-    files = _OWN.get(name)
-    if (files is None and name not in _TAKES and name not in _MANAGERS) or any(f.text in _LOOKS for f in call.args[:1]):
+    if name in _OWN or name in _TAKES or name in _MANAGERS:
+        _note_files(call, name)
+
+
+def _note_files(call: Call, name: str) -> None:
+    if any(field.text in _LOOKS for field in call.args[:1]):
         return
     if name in ("make", "gmake") and dry_run(call) is not None:
         return
@@ -135,7 +139,7 @@ def note_own(call: Call, name: str) -> None:
         project_code(call, name, call.args)
     folders = list(_folders(call))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
-    for file in files or ():
+    for file in _OWN.get(name, ()):
         if file.startswith("~/"):
             if TOP not in home:
                 _note(call, Field(text=home + file[1:]))

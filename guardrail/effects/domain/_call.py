@@ -36,6 +36,9 @@ _CONFIG_NAME: Final = re.compile(
 
 _BEFORE_WILD: Final = re.compile(r"[*?\[{]")
 
+MAX_NAME: Final = 4096
+"""Longest text that can be the path of a file, in characters: Linux's PATH_MAX."""
+
 MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
@@ -376,11 +379,10 @@ class Call:
         self._name(text, set())
 
     def _name(self, text: str, seen: set[Resource]) -> None:
-        if text.strip("-") == "" or "\0" in text or len(text) > 4096 or text == TOP:
-            if text == TOP:
-                named = Resource(kind="any", pattern="**")
-            else:
-                return
+        if text == TOP:
+            named = Resource(kind="any", pattern="**")
+        elif text.strip("-") == "" or "\0" in text or len(text) > MAX_NAME:
+            return
         else:
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
@@ -394,6 +396,10 @@ class Call:
                 if self.shell.start is None and not ("/" in text or "." in text.strip(".")):
                     return
                 named = Resource(kind="any", pattern="**")
-        if named not in seen:
-            seen.add(named)
+        if named in seen:
+            return
+        seen.add(named)
+        if named.recursive:
             self.emit("mention", named, precision="opaque", may=True)
+        else:
+            self.shell.emit.mention(named, spec=self.name, span=self.span)

@@ -132,13 +132,7 @@ class Emitter:
         if op in _REPLACING:
             self.fresh.clear()
         if op in MUTATING:
-            if op not in ("delete", "set_times", "set_security", "truncate"):
-                last = target if target is not None else resource
-                if last.kind not in NO_FILES:
-                    self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
-            for changed in (resource, target) if target is not None else (resource,):
-                if changed.kind not in NO_FILES:
-                    self.made.add(changed.path or changed.pattern or "**")
+            self._changes(op, resource, target)
         if op in NOTED and (op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES):
             self.contents.note(op, resource, target, edit, attrs)
         if edit is not None:
@@ -169,6 +163,32 @@ class Emitter:
         )
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
+
+    def _changes(self, op: Op, resource: Resource, target: Resource | None) -> None:
+        """Note what the call has changed, and where it put something."""
+        if op not in ("delete", "set_times", "set_security", "truncate"):
+            last = target if target is not None else resource
+            if last.kind not in NO_FILES:
+                self.placed.add((last.path or last.pattern or "").rpartition("/")[0])
+        for changed in (resource, target) if target is not None else (resource,):
+            if changed.kind not in NO_FILES:
+                self.made.add(changed.path or changed.pattern or "**")
+
+    def mention(self, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
+        """Add that a word names something, as `add` would: no effect is said more often."""
+        if self._muted:
+            return
+        if len(self.effects) >= self.limits.effects:
+            raise Bound("too many effects")
+        self.effects.append(
+            Effect(
+                op="mention",
+                resource=resource,
+                modality="may",
+                precision="opaque",
+                origin=Origin(spec=spec, start=span[0], end=span[1]),
+            )
+        )
 
     def say(self, effect: Effect) -> None:
         """Add an effect of another time, which changes nothing about what this call finds."""

@@ -135,6 +135,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return msgspec.structs.replace(self, text=text, glob=None)
 
 
+def is_laden(fields: Sequence[Field]) -> bool:
+    """Whether any of the words has content of a resource in it."""
+    for field in fields:  # no generator: this is asked of every command  # noqa: SIM110
+        if field.sources:
+            return True
+    return False
+
+
 class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a variable may hold.
 

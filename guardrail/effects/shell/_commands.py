@@ -33,6 +33,7 @@ from guardrail.effects.domain._values import (
     State,
     Stream,
     Value,
+    is_laden,
     join_values,
     merge,
 )
@@ -141,18 +142,23 @@ def _known(call: Call, name: str) -> Stream:
         else:
             out = family(call, parsed)
             out = conserved(call, parsed, before, cwd, out) if parsed.values else out
-        if call.shell.handed or call.state.vars:
-            _environment(call, before)
-        given = _in_words(call)
-        _handed_on(call, parsed, before, given)
-        if given:
-            out = _with_arguments(out, given)
-        if call.name in _WORKED_OUT:
-            out = _with_text(call, parsed, out)
-        return with_listed(call, parsed, out) if call.shell.listening else out
+        return _passed(call, parsed, before, out)
     finally:
         if parsed.unknown:
             call.shell.emit.maybe -= 1
+
+
+def _passed(call: Call, parsed: Parsed, before: int, out: Stream) -> Stream:
+    """What words, input and variables of a command bring into its effects and its output."""
+    if call.shell.handed or call.state.vars:
+        _environment(call, before)
+    given = _in_words(call)
+    _handed_on(call, parsed, before, given)
+    if given:
+        out = _with_arguments(out, given)
+    if call.name in _WORKED_OUT:
+        out = _with_text(call, parsed, out)
+    return with_listed(call, parsed, out) if call.shell.listening else out
 
 
 def _by_variables(call: Call, parsed: Parsed) -> None:
@@ -230,7 +236,7 @@ _SUBSTITUTED: Final = f"/dev/fd/{NUM}"
 
 def _in_words(call: Call) -> tuple[Resource, ...]:
     """Whose content is in the words themselves."""
-    if not any([field.sources for field in call.args]):  # a list: no generator for what is asked of every command
+    if not is_laden(call.args):
         return ()
     return tuple(
         source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources

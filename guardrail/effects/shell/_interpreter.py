@@ -81,6 +81,22 @@ class Interpreter:
         start: the call's own directory; None if unknown.
     """
 
+    # What is one value to begin with is of the class: most calls never give it another.
+    depth = 0
+    begun = False  # the text of the shell itself is being walked
+    jumps = 0  # how often `break`, `return` and their like were met
+    spoken: tuple[Resource, ...] = ()  # whose content was in any word so far
+    diverted: tuple[Resource, ...] = ()
+    watched: frozenset[str] = frozenset()
+    aside_bytes = MAX_ASIDE_BYTES
+    aside = MAX_ASIDE  # steps left for modules that code of the project may import
+    listening = False  # somebody may make words of what is printed
+    here = (0, 0)
+    outer: tuple[int, int] | None = None
+    hops = 0
+    errexit = False
+    stages = 0
+
     def __init__(self, view: FileView, limits: LimitConfig, environment: Mapping[str, str], start: str | None) -> None:
         self.view = view
         self.limits = limits
@@ -88,36 +104,22 @@ class Interpreter:
         self.contents = Contents(view)
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
-        self.depth = 0
-        self.begun = False  # the text of the shell itself is being walked
         self.directories: set[str] = set()
         self.libraries: set[str] = set()  # directories of the system that libraries were said to be in
         self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
         self.locals: list[dict[str, Value | None]] = []
-        self.jumps = 0  # how often `break`, `return` and their like were met
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
         self.aborts: list[State | None] = []  # for each text that runs, what holds where an error left a line of it
         self.armed: list[str] = []  # texts of traps that may run between any two commands
         self.uncovered: set[str] = set()  # variables of which it is not known to which function they belong
-        self.spoken: tuple[Resource, ...] = ()  # whose content was in any word so far
         self.deferred: list[tuple[Script, State]] = []
         self.traps: list[str] = []
         self.relied: set[str] = set()  # variables whose value a trap was given
         self.awaited: dict[str, str] = {}  # variables that are not set yet -> the trap that uses them
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
-        self.diverted: tuple[Resource, ...] = ()
-        self.watched: frozenset[str] = frozenset()
         self.wrote: Wrote = Nothing()
         self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
-        self.aside_bytes = MAX_ASIDE_BYTES
-        self.aside = MAX_ASIDE  # steps left for modules that code of the project may import
-        self.listening = False  # somebody may make words of what is printed
-        self.here = (0, 0)
-        self.outer: tuple[int, int] | None = None
-        self.hops = 0
-        self.errexit = False
-        self.stages = 0
         self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
         self.exported: dict[str, None] = {}  # texts that reach everything that is started
 

@@ -17,14 +17,15 @@ from guardrail.effects.domain._values import (
     MAX_SAID,
     MAX_TEXT,
     NOTHING,
-    SOMETHING,
     NUM,
+    SOMETHING,
     TOP,
     UNKNOWN,
     Field,
     State,
     Stream,
     Value,
+    is_laden,
     join_values,
     merge,
     texts_of,
@@ -235,8 +236,7 @@ def _run(
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
     call = shell.call(name, vector[1:], state, cwd, stdin, span)
-    laden = any([field.sources for field in vector])  # a list: no generator for what is asked of every command
-    said = _complained(shell, vector, state) if laden else ()
+    said = _complained(shell, vector, state) if is_laden(vector) else ()
     diverted = shell.diverted
     if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
