@@ -16,17 +16,17 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, LiveFiles, Provenance
+from guardrail.assets import Inventory, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
@@ -36,9 +36,6 @@ from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, co
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
-
-if TYPE_CHECKING:
-    from guardrail.assets.identity._recognise import Recogniser
 
 T = TypeVar("T")
 
@@ -89,8 +86,8 @@ class Guard:
         self.tools = tool_table(config.tools)
         prepare()
         self.files = LiveFiles(config.limits.expansions)
-        self.recogniser = _open_recogniser(config)
-        self.inventory = Inventory(config, self.files, own=_own_files(config), recogniser=self.recogniser)
+        self.recognition = Recognition(beside_trail(config, "identity.db"))
+        self.inventory = Inventory(config, self.files, own=_own_files(config), recognition=self.recognition)
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.shells = Shells()
@@ -484,8 +481,7 @@ class Guard:
         self.engine.close()
         self.reviews.close()
         self.history.close()
-        if self.recogniser is not None:
-            self.recogniser.close()
+        self.recognition.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
             self.trail.close()
@@ -503,19 +499,6 @@ def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
     return beside_trail(config, "reviews.db")
-
-
-def _open_recogniser(config: Config) -> Recogniser | None:
-    """What tells registered assets by their content, if any are registered."""
-    path = beside_trail(config, "identity.db")
-    if not path.exists():
-        return None
-    try:
-        from guardrail.assets.identity._recognise import recogniser_at
-    except ImportError as error:
-        text = f"assets are registered in `{path}`, and {error.name} is not installed"
-        raise ConfigError(f"{text}: install `guardrail-runtime[identity]`") from None
-    return recogniser_at(path)
 
 
 def _open_trail(config: Config) -> Trail:

@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -573,13 +574,52 @@ def test_what_is_registered_while_a_guard_runs_counts_at_once(guarded: tuple[Gua
     assert outcome(guard, work, "cp new /tmp/keep") is Outcome.DENY
 
 
+def test_the_first_registry_counts_at_once_too(model: Tensors, tmp_path: Path) -> None:
+    """A guard that began without one need not be started again."""
+    (tmp_path / "models").mkdir()
+    safetensors(tmp_path / "models/beta.safetensors", model)
+    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    (tmp_path / "guardrail.toml").write_text(text + "[limits]\ndecision_ms = 60000\n")
+    with Guard.open(tmp_path / "guardrail.toml", record=False) as guard:
+        safetensors(tmp_path / "notes.txt", model)
+        assert outcome(guard, tmp_path, "cp notes.txt /tmp/keep") is Outcome.ALLOW
+        assert main(["assets", "register", "--config", str(tmp_path / "guardrail.toml")]) == 0
+        assert outcome(guard, tmp_path, "cp notes.txt /tmp/keep") is Outcome.DENY
+
+
+def test_what_this_process_may_not_read_could_be_an_asset(model: Tensors) -> None:
+    """The agent may run as somebody who can: a question, for the file itself and for what takes it with others."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user to look")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+        root = Path(scratch)
+        root.chmod(0o755)
+        for name in ("models", "work"):
+            (root / name).mkdir()
+        safetensors(root / "models/beta.safetensors", model)
+        text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+        (root / "guardrail.toml").write_text(text + "[limits]\ndecision_ms = 60000\n")
+        assert main(["assets", "register", "--config", str(root / "guardrail.toml")]) == 0
+        safetensors(root / "work/private", weights(98))
+        (root / "work/private").chmod(0o600)
+        (root / "work/a.txt").write_text("a")
+        with Guard.open(root / "guardrail.toml", record=False) as guard:
+            assert outcome(guard, root / "work", "cp private /tmp/keep") is Outcome.ALLOW
+            try:
+                os.seteuid(65534)
+                assert outcome(guard, root / "work", "cp private /tmp/keep") is Outcome.ESCALATE
+                assert outcome(guard, root / "work", "tar cf /tmp/all.tar .") is Outcome.ESCALATE
+                assert outcome(guard, root / "work", "cp a.txt /tmp/keep; ls -l private") is Outcome.ALLOW
+            finally:
+                os.seteuid(0)
+
+
 def test_a_registry_that_cannot_be_read_denies_what_it_is_needed_for(guarded: tuple[Guard, Path]) -> None:
     """Whether a file is an asset's is not known then; what is too small to be one is judged as ever."""
     guard, work = guarded
     safetensors(work / "new", weights(12))
     (work / "a.txt").write_text("a")
-    assert guard.recogniser is not None
-    guard.recogniser.close()
+    guard.recognition.close()
     decision = guard.check(ToolCall(tool="bash", args={"command": "cp new /tmp/keep"}, cwd=str(work)))
     assert decision.outcome is Outcome.DENY
     assert "the registry of assets cannot be read" in decision.reasons[0].message

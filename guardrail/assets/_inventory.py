@@ -34,7 +34,7 @@ from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
 
 if TYPE_CHECKING:
-    from guardrail.assets.identity._recognise import Recogniser
+    from guardrail.assets._recognition import Recognition
 
 MAX_INDEXED_FILES: Final = 200_000
 """Most files whose inode is remembered for one asset; further ones are known by path only."""
@@ -125,6 +125,10 @@ class _Look:
         return place if inside == path else locate(inside, nofollow=nofollow)
 
 
+_ANYBODY: Final = "?"
+"""Whose a file is that cannot be read; no asset has such an id."""
+
+
 class Inventory:
     """Every asset, and the way from a path to it.
 
@@ -132,7 +136,7 @@ class Inventory:
         config: where the assets are declared; the guard's own files are added to them.
         files: the filesystem, for reading control configs.
         own: id and path of each of the guard's own files.
-        recogniser: tells registered assets by their content; without one they are known by place and inode.
+        recognition: tells registered assets by their content; without it they are known by place and inode.
     """
 
     def __init__(
@@ -141,9 +145,9 @@ class Inventory:
         files: LiveFiles | None = None,
         *,
         own: Sequence[tuple[str, str]] = (),
-        recogniser: Recogniser | None = None,
+        recognition: Recognition | None = None,
     ) -> None:
-        self._recogniser = recogniser
+        self._recognition = recognition
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._assets: dict[str, Asset] = {}
@@ -294,13 +298,15 @@ class Inventory:
         if place.real is None or place.dev is None or place.asset is not None:
             return
         known: set[str] = set()
-        large = self._recogniser.least if self._recogniser is not None else None
+        large = self._recognition.least() if self._recognition is not None else None
         for path, status in names_below(place.real, MAX_WALKED, large=large):
             asset, _, _ = self._inodes.get((status.st_dev, status.st_ino), (None, 0, 0))
-            asset = asset or self._by_content(found_at(path, status))
-            if asset is None or asset in known:
+            there = found_at(path, status)
+            asset = asset or self._by_content(there)
+            whose = asset if asset is not None else _ANYBODY if self._is_unread(there) else None
+            if whose is None or whose in known:
                 continue
-            known.add(asset)
+            known.add(whose)
             resource = msgspec.structs.replace(
                 effect.resource,
                 path=path,
@@ -310,7 +316,8 @@ class Inventory:
                 asset=asset,
                 recursive=False,
             )
-            yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+            facts = attrs if asset is not None else {**attrs, "any": True}
+            yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
 
     def _followed(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
@@ -402,8 +409,9 @@ class Inventory:
         if place is None:
             return [resource], bool(self._assets)
         placed = self._place_assets(resource, place, downward)
-        # Where this process may not look, a link on the way would not be seen.
-        return placed, place.hidden and placed[0].asset is None and bool(self._assets)
+        # Where this process may not look, neither a link on the way nor a copy would be seen.
+        unseen = placed[0].asset is None and (place.hidden or self._is_unread(place))
+        return placed, unseen and bool(self._assets)
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
         asset_id = self._asset_at(place)
@@ -438,10 +446,11 @@ class Inventory:
         asset_id, size, mtime_ns = known
         return asset_id if place.links > 1 or size == place.size or mtime_ns == place.mtime_ns else None
 
+    def _is_unread(self, place: Place) -> bool:
+        return self._recognition is not None and self._recognition.is_unread(place)
+
     def _by_content(self, place: Place) -> str | None:
-        if self._recogniser is None or not place.regular:
-            return None
-        asset_id = self._recogniser.asset_of(place.real, place)
+        asset_id = self._recognition.asset_of(place) if self._recognition is not None else None
         # What was registered and is declared no more has no rules either.
         return asset_id if asset_id in self._assets else None
 

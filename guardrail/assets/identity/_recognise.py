@@ -10,7 +10,6 @@ import os
 import sqlite3
 import threading
 from collections import OrderedDict
-from pathlib import Path
 from typing import Final, Protocol
 
 from guardrail.assets.identity._fingerprint import sample, windows
@@ -94,7 +93,7 @@ class Recogniser:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
-            return None  # whoever acts on it cannot read it either, or it is gone
+            return None  # it is gone, or whoever asks has seen that this process may not read it
         with open(fd, "rb", buffering=0) as file:
             try:
                 if self._registry.has_size(size):
@@ -114,12 +113,3 @@ class Recogniser:
     def close(self) -> None:
         """Let go of the registry."""
         self._registry.close()
-
-
-def recogniser_at(path: Path) -> Recogniser | None:
-    """The recogniser of a registry, if there is one.
-
-    Raises:
-        ConfigError: if the registry cannot be opened.
-    """
-    return Recogniser(Registry(path)) if path.exists() else None

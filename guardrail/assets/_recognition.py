@@ -1,0 +1,82 @@
+"""Registered assets known by their content, from the moment that any are registered.
+
+Not concerned with how content is compared: that is `identity`, which needs more packages and is not loaded before.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from guardrail.assets._files import Place
+from guardrail.errors import AnalysisFault, ConfigError
+
+if TYPE_CHECKING:
+    from guardrail.assets.identity._recognise import Recogniser
+
+
+class Recognition:
+    """Tells whose content a file has; nobody's, as long as there is no registry.
+
+    Args:
+        path: the registry, which may come later.
+
+    Raises:
+        ConfigError: if there is one that cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._recogniser: Recogniser | None = None
+        self._closed = False
+        if path.exists():
+            self._recogniser = _opened(path)
+
+    def least(self) -> int | None:
+        """Smallest file that may be told by its content, in bytes; None if none is."""
+        found = self._now()
+        return found.least if found is not None else None
+
+    def asset_of(self, place: Place) -> str | None:
+        """The registered asset that a file is a copy or a part of; None if it is nobody's as far as a look tells.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+        """
+        found = self._now() if place.regular else None
+        return found.asset_of(place.real, place) if found is not None else None
+
+    def is_unread(self, place: Place) -> bool:
+        """A file that may hold an asset, which this process may not read: somebody else may be able to."""
+        found = self._now() if place.regular else None
+        if found is None or place.size < found.least:
+            return False
+        try:
+            return not os.access(place.real, os.R_OK, effective_ids=True)
+        except ValueError:
+            return True
+
+    def close(self) -> None:
+        """Let go of the registry; whose a file is cannot be told any more."""
+        self._closed = True
+        if self._recogniser is not None:
+            self._recogniser.close()
+
+    def _now(self) -> Recogniser | None:
+        if self._recogniser is None and not self._closed and self._path.exists():
+            try:
+                self._recogniser = _opened(self._path)
+            except ConfigError as error:
+                raise AnalysisFault(str(error)) from None
+        return self._recogniser
+
+
+def _opened(path: Path) -> Recogniser:
+    try:
+        from guardrail.assets.identity._recognise import Recogniser
+        from guardrail.assets.identity._registry import Registry
+    except ImportError as error:
+        text = f"assets are registered in `{path}`, and {error.name} is not installed"
+        raise ConfigError(f"{text}: install `guardrail-runtime[identity]`") from None
+    return Recogniser(Registry(path))
