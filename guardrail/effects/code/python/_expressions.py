@@ -269,8 +269,11 @@ class Expressions(Core):
 
     def _compare(self, node: ast.Compare) -> Value:
         values = [self.eval(node.left), *(self.eval(part) for part in node.comparators)]
+        foreign = Unknown | Thing if self.programs else ()
+        acting = any(can_act(value) or isinstance(value, foreign) for value in values)
         for value in values:
-            self.account(value)
+            # An object of a library that is not known may do anything: `command > "file"` writes in some.
+            self.mention(value) if acting else self.account(value)
         for value in values:
             if isinstance(value, Seq) and value.later is not None and value.later.once:
                 self.items_of(value)  # to look for something in an iterator is to use it up
