@@ -45,6 +45,7 @@ def work_out(
         if memory is not None:
             memory.lose()
         _over(shell, str(bound) if isinstance(bound, Bound) else "nested too deep", cwd)
+    shell.end()
     return _distinct(shell.emit.effects)
 
 

@@ -184,6 +184,10 @@ class Interpreter:
             state.functions = dict(self.defined)
             self.run_later(text, state)
 
+    def end(self) -> None:
+        """Let go of what refers back to this, so that all of it is freed at once and its memory is still warm."""
+        del self.expand
+
     def divert(self, sources: tuple[Resource, ...]) -> None:
         """Content went to a descriptor other than standard output: whoever opened that has it."""
         self.diverted = merge(self.diverted, sources)
