@@ -91,7 +91,7 @@ def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return tuple(text + ending[1] for text in below) if not _itself(call, roots, names[0]) else below
 
 
-_ENDING: Final = re.compile(r"\*([\w.-]+)")
+_ENDING: Final = re.compile(r"\*?([\w.-]+)")
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
 
 
@@ -142,6 +142,14 @@ def _operands(files: Sequence[Field]) -> tuple[str, ...]:
 
 _LS_PLAIN: Final = re.compile(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|directory|sort=\w+|color=never|)")
 """Options of `ls` with which it prints names and nothing else."""
+
+
+def _unformatted(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    """Formatters that list the files they would change: those they are given, and what is below the directories."""
+    options = [field.text for field in call.args if field.text[:1] == "-"]
+    listing = options and all(option in ("-l", "-s", "--list", "--simplify", "--list-different") for option in options)
+    files = [field for field in call.args if field.text[:1] != "-"]
+    return _below(call, files) if listing and options != ["-s"] and files else ()
 
 
 def _ls(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -273,6 +281,9 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     **TELLERS,
     "find": _find,
     "gfind": _find,
+    "gofmt": _unformatted,
+    "gofumpt": _unformatted,
+    "goimports": _unformatted,
     "grep": _grep,
     "egrep": _grep,
     "fgrep": _grep,
@@ -285,6 +296,7 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "pgrep": _numbers,
     "pidof": _numbers,
     "podman": _numbers,
+    "shfmt": _unformatted,
 }
 
 KEEPING: Final[Mapping[str, frozenset[str]]] = {
