@@ -254,6 +254,8 @@ _COMPARING: Final = frozenset("< > <= >= === !== == != - * % ) ;".split())
 
 def _counts(found: Sequence[Token], name: str) -> bool:
     """A variable that never holds anything but a number, by all places where it stands."""
+    if name == words.DECLARED:
+        return False  # that is more names than one
     places = [Place(found, at) for at, token in enumerate(found) if token.kind == "word" and token.text == name]
     return any(_begins_count(place) for place in places) and all(map(_stays_number, places))
 
