@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._drivers import note_own
 from guardrail.effects.code._filters import is_filter, is_given_filter, is_script_filter
 from guardrail.effects.code._modules import SERVING, module_of
@@ -468,6 +469,9 @@ def _other(call: Call) -> Stream:
         plain = ("--version", "--help", "-v", "-V", "-h")  # of shells, `-v` is another thing
     if args and all(field.text in plain for field in args):
         return NOTHING
+    spoken = dialogue(call) if call.name == "expect" else None
+    if spoken is not None:
+        return spoken
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
     asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)

@@ -13,6 +13,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_role
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below
+from guardrail.effects.commands._typed import keys
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
@@ -223,7 +224,8 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
         if quitting is not None:
             call.emit("signal", at("process", quitting[1] or "*"))
             return SOMETHING
-    started = None if _goes_on(call) else _started(call)
+    started = None if _goes_on(call) else keys(call) if call.name == "tmux" else None
+    started = _started(call) if started is None and not _goes_on(call) else started
     if started is not None:
         return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")
