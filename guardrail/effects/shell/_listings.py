@@ -144,6 +144,19 @@ _LS_PLAIN: Final = re.compile(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|director
 """Options of `ls` with which it prints names and nothing else."""
 
 
+_FD_OTHER: Final = re.compile(
+    r"-[a-zA-Z0-9]*[xXLlaCcq]|--(?:exec|follow|list|absolute|base|search|format|path-sep|quiet|color|gen|hyper|help|version)"
+)
+"""Options of `fd` with which it runs something, goes elsewhere, or prints more than names."""
+
+
+def _fd(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    if any(_FD_OTHER.match(field.text) or (field.many and not field.known) for field in call.args):
+        return ()
+    roots = parsed.operands[1:]
+    return _below(call, roots) if roots else _here(call)
+
+
 def _unformatted(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     """Formatters that list the files they would change: those they are given, and what is below the directories."""
     options = [field.text for field in call.args if field.text[:1] == "-"]
@@ -279,6 +292,8 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 _LISTERS: Final[Mapping[str, Lister]] = {
     **TELLERS,
+    "fd": _fd,
+    "fdfind": _fd,
     "find": _find,
     "gfind": _find,
     "gofmt": _unformatted,
