@@ -1,6 +1,7 @@
 """Programs of the session's that another program is handed: a shell for `make`, a pager, a command for an option.
 
-What the tools of a project build and run of the session's, in languages that are not followed, is looked at as text. Not concerned with what the other program does. One that may run programs may run each that its words, its variables or
+What the tools of a project build and run of the session's, in languages that are not followed, is looked at as text.
+Not concerned with what the other program does. One that may run programs may run each that its words, its variables or
 its input name, so what the session wrote of those is run, perhaps, as it would be by itself.
 """
 

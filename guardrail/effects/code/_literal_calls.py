@@ -1,6 +1,7 @@
 """Calls of one-liners that read or write a file, or run a command, that a literal names: Node, Ruby and R.
 
-What Node lists or reads may have a name that is worked out: it is then any file. Not an analyser of those languages: the calls are taken out of the tokens, and what is left has to be plain.
+What Node lists or reads may have a name that is worked out: it is then any file. Not an analyser of those languages:
+the calls are taken out of the tokens, and what is left has to be plain.
 """
 
 from __future__ import annotations
