@@ -563,14 +563,14 @@ def _node_tests(call: Call) -> Stream | None:
     args = call.args[1:]
     if any(field.many or (field.glob is None and not field.known) for field in args):
         return None
-    out = call.opaque("program", reason="the tests of the project")
     files = [field for field in args if field.text[:1] != "-"]
     patterns = [call.place(field) for field in files]
     for path in written_files(call, "") or ():
         if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
             with call.perhaps():
                 run_script(call, "other", Field(text=path, span=call.span), ())
-    return out
+    # Last, as by then nothing is known of the files any more.
+    return call.opaque("program", reason="the tests of the project")
 
 
 def _is_meant(call: Call, place: Resource, path: str) -> bool:
