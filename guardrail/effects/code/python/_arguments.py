@@ -40,6 +40,7 @@ Option = tuple[str, ast.Call]
 def parser(machine: Machine, args: Args) -> Value:
     """What asks for arguments."""
     for value in args.all():
+        machine.account(value)
         machine.escape(value)
     return Thing("argparse.ArgumentParser")
 
@@ -50,9 +51,10 @@ def parse_arguments(machine: Machine, args: Args) -> Value:
     trees = [tree for tree in machine.trees if _uses_it(tree)]
     asked = len(args.pos) > 1 or args.named or args.vague is not None or machine.argv_value is not None
     options = _options(machine.trees, trees[0]) if len(trees) == 1 and not asked else None
-    if options is None:
-        return Unknown(content(args))
     words, sources = _words(machine)
+    machine.doubt(*args.pos, Unknown(sources))  # a word that is not expected is repeated
+    if options is None:
+        return Unknown(merge(content(args), sources))
     own = frozenset(name for tree in machine.trees for name in _given(tree))
     plain = all(field.known for field in machine.argv[1:])
     given = _assigned(options, [field.text for field in machine.argv[1:]]) if plain else None
