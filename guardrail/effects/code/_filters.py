@@ -296,7 +296,8 @@ def _plain(code: str, language: str) -> Calls | None:
         return None
     try:
         calls = literal_calls(tokens(code, syntax), language)
-        return calls if is_plain(calls.rest) else None
+        # What is set in the environment is found by what is run.
+        return calls if is_plain(calls.rest) and not (calls.environment and calls.runs) else None
     except (Unread, RecursionError):
         return None
 
@@ -311,14 +312,7 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             call.emit("net_recv", Resource(kind="net", uri=address))
         for name in (*calls.reads, *calls.loads):
             sources = merge(sources, call.read(Field(text=name)))
-        if calls.reads_any:
-            sources = merge(sources, call.read(Field(text=TOP)))
-        if calls.lists:
-            call.emit("list", call.place(Field(text=TOP)), may=True)
-        for words in calls.runs:
-            with call.perhaps():
-                command = tuple(Field(text=word, span=call.span) for word in words)
-                sources = merge(sources, call.shell.again(call, command, external=True, stdin=NOTHING).sources)
+        sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
     for calls in found:
         for name in calls.writes:
@@ -329,6 +323,20 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             with call.perhaps():
                 call.put("write", call.place(Field(text="Rplots.pdf")), carried)
     return _done(call, sources)
+
+
+def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:
+    """What comes from files whose names are not known, from the environment, and from commands that are run."""
+    sources: tuple[Resource, ...] = call.state.contents() if calls.environment else ()
+    if calls.reads_any:
+        sources = merge(sources, call.read(Field(text=TOP)))
+    if calls.lists:
+        call.emit("list", call.place(Field(text=TOP)), may=True)
+    for words in calls.runs:
+        with call.perhaps():
+            command = tuple(Field(text=word, span=call.span) for word in words)
+            sources = merge(sources, call.shell.again(call, command, external=True, stdin=NOTHING).sources)
+    return sources
 
 
 def _starts(call: Call, language: str) -> None:

@@ -35,6 +35,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         runs: commands that are run, each as its words.
         lists: a file is looked at whose name is not known.
         reads_any: a file is read whose name is not known.
+        environment: variables of the environment are looked at, or set.
     """
 
     rest: tuple[Token, ...]
@@ -47,6 +48,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[tuple[str, ...], ...] = ()
     lists: bool = False
     reads_any: bool = False
+    environment: bool = False
 
 
 class _Walk:
@@ -61,7 +63,7 @@ class _Walk:
         }  # fmt: skip
         self.runs: list[tuple[str, ...]] = []
         self.bound: set[str] = set()  # names that an `import` gave a meaning to, anywhere in the code
-        self.lists = self.reads_any = False
+        self.lists = self.reads_any = self.environment = False
 
     def texts(self, *want: str | None) -> list[str] | None:
         """The literal texts among the next tokens, if these are as wanted; None stands for a text."""
@@ -106,6 +108,7 @@ def literal_calls(tokens: Sequence[Token], language: str) -> Calls:
         runs=tuple(walk.runs),
         lists=walk.lists,
         reads_any=walk.reads_any,
+        environment=walk.environment,
         **{kind: tuple(names) for kind, names in walk.found.items()},
     )
 
@@ -157,12 +160,15 @@ def _parameters(tokens: Sequence[Token], arrow: int) -> set[str]:
 def _listed(tokens: Sequence[Token], begin: int) -> set[str]:
     """Names between brackets, one after the other."""
     found: set[str] = set()
-    for at in range(begin + 1, min(begin + 40, len(tokens)), 2):
-        if not _is_own(tokens[at]) or tokens[begin].text not in ("(", "[", "{") or at + 1 >= len(tokens):
+    at = begin + 1
+    while tokens[begin].text in ("(", "[", "{") and at + 1 < min(begin + 40, len(tokens)):
+        at += tokens[at].text == "..."
+        if at + 1 >= len(tokens) or not _is_own(tokens[at]):
             break
         found.add(tokens[at].text)
         if tokens[at + 1].text != ",":
             break
+        at += 2
     return found
 
 
@@ -208,6 +214,7 @@ _GIVING: Final[Mapping[str, frozenset[str]]] = {
     "fs": _FS_READS | frozenset(_FS_WRITES),
     "path": _PATHS,
     "child_process": _RUN_SHELL | _RUN_PROGRAM,
+    "crypto": frozenset(("createHash", "randomUUID")),
     "test": _TESTING,
     "assert": _TESTING,
     "assert/strict": _TESTING,
@@ -229,6 +236,13 @@ def _node(walk: _Walk, token: Token) -> bool:
         walk.found["asks"].append(given[0])
         walk.take(4, _VALUE)
         return True
+    if walk.texts("process", ".", "env", ".") is not None:
+        walk.environment = True
+        walk.take(3, _VALUE)
+        return True
+    if walk.texts("require", ".", "resolve", "(", None, ")"):
+        walk.take(6, _VALUE)
+        return True
     if given := walk.texts("require", "(", None, ")"):
         return _required(walk, given[0])
     for module in (*_MODULES, *_WHOLE):
@@ -246,6 +260,7 @@ def _node(walk: _Walk, token: Token) -> bool:
 
 _WHOLE: Final[Mapping[str, str]] = {
     "child_process": "child_process",
+    "crypto": "crypto",
     "test": "test",
     "assert": "assert",
 }

@@ -32,7 +32,7 @@ _NODE_NAMES: Final = frozenset(
     "scripts dependencies version_ first_ array root dir dirs file files full base folder content contents lines_ rows "
     "header report summary stats stat depth indent failed passed matches match_ m total_ counts freq sorted grouped "
     "join basename dirname extname relative test describe it suite before after beforeEach afterEach assert expect "
-    "add sub fn_ actual expected".split()
+    "add sub fn_ actual expected createHash randomUUID".split()
 )  # fmt: skip
 
 NODE: Final = frozenset(
@@ -55,7 +55,8 @@ NODE_CHAINS: Final = frozenset(
     "process.stdout.write process.stdout.columns process.stdout.isTTY os.cpus os.totalmem os.freemem os.platform "
     "os.arch os.type os.release os.uptime os.loadavg os.hostname os.tmpdir os.homedir os.EOL "
     "os.availableParallelism path.join path.basename path.dirname path.extname path.resolve path.relative "
-    "path.normalize path.sep path.parse path.isAbsolute assert.equal assert.strictEqual assert.deepEqual "
+    "path.normalize path.sep path.parse path.isAbsolute performance.now crypto.createHash crypto.randomUUID "
+    "assert.equal assert.strictEqual assert.deepEqual "
     "assert.deepStrictEqual assert.notEqual assert.notStrictEqual assert.notDeepEqual assert.ok assert.match "
     "assert.doesNotMatch assert.throws assert.doesNotThrow assert.rejects assert.fail test.skip test.todo test.only "
     "it.skip it.todo it.only describe.skip describe.only".split()
@@ -67,7 +68,8 @@ NODE_METHODS: Final = frozenset(
     "includes indexOf lastIndexOf startsWith endsWith trim trimStart trimEnd toUpperCase toLowerCase replace "
     "replaceAll match matchAll search test padStart padEnd find findIndex findLast some every flat flatMap fill "
     "toFixed toPrecision charAt charCodeAt codePointAt fromCharCode localeCompare substring substr repeat at add "
-    "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink toBe toEqual "
+    "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink update "
+    "digest toBe toEqual "
     "toStrictEqual toBeTruthy toBeFalsy toBeNull toBeDefined toBeUndefined toBeCloseTo toBeGreaterThan toBeLessThan "
     "toContain toContainEqual toHaveLength toMatch toMatchObject toThrow toHaveProperty".split()
 )

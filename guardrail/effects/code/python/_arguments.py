@@ -49,7 +49,8 @@ def parser(machine: Machine, args: Args) -> Value:
 def parse_arguments(machine: Machine, args: Args) -> Value:
     """An object with an attribute for each argument."""
     trees = [tree for tree in machine.trees if _uses_it(tree)]
-    asked = len(args.pos) > 1 or args.named or args.vague is not None or machine.argv_value is not None
+    given_none = all(isinstance(value, Const) and value.value is None for value in args.pos[1:])
+    asked = not given_none or args.named or args.vague is not None or machine.argv_value is not None
     options = _options(machine.trees, trees[0]) if len(trees) == 1 and not asked else None
     words, sources = _words(machine)
     machine.doubt(*args.pos, Unknown(sources))  # a word that is not expected is repeated
