@@ -138,7 +138,9 @@ def _deleted(call: Call, names: _Names) -> None:
     """Of a directory only what is empty goes: with a `-name` just what is called so, else all below the roots."""
     vague = names.filtered or names.pattern is not None
     for root in names.roots:
-        if names.pattern is not None and root.known and not names.follows:
+        path = call.place(root).path
+        # Where names are odd, or too many to look at, a pattern might mean more than the whole.
+        if names.pattern is not None and not names.follows and path is not None and call.shell.view.plain(path):
             for name in names.fields(call, root):
                 call.emit("delete", call.place(name, nofollow=True), may=True, precision="opaque" if vague else None)
         else:
