@@ -462,6 +462,7 @@ def test_tests_of_node_are_what_they_and_their_modules_would_do(command: str) ->
     assert held(run(command, {"test/a.test.mjs": PLAIN, "test/slug.mjs": SLUG})) == []
     assert held(run(command, {"test/a.test.mjs": IMPORTING, "test/gone.mjs": GONE}))
     assert held(run(command, {"test/a.test.mjs": IMPORTING.replace("./gone.mjs", "node:fs")}))
+    assert held(run(command, {"test/a.test.mjs": IMPORTING}, rest="test/gone.mjs"))
 
 
 ASKING = (

@@ -261,7 +261,7 @@ def is_script_filter(call: Call, path: str, text: str) -> Stream | None:
 
 
 def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | None:
-    """What a program and the modules that it imports do; None if that is not known of all that the session wrote."""
+    """What a program and the modules that it imports do; None unless the session wrote them all, and plainly."""
     found: list[Calls] = []
     waiting = [(code, folder)]
     seen: set[str] = set()
@@ -277,11 +277,9 @@ def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | No
             if path in seen:
                 continue
             seen.add(path)
-            if place.path is None or len(seen) > MAX_MODULES:
+            # What is handed to code of the project is not followed, so that it may be anything.
+            if place.path is None or len(seen) > MAX_MODULES or not call.shell.authored(path):
                 return None
-            if not call.shell.authored(path):
-                call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
-                continue
             texts = script_texts(call, place)
             if not texts:
                 return None
