@@ -105,3 +105,14 @@ def test_a_hidden_place_below_an_asset_is_the_asset(models: Path) -> None:
         held = [found.attrs.get("any") for found in inventory.resolve([effect])] == [True]
         os._exit(0 if right and held else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.parametrize(("recursive", "expected"), [(True, ["model:a"]), (False, [None])])
+def test_a_listed_directory_is_meant_with_what_lies_in_it(
+    models: Path, recursive: bool, expected: list[str | None]
+) -> None:
+    """`find -name 'mod*' | xargs rm -r` reaches a file that is called otherwise, and `touch` does not."""
+    pattern = f"{models.parent.parent}/[/]*dels"
+    effect = Effect(op="delete", resource=Resource(kind="file", pattern=pattern, recursive=recursive))
+    found = inventory_of(models / "w.bin").resolve([effect])
+    assert [one.resource.asset for one in found] == expected

@@ -450,6 +450,52 @@ def test_the_file_of_a_module_is_found_as_node_finds_it(command: str, files: dic
     assert [posixpath.normpath(path) for path in found] == [f"/w/{script}"]
 
 
+IMPORTING = "import { gone } from './gone.mjs';\ngone('/mo' + 'dels');\n"
+GONE = "import fs from 'node:fs';\nexport const gone = (place) => fs.rmSync(place);\n"
+PLAIN = "import test from 'node:test';\nimport { slug } from './slug.mjs';\ntest('lowers', () => { slug('A'); });\n"
+SLUG = "export function slug(text) { return text.toLowerCase(); }\n"
+
+
+@pytest.mark.parametrize("command", ["node --test", "node --test test/a.test.mjs", "node --test test/*.mjs"])
+def test_tests_of_node_are_what_they_and_their_modules_would_do(command: str) -> None:
+    """Whether they are named, found by a pattern, or by where they lie."""
+    assert held(run(command, {"test/a.test.mjs": PLAIN, "test/slug.mjs": SLUG})) == []
+    assert held(run(command, {"test/a.test.mjs": IMPORTING, "test/gone.mjs": GONE}))
+    assert held(run(command, {"test/a.test.mjs": IMPORTING.replace("./gone.mjs", "node:fs")}))
+    assert held(run(command, {"test/a.test.mjs": IMPORTING}, rest="test/gone.mjs"))
+
+
+ASKING = (
+    "import argparse\np = argparse.ArgumentParser()\np.add_argument('--out', default='x.txt')\n{}\nopen(a.out, 'w')\n"
+)
+
+
+def test_a_script_writes_what_its_words_name() -> None:
+    """Or what its parser says when there are none."""
+    code = ASKING.format("a = p.parse_args()")
+    for words, written in (("--out /t/y", "/t/y"), ("--out=/t/y", "/t/y"), ("", "/w/x.txt")):
+        places = [e.resource.path for e in run(f"python f.py {words}", {"f.py": code}) if e.op == "write"]
+        assert places == [written]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "p.set_defaults(out='/mo' + 'dels')\na = p.parse_args()",
+        "q = p.add_argument('--b')\nq.dest = 'out'\nq.default = '/mo' + 'dels'\na = p.parse_args()",
+        "list(map(lambda p: p.set_defaults(out='/mo' + 'dels'), [p]))\na = p.parse_args()",
+        "import sys\nsys.argv.extend(['--out', '/mo' + 'dels'])\na = p.parse_args()",
+        "p.fromfile_prefix_chars = '@'\na = p.parse_args()",
+        "p._actions[1].default = '/mo' + 'dels'\na = p.parse_args()",
+        "a = p.parse_args(['--out', '/mo' + 'dels'])",
+    ],
+)
+def test_a_parser_that_is_told_more_gives_what_is_not_known(more: str) -> None:
+    """Other defaults, other words."""
+    found = run("python f.py", {"f.py": ASKING.format(more)})
+    assert held(found) or any(e.op == "write" and e.resource.pattern == "**" for e in found)
+
+
 SQL = "\\! d=/mod; rm -r ${d}els/a\n"
 MYSQL = "system d=/mod; rm -r ${d}els/a\n"
 

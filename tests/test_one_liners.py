@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 from guardrail.effects.code._filters import is_plain_file
+from guardrail.effects.code._literal_calls import literal_calls
 from guardrail.effects.code._perl import read_program
 from guardrail.effects.code._plain import LANGUAGES
 from guardrail.effects.code._tokens import Unread, tokens
@@ -35,6 +36,7 @@ NODE_PARTS: Final = (
     ":", "x", "i", "a", "const x=", "let i=0;", "x=>", "[1,2]", "{a:1}", '"a"', "1", "if(x)", "for(", "of ", "return ",
     "new ", "String", "Object.keys", "console.log", ".map", ".constructor", "[0]", "[i]", "[x]", "[x+1]", "\\", " ",
     "/x/", "(()=>1)", "...", "x.in", "while(0)", "const {x}=", "const [x]=", ".at(", "`constr", "uctor`",
+    "foo", "const {foo}=", "let foo=0;", "function foo(bar){", "(foo,bar)=>", "[foo]", "const {constructor}=",
 )  # fmt: skip
 
 PERL_HARNESS: Final = r"""
@@ -64,7 +66,7 @@ def plain(code: str, language: str) -> bool:
             read_program(code, loops=False, strict=False)
             return True
         syntax, check = LANGUAGES[language]
-        return check(tokens(code, syntax))
+        return check(literal_calls(tokens(code, syntax), language).rest)
     except (Unread, RecursionError):
         return False
 

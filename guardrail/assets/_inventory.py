@@ -555,7 +555,8 @@ class Inventory:
         for asset in self._assets_below(place.real):
             for root in self._assets[asset].roots:
                 files = [root, *(path for path, _ in walk_files(root, MAX_WALKED))]
-                if len(files) > MAX_WALKED or any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files):
+                fits = any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files)
+                if len(files) > MAX_WALKED or fits or (resource.recursive and _leads(place.real, root, name)):
                     hits[asset] = None
         for path in () if resource.nofollow else links_below(place.real, MAX_PATTERN_ENTRIES):
             if fnmatch.fnmatchcase(os.path.basename(path), name):
@@ -564,7 +565,8 @@ class Inventory:
                 hits.update((asset, None) for asset in reached if asset is not None)
         for path, status in names_below(place.real, MAX_PATTERN_ENTRIES):
             known = self._inodes.get((status.st_dev, status.st_ino))
-            if known is not None and fnmatch.fnmatchcase(os.path.basename(path), name):
+            fits = fnmatch.fnmatchcase(os.path.basename(path), name)
+            if known is not None and (fits or (resource.recursive and _leads(place.real, path, name))):
                 hits[known[0]] = None
         found = [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits]
         return found or [msgspec.structs.replace(resource, real=place.real)], False
@@ -640,6 +642,17 @@ class Inventory:
                     self._inodes[(status.st_dev, status.st_ino)] = (asset.id, status.st_size, status.st_mtime_ns)
         self._indexed_at = time.monotonic()
         self._index_cost = self._indexed_at - began
+
+
+def _leads(base: str, path: str, name: str) -> bool:
+    """A directory between a base and a path is called so, and what lies in it goes with it.
+
+    What is mounted somewhere below the base has a path of its own, so that the names on the way are not known.
+    """
+    head = f"{base.rstrip('/')}/"
+    if not path.startswith(head):
+        return True
+    return any(fnmatch.fnmatchcase(part, name) for part in path[len(head) :].split("/"))
 
 
 def _names(declared: AssetConfig) -> Iterator[str]:

@@ -6,6 +6,7 @@ stays opaque.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,9 +14,11 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.code._literal_calls import Calls, literal_calls
+from guardrail.effects.code._node import module_file
 from guardrail.effects.code._one_liners import kept_as, starts_otherwise
 from guardrail.effects.code._perl import Program, perl_files
 from guardrail.effects.code._plain import LANGUAGES
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.code._tokens import Unread, tokens
 from guardrail.effects.code._words import R_PLOTS
 from guardrail.effects.domain._call import Call
@@ -23,8 +26,11 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
-MAX_FILTER: Final = 2048
+MAX_FILTER: Final = 4096
 """Longest one-liner that is looked at, in characters."""
+
+MAX_MODULES: Final = 16
+"""Most modules of the session's that one script may import."""
 
 _LETTERS: Final = r"(?:[npalwW]|0[0-7]*|l[0-7]*)*"
 _PERL_OPTION: Final = re.compile(
@@ -240,7 +246,45 @@ def _code(call: Call, language: str) -> Stream | None:
         _runs(call, Field(text="test/runtests.jl"))
         return call.opaque("program", reason="the packages and tests of the project")
     calls = _plain(code, language)
-    return None if calls is None else _with_files(call, language, (calls,))
+    # What is imported by one that is no file is found from the directory of the call.
+    folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
+    found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
+    return _with_files(call, language, found) if found else None
+
+
+def is_script_filter(call: Call, path: str, text: str) -> Stream | None:
+    """The same for a script of Node, with all modules that it imports of those the session wrote."""
+    if call.name not in ("node", "nodejs") or starts_otherwise(call):
+        return None
+    found = _with_modules(call, text, path.rpartition("/")[0])
+    return _with_files(call, "node", found) if found else None
+
+
+def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | None:
+    """What a program and the modules that it imports do; None unless the session wrote them all, and plainly."""
+    found: list[Calls] = []
+    waiting = [(code, folder)]
+    seen: set[str] = set()
+    while waiting:
+        text, here = waiting.pop()
+        calls = _plain(text, "node")
+        if calls is None or (calls.imports and here is None):
+            return None
+        found.append(calls)
+        for name in calls.imports:
+            place = call.place(module_file(call, Field(text=f"{here}/{name}")))
+            path = posixpath.normpath(place.path or "")
+            if path in seen:
+                continue
+            seen.add(path)
+            # What is handed to code of the project is not followed, so that it may be anything.
+            if place.path is None or len(seen) > MAX_MODULES or not call.shell.authored(path):
+                return None
+            texts = script_texts(call, place)
+            if not texts:
+                return None
+            waiting += [(each, path.rpartition("/")[0]) for each in texts]
+    return found
 
 
 def _plain(code: str, language: str) -> Calls | None:
@@ -250,7 +294,8 @@ def _plain(code: str, language: str) -> Calls | None:
         return None
     try:
         calls = literal_calls(tokens(code, syntax), language)
-        return calls if is_plain(calls.rest) else None
+        # What is set in the environment is found by what is run.
+        return calls if is_plain(calls.rest) and not (calls.environment and calls.runs) else None
     except (Unread, RecursionError):
         return None
 
@@ -265,6 +310,7 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             call.emit("net_recv", Resource(kind="net", uri=address))
         for name in (*calls.reads, *calls.loads):
             sources = merge(sources, call.read(Field(text=name)))
+        sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
     for calls in found:
         for name in calls.writes:
@@ -275,6 +321,20 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             with call.perhaps():
                 call.put("write", call.place(Field(text="Rplots.pdf")), carried)
     return _done(call, sources)
+
+
+def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:
+    """What comes from files whose names are not known, from the environment, and from commands that are run."""
+    sources: tuple[Resource, ...] = call.state.contents() if calls.environment else ()
+    if calls.reads_any:
+        sources = merge(sources, call.read(Field(text=TOP)))
+    if calls.lists:
+        call.emit("list", call.place(Field(text=TOP)), may=True)
+    for words in calls.runs:
+        with call.perhaps():
+            command = tuple(Field(text=word, span=call.span) for word in words)
+            sources = merge(sources, call.shell.again(call, command, external=True, stdin=NOTHING).sources)
+    return sources
 
 
 def _starts(call: Call, language: str) -> None:

@@ -1,19 +1,23 @@
 """Programs of the session's that another program is handed: a shell for `make`, a pager, a command for an option.
 
+What the tools of a project build and run of the session's, in languages that are not followed, is looked at as text.
 Not concerned with what the other program does. One that may run programs may run each that its words, its variables or
 its input name, so what the session wrote of those is run, perhaps, as it would be by itself.
 """
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
+from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Effect, Resource
 
@@ -39,6 +43,26 @@ _STARTING: Final = frozenset(
 _QUEUES: Final = frozenset("bsub sbatch qsub msub oarsub condor_submit llsubmit flux".split())
 """Programs that take a script for later on their input."""
 
+_TOOLS: Final = frozenset(
+    "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
+    "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
+    "phpunit composer ctest bazel swift zig dart flutter stack cabal lein".split()
+)
+"""Programs that build, test or start what a project holds."""
+
+_LOOKING: Final = frozenset(
+    "ls list view outdated info search version env help fmt format vet tree metadata doc login whoami audit".split()
+)
+"""What those do without running any of it."""
+
+_SOURCE: Final = re.compile(
+    r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj)$"
+)
+_WHOLE: Final = re.compile(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
+
+MAX_SOURCES: Final = 32
+"""Most files of source code that are looked at for one command."""
+
 _NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
 _SHELL_NAME: Final = re.compile(r"\.(?:sh|bash|ksh|command)$")
 _QUOTED: Final = re.compile(r"[\s'\"\\]")
@@ -62,6 +86,9 @@ def note_handed(call: Call, before: int) -> None:
     head = call.name.partition(" ")[0]
     if not said or head in _CHECKING or head in _ELSEWHERE:
         return
+    base = head.rpartition("/")[2]
+    if base in _TOOLS and not any(field.text in _LOOKING for field in call.args[:1]):
+        _name_assets(call)
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
     seen = {posixpath.normpath(place.path) for place in (*said, *places) if place.path is not None}
@@ -73,6 +100,16 @@ def note_handed(call: Call, before: int) -> None:
             count += 1
             with call.perhaps():
                 shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
+
+
+def _name_assets(call: Call) -> None:
+    """Paths that stand in source code of the session's, of those where something is: it may do anything to that."""
+    sources = (path for path in written_files(call, "") or () if _SOURCE.search(path))
+    for path in itertools.islice(sources, MAX_SOURCES):
+        data = call.content(call.place(Field(text=path)))
+        for token in dict.fromkeys(paths_in(data.decode("utf-8", "replace"))) if data is not None else ():
+            if _WHOLE.fullmatch(token) and call.shell.view.kind(call.place(Field(text=token)).path or "") is not None:
+                call.name_text(token)
 
 
 def _started(call: Call) -> None:

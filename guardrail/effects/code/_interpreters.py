@@ -10,14 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._drivers import note_own
-from guardrail.effects.code._filters import is_filter, is_given_filter
+from guardrail.effects.code._filters import is_filter, is_given_filter, is_script_filter
 from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._projects import LOADERS, TESTERS, note_shadows, note_start, project_code
-from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts, written_files
 from guardrail.effects.code._sessions import told
 from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import MAX_SPELLINGS, Call
@@ -146,6 +147,11 @@ def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Strea
     name = call.name.rstrip("0123456789.")
     if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
         return None
+    if name in ("node", "nodejs") and resource.path is not None:
+        out = is_script_filter(call, resource.path, texts[0])
+        if out is not None:
+            call.emit("read", resource, attrs={"reveals": "none"})
+        return out
     words = (Field(text="-e", span=call.span), Field(text=texts[0], span=call.span), *args)
     inner = call.shell.call(name, words, call.state, call.cwd, call.stdin, call.span)
     out = is_filter(inner)
@@ -467,6 +473,9 @@ def _other(call: Call) -> Stream:
         plain = ("--version", "--help", "-v", "-V", "-h")  # of shells, `-v` is another thing
     if args and all(field.text in plain for field in args):
         return NOTHING
+    spoken = dialogue(call) if call.name == "expect" else None
+    if spoken is not None:
+        return spoken
     if not args:
         return _from_stdin(call, f"{call.name} takes its code from its input")
     asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
@@ -535,6 +544,8 @@ _LOOKS: Final = {
 def _project_tool(call: Call) -> Stream | None:
     """An interpreter that is asked to install, to build, to test, or to look at a file; None for anything else."""
     args = call.args
+    if args[0].text == "--test" and call.name in ("node", "nodejs"):
+        return _node_tests(call)
     if not all(field.known for field in args) and call.name not in _TOOLS:
         return None
     words = [field.text for field in args]
@@ -544,11 +555,34 @@ def _project_tool(call: Call) -> Stream | None:
         return out
     if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
         return Stream(sources=call.read(args[1], reveals="some"))
-    if call.name in ("node", "nodejs") and words[0] == "--test":
-        out = call.opaque("program", reason="the tests of the project")
-        _scripts(call, args[1:])
-        return out
     return None
+
+
+_NODE_TEST: Final = re.compile(r"(?:.*/test/.*|.*/(?:test|test-[^/]*|[^/]*[._-]test))\.(?:[cm]?[jt]s)")
+"""Files that `node --test` runs without being told."""
+
+
+def _node_tests(call: Call) -> Stream | None:
+    """`node --test [FILE…]`: the tests of the project, and of them those that the session wrote, as scripts."""
+    args = call.args[1:]
+    if any(field.many or (field.glob is None and not field.known) for field in args):
+        return None
+    files = [field for field in args if field.text[:1] != "-"]
+    patterns = [call.place(field) for field in files]
+    for path in written_files(call, "") or ():
+        if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
+            with call.perhaps():
+                run_script(call, "other", Field(text=path, span=call.span), ())
+    # Last, as by then nothing is known of the files any more.
+    return call.opaque("program", reason="the tests of the project")
+
+
+def _is_meant(call: Call, place: Resource, path: str) -> bool:
+    """A file is the one that is named, fits the pattern, or lies in the directory."""
+    if place.path is None:
+        return fnmatch.fnmatchcase(path, place.pattern or "*")
+    there = {posixpath.normpath(place.path), call.shell.view.identity(place.path)}
+    return path in there or call.shell.view.identity(path) in there or any(path.startswith(f"{one}/") for one in there)
 
 
 def _from_stdin(call: Call, reason: str) -> Stream:

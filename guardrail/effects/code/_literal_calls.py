@@ -1,17 +1,19 @@
-"""Calls of one-liners that read or write a file whose name is a literal: Node, Ruby and R.
+"""Calls of one-liners that read or write a file, or run a command, that a literal names: Node, Ruby and R.
 
-Not an analyser of those languages: the calls are taken out of the tokens, and what is left has to be plain.
+What Node lists or reads may have a name that is worked out: it is then any file. Not an analyser of those languages:
+the calls are taken out of the tokens, and what is left has to be plain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from guardrail.effects.code._tokens import Token
+from guardrail.effects.code._words import DECLARED, INNER, NODE, NODE_GLOBALS, NODE_NAMES
 
 _PATH: Final = re.compile(r"(?!-)[\w./~@+ -]+", re.ASCII)
 _URL: Final = re.compile(r"https?://[\w./:?=&%+,~-]+", re.ASCII)
@@ -29,6 +31,11 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         writes: names of files that are written.
         appends: names of files that are added to.
         loads: names of files that may say what runs.
+        imports: modules of the project that are loaded.
+        runs: commands that are run, each as its words.
+        lists: a file is looked at whose name is not known.
+        reads_any: a file is read whose name is not known.
+        environment: variables of the environment are looked at, or set.
     """
 
     rest: tuple[Token, ...]
@@ -37,6 +44,11 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     appends: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    runs: tuple[tuple[str, ...], ...] = ()
+    lists: bool = False
+    reads_any: bool = False
+    environment: bool = False
 
 
 class _Walk:
@@ -46,7 +58,12 @@ class _Walk:
         self.tokens = tokens
         self.at = 0
         self.rest: list[Token] = []
-        self.found: dict[str, list[str]] = {"asks": [], "reads": [], "writes": [], "appends": [], "loads": []}
+        self.found: dict[str, list[str]] = {
+            "asks": [], "reads": [], "writes": [], "appends": [], "loads": [], "imports": []
+        }  # fmt: skip
+        self.runs: list[tuple[str, ...]] = []
+        self.bound: set[str] = set()  # names that an `import` gave a meaning to, anywhere in the code
+        self.lists = self.reads_any = self.environment = False
 
     def texts(self, *want: str | None) -> list[str] | None:
         """The literal texts among the next tokens, if these are as wanted; None stands for a text."""
@@ -77,16 +94,105 @@ def literal_calls(tokens: Sequence[Token], language: str) -> Calls:
         tokens: the one-liner.
         language: `node`, `ruby`, `R`; of others there are none.
     """
+    if language == "node":
+        tokens = _renamed(tokens)
     walk = _Walk(tokens)
+    walk.bound = _declared(tokens) if language == "node" else set()
     step = _STEPS.get(language)
     while walk.at < len(tokens):
         token = tokens[walk.at]
         if step is None or token.kind != "word" or walk.behind(".", "?.", "&.", "$", "::") or not step(walk, token):
             walk.take(1, (token,))
-    return Calls(rest=tuple(walk.rest), **{kind: tuple(names) for kind, names in walk.found.items()})
+    return Calls(
+        rest=tuple(_unbound(walk)),
+        runs=tuple(walk.runs),
+        lists=walk.lists,
+        reads_any=walk.reads_any,
+        environment=walk.environment,
+        **{kind: tuple(names) for kind, names in walk.found.items()},
+    )
+
+
+def _unbound(walk: _Walk) -> Iterator[Token]:
+    """What is left, with a plain name in place of each that was imported: a module cannot mean another thing by it."""
+    behind = False
+    for token in walk.rest:
+        bound = token.kind == "word" and token.text in walk.bound and not behind
+        yield Token("word", DECLARED) if bound else token
+        behind = token.kind == "sign" and token.text in (".", "?.")
 
 
 # -- Node
+
+_OWN: Final = re.compile(r"[a-z][A-Za-z0-9]*")
+_MEANING: Final = NODE_GLOBALS | NODE | INNER
+_ALIASED: Final = frozenset(("fs", "path", "os", "child_process"))
+
+
+def _is_own(token: Token) -> bool:
+    """A name that means nothing unless the program declares it."""
+    return token.kind == "word" and _OWN.fullmatch(token.text) is not None and token.text not in _MEANING
+
+
+def _declared(tokens: Sequence[Token]) -> set[str]:
+    """Names that the program gives a meaning to and that have none of their own, besides those that are known.
+
+    It does not matter where: what one of them means is either what plain code gave it, or nothing.
+    """
+    found: set[str] = set()
+    for at, token in enumerate(tokens[:-1]):
+        following = tokens[at + 1]
+        if token.kind == "word" and token.text in ("const", "let", "var", "function"):
+            found |= {following.text} if _is_own(following) else _listed(tokens, at + 1)
+        elif token == Token("sign", "=>") and at:
+            found |= {tokens[at - 1].text} if _is_own(tokens[at - 1]) else _parameters(tokens, at)
+        if token.text == "function" and at + 2 < len(tokens) and tokens[at + 2].text == "(":
+            found |= _listed(tokens, at + 2)
+    # INVARIANT: what a call here is known by is no name of the program's, since a module may have given it.
+    return found - NODE_NAMES - _FS_READS - frozenset(_FS_WRITES) - _RUN_SHELL - _RUN_PROGRAM
+
+
+def _parameters(tokens: Sequence[Token], arrow: int) -> set[str]:
+    begin = next((at for at in range(arrow - 1, max(arrow - 20, -1), -1) if tokens[at].text == "("), None)
+    return _listed(tokens, begin) if begin is not None and tokens[arrow - 1].text == ")" else set()
+
+
+def _listed(tokens: Sequence[Token], begin: int) -> set[str]:
+    """Names between brackets, one after the other."""
+    found: set[str] = set()
+    at = begin + 1
+    while tokens[begin].text in ("(", "[", "{") and at + 1 < min(begin + 40, len(tokens)):
+        at += tokens[at].text == "..."
+        if at + 1 >= len(tokens) or not _is_own(tokens[at]):
+            break
+        found.add(tokens[at].text)
+        if tokens[at + 1].text != ",":
+            break
+        at += 2
+    return found
+
+
+def _renamed(tokens: Sequence[Token]) -> Sequence[Token]:
+    """The tokens with the names of modules that are called otherwise: `p = require("path")` is `path`."""
+    names: dict[str, str] = {}
+    for at, token in enumerate(tokens):
+        module = token.text.removeprefix("node:") if token.kind == "text" else ""
+        if module not in _ALIASED or at < 2:
+            continue
+        before = [one.text for one in tokens[max(at - 4, 0) : at]]
+        name = tokens[at - 4] if at > 4 and before[1:] == ["=", "require", "("] else tokens[at - 2]
+        imported = before[-1:] == ["from"] and before[-3:-2] in (["import"], ["as"])
+        if (name is not tokens[at - 2] or imported) and _is_own(name):
+            names[name.text] = module
+    if not names:
+        return tokens
+    found: list[Token] = []
+    for token in tokens:
+        member = bool(found) and found[-1].kind == "sign" and found[-1].text in (".", "?.")
+        named = token.kind == "word" and not member and token.text in names
+        found.append(Token("word", names[token.text]) if named else token)
+    return found
+
 
 _MODULES: Final = frozenset("fs os path".split())
 _FS_READS: Final = frozenset("readFileSync readdirSync statSync lstatSync existsSync".split())
@@ -100,24 +206,65 @@ _FS_OPTIONS: Final = (
 )
 
 
+_TESTING: Final = frozenset("test describe it suite before after beforeEach afterEach assert expect strict".split())
+_PATHS: Final = frozenset("join basename dirname extname relative".split())
+_RUN_SHELL: Final = frozenset(("execSync",))
+_RUN_PROGRAM: Final = frozenset(("execFileSync", "spawnSync"))
+_GIVING: Final[Mapping[str, frozenset[str]]] = {
+    "fs": _FS_READS | frozenset(_FS_WRITES),
+    "path": _PATHS,
+    "child_process": _RUN_SHELL | _RUN_PROGRAM,
+    "crypto": frozenset(("createHash", "randomUUID")),
+    "test": _TESTING,
+    "assert": _TESTING,
+    "assert/strict": _TESTING,
+    "vitest": _TESTING,
+    "@jest/globals": _TESTING,
+}
+"""Modules, and what may be taken out of each by its name."""
+
+_LOCAL: Final = re.compile(r"\.{1,2}/[\w./-]+", re.ASCII)
+_RUN_OPTIONS: Final = frozenset("encoding stdio maxBuffer timeout".split())
+
+
 def _node(walk: _Walk, token: Token) -> bool:
     if token.text == "import":
         return _imported(walk)
+    if token.text in ("const", "let", "var") and _taken_out(walk):
+        return True
     if token.text == "fetch" and (given := walk.texts("fetch", "(", None, ")")) and _URL.fullmatch(given[0]):
         walk.found["asks"].append(given[0])
         walk.take(4, _VALUE)
         return True
+    if walk.texts("process", ".", "env", ".") is not None:
+        walk.environment = True
+        walk.take(3, _VALUE)
+        return True
+    if walk.texts("require", ".", "resolve", "(", None, ")"):
+        walk.take(6, _VALUE)
+        return True
     if given := walk.texts("require", "(", None, ")"):
         return _required(walk, given[0])
-    for module in _MODULES:
+    for module in (*_MODULES, *_WHOLE):
         if given := walk.texts(module, "=", "require", "(", None, ")"):
-            if given[0].removeprefix("node:") != module:
+            if given[0].removeprefix("node:") != _WHOLE.get(module, module):
                 return False
             walk.take(6, (Token("word", "x"), Token("sign", "="), *_VALUE))
             return True
     if walk.texts("fs", ".") is not None:
         return _on_file(walk, 2)
-    return _on_file(walk, 0)
+    if walk.texts("child_process", ".") is not None:
+        return _run(walk, 2)
+    return _run(walk, 0) or _on_file(walk, 0)
+
+
+_WHOLE: Final[Mapping[str, str]] = {
+    "child_process": "child_process",
+    "crypto": "crypto",
+    "test": "test",
+    "assert": "assert",
+}
+"""Names that modules are given, besides those of the same name."""
 
 
 def _required(walk: _Walk, name: str) -> bool:
@@ -126,16 +273,39 @@ def _required(walk: _Walk, name: str) -> bool:
         walk.found["reads"].append(name)
         walk.take(4, _VALUE)
         return True
-    if module not in _MODULES:
-        return False
-    if module == "fs":
+    if module in ("fs", "child_process"):
         ahead = _Walk(walk.tokens)
         ahead.at = walk.at + 4
         if ahead.texts(".") is None:
             return False
-        return _on_file(walk, 5)
+        return _on_file(walk, 5) if module == "fs" else _run(walk, 5)
+    if module not in _MODULES:
+        return False
     walk.take(4, (Token("word", module),))
     return True
+
+
+def _taken_out(walk: _Walk) -> bool:
+    """`const {readFileSync, …} = require("fs")`: names stay what they are."""
+    tokens = walk.tokens
+    end = next((i for i in range(walk.at, min(walk.at + 40, len(tokens))) if tokens[i] == Token("sign", "}")), None)
+    if end is None or tokens[walk.at + 1] != Token("sign", "{"):
+        return False
+    ahead = _Walk(tokens)
+    ahead.at = end + 1
+    given = ahead.texts("=", "require", "(", None, ")")
+    names = _names(tokens[walk.at + 2 : end])
+    if not given or names is None or not names <= _GIVING.get(given[0].removeprefix("node:"), frozenset()):
+        return False
+    walk.take(end + 6 - walk.at, (Token("word", "const"), Token("word", "x"), Token("sign", "="), *_VALUE))
+    return True
+
+
+def _names(tokens: Sequence[Token]) -> set[str] | None:
+    """Names between braces, none of them with another name; None for anything else."""
+    if any(token.text != "," if i % 2 else token.kind != "word" for i, token in enumerate(tokens)):
+        return None
+    return {token.text for token in tokens[::2]}
 
 
 def _imported(walk: _Walk) -> bool:
@@ -143,28 +313,142 @@ def _imported(walk: _Walk) -> bool:
     end = next((i for i in range(walk.at, len(walk.tokens)) if walk.tokens[i] == Token("word", "from")), None)
     if end is None or end + 1 >= len(walk.tokens) or walk.tokens[end + 1].kind != "text":
         return False
-    module = walk.tokens[end + 1].text.removeprefix("node:")
-    names = walk.tokens[walk.at + 1 : end]
-    whole = len(names) == 1 and names[0] == Token("word", module) and module in _MODULES
-    braced = len(names) > 2 and names[0].text == "{" and names[-1].text == "}" and module == "fs"
-    inner = names[1:-1]
-    known = all(
-        token.text == "," if i % 2 else token.text in _FS_READS | set(_FS_WRITES) for i, token in enumerate(inner)
-    )
-    if not whole and not (braced and known):
+    given = walk.tokens[end + 1].text
+    module = given.removeprefix("node:")
+    names = list(walk.tokens[walk.at + 1 : end])
+    if [token.text for token in names[:2]] == ["*", "as"]:
+        names = names[2:]
+    default = names.pop(0) if names and names[0].kind == "word" else None
+    if default is not None and names and names.pop(0).text != ",":
+        return False
+    inner: set[str] | None = set()
+    if names:
+        braced = len(names) > 2 and names[0].text == "{" and names[-1].text == "}"
+        inner = _names(names[1:-1]) if braced else None
+    if inner is None:
+        return False
+    if _LOCAL.fullmatch(given):
+        walk.found["imports"].append(given)
+        walk.bound |= inner | ({default.text} if default is not None else set())
+    elif not inner <= _GIVING.get(module, frozenset()) or not (default is None or _is_default(default.text, module)):
         return False
     walk.take(end + 2 - walk.at, ())
     return True
+
+
+def _is_default(name: str, module: str) -> bool:
+    """A module as a whole, under the name by which its members are known here."""
+    whole = name in _MODULES and name == module
+    return whole or _WHOLE.get(name) == module or (name == "assert" and module == "assert/strict")
 
 
 def _on_file(walk: _Walk, skip: int) -> bool:
     """A call of `fs` whose name stands so many tokens further on."""
     start, walk.at = walk.at, walk.at + skip
     name = walk.tokens[walk.at].text if walk.at < len(walk.tokens) else ""
-    done = (name in _FS_READS and _read(walk, name)) or (name in _FS_WRITES and _written(walk, name))
+    done = (name in _FS_READS and (_read(walk, name) or _looked(walk, name))) or (
+        name in _FS_WRITES and _written(walk, name)
+    )
     if not done:
         walk.at = start
     return done
+
+
+def _arguments(walk: _Walk) -> list[Sequence[Token]] | None:
+    """What a call that begins here is given, at its commas; None if that is not clear."""
+    tokens = walk.tokens
+    if walk.at + 1 >= len(tokens) or tokens[walk.at + 1] != Token("sign", "("):
+        return None
+    depth, begin = 0, walk.at + 2
+    found: list[Sequence[Token]] = []
+    for at in range(begin, len(tokens)):
+        token = tokens[at]
+        if token.kind != "sign":
+            continue
+        if depth == 0 and token.text in (",", ")"):
+            found.append(tokens[begin:at])
+            begin = at + 1
+            if token.text == ")":
+                return found
+        depth += (token.text in ("(", "[", "{")) - (token.text in (")", "]", "}"))
+    return None
+
+
+def _looked(walk: _Walk, name: str) -> bool:
+    """A file is looked at whose name is worked out: the name has to be plain as well, and stays among the rest."""
+    given = _arguments(walk)
+    # INVARIANT: the options are known to be none that empty a file.
+    if not given or len(given) > 2 or not given[0] or given[0][0].text == "..." or not _harmless(given[1:]):
+        return False
+    if name == "readFileSync":
+        walk.reads_any = True
+    else:
+        walk.lists = True
+    walk.take(2, (Token("word", "String"), Token("sign", "(")))
+    return True
+
+
+def _harmless(given: Sequence[Sequence[Token]]) -> bool:
+    """The options of a call that looks at a file."""
+    for words in given:
+        if len(words) == 1 and words[0].kind == "text" and words[0].text in _ENCODINGS:
+            continue
+        texts = tuple(None if token.kind == "text" and token.text in _ENCODINGS else token.text for token in words)
+        if texts not in _FS_OPTIONS:
+            return False
+    return True
+
+
+def _run(walk: _Walk, skip: int) -> bool:
+    """`execSync("git log")` and `execFileSync("git", ["log"])`: a command that stands there as it is run."""
+    start, walk.at = walk.at, walk.at + skip
+    name = walk.tokens[walk.at].text if walk.at < len(walk.tokens) else ""
+    given = _arguments(walk) if name in _RUN_SHELL | _RUN_PROGRAM else None
+    words = _command(name, given) if given else None
+    if given is None or words is None:
+        walk.at = start
+        return False
+    walk.runs.append(words)
+    # The name, two parentheses, and what is between them with its commas.
+    walk.take(2 + sum(map(len, given)) + len(given), _VALUE)
+    return True
+
+
+def _command(name: str, given: Sequence[Sequence[Token]]) -> tuple[str, ...] | None:
+    """The words of a command, if all of them are literal and its options are known."""
+    shell = name in _RUN_SHELL
+    rest = list(given)
+    head = _literal(rest.pop(0))
+    words: list[str | None] = [head]
+    if not shell and rest and rest[0] and rest[0][0].text == "[":
+        inside = rest.pop(0)[1:-1]
+        if any(token != Token("sign", ",") for token in inside[1::2]):
+            return None
+        words += [_literal((token,)) for token in inside[::2]]
+    if len(rest) > 1 or not all(map(_is_run_option, rest)) or None in words:
+        return None
+    known = tuple(word for word in words if word is not None)
+    return ("sh", "-c", *known) if shell else known
+
+
+def _literal(tokens: Sequence[Token]) -> str | None:
+    """A text that is no more than it seems: without escapes."""
+    if len(tokens) != 1 or tokens[0].kind != "text" or "\\" in tokens[0].text:
+        return None
+    return tokens[0].text or None
+
+
+def _is_run_option(tokens: Sequence[Token]) -> bool:
+    """`{encoding: "utf8", stdio: "pipe"}`: nothing that says where, or with what, a command is run."""
+    if len(tokens) < 2 or tokens[0].text != "{" or tokens[-1].text != "}" or len(tokens) % 4 not in (1, 2):
+        return False
+    inside = tokens[1:-1]
+    for at in range(0, len(inside), 4):
+        part = inside[at : at + 4]
+        plain = len(part) >= 3 and part[1].text == ":" and part[2].kind in ("text", "number")
+        if not plain or part[0].text not in _RUN_OPTIONS or (len(part) == 4 and part[3].text != ","):
+            return False
+    return True
 
 
 def _read(walk: _Walk, name: str) -> bool:

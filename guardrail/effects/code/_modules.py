@@ -26,7 +26,7 @@ SERVING: Final = re.compile(
 
 _PLAIN: Final = frozenset(
     "this antigravity calendar platform sysconfig site locale ensurepip.version encodings.rot_13 keyword random "
-    "json.decoder turtledemo difflib tokenize ast dis inspect pydoc pyclbr tabnanny symtable".split()
+    "json.decoder turtledemo difflib tokenize ast dis inspect pydoc pyclbr tabnanny symtable pstats".split()
 )
 
 

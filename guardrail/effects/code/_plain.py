@@ -234,12 +234,27 @@ def _node_bracket(found: Sequence[Token], begin: int, end: int) -> bool:
         return True
     if not inside:
         return False
+    if len(inside) == 1 and inside[0].kind == "word" and last.kind == "word" and _is_counted(found, begin, end):
+        return True
     if len(inside) == 1:
         only = inside[0]
         return only.kind == "number" or (only.kind == "text" and _is_key(only.text)) or _counts(found, only.text)
     # A sum that ends with a number is a number, or a text that ends with a digit.
     sum_ends = inside[-1].kind == "number" and inside[-2].kind == "sign" and inside[-2].text in ("+", "-", "%")
     return sum_ends and all(token.kind in ("word", "number") or token.text in (".", "+", "-", "%") for token in inside)
+
+
+def _is_counted(found: Sequence[Token], begin: int, end: int) -> bool:
+    """`counts[name] = …` and `= (counts[name] || 0) + …`: what is there, if it is a function, goes nowhere."""
+    member = Place(found, begin - 1).last
+    after = [Place(found, end).next(offset) for offset in range(1, 5)]
+    if member.kind == "sign" and member.text in (".", "?."):
+        return False
+    if after[0].kind == "sign" and after[0].text == "=":
+        return True
+    before = [Place(found, begin - 1).next(-offset).text for offset in (1, 2)]
+    default = after[0].text in ("??", "||") and after[1].kind == "number" and after[2].text == ")"
+    return before == ["(", "="] and default and after[3].kind == "sign" and after[3].text in ("+", "-", "*")
 
 
 def _is_subscript(place: Place) -> bool:
@@ -254,6 +269,8 @@ _COMPARING: Final = frozenset("< > <= >= === !== == != - * % ) ;".split())
 
 def _counts(found: Sequence[Token], name: str) -> bool:
     """A variable that never holds anything but a number, by all places where it stands."""
+    if name == words.DECLARED:
+        return False  # that is more names than one
     places = [Place(found, at) for at, token in enumerate(found) if token.kind == "word" and token.text == name]
     return any(_begins_count(place) for place in places) and all(map(_stays_number, places))
 

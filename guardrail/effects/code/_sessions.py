@@ -9,7 +9,8 @@ import re
 from typing import Final
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, Field, Stream
 from guardrail.model import Resource
 
 _GDB_PLAIN: Final = re.compile(
@@ -20,6 +21,7 @@ _GDB_PLAIN: Final = re.compile(
 )
 """Commands of gdb that look, or let the program go on; `print` and conditions can call functions of the program."""
 
+_NUMBER: Final = re.compile(rf"\d+|{NUM}")
 _GDB_FLAGS: Final = re.compile(r"-{1,2}(?:batch|batch-silent|q|quiet|silent|nx|nh|nw|return-child-result)")
 
 
@@ -29,7 +31,7 @@ def told(call: Call) -> Stream | None:
     Args:
         call: the interpreter, with at least one argument.
     """
-    if not all(field.known and not field.sources for field in call.args):
+    if not all((field.known or field.text == NUM) and not field.sources for field in call.args):
         return None
     if call.name == "php":
         return _php_server(call)
@@ -70,32 +72,42 @@ def _gdb(call: Call) -> Stream | None:
     """`gdb -batch -ex run -ex bt --args PROGRAM …` of commands that are known: the program runs."""
     rest = list(call.args)
     program: list[Field] = []
-    runs = batch = False
+    runs = batch = attached = False
     while rest:
         field = rest.pop(0)
         if field.text in ("-ex", "--ex", "-eval-command", "--eval-command") and rest:
             command = rest.pop(0).text.strip()
             if not _GDB_PLAIN.fullmatch(command):
                 return None
-            runs = runs or command in ("r", "run", "start")
+            runs = runs or command in ("r", "run", "start", "k", "kill")
         elif field.text in ("--args", "-args"):
             program, rest = rest, []
+        elif field.text in ("-p", "--pid", "-pid") and rest and _NUMBER.fullmatch(rest[0].text):
+            rest.pop(0)
+            attached = True
         elif _GDB_FLAGS.fullmatch(field.text):
             batch = batch or "batch" in field.text
         elif field.text[:1] == "-":
             return None
         else:
             program.append(field)
-    if not batch or not program or call.stdin.connected:
+    if not batch or not (program or attached) or call.stdin.connected or (attached and runs):
         return None
+    _settings(call)
+    if runs:
+        return call.shell.again(call, tuple(program), external=True)
+    for field in program:
+        call.read(field, reveals="some")
+    if attached:
+        call.shell.emit.opaque("program", as_code("gdb"), spec=call.name, span=call.span)
+    return NOTHING
+
+
+def _settings(call: Call) -> None:
+    """The files that gdb runs first."""
     for start in (".gdbinit", f"{call.shell.expand.lookup('HOME', call.state, {})[0]}/.gdbinit"):
         place = call.place(Field(text=start))
         changed = place.path is not None and call.shell.emit.changed(place.path)
         if changed or call.kind(place) == "file":
             attrs = {"authored": True} if changed else None
             call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
-    if runs:
-        return call.shell.again(call, tuple(program), external=True)
-    for field in program:
-        call.read(field, reveals="some")
-    return NOTHING

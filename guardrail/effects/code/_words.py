@@ -29,13 +29,16 @@ INNER: Final = frozenset(
 _NODE_NAMES: Final = frozenset(
     "c p q t df data items item row key keys_ name names value values_ line lines word text str list count sum ids id "
     "user users price title body_ input output out sep size rest first last start end index cb fn ok "
-    "scripts dependencies version_ first_ array".split()
+    "scripts dependencies version_ first_ array root dir dirs file files full base folder content contents lines_ rows "
+    "header report summary stats stat depth indent failed passed matches match_ m total_ counts freq sorted grouped "
+    "join basename dirname extname relative test describe it suite before after beforeEach afterEach assert expect "
+    "add sub fn_ actual expected createHash randomUUID".split()
 )  # fmt: skip
 
 NODE: Final = frozenset(
     "const let var if else for of in return true false null undefined new while do break continue function typeof "
     "NaN Infinity async await try catch finally throw delete void instanceof switch case default "
-    "isNaN isFinite parseInt parseFloat".split()
+    "isNaN isFinite parseInt parseFloat export".split()
 )
 NODE_LEADING: Final = frozenset("return typeof void delete throw in instanceof new else do case".split())
 NODE_MADE: Final = frozenset("Date Map Set Array Error Number String".split())
@@ -52,7 +55,11 @@ NODE_CHAINS: Final = frozenset(
     "process.stdout.write process.stdout.columns process.stdout.isTTY os.cpus os.totalmem os.freemem os.platform "
     "os.arch os.type os.release os.uptime os.loadavg os.hostname os.tmpdir os.homedir os.EOL "
     "os.availableParallelism path.join path.basename path.dirname path.extname path.resolve path.relative "
-    "path.normalize path.sep path.parse path.isAbsolute".split()
+    "path.normalize path.sep path.parse path.isAbsolute performance.now crypto.createHash crypto.randomUUID "
+    "assert.equal assert.strictEqual assert.deepEqual "
+    "assert.deepStrictEqual assert.notEqual assert.notStrictEqual assert.notDeepEqual assert.ok assert.match "
+    "assert.doesNotMatch assert.throws assert.doesNotThrow assert.rejects assert.fail test.skip test.todo test.only "
+    "it.skip it.todo it.only describe.skip describe.only".split()
 )
 NODE_METHODS: Final = frozenset(
     "toISOString getTime getFullYear getMonth getDate getDay getHours getMinutes getSeconds getTimezoneOffset "
@@ -61,7 +68,10 @@ NODE_METHODS: Final = frozenset(
     "includes indexOf lastIndexOf startsWith endsWith trim trimStart trimEnd toUpperCase toLowerCase replace "
     "replaceAll match matchAll search test padStart padEnd find findIndex findLast some every flat flatMap fill "
     "toFixed toPrecision charAt charCodeAt codePointAt fromCharCode localeCompare substring substr repeat at add "
-    "clear delete normalize toSorted toReversed next then json text isDirectory isFile".split()
+    "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink update "
+    "digest toBe toEqual "
+    "toStrictEqual toBeTruthy toBeFalsy toBeNull toBeDefined toBeUndefined toBeCloseTo toBeGreaterThan toBeLessThan "
+    "toContain toContainEqual toHaveLength toMatch toMatchObject toThrow toHaveProperty".split()
 )
 
 _RUBY_NAMES: Final = frozenset("c q t df data item row key name value line word text str list out ok input".split())
@@ -170,7 +180,21 @@ ELIXIR_CHAINS: Final = frozenset(
     "System.otp_release Range.new Kernel.inspect".split()
 )
 
-NODE_NAMES: Final = NAMES | _NODE_NAMES
+DECLARED: Final = "\0"
+"""Stands for a name that the program declares, or imports from a module of the project; none is spelled so."""
+
+NODE_GLOBALS: Final = frozenset(
+    "globalThis global console process eval escape unescape structuredClone queueMicrotask fetch performance crypto "
+    "navigator localStorage sessionStorage atob btoa clearImmediate setImmediate clearInterval clearTimeout "
+    "setInterval setTimeout decodeURI decodeURIComponent encodeURI encodeURIComponent isFinite isNaN parseFloat "
+    "parseInt undefined require module exports arguments import meta self window document postMessage onmessage "
+    "assert buffer cluster constants dgram dns domain events fs http http2 https inspector net os path punycode "
+    "querystring readline repl sea sqlite stream sys test timers tls tty url util v8 vm wasi zlib alert confirm prompt "
+    "reportError gc".split()
+)
+"""Names of one word or in camel case that mean something in Node, Deno or Bun without being declared."""
+
+NODE_NAMES: Final = NAMES | _NODE_NAMES | {DECLARED}
 RUBY_NAMES: Final = (NAMES | _RUBY_NAMES) - {"p"}
 LUA_NAMES: Final = NAMES | _LUA_NAMES
 R_NAMES: Final = (NAMES | _R_NAMES) - {"c", "t", "q"}

@@ -248,7 +248,7 @@ def _replaced(call: Call, parsed: Parsed, field: Field, *, recursive: bool) -> N
     suffix = _suffix(call, parsed)
     # Of a name that was listed the ending is known, if it has one.
     ended = not back or (stem != "" and is_listed(stem) and "/" not in field.text[len(stem) :])
-    listed = is_listed(field.text) and not field.many and ended
+    listed = is_listed(field.text) and (not field.many or field.named) and ended
     known = (basename(field.text) != TOP or listed) and field.glob is None
     name = (stem if back and stem else f"{field.text}{suffix}") if known else TOP
     folder = parsed.value("--output-dir") or parsed.value("--output-dir-flat")

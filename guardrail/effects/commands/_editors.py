@@ -35,7 +35,8 @@ def sed(call: Call, parsed: Parsed) -> Stream:
         return _sed_with_files(call, parsed, operands, [pair for found in files for pair in found or ()], brought)
     if not harmless:
         words = [*operands, *(field for _, _, field in parsed.values)]
-        call.opaque("inline", reason="a sed script that may do more than edit", words=words)
+        reason = "a sed script that may do more than edit" if known else "a part of the sed script is not known"
+        call.opaque("inline", reason=reason, words=words)
         for script in scripts:
             call.mention_text(script)
     computed = known and harmless and not parsed.unknown and parsed.flags <= _SED_PLAIN and not parsed.injected

@@ -64,20 +64,22 @@ class _Names:
         follows: it goes through symbolic links.
     """
 
-    __slots__ = ("filtered", "follows", "pattern", "roots")
+    __slots__ = ("branched", "filtered", "follows", "pattern", "roots")
 
     def __init__(self, roots: list[Field], *, follows: bool) -> None:
         self.roots = roots
         self.follows = follows
         self.pattern: str | None = None  # the one `-name` that all of them match
         self.filtered = False  # tests that are not looked into
+        self.branched = False  # a test may be one that names need not pass
 
     def tested(self, test: str, value: Field) -> None:
         """A test that some names do not pass."""
         if test in ("-printf", "-maxdepth", "-mindepth", "-regextype", "-type"):
             return
         known = value.known or (value.glob is not None and TOP not in value.text)
-        if test == "-name" and known and self.pattern is None and not self.filtered:
+        # What passes several tests passes this one.
+        if test == "-name" and known and self.pattern is None and not self.branched:
             self.pattern = value.text
         else:
             self.filtered = True
@@ -111,7 +113,7 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
         text = args.pop(0).text
         if text in _ALONE:
             if text in _BRANCHING:
-                names.pattern, names.filtered = None, True
+                names.pattern, names.filtered, names.branched = None, True, True
             continue
         if text in _WITH_TEXT and args:
             names.tested(text, args.pop(0))
@@ -121,10 +123,7 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
             call.put("write", call.place(args.pop(0)), ())
             args = args[_WRITING[text] - 1 :]
         elif text == "-delete":
-            for root in roots:
-                place = call.place(root, kind="dir", recursive=True, nofollow=True)
-                vague = names.filtered or names.pattern is not None
-                call.emit("delete", place, may=True, precision="opaque" if vague else None)
+            _deleted(call, names)
         elif text in _RUNNING:
             end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args))
             _run_on_names(call, args[:end], names, inside=text.endswith("dir"))
@@ -133,6 +132,20 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
             call.opaque("program", reason="an expression of find that is not known")
             _mention_roots(call, roots)
             return
+
+
+def _deleted(call: Call, names: _Names) -> None:
+    """Of a directory only what is empty goes: with a `-name` just what is called so, else all below the roots."""
+    vague = names.filtered or names.pattern is not None
+    for root in names.roots:
+        path = call.place(root).path
+        # Where names are odd, or too many to look at, a pattern might mean more than the whole.
+        if names.pattern is not None and not names.follows and path is not None and call.shell.view.plain(path):
+            for name in names.fields(call, root):
+                call.emit("delete", call.place(name, nofollow=True), may=True, precision="opaque" if vague else None)
+        else:
+            place = call.place(root, kind="dir", recursive=True, nofollow=True)
+            call.emit("delete", place, may=True, precision="opaque" if vague else None)
 
 
 def _with_file(call: Call, text: str, named: Field, roots: list[Field]) -> None:

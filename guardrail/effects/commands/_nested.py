@@ -12,7 +12,8 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_role
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._makes import below
+from guardrail.effects.commands._makes import below, named_by
+from guardrail.effects.commands._typed import keys
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
@@ -175,9 +176,7 @@ def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stre
     if not text:
         whole = job
     elif _MARK.search(text):
-        exact = all(mark == "{}" for mark in _MARK.findall(text))
-        quoted = job if exact and _WORD.fullmatch(job) else TOP
-        whole = _MARK.sub(lambda _: quoted, text)
+        whole = _MARK.sub(lambda match: _named(match[0], job) if _WORD.fullmatch(job) else TOP, text)
     else:
         whole = f"{text} {job if _WORD.fullmatch(job) else TOP}"
     if TOP not in whole:
@@ -187,6 +186,15 @@ def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stre
         words = tuple(Field(text=word, sources=sources if TOP in word else ()) for word in whole.split())
         return call.shell.again(call, words, external=True, stdin=NOTHING)
     return call.opaque("dynamic", reason="parallel runs a text with words that are not known")
+
+
+def _named(mark: str, job: str) -> str:
+    """What a mark makes of a plain word: its last name, its directory, or that without its ending."""
+    if mark == "{}":
+        return job
+    template = {"{/}": "{name}", "{.}": "{stem}", "{/.}": "{short}"}.get(mark)
+    known = template is not None and not job.endswith("/") and "." in job.rpartition("/")[2].lstrip(".")
+    return named_by(template, Field(text=job)).text if known and template is not None else TOP
 
 
 _PARALLEL_VALUES: Final = frozenset(
@@ -223,7 +231,8 @@ def terminal(call: Call, _parsed: Parsed) -> Stream:
         if quitting is not None:
             call.emit("signal", at("process", quitting[1] or "*"))
             return SOMETHING
-    started = None if _goes_on(call) else _started(call)
+    started = None if _goes_on(call) else keys(call) if call.name == "tmux" else None
+    started = _started(call) if started is None and not _goes_on(call) else started
     if started is not None:
         return started
     out = call.opaque("inline", reason=f"{call.name} runs commands in a terminal")

@@ -5,6 +5,7 @@ Not concerned with what a person does in an editor: an open file may be written,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,7 +13,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
 _SILENT: Final = frozenset(("gvim", "vim.basic", "vim.tiny", "vim.nox", "vimx", "view"))
@@ -75,7 +76,8 @@ def editor(call: Call, parsed: Parsed) -> Stream:
             sources = merge(sources, call.stdin.sources)
         else:
             sources = merge(sources, call.read(field))
-            if not readonly:
+            # What a substitution printed is gone when it is closed.
+            if not readonly and field.text != f"/dev/fd/{NUM}":
                 call.emit("write", call.place(field), may=True)
     call.opaque("program", reason=f"{call.name} takes commands as it runs", words=())
     commanded = any(role in ("shell", "opaque") for _, role, _ in parsed.values)
@@ -87,9 +89,15 @@ def editor(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=sources)
 
 
+_QUITTING: Final = re.compile(r":?(?:q|qa|quit|qall)!?")
+"""A command of vim that leaves, and saves nothing."""
+
+
 def _editor_options(call: Call, parsed: Parsed) -> tuple[Resource, ...]:
     sources: tuple[Resource, ...] = ()
     for option, role, field in parsed.values:
+        if option == "-c" and field.known and _QUITTING.fullmatch(field.text):
+            continue
         if role in ("shell", "opaque"):
             call.opaque("inline" if field.known else "dynamic", reason=f"{option} gives {call.name} commands", words=())
             call.mention((field,))

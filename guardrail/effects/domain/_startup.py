@@ -112,6 +112,8 @@ def commands_in(path: str, text: str) -> Iterator[str]:
         if not text.startswith("#!") or re.match(r"#!\s*\S*(?:/|env )(?:[bdkz]|ba|da)?sh\b", text):
             yield text
         return
+    if "/systemd/user/" in path:
+        text = text.replace("%h/", "$HOME/")  # the home of whoever starts it, here the agent
     for pattern, form in _FORMS:
         if pattern.search(path):
             yield from form(text)

@@ -101,7 +101,8 @@ def _made_here(call: Call, home: str) -> bool:
     prefix = f"{home}/"
     makes = False
     for effect in call.shell.emit.effects:
-        if effect.op not in MUTATING:
+        # Where something is removed nothing is put: what was there before, or a part of what was made, is gone.
+        if effect.op not in MUTATING or effect.op == "delete":
             continue
         for place in (effect.resource, effect.target):
             if place is None or (place.path is None and place.pattern is None):

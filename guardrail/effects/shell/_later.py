@@ -49,11 +49,14 @@ def later(call: Call, inner: Interpreter, path: str, text: str) -> None:
     for effect in inner.emit.effects:
         if effect.op not in _SILENT and not (vague and effect.attrs.get("code") in _UNCLEAR):
             # INVARIANT: this changes nothing about what the call itself finds, so it is no change the emitter notes.
-            outer.emit.say(_some_day(effect, origin))
+            outer.emit.say(_some_day(effect, origin, path))
 
 
-def _some_day(effect: Effect, origin: Origin) -> Effect:
-    return msgspec.structs.replace(effect, modality="may", origin=origin, edit=None)
+def _some_day(effect: Effect, origin: Origin, path: str) -> Effect:
+    attrs = effect.attrs
+    if "reason" in attrs:
+        attrs = {**attrs, "reason": f"{attrs['reason']}, in {path.rpartition('/')[2]}, which runs by itself"}
+    return msgspec.structs.replace(effect, modality="may", origin=origin, edit=None, attrs=attrs)
 
 
 def _folder(call: Call, path: str) -> str:

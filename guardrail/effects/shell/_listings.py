@@ -91,7 +91,7 @@ def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return tuple(text + ending[1] for text in below) if not _itself(call, roots, names[0]) else below
 
 
-_ENDING: Final = re.compile(r"\*([\w.-]+)")
+_ENDING: Final = re.compile(r"\*?([\w.-]+)")
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
 
 
@@ -142,6 +142,27 @@ def _operands(files: Sequence[Field]) -> tuple[str, ...]:
 
 _LS_PLAIN: Final = re.compile(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|directory|sort=\w+|color=never|)")
 """Options of `ls` with which it prints names and nothing else."""
+
+
+_FD_OTHER: Final = re.compile(
+    r"-[a-zA-Z0-9]*[xXLlaCcq]|--(?:exec|follow|list|absolute|base|search|format|path-sep|quiet|color|gen|hyper|help|version)"
+)
+"""Options of `fd` with which it runs something, goes elsewhere, or prints more than names."""
+
+
+def _fd(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    if any(_FD_OTHER.match(field.text) or (field.many and not field.known) for field in call.args):
+        return ()
+    roots = parsed.operands[1:]
+    return _below(call, roots) if roots else _here(call)
+
+
+def _unformatted(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    """Formatters that list the files they would change: those they are given, and what is below the directories."""
+    options = [field.text for field in call.args if field.text[:1] == "-"]
+    listing = options and all(option in ("-l", "-s", "--list", "--simplify", "--list-different") for option in options)
+    files = [field for field in call.args if field.text[:1] != "-"]
+    return _below(call, files) if listing and options != ["-s"] and files else ()
 
 
 def _ls(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -271,8 +292,13 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 _LISTERS: Final[Mapping[str, Lister]] = {
     **TELLERS,
+    "fd": _fd,
+    "fdfind": _fd,
     "find": _find,
     "gfind": _find,
+    "gofmt": _unformatted,
+    "gofumpt": _unformatted,
+    "goimports": _unformatted,
     "grep": _grep,
     "egrep": _grep,
     "fgrep": _grep,
@@ -285,6 +311,7 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "pgrep": _numbers,
     "pidof": _numbers,
     "podman": _numbers,
+    "shfmt": _unformatted,
 }
 
 KEEPING: Final[Mapping[str, frozenset[str]]] = {

@@ -24,10 +24,18 @@ import data.guardrail.lib.sanction
 #     not_match:
 #       - {op: read, asset: "guard:config", class: guard}
 #       - {op: write, asset: "model:beta"}
-hits contains {"id": "guard.tampering", "outcome": "deny", "i": claim.i, "asset": claim.asset} if {
+hits contains {"id": "guard.tampering", "outcome": outcome(claim.i), "i": claim.i, "asset": claim.asset} if {
 	some claim in sanction.claims
 	claim.class == "guard"
 }
+
+# What is cleaned away by its age or size below a directory above may be none of the guard's: a person is asked.
+outcome(i) := "escalate" if {
+	e := input.evaluations[i]
+	e.action.name == "delete"
+	e.properties.precision == "opaque"
+	e.resource.properties.recursive == true
+} else := "deny"
 
 # METADATA
 # title: The key that signs the trail, read

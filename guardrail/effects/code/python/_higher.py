@@ -297,8 +297,8 @@ def date_text(machine: Machine, args: Args) -> Value:
     return Text((NAME if form is None or "/" not in form else TOP,))
 
 
-@handles("argparse.ArgumentParser.parse_args", "argparse.ArgumentParser.parse_known_args")
-def parse_arguments(_machine: Machine, _args: Args) -> Value:
+@handles("argparse.ArgumentParser.parse_known_args")
+def parse_some_arguments(_machine: Machine, _args: Args) -> Value:
     """Arguments whose names are the parser's business."""
     return Unknown()
 
