@@ -22,6 +22,7 @@ from guardrail.effects.code._sessions import told
 from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._paths import place, spellings
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
 from guardrail.model import Resource
@@ -260,6 +261,8 @@ def _started(call: Call, options: str) -> None:
     for letter in "il":
         if letter in options:
             note_own(call, f"bash -{letter}")
+    if "i" in options:
+        note_start_file(call)
 
 
 def _shell(call: Call) -> Stream:
@@ -280,7 +283,9 @@ def _shell(call: Call) -> Stream:
             _started(call, "-l" if text == "--login" else "")
             continue
         if _SHELL_NAMED.fullmatch(text) and args:
-            state = _with_option(state, args.pop(0).text)
+            named = args.pop(0).text
+            _started(call, "i" if named == "interactive" else "")  # as dash calls it
+            state = _with_option(state, named)
         elif _SHELL_FLAGS.fullmatch(text):
             call.shell.errexit = call.shell.errexit or "e" in text
             options += text

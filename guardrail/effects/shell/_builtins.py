@@ -16,7 +16,6 @@ from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import (
     DEEP,
     FIRM,
-    MOVING,
     NAME,
     NOTHING,
     NUM,
@@ -36,15 +35,12 @@ from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import calculate, look_at
 from guardrail.effects.shell._reading import read
-from guardrail.effects.shell._traps import arm
+from guardrail.effects.shell._traps import arm, changed, set_trap
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
 from guardrail.parse.ir import Simple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_READ: Final = frozenset("REPLY MAPFILE OPTARG OPTIND PATH IFS".split())
-"""Variables that builtins assign to without naming them."""
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
@@ -64,6 +60,8 @@ def cd(call: Call) -> Stream:
     _go(call)
     if "moving" in call.state.modes:
         call.state.cwds = (None,)
+    if call.shell.traps:
+        changed(call.shell, call.state)
     # It prints where it went, if that is not what was asked for.
     asked = all(field.known or None not in call.state.cwds for field in call.args)
     told = not asked or any(field.text == "-" for field in call.args) or "CDPATH" in call.state.vars
@@ -119,13 +117,14 @@ def pushd(call: Call) -> Stream:
     if len(call.args) == 1 and not call.args[0].text.startswith(("+", "-")):
         cd(call)
         return SOMETHING
-    call.state.cwds = (None,)
-    return SOMETHING
+    return popd(call)
 
 
 def popd(call: Call) -> Stream:
     """`popd`: the stack is not followed."""
     call.state.cwds = (None,)
+    if call.shell.traps:
+        changed(call.shell, call.state)
     return SOMETHING
 
 
@@ -326,6 +325,8 @@ def shopt(call: Call) -> Stream:
     if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
         return out
     call.state.globs = False
+    if call.shell.traps:
+        changed(call.shell, call.state)
     if "failglob" in names:
         call.state.modes |= {"failglob"}
     if names - _PATTERN_SHOPT:
@@ -434,29 +435,13 @@ def trap(call: Call) -> Stream:
     text = operands[0]
     if text.many or text.sources or text.glob is not None or not is_shell_text(text.text):
         return call.opaque("dynamic", reason="the text of a trap is not known")
-    call.shell.traps.append(operands[0].text)
-    later = call.state.copy()
-    functions = later.functions
-    later.forget()
-    later.functions, later.path, later.ifs, later.globs = functions, call.state.path, call.state.ifs, call.state.globs
-    # INVARIANT: what is relied on here stays, or `set_variable` says that it changed; who makes a state forget says so.
-    for name in dict.fromkeys(_USED.findall(operands[0].text)):
-        value = call.state.vars.get(name)
-        # One that may be empty gets more by `${name:=…}`.
-        if value is not None and all(value.alternatives) and name not in MOVING and name not in _READ:
-            later.vars[name] = value
-            call.shell.relied.add(name)
-        elif value is None and name.islower() and call.state.args is not None:
-            # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
-            later.vars[name] = Value(alternatives=("",))
-            call.shell.awaited[name] = operands[0].text
     mark = call.shell.contents.mark()
-    call.shell.run_later(operands[0].text, later)
+    set_trap(call.shell, call.state, text.text)
     if all(field.text.upper() in ("EXIT", "SIGEXIT", "0") for field in operands[1:]):
         call.shell.contents.weaken(mark)
     else:
         call.shell.contents.lose(mark, lasting=True)
-        arm(call.shell, call.state, operands[0].text)
+        arm(call.shell, call.state, text.text)
     return NOTHING
 
 

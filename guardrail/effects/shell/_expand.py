@@ -35,7 +35,7 @@ from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
-from guardrail.effects.shell._listings import is_setup
+from guardrail.effects.shell._listings import is_setup, one_of
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.effects.shell._told import surely_tells
@@ -80,6 +80,10 @@ class Runner(Protocol):
 
     def defer(self, script: Script, state: State) -> None:
         """Commands that read what the command at hand will write."""
+        ...
+
+    def noticed(self, name: str, state: State) -> None:
+        """A variable was given a value by an expansion."""
         ...
 
     def abort(self, state: State) -> None:
@@ -430,7 +434,7 @@ class Expander:
             return self._param(part, state, chosen)
         if isinstance(part, Command):
             out = self._substituted(part, state)
-            listed = out.listed[0] if len(out.listed) == 1 else TOP
+            listed = one_of(out.listed)
             text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
         if isinstance(part, Process):
@@ -467,6 +471,7 @@ class Expander:
             if name in state.traits:
                 self.runner.abort(state)
             state.put(name, Value(sources=sources, plural=True))
+            self.runner.noticed(name, state)
         return TOP, sources, True
 
     def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:

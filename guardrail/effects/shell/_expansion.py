@@ -207,6 +207,7 @@ def _default(
                 ex.runner.abort(state)
             old = state.vars.get(part.name, UNKNOWN)
             state.put(part.name, Value(sources=merge(old.sources, sources), plural=old.plural))
+            ex.runner.noticed(part.name, state)
             chosen.pop(part.name, None)
         if sign == "?" and items is not None:
             return _found(items, sources, listed)
@@ -217,9 +218,11 @@ def _default(
         if part.name in state.traits:
             ex.runner.abort(state)
             state.put(part.name, Value(sources=sources, plural=True))
+            ex.runner.noticed(part.name, state)
             chosen.pop(part.name, None)
             return _found(None, sources, listed)
         state.put(part.name, Value(alternatives=(arg,), sources=sources))
+        ex.runner.noticed(part.name, state)
         chosen.pop(part.name, None)
     if sign in "-=" and empty:
         return Found(texts=(arg,), sources=sources, split=mixed)

@@ -5,6 +5,7 @@ Not concerned with patterns inside texts.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import time
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ from guardrail.effects.shell._listings import undashed_made
 
 MAX_GLOB_SECONDS: Final = 0.05
 """Longest that all globs of one call may take, in seconds."""
+
+
+MAX_MADE: Final = 16
+"""Most names that a call made of which each is compared with a pattern; of more, any may match."""
+
+_WILD: Final = re.compile(r"[*?\[]")
 
 
 class Globs:
@@ -75,8 +82,30 @@ class Globs:
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
-        if self.emit.made:
+        if self.emit.made and self._may_match(base + pattern):
             # What this call itself makes before this command may match as well.
             yield msgspec.structs.replace(field, many=True, named=named)
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
+
+    def _may_match(self, pattern: str) -> bool:
+        """Whether a name that this call made may match, or one above or below it, whatever links lead there."""
+        made = self.emit.made
+        if len(made) > MAX_MADE or "**" in pattern or self.emit.contents.linked:
+            return True
+        shape = self._resolved(pattern)
+        return any("**" in one or "[/]" in one or _meets(shape, self._resolved(one)) for one in made)
+
+    def _resolved(self, path: str) -> list[str]:
+        """The names of a path or a pattern from the root on, without links where it is known which ones they are."""
+        names = path.rstrip("/").split("/")
+        sure = next((index for index, name in enumerate(names) if _WILD.search(name)), len(names))
+        real = self.view.real("/".join(names[:sure]) or "/")
+        return [*real.rstrip("/").split("/"), *names[sure:]]
+
+
+def _meets(pattern: list[str], made: list[str]) -> bool:
+    return all(
+        shape == name or _WILD.search(name) is not None or fnmatch.fnmatchcase(name, shape)
+        for shape, name in zip(pattern, made, strict=False)
+    )

@@ -28,6 +28,17 @@ _ROOT: Final = re.compile(r"[\w./@%+,=-]+")
 _WILD: Final = re.compile(r"[*?]+|\[[^\]/]+\]")
 _MAKES_DASH: Final = re.compile(rf"(?:^|/)(?:-|[*?\[{TOP}{NUM}])|\*\*")
 
+
+def one_of(listed: Sequence[str]) -> str:
+    """One text for any of those that an output may be."""
+    if len(listed) == 1:
+        return listed[0]
+    names = all(
+        "/" not in text and DEEP not in text and text[:1] not in ("-", "") and ".." not in text for text in listed
+    )
+    return NAME if listed and names else TOP
+
+
 Lister = Callable[[Call, Parsed], tuple[str, ...]]
 """What every line of a command's output is one of; `()` if that is not known."""
 
