@@ -95,7 +95,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         texts = script_texts(call, resource)
         if texts:
             call.emit("read", resource, attrs={"reveals": "none"})
-            return _each_text(call, texts, args)
+            return _each_text(call, texts, args, path.text)
     authored = call.shell.authored(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     if kind == "python":
@@ -165,15 +165,23 @@ def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Fiel
     return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
 
 
-def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
-    out = call.shell.run_text(texts[0], _started_by(call, texts[0], args), call.stdin)[2]
+def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field], path: str) -> Stream:
+    out = call.shell.run_text(texts[0], _in_file(_started_by(call, texts[0], args), path), call.stdin)[2]
     if len(texts) == 1:
         return out
     sources = out.sources
     for text in texts[1:]:
         with call.perhaps():
-            sources = merge(sources, call.shell.run_text(text, _started_by(call, text, args), call.stdin)[2].sources)
+            child = _in_file(_started_by(call, text, args), path)
+            sources = merge(sources, call.shell.run_text(text, child, call.stdin)[2].sources)
     return Stream(sources=sources)
+
+
+def _in_file(child: State, path: str) -> State:
+    """A shell that runs a file, which it knows the name of."""
+    child.vars["0"] = Value(alternatives=(path,))
+    child.vars["BASH_SOURCE"] = Value(alternatives=(path,), items=(("0", path),))
+    return child
 
 
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
@@ -217,6 +225,7 @@ def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State
     child.globs, child.held, child.opened = state.globs, state.held, state.opened
     child.functions = {name: (*bodies, None) for name, bodies in state.functions.items()}
     child.path = state.path
+    child.vars["0"] = child.vars["BASH_SOURCE"] = Value(plural=True)
     if args is not None:
         child.hand(args)
     return child

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
@@ -35,6 +36,29 @@ _CONFIG_NAME: Final = re.compile(
 
 
 _BEFORE_WILD: Final = re.compile(r"[*?\[{]")
+
+_SETTING: Final = re.compile(
+    r"--?(?:(?:max-?|min-?|num-?|n-)?(?:port|jobs|workers|threads|timeout|seed|epochs|batch-?size|lr|fail|durations|retries"
+    r"|limit|count|interval|concurrency|parallel|parallelism|shards?|shard-id|processes|numprocesses|steps|replicas|memory"
+    r"|cpus|delay|page|per-page|verbosity)|mode|stage|env|environment|host|(?:log-?)?level)|-run"
+)
+"""Options whose value is a number, or the name of a mode, of an environment or a host; `-run` is a pattern of `go`."""
+
+_COUNT: Final = re.compile(r"-[jnpwctkNPJ]")
+"""Options of one letter that often take a number."""
+
+
+def _is_setting(word: Field, args: Sequence[Field]) -> bool:
+    """A variable of the caller's own that is wholly the value of such an option."""
+    text = word.text
+    if not (word.outer or word.counted):
+        return False
+    if text == TOP:
+        head = next((one.text for one, other in itertools.pairwise(args) if other is word), "")
+    else:
+        head = text[:-1].removesuffix("=") if text[-1] == TOP else TOP
+    return _SETTING.fullmatch(head) is not None or (word.counted and _COUNT.fullmatch(head) is not None)
+
 
 MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
@@ -349,7 +373,7 @@ class Call:
                 seen.add(named := self.place(word))
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
-            if word.text in texts:
+            if word.text in texts or (TOP in word.text and _is_setting(word, self.args)):
                 continue
             texts.add(word.text)
             most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8

@@ -109,6 +109,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         many: it may be any number of words, options included.
         outer: what is not known at its beginning is a variable that the call was given and did not set itself.
         named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
+        counted: what is not known in it is such a variable, and by its default it is a number.
         void: of an assignment, the value may also be empty.
         sources: resources whose content is in it.
         span: where it stands in the text.
@@ -119,6 +120,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     many: bool = False
     outer: bool = False
     named: bool = False
+    counted: bool = False
     void: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)

@@ -77,6 +77,8 @@ def _go(call: Call) -> None:
         state.cwds = (home if home.startswith("/") and TOP not in home else None,)
         return
     field = operands[0]
+    if len(operands) == 1 and field.text == "" and not field.many:
+        return  # it stays, or fails
     if len(operands) > 1 or field.text in ("-", "") or field.text.startswith("-") or "CDPATH" in state.vars:
         state.cwds = (None,)
         return
@@ -85,7 +87,11 @@ def _go(call: Call) -> None:
         state.cwds = _entered(call, field)
         return
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
-    state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
+    followed, folded = _folded(target), posixpath.normpath(_folded(target))
+    shell = call.shell
+    if followed != folded and not shell.contents.linked and shell.view.real(followed) == shell.view.real(folded):
+        followed = folded  # no link is on the way
+    state.cwds = tuple(dict.fromkeys((followed, folded)))
 
 
 def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
@@ -376,7 +382,9 @@ def source(call: Call) -> Stream:
     if len(call.args) > 1:
         call.state.hand(call.args[1:])
     given_ = call.state.args
+    call.state.vars["BASH_SOURCE"] = Value(alternatives=(field.text,), items=(("0", field.text),))
     end, out = _returned(call, text, call.stdin)
+    end.vars["BASH_SOURCE"] = Value(plural=True)  # of a function it is the file that defines it
     if len(call.args) > 1:
         # They come back, unless the file has set others.
         kept = end.args == given_ and "set" not in text and "eval" not in text
@@ -419,6 +427,7 @@ def _sourced(call: Call, resource: Resource, *, certain: bool) -> None:
 def _source_stream(call: Call, resource: Resource) -> Stream:
     """`. /dev/stdin`: known if the input is."""
     if posixpath.normpath(resource.path or "") in STANDARD_INPUT and call.stdin.text is not None:
+        call.state.vars["BASH_SOURCE"] = Value(plural=True)
         end, out = _returned(call, call.stdin.text, SOMETHING)
         call.state.assume(end)
         return out

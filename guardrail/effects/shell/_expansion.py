@@ -111,6 +111,8 @@ def _base(ex: Expander, part: Expansion, state: State, chosen: Chosen) -> tuple[
         if value is None or value.plural:
             return None, sources, True
         return ([one for _, one in value.items] if value.items is not None else (text,)), sources, True
+    if value is None and (name, index) == ("BASH_SOURCE", "0"):
+        return (text,), sources, False
     if value is None or (value.items is None and value.plural):
         return (TOP,), sources, False
     key = subscript(ex, value, index, state, chosen)

@@ -47,6 +47,8 @@ def printed(name: str, args: Sequence[str], *, posix: bool = False) -> str | Non
         return _formats.printf(words[0], words[1:]) if words and not words[0].startswith("-") else None
     if name == "echo":
         return _echo(args)
+    if name in ("basename", "dirname") and args[:1] == ["--"]:
+        args = args[1:]
     if name in ("basename", "dirname") and args and not any(word.startswith("-") for word in args):
         return _base(args) if name == "basename" else "".join(_directory(word) + "\n" for word in args)
     return None

@@ -83,7 +83,7 @@ def sometimes(outputs: list[Stream]) -> Stream:
     if len(outputs) == 1:
         return both
     quiet = all(out.text == "" for out in outputs)
-    listed, said = ((), ()) if quiet else (both.listed, _said(outputs))
+    listed, said = ((), ()) if quiet else (both.listed or _own_lines(both), _said(outputs))
     text = "" if quiet else None
     return Stream(text=text, sources=both.sources, names=both.names, listed=listed, flow=both.flow, said=said)
 
@@ -92,7 +92,7 @@ def perhaps(out: Stream) -> Stream:
     """The same output, or none."""
     if out.text in ("", None):
         return out
-    return msgspec.structs.replace(out, text=None, connected=False, said=texts_of(out))
+    return msgspec.structs.replace(out, text=None, listed=_own_lines(out), connected=False, said=texts_of(out))
 
 
 def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:
