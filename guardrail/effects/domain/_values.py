@@ -148,6 +148,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         declared: they certainly are, so that a subscript is no arithmetic.
         plural: it may be an array with further elements.
         variants: of an array of which `items` are not known, the keys and texts are one of these; () if not known.
+        each: of one of which not even the length is known, each element is one of these; () if not known.
     """
 
     alternatives: tuple[str, ...] = (TOP,)
@@ -157,6 +158,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     declared: bool = False
     plural: bool = False
     variants: tuple[tuple[tuple[str, str], ...], ...] = ()
+    each: tuple[str, ...] = ()
 
 
 UNKNOWN: Final = Value()
@@ -392,6 +394,7 @@ def join_values(left: Value, right: Value) -> Value:
             declared=left.declared and right.declared,
             plural=True,
             variants=_either(left, right),
+            each=_each(left, right),
         )
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
@@ -408,6 +411,18 @@ def _either(left: Value, right: Value) -> tuple[tuple[tuple[str, str], ...], ...
             return ()
         both.update(dict.fromkeys(known))
     return tuple(both) if len(both) <= MAX_VARIANTS else ()
+
+
+def _each(left: Value, right: Value) -> tuple[str, ...]:
+    """What each element of one array or another is, where that is known of one that is as long as it will."""
+    if not (left.each or right.each) or left.keyed or right.keyed:
+        return ()
+    both: dict[str, None] = {}
+    for value in (left, right):
+        if not value.each and (value.items is None or value.plural):
+            return ()
+        both.update(dict.fromkeys(value.each or (text for _, text in value.items or ())))
+    return tuple(both) if len(both) <= MAX_ALTERNATIVES else ()
 
 
 def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:

@@ -47,6 +47,8 @@ _PLAIN_SHOPT: Final = frozenset(
     "checkwinsize histappend cmdhist lithist inherit_errexit huponexit checkjobs "
     "checkhash interactive_comments progcomp promptvars xpg_echo sourcepath".split()
 )
+_LISTING: Final = frozenset(("nullglob", "globstar"))
+"""Options of the shell with which a pattern may be no word, or lead further down."""
 _PATTERN_SHOPT: Final = _PLAIN_SHOPT | frozenset(
     "nullglob failglob dotglob globstar extglob nocaseglob nocasematch".split()
 )
@@ -330,7 +332,9 @@ def shopt(call: Call) -> Stream:
     out = NOTHING if any(re.fullmatch(r"-q?[su]q?", field.text) for field in call.args) else SOMETHING
     if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
         return out
-    call.state.globs = False
+    call.state.modes |= names & _LISTING
+    if not names <= _PLAIN_SHOPT | _LISTING or not all(field.known for field in call.args):
+        call.state.globs = False
     if call.shell.traps:
         changed(call.shell, call.state)
     if "failglob" in names:

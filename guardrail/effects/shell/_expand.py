@@ -301,6 +301,8 @@ class Expander:
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
                 found = _certain(parts, index, expansion(self, part, state, chosen, span))
+                if found.each and part.quoted and len(parts) == 1:
+                    return [_one_of_many(text, found.sources) for text in found.each]
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
@@ -534,6 +536,14 @@ class Expander:
         else:
             home = TOP
         return home + slash + tail
+
+
+def _one_of_many(text: str, sources: tuple[Resource, ...]) -> Piece:
+    """Any number of words, each of which is such a name."""
+    piece = Piece()
+    piece.many, piece.named, piece.sources = True, True, sources
+    piece.literal(text)
+    return piece
 
 
 _SETTING: Final = frozenset(("env", "sudo", "doas"))

@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOKEN, TOP, UNKNOWN, State, Value, merge
+from guardrail.effects.domain._values import (
+    MAX_ALTERNATIVES,
+    MAX_TEXT,
+    NUM,
+    TOKEN,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Value,
+    merge,
+)
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import look_at, look_into, may_fail, operands, subscripted
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Expansion, Text, Word
@@ -42,12 +54,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         texts: the texts; None for any number of any text.
         sources: whose content is in them.
         listed: there may be another number of texts than one, each of them a word of its own when quoted.
+        each: where `texts` are not known, each of them is one of these; () if not known.
         split: parts of the text were quoted and others not, so where it is split is not certain.
     """
 
     texts: tuple[str, ...] | None
     sources: tuple[Resource, ...] = ()
     listed: bool = False
+    each: tuple[str, ...] = ()
     split: bool = False
 
 
@@ -66,6 +80,8 @@ def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span:
     if part.prefix == "#":
         return Found(texts=(_length(items, listed),), sources=sources)
     if part.op == "":
+        if items is None and listed and (value := state.vars.get(part.name)) is not None and value.each:
+            return Found(texts=None, sources=sources, listed=True, each=value.each)
         return _found(items, sources, listed)
     if part.op[-1] in "-=+?" and part.op[0] != "@":
         return _default(ex, part, state, chosen, (items, sources, listed))
@@ -319,6 +335,7 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
     items: dict[str, str] = dict(old.items or ()) if old is not None and not old.plural else {}
     sources: tuple[Resource, ...] = old.sources if old is not None else ()
     certain = old is None or not old.plural
+    given: list[Field] = []
     position = max((int(key) + 1 for key in items), default=0) if not keyed else 0
     for key, word in words:
         if key is not None:
@@ -337,15 +354,28 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
         for vector in vectors:
             sources = merge(sources, tuple(source for field in vector for source in field.sources))
         certain = certain and len(vectors) == 1 and not keyed
+        given += (field for vector in vectors for field in vector)
         for field in vectors[0]:
             certain = certain and not field.many and field.glob is None
             items[str(position)] = field.text
             position += 1
     size = sum(map(len, items.values()))
     if not certain or len(items) > MAX_ITEMS or size > MAX_TEXT:
-        return Value(sources=sources, keyed=keyed, declared=old is not None and old.declared, plural=True)
+        each = () if keyed or any(key is not None for key, _ in words) else _elements(old, given)
+        return Value(sources=sources, keyed=keyed, declared=old is not None and old.declared, plural=True, each=each)
     ordered = items.items() if keyed else sorted(items.items(), key=_number)
     return array(tuple(ordered), sources, like=old)
+
+
+def _elements(old: Value | None, given: Sequence[Field]) -> tuple[str, ...]:
+    """What each element is of an array whose length is not known, which is added to what it held before."""
+    texts = named_texts(given)
+    if old is None or not texts:
+        return texts
+    if not old.each and (old.items is None or old.plural):
+        return ()
+    both = tuple(dict.fromkeys((*(old.each or (text for _, text in old.items or ())), *texts)))
+    return both if len(both) <= MAX_ALTERNATIVES else ()
 
 
 def array(items: tuple[tuple[str, str], ...], sources: tuple[Resource, ...], *, like: Value | None = None) -> Value:

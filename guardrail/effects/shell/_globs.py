@@ -52,6 +52,9 @@ class Globs:
             Bound: if that takes too long, or names too many files.
         """
         if state.globs and "**" in (field.glob or "") and TOP not in field.text:
+            if "globstar" in state.modes:
+                yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
+                return
             field = msgspec.structs.replace(field, glob=re.sub(r"\*{2,}", "*", field.glob or ""))
         pattern = field.glob or ""
         cwd = state.cwds[0] if len(state.cwds) == 1 else None
@@ -61,7 +64,7 @@ class Globs:
             yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
             return
         if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd or NUM in cwd)):
-            yield field
+            yield field if "nullglob" not in state.modes else msgspec.structs.replace(field, many=True)
             return
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
         names = self._names.get(base + pattern)
@@ -78,7 +81,7 @@ class Globs:
         # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
         named = undashed_made(self.emit.made)
         if not names:
-            yield msgspec.structs.replace(field, named=named)
+            yield msgspec.structs.replace(field, named=named, many=field.many or "nullglob" in state.modes)
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0

@@ -17,7 +17,7 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
+from guardrail.effects.domain._values import DEEP, MAX_ALTERNATIVES, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 
@@ -49,6 +49,20 @@ def pattern_text(glob: str) -> str | None:
         return None
     text = _WILD.sub(NAME, glob)
     return None if "[" in text else text
+
+
+def named_texts(fields: Sequence[Field]) -> tuple[str, ...]:
+    """What each word of a list is whose length is not known; `()` if it may be anything."""
+    texts: list[str] = []
+    for field in fields:
+        text = field.text if field.known or field.named else None
+        if field.glob is not None:
+            text = pattern_text(field.glob) if field.named or field.glob[:1] not in ("*", "?", "[") else None
+        if text is None:
+            return ()
+        texts.append(text)
+    found = tuple(dict.fromkeys(texts))
+    return found if len(found) <= MAX_ALTERNATIVES else ()
 
 
 def undashed_made(call_made: Sequence[str] | set[str]) -> bool:
@@ -277,6 +291,8 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
     one = parsed.operands[0].text if parsed.operands and not parsed.flags else ""
     last = one.rpartition("/")[2]
     # What was listed has a last name, and that is neither `..` nor another directory.
+    if len(parsed.operands) == 1 and not parsed.flags and last.startswith(NAME) and len(last) > len(NAME):
+        return (last,)
     return (NAME,) if len(parsed.operands) < 3 and (DEEP in last or SLIM in last) else ()
 
 

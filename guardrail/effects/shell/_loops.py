@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import MAX_ALTERNATIVES, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
-from guardrail.effects.shell._listings import pattern_text
+from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
@@ -307,18 +307,4 @@ def _vectors(
     vague = any(field.many or field.glob is not None for vector in vectors for field in vector)
     if not vague and all(len(vector) <= MAX_ROUNDS for vector in vectors):
         return vectors, sources, ()
-    return None, sources, _named([field for vector in vectors for field in vector])
-
-
-def _named(fields: Sequence[Field]) -> tuple[str, ...]:
-    """What each word of a list is whose length is not known; `()` if it may be anything."""
-    texts: list[str] = []
-    for field in fields:
-        text = field.text if field.known or field.named else None
-        if field.glob is not None:
-            text = pattern_text(field.glob) if field.named or field.glob[:1] not in ("*", "?", "[") else None
-        if text is None:
-            return ()
-        texts.append(text)
-    found = tuple(dict.fromkeys(texts))
-    return found if len(found) <= MAX_ALTERNATIVES else ()
+    return None, sources, named_texts([field for vector in vectors for field in vector])

@@ -117,6 +117,11 @@ def _known(call: Call, parsed: Parsed) -> bool:
         if _NAME.fullmatch(names[0]) and not parsed.unknown:
             set_variable(call.shell, call.state, names[0], call.state.scalar(names[0], value))
             return True
+    if text is None and call.stdin.listed and call.name != "read" and parsed.flags == {"-t"} and len(names) == 1:
+        value = Value(sources=call.stdin.sources, plural=True, each=call.stdin.listed)
+        if _NAME.fullmatch(names[0]) and not parsed.unknown:
+            set_variable(call.shell, call.state, names[0], value)
+            return True
     if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
         return False
     if call.name != "read":
