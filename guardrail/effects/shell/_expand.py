@@ -282,8 +282,8 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[Piece]:
-        if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
-            return list(self._output(parts[0], state))
+        if len(parts) == 1 and (alone := self._alone(parts[0], state)) is not None:
+            return alone
         done: list[Piece] = []
         piece = Piece()
         veiled = self._veiled
@@ -301,8 +301,6 @@ class Expander:
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
                 found = _certain(parts, index, expansion(self, part, state, chosen, span))
-                if found.each and part.quoted and len(parts) == 1:
-                    return [_one_of_many(text, found.sources) for text in found.each]
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
@@ -322,6 +320,16 @@ class Expander:
         if piece.present or piece.many or "".join(piece.text):
             done.append(piece)
         return unsplit(done) if len(done) > 1 and _LONE in parts else done
+
+    def _alone(self, part: Part, state: State) -> list[Piece] | None:
+        """A part that is a whole word, and becomes any number of words of which something is known."""
+        if isinstance(part, Command) and not part.quoted and state.ifs:
+            return list(self._output(part, state))
+        if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
+            value = state.vars.get(part.name)
+            if value is not None and value.each:
+                return [_one_of_many(text, value.sources) for text in value.each]
+        return None
 
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self._tilde(raw, state, alone=alone)

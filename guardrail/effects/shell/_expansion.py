@@ -54,14 +54,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         texts: the texts; None for any number of any text.
         sources: whose content is in them.
         listed: there may be another number of texts than one, each of them a word of its own when quoted.
-        each: where `texts` are not known, each of them is one of these; () if not known.
         split: parts of the text were quoted and others not, so where it is split is not certain.
     """
 
     texts: tuple[str, ...] | None
     sources: tuple[Resource, ...] = ()
     listed: bool = False
-    each: tuple[str, ...] = ()
     split: bool = False
 
 
@@ -80,8 +78,6 @@ def expansion(ex: Expander, part: Expansion, state: State, chosen: Chosen, span:
     if part.prefix == "#":
         return Found(texts=(_length(items, listed),), sources=sources)
     if part.op == "":
-        if items is None and listed and (value := state.vars.get(part.name)) is not None and value.each:
-            return Found(texts=None, sources=sources, listed=True, each=value.each)
         return _found(items, sources, listed)
     if part.op[-1] in "-=+?" and part.op[0] != "@":
         return _default(ex, part, state, chosen, (items, sources, listed))

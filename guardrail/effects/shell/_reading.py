@@ -112,16 +112,8 @@ def _known(call: Call, parsed: Parsed) -> bool:
     """Assign from an input that is known; False if it has to be anything."""
     text = call.stdin.text
     names = [field.text for field in parsed.operands]
-    if text is None and call.stdin.listed and call.name == "read" and len(names) == 1 and parsed.flags <= _PLAIN_READ:
-        value = Value(alternatives=(*call.stdin.listed, ""), sources=call.stdin.sources)
-        if _NAME.fullmatch(names[0]) and not parsed.unknown:
-            set_variable(call.shell, call.state, names[0], call.state.scalar(names[0], value))
-            return True
-    if text is None and call.stdin.listed and call.name != "read" and parsed.flags == {"-t"} and len(names) == 1:
-        value = Value(sources=call.stdin.sources, plural=True, each=call.stdin.listed)
-        if _NAME.fullmatch(names[0]) and not parsed.unknown:
-            set_variable(call.shell, call.state, names[0], value)
-            return True
+    if text is None and call.stdin.listed and len(names) == 1 and _listed(call, parsed, names[0]):
+        return True
     if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
         return False
     if call.name != "read":
@@ -147,6 +139,22 @@ def _known(call: Call, parsed: Parsed) -> bool:
         value = Value(alternatives=(values[index] if index < len(values) else "",), sources=call.stdin.sources)
         set_variable(call.shell, call.state, name, call.state.scalar(name, value))
     return True
+
+
+def _listed(call: Call, parsed: Parsed, name: str) -> bool:
+    """Assign from an input of which it is known what each line is."""
+    listed = call.stdin.listed
+    if parsed.unknown or not _NAME.fullmatch(name):
+        return False
+    if call.name == "read" and parsed.flags <= _PLAIN_READ:
+        value = Value(alternatives=(*listed, ""), sources=call.stdin.sources)
+        set_variable(call.shell, call.state, name, call.state.scalar(name, value))
+        return True
+    if call.name != "read" and parsed.flags == {"-t"}:
+        value = Value(sources=call.stdin.sources, plural=True, each=listed)
+        set_variable(call.shell, call.state, name, value)
+        return True
+    return False
 
 
 def _named(fields: Sequence[Field]) -> bool:
