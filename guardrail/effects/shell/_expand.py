@@ -51,6 +51,17 @@ _NUMBERS: Final = frozenset(
 )
 
 
+_OWN: Final[Mapping[str, str]] = {
+    "BASH_SOURCE": "",  # no file that runs
+    "GITHUB_OUTPUT": "/github/file_commands/output",
+    "GITHUB_STATE": "/github/file_commands/state",
+    "GITHUB_STEP_SUMMARY": "/github/file_commands/step_summary",
+}
+"""What a shell finds that was started for this call: files of a runner that steps report to, wherever it puts them.
+
+What `GITHUB_ENV` and `GITHUB_PATH` name is read before later steps run, and may change what their commands mean.
+"""
+
 _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
@@ -527,8 +538,8 @@ class Expander:
             return str(len(state.args)), ()
         if name.isdigit() or name in "@*":
             return TOP, state.handed
-        if name == "BASH_SOURCE" and state.args is not None:
-            return "", ()  # no file that runs
+        if state.args is not None and name in _OWN and name not in self.environment:
+            return _OWN[name], ()
         return self.environment.get(name, TOKEN if name in GIVEN_NAMES else TOP), ()
 
     def _tilde(self, text: str, state: State, *, alone: bool) -> str:

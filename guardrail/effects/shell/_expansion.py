@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._paths import escape
+from guardrail.effects.domain._paths import STREAMS, escape
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_TEXT,
@@ -223,7 +223,7 @@ def _default(
             state.put(part.name, Value(sources=merge(old.sources, sources), plural=old.plural))
             ex.runner.noticed(part.name, state)
             chosen.pop(part.name, None)
-        if sign == "?" and items is not None:
+        if (sign == "?" or (sign == "-" and arg in STREAMS)) and items is not None:
             return _found(items, sources, listed)
         return _found(None, sources, listed)
     if sign == "+":
