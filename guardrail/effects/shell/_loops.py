@@ -14,7 +14,7 @@ from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, St
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
-from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
+from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import Arithmetic, For, Loop
@@ -41,7 +41,7 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     reader = line_reader(node.condition, shell.defined)
     if reader is not None and not node.until:
         lines, _ = lines_of(stdin)
-        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body, shell.defined):
+        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body, Draining(shell.defined)):
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
     if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
@@ -133,8 +133,8 @@ def _any_value(value: Value) -> Value:
 # -- rounds that are known
 
 
-def _walked(shell: Interpreter, state: State, rounds: Sequence[Round]) -> Done:
-    """Known rounds, one after the other; `break` may leave after any."""
+def _walked(shell: Interpreter, state: State, rounds: Sequence[Round], *, drained: bool = False) -> Done:
+    """Known rounds, one after the other; `break` may leave after any, and a round that reads the rest is the last."""
     ends: list[State] = []
     outputs: list[Stream] = []
     current = state
@@ -143,12 +143,12 @@ def _walked(shell: Interpreter, state: State, rounds: Sequence[Round]) -> Done:
     for once in rounds:
         jumped = shell.jumps
         current, out = _round(shell, once, current)
-        if shell.jumps != jumped:
+        if shell.jumps != jumped or drained:
             ends.append(current)
         outputs.append(out)
     end = joined([current, *ends])
     shell.contents.weaken(mark)
-    return end, end, concatenated(outputs) if shell.jumps == jumps else sometimes(outputs)
+    return end, end, concatenated(outputs) if shell.jumps == jumps and not drained else sometimes(outputs)
 
 
 def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: Sequence[str]) -> Done:
@@ -167,7 +167,8 @@ def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: S
 
         return once
 
-    end, _, out = _walked(shell, state, [of(line) for line in lines])
+    drained = reads_any(node.body, shell.defined)
+    end, _, out = _walked(shell, state, [of(line) for line in lines], drained=drained)
     empty = Stream(text="", sources=stdin.sources, flow=stdin.flow, connected=True)
     ok, bad, _ = shell.block(node.condition, end.copy(), empty)
     end = ok.join(bad).join(end)
