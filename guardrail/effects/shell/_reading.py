@@ -57,8 +57,8 @@ _NON_READERS: Final = frozenset(
 
 
 _DRAINERS: Final = frozenset(
-    "aws base64 cat convert curl cut docker gh git grep gzip gunzip jq kubectl magick nl pandoc paste psql rev rsync scp "
-    "sort ssh tac tar tee tr uniq wc wget zip".split()
+    "aws base64 cat convert curl cut docker gh git grep gzip gunzip jq kubectl magick nl pandoc paste psql rev rsync "
+    "scp sort ssh tac tar tee tr uniq wc wget zip".split()
 )
 """Commands that read all of their input if they read any of it."""
 
@@ -296,11 +296,12 @@ _BRACKET: Final = (Text(text="["),)
 
 
 def _drains(words: Sequence[str | None]) -> bool:
-    return words[0] in _DRAINERS and not any(word is not None and _SOME.match(word) for word in words)
+    stops = words[0] == "grep" and any(_SOME.match(word or "") for word in words)
+    return words[0] in _DRAINERS and not stops
 
 
 _SOME: Final = re.compile(r"-[a-zA-Z]*[mqlL]|--(?:max|quiet|silent|files)")
-"""Options with which a command stops somewhere, and leaves its input there."""
+"""Options with which `grep` stops somewhere, and may leave its input there."""
 
 
 def _redirected_reads(statement: Redirected, functions: Container[str]) -> bool:
