@@ -6,7 +6,7 @@ Not concerned with branches, nor with what single commands do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
@@ -17,7 +17,7 @@ from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, For, Loop
+from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -29,6 +29,9 @@ MAX_WIDENINGS: Final = 4
 """Most trial rounds of a loop until its state no longer changes; then all of it is unknown."""
 
 _NUMBER: Final = re.compile(rf"-?[0-9{NUM}]+")
+
+Known = Callable[[State], int | None]
+"""Whether another round of a loop comes: 0 if not, None if that is not known."""
 
 Round = Callable[[State], tuple[State, Stream]]
 """One round of a loop: the state before it -> the state after it, and its output."""
@@ -45,7 +48,11 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
     if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
-        return _counted(shell, node, state, stdin, condition.text)
+        text = condition.text
+        return _counted(shell, node, state, stdin, lambda inner: _value(shell, node, text, inner))
+    left = _arguments_left(condition, shell.defined) if condition is not None and not node.until else None
+    if left is not None:
+        return _counted(shell, node, state, stdin, left)
     return _any_rounds(shell, node, state, stdin)
 
 
@@ -181,8 +188,35 @@ def _value(shell: Interpreter, node: Loop, text: str, state: State) -> int | Non
     return None if found is None else found[0]
 
 
-def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: str) -> Done:
-    """`while ((…))` while it is known whether another round comes."""
+def _arguments_left(condition: Statement, functions: Container[str]) -> Known | None:
+    """For `[ $# -gt 0 ]` and `getopts`, whether the positional parameters call for another round."""
+    words = condition.words if isinstance(condition, Simple | Test) else ()
+    if isinstance(condition, Simple):
+        if condition.assigns or condition.redirects or not words or not words[0].parts:
+            return None
+        name = words[0].parts[0].text if isinstance(words[0].parts[0], Text) and len(words[0].parts) == 1 else ""
+        if name in functions or name not in ("[", "test", "getopts"):
+            return None
+        if name == "getopts":
+            return _options_left if len(words) == len(("getopts", "OPTIONS", "NAME")) else None
+        words = words[1:-1] if name == "[" else words[1:]
+    if [word.plain for word in words[1:]] not in _SOME_LEFT:
+        return None
+    first = words[0].parts
+    counts = len(first) == 1 and isinstance(first[0], Param) and first[0].name == "#"
+    return (lambda state: None if state.args is None else len(state.args)) if counts else None
+
+
+_SOME_LEFT: Final = (["-gt", "0"], ["-ne", "0"], ["-ge", "1"])
+
+
+def _options_left(state: State) -> int | None:
+    """None where there may be an option."""
+    return None if state.args is None or any(text[:1] in ("-", "+", TOP, NUM) for text in state.args) else 0
+
+
+def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, left: Known) -> Done:
+    """`while ((…))`, and its like, while it is known whether another round comes."""
 
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, _ = shell.block(node.condition, inner, NOTHING)
@@ -193,7 +227,7 @@ def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: 
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
-        known = _value(shell, node, text, current)
+        known = left(current)
         if known is None:
             break
         if known == 0:
