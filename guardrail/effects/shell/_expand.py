@@ -67,8 +67,8 @@ _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
 _VARIABLE: Final = re.compile(r"[A-Za-z_]")
-_TEXTUAL: Final = frozenset(("echo", "printf"))
-"""Commands whose words are only text."""
+_TEXTUAL: Final = frozenset(("echo", "export", "printf"))
+"""Commands whose words are only text, or values of variables."""
 
 
 _LONE: Final = Text(text="$")

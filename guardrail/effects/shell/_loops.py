@@ -51,7 +51,8 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
         text = condition.text
         return _counted(shell, node, state, stdin, lambda inner: _value(shell, node, text, inner))
     left = _arguments_left(condition, shell.defined) if condition is not None and not node.until else None
-    if left is not None:
+    # Which arguments a text is given that is kept as a script, or sent somewhere, is for those to say who start it.
+    if left is not None and (state.args or shell.locals):
         return _counted(shell, node, state, stdin, left)
     return _any_rounds(shell, node, state, stdin)
 
