@@ -24,7 +24,7 @@ from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, is_shell_text, merge
 from guardrail.model import Resource
 
 Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
@@ -304,7 +304,8 @@ def _shell(call: Call) -> Stream:
         else:
             return call.opaque("dynamic", reason="option of the shell is not known")
     if command:
-        if not args or not args[0].known:
+        given = args[0] if args else Field(text=TOP)
+        if not given.known and (given.glob is not None or given.many or not is_shell_text(given.text)):
             return call.opaque("dynamic", reason="the text given to the shell is not known", words=call.args)
         inner = _started_by(call, "", args[2:], options)
         inner.globs = state.globs

@@ -17,7 +17,19 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, MAX_ALTERNATIVES, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
+from guardrail.effects.domain._values import (
+    DEEP,
+    MAX_ALTERNATIVES,
+    NAME,
+    NUM,
+    PATH,
+    REF,
+    SLIM,
+    TOKEN,
+    TOP,
+    Field,
+    Stream,
+)
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 
@@ -33,6 +45,9 @@ def one_of(listed: Sequence[str]) -> str:
     """One text for any of those that an output may be."""
     if len(listed) == 1:
         return listed[0]
+    deep = [text.removesuffix(f"/{PATH}") for text in listed if text.endswith(f"/{PATH}")]
+    if len(deep) == 1 and all(text in (deep[0], f"{deep[0]}/{PATH}") for text in listed):
+        return f"{deep[0]}/{PATH}"
     names = all(
         "/" not in text and DEEP not in text and text[:1] not in ("-", "") and ".." not in text for text in listed
     )
@@ -160,7 +175,8 @@ def _operands(files: Sequence[Field]) -> tuple[str, ...]:
             return ()
         texts.append(text)
     if len(texts) > MAX_LISTED:
-        texts = [f"{text.rpartition('/')[0]}/{NAME}" if "/" in text else NAME for text in texts]
+        name = NAME if any(SLIM in text for text in texts) else TOKEN
+        texts = [re.sub(r"[^/]+$", name, text) for text in texts]
     found = tuple(dict.fromkeys(texts))
     return found if len(found) <= MAX_LISTED else ()
 
@@ -296,6 +312,14 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (NAME,) if len(parsed.operands) < 3 and (DEEP in last or SLIM in last) else ()
 
 
+def _dirname(_call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """Of what was listed below a directory, that directory, or one below it."""
+    one = parsed.operands[0].text if len(parsed.operands) == 1 and not parsed.flags else ""
+    head, deep, last = one.rpartition(PATH)
+    known = deep and head.endswith("/") and TOP not in head and not set("/" + NUM) & set(last)
+    return (head + PATH,) if known else ()
+
+
 _LISTERS: Final[Mapping[str, Lister]] = {
     **TELLERS,
     "find": _find,
@@ -307,6 +331,7 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "ls": _ls,
     "git": _git,
     "basename": _basename,
+    "dirname": _dirname,
     "docker": _numbers,
     "lsof": _numbers,
     "pgrep": _numbers,

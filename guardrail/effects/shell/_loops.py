@@ -60,10 +60,13 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
 def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     """Any number of rounds."""
     rest = unread(stdin) if reads_any((*node.condition, *node.body), shell.defined) else stdin
+    reading = not node.until and len(node.condition) == 1 and isinstance(node.condition[0], Simple)
 
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, first = shell.block(node.condition, inner, rest)
-        ok, bad, out = shell.block(node.body, ok.join(bad), rest)
+        # What a condition leaves behind that is one `read`, the body finds where it succeeded.
+        before = ok if ok is not bad and reading else ok.join(bad)
+        ok, bad, out = shell.block(node.body, before, rest)
         if node.clauses is not None:
             look_into(shell.expand, node.names, ok, (0, 0))
             operands(shell.expand, node.parts, ok, {}, (0, 0))

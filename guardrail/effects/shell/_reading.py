@@ -171,7 +171,13 @@ def _listed(call: Call, parsed: Parsed, name: str) -> bool:
     if parsed.unknown or not _NAME.fullmatch(name):
         return False
     if call.name == "read" and parsed.flags <= _PLAIN_READ:
-        value = Value(alternatives=(*listed, ""), sources=call.stdin.sources)
+        if call.shell.traps or call.state.traits:
+            listed = (*listed, "")
+        else:
+            # Where there is no further line the variable is empty.
+            call.failed = call.state.copy()
+            call.failed.put(name, call.failed.scalar(name, Value(alternatives=("",), sources=call.stdin.sources)))
+        value = Value(alternatives=listed, sources=call.stdin.sources)
         set_variable(call.shell, call.state, name, call.state.scalar(name, value))
         return True
     if call.name != "read" and parsed.flags == {"-t"}:

@@ -57,7 +57,7 @@ def _listed(outputs: list[Stream]) -> tuple[str, ...]:
     """What every line of some outputs is one of."""
     if not any(out.listed for out in outputs):
         return ()
-    said = [out.listed or _own_lines(out) for out in outputs if out.text != ""]
+    said = [out.listed or _own_lines(out) for out in outputs if out.text is None or out.text.strip()]
     found = tuple(dict.fromkeys(text for listed in said for text in listed))
     return found if all(said) and len(found) <= MAX_ALTERNATIVES else ()
 
