@@ -85,15 +85,20 @@ class Globs:
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
-        if self.emit.made and self._may_match(base + pattern):
+        if self.emit.made and self.may_match(base + pattern):
             # What this call itself makes before this command may match as well.
             yield msgspec.structs.replace(field, many=True, named=named)
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
 
-    def _may_match(self, pattern: str) -> bool:
-        """Whether a name that this call made may match, or one above or below it, whatever links lead there."""
-        made = self.emit.made
+    def may_match(self, pattern: str, *, but: str | None = None) -> bool:
+        """Whether a name that this call made may match, or one above or below it, whatever links lead there.
+
+        Args:
+            pattern: an absolute one.
+            but: a name, or a pattern, that does not count.
+        """
+        made = self.emit.made - {but}
         if len(made) > MAX_MADE or "**" in pattern or self.emit.contents.linked:
             return True
         shape = self._resolved(pattern)
@@ -108,7 +113,12 @@ class Globs:
 
 
 def _meets(pattern: list[str], made: list[str]) -> bool:
-    return all(
-        shape == name or _WILD.search(name) is not None or fnmatch.fnmatchcase(name, shape)
-        for shape, name in zip(pattern, made, strict=False)
-    )
+    return all(map(_overlap, pattern, made))
+
+
+def _overlap(shape: str, name: str) -> bool:
+    """Whether a name, or one of those that a pattern stands for, may match a pattern."""
+    if _WILD.search(name) is None:
+        return shape == name or fnmatch.fnmatchcase(name, shape)
+    one, other = _WILD.split(shape, maxsplit=1)[0], _WILD.split(name, maxsplit=1)[0]
+    return one.startswith(other) or other.startswith(one)
