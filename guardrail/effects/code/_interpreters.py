@@ -24,7 +24,18 @@ from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, is_shell_text, merge
+from guardrail.effects.domain._values import (
+    NOTHING,
+    OWN_FILE,
+    SOMETHING,
+    TOP,
+    Field,
+    State,
+    Stream,
+    Value,
+    is_shell_text,
+    merge,
+)
 from guardrail.model import Resource
 
 Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
@@ -225,7 +236,7 @@ def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State
     child.globs, child.held, child.opened = state.globs, state.held, state.opened
     child.functions = {name: (*bodies, None) for name, bodies in state.functions.items()}
     child.path = state.path
-    child.vars["0"] = child.vars["BASH_SOURCE"] = Value(plural=True)
+    child.vars.update(dict.fromkeys(OWN_FILE, Value(plural=True)))
     if args is not None:
         child.hand(args)
     return child

@@ -212,6 +212,9 @@ SOMETHING: Final = Stream()
 """Output that is not known and holds no resource's content."""
 
 
+OWN_FILE: Final = frozenset(("0", "BASH_SOURCE"))
+"""What a shell that runs a file calls it; no other program is given that."""
+
 GIVEN_NAMES: Final = frozenset("USER LOGNAME HOSTNAME HOSTTYPE MACHTYPE OSTYPE".split())
 """Variables of the environment that hold names of a user or a machine, as long as nobody sets them."""
 
