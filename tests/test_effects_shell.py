@@ -181,6 +181,15 @@ def test_what_bash_cuts_from_a_name_is_within_what_is_told(case: tuple[str, str,
 def test_a_log_of_which_the_name_ends_otherwise_is_not_the_makefile() -> None:
     """A name that is not known in its middle is told apart by its end."""
     view = NoFiles({"/tmp/p/Makefile": b"test:\n\tls\n"}, dirs=("/tmp", "/tmp/p"))
-    for name, authored in (('/tmp/x-"$N".log', False), ('/tmp/x-"$N"', True), ('"$N"/Makefile', True)):
+    for name, authored in (('/tmp/x-"$N".log', False), ('/tmp/"$N"', True), ('"$N"/Makefile', True)):
         found = effects_of(f"echo x > {name}; make", cwd="/tmp/p", view=view)
         assert any(effect.attrs.get("authored") for effect in found) is authored, name
+
+
+@pytest.mark.parametrize("leading", [False, True])
+def test_a_name_of_which_the_beginning_is_known_leads_away_only_through_what_begins_so(leading: bool) -> None:
+    """`x-$N` may be `x-d/../p/Makefile` where `x-d` is a directory, and is a name in `/tmp` where nothing is."""
+    dirs = ("/tmp", "/tmp/p", *(("/tmp/x-d",) if leading else ()))
+    view = NoFiles({"/tmp/p/Makefile": b"test:\n\tls\n"}, dirs=dirs)
+    found = effects_of('echo x > /tmp/x-"$N"; make', cwd="/tmp/p", view=view)
+    assert any(effect.attrs.get("authored") for effect in found) is leading

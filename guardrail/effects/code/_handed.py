@@ -18,7 +18,7 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import paths_in
-from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.effects.domain._values import NUM, OWN_FILE, TOP, Field
 from guardrail.model import Effect, Resource
 
 MAX_HANDED: Final = 8
@@ -138,8 +138,8 @@ def _vectors(call: Call) -> Iterator[Sequence[str]]:
         named = bool(value) or (index > 0 and words[index - 1][:1] == "-")
         for each in (text, value):
             yield from _one(call, each, words[index + 1 :], named=named)
-    for held in call.state.vars.values():
-        for text in held.alternatives:
+    for name, held in call.state.vars.items():
+        for text in held.alternatives if name not in OWN_FILE else ():
             yield from _one(call, text, (), named=True)
 
 

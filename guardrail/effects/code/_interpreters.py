@@ -23,8 +23,20 @@ from guardrail.effects.code._sessions import told
 from guardrail.effects.code.python._run import run_code, run_file, run_own
 from guardrail.effects.domain._call import MAX_SPELLINGS, Call
 from guardrail.effects.domain._emit import as_code
+from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import (
+    NOTHING,
+    OWN_FILE,
+    SOMETHING,
+    TOP,
+    Field,
+    State,
+    Stream,
+    Value,
+    is_shell_text,
+    merge,
+)
 from guardrail.model import Resource
 
 Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
@@ -99,7 +111,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         texts = script_texts(call, resource)
         if texts:
             call.emit("read", resource, attrs={"reveals": "none"})
-            return _each_text(call, texts, args)
+            return _each_text(call, texts, args, path.text)
     authored = call.shell.authored(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     if kind == "python":
@@ -174,15 +186,23 @@ def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Fiel
     return (outs[0] if len(outs) == 1 else Stream(sources=sources)), complete
 
 
-def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field]) -> Stream:
-    out = call.shell.run_text(texts[0], _started_by(call, texts[0], args), call.stdin)[2]
+def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field], path: str) -> Stream:
+    out = call.shell.run_text(texts[0], _in_file(_started_by(call, texts[0], args), path), call.stdin)[2]
     if len(texts) == 1:
         return out
     sources = out.sources
     for text in texts[1:]:
         with call.perhaps():
-            sources = merge(sources, call.shell.run_text(text, _started_by(call, text, args), call.stdin)[2].sources)
+            child = _in_file(_started_by(call, text, args), path)
+            sources = merge(sources, call.shell.run_text(text, child, call.stdin)[2].sources)
     return Stream(sources=sources)
+
+
+def _in_file(child: State, path: str) -> State:
+    """A shell that runs a file, which it knows the name of."""
+    child.vars["0"] = Value(alternatives=(path,))
+    child.vars["BASH_SOURCE"] = Value(alternatives=(path,), items=(("0", path),))
+    return child
 
 
 def _from_stream(call: Call, kind: str, resource: Resource, args: Sequence[Field]) -> Stream:
@@ -226,6 +246,7 @@ def _child(state: State, args: Sequence[Field] | None, cwd: str | None) -> State
     child.globs, child.held, child.opened = state.globs, state.held, state.opened
     child.functions = {name: (*bodies, None) for name, bodies in state.functions.items()}
     child.path = state.path
+    child.vars.update(dict.fromkeys(OWN_FILE, Value(plural=True)))
     if args is not None:
         child.hand(args)
     return child
@@ -270,6 +291,8 @@ def _started(call: Call, options: str) -> None:
     for letter in "il":
         if letter in options:
             note_own(call, f"bash -{letter}")
+    if "i" in options:
+        note_start_file(call)
 
 
 def _shell(call: Call) -> Stream:
@@ -290,7 +313,9 @@ def _shell(call: Call) -> Stream:
             _started(call, "-l" if text == "--login" else "")
             continue
         if _SHELL_NAMED.fullmatch(text) and args:
-            state = _with_option(state, args.pop(0).text)
+            named = args.pop(0).text
+            _started(call, "i" if named == "interactive" else "")  # as dash calls it
+            state = _with_option(state, named)
         elif _SHELL_FLAGS.fullmatch(text):
             call.shell.errexit = call.shell.errexit or "e" in text
             options += text
@@ -300,7 +325,8 @@ def _shell(call: Call) -> Stream:
         else:
             return call.opaque("dynamic", reason="option of the shell is not known")
     if command:
-        if not args or not args[0].known:
+        given = args[0] if args else Field(text=TOP)
+        if not given.known and (given.glob is not None or given.many or not is_shell_text(given.text)):
             return call.opaque("dynamic", reason="the text given to the shell is not known", words=call.args)
         inner = _started_by(call, "", args[2:], options)
         inner.globs = state.globs

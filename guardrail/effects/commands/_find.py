@@ -202,7 +202,7 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         text = None if any(not field.known for field in names) else "\n".join(field.text for field in names)
     sources = merge(call.stdin.sources, taken)
     if not command:
-        return Stream(sources=sources, flow=call.stdin.flow)  # `echo`
+        return _echoed(text, parsed, Stream(sources=sources, flow=call.stdin.flow))
     if parsed.has("--verbose"):
         call.shell.divert(sources)
     marker = parsed.value("-I") or parsed.value("-i")
@@ -224,6 +224,19 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     if len(outputs) == 1:
         return outputs[0]
     return Stream(sources=merge(sources, tuple(source for out in outputs for source in out.sources)))
+
+
+def _echoed(text: str | None, parsed: Parsed, out: Stream) -> Stream:
+    """`xargs` alone, which prints the words in one line."""
+    plain = text is not None and not parsed.values and parsed.flags <= {"--no-run-if-empty", "-r"}
+    words = _words(text, parsed, by_line=False, sources=()) if plain and text is not None else None
+    line = " ".join(field.text for field in words or ())
+    known = words is not None and len(line) < MAX_ECHOED and "\\" not in line
+    return msgspec.structs.replace(out, text=f"{line}\n") if known else out
+
+
+MAX_ECHOED: Final = 4096
+"""Longest line that is followed, in characters; a longer one may be broken."""
 
 
 def _words(text: str, parsed: Parsed, *, by_line: bool, sources: tuple[Resource, ...]) -> list[Field] | None:

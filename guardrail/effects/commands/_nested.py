@@ -16,6 +16,7 @@ from guardrail.effects.commands._makes import below, named_by
 from guardrail.effects.commands._typed import keys
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 
@@ -288,6 +289,7 @@ def _started(call: Call) -> Stream | None:
             value = words.pop(0)
             cwd = call.place(value, kind="dir").path if option[-1] == "c" and tmux else cwd
     if not words or not detached:
+        note_start_file(call)  # what runs in it is a shell, and which one is a setting
         return SOMETHING if tmux else None
     with call.perhaps():
         if len(words) > 1 or not tmux:

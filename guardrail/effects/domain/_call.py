@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._paths import (
     STANDARD_OUTPUT,
     STREAMS,
+    escape,
     is_descriptor,
     paths_in,
     place,
     spellings,
 )
 from guardrail.effects.domain._startup import is_deferred, is_startup
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 
 if TYPE_CHECKING:
@@ -39,9 +41,41 @@ _BEFORE_WILD: Final = re.compile(r"[*?\[{]")
 MAX_NAME: Final = 4096
 """Longest text that can be the path of a file, in characters: Linux's PATH_MAX."""
 
+_SETTING: Final = re.compile(
+    r"--?(?:(?:max-?|min-?|num-?|n-)?(?:port|jobs|workers|threads|timeout|seed|epochs|batch-?size|lr|fail|durations|retries"
+    r"|limit|count|interval|concurrency|parallel|parallelism|shards?|shard-id|processes|numprocesses|steps|replicas|memory"
+    r"|cpus|delay|page|per-page|verbosity)|mode|stage|env|environment|host|(?:log-?)?level)|-run"
+)
+"""Options whose value is a number, or the name of a mode, of an environment or a host; `-run` is a pattern of `go`."""
+
+_COUNT: Final = re.compile(r"-[jnpwctkNPJ]")
+"""Options of one letter that often take a number."""
+
+
+def _is_setting(word: Field, args: Sequence[Field]) -> bool:
+    """A variable of the caller's own that is wholly the value of such an option."""
+    text = word.text
+    if not (word.outer or word.counted):
+        return False
+    if text == TOP:
+        head = next((one.text for one, other in itertools.pairwise(args) if other is word), "")
+    else:
+        head = text[:-1].removesuffix("=") if text[-1] == TOP else TOP
+    return _SETTING.fullmatch(head) is not None or (word.counted and _COUNT.fullmatch(head) is not None)
+
+
 MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
+
+_OPENING: Final = frozenset(("rm", "tee", "touch", "unlink"))
+"""Commands that make no directory, whatever their options, and take nothing that is made of one."""
+
+_BEGUN: Final = re.compile(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
+"""A directory, the beginning of a name in it, and how that name ends."""
+
+MAX_BEGUN: Final = 64
+"""Most files that begin like a name of which the rest is not known, for each of which it is looked what it is."""
 
 _FOLLOWING: Final = {
     "cp": ("L", ("--dereference",)),
@@ -155,7 +189,30 @@ class Call:
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
         text = self.above_fresh(field.text) if self.shell.emit.fresh and field.glob is None else field.text
+        if self.name in _OPENING and TOP in text:
+            return self.opened(field)
         return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+
+    def opened(self, field: Field) -> Resource:
+        """The address of a regular file that is opened, or removed, and of no directory that is made.
+
+        Where its name begins with something that is known, and nothing there that begins so leads further, what is not
+        known of it is within that name: with a slash in it there is no such file.
+        """
+        plain = place(field.text, self.cwd, glob=field.glob)
+        match = _BEGUN.fullmatch(field.text)
+        if match is None or field.many or field.glob is not None or not match[2].strip("."):
+            return plain
+        if match[1][:1] != "/" and (self.cwd is None or TOP in self.cwd or NUM in self.cwd):
+            return plain
+        shell = self.shell
+        inside = place(f"{match[1]}{match[2]}{NAME}{match[3]}", self.cwd)
+        start = "/".join((*((self.cwd or "").rstrip("/"),) * (match[1][:1] != "/"), match[1] + match[2]))
+        found = shell.view.glob(f"{escape(start)}*")
+        further = found is None or len(found) > MAX_BEGUN or any(shell.view.kind(path) != "file" for path in found)
+        if further or shell.expand.globs.may_match(f"{escape(start)}*", but=inside.pattern):
+            return plain
+        return inside
 
     def above_fresh(self, text: str) -> str:
         """`..` behind a directory that was just made leads to the one that it was made in."""
@@ -352,7 +409,7 @@ class Call:
                 seen.add(named := self.place(word))
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
-            if word.text in texts:
+            if word.text in texts or (TOP in word.text and _is_setting(word, self.args)):
                 continue
             texts.add(word.text)
             most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8

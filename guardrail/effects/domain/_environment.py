@@ -11,7 +11,7 @@ import msgspec
 
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import STREAMS, place
-from guardrail.effects.domain._values import NAME, NUM, TOP, Field, State, Stream, Value, join_values
+from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, State, Stream, Value, join_values
 from guardrail.effects.domain._variables import (
     CODE,
     KNOWN_SHELLS,
@@ -25,10 +25,11 @@ from guardrail.effects.domain._variables import (
 from guardrail.model import Resource
 
 if TYPE_CHECKING:
+    from guardrail.effects.domain._call import Call
     from guardrail.effects.shell._interpreter import Interpreter
 
 _LOADER = re.compile(
-    r"LD_\w+|BASH_ENV|ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|GCONV_PATH|GLIBC_TUNABLES|POSIXLY_CORRECT|CDPATH|GLOBIGNORE"
+    r"LD_\w+|BASH_ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|GCONV_PATH|GLIBC_TUNABLES|POSIXLY_CORRECT|CDPATH|GLOBIGNORE"
     r"|PROMPT_COMMAND|PS4|TAR_OPTIONS|TAPE|RSYNC_\w+|RIPGREP_CONFIG_PATH|GREP_OPTIONS|LESSOPEN|LESSCLOSE|LESS|CURL_HOME"
     r"|WGETRC|LOCPATH|NLSPATH|GZIP|BZIP2?|XZ_(?:OPT|DEFAULTS)|ZSTD_\w+|SSH_ASKPASS|BUSYBOX\w*"
 )
@@ -54,26 +55,25 @@ def _is_read(name: str) -> bool:
     return any(pattern.fullmatch(name) for pattern in (_LOADER, _PROGRAM, _INTERPRETER))
 
 
-def _noticed(shell: Interpreter, state: State, name: str, value: Value) -> None:
-    """Say what somebody waits for: a key of a control file, or the value that a trap was given."""
+def _watched(shell: Interpreter, name: str, value: Value) -> None:
+    """Say what somebody waits for: a key of a control file."""
     if name in shell.watched:
         known = len(value.alternatives) == 1 and TOP not in value.alternatives[0] and NUM not in value.alternatives[0]
         _say(shell, name, {"key": name, **({"after": value.alternatives[0]} if known else {})})
-    if name in shell.relied:
-        shell.dynamic(f"a trap runs with what {name} is by then", (0, 0))
-    elif name in shell.awaited:
-        shell.relied.add(name)
-        later = state.copy()
-        later.vars[name] = value if all(value.alternatives) else Value()
-        shell.run_later(shell.awaited[name], later)
 
 
 def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> None:
-    """Assign, and say so when other programs read the variable."""
+    """Assign, and say so when other programs, or traps, read the variable."""
+    _assign(shell, state, name, value)
+    if shell.awaited:
+        shell.noticed(name, state)
+
+
+def _assign(shell: Interpreter, state: State, name: str, value: Value) -> None:
     traits = state.traits.get(name, "") if state.traits else ""
     if "i" in traits:
         value = join_values(value, shell.number(state, value))
-    _noticed(shell, state, name, value)
+    _watched(shell, name, value)
     _meant(shell, state, name, _held(state, name, value) if traits else value)
     if name == "PATH":
         state.put(name, Value(sources=value.sources))
@@ -87,8 +87,36 @@ def set_variable(shell: Interpreter, state: State, name: str, value: Value) -> N
         _say(shell, name)
     elif name == "PWD" or name == "OLDPWD":
         state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
+    elif name == START:
+        _say(shell, name)
+        if any(_may_be_file(shell, state, text) for text in value.alternatives):
+            state.path = None
     elif _is_read(name):
         _told(shell, state, name, value)
+
+
+START: Final = "ENV"
+"""The file that an interactive shell runs first which does as POSIX says: `sh -i`. Many scripts call a stage so."""
+
+_STAGE: Final = re.compile(f"[\\w{TOP}{NUM}{SLIM}{FIRM}-]*")
+
+
+def _may_be_file(shell: Interpreter, state: State, text: str) -> bool:
+    """A value that names a file, or is expanded to such a name, by itself; whoever starts such a shell asks again."""
+    if not _STAGE.fullmatch(text):
+        return True
+    if not text or TOP in text or NUM in text:
+        return False
+    paths = [place(text, cwd).path for cwd in state.cwds]
+    return any(path is not None and shell.view.kind(path) in ("file", "other") for path in paths)
+
+
+def note_start_file(call: Call) -> None:
+    """A shell starts that may be interactive, and runs the file that `ENV` names, if that was set."""
+    if any(call.state.vars[START].alternatives if START in call.state.vars else ()):
+        call.opaque("dynamic", reason=f"the shell runs what {START} names first", words=())
+        for text in call.state.vars[START].alternatives:
+            call.mention_text(text)
 
 
 def _held(state: State, name: str, value: Value) -> Value:

@@ -109,6 +109,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         many: it may be any number of words, options included.
         outer: what is not known at its beginning is a variable that the call was given and did not set itself.
         named: every word it stands for is the name of a file as a lister gave it, and begins with no dash.
+        counted: what is not known in it is such a variable, and by its default it is a number.
         void: of an assignment, the value may also be empty.
         sources: resources whose content is in it.
         span: where it stands in the text.
@@ -119,6 +120,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     many: bool = False
     outer: bool = False
     named: bool = False
+    counted: bool = False
     void: bool = False
     sources: tuple[Resource, ...] = ()
     span: tuple[int, int] = (0, 0)
@@ -154,6 +156,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         declared: they certainly are, so that a subscript is no arithmetic.
         plural: it may be an array with further elements.
         variants: of an array of which `items` are not known, the keys and texts are one of these; () if not known.
+        each: of one of which not even the length is known, each element is one of these; () if not known.
     """
 
     alternatives: tuple[str, ...] = (TOP,)
@@ -163,6 +166,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     declared: bool = False
     plural: bool = False
     variants: tuple[tuple[tuple[str, str], ...], ...] = ()
+    each: tuple[str, ...] = ()
 
 
 UNKNOWN: Final = Value()
@@ -215,6 +219,9 @@ NOTHING: Final = Stream(text="")
 SOMETHING: Final = Stream()
 """Output that is not known and holds no resource's content."""
 
+
+OWN_FILE: Final = frozenset(("0", "BASH_SOURCE"))
+"""What a shell that runs a file calls it; no other program is given that."""
 
 GIVEN_NAMES: Final = frozenset("USER LOGNAME HOSTNAME HOSTTYPE MACHTYPE OSTYPE".split())
 """Variables of the environment that hold names of a user or a machine, as long as nobody sets them."""
@@ -398,6 +405,7 @@ def join_values(left: Value, right: Value) -> Value:
             declared=left.declared and right.declared,
             plural=True,
             variants=_either(left, right),
+            each=_each(left, right),
         )
     alternatives = tuple(dict.fromkeys((*left.alternatives, *right.alternatives)))
     if TOP in alternatives or len(alternatives) > MAX_ALTERNATIVES:
@@ -414,6 +422,18 @@ def _either(left: Value, right: Value) -> tuple[tuple[tuple[str, str], ...], ...
             return ()
         both.update(dict.fromkeys(known))
     return tuple(both) if len(both) <= MAX_VARIANTS else ()
+
+
+def _each(left: Value, right: Value) -> tuple[str, ...]:
+    """What each element of one array or another is, where that is known of one that is as long as it will."""
+    if not (left.each or right.each) or left.keyed or right.keyed:
+        return ()
+    both: dict[str, None] = {}
+    for value in (left, right):
+        if not value.each and (value.items is None or value.plural):
+            return ()
+        both.update(dict.fromkeys(value.each or (text for _, text in value.items or ())))
+    return tuple(both) if len(both) <= MAX_ALTERNATIVES else ()
 
 
 def join_cwds(left: tuple[str | None, ...], right: tuple[str | None, ...]) -> tuple[str | None, ...]:

@@ -16,7 +16,6 @@ from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import (
     DEEP,
     FIRM,
-    MOVING,
     NAME,
     NOTHING,
     NUM,
@@ -36,21 +35,20 @@ from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import calculate, look_at
 from guardrail.effects.shell._reading import read
-from guardrail.effects.shell._traps import arm
+from guardrail.effects.shell._traps import arm, changed, set_trap
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
 from guardrail.parse.ir import Simple
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_READ: Final = frozenset("REPLY MAPFILE OPTARG OPTIND PATH IFS".split())
-"""Variables that builtins assign to without naming them."""
 _ELEMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 _PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
     "checkwinsize histappend cmdhist lithist inherit_errexit huponexit checkjobs "
     "checkhash interactive_comments progcomp promptvars xpg_echo sourcepath".split()
 )
+_LISTING: Final = frozenset(("nullglob", "globstar"))
+"""Options of the shell with which a pattern may be no word, or lead further down."""
 _PATTERN_SHOPT: Final = _PLAIN_SHOPT | frozenset(
     "nullglob failglob dotglob globstar extglob nocaseglob nocasematch".split()
 )
@@ -64,6 +62,8 @@ def cd(call: Call) -> Stream:
     _go(call)
     if "moving" in call.state.modes:
         call.state.cwds = (None,)
+    if call.shell.traps:
+        changed(call.shell, call.state)
     # It prints where it went, if that is not what was asked for.
     asked = all(field.known or None not in call.state.cwds for field in call.args)
     told = not asked or any(field.text == "-" for field in call.args) or "CDPATH" in call.state.vars
@@ -79,6 +79,8 @@ def _go(call: Call) -> None:
         state.cwds = (home if home.startswith("/") and TOP not in home else None,)
         return
     field = operands[0]
+    if len(operands) == 1 and field.text == "" and not field.many:
+        return  # it stays, or fails
     if len(operands) > 1 or field.text in ("-", "") or field.text.startswith("-") or "CDPATH" in state.vars:
         state.cwds = (None,)
         return
@@ -87,7 +89,11 @@ def _go(call: Call) -> None:
         state.cwds = _entered(call, field)
         return
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
-    state.cwds = tuple(dict.fromkeys((_folded(target), posixpath.normpath(_folded(target)))))
+    followed, folded = _folded(target), posixpath.normpath(_folded(target))
+    shell = call.shell
+    if followed != folded and not shell.contents.linked and shell.view.real(followed) == shell.view.real(folded):
+        followed = folded  # no link is on the way
+    state.cwds = tuple(dict.fromkeys((followed, folded)))
 
 
 def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
@@ -119,13 +125,14 @@ def pushd(call: Call) -> Stream:
     if len(call.args) == 1 and not call.args[0].text.startswith(("+", "-")):
         cd(call)
         return SOMETHING
-    call.state.cwds = (None,)
-    return SOMETHING
+    return popd(call)
 
 
 def popd(call: Call) -> Stream:
     """`popd`: the stack is not followed."""
     call.state.cwds = (None,)
+    if call.shell.traps:
+        changed(call.shell, call.state)
     return SOMETHING
 
 
@@ -325,7 +332,11 @@ def shopt(call: Call) -> Stream:
     out = NOTHING if any(re.fullmatch(r"-q?[su]q?", field.text) for field in call.args) else SOMETHING
     if names <= _PLAIN_SHOPT and all(field.known for field in call.args):
         return out
-    call.state.globs = False
+    call.state.modes |= names & _LISTING
+    if not names <= _PLAIN_SHOPT | _LISTING or not all(field.known for field in call.args):
+        call.state.globs = False
+    if call.shell.traps:
+        changed(call.shell, call.state)
     if "failglob" in names:
         call.state.modes |= {"failglob"}
     if names - _PATTERN_SHOPT:
@@ -375,7 +386,9 @@ def source(call: Call) -> Stream:
     if len(call.args) > 1:
         call.state.hand(call.args[1:])
     given_ = call.state.args
+    call.state.vars["BASH_SOURCE"] = Value(alternatives=(field.text,), items=(("0", field.text),))
     end, out = _returned(call, text, call.stdin)
+    end.vars["BASH_SOURCE"] = Value(plural=True)  # of a function it is the file that defines it
     if len(call.args) > 1:
         # They come back, unless the file has set others.
         kept = end.args == given_ and "set" not in text and "eval" not in text
@@ -418,6 +431,7 @@ def _sourced(call: Call, resource: Resource, *, certain: bool) -> None:
 def _source_stream(call: Call, resource: Resource) -> Stream:
     """`. /dev/stdin`: known if the input is."""
     if posixpath.normpath(resource.path or "") in STANDARD_INPUT and call.stdin.text is not None:
+        call.state.vars["BASH_SOURCE"] = Value(plural=True)
         end, out = _returned(call, call.stdin.text, SOMETHING)
         call.state.assume(end)
         return out
@@ -434,29 +448,13 @@ def trap(call: Call) -> Stream:
     text = operands[0]
     if text.many or text.sources or text.glob is not None or not is_shell_text(text.text):
         return call.opaque("dynamic", reason="the text of a trap is not known")
-    call.shell.traps.append(operands[0].text)
-    later = call.state.copy()
-    functions = later.functions
-    later.forget()
-    later.functions, later.path, later.ifs, later.globs = functions, call.state.path, call.state.ifs, call.state.globs
-    # INVARIANT: what is relied on here stays, or `set_variable` says that it changed; who makes a state forget says so.
-    for name in dict.fromkeys(_USED.findall(operands[0].text)):
-        value = call.state.vars.get(name)
-        # One that may be empty gets more by `${name:=…}`.
-        if value is not None and all(value.alternatives) and name not in MOVING and name not in _READ:
-            later.vars[name] = value
-            call.shell.relied.add(name)
-        elif value is None and name.islower() and call.state.args is not None:
-            # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
-            later.vars[name] = Value(alternatives=("",))
-            call.shell.awaited[name] = operands[0].text
     mark = call.shell.contents.mark()
-    call.shell.run_later(operands[0].text, later)
+    set_trap(call.shell, call.state, text.text)
     if all(field.text.upper() in ("EXIT", "SIGEXIT", "0") for field in operands[1:]):
         call.shell.contents.weaken(mark)
     else:
         call.shell.contents.lose(mark, lasting=True)
-        arm(call.shell, call.state, operands[0].text)
+        arm(call.shell, call.state, text.text)
     return NOTHING
 
 

@@ -212,7 +212,14 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     text = printed(call.name, args, posix="posix" in call.state.modes)
     if text is None and call.name in FILTERS:
         given = call.stdin.text
-        if call.name in _FILES and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
+        if call.name == "grep":
+            words = [field.text for field in parsed.operands]
+            files = parsed.operands[1:]
+            # It is often asked for what nobody makes words of.
+            heard = call.shell.listening and words and args[-len(words) :] == words
+            given = None if not heard else file_text(call, files) if files else given
+            args = args[: len(args) - len(files)]
+        elif call.name in _FILES and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
             named = {field.text for field in parsed.operands}
             many = len(parsed.operands) > 1
             given = file_text(call, parsed.operands) if not many or call.name in ("cat", "sort", "cut") else None

@@ -35,12 +35,13 @@ from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
-from guardrail.effects.shell._listings import is_setup
+from guardrail.effects.shell._listings import is_setup, one_of
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
+from guardrail.effects.shell._streams import succeeds
 from guardrail.effects.shell._told import surely_tells
 from guardrail.model import Resource
-from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Script, Text, Word
+from guardrail.parse.ir import AndOr, Command, Computed, Expansion, Param, Part, Process, Script, Simple, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -50,13 +51,24 @@ _NUMBERS: Final = frozenset(
 )
 
 
+_OWN: Final[Mapping[str, str]] = {
+    "BASH_SOURCE": "",  # no file that runs
+    "GITHUB_OUTPUT": "/github/file_commands/output",
+    "GITHUB_STATE": "/github/file_commands/state",
+    "GITHUB_STEP_SUMMARY": "/github/file_commands/step_summary",
+}
+"""What a shell finds that was started for this call: files of a runner that steps report to, wherever it puts them.
+
+What `GITHUB_ENV` and `GITHUB_PATH` name is read before later steps run, and may change what their commands mean.
+"""
+
 _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
 _VARIABLE: Final = re.compile(r"[A-Za-z_]")
-_TEXTUAL: Final = frozenset(("echo", "printf"))
-"""Commands whose words are only text."""
+_TEXTUAL: Final = frozenset(("echo", "export", "printf"))
+"""Commands whose words are only text, or values of variables."""
 
 
 _LONE: Final = Text(text="$")
@@ -82,6 +94,10 @@ class Runner(Protocol):
         """Commands that read what the command at hand will write."""
         ...
 
+    def noticed(self, name: str, state: State) -> None:
+        """A variable was given a value by an expansion."""
+        ...
+
     def abort(self, state: State) -> None:
         """What is worked out here may be an error, which ends the line."""
         ...
@@ -90,7 +106,7 @@ class Runner(Protocol):
 class Expander:
     """Expands the words of one call."""
 
-    __slots__ = ("_head", "_veiled", "emit", "environment", "globs", "runner")
+    __slots__ = ("_head", "_veiled", "_whole", "emit", "environment", "globs", "runner")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         self.emit = emit
@@ -99,6 +115,7 @@ class Expander:
         self.globs = Globs(view, emit)
         self._veiled = False
         self._head: str | None = None
+        self._whole = False  # whoever asks knows what an output may be that is missing
 
     # -- several words
 
@@ -194,7 +211,9 @@ class Expander:
             first = word.parts[0] if word.parts else None
             if isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}=")):
                 state = assuming(state, first.text.partition("=")[0])
+            self._whole = len(word.parts) == 2
             text, sources = self._join(word.parts, state, chosen, tilde=False)
+            self._whole = False
             void = len(word.parts) == 2 and _may_be_nothing(word.parts[1], text)
             yield Field(text=text, sources=sources, span=span, void=void)
             return
@@ -217,7 +236,9 @@ class Expander:
         merged: tuple[Resource, ...] = ()
         choices = self._choices((word,), state)
         if not choices:
+            self._whole = len(word.parts) == 1
             text, merged = self._join(word.parts, state, {}, tilde=True)
+            self._whole = False
             empty = len(word.parts) == 1 and _may_be_nothing(word.parts[0], text)
             return Value(alternatives=(text, "") if empty else (text,), sources=merged)
         ends: list[State] = []
@@ -277,8 +298,8 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[Piece]:
-        if len(parts) == 1 and isinstance(parts[0], Command) and not parts[0].quoted and state.ifs:
-            return list(self._output(parts[0], state))
+        if len(parts) == 1 and (alone := self._alone(parts[0], state)) is not None:
+            return alone
         done: list[Piece] = []
         piece = Piece()
         veiled = self._veiled
@@ -316,6 +337,16 @@ class Expander:
             done.append(piece)
         return unsplit(done) if len(done) > 1 and _LONE in parts else done
 
+    def _alone(self, part: Part, state: State) -> list[Piece] | None:
+        """A part that is a whole word, and becomes any number of words of which something is known."""
+        if isinstance(part, Command) and not part.quoted and state.ifs:
+            return list(self._output(part, state))
+        if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
+            value = state.vars.get(part.name)
+            if value is not None and value.each:
+                return [_one_of_many(text, value.sources) for text in value.each]
+        return None
+
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self._tilde(raw, state, alone=alone)
         if head == raw:
@@ -341,6 +372,8 @@ class Expander:
         if found.listed:
             return self._listed(part.quoted, "*" in (part.name, part.index), state, found.texts, piece, done)
         text = found.texts[0]
+        if text == TOP and part.arg is not None and _is_given(part, state):
+            piece.outer, piece.counted = not piece.text, part.arg.plain is not None and part.arg.plain.isdecimal()
         if part.quoted:
             piece.literal(text)
             return piece
@@ -434,8 +467,11 @@ class Expander:
         if isinstance(part, Param):
             return self._param(part, state, chosen)
         if isinstance(part, Command):
+            whole, self._whole = self._whole, False
             out = self._substituted(part, state)
-            listed = out.listed[0] if len(out.listed) == 1 else TOP
+            listed = one_of(out.listed)
+            if _UNSURE.search(listed) is None and not (whole and _depends(part.script)):
+                listed = TOP  # it may be missing, or there any number of times
             text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
         if isinstance(part, Process):
@@ -472,6 +508,7 @@ class Expander:
             if name in state.traits:
                 self.runner.abort(state)
             state.put(name, Value(sources=sources, plural=True))
+            self.runner.noticed(name, state)
         return TOP, sources, True
 
     def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
@@ -498,13 +535,16 @@ class Expander:
             return NUM, ()
         if name.isdigit() and state.args is not None:
             index = int(name)
-            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else TOP), state.handed
+            # A shell that was started for this call has its own name there.
+            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else "bash"), state.handed
         if name in "@*" and state.args is not None:
             return (" ".join(state.args) if state.ifs or len(state.args) < 2 else TOP), state.handed
         if name == "#" and state.args is not None:
             return str(len(state.args)), ()
         if name.isdigit() or name in "@*":
             return TOP, state.handed
+        if state.args is not None and name in _OWN and name not in self.environment:
+            return _OWN[name], ()
         return self.environment.get(name, TOKEN if name in GIVEN_NAMES else TOP), ()
 
     def _tilde(self, text: str, state: State, *, alone: bool) -> str:
@@ -520,6 +560,14 @@ class Expander:
         else:
             home = TOP
         return home + slash + tail
+
+
+def _one_of_many(text: str, sources: tuple[Resource, ...]) -> Piece:
+    """Any number of words, each of which is such a name."""
+    piece = Piece()
+    piece.many, piece.named, piece.sources = True, True, sources
+    piece.literal(text)
+    return piece
 
 
 _SETTING: Final = frozenset(("env", "sudo", "doas"))
@@ -540,9 +588,19 @@ def _may_be_nothing(part: Part, text: str) -> bool:
         return part.index is not None and text == TOKEN
     if isinstance(part, Param):
         return part.name in GIVEN_NAMES and text == TOKEN  # in a container nobody may have set it
-    if not isinstance(part, Command) or text == TOP or _UNSURE.search(text) is None:
+    if not isinstance(part, Command) or text == TOP:
         return False
+    if _UNSURE.search(text) is None:
+        return _depends(part.script)
     return not surely_tells(part.script, text.rpartition("=")[2])
+
+
+def _depends(script: Script) -> bool:
+    """One command whose output is there if another one succeeds: `cd DIR && pwd`."""
+    statement = script.body[0] if len(script.body) == 1 else None
+    if not isinstance(statement, AndOr) or succeeds(statement.first):
+        return False
+    return [(op, type(last)) for op, last in statement.rest] == [("&&", Simple)]
 
 
 def _vanishes(parts: Sequence[Part], index: int, text: str) -> bool:
@@ -564,12 +622,17 @@ def _certain(parts: Sequence[Part], index: int, found: Found) -> Found:
 
 def _is_outer(part: Part, state: State) -> bool:
     """A variable that the call was given, and which it did not set itself."""
-    return (
-        isinstance(part, Param)
-        and part.quoted
-        and part.name not in state.vars
-        and _VARIABLE.match(part.name) is not None
-    )
+    return isinstance(part, Param) and part.name not in state.vars and _VARIABLE.match(part.name) is not None
+
+
+def _is_given(part: Expansion, state: State) -> bool:
+    """`${x:-word}` of such a variable, where the word is no path and no option."""
+    plain = part.arg.plain if part.arg is not None and part.op in (":-", "-") and part.index is None else None
+    given = part.name not in state.vars and _VARIABLE.match(part.name) is not None
+    return given and plain is not None and _DEFAULT.fullmatch(plain) is not None
+
+
+_DEFAULT: Final = re.compile(r"\w[\w.:,+-]*|\.|", re.ASCII)
 
 
 def _names(parts: Sequence[Part]) -> Iterator[str]:

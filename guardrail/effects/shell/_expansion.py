@@ -11,10 +11,22 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOKEN, TOP, UNKNOWN, State, Value, merge
+from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._values import (
+    MAX_ALTERNATIVES,
+    MAX_TEXT,
+    NUM,
+    TOKEN,
+    TOP,
+    UNKNOWN,
+    Field,
+    State,
+    Value,
+    merge,
+)
 from guardrail.effects.shell import _parameters
 from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import look_at, look_into, may_fail, operands, subscripted
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Expansion, Text, Word
@@ -111,6 +123,8 @@ def _base(ex: Expander, part: Expansion, state: State, chosen: Chosen) -> tuple[
         if value is None or value.plural:
             return None, sources, True
         return ([one for _, one in value.items] if value.items is not None else (text,)), sources, True
+    if value is None and (name, index) == ("BASH_SOURCE", "0"):
+        return (text,), sources, False
     if value is None or (value.items is None and value.plural):
         return (TOP,), sources, False
     key = subscript(ex, value, index, state, chosen)
@@ -207,8 +221,9 @@ def _default(
                 ex.runner.abort(state)
             old = state.vars.get(part.name, UNKNOWN)
             state.put(part.name, Value(sources=merge(old.sources, sources), plural=old.plural))
+            ex.runner.noticed(part.name, state)
             chosen.pop(part.name, None)
-        if sign == "?" and items is not None:
+        if (sign == "?" or (sign == "-" and arg in STREAMS)) and items is not None:
             return _found(items, sources, listed)
         return _found(None, sources, listed)
     if sign == "+":
@@ -217,9 +232,11 @@ def _default(
         if part.name in state.traits:
             ex.runner.abort(state)
             state.put(part.name, Value(sources=sources, plural=True))
+            ex.runner.noticed(part.name, state)
             chosen.pop(part.name, None)
             return _found(None, sources, listed)
         state.put(part.name, Value(alternatives=(arg,), sources=sources))
+        ex.runner.noticed(part.name, state)
         chosen.pop(part.name, None)
     if sign in "-=" and empty:
         return Found(texts=(arg,), sources=sources, split=mixed)
@@ -314,6 +331,7 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
     items: dict[str, str] = dict(old.items or ()) if old is not None and not old.plural else {}
     sources: tuple[Resource, ...] = old.sources if old is not None else ()
     certain = old is None or not old.plural
+    given: list[Field] = []
     position = max((int(key) + 1 for key in items), default=0) if not keyed else 0
     for key, word in words:
         if key is not None:
@@ -332,15 +350,28 @@ def elements(ex: Expander, words: Sequence[tuple[str | None, Word]], state: Stat
         for vector in vectors:
             sources = merge(sources, tuple(source for field in vector for source in field.sources))
         certain = certain and len(vectors) == 1 and not keyed
+        given += (field for vector in vectors for field in vector)
         for field in vectors[0]:
             certain = certain and not field.many and field.glob is None
             items[str(position)] = field.text
             position += 1
     size = sum(map(len, items.values()))
     if not certain or len(items) > MAX_ITEMS or size > MAX_TEXT:
-        return Value(sources=sources, keyed=keyed, declared=old is not None and old.declared, plural=True)
+        each = () if keyed or any(key is not None for key, _ in words) else _elements(old, given)
+        return Value(sources=sources, keyed=keyed, declared=old is not None and old.declared, plural=True, each=each)
     ordered = items.items() if keyed else sorted(items.items(), key=_number)
     return array(tuple(ordered), sources, like=old)
+
+
+def _elements(old: Value | None, given: Sequence[Field]) -> tuple[str, ...]:
+    """What each element is of an array whose length is not known, which is added to what it held before."""
+    texts = named_texts(given)
+    if old is None or not texts:
+        return texts
+    if not old.each and (old.items is None or old.plural):
+        return ()
+    both = tuple(dict.fromkeys((*(old.each or (text for _, text in old.items or ())), *texts)))
+    return both if len(both) <= MAX_ALTERNATIVES else ()
 
 
 def array(items: tuple[tuple[str, str], ...], sources: tuple[Resource, ...], *, like: Value | None = None) -> Value:

@@ -47,6 +47,8 @@ def printed(name: str, args: Sequence[str], *, posix: bool = False) -> str | Non
         return _formats.printf(words[0], words[1:]) if words and not words[0].startswith("-") else None
     if name == "echo":
         return _echo(args)
+    if name in ("basename", "dirname") and args[:1] == ["--"]:
+        args = args[1:]
     if name in ("basename", "dirname") and args and not any(word.startswith("-") for word in args):
         return _base(args) if name == "basename" else "".join(_directory(word) + "\n" for word in args)
     return None
@@ -333,6 +335,20 @@ def _openssl(args: Sequence[str], text: str) -> str | None:
     return None
 
 
+_SOUGHT: Final = re.compile(r"\^?[\w#=, @:/-]*\$?", re.ASCII)
+"""A pattern that means the same to every program."""
+
+
+def _grep(args: Sequence[str], text: str) -> str | None:
+    words = list(args)
+    options = [words.pop(0) for _ in args if words and words[0] in ("-v", "-E", "-e")]
+    if len(words) != 1 or words[0][:1] == "-" or not _SOUGHT.fullmatch(words[0]):
+        return None
+    sought = re.compile(words[0])
+    lines, _ = _lines(text)
+    return _joined([line for line in lines if (sought.search(line) is None) == ("-v" in options)], ended=True)
+
+
 FILTERS: Final[Mapping[str, Filter]] = {
     "awk": _awk,
     "base32": _base32,
@@ -340,6 +356,7 @@ FILTERS: Final[Mapping[str, Filter]] = {
     "cat": _cat,
     "cut": _cut,
     "gawk": _awk,
+    "grep": _grep,
     "head": _head,
     "mawk": _awk,
     "openssl": _openssl,

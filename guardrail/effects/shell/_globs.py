@@ -5,6 +5,7 @@ Not concerned with patterns inside texts.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import time
 from collections.abc import Iterator
@@ -20,6 +21,12 @@ from guardrail.effects.shell._listings import undashed_made
 
 MAX_GLOB_SECONDS: Final = 0.05
 """Longest that all globs of one call may take, in seconds."""
+
+
+MAX_MADE: Final = 16
+"""Most names that a call made of which each is compared with a pattern; of more, any may match."""
+
+_WILD: Final = re.compile(r"[*?\[]")
 
 
 class Globs:
@@ -45,6 +52,9 @@ class Globs:
             Bound: if that takes too long, or names too many files.
         """
         if state.globs and "**" in (field.glob or "") and TOP not in field.text:
+            if "globstar" in state.modes:
+                yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
+                return
             field = msgspec.structs.replace(field, glob=re.sub(r"\*{2,}", "*", field.glob or ""))
         pattern = field.glob or ""
         cwd = state.cwds[0] if len(state.cwds) == 1 else None
@@ -54,7 +64,7 @@ class Globs:
             yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
             return
         if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd or NUM in cwd)):
-            yield field
+            yield field if "nullglob" not in state.modes else msgspec.structs.replace(field, many=True)
             return
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
         names = self._names.get(base + pattern)
@@ -71,12 +81,44 @@ class Globs:
         # Nothing of that name is there, so nothing is taken for an option but what this call itself makes.
         named = undashed_made(self.emit.made)
         if not names:
-            yield msgspec.structs.replace(field, named=named)
+            yield msgspec.structs.replace(field, named=named, many=field.many or "nullglob" in state.modes)
             return
         self.emit.expand(len(names))
         cut = len((cwd or "").rstrip("/")) + 1 if relative else 0
-        if self.emit.made:
+        if self.emit.made and self.may_match(base + pattern):
             # What this call itself makes before this command may match as well.
             yield msgspec.structs.replace(field, many=True, named=named)
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
+
+    def may_match(self, pattern: str, *, but: str | None = None) -> bool:
+        """Whether a name that this call made may match, or one above or below it, whatever links lead there.
+
+        Args:
+            pattern: an absolute one.
+            but: a name, or a pattern, that does not count.
+        """
+        made = self.emit.made - {but}
+        if len(made) > MAX_MADE or "**" in pattern or self.emit.contents.linked:
+            return True
+        shape = self._resolved(pattern)
+        return any("**" in one or "[/]" in one or _meets(shape, self._resolved(one)) for one in made)
+
+    def _resolved(self, path: str) -> list[str]:
+        """The names of a path or a pattern from the root on, without links where it is known which ones they are."""
+        names = path.rstrip("/").split("/")
+        sure = next((index for index, name in enumerate(names) if _WILD.search(name)), len(names))
+        real = self.view.real("/".join(names[:sure]) or "/")
+        return [*real.rstrip("/").split("/"), *names[sure:]]
+
+
+def _meets(pattern: list[str], made: list[str]) -> bool:
+    return all(map(_overlap, pattern, made))
+
+
+def _overlap(shape: str, name: str) -> bool:
+    """Whether a name, or one of those that a pattern stands for, may match a pattern."""
+    if _WILD.search(name) is None:
+        return shape == name or fnmatch.fnmatchcase(name, shape)
+    one, other = _WILD.split(shape, maxsplit=1)[0], _WILD.split(name, maxsplit=1)[0]
+    return one.startswith(other) or other.startswith(one)

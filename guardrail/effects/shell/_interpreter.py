@@ -36,6 +36,7 @@ from guardrail.effects.shell._later import later
 from guardrail.effects.shell._numbers import as_number
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
+from guardrail.effects.shell._traps import Trap, changed, unsettled
 from guardrail.model import Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import (
@@ -114,9 +115,9 @@ class Interpreter:
         self.armed: list[str] = []  # texts of traps that may run between any two commands
         self.uncovered: set[str] = set()  # variables of which it is not known to which function they belong
         self.deferred: list[tuple[Script, State]] = []
-        self.traps: list[str] = []
-        self.relied: set[str] = set()  # variables whose value a trap was given
-        self.awaited: dict[str, str] = {}  # variables that are not set yet -> the trap that uses them
+        self.traps: dict[str, Trap] = {}  # texts that run in the end, or before
+        self.relied: set[str] = set()  # variables that a trap uses, and that were set here
+        self.awaited: dict[str, dict[str, None]] = {}  # variables -> the traps that use them
         self.defined: dict[str, tuple[Statement | None, ...]] = {}
         self.wrote: Wrote = Nothing()
         self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
@@ -173,13 +174,7 @@ class Interpreter:
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
-        if self.awaited:
-            for name, text in tuple(self.awaited.items()):
-                if name not in self.relied:
-                    self.run_later(text, State((None,)))
-        if not self.defined:
-            return
-        for text in tuple(self.traps):
+        for text in unsettled(self) if self.traps else ():
             state = State((None,))
             state.functions = dict(self.defined)
             self.run_later(text, state)
@@ -286,6 +281,11 @@ class Interpreter:
         new = name not in self.locals[-1]
         self.locals[-1].setdefault(name, state.vars.get(name))
         return new
+
+    def noticed(self, name: str, state: State) -> None:
+        """A variable was given a value, which a trap looks at when it runs."""
+        if name in self.awaited:
+            changed(self, state, name)
 
     def number(self, state: State, value: Value) -> Value:
         """A text that is assigned to a variable which was declared to be a number."""

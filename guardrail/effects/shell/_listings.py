@@ -17,7 +17,19 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, REF, SLIM, TOP, Field, Stream
+from guardrail.effects.domain._values import (
+    DEEP,
+    MAX_ALTERNATIVES,
+    NAME,
+    NUM,
+    PATH,
+    REF,
+    SLIM,
+    TOKEN,
+    TOP,
+    Field,
+    Stream,
+)
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 
@@ -27,6 +39,20 @@ MAX_LISTED: Final = 8
 _ROOT: Final = re.compile(r"[\w./@%+,=-]+")
 _WILD: Final = re.compile(r"[*?]+|\[[^\]/]+\]")
 _MAKES_DASH: Final = re.compile(rf"(?:^|/)(?:-|[*?\[{TOP}{NUM}])|\*\*")
+
+
+def one_of(listed: Sequence[str]) -> str:
+    """One text for any of those that an output may be."""
+    if len(listed) == 1:
+        return listed[0]
+    deep = [text.removesuffix(f"/{PATH}") for text in listed if text.endswith(f"/{PATH}")]
+    if len(deep) == 1 and all(text in (deep[0], f"{deep[0]}/{PATH}") for text in listed):
+        return f"{deep[0]}/{PATH}"
+    names = all(
+        "/" not in text and DEEP not in text and text[:1] not in ("-", "") and ".." not in text for text in listed
+    )
+    return NAME if listed and names else TOP
+
 
 Lister = Callable[[Call, Parsed], tuple[str, ...]]
 """What every line of a command's output is one of; `()` if that is not known."""
@@ -38,6 +64,20 @@ def pattern_text(glob: str) -> str | None:
         return None
     text = _WILD.sub(NAME, glob)
     return None if "[" in text else text
+
+
+def named_texts(fields: Sequence[Field]) -> tuple[str, ...]:
+    """What each word of a list is whose length is not known; `()` if it may be anything."""
+    texts: list[str] = []
+    for field in fields:
+        text = field.text if field.known or field.named else None
+        if field.glob is not None:
+            text = pattern_text(field.glob) if field.named or field.glob[:1] not in ("*", "?", "[") else None
+        if text is None:
+            return ()
+        texts.append(text)
+    found = tuple(dict.fromkeys(texts))
+    return found if len(found) <= MAX_ALTERNATIVES else ()
 
 
 def undashed_made(call_made: Sequence[str] | set[str]) -> bool:
@@ -135,7 +175,8 @@ def _operands(files: Sequence[Field]) -> tuple[str, ...]:
             return ()
         texts.append(text)
     if len(texts) > MAX_LISTED:
-        texts = [f"{text.rpartition('/')[0]}/{NAME}" if "/" in text else NAME for text in texts]
+        name = NAME if any(SLIM in text for text in texts) else TOKEN
+        texts = [re.sub(r"[^/]+$", name, text) for text in texts]
     found = tuple(dict.fromkeys(texts))
     return found if len(found) <= MAX_LISTED else ()
 
@@ -287,7 +328,17 @@ def _basename(_call: Call, parsed: Parsed) -> tuple[str, ...]:
     one = parsed.operands[0].text if parsed.operands and not parsed.flags else ""
     last = one.rpartition("/")[2]
     # What was listed has a last name, and that is neither `..` nor another directory.
+    if len(parsed.operands) == 1 and not parsed.flags and last.startswith(NAME) and len(last) > len(NAME):
+        return (last,)
     return (NAME,) if len(parsed.operands) < 3 and (DEEP in last or SLIM in last) else ()
+
+
+def _dirname(_call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """Of what was listed below a directory, that directory, or one below it."""
+    one = parsed.operands[0].text if len(parsed.operands) == 1 and not parsed.flags else ""
+    head, deep, last = one.rpartition(PATH)
+    known = deep and head.endswith("/") and TOP not in head and not set("/" + NUM) & set(last)
+    return (head + PATH,) if known else ()
 
 
 _LISTERS: Final[Mapping[str, Lister]] = {
@@ -306,6 +357,7 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "ls": _ls,
     "git": _git,
     "basename": _basename,
+    "dirname": _dirname,
     "docker": _numbers,
     "lsof": _numbers,
     "pgrep": _numbers,

@@ -6,18 +6,18 @@ Not concerned with branches, nor with what single commands do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import MAX_ALTERNATIVES, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
-from guardrail.effects.shell._listings import pattern_text
+from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
-from guardrail.effects.shell._reading import line_reader, lines_of, reads_any, unread
+from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, For, Loop
+from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -30,6 +30,9 @@ MAX_WIDENINGS: Final = 4
 
 _NUMBER: Final = re.compile(rf"-?[0-9{NUM}]+")
 
+Known = Callable[[State], int | None]
+"""Whether another round of a loop comes: 0 if not, None if that is not known."""
+
 Round = Callable[[State], tuple[State, Stream]]
 """One round of a loop: the state before it -> the state after it, and its output."""
 
@@ -41,21 +44,29 @@ def loop(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     reader = line_reader(node.condition, shell.defined)
     if reader is not None and not node.until:
         lines, _ = lines_of(stdin)
-        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body, shell.defined):
+        if lines is not None and len(lines) <= MAX_ROUNDS and not reads_any(node.body, Draining(shell.defined)):
             return _lines(shell, node, state, stdin, lines)
     condition = node.condition[0] if len(node.condition) == 1 else None
     if isinstance(condition, Arithmetic) and not condition.parts and not node.until:
-        return _counted(shell, node, state, stdin, condition.text)
+        text = condition.text
+        return _counted(shell, node, state, stdin, lambda inner: _value(shell, node, text, inner))
+    left = _arguments_left(condition, shell.defined) if condition is not None and not node.until else None
+    # Which arguments a text is given that is kept as a script, or sent somewhere, is for those to say who start it.
+    if left is not None and (state.args or shell.locals):
+        return _counted(shell, node, state, stdin, left)
     return _any_rounds(shell, node, state, stdin)
 
 
 def _any_rounds(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Done:
     """Any number of rounds."""
     rest = unread(stdin) if reads_any((*node.condition, *node.body), shell.defined) else stdin
+    reading = not node.until and len(node.condition) == 1 and isinstance(node.condition[0], Simple)
 
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, first = shell.block(node.condition, inner, rest)
-        ok, bad, out = shell.block(node.body, ok.join(bad), rest)
+        # What a condition leaves behind that is one `read`, the body finds where it succeeded.
+        before = ok if ok is not bad and reading else ok.join(bad)
+        ok, bad, out = shell.block(node.body, before, rest)
         if node.clauses is not None:
             look_into(shell.expand, node.names, ok, (0, 0))
             operands(shell.expand, node.parts, ok, {}, (0, 0))
@@ -133,8 +144,8 @@ def _any_value(value: Value) -> Value:
 # -- rounds that are known
 
 
-def _walked(shell: Interpreter, state: State, rounds: Sequence[Round]) -> Done:
-    """Known rounds, one after the other; `break` may leave after any."""
+def _walked(shell: Interpreter, state: State, rounds: Sequence[Round], *, drained: bool = False) -> Done:
+    """Known rounds, one after the other; `break` may leave after any, and a round that reads the rest is the last."""
     ends: list[State] = []
     outputs: list[Stream] = []
     current = state
@@ -143,12 +154,12 @@ def _walked(shell: Interpreter, state: State, rounds: Sequence[Round]) -> Done:
     for once in rounds:
         jumped = shell.jumps
         current, out = _round(shell, once, current)
-        if shell.jumps != jumped:
+        if shell.jumps != jumped or drained:
             ends.append(current)
         outputs.append(out)
     end = joined([current, *ends])
     shell.contents.weaken(mark)
-    return end, end, concatenated(outputs) if shell.jumps == jumps else sometimes(outputs)
+    return end, end, concatenated(outputs) if shell.jumps == jumps and not drained else sometimes(outputs)
 
 
 def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: Sequence[str]) -> Done:
@@ -167,7 +178,8 @@ def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: S
 
         return once
 
-    end, _, out = _walked(shell, state, [of(line) for line in lines])
+    drained = reads_any(node.body, shell.defined)
+    end, _, out = _walked(shell, state, [of(line) for line in lines], drained=drained)
     empty = Stream(text="", sources=stdin.sources, flow=stdin.flow, connected=True)
     ok, bad, _ = shell.block(node.condition, end.copy(), empty)
     end = ok.join(bad).join(end)
@@ -180,8 +192,35 @@ def _value(shell: Interpreter, node: Loop, text: str, state: State) -> int | Non
     return None if found is None else found[0]
 
 
-def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: str) -> Done:
-    """`while ((…))` while it is known whether another round comes."""
+def _arguments_left(condition: Statement, functions: Container[str]) -> Known | None:
+    """For `[ $# -gt 0 ]` and `getopts`, whether the positional parameters call for another round."""
+    words = condition.words if isinstance(condition, Simple | Test) else ()
+    if isinstance(condition, Simple):
+        if condition.assigns or condition.redirects or not words or not words[0].parts:
+            return None
+        name = words[0].parts[0].text if isinstance(words[0].parts[0], Text) and len(words[0].parts) == 1 else ""
+        if name in functions or name not in ("[", "test", "getopts"):
+            return None
+        if name == "getopts":
+            return _options_left if len(words) == len(("getopts", "OPTIONS", "NAME")) else None
+        words = words[1:-1] if name == "[" else words[1:]
+    if [word.plain for word in words[1:]] not in _SOME_LEFT:
+        return None
+    first = words[0].parts
+    counts = len(first) == 1 and isinstance(first[0], Param) and first[0].name == "#"
+    return (lambda state: None if state.args is None else len(state.args)) if counts else None
+
+
+_SOME_LEFT: Final = (["-gt", "0"], ["-ne", "0"], ["-ge", "1"])
+
+
+def _options_left(state: State) -> int | None:
+    """None where there may be an option."""
+    return None if state.args is None or any(text[:1] in ("-", "+", TOP, NUM) for text in state.args) else 0
+
+
+def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, left: Known) -> Done:
+    """`while ((…))`, and its like, while it is known whether another round comes."""
 
     def once(inner: State) -> tuple[State, Stream]:
         ok, bad, _ = shell.block(node.condition, inner, NOTHING)
@@ -192,7 +231,7 @@ def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, text: 
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
-        known = _value(shell, node, text, current)
+        known = left(current)
         if known is None:
             break
         if known == 0:
@@ -307,18 +346,4 @@ def _vectors(
     vague = any(field.many or field.glob is not None for vector in vectors for field in vector)
     if not vague and all(len(vector) <= MAX_ROUNDS for vector in vectors):
         return vectors, sources, ()
-    return None, sources, _named([field for vector in vectors for field in vector])
-
-
-def _named(fields: Sequence[Field]) -> tuple[str, ...]:
-    """What each word of a list is whose length is not known; `()` if it may be anything."""
-    texts: list[str] = []
-    for field in fields:
-        text = field.text if field.known or field.named else None
-        if field.glob is not None:
-            text = pattern_text(field.glob) if field.named or field.glob[:1] not in ("*", "?", "[") else None
-        if text is None:
-            return ()
-        texts.append(text)
-    found = tuple(dict.fromkeys(texts))
-    return found if len(found) <= MAX_ALTERNATIVES else ()
+    return None, sources, named_texts([field for vector in vectors for field in vector])

@@ -82,13 +82,21 @@ def of_name(op: str, text: str, pattern: str, other: str) -> str | None:
         return text[: len(text) - len(plain)] if last.endswith(plain) else text if last in (NAME, PATH) else None
     if op == "##" and pattern == "*/" and mark + last and (SLIM in last or DEEP in last):
         return last_of(last)
+    if op == "##" and _UP_TO.fullmatch(pattern):
+        sure = text[max(text.rfind(one) for one in _MARKS) + 1 :]
+        return sure.rpartition(pattern[1])[2] if pattern[1] in sure else None
     return None
 
+
+_UP_TO: Final = re.compile(r"\*[^*?\[\]\\\w]")
+"""All up to the last of one sign."""
+
+_MARKS: Final = (TOP, NUM, SLIM, DEEP, FIRM)
 
 _CUT: Final = re.compile(r"[^*?\[\]\\/\w]\*|_\*")
 """What begins at one sign, to the end of a name."""
 
-_UNSURE: Final = re.compile(f"[{TOP}{NUM}{SLIM}{DEEP}{FIRM}]+")
+_UNSURE: Final = re.compile(f"[{''.join(_MARKS)}]+")
 
 
 def _cut(op: str, text: str, sign: str) -> str | None:

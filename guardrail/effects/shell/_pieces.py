@@ -25,7 +25,7 @@ def joined(texts: Sequence[str]) -> str:
 class Piece:
     """A field being put together."""
 
-    __slots__ = ("active", "glob", "many", "named", "outer", "present", "room", "sources", "text")
+    __slots__ = ("active", "counted", "glob", "many", "named", "outer", "present", "room", "sources", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
@@ -33,6 +33,7 @@ class Piece:
         self.active = False  # has glob characters that count
         self.many = False
         self.named = False
+        self.counted = False
         self.outer = False
         self.present = False  # stands even when empty
         self.sources: tuple[Resource, ...] = ()
@@ -69,6 +70,7 @@ class Piece:
             many=self.many,
             outer=self.outer,
             named=self.named,
+            counted=self.counted,
             sources=self.sources,
             span=span,
         )

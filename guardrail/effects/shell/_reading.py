@@ -6,8 +6,8 @@ Not concerned with loops: `_loops` walks the lines of a `while read`.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
@@ -17,20 +17,27 @@ from guardrail.effects.shell._expansion import MAX_ITEMS, array
 from guardrail.model import Resource
 from guardrail.parse.ir import (
     AndOr,
+    Arithmetic,
     Block,
+    Case,
     Command,
     Computed,
     Expansion,
+    For,
     Function,
     Group,
+    If,
+    Loop,
     Negated,
     Part,
+    Pipeline,
     Process,
     Redirect,
     Redirected,
     Simple,
     Statement,
     Test,
+    Text,
     Word,
 )
 
@@ -47,6 +54,23 @@ _NON_READERS: Final = frozenset(
     "sha256sum md5sum shred mktemp".split()
 )
 """Commands that leave their input alone, the digests as long as they name a file."""
+
+
+_DRAINERS: Final = frozenset(
+    "aws base64 cat convert curl cut docker gh git grep gzip gunzip jq kubectl magick nl pandoc paste psql rev rsync "
+    "scp sort ssh tac tar tee tr uniq wc wget zip".split()
+)
+"""Commands that read all of their input if they read any of it."""
+
+
+class Draining:
+    """Names of functions, for which commands that read all or nothing count as such that leave their input alone."""
+
+    def __init__(self, functions: Container[str]) -> None:
+        self.functions = functions
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.functions
 
 
 def read(call: Call) -> Stream:
@@ -112,11 +136,8 @@ def _known(call: Call, parsed: Parsed) -> bool:
     """Assign from an input that is known; False if it has to be anything."""
     text = call.stdin.text
     names = [field.text for field in parsed.operands]
-    if text is None and call.stdin.listed and call.name == "read" and len(names) == 1 and parsed.flags <= _PLAIN_READ:
-        value = Value(alternatives=(*call.stdin.listed, ""), sources=call.stdin.sources)
-        if _NAME.fullmatch(names[0]) and not parsed.unknown:
-            set_variable(call.shell, call.state, names[0], call.state.scalar(names[0], value))
-            return True
+    if text is None and call.stdin.listed and len(names) == 1 and _listed(call, parsed, names[0]):
+        return True
     if text is None or parsed.unknown or not all(map(_NAME.fullmatch, names)) or _named(parsed.operands):
         return False
     if call.name != "read":
@@ -142,6 +163,28 @@ def _known(call: Call, parsed: Parsed) -> bool:
         value = Value(alternatives=(values[index] if index < len(values) else "",), sources=call.stdin.sources)
         set_variable(call.shell, call.state, name, call.state.scalar(name, value))
     return True
+
+
+def _listed(call: Call, parsed: Parsed, name: str) -> bool:
+    """Assign from an input of which it is known what each line is."""
+    listed = call.stdin.listed
+    if parsed.unknown or not _NAME.fullmatch(name):
+        return False
+    if call.name == "read" and parsed.flags <= _PLAIN_READ:
+        if call.shell.traps or call.state.traits:
+            listed = (*listed, "")
+        else:
+            # Where there is no further line the variable is empty.
+            call.failed = call.state.copy()
+            call.failed.put(name, call.failed.scalar(name, Value(alternatives=("",), sources=call.stdin.sources)))
+        value = Value(alternatives=listed, sources=call.stdin.sources)
+        set_variable(call.shell, call.state, name, call.state.scalar(name, value))
+        return True
+    if call.name != "read" and parsed.flags == {"-t"}:
+        value = Value(sources=call.stdin.sources, plural=True, each=listed)
+        set_variable(call.shell, call.state, name, value)
+        return True
+    return False
 
 
 def _named(fields: Sequence[Field]) -> bool:
@@ -246,24 +289,53 @@ def reads(statement: Statement, functions: Container[str]) -> bool:
         if _has_own(statement.redirects) or not statement.words:
             return False
         plain = [word.plain for word in statement.words]
-        name = plain[0]
-        left = name in _NON_READERS and name not in functions
+        name = plain[0] if plain[0] is not None or statement.words[0].parts != _BRACKET else "["
+        left = name in _NON_READERS or (isinstance(functions, Draining) and _drains(plain))
+        left = left and name not in functions
         return not left or (str(name).endswith("sum") and len(plain) < 2)
-    if isinstance(statement, Function):
-        return False
-    if isinstance(statement, Test):
-        return _words_read(statement.words, functions)
-    if isinstance(statement, Group):
-        return reads_any(statement.body, functions)
-    if isinstance(statement, AndOr):
-        return reads(statement.first, functions) or any(reads(right, functions) for _, right in statement.rest)
-    if isinstance(statement, Negated):
-        return reads(statement.body, functions)
-    if isinstance(statement, Redirected):
-        targets = [redirect.target for redirect in statement.redirects if redirect.target is not None]
-        own = _has_own(statement.redirects)
-        return _words_read(targets, functions) or (not own and reads(statement.body, functions))
-    return True
+    look = _LOOKS.get(type(statement))
+    return look is None or look(statement, functions)
+
+
+_BRACKET: Final = (Text(text="["),)
+"""A bracket, which could begin a pattern."""
+
+
+def _drains(words: Sequence[str | None]) -> bool:
+    stops = words[0] == "grep" and any(_SOME.match(word or "") for word in words)
+    return words[0] in _DRAINERS and not stops
+
+
+_SOME: Final = re.compile(r"-[a-zA-Z]*[mqlL]|--(?:max|quiet|silent|files)")
+"""Options with which `grep` stops somewhere, and may leave its input there."""
+
+
+def _redirected_reads(statement: Redirected, functions: Container[str]) -> bool:
+    targets = [redirect.target for redirect in statement.redirects if redirect.target is not None]
+    own = _has_own(statement.redirects)
+    return _words_read(targets, functions) or (not own and reads(statement.body, functions))
+
+
+_LOOKS: Final[Mapping[type, Callable[[Any, Container[str]], bool]]] = {
+    Function: lambda _one, _functions: False,
+    Test: lambda one, functions: _words_read(one.words, functions),
+    Arithmetic: lambda one, functions: _parts_read(one.parts, functions),
+    Group: lambda one, functions: reads_any(one.body, functions),
+    Negated: lambda one, functions: reads(one.body, functions),
+    Redirected: _redirected_reads,
+    Pipeline: lambda one, functions: reads(one.stages[0], functions),
+    AndOr: lambda one, functions: reads_any((one.first, *(right for _, right in one.rest)), functions),
+    If: lambda one, functions: reads_any(
+        (*(part for pair in one.branches for block in pair for part in block), *(one.otherwise or ())), functions
+    ),
+    For: lambda one, functions: one.select or _words_read(one.words or (), functions) or reads_any(one.body, functions),
+    Loop: lambda one, functions: _parts_read(one.parts, functions) or reads_any((*one.condition, *one.body), functions),
+    Case: lambda one, functions: (
+        _words_read((one.word, *(word for item in one.items for word in item[0])), functions)
+        or any(reads_any(body, functions) for _, body, _ in one.items)
+    ),
+}
+"""Whether a compound statement may take something from its standard input; any other may."""
 
 
 def reads_any(block: Block, functions: Container[str]) -> bool:

@@ -91,7 +91,7 @@ def _written(shell: Interpreter, redirect: Redirect, call: Call) -> Iterator[Res
     """The files that an output is opened to."""
     for vector in shell.expand.alternatives((redirect.target,) if redirect.target is not None else (), call.state):
         for field in vector if len(vector) <= MAX_TARGETS else (Field(text=TOP),):
-            resource = call.place(field)
+            resource = call.opened(field) if TOP in field.text else call.place(field)
             call.doubted = call.doubted or not _opens(shell, resource, call)
             _emptied(shell, redirect.op, resource)
             yield resource

@@ -5,6 +5,7 @@ Not concerned with what makes them.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -54,9 +55,22 @@ def concatenated(outputs: list[Stream]) -> Stream:
 
 def _listed(outputs: list[Stream]) -> tuple[str, ...]:
     """What every line of some outputs is one of."""
-    said = [out.listed for out in outputs if out.text != ""]
+    if not any(out.listed for out in outputs):
+        return ()
+    said = [out.listed or _own_lines(out) for out in outputs if out.text is None or out.text.strip()]
     found = tuple(dict.fromkeys(text for listed in said for text in listed))
     return found if all(said) and len(found) <= MAX_ALTERNATIVES else ()
+
+
+def _own_lines(out: Stream) -> tuple[str, ...]:
+    """The lines of a text that is known, where each is one plain word; `()` of any other."""
+    lines = out.text.split("\n") if out.text is not None else []
+    lines = lines[:-1] if lines and not lines[-1] else lines
+    plain = len(lines) <= MAX_ALTERNATIVES and all(map(_PLAIN.fullmatch, lines))
+    return tuple(dict.fromkeys(lines)) if plain else ()
+
+
+_PLAIN: Final = re.compile(r"[\w./@%+,=][\w./@%+,=-]*", re.ASCII)
 
 
 def _said(outputs: list[Stream]) -> tuple[str, ...]:
@@ -69,7 +83,7 @@ def sometimes(outputs: list[Stream]) -> Stream:
     if len(outputs) == 1:
         return both
     quiet = all(out.text == "" for out in outputs)
-    listed, said = ((), ()) if quiet else (both.listed, _said(outputs))
+    listed, said = ((), ()) if quiet else (both.listed or _own_lines(both), _said(outputs))
     text = "" if quiet else None
     return Stream(text=text, sources=both.sources, names=both.names, listed=listed, flow=both.flow, said=said)
 
@@ -78,7 +92,7 @@ def perhaps(out: Stream) -> Stream:
     """The same output, or none."""
     if out.text in ("", None):
         return out
-    return msgspec.structs.replace(out, text=None, connected=False, said=texts_of(out))
+    return msgspec.structs.replace(out, text=None, listed=_own_lines(out), connected=False, said=texts_of(out))
 
 
 def beside(stdin: Stream, sources: tuple[Resource, ...]) -> Stream:

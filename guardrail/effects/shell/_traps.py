@@ -1,23 +1,166 @@
-"""Traps that may run between any two commands: what their texts change may be something else at any time.
+"""Traps: what their texts do whenever they run, and what those change that may run between any two commands.
 
-Not concerned with what such a text does to files: `_builtins.trap` says that once.
+A text runs when the shell ends, or before. So it is walked when it is set, and again each time that something changes
+which it looks at: a variable that it or a function that it calls names, the directory, where names of commands lead.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from guardrail.effects.domain._values import UNKNOWN, State, Value, merge
+import msgspec
+
+from guardrail.effects.domain._values import MOVING, UNKNOWN, State, Value, merge
 from guardrail.model import Resource
 from guardrail.parse import parse_shell
-from guardrail.parse.ir import Simple
+from guardrail.parse.ir import Expansion, For, Param, Simple, Statement, Word
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
 
 _JUMPS: Final = re.compile(r"\b(?:return|break|continue)\b")
 _NOWHERE: Final = "/guardrail-probe"
+
+
+_READ: Final = frozenset("REPLY MAPFILE OPTARG OPTIND IFS".split())
+"""Variables that builtins assign to without naming them."""
+
+_SETTINGS: Final = ("PATH", "IFS")
+"""Variables that matter to every text."""
+
+_USED: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD: Final = re.compile(r"[^\s;&|(){}<>'\"`$]+")
+
+
+class Trap(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a trap, and what it looks at.
+
+    Args:
+        names: variables that it uses, or a function that it may call.
+        words: all words in those, of which some may be functions.
+        defined: how often each function was defined so far.
+    """
+
+    names: frozenset[str]
+    words: frozenset[str]
+    defined: dict[str, int]
+
+
+def set_trap(shell: Interpreter, state: State, text: str) -> None:
+    """A text runs later: what it does if that is at once, and what it would do after each change is said by then.
+
+    Args:
+        shell: the interpreter.
+        state: the shell that it runs in.
+        text: the text.
+    """
+    trap = shell.traps[text] = _looked_at(shell, state, text)
+    for name in (*_SETTINGS, *trap.names):
+        value = state.vars.get(name)
+        if value is None and name not in _SETTINGS:
+            # A shell that was started for this call; names of its environment are in capitals. It is set afterwards.
+            if not name.islower() or state.args is None:
+                continue
+        elif value is not None:
+            shell.relied.add(name)
+        shell.awaited.setdefault(name, {})[text] = None
+    _run(shell, state, text)
+
+
+def changed(shell: Interpreter, state: State, name: str | None = None) -> None:
+    """A variable was given a value that a trap may look at, or something else changed that all of them do."""
+    if name is not None:
+        shell.relied.add(name)
+    for text in tuple(shell.traps if name is None else shell.awaited[name]):
+        mark = shell.contents.mark()
+        _run(shell, state, text)
+        if text in shell.armed:
+            shell.contents.lose(mark, lasting=True)
+        else:
+            shell.contents.weaken(mark)
+
+
+def unsettled(shell: Interpreter) -> list[str]:
+    """Texts that may find at the end what they did not find so far: a variable never set here, another function."""
+    return [text for text, trap in shell.traps.items() if _is_unset(shell, text, trap) or _is_redefined(shell, trap)]
+
+
+def _is_unset(shell: Interpreter, text: str, trap: Trap) -> bool:
+    return any(text in shell.awaited.get(name, ()) and name not in shell.relied for name in trap.names)
+
+
+def _is_redefined(shell: Interpreter, trap: Trap) -> bool:
+    found = trap.words.intersection(shell.defined)
+    return any(len(shell.defined[name]) != trap.defined.get(name, 0) for name in found)
+
+
+def _run(shell: Interpreter, state: State, text: str) -> None:
+    """What a text does in this state, of which by then only that is certain which the text is walked again for."""
+    later = state.copy()
+    later.forget()
+    later.functions, later.cwds = dict(state.functions), state.cwds
+    later.path, later.ifs, later.globs = state.path, state.ifs, state.globs
+    for name in shell.traps[text].names:
+        if text in shell.awaited.get(name, ()):
+            later.vars[name] = state.vars.get(name, Value(alternatives=("",)) if name.islower() else UNKNOWN)
+    awaited, shell.awaited = shell.awaited, {}  # what it sets itself is no change from outside
+    shell.run_later(text, later)
+    for name, texts in shell.awaited.items():
+        awaited.setdefault(name, {}).update(texts)
+    shell.awaited = awaited
+
+
+class _Look:
+    """Variables and words in a text, wherever in it, and in the functions that it may call."""
+
+    def __init__(self, functions: Mapping[str, tuple[Statement | None, ...]]) -> None:
+        self.functions = functions
+        self.names: set[str] = set()
+        self.inner: set[str] = set()
+        self.words: set[str] = set()
+
+    def at(self, node: object) -> None:
+        """A text, a part of a tree, or several."""
+        if isinstance(node, str):
+            self.names.update(_USED.findall(node))
+            words = [word for word in _WORD.findall(node) if word not in self.words]
+            self.words.update(words)
+            for word in words:
+                self.at(self.functions.get(word, ()))
+        elif isinstance(node, tuple):
+            for one in node:
+                self.at(one)
+        elif isinstance(node, msgspec.Struct):
+            self._of(node)
+            for field in node.__struct_fields__:
+                self.at(getattr(node, field))
+
+    def _of(self, node: msgspec.Struct) -> None:
+        if isinstance(node, Param | Expansion):
+            self.names.add(node.name)
+        elif isinstance(node, For):
+            self.inner.add(node.name)
+        elif isinstance(node, Simple) and node.words and node.words[0].plain == "local":
+            self.inner.update(map(_declared, node.words[1:]))
+
+
+def _looked_at(shell: Interpreter, state: State, text: str) -> Trap:
+    look = _Look(state.functions)
+    look.at(text)
+    look.at(parse_shell(text).body)
+    named = {name for name in look.names if _NAME.fullmatch(name)}
+    # What is local there is not the variable of that name here; nothing is said of it.
+    names = named - look.inner - MOVING - _READ - {"PATH"}
+    defined = {name: len(bodies) for name, bodies in shell.defined.items()}
+    return Trap(names=frozenset(names), words=frozenset(look.words), defined=defined)
+
+
+def _declared(word: Word) -> str:
+    first = word.plain if word.plain is not None else getattr(word.parts[0], "text", "") if word.parts else ""
+    return first.partition("=")[0]
 
 
 def arm(shell: Interpreter, state: State, text: str) -> None:
