@@ -273,7 +273,7 @@ class Expressions(Core):
         acting = any(can_act(value) or isinstance(value, foreign) for value in values)
         for value in values:
             # An object of a library that is not known may do anything: `command > "file"` writes in some.
-            self.mention(value) if acting else self.account(value)
+            self.mention_names(value) if acting else self.account(value)
         for value in values:
             if isinstance(value, Seq) and value.later is not None and value.later.once:
                 self.items_of(value)  # to look for something in an iterator is to use it up
