@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guardrail.parse import parse_shell
 from guardrail.parse._plain import plain_command
 from guardrail.parse._shell import parse_by_grammar
-from guardrail.parse.ir import AndOr, Block, Group, Loop, Opaque, Pipeline, Redirected, Simple, Statement
+from guardrail.parse.ir import AndOr, Block, Group, Loop, Opaque, Pipeline, Redirected, Simple, Statement, Text
 
 
 def simple(statement: Statement) -> list[Simple]:
@@ -167,7 +167,7 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
     if found is not None:
         by_grammar = parse_by_grammar(text)
         assert found == by_grammar or isinstance(by_grammar.body[0], Opaque)
-        if not set(text) & set("'\"|&;"):
+        if not set(text) & set("'\"|&;$*?~<>="):
             assert [word.plain for word in simple(found.body[0])[0].words] == text.split()
 
 
@@ -204,3 +204,31 @@ def shape(statement: Statement) -> object:
         return found
     assert isinstance(statement, Simple)
     return statement.words[0].plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rm $\\\nX",
+        'rm "$\\\nX"',
+        "rm $HO\\\nME/x",
+        "rm $\\\n{X}",
+        "rm $\\\n'\\x41'",
+        "PATH\\\n=/x; ls",
+        "X\\\n+=/x; ls",
+        "${A\\\nB}",
+    ],
+)
+def test_an_expansion_that_goes_on_in_the_next_line_is_not_vouched_for(text: str) -> None:
+    """Bash takes a backslash and the end of a line away before it looks at anything else."""
+    assert isinstance(parse_shell(text).body[0], Opaque)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("ls ~\\\nroot/x", ["~root/x"]), ("ls {a,\\\nb}", ["{a,b}"]), ("ls a\\\nb", ["ab"]), ("ls $X\\\n y", ["$X"])],
+)
+def test_a_word_that_goes_on_in_the_next_line_is_one(text: str, parts: list[str]) -> None:
+    """What is expanded in it is found across the end of the line."""
+    word = simple(parse_shell(text).body[0])[0].words[1]
+    assert [part.text if isinstance(part, Text) else f"${getattr(part, 'name', '')}" for part in word.parts] == parts

@@ -20,6 +20,7 @@ RESERVED: Final = frozenset(
 )
 """Words that are syntax where a command's name is expected."""
 
+_ASSIGNING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _KEYED: Final = re.compile(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
 
 
@@ -74,6 +75,8 @@ class SimpleCommands(Redirections):
                 assigns = []
         if words and words[0].plain in RESERVED and not _is_quoted(words[0]):
             raise Misparse("reserved word as a command name")
+        if words and _ASSIGNING.match(words[0].plain or "") and not _is_quoted(words[0]):
+            raise Misparse("assignment that goes on in the next line")
         if words and any(one.index is not None for one in assigns):
             raise Misparse("assignment to an element before a command")
         simple = Simple(

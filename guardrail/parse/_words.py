@@ -29,6 +29,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,^\-]+")
 _UNQUOTED = re.compile(r"[^ \t\n\\'\"$`;|&<>()]+")
 _IN_DOUBLE: Final = {'"': re.compile(r'[^"\\$`]+'), "": re.compile(r"[^\\$`]+")}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
+_CONTINUED = re.compile(r"(?:\\\n)+[A-Za-z0-9_]")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
 _ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 # Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
@@ -117,7 +118,7 @@ class Lexer:
         while i < end:
             char = source[i]
             if match := _UNQUOTED.match(source, i, end):
-                parts.append(Text(text=text_of(match[0])))
+                _add(parts, text_of(match[0]))
                 i = match.end()
             elif char == "\\":
                 i = self._backslash(i, end, parts)
@@ -250,9 +251,13 @@ class Lexer:
         if source.startswith("${", i):
             return self._expansion(i, end, parts, quoted)
         if match := _NAME.match(source, i + 1, end):
+            if _CONTINUED.match(source, match.end(), end) and match[0][0] not in "0123456789@*#?$!-":
+                raise Misparse("a name that goes on in the next line")
             bare = not quoted and (match[0][0].isalpha() or match[0][0] == "_")
             parts.append(Param(name=match[0], quoted=quoted, bare=bare))
             return match.end()
+        if source.startswith("\\\n", i + 1):
+            raise Misparse("an expansion that goes on in the next line")
         parts.append(Text(text="$", quoted=quoted))
         return i + 1
 
@@ -448,6 +453,15 @@ def _unescape(match: re.Match[str]) -> str:
     if body[0] in "01234567":
         return chr(int(body, 8) & 255)
     return _CONTROL.get(body, body if body in "\\'\"?" else "\\" + body)
+
+
+def _add(parts: list[Part], text: str) -> None:
+    """Characters that are not quoted; where a line goes on in the next one, they are one text with those before."""
+    last = parts[-1] if parts else None
+    if isinstance(last, Text) and not last.quoted:
+        parts[-1] = Text(text=last.text + text)
+    else:
+        parts.append(Text(text=text))
 
 
 def _plain(parts: tuple[Part, ...]) -> str | None:

@@ -104,6 +104,7 @@ def by_us(line: str, directory: Path) -> list[str] | None:
 @example(line='"$@" x"$@"y \'\' "" $Z "$Z"')
 @example(line="a\\\nb {a,b}{1..2} $'\\x41\\n' \"\\a\\$\"")
 @example(line="0\\\n 2>&1")
+@example(line="$\\\n0")
 @example(line="\\ 0")
 @example(line="{x,$Y}0")
 @example(line='$X$Y "$X"$X ${X%b}z')
