@@ -193,9 +193,7 @@ class Call:
             return self.opened(field, kind=kind, recursive=recursive, nofollow=nofollow)
         return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
 
-    def opened(
-        self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False
-    ) -> Resource:
+    def opened(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address of a regular file that is opened, or removed, and of no directory that is made.
 
         Where its name begins with something that is known, and nothing there that begins so leads further, what is not
