@@ -126,6 +126,18 @@ def test_ordinary_constructs_are_modelled(text: str) -> None:
     assert opaque(text) is None
 
 
+@pytest.mark.parametrize(
+    "end", ["true && echo c", "grep -v x y || echo c", "true && a || b | c", "true && echo $(a | b | c\nd && e)"]
+)
+def test_a_line_behind_a_long_pipeline_is_a_command_of_its_own(end: str) -> None:
+    """The grammar takes its words for those of the last stage, unless a here document may begin there."""
+    apart, joined = (parse_shell(f"echo a | sort | tee x{sign}{end}") for sign in "\n;")
+    assert opaque(apart.text) is None
+    assert apart.body == joined.body
+    assert isinstance(apart.body[0], Pipeline)
+    assert len(of(parse_shell(f"cat <<'E' | sort | tee x\n{end}\nE\n").body)) in (0, 3)
+
+
 def test_an_opaque_text_is_kept_for_its_mentions() -> None:
     """What it names can still be looked for."""
     (statement,) = parse_shell("rm '/models").body
@@ -167,7 +179,7 @@ def test_a_plain_command_read_without_the_grammar_is_what_the_grammar_reads(firs
     if found is not None:
         by_grammar = parse_by_grammar(text)
         assert found == by_grammar or isinstance(by_grammar.body[0], Opaque)
-        if not set(text) & set("'\"|&;"):
+        if not set(text) & set("'\"|&;$*?~"):
             assert [word.plain for word in simple(found.body[0])[0].words] == text.split()
 
 

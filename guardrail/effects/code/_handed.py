@@ -93,7 +93,7 @@ def note_handed(call: Call, before: int) -> None:
         _name_assets(call)
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
-    walked = _walked(call, base, effects)
+    walked = _walked(base, effects)
     seen = {posixpath.normpath(place.path) for place in (*said, *places, *walked) if place.path is not None}
     count = 0
     for vector in (*_vectors(call), *_queued(call, head)):
@@ -105,7 +105,7 @@ def note_handed(call: Call, before: int) -> None:
                 shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
 
 
-def _walked(call: Call, base: str, effects: Sequence[Effect]) -> Iterator[Resource]:
+def _walked(base: str, effects: Sequence[Effect]) -> Iterator[Resource]:
     """Scripts that an interpreter, or what runs tests, was told to run and that were looked into as such.
 
     By now nothing may be known of them any more, as what they themselves run may change them.
