@@ -595,7 +595,11 @@ def _node_tests(call: Call) -> Stream | None:
         return None
     files = [field for field in args if field.text[:1] != "-"]
     patterns = [call.place(field) for field in files]
-    for path in written_files(call, "") or ():
+    written = list(written_files(call, "") or ())
+    for path in written:
+        # Of a directory the files are run, and not what it means as a module.
+        if any(other.startswith(f"{path}/") for other in written) and call.shell.view.kind(path) in (None, "dir"):
+            continue
         if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
             with call.perhaps():
                 run_script(call, "other", Field(text=path, span=call.span), ())
