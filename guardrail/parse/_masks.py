@@ -70,6 +70,20 @@ def mask(source: str) -> Masked | None:
     return Masked(grammar=grammar, spaces=spaces, documents=documents)
 
 
+def is_settled(source: str, at: int) -> bool:
+    """Whether no here document is open where a line ends: each one that was begun before has ended."""
+    try:
+        bodies = [(start, end, span) for start, end, span in _documents(source) if start < at]
+    except Misparse:
+        return False
+    known = {start for start, _, _ in bodies}
+    for match in re.finditer(r"<<+", source[:at]):
+        inside = any(span.body_start <= match.start() < span.end for _, _, span in bodies)
+        if not inside and match.start() not in known and match[0] != "<<<":
+            return False
+    return all(span.end <= at for _, _, span in bodies)
+
+
 def _timed(source: str) -> Iterator[tuple[int, int]]:
     """Where `time` stands as a word of syntax before a compound command."""
     for match in _TIMED.finditer(source):

@@ -16,10 +16,10 @@ from typing import Final
 import tree_sitter
 import tree_sitter_bash
 
-from guardrail.parse._masks import mask
+from guardrail.parse._masks import Masked, is_settled, mask
 from guardrail.parse._plain import plain_command
 from guardrail.parse._statements import Statements
-from guardrail.parse._words import Misparse
+from guardrail.parse._words import EndOfLine, Misparse
 from guardrail.parse.ir import Opaque, Script
 
 MAX_SHELL_BYTES: Final = 1024 * 1024
@@ -41,6 +41,9 @@ names and here documents are read from the text itself."""
 
 MAX_BARS: Final = 2000
 """Most `|` outside of quotes, and most backticks, in one text: with more, the grammar cannot even be interrupted."""
+
+MAX_LINES_APART: Final = 16
+"""Most ends of lines in one text that the grammar is told of, as it took the commands on both sides for one."""
 
 _SEPARATOR: Final = re.compile(r"[\n;&|]")
 _TIME: Final = re.compile(r"\btime\b")
@@ -95,6 +98,7 @@ def _opaque(reason: str, text: str) -> Script:
 def _parse(text: str, source: str, depth: int) -> Script:
     if "\0" in source:
         return _opaque("NUL byte", text)
+    grammar = source
     root = None if len(source) > MAX_UNTIMED_BYTES and _is_crowded(source) else _tree(source)
     if root is None:
         return _opaque("takes too long to parse", text)
@@ -103,6 +107,26 @@ def _parse(text: str, source: str, depth: int) -> Script:
         root = _tree(masked.grammar)
         if root is None:
             return _opaque("takes too long to parse", text)
+    for _ in range(MAX_LINES_APART):
+        try:
+            return _built(text, source, depth, root, masked)
+        except EndOfLine as found:
+            # A here document begins behind the line of its operator, so that what ends such a line is not looked into.
+            if masked is not None or not is_settled(source, found.at):
+                break
+            grammar = f"{grammar[: found.at]};{grammar[found.at + 1 :]}"
+        root = _tree(grammar)
+        if root is None:
+            return _opaque("takes too long to parse", text)
+    return _opaque("commands of several lines that are taken for one", text)
+
+
+def _built(text: str, source: str, depth: int, root: tree_sitter.Node, masked: Masked | None) -> Script:
+    """What the syntax tree says.
+
+    Raises:
+        EndOfLine: if it makes one command of two, at the end of a line.
+    """
     if root.has_error:
         return _opaque("parse error", text)
     try:
@@ -111,6 +135,8 @@ def _parse(text: str, source: str, depth: int) -> Script:
         script = Script(body=body, text=text, lines=builder.lines)
         # INVARIANT: what was hidden from the grammar as an operator was met as one, not as part of a word.
         return script if not builder.unseen else _opaque("parse error", text)
+    except EndOfLine:
+        raise
     except Misparse as reason:
         return _opaque(str(reason), text)
     except (LookupError, ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ from typing import Final
 from guardrail.parse._braced import SUBSCRIPT, Subscript
 from guardrail.parse._redirects import Item, Redirections
 from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
-from guardrail.parse._words import Misparse, arithmetic_names
+from guardrail.parse._words import EndOfLine, Misparse, arithmetic_names
 from guardrail.parse.ir import Assign, Group, Redirect, Simple, Statement, Word
 
 RESERVED: Final = frozenset(
@@ -130,6 +130,8 @@ class SimpleCommands(Redirections):
         i = start
         while i < end:
             blank = BLANKS.match(self.source, i, end)
+            if self.source[blank.end() if blank is not None else i] == "\n":
+                raise EndOfLine("bytes in a command that belong to no word", blank.end() if blank is not None else i)
             if blank is None:
                 raise Misparse("bytes in a command that belong to no word")
             i = blank.end()

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from guardrail.effects.code._lent import lent_texts
 from guardrail.effects.code._literal_calls import Calls, literal_calls
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._one_liners import kept_as, starts_otherwise
@@ -261,30 +262,64 @@ def is_script_filter(call: Call, path: str, text: str) -> Stream | None:
 
 
 def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | None:
-    """What a program and the modules that it imports do; None unless the session wrote them all, and plainly."""
+    """What a program and the modules that it imports do; None unless all that the session wrote of them is plain.
+
+    What the project holds besides is run like a program of its own, and what it is handed is named.
+    """
     found: list[Calls] = []
-    waiting = [(code, folder)]
+    waiting: list[tuple[str, str | None, bool]] = [(code, folder, True)]
     seen: set[str] = set()
+    lent: list[Resource] = []
     while waiting:
-        text, here = waiting.pop()
-        calls = _plain(text, "node")
-        if calls is None or (calls.imports and here is None):
+        text, here, own = waiting.pop()
+        calls = _plain(text, "node") if own else None
+        if own and (calls is None or (calls.imports and here is None)):
             return None
-        found.append(calls)
-        for name in calls.imports:
-            place = call.place(module_file(call, Field(text=f"{here}/{name}")))
+        found += [calls] if calls is not None else []
+        for name in calls.imports if calls is not None else _LOADED.findall(text):
+            place = call.place(module_file(call, Field(text=_beside(call, here or "", name))))
             path = posixpath.normpath(place.path or "")
             if path in seen:
                 continue
             seen.add(path)
-            # What is handed to code of the project is not followed, so that it may be anything.
-            if place.path is None or len(seen) > MAX_MODULES or not call.shell.authored(path):
+            # In a file of the project not each such text is a module.
+            if not own and call.kind(place) in (None, "dir") and not call.shell.emit.changed(path):
+                continue
+            texts = script_texts(call, place) if place.path is not None else ()
+            if not texts or len(seen) > MAX_MODULES:
                 return None
-            texts = script_texts(call, place)
-            if not texts:
-                return None
-            waiting += [(each, path.rpartition("/")[0]) for each in texts]
-    return found
+            authored = call.shell.authored(path)
+            lent += [] if authored else [place]
+            waiting += [(each, path.rpartition("/")[0], authored) for each in texts]
+    return found if not lent or _lends(call, found, lent) else None
+
+
+def _beside(call: Call, folder: str, name: str) -> str:
+    """The path of a module: Node looks for it from where the file really is, so that `..` leads out by name."""
+    made = call.shell.view.kind(folder) is None and not call.shell.emit.contents.linked
+    return posixpath.normpath(f"{folder}/{name}") if made else f"{folder}/{name}"
+
+
+_LOADED: Final = re.compile(r"[\"'`](\.{1,2}(?:/[^\"'`\n]*)?)[\"'`]")
+"""Modules beside it that a file of the project may load: whatever stands in quotes and begins like one."""
+
+
+def _lends(call: Call, found: Sequence[Calls], lent: Sequence[Resource]) -> bool:
+    """Name what code of the project is handed; False if that is not known."""
+    handed: list[str] = []
+    for calls in found:
+        texts = lent_texts(calls)
+        if texts is None:
+            return False
+        handed += texts
+    for place in lent:
+        call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
+    for text in dict.fromkeys(handed):
+        if text.strip("/ \t\n"):
+            call.name_text(text)
+            call.mention((Field(text=text),))
+            call.mention_text(text)
+    return True
 
 
 def _plain(code: str, language: str) -> Calls | None:

@@ -14,6 +14,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
@@ -91,7 +93,8 @@ def note_handed(call: Call, before: int) -> None:
         _name_assets(call)
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
-    seen = {posixpath.normpath(place.path) for place in (*said, *places) if place.path is not None}
+    walked = _walked(base, effects)
+    seen = {posixpath.normpath(place.path) for place in (*said, *places, *walked) if place.path is not None}
     count = 0
     for vector in (*_vectors(call), *_queued(call, head)):
         path = posixpath.normpath(call.place(Field(text=vector[0])).path or "")
@@ -100,6 +103,31 @@ def note_handed(call: Call, before: int) -> None:
             count += 1
             with call.perhaps():
                 shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
+
+
+def _walked(base: str, effects: Sequence[Effect]) -> Iterator[Resource]:
+    """Scripts that an interpreter, or what runs tests, was told to run and that were looked into as such.
+
+    By now nothing may be known of them any more, as what they themselves run may change them.
+    """
+    for effect in effects if _walks(base) or base in _WRAPPERS else ():
+        spec = effect.origin.spec.rpartition("/")[2] if effect.origin is not None else ""
+        known = effect.op == "read" and effect.attrs.get("reveals") == "none" and _walks(spec)
+        if known and (interpreter_of(spec) == "shell" or (effect.resource.path or "").endswith(_MODULES)):
+            yield effect.resource
+
+
+def _walks(name: str) -> bool:
+    return interpreter_of(name) is not None or name in TESTERS | LOADERS
+
+
+_WRAPPERS: Final = frozenset(
+    "timeout gtimeout time env nice nohup ionice stdbuf setsid chrt taskset command "
+    "uv poetry pipenv pdm hatch rye conda mamba micromamba".split()
+)
+"""Programs that start another one, by the words for it, and nothing else."""
+
+_MODULES: Final = (".py", ".js", ".mjs", ".cjs")
 
 
 def _name_assets(call: Call) -> None:

@@ -507,6 +507,9 @@ def _other(call: Call) -> Stream:
     asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
     if asked is not None:
         return asked
+    if call.name in ("node", "nodejs"):
+        count = next((at for at, field in enumerate(args[:-1]) if field.text not in _NODE_PLAIN), len(args) - 1)
+        args = call.args = args[count:]
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
@@ -516,6 +519,12 @@ def _other(call: Call) -> Stream:
     known = is_given_filter(call) if known is None and first.text == "-" else known
     return known if known is not None else inline(call, f"{call.name} code")
 
+
+_NODE_PLAIN: Final = frozenset(
+    "--trace-warnings --no-warnings --trace-deprecation --no-deprecation --trace-uncaught --enable-source-maps "
+    "--unhandled-rejections=strict --throw-deprecation".split()
+)
+"""Options of Node that say what is told of errors, and nothing of what runs."""
 
 _MAGIC: Final = frozenset(
     "cat cd cp ldir less lf lk ll ls lx man mkdir more mv rm rmdir run edit ed load loadpy sx sc system bash sh script "
@@ -595,7 +604,11 @@ def _node_tests(call: Call) -> Stream | None:
         return None
     files = [field for field in args if field.text[:1] != "-"]
     patterns = [call.place(field) for field in files]
-    for path in written_files(call, "") or ():
+    written = list(written_files(call, "") or ())
+    for path in written:
+        # Of a directory the files are run, and not what it means as a module.
+        if any(other.startswith(f"{path}/") for other in written) and call.shell.view.kind(path) in (None, "dir"):
+            continue
         if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
             with call.perhaps():
                 run_script(call, "other", Field(text=path, span=call.span), ())

@@ -230,7 +230,7 @@ _RUN_OPTIONS: Final = frozenset("encoding stdio maxBuffer timeout".split())
 def _node(walk: _Walk, token: Token) -> bool:
     if token.text == "import":
         return _imported(walk)
-    if token.text in ("const", "let", "var") and _taken_out(walk):
+    if (token.text in ("const", "let", "var") and _taken_out(walk)) or _given_out(walk):
         return True
     if token.text == "fetch" and (given := walk.texts("fetch", "(", None, ")")) and _URL.fullmatch(given[0]):
         walk.found["asks"].append(given[0])
@@ -273,6 +273,10 @@ def _required(walk: _Walk, name: str) -> bool:
         walk.found["reads"].append(name)
         walk.take(4, _VALUE)
         return True
+    if _LOCAL.fullmatch(name):
+        walk.found["imports"].append(name)
+        walk.take(4, _VALUE)
+        return True
     if module in ("fs", "child_process"):
         ahead = _Walk(walk.tokens)
         ahead.at = walk.at + 4
@@ -295,9 +299,28 @@ def _taken_out(walk: _Walk) -> bool:
     ahead.at = end + 1
     given = ahead.texts("=", "require", "(", None, ")")
     names = _names(tokens[walk.at + 2 : end])
-    if not given or names is None or not names <= _GIVING.get(given[0].removeprefix("node:"), frozenset()):
+    if not given or names is None:
+        return False
+    if _LOCAL.fullmatch(given[0]) and not given[0].endswith(".json"):
+        walk.found["imports"].append(given[0])
+        walk.bound |= names
+    elif not names <= _GIVING.get(given[0].removeprefix("node:"), frozenset()):
         return False
     walk.take(end + 6 - walk.at, (Token("word", "const"), Token("word", "x"), Token("sign", "="), *_VALUE))
+    return True
+
+
+def _given_out(walk: _Walk) -> bool:
+    """`module.exports = …` and `exports.name = …`: a name for those that load the module."""
+    ahead = _Walk(walk.tokens)
+    ahead.at = walk.at + 2 * (walk.texts("module", ".") is not None)
+    count = ahead.at - walk.at + 1
+    if ahead.texts("exports", "=") is None:
+        name = walk.tokens[walk.at + count + 1] if walk.at + count + 1 < len(walk.tokens) else Token("sign", ";")
+        if name.kind != "word" or name.text in INNER or ahead.texts("exports", ".", name.text, "=") is None:
+            return False
+        count += 2
+    walk.take(count, (Token("word", "x"),))
     return True
 
 

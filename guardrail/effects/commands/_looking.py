@@ -25,9 +25,8 @@ def group(call: Call, parsed: Parsed) -> Stream:
         return call.opaque("inline", reason=f"{call.name} may take commands from its input")
     if bare:
         return SOMETHING
-    out = call.opaque("program", reason=f"this subcommand of {call.name} is not known")
-    run_nested(call)
-    return out
+    run_nested(call)  # what it loads is what is there before it does anything
+    return call.opaque("program", reason=f"this subcommand of {call.name} is not known")
 
 
 def builder(call: Call, parsed: Parsed) -> Stream:

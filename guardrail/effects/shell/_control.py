@@ -34,6 +34,7 @@ from guardrail.parse.ir import (
     Statement,
     Test,
     Text,
+    Word,
 )
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def if_(shell: Interpreter, node: If, state: State, stdin: Stream) -> Done:
         shell.emit.maybe += 1
         done, failed, out = shell.block(body, ok.copy(), stdin)
         shell.emit.maybe -= 1
-        ends += [done, failed]
+        ends += [] if _leaves(shell, body) else [done, failed]
         outputs.append(out)
         rest = bad
         if index == 0 and len(node.branches) > 1:
@@ -204,7 +205,7 @@ def if_(shell: Interpreter, node: If, state: State, stdin: Stream) -> Done:
         shell.emit.maybe += 1
         done, failed, out = shell.block(node.otherwise, rest.copy(), stdin)
         shell.emit.maybe -= 1
-        ends += [done, failed]
+        ends += [] if ends and _leaves(shell, node.otherwise) else [done, failed]
         outputs.append(out)
     else:
         ends.append(rest)
@@ -223,6 +224,7 @@ def case(shell: Interpreter, node: Case, state: State, stdin: Stream) -> Done:
         if chosen is not None:
             return _bodies(shell, [node.items[index][1] for index in chosen], state, stdin)
     end = state
+    ends: list[State] = []
     outputs: list[Stream] = []
     for patterns, body, _ in node.items:
         for pattern in patterns:
@@ -230,9 +232,28 @@ def case(shell: Interpreter, node: Case, state: State, stdin: Stream) -> Done:
         shell.emit.maybe += 1
         ok, bad, out = shell.block(body, end.copy(), stdin)
         shell.emit.maybe -= 1
-        end = end.join(ok).join(bad)  # also covers `;&`, which falls into the next body
+        if not _leaves(shell, body):
+            end = end.join(ok).join(bad)  # also covers `;&`, which falls into the next body
+            ends += [ok, bad]
         outputs.append(out)
+    if ends and any(_is_any(pattern) for patterns, _, _ in node.items for pattern in patterns):
+        end = joined(ends)  # one of them ran
     return end, end, sometimes(outputs)
+
+
+def _leaves(shell: Interpreter, body: Block) -> bool:
+    """The last command of a block is `exit`, so that this shell gets no further; a trap would still run."""
+    last = body[-1] if body else None
+    if not isinstance(last, Simple) or last.assigns or last.redirects or "exit" in shell.defined or shell.armed:
+        return False
+    words = [word.plain or "" for word in last.words]
+    return words[:1] == ["exit"] and (len(words) == 1 or (len(words) == 2 and words[1].isdecimal()))
+
+
+def _is_any(pattern: Word) -> bool:
+    """The pattern `*`."""
+    only = pattern.parts[0] if len(pattern.parts) == 1 else None
+    return isinstance(only, Text) and only.text == "*" and not only.quoted
 
 
 def _chosen(shell: Interpreter, node: Case, text: str, state: State) -> list[int] | None:
