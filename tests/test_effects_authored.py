@@ -525,3 +525,74 @@ def test_a_script_of_a_database_client_that_is_not_known_is_a_script() -> None:
     assert held(run("hostname > e.sql; mysql -e 'source e.sql'", {}))
     assert held(run("psql -v f=e.sql -c '\\i :f'", {"e.sql": SQL}))
     assert held(run("psql -f e.sql", {"e.sql": "\\i e.sql\nselect 1;\n"})) == []
+
+
+HONEST_RECIPES = {
+    "targets": ".PHONY: test lint\ntest:\n\tpytest -q\nlint:\n\t@ruff check src\n",
+    "variables": "PY := python3\nOUT = build\n# how it is built\nall:\n\tmkdir -p $(OUT) && ${PY} -m compileall src\n",
+    "automatic": "out/a.txt: src/app.py\n\tmkdir -p out\n\tcp $< $@\n",
+    "one line": "all: ; @echo done $$HOME\n",
+    "continued": "all:\n\techo a \\\n\t  b\n",
+}
+
+
+@pytest.mark.parametrize("name", HONEST_RECIPES)
+@pytest.mark.parametrize("command", ["make", "make -j4 --silent", "make -C ."])
+def test_recipes_of_the_session_are_what_they_say(name: str, command: str) -> None:
+    """Whether it was written in this call or in one before, an honest one is not held."""
+    assert held(run(command, {"Makefile": HONEST_RECIPES[name]})) == []
+    written = f"printf %s {shlex.quote(HONEST_RECIPES[name])} > Makefile && {command}"
+    assert held(run(written, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("make clean", "all:\n\ttrue\nclean:\n\trm -rf /models/a\n"),
+        ("make", "D := /models\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "D = /mod\nall:\n\trm -rf ${D}els/a\n"),
+        ("make", "/models/a: x\n\trm $@\n"),
+        ("make", "x: /models/a\n\tcp $< /tmp/y\n"),
+        ("make", "x: /models/a y\n\ttar cf /tmp/y $^\n"),
+        ("make", "all:\n\tcd /models && \\\n\trm -r a\n"),
+        ("make", "all: ; rm /models/a\n"),
+        ("make x", "x:\n\t@-rm /models/a # $@\n"),
+    ],
+)
+def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None:
+    """In any target, since which of them run is left to make."""
+    assert touched(run(command, {"GNUmakefile": text}))
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("make D=/models/a", "all:\n\trm -rf $(D)\n"),
+        ("D=/x make", "D ?= build\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = a\nD = b\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = a\nD += b\nall:\n\trm -rf $(D)\n"),
+        ("make", "E = x\nD = $(E)\nall:\n\trm -rf $(D)\n"),
+        ("make", "all:\n\trm -rf $(UNSET)/models/b\n"),
+        ("make", "%.o: %.c\n\trm $@\n"),
+        ("make", "a b: c\n\trm $@\n"),
+        ("make", "all:\n\trm $*\n"),
+        ("make", "all:\n\trm $(notdir /x/y)\n"),
+        ("make", "X := $(shell true)\nall:\n\ttrue\n"),
+        ("make", "include other.mk\nall:\n\ttrue\n"),
+        ("make", "all:\n\t$(MAKE) -C sub\n"),
+        ("make", "SHELL := /bin/evil\nall:\n\ttrue\n"),
+        ("make", ".ONESHELL:\nall:\n\ttrue\n"),
+        ("make", "define X\ntrue\nendef\nall:\n\t$(X)\n"),
+        ("make -f -", "all:\n\ttrue\n"),
+        ("make --eval 'all: x'", "all:\n\ttrue\n"),
+        ('make "$T"', "all:\n\ttrue\n"),
+        ("export MAKEFLAGS=x; make", "all:\n\ttrue\n"),
+        ("make", 'all:\n\tsh -c "$$(cat x)"\n'),
+        ("make", "all:\n\t./tool\n"),
+    ],
+)
+def test_recipes_that_are_not_all_known_are_held(command: str, text: str) -> None:
+    """What make would put together is not guessed: the makefile is a script, and whose it is the history says."""
+    found = run(command, {"Makefile": text, "tool": "\x7fELF\0"})
+    scripts = [e.resource.path or "" for e in found if e.op == "exec_opaque"]
+    assert held(found) or {"/w/Makefile", "/w/./tool"} & set(scripts)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from guardrail.effects.code._makefiles import dry_run
+from guardrail.effects.code._makefiles import dry_run, recipes
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -132,8 +132,8 @@ def note_own(call: Call, name: str) -> None:
 def _note_files(call: Call, name: str) -> None:
     if any(field.text in _LOOKS for field in call.args[:1]):
         return
-    if name in ("make", "gmake") and dry_run(call) is not None:
-        return
+    if name in ("make", "gmake") and (dry_run(call) is not None or recipes(call) is not None):
+        return  # what they say is looked into where make itself is
     if name in ("make", "gmake") and not any(field.text in _PRINTING for field in call.args):
         # What recipes run is not looked into; tests and modules of the session's are.
         project_code(call, name, call.args)

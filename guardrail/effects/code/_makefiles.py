@@ -1,4 +1,4 @@
-"""`make -n`: whether a makefile only has its recipes printed, or says something that make runs all the same.
+"""Makefiles: whether `make -n` only prints recipes, and what the recipes of a makefile of the session's are.
 
 Not concerned with what recipes do. Make runs `$(shell …)`, recipes with `+` or `$(MAKE)`, and whatever makes the
 makefile itself anew. A makefile of which any line is not plain counts as one that runs.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.domain._call import Call
@@ -18,11 +19,17 @@ NAMES: Final = ("GNUmakefile", "makefile", "Makefile")
 """Makefiles that make finds by itself, the first one that there is."""
 
 _DRY: Final = re.compile(r"-[ksBiw]*n[ksBiw]*|--(?:just-print|dry-run|recon)")
-_QUIET: Final = re.compile(
+_QUIET: Final = (
     r"-[ksBiw]+|-j\d*|--(?:silent|quiet|keep-going|always-make|no-print-directory|print-directory)"
-    r"|(?!MAKE|GNUMAKE|MFLAGS|SHELL)[A-Za-z_]\w*=[\w./:@-]*|[\w.][\w./-]*"
+    r"|[\w.][\w./-]*"
 )
-"""Words beside a dry run that change nothing about it: options, plain variables, targets."""
+_PLAIN_RUN: Final = re.compile(_QUIET)
+"""Words that only say which recipes run, and how: options and targets."""
+
+_DRY_RUN: Final = re.compile(rf"{_DRY.pattern}|{_QUIET}|(?!MAKE|GNUMAKE|MFLAGS|SHELL)[A-Za-z_]\w*=[\w./:@-]*")
+"""Words beside a dry run that change nothing about it: plain variables too."""
+
+_VARIABLE: Final = re.compile(r"\$(?:[({](?P<name>[^(){}$]*)[)}]|(?P<sign>.))")
 
 _RUNS: Final = re.compile(
     r"\$[({]\s*(?:shell|eval|call|file|guile|foreach|let|value)\b|\bMAKE\b|!=|\r"
@@ -57,12 +64,73 @@ def dry_run(call: Call) -> Resource | None:
     Args:
         call: make.
     """
-    words = [field.text for field in call.args]
-    if not any(map(_DRY.fullmatch, words)) or not all(field.known for field in call.args):
+    if not any(_DRY.fullmatch(field.text) for field in call.args):
         return None
+    asked = _asked(call, _DRY_RUN)
+    place = _makefile(call, *asked) if asked is not None else None
+    return place if asked is not None and place is not None and _only_printed(call, asked[0], place) else None
+
+
+def recipes(call: Call) -> list[str] | None:
+    """The shell lines of a makefile that the session wrote, any of which may run; None if they are not all known.
+
+    Args:
+        call: make.
+    """
+    asked = _asked(call, _PLAIN_RUN)
+    place = _makefile(call, asked[0], asked[1]) if asked is not None else None
+    if asked is None or place is None or place.path is None or not call.shell.authored(place.path):
+        return None
+    data = call.content(place)
+    if data is None or not _only_printed(call, asked[0], place):
+        return None
+    text = re.sub(r"[ \t]*\\\n\s*", " ", data.decode("utf-8", "surrogateescape"))
+    values: dict[str, str | None] = {}
+    lines: list[tuple[str, Mapping[str, str]]] = []
+    own: Mapping[str, str] = {}
+    for line in text.split("\n"):
+        rule = None if line.startswith("\t") else _RULE.fullmatch(line.partition(" #")[0])
+        if line.startswith("\t"):
+            lines.append((line, own))
+        elif (found := _ASSIGNMENT.fullmatch(line)) is not None:
+            name, value = found["name"], found["value"].partition(" #")[0].strip()
+            sure = name not in values and "$" not in value and re.search(r"[?+]=", line[: found.start("value")]) is None
+            values[name] = value if sure else None
+        elif rule is not None:
+            own = _automatic(rule["targets"].split(), rule["rest"].partition(";")[0].split())
+            lines += [(rule["recipe"], own)] if rule["recipe"] else []
+    texts = [_expanded(line.lstrip("\t @-"), values, own) for line, own in lines]
+    return None if None in texts else [text for text in texts if text]
+
+
+def _automatic(targets: Sequence[str], needs: Sequence[str]) -> Mapping[str, str]:
+    """What `$@`, `$<` and `$^` are in the recipes of a rule, if it is about one target."""
+    if len(targets) != 1 or "%" in targets[0] or any("$" in need or "%" in need for need in needs):
+        return {}
+    return {"@": targets[0], "<": needs[0] if needs else "", "^": " ".join(dict.fromkeys(needs))}
+
+
+def _expanded(line: str, values: Mapping[str, str | None], own: Mapping[str, str]) -> str | None:
+    """A line of a recipe as the shell gets it; None if a variable in it is not known."""
+    out: list[str] = []
+    end = 0
+    for match in _VARIABLE.finditer(line):
+        name = match["name"] or match["sign"] or ""
+        value = "$" if match["sign"] == "$" else own.get(name) if match["sign"] else values.get(name)
+        if value is None:
+            return None
+        out += [line[end : match.start()], value]
+        end = match.end()
+    return "".join([*out, line[end:]])
+
+
+def _asked(call: Call, plain: re.Pattern[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The directory and the names of the makefile that make is asked to read; None if it is told more than that."""
+    words = [field.text for field in call.args]
     # A variable of the environment is text of the makefile.
     if (
-        call.shell.handed
+        not all(field.known for field in call.args)
+        or call.shell.handed
         or call.shell.exported
         or any(name.startswith(("MAKE", "GNUMAKE")) for name in call.state.vars)
     ):
@@ -74,10 +142,9 @@ def dry_run(call: Call) -> Resource | None:
             value = words.pop(0)
             folder = f"{value}/" if text in ("-C", "--directory") else folder
             file = value if text in ("-f", "--file") else file
-        elif not _DRY.fullmatch(text) and not _QUIET.fullmatch(text):
+        elif not plain.fullmatch(text):
             return None
-    place = _makefile(call, folder, (file,) if file else NAMES)
-    return place if place is not None and _only_printed(call, folder, place) else None
+    return folder, (file,) if file else NAMES
 
 
 def _makefile(call: Call, folder: str, names: tuple[str, ...]) -> Resource | None:

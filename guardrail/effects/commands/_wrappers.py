@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.code._makefiles import NAMES, dry_run
+from guardrail.effects.code._makefiles import NAMES, dry_run, recipes
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -67,14 +67,20 @@ def make(call: Call, _parsed: Parsed) -> Stream:
     printed = dry_run(call)
     if printed is not None:
         return Stream(sources=call.read(Field(text=printed.path or ""), reveals="content"))
+    texts = recipes(call)
     out = call.opaque("program")
+    if texts is not None:
+        for text in texts:
+            with call.perhaps():
+                call.shell.again(call, (Field(text="sh"), Field(text="-c"), Field(text=text)), external=True)
+        return out
     fed = any(text in ("-", "-f-", "/dev/stdin", "-f/dev/stdin", "--file=-", "--makefile=-") for text in words)
     if fed or any(text.startswith(("--eval", "--ev", "-E")) for text in words):
         call.opaque("inline", reason="rules that are not in a file")
     for name in NAMES:
         place = call.place(Field(text=name))
         if place.path is not None and (call.kind(place) == "file" or call.shell.emit.changed(place.path)):
-            attrs = {"authored": True} if call.shell.emit.changed(place.path) else None
+            attrs = {"authored": True} if call.shell.emit.wrote(place.path) else None
             call.shell.emit.opaque("program", place, spec="make", span=call.span, attrs=attrs)
     return out
 
