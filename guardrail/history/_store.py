@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -179,7 +179,7 @@ class HistoryStore:
 
 
 @contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def _transaction(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
     """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""
     db.execute("begin immediate")
     try:

@@ -43,7 +43,8 @@ def chained(first: Statement, rest: Sequence[Signed]) -> Statement:
         first = first.first
     for sign, statement in rest:
         if isinstance(statement, AndOr):
-            flat += [(sign, statement.first), *statement.rest]
+            flat.append((sign, statement.first))
+            flat += statement.rest
         else:
             flat.append((sign, statement))
     return AndOr(first=first, rest=tuple(flat)) if flat else first

@@ -198,7 +198,8 @@ def _arguments_left(condition: Statement, functions: Container[str]) -> Known | 
     if isinstance(condition, Simple):
         if condition.assigns or condition.redirects or not words or not words[0].parts:
             return None
-        name = words[0].parts[0].text if isinstance(words[0].parts[0], Text) and len(words[0].parts) == 1 else ""
+        head = words[0].parts[0] if len(words[0].parts) == 1 else None
+        name = head.text if isinstance(head, Text) else ""
         if name in functions or name not in ("[", "test", "getopts"):
             return None
         if name == "getopts":

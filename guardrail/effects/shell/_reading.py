@@ -70,7 +70,7 @@ class Draining:
         self.functions = functions
 
     def __contains__(self, name: object) -> bool:
-        return name in self.functions
+        return isinstance(name, str) and name in self.functions
 
 
 def read(call: Call) -> Stream:
@@ -291,7 +291,7 @@ def reads(statement: Statement, functions: Container[str]) -> bool:
         plain = [word.plain for word in statement.words]
         name = plain[0] if plain[0] is not None or statement.words[0].parts != _BRACKET else "["
         left = name in _NON_READERS or (isinstance(functions, Draining) and _drains(plain))
-        left = left and name not in functions
+        left = left and str(name) not in functions
         return not left or (str(name).endswith("sum") and len(plain) < 2)
     look = _LOOKS.get(type(statement))
     return look is None or look(statement, functions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -131,7 +131,7 @@ class _Look:
             for word in words:
                 self.at(self.functions.get(word, ()))
         elif isinstance(node, tuple):
-            for one in node:
+            for one in cast("tuple[object, ...]", node):
                 self.at(one)
         elif isinstance(node, msgspec.Struct):
             self._of(node)

@@ -247,7 +247,7 @@ class _Taking:
             elif mark or head not in self.flags:
                 return None
         if len(self.places) == 1 and self.places[0][1]:
-            free_of = {self.places[0][0]: free}
+            free_of: dict[str, list[str]] = {self.places[0][0]: free}
         elif len(free) == len(self.places) and not any(several for _, several in self.places):
             free_of = {}
             for (name, _), word in zip(self.places, free, strict=True):
