@@ -190,23 +190,23 @@ class Call:
         """The address a field stands for."""
         text = self.above_fresh(field.text) if self.shell.emit.fresh and field.glob is None else field.text
         if self.name in _OPENING and TOP in text:
-            return self.opened(field)
+            return self.opened(field, recursive=recursive, nofollow=nofollow)
         return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
 
-    def opened(self, field: Field) -> Resource:
+    def opened(self, field: Field, *, recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address of a regular file that is opened, or removed, and of no directory that is made.
 
         Where its name begins with something that is known, and nothing there that begins so leads further, what is not
         known of it is within that name: with a slash in it there is no such file.
         """
-        plain = place(field.text, self.cwd, glob=field.glob)
+        plain = place(field.text, self.cwd, glob=field.glob, recursive=recursive, nofollow=nofollow)
         match = _BEGUN.fullmatch(field.text)
         if match is None or field.many or field.glob is not None or not match[2].strip("."):
             return plain
         if match[1][:1] != "/" and (self.cwd is None or TOP in self.cwd or NUM in self.cwd):
             return plain
         shell = self.shell
-        inside = place(f"{match[1]}{match[2]}{NAME}{match[3]}", self.cwd)
+        inside = place(f"{match[1]}{match[2]}{NAME}{match[3]}", self.cwd, recursive=recursive, nofollow=nofollow)
         start = "/".join((*((self.cwd or "").rstrip("/"),) * (match[1][:1] != "/"), match[1] + match[2]))
         found = shell.view.glob(f"{escape(start)}*")
         further = found is None or len(found) > MAX_BEGUN or any(shell.view.kind(path) != "file" for path in found)

@@ -278,11 +278,20 @@ class Contents:
         self._marks += 1
         return len(self._log)
 
-    def weaken(self, mark: int) -> None:
-        """What happened since a mark may also not have happened."""
+    def weaken(self, mark: int, *, anywhere: bool = False) -> None:
+        """What happened since a mark may also not have happened.
+
+        Args:
+            mark: the point.
+            anywhere: it may also have ended at any point in between.
+        """
+        between = self._log[mark:] if anywhere else ()
         for path, before in self._since(mark).items():
             old = before if before is not None else self._live(path)
             self._made[path] = _joined(old, self._made[path])
+        for path, held in between:
+            if held is not None:
+                self._made[path] = _joined(self._made[path], held)
 
     def lose(self, mark: int, *, lasting: bool = False) -> None:
         """What happened since a mark happens again, or some time: the files it changed are unknown.

@@ -255,6 +255,17 @@ class Emitter:
             for source in self.entered:
                 self.add(op, source, spec=spec, span=span, may=True, flow=("redirect",))
 
+    def placed_in(self, folder: str) -> bool:
+        """Whether this call may have put something into a directory, other than by making what that lies in."""
+        for one in self.made:
+            if "**" in one or _WILD.search(one) is not None:
+                begin = _WILD.split(one, maxsplit=1)[0]
+                if begin.startswith(f"{folder}/") or folder.startswith(begin):
+                    return True
+            elif f"{posixpath.normpath(one)}/".startswith(f"{folder}/"):
+                return True
+        return False
+
     def wrote(self, path: str) -> bool:
         """Whether this call may have put something at a path: what is only removed holds nothing of the call's."""
         if not self.changed(path):
@@ -275,6 +286,7 @@ class Emitter:
         return bool(self.made) and self.contents.changed(path)
 
 
+_WILD: Final = re.compile(r"[*?\[]")
 _ALTERING: Final = frozenset(("write", "append", "truncate", "set_times", "set_security"))
 _INPUT: Final = re.compile(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
 

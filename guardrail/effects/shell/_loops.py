@@ -155,11 +155,12 @@ def _walked(shell: Interpreter, state: State, rounds: Sequence[Round], *, draine
         jumped = shell.jumps
         current, out = _round(shell, once, current)
         if shell.jumps != jumped or drained:
-            ends.append(current)
+            ends.append(current.copy())  # the next round goes on with this one
         outputs.append(out)
     end = joined([current, *ends])
-    shell.contents.weaken(mark)
-    return end, end, concatenated(outputs) if shell.jumps == jumps and not drained else sometimes(outputs)
+    left = shell.jumps != jumps or drained
+    shell.contents.weaken(mark, anywhere=left)
+    return end, end, sometimes(outputs) if left else concatenated(outputs)
 
 
 def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: Sequence[str]) -> Done:
