@@ -394,6 +394,10 @@ class Contents:
         name, twin = self._name(path), self._name(other)
         return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
 
+    def leaves(self, path: str, base: str) -> bool:
+        """Whether a link leads from a path below a directory to somewhere else."""
+        return not _same_file(self._view.real(path), self._view.real(base))
+
     def missing(self, path: str) -> bool:
         """Whether there is certainly no such file: none now, and none that the call may have made."""
         entry = self._made.get(self._name(path))

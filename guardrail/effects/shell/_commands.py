@@ -455,6 +455,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
             ends.append(state)
             continue
         state.hand(call.args)
+        state.vars.setdefault("BASH_SOURCE", Value(plural=True))  # here it says where the function is from
         shell.returns.append(None)
         ok, bad, out = shell.statement(body, state, call.stdin)
         left = shell.returns.pop()

@@ -98,6 +98,7 @@ class Interpreter:
     errexit = False
     stages = 0
     regarded = 0  # effects of which it was looked whether they change what a trap does
+    carried = 0  # names that were moved by then
     last: State | None = None  # what held when that was last looked at
 
     def __init__(self, view: FileView, limits: LimitConfig, environment: Mapping[str, str], start: str | None) -> None:
@@ -362,9 +363,12 @@ class Interpreter:
         try:
             inner = state.copy()
             inner.sinks, inner.modes = (), inner.modes - {"merged"}
-            mark = self.contents.mark()
+            mark, jumps = self.contents.mark(), self.jumps
             out = self.apart(script.body, inner, stdin)[2]
-            self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
+            if beside:
+                self.contents.lose(mark, lasting=True)
+            else:
+                self.contents.weaken(mark, anywhere=self.jumps != jumps or self.errexit)
             return out
         finally:
             self.depth -= 1

@@ -95,8 +95,11 @@ def _again(shell: Interpreter, state: State, text: str) -> None:
 
 
 def rewritten(shell: Interpreter, state: State) -> None:
-    """What was done since this was asked last may have changed files that a trap reads or runs."""
+    """What was done since this was asked last may have changed files that a trap reads or runs, or what names mean."""
     shell.last = state
+    if len(shell.emit.moved) != shell.carried:
+        shell.carried = len(shell.emit.moved)
+        changed(shell, state)
     begin, end = min(shell.regarded, len(shell.emit.effects)), len(shell.emit.effects)
     shell.regarded = end
     places = [effect.target or effect.resource for effect in shell.emit.effects[begin:end] if effect.op in MUTATING]
