@@ -368,7 +368,7 @@ mkdir -p d; cd d; {s}; cd ..
 IFS=:; {n}=a:b; frob ${n}; unset IFS
 frob "${n}" "${m}" "$1" "$(cat t.txt)\"""".split("\n")
 CHECKS = ["[ -e t.sh ]", "[ -e /nowhere ]", "test -d .", "false", "true", '[ "$x" = a ]', "[ $# -gt 1 ]"]
-SMALL = ["x=b", 'frob "$y"', "y=$x", "set -- c d", "echo w > t.txt"]
+SMALL = ["x=b", 'frob "$y"', "y=$x", "set --", "echo w > t.txt"]
 
 
 def left(rolls: Rolls, depth: int = 0) -> str:

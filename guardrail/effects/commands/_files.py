@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -54,8 +53,8 @@ def cp(call: Call, parsed: Parsed) -> Stream:
             for origin in origins:
                 with call.perhaps(_spares(call, parsed, place)):
                     call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
-                if not link and keeps and _holds_links(call, origin):
-                    call.shell.emit.moves(place, origin, copied=not is_link(call, origin))
+                if keeps and not link and origin.path is not None and call.shell.contents.links(origin.path):
+                    call.shell.emit.moves(place, origin, copied=not call.shell.contents.is_link(origin.path))
             if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
@@ -117,25 +116,10 @@ def mv(call: Call, parsed: Parsed) -> Stream:
             over = call.kind(place) == "file"
             with call.perhaps(_spares(call, parsed, place)):
                 call.emit("rename", origin, place, edit=edit)
-                if _holds_links(call, origin):
-                    call.shell.emit.moves(place, origin)
                 if over:
                     call.emit("write", place, edit=edit)
     _backup(call, parsed, sources, target, into)
     return NOTHING
-
-
-def _holds_links(call: Call, place: Resource) -> bool:
-    """What is moved or copied is a symbolic link, or a directory in which there may be some, or not there yet."""
-    return place.path is not None and (call.shell.view.kind(place.path) != "file" or is_link(call, place))
-
-
-def is_link(call: Call, place: Resource) -> bool:
-    """A symbolic link by itself."""
-    if place.path is None:
-        return False
-    folder, _, name = posixpath.normpath(place.path).rpartition("/")
-    return call.shell.view.real(place.path) != f"{call.shell.view.real(folder or '/').rstrip('/')}/{name}"
 
 
 def install(call: Call, parsed: Parsed) -> Stream:

@@ -394,6 +394,15 @@ class Contents:
         name, twin = self._name(path), self._name(other)
         return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
 
+    def links(self, path: str) -> bool:
+        """What is at a path is a symbolic link, or may hold some: it is a directory, or not there yet."""
+        return self._view.kind(path) != "file" or self.is_link(path)
+
+    def is_link(self, path: str) -> bool:
+        """What is at a path is a symbolic link."""
+        folder, _, name = posixpath.normpath(path).rpartition("/")
+        return self._view.real(path) != f"{self._view.real(folder or '/').rstrip('/')}/{name}"
+
     def leaves(self, path: str, base: str) -> bool:
         """Whether a link leads from a path below a directory to somewhere else."""
         return not _same_file(self._view.real(path), self._view.real(base))

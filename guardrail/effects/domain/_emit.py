@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator
@@ -170,6 +171,8 @@ class Emitter:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
         if self.moved and op not in _LEAVING:
             self._by_old_names(self.effects[-1])
+        if op == "rename" and target is not None and resource.path is not None and self.contents.links(resource.path):
+            self.moves(target, resource)
 
     def moves(self, new: Resource, old: Resource, *, copied: bool = False) -> None:
         """What is or holds links has another name now: who asks the live filesystem finds it under the old one.
@@ -196,8 +199,12 @@ class Emitter:
         base, deep, name = (resource.path or resource.pattern or "").partition(f"/{ANY_DEPTH}")
         if not base or "**" in base or not moves:
             return
-        parts = (posixpath.normpath(base) if resource.path is not None else base).split("/")
-        for new, old, copied in self.moved:
+        ways = [base.split("/")]
+        if resource.path is not None:
+            # `..` behind a link leads to where that does.
+            plain = [posixpath.normpath(base).split("/"), ["", *(part for part in ways[0] if part not in ("", "."))]]
+            ways = plain if plain[0] != plain[1] else plain[:1]
+        for parts, (new, old, copied) in itertools.product(ways, self.moved):
             names = new.split("/")
             common = min(len(parts), len(names))
             inside = len(parts) >= len(names) or resource.recursive
