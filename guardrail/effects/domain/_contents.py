@@ -400,8 +400,11 @@ class Contents:
 
     def is_link(self, path: str) -> bool:
         """What is at a path is a symbolic link."""
-        folder, _, name = posixpath.normpath(path).rpartition("/")
-        return self._view.real(path) != f"{self._view.real(folder or '/').rstrip('/')}/{name}"
+        plain, real = posixpath.normpath(path), self._view.real(path)
+        if real == plain:
+            return False
+        folder, _, name = plain.rpartition("/")
+        return real != f"{self._view.real(folder or '/').rstrip('/')}/{name}"
 
     def leaves(self, path: str, base: str) -> bool:
         """Whether a link leads from a path below a directory to somewhere else."""
