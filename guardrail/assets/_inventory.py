@@ -564,10 +564,14 @@ class Inventory:
                 reached = [self._asset_at(there), *(self._assets_below(there.real) if there.directory else ())]
                 hits.update((asset, None) for asset in reached if asset is not None)
         for path, status in names_below(place.real, MAX_PATTERN_ENTRIES):
-            known = self._inodes.get((status.st_dev, status.st_ino))
             fits = fnmatch.fnmatchcase(os.path.basename(path), name)
-            if known is not None and (fits or (resource.recursive and _leads(place.real, path, name))):
-                hits[known[0]] = None
+            if not fits and not (resource.recursive and _leads(place.real, path, name)):
+                continue
+            known = self._inodes.get((status.st_dev, status.st_ino))
+            # Of an asset that was replaced since, the names are not in the index yet.
+            linked = known[0] if known is not None else self._asset_at(locate(path))
+            if linked is not None:
+                hits[linked] = None
         found = [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits]
         return found or [msgspec.structs.replace(resource, real=place.real)], False
 

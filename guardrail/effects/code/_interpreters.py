@@ -111,6 +111,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         texts = script_texts(call, resource)
         if texts:
             call.emit("read", resource, attrs={"reveals": "none"})
+            _started(call, "".join(option for text in texts for option in _asked(text)))
             return _each_text(call, texts, args, path.text)
     authored = call.shell.authored(resource.path or path.text)
     out = Stream(sources=call.stdin.sources, flow=call.stdin.flow)
@@ -196,6 +197,14 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field], path: st
             child = _in_file(_started_by(call, text, args), path)
             sources = merge(sources, call.shell.run_text(text, child, call.stdin)[2].sources)
     return Stream(sources=sources)
+
+
+def _asked(text: str) -> Sequence[str]:
+    """The options that a script names in its first line."""
+    return _FIRST_OPTION.findall(text.partition("\n")[0]) if text.startswith("#!") else ()
+
+
+_FIRST_OPTION: Final = re.compile(r"\s(-[a-zA-Z]+|--login)")
 
 
 def _in_file(child: State, path: str) -> State:

@@ -36,6 +36,7 @@ def cp(call: Call, parsed: Parsed) -> Stream:
         return NOTHING
     recursive = parsed.has("--recursive", "--archive", "-R")
     link = parsed.has("--link", "--symbolic-link")
+    keeps = (recursive or parsed.has(*_KEEPING)) and not parsed.has("--dereference", "-L")
     for source in sources:
         origins = call.origins(source, recursive=recursive)
         for name in destinations(call, source, target, into, parsed.has("--parents")):
@@ -52,6 +53,8 @@ def cp(call: Call, parsed: Parsed) -> Stream:
             for origin in origins:
                 with call.perhaps(_spares(call, parsed, place)):
                     call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
+                if keeps and not link and origin.path is not None and call.shell.contents.links(origin.path):
+                    call.shell.emit.moves(place, origin, copied=not call.shell.contents.is_link(origin.path))
             if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
@@ -62,6 +65,7 @@ def cp(call: Call, parsed: Parsed) -> Stream:
 
 
 _REPLACING: Final = ("--remove-destination", "--backup", "-b", "--suffix")
+_KEEPING: Final = ("--no-dereference", "-P", "-d")
 _SPARING: Final = ("--no-clobber", "--update", "-u", "--interactive", "--attributes-only")
 
 

@@ -137,6 +137,7 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
 def _deleted(call: Call, names: _Names) -> None:
     """Of a directory only what is empty goes: with a `-name` just what is called so, else all below the roots."""
     vague = names.filtered or names.pattern is not None
+    entered = names.follows or any(field.text == "-H" for field in call.args)
     for root in names.roots:
         path = call.place(root).path
         # Where names are odd, or too many to look at, a pattern might mean more than the whole.
@@ -144,7 +145,7 @@ def _deleted(call: Call, names: _Names) -> None:
             for name in names.fields(call, root):
                 call.emit("delete", call.place(name, nofollow=True), may=True, precision="opaque" if vague else None)
         else:
-            place = call.place(root, kind="dir", recursive=True, nofollow=True)
+            place = call.place(root, kind="dir", recursive=True, nofollow=not entered)
             call.emit("delete", place, may=True, precision="opaque" if vague else None)
 
 

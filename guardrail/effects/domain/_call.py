@@ -288,6 +288,8 @@ class Call:
         path = resource.path
         if path is None or not (_CONFIG_NAME.search(path) or self.shell.contents.knows(path)):
             return None
+        if not self.shell.contents.sure(path):
+            return None  # where it is not there, it says nothing
         data = self.content(resource)
         if data is None or len(data) > MAX_TEXT or TOP.encode() in data or NUM.encode() in data:
             return None

@@ -278,11 +278,20 @@ class Contents:
         self._marks += 1
         return len(self._log)
 
-    def weaken(self, mark: int) -> None:
-        """What happened since a mark may also not have happened."""
+    def weaken(self, mark: int, *, anywhere: bool = False) -> None:
+        """What happened since a mark may also not have happened.
+
+        Args:
+            mark: the point.
+            anywhere: it may also have ended at any point in between.
+        """
+        between = self._log[mark:] if anywhere else ()
         for path, before in self._since(mark).items():
             old = before if before is not None else self._live(path)
             self._made[path] = _joined(old, self._made[path])
+        for path, held in between:
+            if held is not None:
+                self._made[path] = _joined(self._made[path], held)
 
     def lose(self, mark: int, *, lasting: bool = False) -> None:
         """What happened since a mark happens again, or some time: the files it changed are unknown.
@@ -384,6 +393,22 @@ class Contents:
         """Whether two names are, or may be, one file, or one lies below the other."""
         name, twin = self._name(path), self._name(other)
         return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
+
+    def links(self, path: str) -> bool:
+        """What is at a path is a symbolic link, or may hold some: it is a directory, or not there yet."""
+        return self._view.kind(path) != "file" or self.is_link(path)
+
+    def is_link(self, path: str) -> bool:
+        """What is at a path is a symbolic link."""
+        plain, real = posixpath.normpath(path), self._view.real(path)
+        if real == plain:
+            return False
+        folder, _, name = plain.rpartition("/")
+        return real != f"{self._view.real(folder or '/').rstrip('/')}/{name}"
+
+    def leaves(self, path: str, base: str) -> bool:
+        """Whether a link leads from a path below a directory to somewhere else."""
+        return not _same_file(self._view.real(path), self._view.real(base))
 
     def missing(self, path: str) -> bool:
         """Whether there is certainly no such file: none now, and none that the call may have made."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
+from collections.abc import Iterator
 from typing import Any, Final, Literal
+
+import msgspec
 
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._contents import NOTED, Contents
@@ -54,6 +58,7 @@ class Emitter:
         "limits",
         "made",
         "meant",
+        "moved",
         "placed",
         "steps",
     )
@@ -73,6 +78,7 @@ class Emitter:
         self.placed: set[str] = set()
         self.entered: tuple[Resource, ...] = ()  # what redirections opened to read
         self.meant: set[tuple[Op, Resource, bool]] = set()
+        self.moved: list[tuple[str, str, bool]] = []  # new name, old name, the old one is there still
 
     @property
     def maybe(self) -> int:
@@ -163,6 +169,59 @@ class Emitter:
         )
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
+        if self.moved and op not in _LEAVING:
+            self._by_old_names(self.effects[-1])
+        if op == "rename" and target is not None and resource.path is not None and self.contents.links(resource.path):
+            self.moves(target, resource)
+
+    def moves(self, new: Resource, old: Resource, *, copied: bool = False) -> None:
+        """What is or holds links has another name now: who asks the live filesystem finds it under the old one.
+
+        Args:
+            new: the name that it gets.
+            old: the name that it has, or had.
+            copied: of what it holds, links are the same ones and files are others.
+        """
+        if new.path is not None and old.path is not None and len(self.moved) < MAX_MOVED:
+            self.moved.append((posixpath.normpath(new.path), posixpath.normpath(old.path), copied))
+
+    def _by_old_names(self, effect: Effect) -> None:
+        """The same effect, where it is on something that was moved before."""
+        found = [msgspec.structs.replace(effect, resource=one) for one in self._formerly(effect.resource)]
+        if effect.target is not None:
+            found += [msgspec.structs.replace(effect, target=one) for one in self._formerly(effect.target)]
+        for one in found:
+            if len(self.effects) >= self.limits.effects:
+                raise Bound("too many effects")
+            self.effects.append(msgspec.structs.replace(one, modality="may", edit=None))
+
+    def _formerly(self, resource: Resource, moves: int = 4) -> Iterator[Resource]:
+        base, deep, name = (resource.path or resource.pattern or "").partition(f"/{ANY_DEPTH}")
+        if not base or "**" in base or not moves:
+            return
+        ways = [base.split("/")]
+        if resource.path is not None:
+            # `..` behind a link leads to where that does.
+            plain = [posixpath.normpath(base).split("/"), ["", *(part for part in ways[0] if part not in ("", "."))]]
+            ways = plain if plain[0] != plain[1] else plain[:1]
+        for parts, (new, old, copied) in itertools.product(ways, self.moved):
+            names = new.split("/")
+            common = min(len(parts), len(names))
+            inside = len(parts) >= len(names) or resource.recursive
+            if not inside or not all(map(_may_be, parts[:common], names[:common])):
+                continue
+            if resource.path is not None:
+                end = "/" * resource.path.endswith("/")
+                there = msgspec.structs.replace(resource, path="/".join((old, *parts[common:])) + end)
+                if copied and not self.contents.leaves(there.path or "", old):
+                    continue
+            elif copied:
+                continue
+            else:
+                pattern = "/".join((_WILD.sub(r"[\g<0>]", old), *parts[common:]))
+                there = msgspec.structs.replace(resource, pattern=f"{pattern}{deep}{name}")
+            yield there
+            yield from self._formerly(there, moves - 1)
 
     def _changes(self, op: Op, resource: Resource, target: Resource | None) -> None:
         """Note what the call has changed, and where it put something."""
@@ -255,6 +314,17 @@ class Emitter:
             for source in self.entered:
                 self.add(op, source, spec=spec, span=span, may=True, flow=("redirect",))
 
+    def placed_in(self, folder: str) -> bool:
+        """Whether this call may have put something into a directory, other than by making what that lies in."""
+        for one in self.made:
+            if "**" in one or _WILD.search(one) is not None:
+                begin = _WILD.split(one, maxsplit=1)[0]
+                if begin.startswith(f"{folder}/") or folder.startswith(begin):
+                    return True
+            elif f"{posixpath.normpath(one)}/".startswith(f"{folder}/"):
+                return True
+        return False
+
     def wrote(self, path: str) -> bool:
         """Whether this call may have put something at a path: what is only removed holds nothing of the call's."""
         if not self.changed(path):
@@ -275,6 +345,19 @@ class Emitter:
         return bool(self.made) and self.contents.changed(path)
 
 
+def _may_be(part: str, name: str) -> bool:
+    """A part of a path or a pattern may be this name."""
+    begin = _WILD.split(part, maxsplit=1)[0]
+    return part == name or (begin != part and name.startswith(begin))
+
+
+MAX_MOVED: Final = 64
+"""Most names of which it is kept what they were before; a call that moves more has other effects to show."""
+
+_LEAVING: Final = frozenset(("list", "mention", "exec", "exec_opaque", "env", "create"))
+"""What is done to a name and changes nothing that lies behind it."""
+
+_WILD: Final = re.compile(r"[*?\[]")
 _ALTERING: Final = frozenset(("write", "append", "truncate", "set_times", "set_security"))
 _INPUT: Final = re.compile(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
 

@@ -87,6 +87,8 @@ def _assign(shell: Interpreter, state: State, name: str, value: Value) -> None:
         _say(shell, name)
     elif name == "PWD" or name == "OLDPWD":
         state.cwds = state.cwds if value.alternatives == state.cwds else (None,)
+    elif name == "BASH_ARGV0":
+        state.put("0", value)
     elif name == START:
         _say(shell, name)
         if any(_may_be_file(shell, state, text) for text in value.alternatives):

@@ -381,29 +381,30 @@ def source(call: Call) -> Stream:
         _sourced(call, resource, certain=code == "script" and not authored)
         return out
     call.emit("read", resource, attrs={"reveals": "some"})
-    before = call.state.args, call.state.handed
     missed = None if call.shell.contents.sure(resource.path or "") else call.state.copy()
-    if len(call.args) > 1:
-        call.state.hand(call.args[1:])
-    given_ = call.state.args
     call.state.vars["BASH_SOURCE"] = Value(alternatives=(field.text,), items=(("0", field.text),))
     end, out = _returned(call, text, call.stdin)
     end.vars["BASH_SOURCE"] = Value(plural=True)  # of a function it is the file that defines it
-    if len(call.args) > 1:
-        # They come back, unless the file has set others.
-        kept = end.args == given_ and "set" not in text and "eval" not in text
-        end.args = before[0] if kept else None
-        end.handed = merge(end.handed, before[1])
     call.state.assume(end if missed is None else end.join(missed))
     return out
 
 
 def _returned(call: Call, text: str, stdin: Stream) -> tuple[State, Stream]:
-    """What holds after a text that is sourced, also where `return` left it."""
+    """What holds after a text that is sourced, with arguments if it is given some, also where `return` left it."""
+    before = call.state.args, call.state.handed
+    if len(call.args) > 1:
+        call.state.hand(call.args[1:])
+    given_ = call.state.args
     call.shell.returns.append(None)
     ok, bad, out = call.shell.run_here(text, call.state, stdin)
     left = call.shell.returns.pop()
-    return ok.join(bad) if left is None else ok.join(bad).join(left), out
+    end = ok.join(bad) if left is None else ok.join(bad).join(left)
+    if len(call.args) > 1:
+        # They come back, unless the file has set others.
+        kept = end.args == given_ and "set" not in text and "eval" not in text
+        end.args = before[0] if kept else None
+        end.handed = merge(end.handed, before[1])
+    return end, out
 
 
 def _beside(call: Call, field: Field) -> Field:

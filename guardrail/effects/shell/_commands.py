@@ -372,11 +372,13 @@ def _found_first(call: Call, name: str, folders: Sequence[str]) -> Stream | None
         path = f"{folder}/{name}"
         if folder in call.shell.environments:
             # What its name says, as outside of the environment; a file that was written there is one to be asked about.
-            changed = call.shell.contents.changed(path) and not call.shell.emit.changed(f"{folder}/activate")
+            emit = call.shell.emit
+            own = emit.placed_in(folder) or not emit.changed(f"{folder}/activate")
+            changed = own and call.shell.contents.changed(path)
             if call.shell.view.kind(path) is not None or changed:
                 attrs = {"authored": True} if changed else None
                 where = Resource(kind="file", path=path)
-                call.shell.emit.opaque("program", where, spec=name, span=call.span, attrs=attrs)
+                emit.opaque("program", where, spec=name, span=call.span, attrs=attrs)
             continue
         if call.shell.view.kind(path) is not None or call.shell.emit.changed(path):
             return run_file(call, Field(text=path))
@@ -444,7 +446,7 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
     ends: list[State] = []
     shell.depth += 1
     shell.locals.append({})
-    mark = shell.contents.mark()
+    mark, jumps = shell.contents.mark(), shell.jumps
     for body in bodies:
         state = before.copy()
         if body is None:
@@ -453,13 +455,14 @@ def _call_function(call: Call, vector: Sequence[Field], bodies: Sequence[Stateme
             ends.append(state)
             continue
         state.hand(call.args)
+        state.vars.setdefault("BASH_SOURCE", Value(plural=True))  # here it says where the function is from
         shell.returns.append(None)
         ok, bad, out = shell.statement(body, state, call.stdin)
         left = shell.returns.pop()
         outputs.append(out)
         ends.append(ok.join(bad) if left is None else ok.join(bad).join(left))
     shell.depth -= 1
-    shell.contents.weaken(mark)  # it may return at any point
+    shell.contents.weaken(mark, anywhere=shell.jumps != jumps)  # it may return at any point
     hidden = shell.locals.pop()
     end = ends[0]
     for other in ends[1:]:

@@ -45,12 +45,12 @@ def group(shell: Interpreter, node: Group, state: State, stdin: Stream) -> Done:
     """`{ …; }` in this shell, `( … )` and a background command in a copy of it."""
     if not node.subshell:
         return shell.block(node.body, state, stdin)
-    mark = shell.contents.mark()
+    mark, jumps = shell.contents.mark(), shell.jumps
     _, _, out = shell.apart(node.body, state.copy(), stdin)
     if node.background:
         shell.contents.lose(mark, lasting=True)
     else:
-        shell.contents.weaken(mark)
+        shell.contents.weaken(mark, anywhere=shell.jumps != jumps or shell.errexit)
     return state, state, out
 
 
@@ -82,7 +82,9 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
             ok = ok.join(second)
         outputs.append(out if certain else perhaps(out))
         left = statement
-    shell.contents.weaken(mark)
+    # It ends behind any part that another one, which may fail, stands behind.
+    stops = len(node.rest) > 1 and not all(succeeds(statement) for _, statement in node.rest[1:])
+    shell.contents.weaken(mark, anywhere=stops)
     return ok, bad, concatenated(outputs) if certain else sometimes(outputs)
 
 
@@ -130,7 +132,12 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
             inner.sinks, inner.modes = (), inner.modes - {"merged"}
         if index and shell.diverted:
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
+        mark, jumps = shell.contents.mark(), shell.jumps
         _, _, out = shell.apart((stage,), inner, out.through("pipe") if index else stdin)
+        if shell.jumps != jumps or shell.errexit:
+            shell.contents.weaken(mark, anywhere=True)
+        else:
+            shell.contents.keep(mark)
         shell.contents.leave_stage()
     shell.listening = listening
     shell.contents.end_pipeline(range(first, shell.stages + 1))

@@ -98,6 +98,10 @@ class Runner(Protocol):
         """A variable was given a value by an expansion."""
         ...
 
+    def jump(self, name: str, state: State) -> None:
+        """The shell may end here, as by a command of this name."""
+        ...
+
     def abort(self, state: State) -> None:
         """What is worked out here may be an error, which ends the line."""
         ...

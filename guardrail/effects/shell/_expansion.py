@@ -213,6 +213,8 @@ def _default(
     sign, colon = part.op[-1], part.op[0] == ":"
     given = part.name in state.vars or part.name in "@*" or (part.name.isdigit() and state.args is not None)
     empty = _is_empty(items, listed)
+    if sign == "?" and (not given or empty is not False):
+        ex.runner.jump("exit", state)
     # INVARIANT: a variable never assigned here may be set by the environment, so its default is only one reading;
     # and one that is empty may have been unset, which is another thing without the colon.
     if not given or empty is None or (empty and not colon):

@@ -27,6 +27,7 @@ MAX_MADE: Final = 16
 """Most names that a call made of which each is compared with a pattern; of more, any may match."""
 
 _WILD: Final = re.compile(r"[*?\[]")
+_SET: Final = re.compile(r"\[[!^]?\]?(?:\[[:.=][^\]]*\]|[^\]])*\]")
 
 
 class Globs:
@@ -119,6 +120,7 @@ def _meets(pattern: list[str], made: list[str]) -> bool:
 def _overlap(shape: str, name: str) -> bool:
     """Whether a name, or one of those that a pattern stands for, may match a pattern."""
     if _WILD.search(name) is None:
-        return shape == name or fnmatch.fnmatchcase(name, shape)
+        # A shell's sets of characters are not quite those of `fnmatch`.
+        return shape == name or fnmatch.fnmatchcase(name, _SET.sub("?", shape))
     one, other = _WILD.split(shape, maxsplit=1)[0], _WILD.split(name, maxsplit=1)[0]
     return one.startswith(other) or other.startswith(one)

@@ -36,7 +36,7 @@ from guardrail.effects.shell._later import later
 from guardrail.effects.shell._numbers import as_number
 from guardrail.effects.shell._reading import consumed
 from guardrail.effects.shell._streams import Done, concatenated, perhaps, sometimes
-from guardrail.effects.shell._traps import Trap, changed, unsettled
+from guardrail.effects.shell._traps import Trap, changed, rewritten, unsettled
 from guardrail.model import Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import (
@@ -97,6 +97,9 @@ class Interpreter:
     hops = 0
     errexit = False
     stages = 0
+    regarded = 0  # effects of which it was looked whether they change what a trap does
+    carried = 0  # names that were moved by then
+    last: State | None = None  # what held when that was last looked at
 
     def __init__(self, view: FileView, limits: LimitConfig, environment: Mapping[str, str], start: str | None) -> None:
         self.view = view
@@ -152,7 +155,7 @@ class Interpreter:
         if self.depth:
             self.outer = outer or self.here
         self.depth += 1
-        mark = self.contents.mark()
+        mark, jumps = self.contents.mark(), self.jumps
         begins, self.begun = not self.begun, True
         self.aborts.append(None)
         try:
@@ -162,7 +165,8 @@ class Interpreter:
             self.depth -= 1
             self.outer = outer
             if self.depth:
-                self.contents.weaken(mark)  # it may leave at any point, and what runs it goes on
+                # It may leave at any point, and what runs it goes on.
+                self.contents.weaken(mark, anywhere=self.jumps != jumps or self.errexit)
 
     def run_later(self, text: str, state: State, stdin: Stream = SOMETHING) -> None:
         """Interpret a shell text that runs at some later time, perhaps."""
@@ -174,6 +178,8 @@ class Interpreter:
 
     def finish(self) -> None:
         """Traps run at the end, with every function that was ever defined."""
+        if self.traps:
+            rewritten(self, self.last if self.last is not None else State((None,)))
         for text in unsettled(self) if self.traps else ():
             state = State((None,))
             state.functions = dict(self.defined)
@@ -357,9 +363,12 @@ class Interpreter:
         try:
             inner = state.copy()
             inner.sinks, inner.modes = (), inner.modes - {"merged"}
-            mark = self.contents.mark()
+            mark, jumps = self.contents.mark(), self.jumps
             out = self.apart(script.body, inner, stdin)[2]
-            self.contents.lose(mark, lasting=True) if beside else self.contents.weaken(mark)
+            if beside:
+                self.contents.lose(mark, lasting=True)
+            else:
+                self.contents.weaken(mark, anywhere=self.jumps != jumps or self.errexit)
             return out
         finally:
             self.depth -= 1

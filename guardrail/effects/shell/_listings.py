@@ -211,7 +211,10 @@ def _ls(call: Call, parsed: Parsed) -> tuple[str, ...]:
     if not all(map(_LS_PLAIN.fullmatch, options)) or any(field.many and not field.named for field in call.args):
         return ()
     itself = any(option == "--directory" or ("d" in option and option[:2] != "--") for option in options)
-    kinds = {call.kind(call.place(field)) for field in parsed.operands}
+    places = [call.place(field) for field in parsed.operands]
+    kinds = {call.kind(place) for place in places}
+    if None in kinds and any(place.path is not None and call.shell.emit.changed(place.path) for place in places):
+        return ()  # it may be a directory by then
     if parsed.operands and (itself or kinds <= {"file", None}):
         return _operands(parsed.operands)
     if len(parsed.operands) > 1 or not all(field.known for field in parsed.operands):

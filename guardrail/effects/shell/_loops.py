@@ -17,7 +17,7 @@ from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text
+from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text, Word
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -155,11 +155,12 @@ def _walked(shell: Interpreter, state: State, rounds: Sequence[Round], *, draine
         jumped = shell.jumps
         current, out = _round(shell, once, current)
         if shell.jumps != jumped or drained:
-            ends.append(current)
+            ends.append(current.copy())  # the next round goes on with this one
         outputs.append(out)
     end = joined([current, *ends])
-    shell.contents.weaken(mark)
-    return end, end, concatenated(outputs) if shell.jumps == jumps and not drained else sometimes(outputs)
+    left = shell.jumps != jumps or drained
+    shell.contents.weaken(mark, anywhere=left)
+    return end, end, sometimes(outputs) if left else concatenated(outputs)
 
 
 def _lines(shell: Interpreter, node: Loop, state: State, stdin: Stream, lines: Sequence[str]) -> Done:
@@ -194,11 +195,11 @@ def _value(shell: Interpreter, node: Loop, text: str, state: State) -> int | Non
 
 def _arguments_left(condition: Statement, functions: Container[str]) -> Known | None:
     """For `[ $# -gt 0 ]` and `getopts`, whether the positional parameters call for another round."""
-    words = condition.words if isinstance(condition, Simple | Test) else ()
+    words: tuple[Word, ...] = condition.words if isinstance(condition, Simple | Test) else ()
     if isinstance(condition, Simple):
         if condition.assigns or condition.redirects or not words or not words[0].parts:
             return None
-        head = words[0].parts[0] if len(words[0].parts) == 1 else None
+        (head,) = words[0].parts if len(words[0].parts) == 1 else (None,)
         name = head.text if isinstance(head, Text) else ""
         if name in functions or name not in ("[", "test", "getopts"):
             return None

@@ -36,6 +36,7 @@ from guardrail.effects.shell._control import each_directory
 from guardrail.effects.shell._expansion import array, elements, indexed, subscript, with_element
 from guardrail.effects.shell._redirects import errors_too, moved, redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
+from guardrail.effects.shell._traps import changed, rewritten
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Redirect, Simple
 
@@ -253,6 +254,8 @@ def _run(
             call.emit("copy", item, sink, flow=(*out.flow, "redirect"))
     if state.held and shell.diverted is not diverted:
         _held(call, shell.diverted)
+    if shell.traps:
+        rewritten(shell, state)
     return state, call.failed if call.failed is not None else state, out
 
 
@@ -280,6 +283,8 @@ def _redirected(
         state.sinks = merge(state.sinks, tuple(resource for resource, _, _ in outs))
         state.held = merge(state.held, state.sinks)
         state.opened = merge(state.opened, source.sources)
+        if shell.traps:
+            changed(shell, state)
         if errors_too(redirects):
             state.modes |= {"merged"}
     if errors_too(redirects):

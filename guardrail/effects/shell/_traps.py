@@ -1,19 +1,21 @@
 """Traps: what their texts do whenever they run, and what those change that may run between any two commands.
 
 A text runs when the shell ends, or before. So it is walked when it is set, and again each time that something changes
-which it looks at: a variable that it or a function that it calls names, the directory, where names of commands lead.
+which it looks at: a variable that it or a function that it calls names, the directory, where names of commands lead,
+what descriptors are, and what is in files that it reads or runs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
+from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._values import MOVING, UNKNOWN, State, Value, merge
-from guardrail.model import Resource
+from guardrail.model import Effect, Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import Expansion, For, Param, Simple, Statement, Word
 
@@ -27,8 +29,11 @@ _NOWHERE: Final = "/guardrail-probe"
 _READ: Final = frozenset("REPLY MAPFILE OPTARG OPTIND IFS".split())
 """Variables that builtins assign to without naming them."""
 
-_SETTINGS: Final = ("PATH", "IFS")
+_SETTINGS: Final = ("PATH", "IFS", "HOME")
 """Variables that matter to every text."""
+
+_USING: Final = frozenset(("read", "exec", "exec_opaque", "copy"))
+"""What is done with a file whose content may decide about what follows."""
 
 _USED: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,11 +47,13 @@ class Trap(msgspec.Struct, frozen=True, kw_only=True):
         names: variables that it uses, or a function that it may call.
         words: all words in those, of which some may be functions.
         defined: how often each function was defined so far.
+        files: those that it was seen to read or to run; "" for any.
     """
 
     names: frozenset[str]
     words: frozenset[str]
     defined: dict[str, int]
+    files: set[str]
 
 
 def set_trap(shell: Interpreter, state: State, text: str) -> None:
@@ -75,12 +82,31 @@ def changed(shell: Interpreter, state: State, name: str | None = None) -> None:
     if name is not None:
         shell.relied.add(name)
     for text in tuple(shell.traps if name is None else shell.awaited[name]):
-        mark = shell.contents.mark()
-        _run(shell, state, text)
-        if text in shell.armed:
-            shell.contents.lose(mark, lasting=True)
-        else:
-            shell.contents.weaken(mark)
+        _again(shell, state, text)
+
+
+def _again(shell: Interpreter, state: State, text: str) -> None:
+    mark = shell.contents.mark()
+    _run(shell, state, text)
+    if text in shell.armed:
+        shell.contents.lose(mark, lasting=True)
+    else:
+        shell.contents.weaken(mark)
+
+
+def rewritten(shell: Interpreter, state: State) -> None:
+    """What was done since this was asked last may have changed files that a trap reads or runs, or what names mean."""
+    shell.last = state
+    if len(shell.emit.moved) != shell.carried:
+        shell.carried = len(shell.emit.moved)
+        changed(shell, state)
+    begin, end = min(shell.regarded, len(shell.emit.effects)), len(shell.emit.effects)
+    shell.regarded = end
+    places = [effect.target or effect.resource for effect in shell.emit.effects[begin:end] if effect.op in MUTATING]
+    changed_ = [place.path for place in places if place.path is not None]
+    for text, trap in tuple(shell.traps.items()):
+        if changed_ and ("" in trap.files or _meet(shell, changed_, trap.files)):
+            _again(shell, state, text)
 
 
 def unsettled(shell: Interpreter) -> list[str]:
@@ -106,11 +132,30 @@ def _run(shell: Interpreter, state: State, text: str) -> None:
     for name in shell.traps[text].names:
         if text in shell.awaited.get(name, ()):
             later.vars[name] = state.vars.get(name, Value(alternatives=("",)) if name.islower() else UNKNOWN)
+    if "HOME" in state.vars:
+        later.vars["HOME"] = state.vars["HOME"]
+    before, outer = len(shell.emit.effects), shell.traps
     awaited, shell.awaited = shell.awaited, {}  # what it sets itself is no change from outside
+    shell.traps = {}  # and what it writes, it reads as it is by then
     shell.run_later(text, later)
+    shell.traps = {**outer, **shell.traps}
+    outer[text].files.update(_used(shell.emit.effects[before:]))
+    shell.regarded = len(shell.emit.effects)
     for name, texts in shell.awaited.items():
         awaited.setdefault(name, {}).update(texts)
     shell.awaited = awaited
+
+
+def _used(effects: Sequence[Effect]) -> Iterator[str]:
+    for effect in effects:
+        if effect.op in _USING and effect.resource.path is not None:
+            yield effect.resource.path
+        elif effect.op == "exec_opaque" and effect.attrs.get("code") == "program":
+            yield ""  # which files it runs is its own business
+
+
+def _meet(shell: Interpreter, paths: Sequence[str], files: set[str]) -> bool:
+    return any(shell.contents.same(path, file) for path in paths for file in files)
 
 
 class _Look:
@@ -155,7 +200,7 @@ def _looked_at(shell: Interpreter, state: State, text: str) -> Trap:
     # What is local there is not the variable of that name here; nothing is said of it.
     names = named - look.inner - MOVING - _READ - {"PATH"}
     defined = {name: len(bodies) for name, bodies in shell.defined.items()}
-    return Trap(names=frozenset(names), words=frozenset(look.words), defined=defined)
+    return Trap(names=frozenset(names), words=frozenset(look.words), defined=defined, files=set())
 
 
 def _declared(word: Word) -> str:

@@ -13,7 +13,19 @@ from typing import Final
 from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
-from guardrail.effects.code.python._values import Args, Const, Instance, Klass, Seq, Text, Thing, Unknown, Value, join
+from guardrail.effects.code.python._values import (
+    Args,
+    Const,
+    Instance,
+    Klass,
+    Ref,
+    Seq,
+    Text,
+    Thing,
+    Unknown,
+    Value,
+    join,
+)
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
 
@@ -65,6 +77,28 @@ def parse_arguments(machine: Machine, args: Args) -> Value:
         value = _value(call, some, sources, own, sure=given is not None and bool(some))
         made.names[name] = join(made.names[name], value) if name in made.names else value
     return made
+
+
+@handles("argparse.ArgumentParser.add_argument")
+def ask(machine: Machine, args: Args) -> Value:
+    """One more argument; what makes a value of its text is called with it."""
+    for value in args.all():
+        machine.account(value)
+        machine.escape(value)
+    if (kind := args.named.get("type")) is not None:
+        words, sources = _words(machine)
+        with machine.undecided():
+            machine.call_value(kind, Args([Text(words or (TOP,), sources)]))
+    return Unknown()
+
+
+@handles("argparse.FileType")
+def file_type(machine: Machine, args: Args) -> Value:
+    """What opens the file that an argument names."""
+    words, sources = _words(machine)
+    with machine.undecided():
+        machine.call_ref("builtins.open", Args([Text(words or (TOP,), sources), *args.pos], named=dict(args.named)))
+    return Ref("builtins.str")
 
 
 # -- the text of the program

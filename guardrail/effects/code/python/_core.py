@@ -598,8 +598,9 @@ class Core(abc.ABC):
         return found
 
     def known_content(self, resource: Resource) -> bytes | None:
-        """A small file's content, as a process that runs now would find it."""
-        return self.call.content(resource)
+        """A small file's content, as a process that runs now would find it; None too if it may not be there."""
+        sure = self.call.shell.contents.sure(resource.path or "")
+        return self.call.content(resource) if sure else None
 
     def settle(self, handle: Handle) -> None:
         """At the end of the code: what a file then holds is known if all that was written is."""

@@ -270,10 +270,12 @@ class Expressions(Core):
     def _compare(self, node: ast.Compare) -> Value:
         values = [self.eval(node.left), *(self.eval(part) for part in node.comparators)]
         foreign = Unknown | Thing if self.programs else ()
-        acting = any(can_act(value) or isinstance(value, foreign) for value in values)
-        for value in values:
+        # `is` asks none of them.
+        asked = not all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops)
+        alien = [can_act(value) or any(isinstance(one, foreign) for one in options(value)) for value in values]
+        for value, itself in zip(values, alien, strict=True):
             # An object of a library that is not known may do anything: `command > "file"` writes in some.
-            self.mention_names(value) if acting else self.account(value)
+            self.mention_names(value) if asked and any(alien) and not itself else self.account(value)
         for value in values:
             if isinstance(value, Seq) and value.later is not None and value.later.once:
                 self.items_of(value)  # to look for something in an iterator is to use it up
