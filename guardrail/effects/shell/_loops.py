@@ -17,7 +17,7 @@ from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
-from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text, Word
+from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -195,7 +195,9 @@ def _value(shell: Interpreter, node: Loop, text: str, state: State) -> int | Non
 
 def _arguments_left(condition: Statement, functions: Container[str]) -> Known | None:
     """For `[ $# -gt 0 ]` and `getopts`, whether the positional parameters call for another round."""
-    words: tuple[Word, ...] = condition.words if isinstance(condition, Simple | Test) else ()
+    if not isinstance(condition, Simple | Test):
+        return None
+    words = condition.words
     if isinstance(condition, Simple):
         if condition.assigns or condition.redirects or not words or not words[0].parts:
             return None
