@@ -32,7 +32,7 @@ from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
-from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.policy import PolicyEngine, Ruling, bundle_directory, cache_directory, conclude, document, open_engine
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
@@ -253,7 +253,7 @@ class Guard:
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
 
         # 5. What the rules say.
-        answer = yield _Ask(
+        ruling: Ruling = yield _Ask(
             document(
                 call,
                 effects,
@@ -264,7 +264,7 @@ class Guard:
                 now_us=now_us,
             )
         )
-        outcome, reasons = conclude(answer, rules=self.engine.rules, effects=effects)
+        outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
         elapsed_us = (time.perf_counter_ns() - started) // 1000
         if elapsed_us > self.config.limits.decision_ms * 1000:
             raise Fault(f"the decision took {elapsed_us // 1000} ms, over `limits.decision_ms`")
@@ -280,7 +280,7 @@ class Guard:
             effects=effects,
             id=call.id,
             digest=digest,
-            policy=self.engine.revision,
+            policy=ruling.revision,
             engine=self.engine.name,
             elapsed_us=elapsed_us,
             grant=leave.id if leave is not None and used else None,

@@ -8,11 +8,14 @@ from guardrail.policy._conclude import conclude
 from guardrail.policy._document import document
 from guardrail.policy._engine import PolicyEngine, open_engine
 from guardrail.policy._rules import Rule, RuleBook
+from guardrail.policy._ruling import Mismatch, Ruling
 
 __all__ = [
+    "Mismatch",
     "PolicyEngine",
     "Rule",
     "RuleBook",
+    "Ruling",
     "bundle_directory",
     "cache_directory",
     "conclude",

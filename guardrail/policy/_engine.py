@@ -7,19 +7,23 @@ from typing import Protocol
 from guardrail.config import Config, secret
 from guardrail.policy._bundle import bundle_directory, load_bundle
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 
 
 class PolicyEngine(Protocol):
-    """What decides: one immutable policy revision, asked from any thread."""
+    """What decides, asked from any thread.
+
+    Each answer is made wholly under one revision and comes with its rules, also while another bundle is taken up.
+    """
 
     @property
     def name(self) -> str:
-        """`wasm` or `opa`."""
+        """`wasm`, `opa` or `shadow`."""
         ...
 
     @property
     def revision(self) -> str:
-        """The policy's revision with the digest of its module and data."""
+        """The revision in force now, with the digest of its module and data."""
         ...
 
     @property
@@ -27,7 +31,7 @@ class PolicyEngine(Protocol):
         """The rules of that revision."""
         ...
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes:
+    def decide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask policy.
 
         Args:
@@ -35,14 +39,14 @@ class PolicyEngine(Protocol):
             deadline: when the answer is no longer wanted, on the clock of `time.monotonic`.
 
         Returns:
-            The answer, for `guardrail.policy.conclude`.
+            The answer and the rules it was made under, for `guardrail.policy.conclude`.
 
         Raises:
             EngineFault: if there is no usable answer in time.
         """
         ...
 
-    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
         """The same, from a coroutine.
 
         Raises:

@@ -16,6 +16,7 @@ import orjson
 from guardrail.errors import ConfigError
 from guardrail.policy._conclude import read_answer
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 
 TIME_US: Final = 1_763_791_200_000_000
 """The time of every example, in microseconds since 1970."""
@@ -25,7 +26,7 @@ class _Asker(Protocol):
     @property
     def rules(self) -> RuleBook: ...
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes: ...
+    def decide(self, document: bytes, *, deadline: float) -> Ruling: ...
 
 
 class _Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,7 +165,8 @@ def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ())
         examples = engine.rules[rule_id].examples
         for wanted, given in ((True, examples.match), (False, examples.not_match)):
             for number, example in enumerate(given, 1):
-                answer = read_answer(engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds))
+                ruling = engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds)
+                answer = read_answer(ruling.answer)
                 if any(hit.id == rule_id for hit in answer.hits) is not wanted:
                     verb = "does not answer its example" if wanted else "answers its counter-example"
                     raise ConfigError(f"the policy is not what it says: rule `{rule_id}` {verb} number {number}")

@@ -20,6 +20,7 @@ from guardrail.policy._epoch import start_ticking, stop_ticking, ticks
 from guardrail.policy._examples import check_examples, probe
 from guardrail.policy._instance import PAGE, Compiled, Instance
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 
 RECYCLE_BYTES: Final = 8 * 1024 * 1024
 """An instance whose memory has grown by more than this is thrown away: linear memory never shrinks."""
@@ -74,7 +75,7 @@ class WasmEngine:
         """Whether the fast call is in use, which the self-check compared with the public one."""
         return self._raw
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes:
+    def decide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask policy; see `PolicyEngine.decide`.
 
         Raises:
@@ -91,9 +92,9 @@ class WasmEngine:
             self._local.instance = instance
         if not (answer.startswith(_HEAD) and answer.endswith(_TAIL)):
             raise EngineFault("the policy gave no result")
-        return answer[len(_HEAD) : -len(_TAIL)]
+        return Ruling(answer[len(_HEAD) : -len(_TAIL)], self.rules, self.revision)
 
-    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask policy from a coroutine; see `PolicyEngine.adecide`.
 
         Raises:
