@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
@@ -23,16 +24,26 @@ import msgspec
 from guardrail import config as _config
 from guardrail.assets import Inventory, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
-from guardrail.audit.entries import decision_record, obligation_record, result_record
+from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
-from guardrail.policy import PolicyEngine, Ruling, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.policy import (
+    PolicyEngine,
+    PolicyNews,
+    Ruling,
+    bundle_directory,
+    cache_directory,
+    conclude,
+    document,
+    enforced,
+    open_engine,
+)
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
@@ -44,6 +55,16 @@ class _Ask(msgspec.Struct, frozen=True):
     """A question to the policy engine: the answer is sent back into the flow."""
 
     document: bytes
+
+
+class _Asked:
+    """What was asked of policy about one call, and what it said; kept for the record and the decision log."""
+
+    __slots__ = ("document", "ruling")
+
+    def __init__(self) -> None:
+        self.document: bytes | None = None
+        self.ruling: Ruling | None = None
 
 
 class _Keep(msgspec.Struct, frozen=True):
@@ -94,6 +115,8 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
         self.history = History(config.limits.sessions, store)
         self.obligations = Obligations(self.inventory)
+        # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
+        self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
@@ -125,7 +148,8 @@ class Guard:
             TrailError: if the trail cannot be opened for writing.
         """
         settings = config if isinstance(config, Config) else _config.load(config)
-        judge = engine if engine is not None else open_engine(settings)
+        news = _News()
+        judge = engine if engine is not None else _open_engine(settings, record, news)
         trail: Trail | None = None
         try:
             if record:
@@ -139,6 +163,7 @@ class Guard:
                 trail.close()
             raise
         guard._opened()
+        news.tell(trail, guard._telemetry)
         return guard
 
     # -- the four ways in ---------------------------------------------------------------------------------------
@@ -226,7 +251,7 @@ class Guard:
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
-    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory) -> _Flow:
+    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory, asked: _Asked) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
         operations = parse(call, self.tools)
@@ -253,17 +278,18 @@ class Guard:
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
 
         # 5. What the rules say.
-        ruling: Ruling = yield _Ask(
-            document(
-                call,
-                effects,
-                facts=self.inventory.facts,
-                mandates=mandates,
-                history=self._history_facts(call, mandates),
-                grant=leave,
-                now_us=now_us,
-            )
+        asked.document = document(
+            call,
+            effects,
+            facts=self.inventory.facts,
+            mandates=mandates,
+            history=self._history_facts(call, mandates),
+            grant=leave,
+            now_us=now_us,
+            maturity=self._maturity,
         )
+        ruling: Ruling = yield _Ask(asked.document)
+        asked.ruling = ruling
         outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
         elapsed_us = (time.perf_counter_ns() - started) // 1000
         if elapsed_us > self.config.limits.decision_ms * 1000:
@@ -284,13 +310,17 @@ class Guard:
             engine=self.engine.name,
             elapsed_us=elapsed_us,
             grant=leave.id if leave is not None and used else None,
+            mode=self.config.mode,
+            observed=enforced(outcome, reasons),
+            mismatch=ruling.mismatch,
         )
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
         shell = self.shells.recall(call.session, call.subject.id, call.tool)
+        asked = _Asked()
         try:
-            decision = yield from self._judge(call, grant, started, shell)
+            decision = yield from self._judge(call, grant, started, shell, asked)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if decision and not release:
@@ -301,7 +331,8 @@ class Guard:
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             durable = not decision or bool(decision.assets) or decision.grant is not None
-            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
+            seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
+            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
@@ -334,6 +365,7 @@ class Guard:
             policy=self.engine.revision,
             engine=self.engine.name,
             elapsed_us=(time.perf_counter_ns() - started) // 1000,
+            mode=self.config.mode,
         )
 
     # -- putting the flow's questions ---------------------------------------------------------------------------
@@ -470,6 +502,7 @@ class Guard:
                     "policy": self.engine.revision,
                     "engine": self.engine.name,
                     "inventory": len(self.inventory),
+                    "mode": self.config.mode,
                     "unsafe_fail_open": self.config.unsafe_fail_open,
                 },
                 durable=True,
@@ -495,6 +528,47 @@ class Guard:
         self.close()
 
 
+class _News:
+    """What happens to the policy, on its way into the trail; what comes before the trail is open waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[PolicyNews] = []
+        self._trail: Trail | None = None
+        self._telemetry: Telemetry | None = None
+
+    def __call__(self, news: PolicyNews) -> None:
+        """Take one; called from any thread."""
+        with self._lock:
+            if self._telemetry is None:
+                self._waiting.append(news)
+                return
+        self._write(news)
+
+    def tell(self, trail: Trail | None, telemetry: Telemetry) -> None:
+        """Where they go from now on."""
+        with self._lock:
+            self._trail, self._telemetry = trail, telemetry
+            waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            self._write(news)
+
+    def _write(self, news: PolicyNews) -> None:
+        if news.event == "policy_refused" and self._telemetry is not None:
+            self._telemetry.fault(ConfigError(news.why))
+        if self._trail is None:
+            return
+        try:
+            self._trail.append(policy_record(news), durable=True)
+        except TrailError as error:
+            # The trail has failed for good, so every later call is denied, whatever the policy is.
+            warnings.warn(f"a change of the policy is not in the trail: {error}", RuntimeWarning, stacklevel=2)
+
+
+def _open_engine(config: Config, record: bool, news: _News) -> PolicyEngine:
+    return open_engine(config, state=beside_trail(config, "policy"), keep=record, told=news)
+
+
 def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
@@ -518,7 +592,14 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:config", config.source))
     if config.mandates.directory:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
-    own.append(("guardrail:policy", str(bundle_directory(config))))
+    if not config.policy.bundle.startswith(("http://", "https://")):
+        own.append(("guardrail:policy", str(bundle_directory(config))))
+    own.append(("guardrail:policy-state", str(beside_trail(config, "policy"))))
+    own.extend(
+        ("guardrail:policy-key", str(config.path(key.key)))
+        for key in config.policy.keys
+        if not (key.algorithm.startswith("HS") or "-----BEGIN" in key.key or key.key.startswith("${"))
+    )
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))

@@ -628,6 +628,59 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="policy.signed_bundles",
+        source="OPA 1.21.1, v1/bundle",
+        behaviour="a bundle signed by OPA verifies here, ours verify there, and nothing that was changed verifies anywhere",
+        tests=(
+            "tests/test_policy_signatures.py::test_what_opa_signed_verifies_here",
+            "tests/test_policy_signatures.py::test_what_opa_build_signed_is_started_here",
+            "tests/test_policy_signatures.py::test_what_we_make_verifies_in_opa",
+            "tests/test_policy_signatures.py::test_the_digest_of_any_json_is_opas",
+            "tests/test_policy_signatures.py::test_a_signature_by_an_unknown_key_is_refused",
+            "tests/test_policy_signatures.py::test_members_that_opa_lets_pass_unsigned_are_refused",
+        ),
+    ),
+    Promise(
+        id="policy.foreign_bundles",
+        source="design",
+        behaviour="a bundle that needs a clock, the network or chance, or softens what protects the guard, does not start",
+        tests=(
+            "tests/test_policy_signatures.py::test_a_bundle_needs_no_function_that_this_host_does_not_give",
+            "tests/test_policy_signatures.py::test_a_bundle_cannot_switch_off_what_protects_the_guard",
+        ),
+    ),
+    Promise(
+        id="policy.last_good",
+        source="design",
+        behaviour="a bad bundle of any kind is refused, while the last good one serves, also over a restart",
+        tests=(
+            "tests/test_policy_reload.py::test_a_bad_bundle_is_refused_and_the_last_good_one_serves",
+            "tests/test_policy_reload.py::test_a_start_with_a_bad_bundle_serves_the_last_good_one",
+            "tests/test_policy_reload.py::test_a_bundle_server_that_is_down_at_the_start_does_not_stop_it",
+            "tests/test_policy_reload.py::test_a_server_that_misbehaves_is_one_sentence_in_bounded_time",
+        ),
+    ),
+    Promise(
+        id="policy.no_rollback",
+        source="design",
+        behaviour="a bundle older than the last one accepted is never taken up, whoever signed it",
+        tests=(
+            "tests/test_policy_reload.py::test_rollback_is_refused_over_restarts",
+            "tests/test_policy_reload.py::test_a_damaged_record_of_what_was_accepted_stops_a_start",
+            "tests/test_policy_reload.py::test_a_bundle_is_not_in_force_before_it_is_written_down",
+        ),
+    ),
+    Promise(
+        id="policy.hot_reload",
+        source="design",
+        behaviour="no call is dropped or half decided while a bundle is replaced",
+        tests=(
+            "tests/test_policy_reload.py::test_no_call_is_dropped_or_half_decided_while_bundles_change",
+            "tests/test_policy_reload.py::test_a_server_that_goes_over_to_a_new_bundle_is_followed",
+            "tests/test_policy_reload.py::test_a_guard_decides_on_and_records_what_happens_to_its_policy",
+        ),
+    ),
+    Promise(
         id="service.decisions",
         source="issue 2",
         behaviour="the sidecar answers every call with the decision that the guard gives, and every mistake with deny",

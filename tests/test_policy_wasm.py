@@ -323,7 +323,7 @@ def test_the_shipped_bundle_is_opened_without_a_setting() -> None:
 def test_a_missing_file_is_refused(built: Path, name: str) -> None:
     """With a sentence that names it and says what to do."""
     (built / name).unlink()
-    with pytest.raises(ConfigError, match=f"No such file or directory for `{name}`; set `policy.bundle`"):
+    with pytest.raises(ConfigError, match=f"neither `.manifest` nor `{name}`; make one with"):
         opened(built)
 
 

@@ -149,6 +149,60 @@ def probe() -> Iterator[bytes]:
         yield orjson.dumps(expand(example))
 
 
+SILENT: Final = frozenset({"guardrail.malformed_rule", "guardrail.undecided"})
+"""Rules that speak only when a bundle is broken, so that no input is an example of them; `main_test.rego` is."""
+
+
+class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the examples of one rule show.
+
+    Args:
+        id: the rule.
+        match: number of examples that it answered.
+        not_match: number of counter-examples that it left alone.
+        lacks: what is missing; empty if nothing is.
+    """
+
+    id: str
+    match: int
+    not_match: int
+    lacks: str = ""
+
+
+def covered(engine: _Asker, *, moved: Sequence[str] = (), seconds: float = 10.0) -> tuple[Covered, ...]:
+    """Which rules are shown to fire and to stay silent, by putting their examples to an engine.
+
+    Args:
+        engine: the engine.
+        moved: rules whose examples the settings overrule.
+        seconds: longest time for one answer.
+
+    Raises:
+        EngineFault: if the engine gives no usable answer.
+    """
+    found: list[Covered] = []
+    for rule_id in engine.rules.ids:
+        examples = engine.rules[rule_id].examples
+        hit = [_fires(engine, rule_id, example, seconds) for example in examples.match]
+        missed = [not _fires(engine, rule_id, example, seconds) for example in examples.not_match]
+        lacks = ""
+        if rule_id not in SILENT and rule_id not in moved:
+            problems = (
+                (not hit, "no example that it must answer"),
+                (not missed, "no example that it must not answer"),
+                (bool(hit) and not all(hit), "an example that it does not answer"),
+                (bool(missed) and not all(missed), "a counter-example that it answers"),
+            )
+            lacks = "; ".join(text for wrong, text in problems if wrong)
+        found.append(Covered(id=rule_id, match=sum(hit), not_match=sum(missed), lacks=lacks))
+    return tuple(found)
+
+
+def _fires(engine: _Asker, rule_id: str, example: Mapping[str, Any], seconds: float) -> bool:
+    ruling = engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds)
+    return any(hit.id == rule_id for hit in read_answer(ruling.answer).hits)
+
+
 def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ()) -> None:
     """Put every example of every rule to an engine.
 
@@ -165,8 +219,6 @@ def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ())
         examples = engine.rules[rule_id].examples
         for wanted, given in ((True, examples.match), (False, examples.not_match)):
             for number, example in enumerate(given, 1):
-                ruling = engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds)
-                answer = read_answer(ruling.answer)
-                if any(hit.id == rule_id for hit in answer.hits) is not wanted:
+                if _fires(engine, rule_id, example, seconds) is not wanted:
                     verb = "does not answer its example" if wanted else "answers its counter-example"
                     raise ConfigError(f"the policy is not what it says: rule `{rule_id}` {verb} number {number}")

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -81,7 +82,14 @@ class OpaEngine:
         Raises:
             EngineFault: if it does not answer in time, or with anything but a result.
         """
-        future = self.submit(document, deadline)
+        return self.wait(self.submit(document, deadline), deadline)
+
+    def wait(self, future: Future[Ruling], deadline: float) -> Ruling:
+        """Wait for what `submit` asked.
+
+        Raises:
+            EngineFault: as `decide`.
+        """
         try:
             return future.result(max(0.0, deadline - time.monotonic()) + GRACE_SECONDS)
         except TimeoutError:
@@ -163,12 +171,17 @@ class OpaEngine:
         return f"start one with `{shlex.join(server_command(self._shown))}`"
 
 
-def server_command(url: str) -> tuple[str, ...]:
-    """The command that serves the shipped policy at this address, asking nobody about newer versions."""
+def server_command(url: str, root: Path | None = None) -> tuple[str, ...]:
+    """The command that serves a policy at this address, asking nobody about newer versions.
+
+    Args:
+        url: as in `policy.url`.
+        root: bundle root with the sources; that of the policy that ships by default.
+    """
     address = url if url.startswith("unix:") else urlsplit(url).netloc
     serve = ("opa", "run", "--server", "--skip-version-check", "--addr", address)
     # Built files would be taken for data, and tests for rules.
-    return (*serve, "--bundle", str(policies_directory()), "--ignore", "build,*_test.rego")
+    return (*serve, "--bundle", str(root or policies_directory()), "--ignore", "build,*_test.rego")
 
 
 class _Line:

@@ -5,30 +5,11 @@ The two travel as one, so that a bundle that is replaced meanwhile never explain
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
 from guardrail.errors import EngineFault
+from guardrail.model import Mismatch
 from guardrail.policy._rules import RuleBook
-
-
-class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Two engines that were asked the same and answered otherwise.
-
-    Args:
-        wasm: the outcome of the module in this process.
-        opa: the outcome of the OPA server.
-        only_wasm: ids of rules that only the module's answer has, or has otherwise.
-        only_opa: the same of the server's answer.
-        used: whose answer counts: the stricter one, and that of `wasm` where both are as strict.
-    """
-
-    wasm: str
-    opa: str
-    only_wasm: tuple[str, ...]
-    only_opa: tuple[str, ...]
-    used: Literal["wasm", "opa"]
 
 
 class Ruling(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ import wasmtime
 from guardrail.errors import ConfigError, EngineFault
 from guardrail.policy._bundle import ENTRYPOINT, Bundle
 from guardrail.policy._cache import load_module
+from guardrail.policy._conclude import read_answer
 from guardrail.policy._document import require_object
 from guardrail.policy._epoch import start_ticking, stop_ticking, ticks
 from guardrail.policy._examples import check_examples, probe
@@ -60,6 +61,7 @@ class WasmEngine:
             start_ticking(self._compiled.engine)
             self._self_check()
             check_examples(self, START_SECONDS, moved=bundle.manifest.moved)
+            self._check_revision()
         except (EngineFault, wasmtime.WasmtimeError) as error:
             self.close()
             raise ConfigError(
@@ -149,6 +151,12 @@ class WasmEngine:
                 raise EngineFault(f"the entrypoint `{ENTRYPOINT}` is undefined for some input")
             if self._raw and raw.evaluate(document, ticks(START_SECONDS)) != answer:
                 self._raw = False
+
+    def _check_revision(self) -> None:
+        """Rules report the revision of the manifest; a bundle put together of two would otherwise deny every call."""
+        answer = read_answer(self.decide(list(probe())[-1], deadline=time.monotonic() + START_SECONDS).answer)
+        if answer.revision != self.rules.revision:
+            raise EngineFault(f"its rules are of revision `{answer.revision}`, its manifest of `{self.rules.revision}`")
 
 
 def _compile(wasm: bytes, memory_bytes: int, *, small: bool) -> Compiled:
