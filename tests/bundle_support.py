@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from guardrail.config import BundleKeyConfig, Config, PolicyConfig
+from guardrail.policy._build import read_sources
 from guardrail.policy.bundles._archive import pack
 from guardrail.policy.bundles._make import wasm_bundle
 from guardrail.policy.bundles._signature import SIGNATURES, digest
@@ -211,3 +212,11 @@ def revision_of(files: Mapping[str, bytes]) -> str:
     """The revision that a bundle says it has."""
     revision: str = msgspec.json.decode(files[".manifest"])["revision"]
     return revision
+
+
+def rego(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The same revision for a server: sources and data."""
+    manifest = orjson.loads(files[".manifest"])
+    manifest.pop("wasm")
+    rules = {name: text for name, text in read_sources(POLICIES).items() if name.endswith(".rego")}
+    return {".manifest": orjson.dumps(manifest), "data.json": files["data.json"], **rules}

@@ -681,6 +681,28 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="policy.shadow",
+        source="design",
+        behaviour="of two engines the stricter wins, their difference is on record, and a fault of either denies",
+        tests=(
+            "tests/test_policy_shadow.py::test_both_engines_agree_on_the_corpus_and_every_example",
+            "tests/test_policy_shadow.py::test_sessions_of_tool_calls_get_the_same_from_both",
+            "tests/test_policy_shadow.py::test_the_stricter_outcome_counts_and_the_difference_is_recorded",
+            "tests/test_policy_shadow.py::test_a_server_that_dies_or_hangs_is_a_denial",
+        ),
+    ),
+    Promise(
+        id="policy.rollout",
+        source="design",
+        behaviour="what is observed runs and is recorded as such; the guard's own protection and faults always deny",
+        tests=(
+            "tests/test_policy_rollout.py::test_a_rule_in_observe_is_recorded_and_does_not_hold",
+            "tests/test_policy_rollout.py::test_observe_mode_lets_every_call_run_and_every_record_says_so",
+            "tests/test_policy_rollout.py::test_what_protects_the_guard_is_never_observed",
+            "tests/test_policy_rollout.py::test_a_fault_denies_in_observe_mode_too",
+        ),
+    ),
+    Promise(
         id="service.decisions",
         source="issue 2",
         behaviour="the sidecar answers every call with the decision that the guard gives, and every mistake with deny",

@@ -38,6 +38,7 @@ from tests.bundle_support import (
     config,
     members,
     public,
+    rego,
     revision_of,
     signed,
     stricter,
@@ -571,17 +572,6 @@ def opa_config(root: Path, bundles: str) -> Path:
     path = root / "opa.json"
     path.write_bytes(orjson.dumps(text))
     return path
-
-
-def rego(files: dict[str, bytes]) -> dict[str, bytes]:
-    """The same revision for a server: sources and data."""
-    from guardrail.policy._build import read_sources
-    from tests.policy_support import POLICIES
-
-    manifest = orjson.loads(files[".manifest"])
-    manifest.pop("wasm")
-    rules = {name: text for name, text in read_sources(POLICIES).items() if name.endswith(".rego")}
-    return {".manifest": orjson.dumps(manifest), "data.json": files["data.json"], **rules}
 
 
 @pytest.mark.slow

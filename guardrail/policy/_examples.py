@@ -71,6 +71,7 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mandate: _Mandate | None = None
     mandates: tuple[_Mandate, ...] = ()
     leave: tuple[_Shown, ...] | None = None
+    maturity: dict[str, str] | None = None
 
 
 def expand(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +111,7 @@ def _context(context: _Context) -> dict[str, Any]:
             for number, mandate in enumerate(mandates, 1)
         ],
         "grant": None if context.leave is None else _leave(context.leave),
+        **({} if context.maturity is None else {"maturity": context.maturity}),
     }
 
 
