@@ -703,6 +703,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="policy.diff",
+        source="design",
+        behaviour="recorded decisions are made again under another policy, and those that would change are shown",
+        tests=(
+            "tests/test_policy_cli.py::test_diff_finds_nothing_under_the_same_policy",
+            "tests/test_policy_cli.py::test_diff_shows_what_a_new_policy_would_change",
+            "tests/test_policy_cli.py::test_a_rule_without_examples_fails_the_test",
+            "tests/test_policy_cli.py::test_broken_rego_is_not_built_and_leaves_what_was_built",
+        ),
+    ),
+    Promise(
         id="service.decisions",
         source="issue 2",
         behaviour="the sidecar answers every call with the decision that the guard gives, and every mistake with deny",
