@@ -27,6 +27,8 @@ MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
 
 
+_POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
+_WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 
 
@@ -180,6 +182,35 @@ class ReviewConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     grant_seconds: int = 900
 
 
+class DecisionLogConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[decision_log]`: decisions in OPA's own format, for those who collect them; off unless a place is set.
+
+    Args:
+        file: file of one JSON object a line.
+        url: address of a log server, such as `https://host/logs`.
+        token: for `url`: bearer token, best given as `${ENV_NAME}`.
+        labels: what tells this guard from others, besides `id`, `version`, `app` and `engine`.
+        erase: JSON pointers, into `/input` or `/result`, of what is removed; `*` is any one step.
+        mask: JSON pointers of what is replaced by `**`.
+        buffer_bytes: most memory for decisions that wait, in bytes; of too many the oldest are dropped and counted.
+        flush_seconds: longest time that a decision waits, in seconds.
+    """
+
+    file: str = ""
+    url: str = ""
+    token: str = ""
+    labels: dict[str, str] = {}
+    erase: tuple[str, ...] = (
+        "/input/evaluations/*/properties/attrs/after",
+        "/input/evaluations/*/properties/attrs/before",
+        "/input/evaluations/*/properties/attrs/command",
+        "/input/evaluations/*/properties/attrs/environment",
+    )
+    mask: tuple[str, ...] = ()
+    buffer_bytes: int = 16 * 1024 * 1024
+    flush_seconds: float = 5.0
+
+
 class LimitConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[limits]`: every bound on judging one call. At a bound the answer is opaque or a fault, never a guess.
 
@@ -252,6 +283,7 @@ class Config(
     mandates: MandateConfig = MandateConfig()
     trail: TrailConfig = TrailConfig()
     review: ReviewConfig = ReviewConfig()
+    decision_log: DecisionLogConfig = DecisionLogConfig()
     limits: LimitConfig = LimitConfig()
     service: ServiceConfig = ServiceConfig()
     mode: Literal["enforce", "observe"] = "enforce"
@@ -323,6 +355,7 @@ def _check(config: Config, where: str) -> None:
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _policy_problems(config.policy)
+    wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
     if wrong:
@@ -342,6 +375,19 @@ def _policy_problems(policy: PolicyConfig) -> list[str]:
         for rule in policy.maturity
         if is_protected(rule)
     ]
+    return problems
+
+
+def _log_problems(log: DecisionLogConfig) -> list[str]:
+    problems = [
+        f"`decision_log` takes out `{pointer}`, which is no JSON pointer such as `/input/subject/id`"
+        for pointer in (*log.erase, *log.mask)
+        if not _POINTER.fullmatch(pointer)
+    ]
+    if log.url and not _WEB.fullmatch(log.url):
+        problems.append(
+            "`decision_log.url` must be `https://host/path`, and a secret belongs into `decision_log.token`"
+        )
     return problems
 
 
@@ -373,7 +419,7 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
 
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
-    for section in ("limits", "trail", "review", "service", "policy"):
+    for section in ("limits", "trail", "review", "service", "policy", "decision_log"):
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)

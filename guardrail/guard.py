@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -47,6 +47,9 @@ from guardrail.policy import (
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
+
+if TYPE_CHECKING:
+    from guardrail.policy.log import DecisionLog
 
 T = TypeVar("T")
 
@@ -89,6 +92,7 @@ class Guard:
             execution.
         reviews: escalations and grants.
         telemetry: spans, metrics and logs.
+        log: where decisions are told in OPA's format, if anywhere.
     """
 
     def __init__(
@@ -99,7 +103,9 @@ class Guard:
         trail: Trail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
+        log: DecisionLog | None = None,
     ) -> None:
+        self.decision_log = log
         self.config = config
         self.engine = engine
         self.trail = trail
@@ -156,7 +162,8 @@ class Guard:
                 trail = _open_trail(settings)
             store = _review_store(settings) if record else None
             reviews = ReviewStore(store, grant_seconds=settings.review.grant_seconds)
-            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry)
+            log = _open_log(settings) if record else None
+            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry, log=log)
         except BaseException:
             judge.close()
             if trail is not None:
@@ -337,6 +344,8 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         self._count(call, decision)
+        if self.decision_log is not None:
+            self._telemetry.attempt(self.decision_log.offer, decision, asked.document, asked.ruling, span.ids)
         if decision:
             self.shells.keep(shell)
         else:
@@ -512,6 +521,8 @@ class Guard:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
         self.obligations.close()
         self.engine.close()
+        if self.decision_log is not None:
+            self.decision_log.close()
         self.reviews.close()
         self.history.close()
         self.recognition.close()
@@ -565,6 +576,15 @@ class _News:
             warnings.warn(f"a change of the policy is not in the trail: {error}", RuntimeWarning, stacklevel=2)
 
 
+def _open_log(config: Config) -> DecisionLog | None:
+    if not (config.decision_log.file or config.decision_log.url):
+        return None
+    from guardrail import __version__
+    from guardrail.policy.log import DecisionLog
+
+    return DecisionLog.open(config, __version__)
+
+
 def _open_engine(config: Config, record: bool, news: _News) -> PolicyEngine:
     return open_engine(config, state=beside_trail(config, "policy"), keep=record, told=news)
 
@@ -594,6 +614,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     if not config.policy.bundle.startswith(("http://", "https://")):
         own.append(("guardrail:policy", str(bundle_directory(config))))
+    if config.decision_log.file:
+        own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
     own.append(("guardrail:policy-state", str(beside_trail(config, "policy"))))
     own.extend(
         ("guardrail:policy-key", str(config.path(key.key)))

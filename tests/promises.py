@@ -714,6 +714,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="policy.decision_log",
+        source="OPA 1.21.1, v1/plugins/logs",
+        behaviour="decisions are told in OPA's event format, masked, and no log that hangs or fails holds one up",
+        tests=(
+            "tests/test_policy_log.py::test_events_have_opas_fields",
+            "tests/test_policy_log.py::test_opa_itself_writes_such_events",
+            "tests/test_policy_log.py::test_what_calls_brought_along_is_erased_by_default",
+            "tests/test_policy_log.py::test_a_server_that_hangs_holds_up_no_decision",
+            "tests/test_policy_log.py::test_a_server_that_is_down_is_tried_again",
+        ),
+    ),
+    Promise(
         id="service.decisions",
         source="issue 2",
         behaviour="the sidecar answers every call with the decision that the guard gives, and every mistake with deny",

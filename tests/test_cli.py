@@ -359,6 +359,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[mandates]": config_module.MandateConfig,
         "[trail]": config_module.TrailConfig,
         "[review]": config_module.ReviewConfig,
+        "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,
     }

@@ -18,14 +18,17 @@ import pytest
 
 from guardrail import config as config_module
 from guardrail.config import BundleKeyConfig
-from guardrail.errors import ConfigError
+from guardrail.errors import ConfigError, EngineFault
 from guardrail.guard import Guard
 from guardrail.model import Subject, ToolCall
 from guardrail.policy import PolicyNews, conclude, open_engine, refusal
+from guardrail.policy._bundle import Bundle
 from guardrail.policy._examples import expand
 from guardrail.policy._reload import ReloadingEngine
+from guardrail.policy._wasm import WasmEngine
 from guardrail.policy.bundles import _source as sources
 from guardrail.policy.bundles._archive import MAX_ARCHIVE_BYTES, pack
+from guardrail.policy.bundles._read import receive
 from guardrail.policy.bundles._source import BundleServer
 from tests.bundle_support import (
     KEY,
@@ -45,6 +48,7 @@ from tests.bundle_support import (
     until,
 )
 from tests.policy_support import ROOT, ask, free_port, opa_server
+from tests.test_policy_opa import _Fake
 
 HELD = orjson.dumps(expand({"op": "exec_opaque", "type": "code", "precision": "opaque", "attrs": {"code": "inline"}}))
 """What `stricter` denies and the policy that ships holds."""
@@ -604,10 +608,38 @@ def test_a_server_that_goes_over_to_a_new_bundle_is_followed(tmp_path: Path) -> 
                 assert outcome(engine) == "deny"
 
 
+def test_a_server_that_goes_first_is_followed_at_once(place: Path) -> None:
+    """Its first answer under the new revision makes the guard look at the source, and the call is asked again."""
+    server = _Fake()
+    server.real.close()
+    old, new = (WasmEngine(_bundle(files), memory_bytes=64 * 1024 * 1024) for files in (OLD, NEW))
+    server.real = old
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        with opened(place, engine="opa", url=server.url) as engine:
+            assert outcome(engine) == "escalate"
+            server.real = new
+            with pytest.raises(EngineFault, match="answered with revision"):
+                engine.decide(HELD, deadline=time.monotonic() + 0.2)
+            archive(place, NEW)
+            assert outcome(engine) == "deny"
+            assert engine.rules.revision == revision_of(NEW)
+    finally:
+        server.release.set()
+        server.shutdown()
+        server.server_close()
+        old.close()
+        new.close()
+        thread.join(10)
+
+
+def _bundle(files: dict[str, bytes]) -> Bundle:
+    return receive(files, keys=(), key_id="", where="it").bundle
+
+
 def outcome_or_fault(engine: ReloadingEngine) -> str:
     """While the server goes over, a question may be a fault, which a guard denies; it is never the wrong answer."""
-    from guardrail.errors import EngineFault
-
     try:
         return outcome(engine)
     except EngineFault:

@@ -219,6 +219,9 @@ class ReloadingEngine:
         self._refused = ""
         if made is None:
             return False
+        if self._stop.is_set():
+            made.close()  # closed while the new one was being made
+            return False
         old, self._engine = self._engine, made
         self._retired.append((time.monotonic() + DRAIN_SECONDS, old))
         self._told(PolicyNews(event="policy", revision=made.revision, source=self._source.name))
@@ -253,7 +256,8 @@ class ReloadingEngine:
             if self._stop.is_set():
                 return
             self.reload()
-            self._let_go()
+            with self._turn:
+                self._let_go()
             with self._looked:
                 self._looked.notify_all()
             if hurried and not self._stop.is_set():

@@ -98,6 +98,7 @@ class _Pages:
                 "engine": self._guard.engine.name,
                 "policy_refused": refusal(self._guard.engine),
                 "mode": self._guard.config.mode,
+                "decision_log_dropped": log.dropped if (log := self._guard.decision_log) is not None else 0,
                 "assets": len(self._guard.config.assets),
                 "own_assets": len(self._guard.inventory) - len(self._guard.config.assets),
                 "recording": self._guard.trail is not None,

@@ -178,6 +178,14 @@ class DecisionSpan:
         self._error = error
         self._telemetry.attempt(self._faulted, error)
 
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Trace and span id in hexadecimal, or two empty texts where there is no span."""
+        if self._api is None or self._span is None:
+            return "", ""
+        found = self._api.current(self._span)
+        return (f"{found.trace_id:032x}", f"{found.span_id:016x}") if found.is_valid else ("", "")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
