@@ -15,8 +15,8 @@ from guardrail.guard import Guard
 from guardrail.model import Subject, ToolCall
 from guardrail.policy._build import Opa
 from guardrail.policy.bundles._archive import unpack
-from tests.bundle_support import KEY, NOW, archive, members, revision_of, signed, stricter
-from tests.policy_support import POLICIES, bundle, find_opa
+from tests.bundle_support import EC_KEY, KEY, NOW, archive, members, private, public, revision_of, signed, stricter
+from tests.policy_support import POLICIES, bundle, find_opa, opa_server
 
 
 @pytest.fixture
@@ -213,6 +213,32 @@ def test_build_makes_bundles_that_can_be_repeated(
     manifest = orjson.loads(unpack(made[0], "it")[".manifest"])
     assert manifest["metadata"]["guardrail"]["issued"] == NOW
     assert manifest["revision"] == bundle().manifest.revision
+
+
+def test_both_bundles_of_one_build_are_served_together(opa: Opa, copy: Path, tmp_path: Path) -> None:
+    """The way of the page: signed once, verified by a real OPA server and by the guard, and asked of both."""
+    from guardrail.config import BundleKeyConfig, Config, PolicyConfig
+    from guardrail.policy import open_engine
+    from tests.policy_support import ask, corpus
+
+    (tmp_path / "release.pem").write_bytes(private(EC_KEY))
+    (tmp_path / "release.pub").write_text(public(EC_KEY))
+    wasm, rego = tmp_path / "guardrail.tar.gz", tmp_path / "guardrail-rego.tar.gz"
+    signing = ("--signing-key", str(tmp_path / "release.pem"), "--signing-alg", "ES256", "--key-id", "release")
+    built = main(["policy", "build", "--root", str(copy), "--bundle", str(wasm), "--rego-bundle", str(rego), *signing])
+    assert built == 0
+    url = f"unix://{tmp_path}/s"
+    verifying = ("--verification-key", str(tmp_path / "release.pub"), "--signing-alg", "ES256")
+    command = ("opa", "run", "--server", "--skip-version-check", "--addr", url, "--bundle", str(rego), *verifying)
+    key = BundleKeyConfig(id="release", algorithm="ES256", key=str(tmp_path / "release.pub"))
+    policy = PolicyConfig(engine="shadow", url=url, bundle=str(wasm), keys=(key,), key_id="release")
+    with opa_server(url, (*command, "--verification-key-id", "release")):
+        engine = open_engine(Config(policy=policy), state=tmp_path / "state", keep=True)
+        try:
+            for case in corpus()[::10]:
+                assert ask(engine, case.document).outcome == case.outcome
+        finally:
+            engine.close()
 
 
 def test_a_signature_needs_a_key_that_is_there_and_has_a_name(

@@ -47,7 +47,7 @@ from tests.bundle_support import (
     stricter,
     until,
 )
-from tests.policy_support import ROOT, ask, free_port, opa_server
+from tests.policy_support import POLICIES, ROOT, ask, free_port, opa_server
 from tests.test_policy_opa import _Fake
 
 HELD = orjson.dumps(expand({"op": "exec_opaque", "type": "code", "precision": "opaque", "attrs": {"code": "inline"}}))
@@ -273,6 +273,21 @@ def test_a_start_with_a_bad_bundle_serves_the_last_good_one(place: Path, tmp_pat
         return  # nothing is older than nothing
     with pytest.raises(ConfigError, match=why), opened(place, tmp_path / "other"):
         pass
+
+
+def test_an_unsigned_directory_has_a_last_good_one_too(tmp_path: Path) -> None:
+    """What `guardrail policy build` writes, damaged while nobody looked, and torn while somebody builds it anew."""
+    place, state = tmp_path / "build", tmp_path / "state"
+    shutil.copytree(POLICIES / "build", place)
+    with opened(place, state, keys=()) as engine:
+        whole = (place / "data.json").read_bytes()
+        (place / "data.json").write_bytes(whole.replace(b'"deny"', b'"allow"', 1))
+        assert (engine.reload(), outcome(engine)) == (False, "escalate")
+        assert "is damaged: `data.json`" in engine.refused
+    with opened(place, state, keys=()) as engine:
+        assert outcome(engine) == "escalate"
+        (place / "data.json").write_bytes(whole)
+        assert (engine.reload(), engine.refused) == (False, "")
 
 
 def test_a_bundle_that_is_gone_leaves_the_last_good_one(place: Path, tmp_path: Path) -> None:
