@@ -27,7 +27,21 @@ MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
 
 
+_POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
+_WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+
+
+Maturity = Literal["observe", "escalate", "deny"]
+"""How far a rule is rolled out: the most that it may ask for, `observe` being nothing at all."""
+
+PROTECTED: Final = ("guard.", "guardrail.", "review.")
+"""Families of rules that always hold: the guard's own files, what is not understood, faults, and what people gave."""
+
+
+def is_protected(rule: str) -> bool:
+    """Whether this rule can be neither observed nor softened, in whatever mode."""
+    return rule.startswith(PROTECTED)
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,19 +87,54 @@ class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: str
 
 
-class PolicyConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+Algorithm = Literal[
+    "ES256", "ES384", "ES512", "HS256", "HS384", "HS512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+]
+"""What bundles may be signed with; OPA knows the same."""
+
+
+class BundleKeyConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[policy.key]]`: a key that policy bundles may be signed with.
+
+    Args:
+        id: its name, as the signature's `kid` or `keyid` has it.
+        algorithm: such as `ES256`; the signature's own word for it does not count.
+        key: file with the public key or certificate in PEM, or that PEM itself; for `HS256` and its like the secret,
+            best given as `${ENV_NAME}`.
+        scope: what the `scope` of the signature must be.
+    """
+
+    id: str
+    algorithm: Algorithm
+    key: str
+    scope: str = ""
+
+
+class PolicyConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"keys": "key"}):
     """`[policy]`: what decides.
 
     Args:
-        engine: `wasm` evaluates in this process, `opa` asks an OPA server.
-        bundle: directory with `policy.wasm`, `data.json` and `manifest.json`; empty means the one that is shipped.
-        url: for `opa`: `http://host:port`, or `unix:///path/to/opa.sock`.
-        token: for `opa`: bearer token, best given as `${ENV_NAME}`.
+        engine: `wasm` evaluates in this process, `opa` asks an OPA server, `shadow` asks both, where the stricter wins.
+        bundle: directory, `.tar.gz` file, or `http://` or `https://` address of a policy bundle; empty means the one
+            that is shipped.
+        bundle_token: for an address: bearer token, best given as `${ENV_NAME}`.
+        poll_seconds: how often a configured bundle is looked at for a new one, in seconds.
+        key_id: id of the one `[[policy.key]]` that must have signed; empty means that the signature says which.
+        keys: the `[[policy.key]]` tables; with one, bundles must be signed.
+        maturity: how far a rule is rolled out, by its id: `observe` records it, `escalate` lets it hold a call for a
+            person at most, `deny` is all of it; `"*"` is for every other rule; goes before what the bundle says.
+        url: for `opa` and `shadow`: `http://host:port`, or `unix:///path/to/opa.sock`.
+        token: for `opa` and `shadow`: bearer token, best given as `${ENV_NAME}`.
         memory_bytes: largest memory of one wasm instance, in bytes.
     """
 
-    engine: Literal["wasm", "opa"] = "wasm"
+    engine: Literal["wasm", "opa", "shadow"] = "wasm"
     bundle: str = ""
+    bundle_token: str = ""
+    poll_seconds: float = 30.0
+    key_id: str = ""
+    keys: tuple[BundleKeyConfig, ...] = ()
+    maturity: dict[str, Maturity] = {}
     url: str = "http://127.0.0.1:8181"
     token: str = ""
     memory_bytes: int = 64 * 1024 * 1024
@@ -110,6 +159,7 @@ class TrailConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         segment_bytes: size of one segment file, in bytes.
         checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
         timeout_seconds: longest wait for a durable write before the call is denied, in seconds.
+        documents: record what policy saw with each decision, so that `guardrail policy diff` can make it again.
     """
 
     directory: str = ""
@@ -117,6 +167,7 @@ class TrailConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     segment_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0
     timeout_seconds: float = 2.0
+    documents: bool = True
 
 
 class ReviewConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +180,35 @@ class ReviewConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     store: str = ""
     grant_seconds: int = 900
+
+
+class DecisionLogConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[decision_log]`: decisions in OPA's own format, for those who collect them; off unless a place is set.
+
+    Args:
+        file: file of one JSON object a line.
+        url: address of a log server, such as `https://host/logs`.
+        token: for `url`: bearer token, best given as `${ENV_NAME}`.
+        labels: what tells this guard from others, besides `id`, `version`, `app` and `engine`.
+        erase: JSON pointers, into `/input` or `/result`, of what is removed; `*` is any one step.
+        mask: JSON pointers of what is replaced by `**`.
+        buffer_bytes: most memory for decisions that wait, in bytes; of too many the oldest are dropped and counted.
+        flush_seconds: longest time that a decision waits, in seconds.
+    """
+
+    file: str = ""
+    url: str = ""
+    token: str = ""
+    labels: dict[str, str] = {}
+    erase: tuple[str, ...] = (
+        "/input/evaluations/*/properties/attrs/after",
+        "/input/evaluations/*/properties/attrs/before",
+        "/input/evaluations/*/properties/attrs/command",
+        "/input/evaluations/*/properties/attrs/environment",
+    )
+    mask: tuple[str, ...] = ()
+    buffer_bytes: int = 16 * 1024 * 1024
+    flush_seconds: float = 5.0
 
 
 class LimitConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -189,6 +269,8 @@ class Config(
         assets: the `[[asset]]` tables.
         people: the `[[person]]` tables.
         tools: the `[[tool]]` tables: tools of your own, and which argument is what.
+        mode: `enforce`, or `observe` to decide and record only: every call runs, and records say so; what protects the
+            guard itself, and faults, deny all the same.
         unsafe_fail_open: let calls run when judging fails; warns at start and is written into every record.
         base: directory that relative paths are relative to; set by `load`.
         source: the file this was read from; set by `load`.
@@ -201,8 +283,10 @@ class Config(
     mandates: MandateConfig = MandateConfig()
     trail: TrailConfig = TrailConfig()
     review: ReviewConfig = ReviewConfig()
+    decision_log: DecisionLogConfig = DecisionLogConfig()
     limits: LimitConfig = LimitConfig()
     service: ServiceConfig = ServiceConfig()
+    mode: Literal["enforce", "observe"] = "enforce"
     unsafe_fail_open: bool = False
     base: str = ""
     source: str = ""
@@ -270,10 +354,41 @@ def _check(config: Config, where: str) -> None:
     wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
-    if config.policy.engine == "opa" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
+    wrong += _policy_problems(config.policy)
+    wrong += _log_problems(config.decision_log)
+    if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
     if wrong:
         raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
+
+
+def _policy_problems(policy: PolicyConfig) -> list[str]:
+    problems = [f"policy key `{key_id}` is listed twice" for key_id in _twice([key.id for key in policy.keys])]
+    problems += [f"policy key `{key.id}` needs an id and a key" for key in policy.keys if not (key.id and key.key)]
+    if policy.bundle.startswith(("http://", "https://")) and not policy.keys:
+        # Whoever answers at an address would decide what is allowed here.
+        problems.append("`policy.bundle` is an address, so its bundles must be signed: add a `[[policy.key]]`")
+    if policy.key_id and policy.key_id not in {key.id for key in policy.keys}:
+        problems.append(f"`policy.key_id` is `{policy.key_id}`, and no `[[policy.key]]` has that id")
+    problems += [
+        f"`policy.maturity` names `{rule}`, and rules that protect the guard always hold: remove that line"
+        for rule in policy.maturity
+        if is_protected(rule)
+    ]
+    return problems
+
+
+def _log_problems(log: DecisionLogConfig) -> list[str]:
+    problems = [
+        f"`decision_log` takes out `{pointer}`, which is no JSON pointer such as `/input/subject/id`"
+        for pointer in (*log.erase, *log.mask)
+        if not _POINTER.fullmatch(pointer)
+    ]
+    if log.url and not _WEB.fullmatch(log.url):
+        problems.append(
+            "`decision_log.url` must be `https://host/path`, and a secret belongs into `decision_log.token`"
+        )
+    return problems
 
 
 def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
@@ -304,7 +419,7 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
 
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
-    for section in ("limits", "trail", "review", "service", "policy"):
+    for section in ("limits", "trail", "review", "service", "policy", "decision_log"):
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)

@@ -11,31 +11,45 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
-from guardrail.audit.entries import decision_record, obligation_record, result_record
+from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
+from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore
 from guardrail.mandates import Mandate, MandateBook
 from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
-from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.policy import (
+    PolicyEngine,
+    PolicyNews,
+    Ruling,
+    bundle_directory,
+    cache_directory,
+    conclude,
+    document,
+    enforced,
+    open_engine,
+)
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
+
+if TYPE_CHECKING:
+    from guardrail.policy.log import DecisionLog
 
 T = TypeVar("T")
 
@@ -44,6 +58,16 @@ class _Ask(msgspec.Struct, frozen=True):
     """A question to the policy engine: the answer is sent back into the flow."""
 
     document: bytes
+
+
+class _Asked:
+    """What was asked of policy about one call, and what it said; kept for the record and the decision log."""
+
+    __slots__ = ("document", "ruling")
+
+    def __init__(self) -> None:
+        self.document: bytes | None = None
+        self.ruling: Ruling | None = None
 
 
 class _Keep(msgspec.Struct, frozen=True):
@@ -68,6 +92,7 @@ class Guard:
             execution.
         reviews: escalations and grants.
         telemetry: spans, metrics and logs.
+        log: where decisions are told in OPA's format, if anywhere.
     """
 
     def __init__(
@@ -78,7 +103,9 @@ class Guard:
         trail: Trail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
+        log: DecisionLog | None = None,
     ) -> None:
+        self.decision_log = log
         self.config = config
         self.engine = engine
         self.trail = trail
@@ -94,6 +121,8 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
         self.history = History(config.limits.sessions, store)
         self.obligations = Obligations(self.inventory)
+        # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
+        self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
@@ -125,20 +154,23 @@ class Guard:
             TrailError: if the trail cannot be opened for writing.
         """
         settings = config if isinstance(config, Config) else _config.load(config)
-        judge = engine if engine is not None else open_engine(settings)
+        news = _News()
+        judge = engine if engine is not None else _open_engine(settings, record, news)
         trail: Trail | None = None
         try:
             if record:
                 trail = _open_trail(settings)
             store = _review_store(settings) if record else None
             reviews = ReviewStore(store, grant_seconds=settings.review.grant_seconds)
-            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry)
+            log = _open_log(settings) if record else None
+            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry, log=log)
         except BaseException:
             judge.close()
             if trail is not None:
                 trail.close()
             raise
         guard._opened()
+        news.tell(trail, guard._telemetry)
         return guard
 
     # -- the four ways in ---------------------------------------------------------------------------------------
@@ -226,7 +258,7 @@ class Guard:
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
-    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory) -> _Flow:
+    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory, asked: _Asked) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
         operations = parse(call, self.tools)
@@ -253,18 +285,19 @@ class Guard:
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
 
         # 5. What the rules say.
-        answer = yield _Ask(
-            document(
-                call,
-                effects,
-                facts=self.inventory.facts,
-                mandates=mandates,
-                history=self._history_facts(call, mandates),
-                grant=leave,
-                now_us=now_us,
-            )
+        asked.document = document(
+            call,
+            effects,
+            facts=self.inventory.facts,
+            mandates=mandates,
+            history=self._history_facts(call, mandates),
+            grant=leave,
+            now_us=now_us,
+            maturity=self._maturity,
         )
-        outcome, reasons = conclude(answer, rules=self.engine.rules, effects=effects)
+        ruling: Ruling = yield _Ask(asked.document)
+        asked.ruling = ruling
+        outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
         elapsed_us = (time.perf_counter_ns() - started) // 1000
         if elapsed_us > self.config.limits.decision_ms * 1000:
             raise Fault(f"the decision took {elapsed_us // 1000} ms, over `limits.decision_ms`")
@@ -280,17 +313,21 @@ class Guard:
             effects=effects,
             id=call.id,
             digest=digest,
-            policy=self.engine.revision,
+            policy=ruling.revision,
             engine=self.engine.name,
             elapsed_us=elapsed_us,
             grant=leave.id if leave is not None and used else None,
+            mode=self.config.mode,
+            observed=enforced(outcome, reasons),
+            mismatch=ruling.mismatch,
         )
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
         shell = self.shells.recall(call.session, call.subject.id, call.tool)
+        asked = _Asked()
         try:
-            decision = yield from self._judge(call, grant, started, shell)
+            decision = yield from self._judge(call, grant, started, shell, asked)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if decision and not release:
@@ -301,11 +338,14 @@ class Guard:
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             durable = not decision or bool(decision.assets) or decision.grant is not None
-            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
+            seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
+            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         self._count(call, decision)
+        if self.decision_log is not None:
+            self._telemetry.attempt(self.decision_log.offer, decision, asked.document, asked.ruling, span.ids)
         if decision:
             self.shells.keep(shell)
         else:
@@ -334,6 +374,7 @@ class Guard:
             policy=self.engine.revision,
             engine=self.engine.name,
             elapsed_us=(time.perf_counter_ns() - started) // 1000,
+            mode=self.config.mode,
         )
 
     # -- putting the flow's questions ---------------------------------------------------------------------------
@@ -470,6 +511,7 @@ class Guard:
                     "policy": self.engine.revision,
                     "engine": self.engine.name,
                     "inventory": len(self.inventory),
+                    "mode": self.config.mode,
                     "unsafe_fail_open": self.config.unsafe_fail_open,
                 },
                 durable=True,
@@ -479,6 +521,8 @@ class Guard:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
         self.obligations.close()
         self.engine.close()
+        if self.decision_log is not None:
+            self.decision_log.close()
         self.reviews.close()
         self.history.close()
         self.recognition.close()
@@ -493,6 +537,56 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _News:
+    """What happens to the policy, on its way into the trail; what comes before the trail is open waits for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[PolicyNews] = []
+        self._trail: Trail | None = None
+        self._telemetry: Telemetry | None = None
+
+    def __call__(self, news: PolicyNews) -> None:
+        """Take one; called from any thread."""
+        with self._lock:
+            if self._telemetry is None:
+                self._waiting.append(news)
+                return
+        self._write(news)
+
+    def tell(self, trail: Trail | None, telemetry: Telemetry) -> None:
+        """Where they go from now on."""
+        with self._lock:
+            self._trail, self._telemetry = trail, telemetry
+            waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            self._write(news)
+
+    def _write(self, news: PolicyNews) -> None:
+        if news.event == "policy_refused" and self._telemetry is not None:
+            self._telemetry.fault(ConfigError(news.why))
+        if self._trail is None:
+            return
+        try:
+            self._trail.append(policy_record(news), durable=True)
+        except TrailError as error:
+            # The trail has failed for good, so every later call is denied, whatever the policy is.
+            warnings.warn(f"a change of the policy is not in the trail: {error}", RuntimeWarning, stacklevel=2)
+
+
+def _open_log(config: Config) -> DecisionLog | None:
+    if not (config.decision_log.file or config.decision_log.url):
+        return None
+    from guardrail import __version__
+    from guardrail.policy.log import DecisionLog
+
+    return DecisionLog.open(config, __version__)
+
+
+def _open_engine(config: Config, record: bool, news: _News) -> PolicyEngine:
+    return open_engine(config, state=beside_trail(config, "policy"), keep=record, told=news)
 
 
 def _review_store(config: Config) -> Path:
@@ -518,7 +612,16 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:config", config.source))
     if config.mandates.directory:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
-    own.append(("guardrail:policy", str(bundle_directory(config))))
+    if not config.policy.bundle.startswith(("http://", "https://")):
+        own.append(("guardrail:policy", str(bundle_directory(config))))
+    if config.decision_log.file:
+        own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
+    own.append(("guardrail:policy-state", str(beside_trail(config, "policy"))))
+    own.extend(
+        ("guardrail:policy-key", str(config.path(key.key)))
+        for key in config.policy.keys
+        if not (key.algorithm.startswith("HS") or "-----BEGIN" in key.key or key.key.startswith("${"))
+    )
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))

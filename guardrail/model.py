@@ -281,6 +281,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         message: one sentence for operators; never sent to the agent.
         effect: index into `Decision.effects`, if the rule is about one.
         asset: id of the asset, if the rule is about one.
+        asked: what the rule would have asked for, had it been rolled out; `outcome` is what counts.
     """
 
     rule: str
@@ -288,6 +289,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str
     effect: int | None = None
     asset: str | None = None
+    asked: Outcome | None = None
 
 
 FAULT_RULE: Final = "guardrail.fault"
@@ -299,6 +301,27 @@ NEUTRAL: Final[Mapping[Outcome, str]] = {
     Outcome.DENY: "This action is not permitted here and was not carried out.",
 }
 """What an agent may read. It names no rule and no monitor, so that behaviour cannot be fitted to either."""
+
+
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Two engines that were asked the same and answered otherwise.
+
+    Args:
+        wasm: the outcome of the module in this process.
+        opa: the outcome of the OPA server.
+        only_wasm: ids of rules that only the module's answer has, or has otherwise.
+        only_opa: the same of the server's answer.
+        used: whose answer counts: the stricter one, and that of `wasm` where both are as strict.
+    """
+
+    wasm: str
+    opa: str
+    only_wasm: tuple[str, ...]
+    only_opa: tuple[str, ...]
+    used: Literal["wasm", "opa"]
+
+    def __str__(self) -> str:
+        return f"wasm={self.wasm} opa={self.opa}"
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,6 +339,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         elapsed_us: time from receipt of the call to the decision, in microseconds.
         grant: id of the grant that lifted an escalation, if one did.
         seq: sequence number of this decision's record in the trail, if it was recorded.
+        mode: `observe` where calls run whatever the rules ask for.
+        observed: what the outcome would have been with every rule rolled out, where that is stricter.
+        mismatch: how two engines differed, if two were asked and did.
     """
 
     decision_id: str
@@ -329,6 +355,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     elapsed_us: int = 0
     grant: str | None = None
     seq: int | None = None
+    mode: Literal["enforce", "observe"] = "enforce"
+    observed: Outcome | None = None
+    mismatch: Mismatch | None = None
 
     def __bool__(self) -> bool:
         # INVARIANT: true only for ALLOW; adapters may write `if guard.check(call):`.
@@ -346,8 +375,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(a for a in found if a is not None))
 
     def to_dict(self) -> dict[str, Any]:
-        """The Decision of the batch contract, as plain JSON values."""
-        return {
+        """The Decision of the batch contract, as plain JSON values; `observed` is only there if it says something."""
+        out: dict[str, Any] = {
             "id": printable(self.id),
             "decision_id": self.decision_id,
             "outcome": self.outcome.value,
@@ -361,6 +390,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             "seq": self.seq,
             "elapsed_us": self.elapsed_us,
         }
+        if self.mode != "enforce":
+            out["mode"] = self.mode
+        if self.observed is not None:
+            out["observed"] = self.observed.value
+        return out
 
     def to_json(self) -> bytes:
         """`to_dict` as one line of JSON."""
@@ -373,6 +407,8 @@ def _reason_dict(reason: Reason) -> dict[str, Any]:
         out["effect"] = reason.effect
     if reason.asset is not None:
         out["asset"] = reason.asset
+    if reason.asked is not None:
+        out["asked"] = reason.asked.value
     return out
 
 

@@ -84,7 +84,7 @@ def find_opa() -> Opa:
 
 def ask(engine: PolicyEngine, document: bytes, seconds: float = 10.0) -> Answer:
     """One decision, taken apart."""
-    return read_answer(engine.decide(document, deadline=time.monotonic() + seconds))
+    return read_answer(engine.decide(document, deadline=time.monotonic() + seconds).answer)
 
 
 def normal(answer: Answer) -> tuple[Any, ...]:

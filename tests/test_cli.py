@@ -355,9 +355,11 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[[person]]": config_module.PersonConfig,
         "[[tool]]": config_module.ToolSpec,
         "[policy]": config_module.PolicyConfig,
+        "[[policy.key]]": config_module.BundleKeyConfig,
         "[mandates]": config_module.MandateConfig,
         "[trail]": config_module.TrailConfig,
         "[review]": config_module.ReviewConfig,
+        "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,
     }

@@ -34,6 +34,7 @@ from guardrail.audit import verify
 from guardrail.canonical import canonical
 from guardrail.mandates import MandateGrant, Obligation, load_key, new_key, sign
 from guardrail.model import FAULT_RULE, NEUTRAL, new_id
+from guardrail.policy import Ruling
 from guardrail.printing import printable
 from guardrail.review import Answer, CallKey, TurnKey
 
@@ -472,12 +473,12 @@ class BrokenEngine:
         self.rules = rules
         self._answer = answer
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes:
+    def decide(self, document: bytes, *, deadline: float) -> Ruling:
         if isinstance(self._answer, Exception):
             raise self._answer
-        return self._answer
+        return Ruling(self._answer, self.rules, self.revision)
 
-    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
         return self.decide(document, deadline=deadline)
 
     def close(self) -> None:
@@ -524,7 +525,7 @@ def test_a_decision_over_its_time_is_a_fault(world: World) -> None:
     """Slow is not a way around."""
 
     class Slow(BrokenEngine):
-        def decide(self, document: bytes, *, deadline: float) -> bytes:
+        def decide(self, document: bytes, *, deadline: float) -> Ruling:
             while time.monotonic() < deadline + 0.01:
                 pass
             return super().decide(document, deadline=deadline)
@@ -532,7 +533,8 @@ def test_a_decision_over_its_time_is_a_fault(world: World) -> None:
     world.toml.write_text(world.toml.read_text() + "[limits]\ndecision_ms = 20\n")
     with Guard.open(world.toml) as real:
         rules = real.engine.rules
-        answer = real.engine.decide(b'{"context":{"history":{"labels":[],"owes":[]}},"evaluations":[]}', deadline=1e12)
+        document = b'{"context":{"history":{"labels":[],"owes":[]}},"evaluations":[]}'
+        answer = real.engine.decide(document, deadline=1e12).answer
     with Guard.open(world.toml, engine=Slow(rules, answer)) as guard:
         decision = guard.check(world.call("true"))
         assert "limits.decision_ms" in decision.reasons[0].message

@@ -170,7 +170,7 @@ async def test_coroutines_ask_the_server_too(tmp_path: Path) -> None:
         engine = await asyncio.to_thread(opened, url)
         texts = [PLAIN, DENIED] * 10
         answers = await asyncio.gather(*(engine.adecide(text, deadline=within(10)) for text in texts))
-        assert [orjson.loads(answer)["outcome"] for answer in answers] == ["allow", "deny"] * 10
+        assert [orjson.loads(ruling.answer)["outcome"] for ruling in answers] == ["allow", "deny"] * 10
         await asyncio.to_thread(engine.close)
 
 
@@ -184,7 +184,7 @@ from tests.test_policy_opa import DENIED, opened
 engine = opened({url!r})
 child = os.fork()
 if child == 0:
-    answer = engine.decide(DENIED, deadline=time.monotonic() + 5)
+    answer = engine.decide(DENIED, deadline=time.monotonic() + 5).answer
     os._exit(0 if b'"deny"' in answer else 1)
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 engine.close()
@@ -224,7 +224,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.requests += 1
         body = orjson.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.server.nonsense is None:
-            answer = self.server.real.decide(orjson.dumps(body["input"]), deadline=within(10))
+            answer = self.server.real.decide(orjson.dumps(body["input"]), deadline=within(10)).answer
             self._send(200, {"Content-Type": "application/json"}, b'{"result":' + answer + b"}")
         else:
             self._send(*self.server.nonsense)

@@ -165,7 +165,7 @@ async def test_coroutines_get_the_same_answers(engine: WasmEngine) -> None:
     """Small documents are decided at once and large ones in a thread; the answers are those of `decide`."""
     large = orjson.dumps(expand({"effects": [{"op": "read"}] * 200}))
     answers = await asyncio.gather(*(engine.adecide(text, deadline=within(10)) for text in (PLAIN, DENIED, large)))
-    assert [orjson.loads(answer)["outcome"] for answer in answers] == ["allow", "deny", "allow"]
+    assert [orjson.loads(ruling.answer)["outcome"] for ruling in answers] == ["allow", "deny", "allow"]
 
 
 def test_a_closed_engine_answers_nothing() -> None:
@@ -323,7 +323,7 @@ def test_the_shipped_bundle_is_opened_without_a_setting() -> None:
 def test_a_missing_file_is_refused(built: Path, name: str) -> None:
     """With a sentence that names it and says what to do."""
     (built / name).unlink()
-    with pytest.raises(ConfigError, match=f"No such file or directory for `{name}`; set `policy.bundle`"):
+    with pytest.raises(ConfigError, match=f"neither `.manifest` nor `{name}`; make one with"):
         opened(built)
 
 

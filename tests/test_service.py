@@ -34,6 +34,7 @@ class Guard:
         self.engine = SimpleNamespace(revision="policy@1", name="wasm")
         self.inventory: list[str] = []
         self.trail: Any = SimpleNamespace(checkpoint=lambda: None)
+        self.decision_log = None
         self.gate: asyncio.Event | None = None
         self.crowd = 2
         self.entered = asyncio.Event()
@@ -599,6 +600,7 @@ async def test_info_says_what_is_loaded(app: Service) -> None:
     info = (await ask(app, "/v1/info", method="GET")).json
     assert (info["policy"], info["engine"], info["recording"]) == ("policy@1", "wasm", True)
     assert (info["assets"], info["own_assets"]) == (0, 0)
+    assert (info["mode"], info["policy_refused"], info["decision_log_dropped"]) == ("enforce", "", 0)
 
 
 @pytest.mark.parametrize(

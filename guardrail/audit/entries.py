@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec import to_builtins
+
+from guardrail.canonical import canonical
 from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall
 from guardrail.obligations import ObligationStatus
+from guardrail.policy import PolicyNews
 from guardrail.printing import printable
 
 MAX_EFFECTS: Final = 16
@@ -19,13 +23,26 @@ MAX_CHARS: Final = 192
 """Longest address, name or message in a record, in characters; in the worst case each takes six bytes."""
 
 
-def decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict[str, Any]:
+MAX_DOCUMENT_BYTES: Final = 12 * 1024
+"""Longest document that is recorded with its decision, in bytes."""
+
+ROOM_BYTES: Final = 56 * 1024
+"""How much of a leaf a record with its document may take, in bytes; the rest is for what the trail adds."""
+
+MAX_WHY_CHARS: Final = 1000
+"""Longest account of why a policy bundle was refused, in characters."""
+
+
+def decision_record(
+    call: ToolCall, decision: Decision, fail_open: bool, document: bytes | None = None
+) -> dict[str, Any]:
     """One decision: an `intent` if it releases the call, a `decision` if not.
 
     Args:
         call: the call; its arguments are covered by its digest and not written.
         decision: what was decided.
         fail_open: whether the guard runs with `unsafe_fail_open`, which every record has to say.
+        document: what policy saw, to be recorded if it fits.
     """
     effects = [_effect_record(effect) for effect in decision.effects[:MAX_EFFECTS]]
     record: dict[str, Any] = {
@@ -61,11 +78,30 @@ def decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict
     fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
     if fault is not None:
         record["fault"] = _short(fault.message)
+    if decision.mode != "enforce":
+        record["mode"] = decision.mode
+    if decision.observed is not None:
+        record["observed"] = {
+            "outcome": decision.observed.value,
+            "rules": [reason.rule for reason in decision.reasons if reason.asked is not None][:MAX_EFFECTS],
+        }
+    if decision.mismatch is not None:
+        record["mismatch"] = to_builtins(decision.mismatch)
     if decision.grant is not None:
         record["grant"] = decision.grant
     if fail_open:
         record["unsafe_fail_open"] = True
+    if document is not None and _fits(record, document):
+        record["document"] = document.decode()
     return record
+
+
+def _fits(record: dict[str, Any], document: bytes) -> bool:
+    """Whether a leaf has room for the document too: as a string inside of JSON it is at most twice as long."""
+    if len(document) > MAX_DOCUMENT_BYTES:
+        return False
+    few = len(record["effects"]) <= 2 and len(record["assets"]) <= 2
+    return few or len(canonical(record)) + 2 * len(document) <= ROOM_BYTES
 
 
 def result_record(call: ToolCall, decision: Decision, error: BaseException | None) -> dict[str, Any]:
@@ -101,6 +137,14 @@ def _effect_record(effect: Effect) -> dict[str, Any]:
         record["asset"] = effect.asset
     if effect.op == "set_key":
         record["key"] = _short(str(effect.attrs.get("key")))
+    return record
+
+
+def policy_record(news: PolicyNews) -> dict[str, Any]:
+    """Another policy in force, or one that was refused."""
+    record = {"kind": "config", "event": news.event, "policy": news.revision, "source": _short(news.source)}
+    if news.why:
+        record["why"] = printable(news.why)[:MAX_WHY_CHARS]
     return record
 
 

@@ -260,17 +260,24 @@ def _engine_finding(config: Config) -> Finding:
     from guardrail.errors import ConfigError, Fault
     from guardrail.guard import Guard
     from guardrail.model import FAULT_RULE, ToolCall
+    from guardrail.policy import refusal
 
     try:
         with Guard.open(config, record=False) as guard:
             # The first decision of a process pays for what is made on first use.
             guard.check(ToolCall(tool="bash", args={"command": "true"}, cwd="/"))
             decision = guard.check(ToolCall(tool="bash", args={"command": "true"}, cwd="/"))
+            why = refusal(guard.engine)
     except (ConfigError, Fault) as error:
         return Finding(name="policy", state="problem", detail=str(error))
     fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
     if fault is not None:
         return Finding(name="policy", state="problem", detail=f"every call is denied: {fault.message}")
+    if why:
+        return Finding(name="policy", state="problem", detail=f"the last good policy `{decision.policy}` serves: {why}")
+    if config.mode == "observe":
+        detail = f"{decision.engine}, {decision.policy}; mode `observe`: calls run whatever the rules ask for"
+        return Finding(name="policy", state="note", detail=detail)
     return Finding(
         name="policy",
         state="ok",

@@ -131,6 +131,8 @@ def _print_text(guard: Guard, call: ToolCall, decision: Decision) -> None:
     for line in _orders(guard, call):
         print(f"          {line}")
     outcome = decision.outcome.value.upper()
+    if decision.observed is not None:
+        print(f"observed  {decision.observed.value.upper()}, had every rule been rolled out")
     print(f"decided   {outcome} in {decision.elapsed_us} us by {decision.engine}, {decision.policy}")
     for reason in decision.reasons:
         which = f" (effect {reason.effect})" if reason.effect is not None else ""

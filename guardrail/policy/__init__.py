@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from guardrail.policy._bundle import bundle_directory
 from guardrail.policy._cache import cache_directory
-from guardrail.policy._conclude import conclude
+from guardrail.policy._conclude import conclude, enforced
 from guardrail.policy._document import document
-from guardrail.policy._engine import PolicyEngine, open_engine
+from guardrail.policy._engine import PolicyEngine, open_engine, refusal
+from guardrail.policy._news import PolicyNews
 from guardrail.policy._rules import Rule, RuleBook
+from guardrail.policy._ruling import Ruling
 
 __all__ = [
     "PolicyEngine",
+    "PolicyNews",
     "Rule",
     "RuleBook",
+    "Ruling",
     "bundle_directory",
     "cache_directory",
     "conclude",
     "document",
+    "enforced",
     "open_engine",
+    "refusal",
 ]

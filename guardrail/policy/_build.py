@@ -20,9 +20,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from guardrail.config import Maturity, is_protected
 from guardrail.errors import ConfigError
 from guardrail.model import Kind, Op
-from guardrail.policy._bundle import ENTRYPOINT, MANIFEST_VERSION, Bundle, Manifest
+from guardrail.policy._bundle import ARTEFACTS, ENTRYPOINT, MANIFEST_VERSION, Bundle, Manifest, bundle_of
 from guardrail.policy._rules import Rule, RuleBook
 
 OPA_VERSION: Final = "1.21.1"
@@ -38,9 +39,6 @@ HOW_TO_GET_OPA: Final = (
     f"install it with `GOBIN=$PWD/.tools/bin go install github.com/open-policy-agent/opa@v{OPA_VERSION}`,"
     " put it on PATH, or name it in GUARDRAIL_OPA"
 )
-
-ARTEFACTS: Final = ("policy.wasm", "data.json", "manifest.json")
-"""What a built policy consists of."""
 
 RELEASE: Final = "guardrail/release/data.json"
 """The one generated source: it tells rules their own revision."""
@@ -107,6 +105,7 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     labelled: Labelled
     administration: Administration
     outcomes: dict[str, OutcomeWord]
+    maturity: dict[str, Maturity]
     moved: tuple[str, ...]
 
 
@@ -214,6 +213,16 @@ def build(root: Path, opa: Opa) -> dict[str, bytes]:
         "build/data.json": compiled["data.json"],
         "build/manifest.json": text,
     }
+
+
+def built_bundle(root: Path, files: Mapping[str, bytes]) -> Bundle:
+    """What `build` made, to be started without being written anywhere.
+
+    Args:
+        root: the bundle root, for messages.
+        files: what `build` returned.
+    """
+    return bundle_of({name: files[f"build/{name}"] for name in ARTEFACTS}, root)
 
 
 def write(root: Path, files: Mapping[str, bytes]) -> None:
@@ -381,9 +390,11 @@ def _rule(item: Mapping[str, Any]) -> Rule:
 
 
 def _check_names(settings: Settings, rules: RuleBook) -> None:
-    unknown = sorted({*settings.outcomes, *settings.moved} - set(rules.ids))
+    unknown = sorted({*settings.outcomes, *settings.moved, *settings.maturity} - {*rules.ids, "*"})
     if unknown:
         raise ConfigError(f"`data.json` names the rule `{unknown[0]}`, and no rule has that id")
+    if held := next((rule for rule in sorted(settings.maturity) if is_protected(rule)), None):
+        raise ConfigError(f"`data.json` gives the rule `{held}` a maturity, and it always holds: remove that line")
 
 
 def _try(bundle: Bundle) -> None:

@@ -6,6 +6,7 @@ Not concerned with who built it: the directory is trusted as far as its owner is
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,9 @@ from guardrail.policy._rules import Rule, RuleBook
 
 ENTRYPOINT: Final = "guardrail/main/decision"
 """The one rule that is asked."""
+
+ARTEFACTS: Final = ("manifest.json", "policy.wasm", "data.json")
+"""What a built policy consists of."""
 
 MANIFEST_VERSION: Final = 1
 """Version of the form of manifest.json that this code reads."""
@@ -99,8 +103,27 @@ def load_bundle(directory: Path) -> Bundle:
     Raises:
         ConfigError: if a file is missing, too large, not what the manifest says, or the manifest is not one.
     """
-    manifest = _manifest(_read(directory, "manifest.json"), directory)
-    wasm, data = _read(directory, "policy.wasm"), _read(directory, "data.json")
+    return bundle_of({name: _read(directory, name) for name in ARTEFACTS}, directory)
+
+
+def bundle_of(files: Mapping[str, bytes], directory: Path) -> Bundle:
+    """A built policy from the content of its files.
+
+    Args:
+        files: `policy.wasm`, `data.json` and `manifest.json`, by name.
+        directory: where they came from, for messages.
+
+    Raises:
+        ConfigError: as `load_bundle`.
+    """
+    for name in ARTEFACTS:
+        if name not in files:
+            raise ConfigError(
+                f"`{directory}` is no policy bundle: it has neither `.manifest` nor `{name}`;"
+                " make one with `guardrail policy build`"
+            )
+    manifest = _manifest(files["manifest.json"], directory)
+    wasm, data = files["policy.wasm"], files["data.json"]
     for name, content, expected in (("policy.wasm", wasm, manifest.wasm), ("data.json", data, manifest.data)):
         if hashlib.sha256(content).hexdigest() != expected:
             raise ConfigError(

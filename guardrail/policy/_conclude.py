@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from guardrail.config import is_protected
 from guardrail.errors import EngineFault
 from guardrail.model import Effect, Outcome, Reason, strictest
 from guardrail.policy._rules import RuleBook
@@ -26,6 +27,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     i: int | None = None
     asset: str | None = None
     lifted: str | None = None
+    asked: Literal["escalate", "deny"] | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,9 +80,17 @@ def conclude(answer: bytes, *, rules: RuleBook, effects: Sequence[Effect]) -> tu
     return outcome, tuple(sorted(reasons, key=_order))
 
 
+def enforced(outcome: Outcome, reasons: Sequence[Reason]) -> Outcome | None:
+    """What the outcome would be with every rule rolled out, if that is stricter than what it is."""
+    asked = strictest([outcome, *(reason.asked for reason in reasons if reason.asked is not None)])
+    return asked if asked is not outcome else None
+
+
 def _reason(hit: Hit, rules: RuleBook, effects: Sequence[Effect]) -> Reason:
     if hit.id not in rules:
         raise EngineFault(f"the policy engine answered with the rule `{hit.id}`, which its manifest does not have")
+    if hit.asked is not None and (is_protected(hit.id) or Outcome(hit.asked) <= Outcome(hit.outcome)):
+        raise EngineFault(f"the policy engine answered that `{hit.id}` asked for `{hit.asked}`, which cannot be")
     effect = None
     if hit.i is not None:
         if not 0 <= hit.i < len(effects):
@@ -95,6 +105,7 @@ def _reason(hit: Hit, rules: RuleBook, effects: Sequence[Effect]) -> Reason:
         message=rules.message(hit.id, _operands(hit, effect)),
         effect=hit.i,
         asset=hit.asset,
+        asked=None if hit.asked is None else Outcome(hit.asked),
     )
 
 

@@ -20,6 +20,8 @@ MAX_DOCUMENT_BYTES: Final = 768 * 1024
 
 _INT64: Final = 2**63
 
+_EVERY_RULE: Final[Mapping[str, str]] = {}
+
 Facts = Callable[[str], Mapping[str, Any]]
 """From an asset's id to what rules may know of it: `id`, `class`, `model`, `owner`, `registered`."""
 
@@ -33,6 +35,7 @@ def document(
     history: Mapping[str, Any],
     grant: Any,
     now_us: int,
+    maturity: Mapping[str, str] = _EVERY_RULE,
 ) -> bytes:
     """Put everything that rules may see into one JSON text.
 
@@ -44,6 +47,7 @@ def document(
         history: `labels`, `owes` and `authored` of the session.
         grant: the verified grant for exactly this call, or None.
         now_us: time of the decision, in microseconds since 1970.
+        maturity: how far rules are rolled out here, by id; goes before what the bundle says.
 
     Returns:
         UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
@@ -60,7 +64,7 @@ def document(
             known[asset_id] = facts(asset_id)
         return known[asset_id]
 
-    value = {
+    value: dict[str, Any] = {
         "subject": {
             "type": "agent",
             "id": call.subject.id,
@@ -76,6 +80,8 @@ def document(
         },
         "evaluations": [_evaluation(effect, asset) for effect in effects],
     }
+    if maturity:
+        value["context"]["maturity"] = maturity
     text = _dump(value)
     if len(text) > MAX_DOCUMENT_BYTES:
         raise EngineFault(f"the document for policy has {len(text)} bytes, more than {MAX_DOCUMENT_BYTES}")

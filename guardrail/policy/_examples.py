@@ -16,6 +16,7 @@ import orjson
 from guardrail.errors import ConfigError
 from guardrail.policy._conclude import read_answer
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 
 TIME_US: Final = 1_763_791_200_000_000
 """The time of every example, in microseconds since 1970."""
@@ -25,7 +26,7 @@ class _Asker(Protocol):
     @property
     def rules(self) -> RuleBook: ...
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes: ...
+    def decide(self, document: bytes, *, deadline: float) -> Ruling: ...
 
 
 class _Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +71,7 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mandate: _Mandate | None = None
     mandates: tuple[_Mandate, ...] = ()
     leave: tuple[_Shown, ...] | None = None
+    maturity: dict[str, str] | None = None
 
 
 def expand(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +111,7 @@ def _context(context: _Context) -> dict[str, Any]:
             for number, mandate in enumerate(mandates, 1)
         ],
         "grant": None if context.leave is None else _leave(context.leave),
+        **({} if context.maturity is None else {"maturity": context.maturity}),
     }
 
 
@@ -148,6 +151,60 @@ def probe() -> Iterator[bytes]:
         yield orjson.dumps(expand(example))
 
 
+SILENT: Final = frozenset({"guardrail.malformed_rule", "guardrail.undecided"})
+"""Rules that speak only when a bundle is broken, so that no input is an example of them; `main_test.rego` is."""
+
+
+class Covered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the examples of one rule show.
+
+    Args:
+        id: the rule.
+        match: number of examples that it answered.
+        not_match: number of counter-examples that it left alone.
+        lacks: what is missing; empty if nothing is.
+    """
+
+    id: str
+    match: int
+    not_match: int
+    lacks: str = ""
+
+
+def covered(engine: _Asker, *, moved: Sequence[str] = (), seconds: float = 10.0) -> tuple[Covered, ...]:
+    """Which rules are shown to fire and to stay silent, by putting their examples to an engine.
+
+    Args:
+        engine: the engine.
+        moved: rules whose examples the settings overrule.
+        seconds: longest time for one answer.
+
+    Raises:
+        EngineFault: if the engine gives no usable answer.
+    """
+    found: list[Covered] = []
+    for rule_id in engine.rules.ids:
+        examples = engine.rules[rule_id].examples
+        hit = [_fires(engine, rule_id, example, seconds) for example in examples.match]
+        missed = [not _fires(engine, rule_id, example, seconds) for example in examples.not_match]
+        lacks = ""
+        if rule_id not in SILENT and rule_id not in moved:
+            problems = (
+                (not hit, "no example that it must answer"),
+                (not missed, "no example that it must not answer"),
+                (bool(hit) and not all(hit), "an example that it does not answer"),
+                (bool(missed) and not all(missed), "a counter-example that it answers"),
+            )
+            lacks = "; ".join(text for wrong, text in problems if wrong)
+        found.append(Covered(id=rule_id, match=sum(hit), not_match=sum(missed), lacks=lacks))
+    return tuple(found)
+
+
+def _fires(engine: _Asker, rule_id: str, example: Mapping[str, Any], seconds: float) -> bool:
+    ruling = engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds)
+    return any(hit.id == rule_id for hit in read_answer(ruling.answer).hits)
+
+
 def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ()) -> None:
     """Put every example of every rule to an engine.
 
@@ -164,7 +221,6 @@ def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ())
         examples = engine.rules[rule_id].examples
         for wanted, given in ((True, examples.match), (False, examples.not_match)):
             for number, example in enumerate(given, 1):
-                answer = read_answer(engine.decide(orjson.dumps(expand(example)), deadline=time.monotonic() + seconds))
-                if any(hit.id == rule_id for hit in answer.hits) is not wanted:
+                if _fires(engine, rule_id, example, seconds) is not wanted:
                     verb = "does not answer its example" if wanted else "answers its counter-example"
                     raise ConfigError(f"the policy is not what it says: rule `{rule_id}` {verb} number {number}")

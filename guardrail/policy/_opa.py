@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -26,6 +27,7 @@ from guardrail.policy._conclude import read_answer
 from guardrail.policy._document import require_object
 from guardrail.policy._examples import check_examples
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import OtherRevision, Ruling
 
 PACKAGE: Final = "guardrail.main"
 RULE: Final = "decision"
@@ -65,33 +67,42 @@ class OpaEngine:
         self._lock = threading.Lock()
         self._line: _Line | None = None
         self._closed = False
+        self._checked = False
         _require_client()
         try:
             self._check_server(bundle.manifest.moved)
+            self._checked = True
         except BaseException:
             self.close()
             raise
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes:
+    def decide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask the server; see `PolicyEngine.decide`.
 
         Raises:
             EngineFault: if it does not answer in time, or with anything but a result.
         """
-        future = self._submit(document, deadline)
+        return self.wait(self.submit(document, deadline), deadline)
+
+    def wait(self, future: Future[Ruling], deadline: float) -> Ruling:
+        """Wait for what `submit` asked.
+
+        Raises:
+            EngineFault: as `decide`.
+        """
         try:
             return future.result(max(0.0, deadline - time.monotonic()) + GRACE_SECONDS)
         except TimeoutError:
             future.cancel()
             raise EngineFault(f"the OPA server at `{self._shown}` did not answer in time") from None
 
-    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask the server from a coroutine; see `PolicyEngine.adecide`.
 
         Raises:
             EngineFault: as `decide`.
         """
-        return await asyncio.wrap_future(self._submit(document, deadline))
+        return await asyncio.wrap_future(self.submit(document, deadline))
 
     def close(self) -> None:
         """End the connection and its thread; later questions are faults."""
@@ -110,13 +121,14 @@ class OpaEngine:
                 self._line = _Line(self._url, self._token)
             return self._line
 
-    def _submit(self, document: bytes, deadline: float) -> Future[bytes]:
+    def submit(self, document: bytes, deadline: float) -> Future[Ruling]:
+        """Put the question and do not wait; the future has the ruling, or the `EngineFault`."""
         # Checked as JSON, so that a text which closes our own bracket cannot write a question of its own.
         require_object(document)
         line = self._current()
         return asyncio.run_coroutine_threadsafe(self._ask(line, document, deadline), line.loop)
 
-    async def _ask(self, line: _Line, document: bytes, deadline: float) -> bytes:
+    async def _ask(self, line: _Line, document: bytes, deadline: float) -> Ruling:
         left = deadline - time.monotonic()
         if left <= 0:
             raise EngineFault("the deadline had passed before policy was asked")
@@ -130,12 +142,19 @@ class OpaEngine:
             raise EngineFault(f"the OPA server at `{self._shown}` has no rule `{PACKAGE}.{RULE}`") from None
         except Exception as error:  # noqa: BLE001  # the client's errors have no common base: aiohttp's, JSON's, its own
             raise EngineFault(f"the OPA server at `{self._shown}` gave no answer: {_sentence(error)}") from None
-        return orjson.dumps(answer)
+        served: object = answer.get("revision") if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        if self._checked and isinstance(served, str) and served not in (self.rules.revision, "unknown"):
+            # The server went to another bundle. Its answer is not read with the rules of this one.
+            raise OtherRevision(
+                f"the OPA server at `{self._shown}` answered with revision `{served}`, not `{self.rules.revision}`"
+            )
+        return Ruling(orjson.dumps(answer), self.rules, self.revision)
 
     def _check_server(self, moved: Sequence[str]) -> None:
         """The server answers, with this very revision, and does what the rules' examples say."""
         try:
-            served = read_answer(self.decide(b'{"evaluations":[]}', deadline=time.monotonic() + START_SECONDS)).revision
+            ruling = self.decide(b'{"evaluations":[]}', deadline=time.monotonic() + START_SECONDS)
+            served = read_answer(ruling.answer).revision
         except EngineFault as error:
             raise ConfigError(f"{error}; {self._help()}") from None
         if served != self.rules.revision:
@@ -152,12 +171,17 @@ class OpaEngine:
         return f"start one with `{shlex.join(server_command(self._shown))}`"
 
 
-def server_command(url: str) -> tuple[str, ...]:
-    """The command that serves the shipped policy at this address, asking nobody about newer versions."""
+def server_command(url: str, root: Path | None = None) -> tuple[str, ...]:
+    """The command that serves a policy at this address, asking nobody about newer versions.
+
+    Args:
+        url: as in `policy.url`.
+        root: bundle root with the sources; that of the policy that ships by default.
+    """
     address = url if url.startswith("unix:") else urlsplit(url).netloc
     serve = ("opa", "run", "--server", "--skip-version-check", "--addr", address)
     # Built files would be taken for data, and tests for rules.
-    return (*serve, "--bundle", str(policies_directory()), "--ignore", "build,*_test.rego")
+    return (*serve, "--bundle", str(root or policies_directory()), "--ignore", "build,*_test.rego")
 
 
 class _Line:

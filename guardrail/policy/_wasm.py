@@ -15,11 +15,13 @@ import wasmtime
 from guardrail.errors import ConfigError, EngineFault
 from guardrail.policy._bundle import ENTRYPOINT, Bundle
 from guardrail.policy._cache import load_module
+from guardrail.policy._conclude import read_answer
 from guardrail.policy._document import require_object
 from guardrail.policy._epoch import start_ticking, stop_ticking, ticks
 from guardrail.policy._examples import check_examples, probe
 from guardrail.policy._instance import PAGE, Compiled, Instance
 from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 
 RECYCLE_BYTES: Final = 8 * 1024 * 1024
 """An instance whose memory has grown by more than this is thrown away: linear memory never shrinks."""
@@ -59,6 +61,7 @@ class WasmEngine:
             start_ticking(self._compiled.engine)
             self._self_check()
             check_examples(self, START_SECONDS, moved=bundle.manifest.moved)
+            self._check_revision()
         except (EngineFault, wasmtime.WasmtimeError) as error:
             self.close()
             raise ConfigError(
@@ -74,7 +77,7 @@ class WasmEngine:
         """Whether the fast call is in use, which the self-check compared with the public one."""
         return self._raw
 
-    def decide(self, document: bytes, *, deadline: float) -> bytes:
+    def decide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask policy; see `PolicyEngine.decide`.
 
         Raises:
@@ -91,9 +94,9 @@ class WasmEngine:
             self._local.instance = instance
         if not (answer.startswith(_HEAD) and answer.endswith(_TAIL)):
             raise EngineFault("the policy gave no result")
-        return answer[len(_HEAD) : -len(_TAIL)]
+        return Ruling(answer[len(_HEAD) : -len(_TAIL)], self.rules, self.revision)
 
-    async def adecide(self, document: bytes, *, deadline: float) -> bytes:
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask policy from a coroutine; see `PolicyEngine.adecide`.
 
         Raises:
@@ -148,6 +151,12 @@ class WasmEngine:
                 raise EngineFault(f"the entrypoint `{ENTRYPOINT}` is undefined for some input")
             if self._raw and raw.evaluate(document, ticks(START_SECONDS)) != answer:
                 self._raw = False
+
+    def _check_revision(self) -> None:
+        """Rules report the revision of the manifest; a bundle put together of two would otherwise deny every call."""
+        answer = read_answer(self.decide(list(probe())[-1], deadline=time.monotonic() + START_SECONDS).answer)
+        if answer.revision != self.rules.revision:
+            raise EngineFault(f"its rules are of revision `{answer.revision}`, its manifest of `{self.rules.revision}`")
 
 
 def _compile(wasm: bytes, memory_bytes: int, *, small: bool) -> Compiled:

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from guardrail.errors import GuardrailError
+from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
@@ -95,6 +96,9 @@ class _Pages:
                 "version": _version(),
                 "policy": self._guard.engine.revision,
                 "engine": self._guard.engine.name,
+                "policy_refused": refusal(self._guard.engine),
+                "mode": self._guard.config.mode,
+                "decision_log_dropped": log.dropped if (log := self._guard.decision_log) is not None else 0,
                 "assets": len(self._guard.config.assets),
                 "own_assets": len(self._guard.inventory) - len(self._guard.config.assets),
                 "recording": self._guard.trail is not None,

@@ -208,7 +208,7 @@ def _decision_attributes(decision: Decision) -> dict[str, Any]:
         "guardrail.outcome": decision.outcome.value,
         "guardrail.decision.id": decision.decision_id,
         "guardrail.decision.enforced": not failed_open(decision),
-        "guardrail.mode": "enforce",
+        "guardrail.mode": decision.mode,
         "guardrail.policy.revision": decision.policy,
         "guardrail.engine": decision.engine,
         "guardrail.args.digest": decision.digest,
@@ -221,6 +221,10 @@ def _decision_attributes(decision: Decision) -> dict[str, Any]:
         found["guardrail.rules"] = listed(reason.rule for reason in decision.reasons)
         found["security_rule.name"] = decision.reasons[0].rule
         found["security_rule.version"] = decision.policy
+    if decision.observed is not None:
+        found["guardrail.observed"] = decision.observed.value
+    if decision.mismatch is not None:
+        found["guardrail.engine.mismatch"] = str(decision.mismatch)
     if decision.grant is not None:
         found["guardrail.grant.id"] = decision.grant
     return found

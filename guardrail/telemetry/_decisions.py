@@ -28,6 +28,9 @@ FLUSH_SECONDS: Final = 2.0
 FAULT_EVENT_NAME: Final = "guardrail.fault"
 """Name of the log event about a fault that belongs to no decision."""
 
+MISMATCH: Final = "EngineMismatch"
+"""`error.type` under which two engines that disagree are counted."""
+
 _HOST_ERRORS: Final = (ConfigError, EngineFault, TrailError)
 """Errors about this host and not about the call: their sentence may be logged."""
 
@@ -175,6 +178,14 @@ class DecisionSpan:
         self._error = error
         self._telemetry.attempt(self._faulted, error)
 
+    @property
+    def ids(self) -> tuple[str, str]:
+        """Trace and span id in hexadecimal, or two empty texts where there is no span."""
+        if self._api is None or self._span is None:
+            return "", ""
+        found = self._api.current(self._span)
+        return (f"{found.trace_id:032x}", f"{found.span_id:016x}") if found.is_valid else ("", "")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -202,6 +213,8 @@ class DecisionSpan:
     def _decided(self, decision: Decision) -> None:
         outcome, op = decision.outcome, deciding_op(decision)
         self._telemetry.tally.decision(outcome.value, op)
+        if decision.mismatch is not None:
+            self._telemetry.tally.error(MISMATCH)
         api, span = self._api, self._span
         ids: SpanContext | None = None
         if api is not None:
@@ -209,9 +222,10 @@ class DecisionSpan:
             if span is not None and span.is_recording():
                 api.describe(span, decision)
             ids = api.current(span)
-        if outcome is not Outcome.ALLOW or failed_open(decision):
+        told = decision.observed is not None or decision.mismatch is not None
+        if outcome is not Outcome.ALLOW or failed_open(decision) or told:
             self._tell_operators(decision, ids)
-        if api is not None and (outcome is not Outcome.ALLOW or decision.assets):
+        if api is not None and (outcome is not Outcome.ALLOW or decision.assets or told):
             api.emit(decision, self._call, op)
         serving = _SERVING.get()
         if serving is not None:
@@ -300,6 +314,8 @@ def _log_fields(decision: Decision, call: ToolCall) -> dict[str, Any]:
         "engine": decision.engine,
         "elapsed_us": decision.elapsed_us,
         "seq": decision.seq,
+        **({} if decision.observed is None else {"observed": decision.observed.value}),
+        **({} if decision.mismatch is None else {"mismatch": str(decision.mismatch)}),
     }
 
 

@@ -63,7 +63,10 @@ outcome := "deny" if {
 #       - {op: mention, asset: "model:beta", precision: opaque, modality: may, leave: [{rule: opaque.names_asset, asset: "model:gamma"}]}
 #       - {op: delete, asset: "model:beta", leave: [{rule: delete.unsanctioned, asset: "model:beta"}]}
 #       - {op: read, leave: [{rule: opaque.code}]}
-hits := (judged - lifted) | {object.union(hit, {"id": "review.granted", "outcome": "allow", "lifted": hit.id}) |
+hits := (judged - lifted) | {object.union(
+	object.remove(hit, ["asked"]),
+	{"id": "review.granted", "outcome": "allow", "lifted": hit.id},
+) |
 	some hit in lifted
 }
 
@@ -77,7 +80,7 @@ lifted contains hit if {
 # Empty without a grant.
 shown contains [reason.rule, reason.asset] if some reason in input.context.grant.shown
 
-judged contains object.union(hit, {"outcome": outcome_of(hit)}) if {
+judged contains object.union(hit, rolled_out(hit.id, outcome_of(hit))) if {
 	some hit in raw
 	named(hit)
 }
@@ -109,3 +112,33 @@ outcome_of(hit) := outcome if {
 	outcome := object.get(hit, "outcome", object.get(data.guardrail.settings.outcomes, hit.id, "deny"))
 	outcome in {"allow", "escalate", "deny"}
 } else := "deny"
+
+# A rule that is being rolled out asks for no more than its maturity lets it, and says what it would have asked for.
+rolled_out(id, asked) := {"outcome": asked} if {
+	not rolling
+} else := {"outcome": "allow", "asked": asked} if {
+	asked != "allow"
+	maturity(id) == "observe"
+} else := {"outcome": "escalate", "asked": asked} if {
+	asked == "deny"
+	maturity(id) == "escalate"
+} else := {"outcome": asked}
+
+# Usually nothing is being rolled out, and nothing has to be looked up.
+rolling if count(input.context.maturity) > 0
+
+rolling if count(data.guardrail.settings.maturity) > 0
+
+# INVARIANT: what protects the guard itself, and what is not understood, holds whatever anybody configured.
+maturity(id) := "deny" if {
+	some family in ["guard.", "guardrail.", "review."]
+	startswith(id, family)
+} else := word if {
+	word := chosen(input.context.maturity, id)
+} else := word if {
+	word := chosen(data.guardrail.settings.maturity, id)
+} else := "deny"
+
+chosen(table, id) := table[id] if table[id]
+
+chosen(table, id) := table["*"] if not table[id]

@@ -121,6 +121,65 @@ test_settings_can_move_an_outcome if {
 	d.outcome == "deny"
 }
 
+# A document whose settings of the host roll a rule out so far.
+rolled(maturity) := fixture.document([held, fixture.effect("delete", fixture.weights)], {"maturity": maturity})
+
+test_a_rule_in_observe_is_recorded_and_does_not_hold if {
+	d := main.decision with input as rolled({"delete.unsanctioned": "observe", "opaque.code": "observe"})
+	d.outcome == "allow"
+	{[hit.id, hit.outcome, hit.asked] | some hit in d.hits} == {
+		["delete.unsanctioned", "allow", "deny"],
+		["opaque.code", "allow", "escalate"],
+	}
+}
+
+test_a_rule_in_escalate_holds_for_a_person_at_most if {
+	d := main.decision with input as rolled({"delete.unsanctioned": "escalate", "opaque.code": "escalate"})
+	d.outcome == "escalate"
+	{[hit.id, object.get(hit, "asked", "")] | some hit in d.hits} == {["delete.unsanctioned", "deny"], ["opaque.code", ""]}
+}
+
+test_leave_lifts_a_denial_that_is_rolled_out_as_an_escalation if {
+	given := fixture.leave([{"rule": "delete.unsanctioned", "asset": fixture.weights.id}])
+	context := object.union(given, {"maturity": {"delete.unsanctioned": "escalate"}})
+	d := main.decision with input as fixture.document([fixture.effect("delete", fixture.weights)], context)
+	d.outcome == "allow"
+	{[hit.id, hit.lifted] | some hit in d.hits} == {["review.granted", "delete.unsanctioned"]}
+}
+
+test_a_star_is_for_every_rule_without_a_line_of_its_own if {
+	d := main.decision with input as rolled({"*": "observe", "opaque.code": "deny"})
+	d.outcome == "escalate"
+}
+
+test_the_hosts_word_goes_before_the_bundles if {
+	d := main.decision with input as rolled({"delete.unsanctioned": "deny"})
+		with data.guardrail.settings.maturity as {"*": "observe"}
+	d.outcome == "deny"
+	other := main.decision with input as rolled({}) with data.guardrail.settings.maturity as {"*": "observe"}
+	other.outcome == "allow"
+}
+
+test_what_protects_the_guard_cannot_be_observed if {
+	every table in [{"*": "observe"}, {"guard.tampering": "observe"}, {"guardrail.unknown_effect": "escalate"}] {
+		every e in [fixture.effect("write", fixture.guard), fixture.effect("teleport", null)] {
+			d := main.decision with input as fixture.document([e], {"maturity": table})
+				with data.guardrail.settings.maturity as table
+			d.outcome == "deny"
+		}
+	}
+}
+
+test_a_maturity_that_is_no_table_is_denied_and_a_word_that_is_none_softens_nothing if {
+	every table in ["observe", null, ["observe"]] {
+		d := main.decision with input as rolled(table)
+		"guardrail.malformed_document" in fixture.ids(d)
+		d.outcome == "deny"
+	}
+	d := main.decision with input as rolled({"delete.unsanctioned": "perhaps", "opaque.code": 1})
+	d.outcome == "deny"
+}
+
 test_a_rule_without_an_outcome_denies if {
 	d := main.decision with input as fixture.document([held], {}) with data.guardrail.settings.outcomes as {}
 	d.outcome == "deny"

@@ -23,9 +23,12 @@ context_sound if {
 	is_array(context.history.owes)
 	is_array(context.mandates)
 	grant_sound(context.grant)
+	maturity_sound(object.get(context, "maturity", {}))
 	is_array(input.evaluations)
 	is_object(data.guardrail.settings.outcomes)
 }
+
+maturity_sound(maturity) if is_object(maturity)
 
 grant_sound(grant) if is_null(grant)
 
