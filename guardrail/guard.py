@@ -28,11 +28,19 @@ from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore
-from guardrail.mandates import Mandate, MandateBook
-from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
+from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
+from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
-from guardrail.policy import PolicyEngine, bundle_directory, cache_directory, conclude, document, open_engine
+from guardrail.policy import (
+    PolicyEngine,
+    bundle_directory,
+    cache_directory,
+    conclude,
+    document,
+    mandates_of,
+    open_engine,
+)
 from guardrail.printing import printable
 from guardrail.review import Grant, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
@@ -89,7 +97,10 @@ class Guard:
         self.recognition = Recognition(beside_trail(config, "identity.db"))
         self.inventory = Inventory(config, self.files, own=_own_files(config), recognition=self.recognition)
         self.provenance = Provenance(self.inventory)
-        self.mandates = MandateBook(config)
+        self.zones = Zones(config)
+        # A guard that keeps no trail counts in memory, on top of what those that do have counted.
+        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None)
+        self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
         self.history = History(config.limits.sessions, store)
@@ -251,6 +262,9 @@ class Guard:
         self.obligations.recorded(mandates)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
+        orders = self.mandates.orders(
+            mandates, call.subject, _assets(effects, self.history.facts(call.session).labels if mandates else ())
+        )
 
         # 5. What the rules say.
         answer = yield _Ask(
@@ -258,10 +272,11 @@ class Guard:
                 call,
                 effects,
                 facts=self.inventory.facts,
-                mandates=mandates,
+                mandates=orders,
                 history=self._history_facts(call, mandates),
                 grant=leave,
                 now_us=now_us,
+                zones=self.zones.of,
             )
         )
         outcome, reasons = conclude(answer, rules=self.engine.rules, effects=effects)
@@ -284,6 +299,7 @@ class Guard:
             engine=self.engine.name,
             elapsed_us=elapsed_us,
             grant=leave.id if leave is not None and used else None,
+            mandates=mandates_of(answer, orders) if outcome is Outcome.ALLOW else (),
         )
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
@@ -298,6 +314,10 @@ class Guard:
         # INVARIANT: the call is in the history, and its record in the trail, durable if an asset is touched, before
         # anybody can act on an ALLOW.
         try:
+            if decision.mandates:
+                # A use that was counted is never given back, also if the call comes to nothing.
+                mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+                decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read)
             durable = not decision or bool(decision.assets) or decision.grant is not None
@@ -481,6 +501,7 @@ class Guard:
         self.engine.close()
         self.reviews.close()
         self.history.close()
+        self.mandates.close()
         self.recognition.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
@@ -524,7 +545,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    for name in ("identity", "history"):
+    for name in ("identity", "history", "orders"):
         # SQLite keeps what was written last beside the file.
         path = str(beside_trail(config, f"{name}.db"))
         own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))
@@ -537,6 +558,12 @@ def _released(decision: Decision) -> Decision:
     if decision.outcome is Outcome.ESCALATE:
         raise Escalated(decision)
     raise Denied(decision)
+
+
+def _assets(effects: Sequence[Effect], labels: Sequence[str]) -> tuple[str, ...]:
+    """What a call is about: the assets it touches, and those that its session has seen."""
+    touched = (side.asset for effect in effects for side in (effect.resource, effect.target) if side is not None)
+    return tuple(dict.fromkeys((*labels, *(asset for asset in touched if asset is not None))))
 
 
 def _digest_or_empty(call: ToolCall) -> str:

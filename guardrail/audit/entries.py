@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall
+from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
 from guardrail.obligations import ObligationStatus
 from guardrail.printing import printable
 
@@ -63,6 +63,8 @@ def decision_record(call: ToolCall, decision: Decision, fail_open: bool) -> dict
         record["fault"] = _short(fault.message)
     if decision.grant is not None:
         record["grant"] = decision.grant
+    if decision.mandates:
+        record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if fail_open:
         record["unsafe_fail_open"] = True
     return record
@@ -86,6 +88,13 @@ def result_record(call: ToolCall, decision: Decision, error: BaseException | Non
     }
     if error is not None:
         record["error"] = type(error).__name__
+    return record
+
+
+def _use_record(use: MandateUse) -> dict[str, Any]:
+    record: dict[str, Any] = {"mandate": use.mandate, "grant": use.grant}
+    if use.use is not None:
+        record |= {"use": use.use, "of": use.of}
     return record
 
 

@@ -5,16 +5,13 @@ Not evidence, which the trail is; and not concerned with what facts mean. Facts 
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardrail.errors import ConfigError, Fault
+from guardrail.storage import StateFile, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -24,9 +21,6 @@ KEPT_SECONDS: Final = 30 * 24 * 3600
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that is writing, in seconds; then the call is denied."""
-
-LOG_PAGES: Final = 8192
-"""Size of the log at which it is written back into the file, in pages of 4 KiB: that waits for the disk."""
 
 MAX_FORGOTTEN: Final = 1_000
 """Most sessions that are forgotten at one start."""
@@ -38,9 +32,6 @@ create index if not exists sessions_used on sessions (used);
 create table if not exists facts (session text, kind text, value text, more text,
     primary key (session, kind, value, more)) without rowid;
 """
-
-_inherited: Final[list[sqlite3.Connection]] = []
-"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
 
 
 class Fact(NamedTuple):
@@ -76,17 +67,13 @@ class HistoryStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._pid = 0
-        self._end: Callable[[], object] = _nothing
         import sqlite3
+
+        self._file = StateFile(path, busy=BUSY_SECONDS)
 
         self._failures = sqlite3.Error
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self._file.create()
             db = self._connection()
             db.executescript(_SCHEMA)
             self._forget_old(db)
@@ -96,9 +83,7 @@ class HistoryStore:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._end()
-            self._db, self._pid = None, -1
+        self._file.close()
 
     @property
     def version(self) -> int:
@@ -107,7 +92,7 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._lock:
+        with self._file.lock:
             try:
                 (version,) = self._connection().execute("pragma data_version").fetchone()
             except self._failures as error:
@@ -120,7 +105,7 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._lock:
+        with self._file.lock:
             try:
                 db = self._connection()
                 row = db.execute("select calls, denied from sessions where name = ?", (session,)).fetchone()
@@ -137,9 +122,9 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be written.
         """
-        with self._lock:
+        with self._file.lock:
             try:
-                with _transaction(self._connection()) as db:
+                with transaction(self._connection()) as db:
                     db.execute(
                         "insert into sessions values (:name, :used, :calls, :denied) on conflict (name) do update set "
                         "used = :used, calls = calls + :calls, denied = denied + :denied",
@@ -151,51 +136,12 @@ class HistoryStore:
                 raise Fault(f"the history cannot be written: {error}") from None
 
     def _connection(self) -> sqlite3.Connection:
-        import sqlite3
-
-        if self._pid == -1:
-            raise sqlite3.ProgrammingError("it is closed")
-        if self._pid != os.getpid():
-            self._end()
-            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._db, self._pid = db, os.getpid()
-            # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
-            self._end = weakref.finalize(self, _close, db, self._pid)
-            # A crash of the process loses nothing; what a power cut may lose is the last moments.
-            db.executescript(
-                f"pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = {LOG_PAGES};"
-            )
-        if self._db is None:
-            raise sqlite3.ProgrammingError("it is closed")
-        return self._db
+        return self._file.connection()
 
     def _forget_old(self, db: sqlite3.Connection) -> None:
         before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
         rows = db.execute("select name from sessions where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
         if rows:
-            with _transaction(db):
+            with transaction(db):
                 db.executemany("delete from facts where session = ?", rows)
                 db.executemany("delete from sessions where name = ?", rows)
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""
-    db.execute("begin immediate")
-    try:
-        yield db
-        db.execute("commit")
-    finally:
-        if db.in_transaction:
-            db.execute("rollback")
-
-
-def _close(db: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        db.close()
-    else:
-        _inherited.append(db)
-
-
-def _nothing() -> None:
-    """There is no connection yet."""

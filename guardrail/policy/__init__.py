@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.policy._bundle import bundle_directory
 from guardrail.policy._cache import cache_directory
-from guardrail.policy._conclude import conclude
+from guardrail.policy._conclude import conclude, mandates_of
 from guardrail.policy._document import document
 from guardrail.policy._engine import PolicyEngine, open_engine
 from guardrail.policy._rules import Rule, RuleBook
@@ -17,5 +17,6 @@ __all__ = [
     "cache_directory",
     "conclude",
     "document",
+    "mandates_of",
     "open_engine",
 ]

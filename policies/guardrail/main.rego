@@ -24,10 +24,17 @@ import data.guardrail.lib.shape
 default decision := {
 	"outcome": "deny",
 	"hits": [{"id": "guardrail.undecided", "outcome": "deny"}],
+	"uses": [],
 	"revision": "unknown",
 }
 
-decision := {"outcome": outcome, "hits": hits, "revision": data.guardrail.release.revision}
+decision := {"outcome": outcome, "hits": hits, "uses": uses, "revision": data.guardrail.release.revision}
+
+# The grants that the call rests on, in the words of the families that looked for one.
+uses contains use if {
+	some family
+	some use in data.guardrail.rules[family].uses
+}
 
 default outcome := "deny"
 
