@@ -127,6 +127,26 @@ class MandateConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     revokers: tuple[str, ...] = ()
 
 
+class HistoryConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[history]`: what is remembered of sessions and agents.
+
+    Args:
+        reconnaissance: globs on files and addresses that somebody reads or lists who looks for other hosts; `*` does
+            not stop at a slash.
+    """
+
+    reconnaissance: tuple[str, ...] = (
+        "*/.ssh",
+        "*/.ssh/known_hosts*",
+        "*/.ssh/config",
+        "/etc/hosts",
+        "/etc/ssh/ssh_known_hosts",
+        "*/.kube/config",
+        "*/.aws/config",
+        "server://[*]/*",
+    )
+
+
 class TrailConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[trail]`: the audit ledger.
 
@@ -229,6 +249,7 @@ class Config(
     tools: tuple[ToolSpec, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     mandates: MandateConfig = MandateConfig()
+    history: HistoryConfig = HistoryConfig()
     trail: TrailConfig = TrailConfig()
     review: ReviewConfig = ReviewConfig()
     limits: LimitConfig = LimitConfig()

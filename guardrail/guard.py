@@ -27,7 +27,7 @@ from guardrail.audit.entries import decision_record, obligation_record, result_r
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
-from guardrail.history import History, HistoryStore
+from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
@@ -103,7 +103,8 @@ class Guard:
         self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
-        self.history = History(config.limits.sessions, store)
+        self.history = History(config.limits.sessions, store, config.history.reconnaissance)
+        self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         self.obligations = Obligations(self.inventory)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
@@ -262,21 +263,22 @@ class Guard:
         self.obligations.recorded(mandates)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
-        orders = self.mandates.orders(
-            mandates, call.subject, _assets(effects, self.history.facts(call.session).labels if mandates else ())
-        )
+        history = self._history_facts(call, effects, mandates)
+        orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *_assets(effects)))
 
         # 5. What the rules say.
         answer = yield _Ask(
             document(
                 call,
                 effects,
-                facts=self.inventory.facts,
+                facts=lambda asset: self._asset_facts(asset, call.subject.model),
                 mandates=orders,
-                history=self._history_facts(call, mandates),
+                history=history,
                 grant=leave,
                 now_us=now_us,
+                due=self.obligations.due(mandates),
                 zones=self.zones.of,
+                host=host_of,
             )
         )
         outcome, reasons = conclude(answer, rules=self.engine.rules, effects=effects)
@@ -319,7 +321,7 @@ class Guard:
                 mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
                 decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
-                self.history.released(call.session, decision.effects, self._class_of, self.files.read)
+                self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -329,12 +331,13 @@ class Guard:
         if decision:
             self.shells.keep(shell)
         else:
-            self._note_denied(call)
+            self._note_denied(call, decision)
         return decision
 
-    def _note_denied(self, call: ToolCall) -> None:
+    def _note_denied(self, call: ToolCall, decision: Decision) -> None:
+        refused = decision.effects if decision.outcome is Outcome.DENY else ()
         try:
-            self.history.denied(call.session)
+            self.history.denied(call.session, call.subject.id, refused, self._model_of)
         except Fault as error:
             # The call does not run whatever comes of this, and the trail has the denial.
             warnings.warn(f"a denial is not in the history: {error}", RuntimeWarning, stacklevel=4)
@@ -463,13 +466,20 @@ class Guard:
 
     # -- facts --------------------------------------------------------------------------------------------------
 
-    def _history_facts(self, call: ToolCall, mandates: Sequence[Mandate]) -> Mapping[str, Any]:
-        facts = self.history.facts(call.session)
+    def _history_facts(self, call: ToolCall, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> dict[str, Any]:
+        facts = self.history.document(call.session, call.subject.id, effects, _assets(effects))
+        facts["owes"] = self.obligations.owed(mandates)
+        if facts["owes"]:
+            due = self.obligations.due(mandates).values()
+            facts["due"] = list(dict.fromkeys(asset for owed in due for asset in owed))
+        return facts
+
+    def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
+        facts = self.inventory.facts(asset_id)
         return {
-            "labels": list(facts.labels),
-            "owes": list(self.obligations.owed(mandates)),
-            "calls": facts.calls,
-            "denied": facts.denied,
+            **facts,
+            "zones": self._zones_of_assets.get(asset_id, ()),
+            "relation": relation(model, facts["model"]),
         }
 
     def _count(self, call: ToolCall, decision: Decision) -> None:
@@ -480,6 +490,10 @@ class Guard:
     def _class_of(self, asset_id: str) -> str | None:
         asset = self.inventory.get(asset_id)
         return asset.asset_class if asset else None
+
+    def _model_of(self, asset_id: str) -> str | None:
+        model: str | None = self.inventory.facts(asset_id)["model"] if self.inventory.get(asset_id) else None
+        return model
 
     def _opened(self) -> None:
         if self.trail is not None:
@@ -560,10 +574,10 @@ def _released(decision: Decision) -> Decision:
     raise Denied(decision)
 
 
-def _assets(effects: Sequence[Effect], labels: Sequence[str]) -> tuple[str, ...]:
-    """What a call is about: the assets it touches, and those that its session has seen."""
+def _assets(effects: Sequence[Effect]) -> tuple[str, ...]:
+    """The assets that a call touches, each once."""
     touched = (side.asset for effect in effects for side in (effect.resource, effect.target) if side is not None)
-    return tuple(dict.fromkeys((*labels, *(asset for asset in touched if asset is not None))))
+    return tuple(dict.fromkeys(asset for asset in touched if asset is not None))
 
 
 def _digest_or_empty(call: ToolCall) -> str:

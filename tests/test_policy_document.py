@@ -136,11 +136,12 @@ def test_of_mandates_policy_sees_what_they_grant_and_of_grants_what_they_lift() 
     """And who gave them, how many uses are left, about what their issuer may not speak; nothing else of them."""
     grant = MandateGrant(effects=("delete",), assets=("model:*",), uses=3, registered_from=datetime.date(2025, 1, 2))
     order = Order(id="m1", issuer="dana", grants=(grant,), left=(2,), barred=("model:beta",))
-    assert written(mandates=[order])["context"]["mandates"] == [
+    assert written(mandates=[order], due={"m1": ("model:beta",)})["context"]["mandates"] == [
         {
             "id": "m1",
             "issuer": "dana",
             "barred": ["model:beta"],
+            "due": ["model:beta"],
             "grants": [
                 {
                     "effects": ["delete"],

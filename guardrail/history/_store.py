@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import sqlite3
 
 KEPT_SECONDS: Final = 30 * 24 * 3600
-"""How long a session is remembered after its last call, in seconds."""
+"""How long a session or an agent is remembered after its last call, in seconds."""
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that is writing, in seconds; then the call is denied."""
 
 MAX_FORGOTTEN: Final = 1_000
-"""Most sessions that are forgotten at one start."""
+"""Most sessions, and most agents, that are forgotten at one start."""
 
 _SCHEMA: Final = """
 create table if not exists sessions (name text primary key, used integer not null, calls integer not null,
@@ -31,6 +31,11 @@ create table if not exists sessions (name text primary key, used integer not nul
 create index if not exists sessions_used on sessions (used);
 create table if not exists facts (session text, kind text, value text, more text,
     primary key (session, kind, value, more)) without rowid;
+create table if not exists agents (name text primary key, used integer not null, calls integer not null,
+    denied integer not null, sessions integer not null, authored integer not null) without rowid;
+create index if not exists agents_used on agents (used);
+create table if not exists deeds (agent text, kind text, value text, more text,
+    primary key (agent, kind, value, more)) without rowid;
 """
 
 
@@ -54,6 +59,26 @@ class Stored(NamedTuple):
     calls: int
     denied: int
     facts: list[Fact]
+
+
+class StoredAgent(NamedTuple):
+    """All that is known of an agent."""
+
+    calls: int
+    denied: int
+    sessions: int
+    authored: int
+    facts: list[Fact]
+
+
+class AgentNews(NamedTuple):
+    """What is new of an agent: facts, and how much its counts have grown."""
+
+    facts: list[Fact]
+    calls: int
+    denied: int
+    sessions: int
+    authored: int
 
 
 class HistoryStore:
@@ -116,8 +141,49 @@ class HistoryStore:
                 raise Fault(f"the history cannot be read: {error}") from None
         return Stored(calls=row[0], denied=row[1], facts=[Fact(*fact) for fact in facts])
 
-    def add(self, session: str, facts: Iterable[Fact], *, calls: int = 0, denied: int = 0) -> None:
-        """Note more of a session.
+    def load_agent(self, agent: str) -> StoredAgent | None:
+        """What is known of an agent; None if it is new.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        with self._file.lock:
+            try:
+                db = self._connection()
+                sql = "select calls, denied, sessions, authored from agents where name = ?"
+                row = db.execute(sql, (agent,)).fetchone()
+                if row is None:
+                    return None
+                facts = db.execute("select kind, value, more from deeds where agent = ?", (agent,)).fetchall()
+            except self._failures as error:
+                raise Fault(f"the history cannot be read: {error}") from None
+        calls, denied, sessions, authored = row
+        return StoredAgent(calls, denied, sessions, authored, [Fact(*fact) for fact in facts])
+
+    def add_agent(self, agent: str, news: AgentNews) -> None:
+        """Note more of an agent.
+
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        with self._file.lock:
+            try:
+                with transaction(self._connection()) as db:
+                    _add_agent(db, agent, news)
+            except self._failures as error:
+                raise Fault(f"the history cannot be written: {error}") from None
+
+    def add(
+        self,
+        session: str,
+        facts: Iterable[Fact],
+        *,
+        calls: int = 0,
+        denied: int = 0,
+        agent: str = "",
+        of_agent: AgentNews | None = None,
+    ) -> None:
+        """Note more of a session and, in the same moment, of its agent.
 
         Raises:
             Fault: if the file cannot be written.
@@ -132,6 +198,8 @@ class HistoryStore:
                     )
                     rows = ((session, *fact) for fact in facts)
                     db.executemany("insert or ignore into facts values (?, ?, ?, ?)", rows)
+                    if of_agent is not None:
+                        _add_agent(db, agent, of_agent)
             except self._failures as error:
                 raise Fault(f"the history cannot be written: {error}") from None
 
@@ -145,3 +213,26 @@ class HistoryStore:
             with transaction(db):
                 db.executemany("delete from facts where session = ?", rows)
                 db.executemany("delete from sessions where name = ?", rows)
+        rows = db.execute("select name from agents where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
+        if rows:
+            with transaction(db):
+                db.executemany("delete from deeds where agent = ?", rows)
+                db.executemany("delete from agents where name = ?", rows)
+
+
+def _add_agent(db: sqlite3.Connection, agent: str, news: AgentNews) -> None:
+    values = {
+        "name": agent,
+        "used": time.time_ns() // 1000,
+        "calls": news.calls,
+        "denied": news.denied,
+        "sessions": news.sessions,
+        "authored": news.authored,
+    }
+    db.execute(
+        "insert into agents values (:name, :used, :calls, :denied, :sessions, :authored) on conflict (name) do update "
+        "set used = :used, calls = calls + :calls, denied = denied + :denied, sessions = sessions + :sessions, "
+        "authored = authored + :authored",
+        values,
+    )
+    db.executemany("insert or ignore into deeds values (?, ?, ?, ?)", ((agent, *fact) for fact in news.facts))

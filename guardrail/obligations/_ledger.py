@@ -126,6 +126,15 @@ class Obligations:
         ids = {mandate.id for mandate in mandates}
         return tuple(key for key, duty in self._duties.items() if duty.state != "met" and duty.status.mandate in ids)
 
+    def due(self, mandates: Sequence[Mandate]) -> dict[str, tuple[str, ...]]:
+        """The assets that must be deleted and are not known to be, by the mandate that says so."""
+        found: dict[str, tuple[str, ...]] = {}
+        for key in self.owed(mandates):
+            status = self._duties[key].status
+            if status.effect == "delete":
+                found[status.mandate] = (*found.get(status.mandate, ()), status.asset)
+        return found
+
     def judged(self, effects: Sequence[Effect], mandates: Sequence[Mandate], outcome: Outcome) -> None:
         """Count a call that would have done what is owed, whatever was decided about it."""
         for key in self.owed(mandates):

@@ -40,6 +40,7 @@ def document(
     history: Mapping[str, Any],
     grant: Any,
     now_us: int,
+    due: Mapping[str, Sequence[str]] = {},
     zones: Zoning = lambda _resource: (),
     host: Hosting = lambda _resource: None,
 ) -> bytes:
@@ -53,6 +54,7 @@ def document(
         history: what the session and the agent did before, and what is owed.
         grant: the verified grant for exactly this call, or None.
         now_us: time of the decision, in microseconds since 1970.
+        due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
         zones: from a place to the names of the zones it lies in.
         host: from a place to the host it is on, if that is another.
 
@@ -82,7 +84,7 @@ def document(
             "session": call.session,
             "tool": call.tool,
             "history": history,
-            "mandates": [_mandate(mandate) for mandate in mandates],
+            "mandates": [_mandate(order, due) for order in mandates],
             "grant": None if grant is None else _grant(grant),
         },
         "evaluations": [_evaluation(effect, asset, zones, host) for effect in effects],
@@ -127,25 +129,27 @@ def _evaluation(
 def _resource(
     resource: Resource, asset: Callable[[str | None], Mapping[str, Any] | None], zones: Zoning, host: Hosting
 ) -> dict[str, Any]:
-    # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
-    return {
-        "type": resource.kind,
-        "id": resource.real or resource.path or resource.uri or resource.pattern or resource.kind,
-        "properties": {
-            "asset": asset(resource.asset),
-            "pattern": resource.pattern is not None,
-            "recursive": resource.recursive,
-            "zones": zones(resource),
-            "host": host(resource),
-        },
+    properties: dict[str, Any] = {
+        "asset": asset(resource.asset),
+        "pattern": resource.pattern is not None,
+        "recursive": resource.recursive,
     }
+    # Most places are in no zone and on this host: what is not there need not be read by an engine either.
+    if within := zones(resource):
+        properties["zones"] = within
+    if (there := host(resource)) is not None:
+        properties["host"] = there
+    # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
+    name = resource.real or resource.path or resource.uri or resource.pattern or resource.kind
+    return {"type": resource.kind, "id": name, "properties": properties}
 
 
-def _mandate(order: Any) -> dict[str, Any]:
+def _mandate(order: Any, due: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "id": order.id,
         "issuer": order.issuer,
         "barred": order.barred,
+        "due": due.get(order.id, ()),
         "grants": [
             {
                 "effects": grant.effects,

@@ -37,6 +37,7 @@ class _Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     registered_from: str | None = None
     registered_until: str | None = None
     barred: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"class_": "class"}):
@@ -59,6 +60,7 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target_host: str | None = None
     registered: str | None = None
     relation: str = "other"
+    model: str | None = None
     asset_zones: tuple[str, ...] = ()
     precision: str = "exact"
     modality: str = "must"
@@ -95,12 +97,11 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 _NOTHING_YET: Final[Mapping[str, Any]] = {
-    **dict.fromkeys(("labels", "read", "copied", "deleted", "queued", "unqueued"), ()),
-    "refused": {},
-    "contact": {},
-    **dict.fromkeys(("calls", "denied", "hosts", "authored", "reconnaissance"), 0),
+    "labels": (),
+    "calls": 0,
+    "denied": 0,
 }
-"""The history of somebody who did nothing."""
+"""The history of somebody who did nothing: what there is none of is left out."""
 
 
 def expand(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +146,6 @@ def _history(context: _Context) -> dict[str, Any]:
         **_NOTHING_YET,
         "labels": context.labels,
         "owes": context.owes,
-        "due": (),
         **context.history,
         "agent": {**_NOTHING_YET, "sessions": 1, **context.agent},
     }
@@ -153,7 +153,8 @@ def _history(context: _Context) -> dict[str, Any]:
 
 def _mandate(number: int, mandate: _Mandate) -> dict[str, Any]:
     grant = msgspec.to_builtins(mandate)
-    return {"id": f"m{number}", "issuer": "dana", "barred": grant.pop("barred"), "grants": [grant]}
+    own = {name: grant.pop(name) for name in ("barred", "due")}
+    return {"id": f"m{number}", "issuer": "dana", **own, "grants": [grant]}
 
 
 def _leave(shown: Sequence[_Shown]) -> dict[str, Any]:
@@ -201,7 +202,7 @@ def _resource(
     facts = {
         "id": asset,
         "class": asset_class,
-        "model": None,
+        "model": effect.model,
         "owner": None,
         "registered": effect.registered,
         "relation": effect.relation,

@@ -25,6 +25,13 @@ claims contains {
 	not harmless(family, asset, e.properties.attrs)
 }
 
+# METADATA
+# description: What was done before, by the session and by the agent in all its sessions; for rules that tell no difference.
+# scope: rule
+past contains input.context.history
+
+past contains input.context.history.agent
+
 # Both sides count: what is taken, and what is overwritten.
 touched(e) := {asset |
 	some side in [e.resource, e.properties.target]
