@@ -1630,4 +1630,46 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_mandate_orders.py::test_the_ledger_of_orders_is_guarded_like_the_trail",
         ),
     ),
+    Promise(
+        id="history.facts",
+        source="issue 4",
+        behaviour="rules see what a session and its agent did, in all its sessions, across restarts and processes",
+        tests=(
+            "tests/test_history_facts.py::test_what_was_done_to_assets_is_told_of_the_session_and_of_the_agent",
+            "tests/test_history_facts.py::test_a_host_is_new_known_or_found",
+            "tests/test_history_facts.py::test_a_restart_loses_no_fact",
+            "tests/test_history_facts.py::test_sessions_in_several_processes_are_those_of_one_agent",
+            "tests/test_history_facts.py::test_rules_see_the_past_the_zones_and_the_relation",
+            "tests/test_history_facts.py::test_another_session_of_the_agent_remembers_after_a_restart",
+        ),
+    ),
+    Promise(
+        id="history.bounded",
+        source="issue 4",
+        behaviour="what rules are told of the past has bounds, and is flat in the number of calls and sessions",
+        tests=(
+            "tests/test_history_facts.py::test_nobody_gets_out_of_sight_by_doing_more",
+            "tests/test_history_facts.py::test_hosts_and_refusals_have_bounds_too",
+            "tests/test_history_facts.py::test_what_is_told_does_not_grow_with_what_was_done",
+        ),
+    ),
+    Promise(
+        id="history.names",
+        source="issue 4",
+        behaviour="hosts and relations are told by names that cannot be dressed up",
+        tests=(
+            "tests/test_history_facts.py::test_the_host_of_a_place_is_named_without_user_and_port",
+            "tests/test_history_facts.py::test_a_subject_is_itself_a_peer_or_neither",
+        ),
+    ),
+    Promise(
+        id="policy.sequences",
+        source="issue 4",
+        behaviour="steps that nobody ordered are held by the name of what they amount to, and honest runs are let be",
+        tests=(
+            "tests/test_sequences.py::test_what_nobody_ordered_is_held_by_its_name_and_the_rest_is_let_be",
+            "tests/test_sequences.py::test_a_restart_between_two_steps_changes_nothing",
+            "tests/test_sequences.py::test_what_the_agent_is_told_about_monitoring_changes_nothing",
+        ),
+    ),
 )

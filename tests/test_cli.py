@@ -357,6 +357,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[[tool]]": config_module.ToolSpec,
         "[policy]": config_module.PolicyConfig,
         "[mandates]": config_module.MandateConfig,
+        "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
         "[review]": config_module.ReviewConfig,
         "[limits]": config_module.LimitConfig,

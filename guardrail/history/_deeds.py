@@ -100,6 +100,17 @@ class Deeds:
             return False
         return True
 
+    def load(self, fact: Fact) -> bool:
+        """Take back a fact that was kept, in whichever order they come.
+
+        Returns:
+            Whether it is of a kind that is kept here.
+        """
+        if fact.kind in _BOUNDS:
+            self.sets.setdefault(fact.kind, {})[fact.value] = None
+            return True
+        return self.take(fact)
+
     def _take(self, kind: str, value: str) -> None:
         known = self.sets.setdefault(kind, {})
         if value in known or EVERYTHING in known:
@@ -139,7 +150,7 @@ class Deeds:
 
 
 def _listed(known: Mapping[str, None], assets: Sequence[str]) -> list[str]:
-    if len(known) <= MAX_LISTED:
+    if len(known) <= MAX_LISTED + 1:  # `*` is one more
         return list(known)
     names = itertools.islice(known, MAX_LISTED)
     wanted = (*assets, EVERYTHING)

@@ -77,7 +77,8 @@ class _Session:
         if stored is not None:
             self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
             for fact in stored.facts:
-                self.take(fact)
+                if not self.deeds.load(fact):
+                    self._is_new(fact)
             self.take_news()
 
     def take(self, fact: Fact) -> None:
@@ -137,7 +138,7 @@ class _Agent:
             self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
             self.sessions, self.authored = stored.sessions, stored.authored
             for fact in stored.facts:
-                self.deeds.take(fact)
+                self.deeds.load(fact)
             self.deeds.news = []
 
     def take_news(self) -> AgentNews:
