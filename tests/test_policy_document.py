@@ -63,8 +63,6 @@ def test_the_document_is_shaped_like_an_authzen_request() -> None:
                     "asset": facts("model:beta"),
                     "pattern": False,
                     "recursive": False,
-                    "zones": [],
-                    "host": None,
                 },
             },
             "properties": {
