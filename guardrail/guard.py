@@ -105,7 +105,7 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
-        self.obligations = Obligations(self.inventory)
+        self.obligations = Obligations(self.inventory, ledger)
         self._telemetry = telemetry or Telemetry.default()
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
@@ -428,6 +428,7 @@ class Guard:
 
         Raises:
             TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
         """
         mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
         for duty in self.obligations.accept(mandates):
@@ -444,8 +445,9 @@ class Guard:
 
         Raises:
             TrailError: if the trail cannot take the records.
+            Fault: if what was met or withdrawn cannot be kept.
         """
-        statuses = self.obligations.settle()
+        statuses = self.obligations.settle(self.mandates.revoked)
         for status in statuses:
             if self.trail is not None:
                 self.trail.append(obligation_record(status), durable=True)

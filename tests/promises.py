@@ -1672,4 +1672,15 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_sequences.py::test_what_the_agent_is_told_about_monitoring_changes_nothing",
         ),
     ),
+    Promise(
+        id="mandates.duties",
+        source="issue 4",
+        behaviour="what is owed under an order stays owed over a restart and past its window, until it is met or taken back",
+        tests=(
+            "tests/test_mandate_duties.py::test_a_duty_outlives_a_restart_and_the_window_of_its_order",
+            "tests/test_mandate_duties.py::test_a_duty_that_was_met_is_not_owed_again_after_a_restart",
+            "tests/test_mandate_duties.py::test_what_was_revoked_is_owed_no_more",
+            "tests/test_mandate_duties.py::test_a_guard_without_a_trail_knows_what_is_owed_and_writes_nothing",
+        ),
+    ),
 )

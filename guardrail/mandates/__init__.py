@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from guardrail.mandates._book import MandateBook, Order
-from guardrail.mandates._ledger import MandateLedger
+from guardrail.mandates._ledger import Duty, MandateLedger
 from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation
 from guardrail.mandates._revocation import Revocation, revoke
 from guardrail.mandates._signing import load_key, new_key, sign
 from guardrail.mandates._zones import Zones
 
 __all__ = [
+    "Duty",
     "Mandate",
     "MandateBook",
     "MandateGrant",

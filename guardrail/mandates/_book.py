@@ -234,6 +234,12 @@ class MandateBook:
             found[index] = msgspec.structs.replace(found[index], use=number, of=one.most)
         return tuple(found)
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Ids of mandates that are ended for everybody."""
+        ended = self._fresh().ended
+        return frozenset(name for name, found in ended.items() if any(one.issuer is None for one in found))
+
     def ended(self, mandate: Mandate) -> Ended | None:
         """The revocation that ended a mandate, if one did."""
         return _ended(mandate, self._fresh().ended)

@@ -1,6 +1,6 @@
-"""What must outlive files and processes: how often grants were used, and which mandates were revoked.
+"""What must outlive files and processes: how often grants were used, what was revoked, and what is owed.
 
-Entries are only ever added: a use is never given back, and a revocation is never forgotten.
+A use is never given back, a revocation never forgotten, and a duty ends only by being met or withdrawn.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ create table if not exists uses (mandate text, reach text, used integer not null
     without rowid;
 create table if not exists revocations (mandate text, digest text, noted integer not null, envelope blob not null,
     primary key (mandate, digest)) without rowid;
+create table if not exists duties (id text, effect text, asset text, mandate text not null, subject text not null,
+    state text not null, primary key (id, effect, asset)) without rowid;
 """
 
 
@@ -40,6 +42,26 @@ class Use(NamedTuple):
     mandate: str
     reach: str
     most: int
+
+
+class Duty(NamedTuple):
+    """What somebody owes under a mandate.
+
+    Args:
+        id: `mandate/obligation`.
+        effect: what is owed.
+        asset: on which asset.
+        mandate: id of the mandate.
+        subject: pattern of agents that owe it.
+        state: `open`, `met` or `withdrawn`.
+    """
+
+    id: str
+    effect: str
+    asset: str
+    mandate: str
+    subject: str
+    state: str = "open"
 
 
 class MandateLedger:
@@ -175,6 +197,62 @@ class MandateLedger:
                     raise Fault(f"the revocations of mandates cannot be read: {error}") from None
             self._kept.update({(mandate, digest): bytes(envelope) for mandate, digest, envelope in rows})
         return tuple(self._kept.values())
+
+    def owe(self, duty: Duty) -> str:
+        """Keep a duty, unless it is kept.
+
+        Returns:
+            How it stands: `open`, `met` or `withdrawn`.
+
+        Raises:
+            Fault: if the file cannot be read or written.
+        """
+        kept = self._duty(duty)
+        if kept is not None:
+            return kept
+        self._write_duty(duty)
+        return duty.state
+
+    def settle(self, duty: Duty) -> None:
+        """Note that a duty stands differently now.
+
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        self._write_duty(duty)
+
+    def owed(self) -> tuple[Duty, ...]:
+        """Every duty that is open.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        rows = self._rows("select id, effect, asset, mandate, subject, state from duties where state = 'open'", ())
+        return tuple(Duty(*row) for row in rows)
+
+    def _duty(self, duty: Duty) -> str | None:
+        sql = "select state from duties where id = ? and effect = ? and asset = ?"
+        rows = self._rows(sql, (duty.id, duty.effect, duty.asset))
+        return rows[0][0] if rows else None
+
+    def _rows(self, sql: str, values: tuple[str, ...]) -> list[tuple[str, ...]]:
+        if self._file is None:
+            return []
+        with self._file.lock:
+            try:
+                return self._file.connection().execute(sql, values).fetchall()
+            except self._failures as error:
+                raise Fault(f"what is owed under mandates cannot be read: {error}") from None
+
+    def _write_duty(self, duty: Duty) -> None:
+        if not self._writes or self._file is None:
+            return
+        with self._file.lock:
+            try:
+                with transaction(self._file.connection()) as db:
+                    db.execute("insert or replace into duties values (?, ?, ?, ?, ?, ?)", duty)
+            except self._failures as error:
+                raise Fault(f"what is owed under a mandate cannot be kept: {error}") from None
 
 
 def _count(db: sqlite3.Connection, use: Use) -> int:
