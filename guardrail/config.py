@@ -374,6 +374,13 @@ def _order_problems(config: Config) -> list[str]:
         for agent in config.agents
         if not agent.id or not agent.operator
     ]
+    # One key under two names would let an operator be somebody else to their own agent.
+    keys = [person.key for person in config.people]
+    problems += [
+        f"the key of person `{person.name}` is that of another person too"
+        for person in config.people
+        if keys.count(person.key) > 1
+    ]
     people = {person.name for person in config.people}
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"

@@ -74,7 +74,7 @@ def test_what_was_done_to_assets_is_told_of_the_session_and_of_the_agent(history
         "deleted": ["model:delta"],
         "queued": ["at:3"],
         "unqueued": ["model:delta"],
-        "refused": {"model:beta": 1},
+        "refused": {"model:beta": {"copy": 1, "delete": 1}},
         "refused_models": ["acme/beta"],
         "calls": 4,
         "denied": 2,
@@ -112,7 +112,7 @@ def test_a_restart_loses_no_fact(path: Path) -> None:
             first.released(session, [], weights, agent="a")
     before = told(first, to("ssh://h/x"), assets=("model:beta",))
     assert (before["agent"]["sessions"], before["agent"]["calls"], before["agent"]["authored"]) == (2, 14, 2)
-    assert before["agent"]["refused"] == {"model:beta": 6}
+    assert before["agent"]["refused"] == {"model:beta": {"delete": 6}}
     first.close()
     second = History(store=HistoryStore(path), reconnaissance=LOOKS)
     assert told(second, to("ssh://h/x"), assets=("model:beta",)) == before
@@ -165,9 +165,9 @@ def test_hosts_and_refusals_have_bounds_too() -> None:
         deeds.take(Fact("contact", f"h{number}", "known"))
     assert deeds.facts((), (f"h{MAX_HOSTS + 1}", "h1"), 0)["contact"] == {f"h{MAX_HOSTS + 1}": "new", "h1": "known"}
     for number in range(MAX_ASSETS + 5):
-        deeds.take(Fact("refused", f"m{number}", "1"))
-    deeds.take(Fact("refused", "m1", "1000"))
-    assert deeds.facts(("m1",), (), 0)["refused"] == {"m1": MAX_REFUSALS, EVERYTHING: 1}
+        deeds.take(Fact("refused", f"m{number}", "copy 1"))
+    deeds.take(Fact("refused", "m1", "copy 1000"))
+    assert deeds.facts(("m1",), (), 0)["refused"] == {"m1": {"copy": MAX_REFUSALS}, EVERYTHING: {"copy": 1}}
     assert deeds.take(Fact("novel", "x")) is False
 
 
@@ -251,7 +251,7 @@ def test_rules_see_the_past_the_zones_and_the_relation(tmp_path: Path) -> None:
         )
     first, second = documents
     history = second["context"]["history"]
-    assert history["refused"] == history["agent"]["refused"] == {"model:beta": 1}
+    assert history["refused"] == history["agent"]["refused"] == {"model:beta": {"copy": 1}}
     assert (history["owes"], history["due"], history["denied"]) == (["m1/gone"], ["model:beta"], 1)
     assert second["context"]["mandates"][0]["due"] == ["model:beta"]
     (copy,) = (item for item in second["evaluations"] if item["action"]["name"] == "copy")

@@ -351,6 +351,7 @@ def test_a_place_is_in_the_zones_that_it_lies_in(resource: Resource, zones: tupl
         ('[zones]\n"a b" = ["/a"]\n', "zone `a b` must have"),
         ('[[asset]]\nid = "m"\nclass = "weights"\npaths = ["w"]\nzones = ["x"]\n', "there is no zone `x`"),
         ('[[agent]]\nid = ""\noperator = "dana"\n', "must not be empty"),
+        ('[[person]]\nname = "a"\nkey = "k"\n[[person]]\nname = "b"\nkey = "k"\n', "that of another person too"),
     ],
 )  # fmt: skip
 def test_a_zone_or_an_agent_that_says_nothing_is_refused(text: str, reason: str) -> None:

@@ -106,6 +106,7 @@ class Run:
 
     def __init__(self, root: Path, orders: list[str]) -> None:
         self.root = root
+        self.signed: dict[str, bytes] = {}
         key = Ed25519PrivateKey.generate()
         for folder in ("models", "scratch", "backup", "orders"):
             (root / folder).mkdir()
@@ -118,15 +119,21 @@ class Run:
         window = {"not_before": "2020-01-01T00:00:00Z", "not_after": "2120-01-01T00:00:00Z"}
         for name in orders:
             order = {"id": name, "issuer": "dana", "subject": "jay-*"} | window | ORDERS[name]
-            self._file(name).write_bytes(sign(Mandate.from_json(json.dumps(order)), key))
+            self.signed[name] = sign(Mandate.from_json(json.dumps(order)), key)
+            self._file(name).write_bytes(self.signed[name])
 
     def _file(self, order: str) -> Path:
         return self.root / "orders" / f"{order}.mandate.json"
 
     def call(self, step: dict[str, Any]) -> ToolCall:
-        """The call of a step, after the orders that it is without were withdrawn."""
+        """The call of a step, after the orders that it is without were withdrawn, or before those that come later."""
         for order in step.get("without", ()):
             self._file(order).unlink()
+        for order, data in self.signed.items():
+            if order in step.get("before", ()):
+                self._file(order).unlink(missing_ok=True)
+            elif "without" not in step:
+                self._file(order).write_bytes(data)
         given = step["call"]
         made = {"tool": "bash", "args": {"command": given}} if isinstance(given, str) else given
         return ToolCall(**made, cwd=str(self.root), session=step.get("session", "run"), subject=AGENT)

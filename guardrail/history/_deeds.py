@@ -30,7 +30,7 @@ MAX_HOSTS: Final = 1024
 """Most hosts that are remembered as contacted; a further one is always new."""
 
 MAX_REFUSALS: Final = 99
-"""Most refusals about one asset that are counted."""
+"""Most refusals of one operation on one asset that are counted."""
 
 MAX_LISTED: Final = 64
 """Most names of one kind that rules are given; those that a call is about are always among them."""
@@ -44,6 +44,7 @@ EVERYTHING: Final = "*"
 _READING: Final = frozenset({"read", "net_recv"})
 _TAKING: Final = frozenset({"copy", "link", "rename", "net_send", "api_copy"})
 _ENDING: Final = frozenset({"delete", "truncate", "api_delete"})
+_LOOKING: Final = frozenset("read list net_recv env exec exec_opaque remote_exec mention".split())
 _CALLED_OFF: Final = frozenset({"remove", "cancel", "delete", "disable", "stop", "unqueue"})
 
 _BOUNDS: Final = {
@@ -70,7 +71,7 @@ class Deeds:
     def __init__(self) -> None:
         self.sets: dict[str, dict[str, None]] = {}
         self.contact: dict[str, str] = {}
-        self.refused: dict[str, int] = {}
+        self.refused: dict[str, dict[str, int]] = {}
         self.calls = 0
         self.denied = 0
         self.unsaved = 0
@@ -91,11 +92,12 @@ class Deeds:
                 self.contact[value] = more
                 self.news.append(fact)
         elif kind == "refused":
+            op, _, count = more.rpartition(" ")
             name = value if value in self.refused or len(self.refused) < MAX_ASSETS else EVERYTHING
-            number = min(int(more), MAX_REFUSALS)
-            if number > self.refused.get(name, 0):
-                self.refused[name] = number
-                self.news.append(Fact(kind, name, str(number)))
+            number, counts = min(int(count), MAX_REFUSALS), self.refused.setdefault(name, {})
+            if number > counts.get(op, 0):
+                counts[op] = number
+                self.news.append(Fact(kind, name, f"{op} {number}"))
         else:
             return False
         return True
@@ -189,12 +191,15 @@ class Watch:
         self, effects: Sequence[Effect], model_of: Callable[[str], str | None], session: Deeds, agent: Deeds
     ) -> None:
         """Remember a call that was denied: about which assets, and models."""
-        assets = dict.fromkeys(asset for effect in effects for asset in _assets_of(effect))
-        for asset in assets:
+        tried = dict.fromkeys(
+            (asset, effect.op) for effect in effects if effect.op not in _LOOKING for asset in _assets_of(effect)
+        )
+        for asset, op in tried:
             for deeds in (session, agent):
-                deeds.take(Fact("refused", asset, str(deeds.refused.get(asset, 0) + 1)))
+                deeds.take(Fact("refused", asset, f"{op} {deeds.refused.get(asset, {}).get(op, 0) + 1}"))
             model = model_of(asset)
-            if model is not None:
+            # Who was not allowed to delete a model has not stood up for it.
+            if model is not None and op not in _ENDING:
                 _both(session, agent, Fact("refused_model", model))
 
     def _reconnaissance(self, effect: Effect) -> str | None:

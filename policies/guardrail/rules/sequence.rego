@@ -26,7 +26,7 @@ import data.guardrail.lib.sanction
 #     match:
 #       - {op: copy, target: "ssh://b/x", target_type: net, target_host: b, owes: [m/d], history: {reconnaissance: 1, contact: {b: new}}}
 #       - {op: copy, target: "ssh://b/x", target_type: net, target_host: b, history: {read: ["model:beta"], reconnaissance: 2, contact: {b: found}}}
-#       - {op: net_send, type: net, id: "https://b/x", host: b, history: {refused: {"model:beta": 1}, reconnaissance: 1, contact: {b: found}}}
+#       - {op: net_send, type: net, id: "https://b/x", host: b, history: {refused: {"model:beta": {copy: 1}}, reconnaissance: 1, contact: {b: found}}}
 #     not_match:
 #       - {op: copy, target: "ssh://b/x", target_type: net, target_host: b, history: {reconnaissance: 1, contact: {b: new}}}
 #       - {op: copy, target: "ssh://b/x", target_type: net, target_host: b, owes: [m/d], history: {contact: {b: new}}}
@@ -76,25 +76,30 @@ hits contains {"id": "sequence.copy_under_delete_order", "outcome": "escalate", 
 }
 
 # METADATA
-# title: What an order covers, by somebody who was refused again and again
+# title: What an order covers, by somebody who was refused other things again and again
+# description: |
+#   Calls of the same kind do not count: whoever was refused for want of an order, and then gets one, carries it out.
 # custom:
 #   id: sequence.after_refusals
 #   severity: medium
 #   maturity: experimental
 #   stops: trying ways around until one works, and a sanctioned step as the last of them
-#   message: "`{op}` on `{asset}`, about which calls were refused again and again"
+#   message: "`{op}` on `{asset}`, about which other calls were refused again and again"
 #   examples:
 #     match:
-#       - {op: delete, asset: "model:beta", history: {refused: {"model:beta": 3}}, mandate: {effects: [delete], assets: ["model:beta"]}}
+#       - {op: delete, asset: "model:beta", history: {refused: {"model:beta": {copy: 1, rename: 2}}}, mandate: {effects: [delete], assets: ["model:beta"]}}
 #     not_match:
-#       - {op: delete, asset: "model:beta", history: {refused: {"model:beta": 2}}, mandate: {effects: [delete], assets: ["model:beta"]}}
-#       - {op: delete, asset: "model:beta", history: {refused: {"model:gamma": 9}}, mandate: {effects: [delete], assets: ["model:beta"]}}
-#       - {op: delete, asset: "model:beta", agent: {refused: {"model:beta": 9}}, mandate: {effects: [delete], assets: ["model:beta"]}}
+#       - {op: delete, asset: "model:beta", history: {refused: {"model:beta": {copy: 2}}}, mandate: {effects: [delete], assets: ["model:beta"]}}
+#       - {op: delete, asset: "model:beta", history: {refused: {"model:beta": {delete: 9, copy: 2}}}, mandate: {effects: [delete], assets: ["model:beta"]}}
+#       - {op: delete, asset: "model:beta", history: {refused: {"model:gamma": {copy: 9}}}, mandate: {effects: [delete], assets: ["model:beta"]}}
+#       - {op: delete, asset: "model:beta", agent: {refused: {"model:beta": {copy: 9}}}, mandate: {effects: [delete], assets: ["model:beta"]}}
 hits contains {"id": "sequence.after_refusals", "i": claim.i, "asset": claim.asset} if {
 	some claim in sanction.claims
 	claim.standing == "free"
 	some before in past
-	before.refused[claim.asset] >= data.guardrail.settings.sequence.refusals
+	refused := before.refused[claim.asset]
+	op := input.evaluations[claim.i].action.name
+	sum([number | some other, number in refused; other != op]) >= data.guardrail.settings.sequence.refusals
 }
 
 copied_while_due contains claim if {
