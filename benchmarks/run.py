@@ -23,8 +23,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from benchmarks import analysis
-from guardrail import Config, Guard, ToolCall
+from guardrail import Config, Guard, Subject, ToolCall
 from guardrail import config as config_module
 
 WARMUP = 200
@@ -32,6 +34,9 @@ WARMUP = 200
 
 SESSION_CALLS = 10_000
 """Calls of one session, each recorded, before its late decisions are measured."""
+
+AGENT_SESSIONS = 10_000
+"""Sessions of one agent, of one recorded call each, before its late decisions are measured."""
 
 ANALYSIS_ROUNDS = 7
 """Times that each command of the corpus is analysed."""
@@ -137,11 +142,30 @@ def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
             guard.check(ToolCall(tool="bash", args=made, cwd=str(root)))
         label = f"growth: after {SESSION_CALLS} calls"
         rows.append(_measure(label, "exact, no asset", lambda: guard.check(call), rounds))
+    return rows + _agent_growth(root, rounds)
+
+
+def _agent_growth(root: Path, rounds: int) -> list[dict[str, Any]]:
+    """Whether a decision costs more for an agent with many sessions, each of which contacted and wrote something."""
+    rows: list[dict[str, Any]] = []
+    toml = root / "agents.toml"
+    toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-agents"))
+    subject = Subject(id="fleet-agent", model="acme/alpha")
+    kinds = {kind: call for kind, (call, _) in calls(root).items() if kind != "opaque, no asset"}
+    with Guard.open(toml) as guard:
+        for label in ("growth: a new agent", f"growth: agent, {AGENT_SESSIONS} sessions"):
+            for kind, call in kinds.items():
+                mine = msgspec.structs.replace(call, subject=subject, session="measured")
+                rows.append(_measure(label, kind, lambda mine=mine: guard.check(mine), rounds))
+            if label == "growth: a new agent":
+                for number in range(AGENT_SESSIONS):
+                    made = {"command": f"cp data.txt made-{number}.txt; scp data.txt host-{number}:/x"}
+                    session = f"session-{number}"
+                    guard.check(ToolCall(tool="bash", args=made, cwd=str(root), session=session, subject=subject))
     return rows
 
 
 def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
-    import msgspec
     import orjson
 
     from guardrail.service import SocketClient

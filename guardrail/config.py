@@ -32,6 +32,8 @@ _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 
 
+_ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
 Maturity = Literal["observe", "escalate", "deny"]
 """How far a rule is rolled out: the most that it may ask for, `observe` being nothing at all."""
 
@@ -62,6 +64,10 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         registered: the date it was registered on; rules use this and never a file's mtime.
         digest: `sha256:<hex>` of its content, for an asset of one file; `guardrail doctor` compares it.
         controls: for `control`: key -> the value that is safe; a dotted key reaches into tables.
+        zones: names of the `[zones]` it may be in: a copy or move to any other place is held, whoever ordered it;
+            empty says nothing about places.
+        separation: whether an order about it must come from somebody who does not operate the agent; the general
+            `mandates.separation` by default.
     """
 
     id: str
@@ -73,6 +79,20 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     registered: dt.date | None = None
     digest: str | None = None
     controls: dict[str, Any] = {}
+    zones: tuple[str, ...] = ()
+    separation: bool | None = None
+
+
+class AgentConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[agent]]`: who operates which agents; several tables that fit one agent add up.
+
+    Args:
+        id: glob on ids of agents.
+        operator: the person who runs them, by the name that is signed with.
+    """
+
+    id: str
+    operator: str
 
 
 class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,9 +165,34 @@ class MandateConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     Args:
         directory: directory with `*.mandate.json`; empty means no mandates, so nothing on an asset is sanctioned.
+        separation: whether every order must come from somebody who does not operate the agent it is for; an agent
+            without an `[[agent]]` table then has no orders.
+        revokers: names of people who may revoke any mandate; its issuer always may.
     """
 
     directory: str = ""
+    separation: bool = False
+    revokers: tuple[str, ...] = ()
+
+
+class HistoryConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[history]`: what is remembered of sessions and agents.
+
+    Args:
+        reconnaissance: globs on files and addresses that somebody reads or lists who looks for other hosts; `*` does
+            not stop at a slash.
+    """
+
+    reconnaissance: tuple[str, ...] = (
+        "*/.ssh",
+        "*/.ssh/known_hosts*",
+        "*/.ssh/config",
+        "/etc/hosts",
+        "/etc/ssh/ssh_known_hosts",
+        "*/.kube/config",
+        "*/.aws/config",
+        "server://[*]/*",
+    )
 
 
 class TrailConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -261,13 +306,15 @@ class Config(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    rename={"assets": "asset", "people": "person", "tools": "tool"},
+    rename={"assets": "asset", "people": "person", "agents": "agent", "tools": "tool"},
 ):
     """Everything in guardrail.toml.
 
     Args:
         assets: the `[[asset]]` tables.
         people: the `[[person]]` tables.
+        agents: the `[[agent]]` tables.
+        zones: `[zones]`: name -> the directories and addresses that belong to it, with all that lies below.
         tools: the `[[tool]]` tables: tools of your own, and which argument is what.
         mode: `enforce`, or `observe` to decide and record only: every call runs, and records say so; what protects the
             guard itself, and faults, deny all the same.
@@ -278,9 +325,12 @@ class Config(
 
     assets: tuple[AssetConfig, ...] = ()
     people: tuple[PersonConfig, ...] = ()
+    agents: tuple[AgentConfig, ...] = ()
+    zones: dict[str, tuple[str, ...]] = {}
     tools: tuple[ToolSpec, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     mandates: MandateConfig = MandateConfig()
+    history: HistoryConfig = HistoryConfig()
     trail: TrailConfig = TrailConfig()
     review: ReviewConfig = ReviewConfig()
     decision_log: DecisionLogConfig = DecisionLogConfig()
@@ -348,7 +398,7 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
 
 
 def _check(config: Config, where: str) -> None:
-    wrong = [*_asset_problems(config.assets), *_number_problems(config)]
+    wrong = [*_asset_problems(config.assets), *_number_problems(config), *_order_problems(config)]
     wrong += [f"tool `{', '.join(spec.names)}`: {problem}" for spec in config.tools for problem in problems(spec)]
     names = [person.name for person in config.people]
     wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
@@ -414,6 +464,43 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
             problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
         if asset.digest is not None and not _is_digest(asset.digest):
             problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
+    return problems
+
+
+def _order_problems(config: Config) -> list[str]:
+    """What is wrong with zones, and with who may order what."""
+    problems: list[str] = []
+    for name, places in config.zones.items():
+        if not _ZONE.fullmatch(name):
+            problems.append(f"zone `{name}` must have up to 64 of the characters A-Z a-z 0-9 _ . -")
+        if not places or any(not place or "\0" in place or any(c in place for c in "*?[") for place in places):
+            problems.append(
+                f"zone `{name}` needs at least one directory or address, and takes no globs: all below counts"
+            )
+    problems += [
+        f"asset `{asset.id}`: there is no zone `{zone}`: add it to `[zones]`"
+        for asset in config.assets
+        for zone in asset.zones
+        if zone not in config.zones
+    ]
+    problems += [
+        f"agent `{agent.id}`: `id` and `operator` must not be empty"
+        for agent in config.agents
+        if not agent.id or not agent.operator
+    ]
+    # One key under two names would let an operator be somebody else to their own agent.
+    keys = [person.key for person in config.people]
+    problems += [
+        f"the key of person `{person.name}` is that of another person too"
+        for person in config.people
+        if keys.count(person.key) > 1
+    ]
+    people = {person.name for person in config.people}
+    problems += [
+        f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
+        for name in config.mandates.revokers
+        if name not in people
+    ]
     return problems
 
 

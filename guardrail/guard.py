@@ -28,9 +28,9 @@ from guardrail.audit.entries import decision_record, obligation_record, policy_r
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
-from guardrail.history import History, HistoryStore
-from guardrail.mandates import Mandate, MandateBook
-from guardrail.model import FAULT_RULE, Decision, Outcome, Reason, Subject, ToolCall, new_id
+from guardrail.history import History, HistoryStore, host_of, relation
+from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
+from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
 from guardrail.policy import (
@@ -42,6 +42,7 @@ from guardrail.policy import (
     conclude,
     document,
     enforced,
+    mandates_of,
     open_engine,
 )
 from guardrail.printing import printable
@@ -116,11 +117,15 @@ class Guard:
         self.recognition = Recognition(beside_trail(config, "identity.db"))
         self.inventory = Inventory(config, self.files, own=_own_files(config), recognition=self.recognition)
         self.provenance = Provenance(self.inventory)
-        self.mandates = MandateBook(config)
+        self.zones = Zones(config)
+        # A guard that keeps no trail counts in memory, on top of what those that do have counted.
+        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None)
+        self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
-        self.history = History(config.limits.sessions, store)
-        self.obligations = Obligations(self.inventory)
+        self.history = History(config.limits.sessions, store, config.history.reconnaissance)
+        self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
+        self.obligations = Obligations(self.inventory, ledger)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -283,17 +288,22 @@ class Guard:
         self.obligations.recorded(mandates)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
+        history = self._history_facts(call, effects, mandates)
+        orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *_assets(effects)))
 
         # 5. What the rules say.
         asked.document = document(
             call,
             effects,
-            facts=self.inventory.facts,
-            mandates=mandates,
-            history=self._history_facts(call, mandates),
+            facts=lambda asset: self._asset_facts(asset, call.subject.model),
+            mandates=orders,
+            history=history,
             grant=leave,
             now_us=now_us,
             maturity=self._maturity,
+            due=self.obligations.due(mandates),
+            zones=self.zones.of,
+            host=host_of,
         )
         ruling: Ruling = yield _Ask(asked.document)
         asked.ruling = ruling
@@ -320,6 +330,7 @@ class Guard:
             mode=self.config.mode,
             observed=enforced(outcome, reasons),
             mismatch=ruling.mismatch,
+            mandates=mandates_of(ruling.answer, orders) if outcome is Outcome.ALLOW else (),
         )
 
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
@@ -335,8 +346,12 @@ class Guard:
         # INVARIANT: the call is in the history, and its record in the trail, durable if an asset is touched, before
         # anybody can act on an ALLOW.
         try:
+            if decision.mandates:
+                # A use that was counted is never given back, also if the call comes to nothing.
+                mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+                decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
-                self.history.released(call.session, decision.effects, self._class_of, self.files.read)
+                self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
@@ -349,12 +364,13 @@ class Guard:
         if decision:
             self.shells.keep(shell)
         else:
-            self._note_denied(call)
+            self._note_denied(call, decision)
         return decision
 
-    def _note_denied(self, call: ToolCall) -> None:
+    def _note_denied(self, call: ToolCall, decision: Decision) -> None:
+        refused = decision.effects if decision.outcome is Outcome.DENY else ()
         try:
-            self.history.denied(call.session)
+            self.history.denied(call.session, call.subject.id, refused, self._model_of)
         except Fault as error:
             # The call does not run whatever comes of this, and the trail has the denial.
             warnings.warn(f"a denial is not in the history: {error}", RuntimeWarning, stacklevel=4)
@@ -446,6 +462,7 @@ class Guard:
 
         Raises:
             TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
         """
         mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
         for duty in self.obligations.accept(mandates):
@@ -462,8 +479,9 @@ class Guard:
 
         Raises:
             TrailError: if the trail cannot take the records.
+            Fault: if what was met or withdrawn cannot be kept.
         """
-        statuses = self.obligations.settle()
+        statuses = self.obligations.settle(self.mandates.revoked)
         for status in statuses:
             if self.trail is not None:
                 self.trail.append(obligation_record(status), durable=True)
@@ -484,13 +502,20 @@ class Guard:
 
     # -- facts --------------------------------------------------------------------------------------------------
 
-    def _history_facts(self, call: ToolCall, mandates: Sequence[Mandate]) -> Mapping[str, Any]:
-        facts = self.history.facts(call.session)
+    def _history_facts(self, call: ToolCall, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> dict[str, Any]:
+        facts = self.history.document(call.session, call.subject.id, effects, _assets(effects))
+        facts["owes"] = self.obligations.owed(mandates)
+        if facts["owes"]:
+            due = self.obligations.due(mandates).values()
+            facts["due"] = list(dict.fromkeys(asset for owed in due for asset in owed))
+        return facts
+
+    def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
+        facts = self.inventory.facts(asset_id)
         return {
-            "labels": list(facts.labels),
-            "owes": list(self.obligations.owed(mandates)),
-            "calls": facts.calls,
-            "denied": facts.denied,
+            **facts,
+            "zones": self._zones_of_assets.get(asset_id, ()),
+            "relation": relation(model, facts["model"]),
         }
 
     def _count(self, call: ToolCall, decision: Decision) -> None:
@@ -501,6 +526,10 @@ class Guard:
     def _class_of(self, asset_id: str) -> str | None:
         asset = self.inventory.get(asset_id)
         return asset.asset_class if asset else None
+
+    def _model_of(self, asset_id: str) -> str | None:
+        model: str | None = self.inventory.facts(asset_id)["model"] if self.inventory.get(asset_id) else None
+        return model
 
     def _opened(self) -> None:
         if self.trail is not None:
@@ -525,6 +554,7 @@ class Guard:
             self.decision_log.close()
         self.reviews.close()
         self.history.close()
+        self.mandates.close()
         self.recognition.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
@@ -627,7 +657,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    for name in ("identity", "history"):
+    for name in ("identity", "history", "orders"):
         # SQLite keeps what was written last beside the file.
         path = str(beside_trail(config, f"{name}.db"))
         own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))
@@ -640,6 +670,12 @@ def _released(decision: Decision) -> Decision:
     if decision.outcome is Outcome.ESCALATE:
         raise Escalated(decision)
     raise Denied(decision)
+
+
+def _assets(effects: Sequence[Effect]) -> tuple[str, ...]:
+    """The assets that a call touches, each once."""
+    touched = (side.asset for effect in effects for side in (effect.resource, effect.target) if side is not None)
+    return tuple(dict.fromkeys(asset for asset in touched if asset is not None))
 
 
 def _digest_or_empty(call: ToolCall) -> str:

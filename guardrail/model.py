@@ -292,6 +292,22 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: Outcome | None = None
 
 
+class MandateUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One grant of a mandate that a decision rests on.
+
+    Args:
+        mandate: id of the mandate.
+        grant: which of its grants, from 1.
+        use: the number of this use, if they are counted and the call was released.
+        of: how many there may be, if they are counted and the call was released.
+    """
+
+    mandate: str
+    grant: int
+    use: int | None = None
+    of: int | None = None
+
+
 FAULT_RULE: Final = "guardrail.fault"
 """The rule id of every denial that comes from a failure in judging."""
 
@@ -338,6 +354,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         engine: name of the engine that answered.
         elapsed_us: time from receipt of the call to the decision, in microseconds.
         grant: id of the grant that lifted an escalation, if one did.
+        mandates: the orders that an allowed call rests on.
         seq: sequence number of this decision's record in the trail, if it was recorded.
         mode: `observe` where calls run whatever the rules ask for.
         observed: what the outcome would have been with every rule rolled out, where that is stricter.
@@ -354,6 +371,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     elapsed_us: int = 0
     grant: str | None = None
+    mandates: tuple[MandateUse, ...] = ()
     seq: int | None = None
     mode: Literal["enforce", "observe"] = "enforce"
     observed: Outcome | None = None
@@ -387,6 +405,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             "policy": self.policy,
             "engine": self.engine,
             "grant": self.grant,
+            "mandates": [msgspec.to_builtins(use) for use in self.mandates],
             "seq": self.seq,
             "elapsed_us": self.elapsed_us,
         }

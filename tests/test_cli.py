@@ -353,10 +353,12 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
     sections = {
         "[[asset]]": config_module.AssetConfig,
         "[[person]]": config_module.PersonConfig,
+        "[[agent]]": config_module.AgentConfig,
         "[[tool]]": config_module.ToolSpec,
         "[policy]": config_module.PolicyConfig,
         "[[policy.key]]": config_module.BundleKeyConfig,
         "[mandates]": config_module.MandateConfig,
+        "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
         "[review]": config_module.ReviewConfig,
         "[decision_log]": config_module.DecisionLogConfig,
@@ -364,7 +366,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[service]": config_module.ServiceConfig,
     }
     parts = {part.split("`")[1]: part for part in page.split("\n## ")[1:]}
-    assert set(parts) == {*sections, "(top level)"}
+    assert set(parts) == {*sections, "(top level)", "[zones]"}
     for title, section in sections.items():
         rows = {row.split("`")[1]: row for row in parts[title].splitlines() if row.startswith("| `")}
         fields = {field.encode_name: field for field in msgspec.structs.fields(section)}

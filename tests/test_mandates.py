@@ -429,7 +429,7 @@ def test_an_unchanged_directory_is_not_read_again(desk: Desk, monkeypatch: pytes
     def never(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(book_module, "_read", never)
+    monkeypatch.setattr(MandateBook, "_read", never)
     assert all(len(current(book)) == 6 for _ in range(100))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import orjson
 import pytest
 
 from guardrail.errors import ConfigError, EngineFault
+from guardrail.mandates import MandateGrant, Order
 from guardrail.model import Effect, Outcome, Resource, Subject, ToolCall
 from guardrail.policy import Rule, RuleBook, conclude, document
 from guardrail.policy._document import MAX_DOCUMENT_BYTES
@@ -18,25 +20,7 @@ from tests.policy_support import POLICIES, bundle
 CALL = ToolCall(
     tool="bash", args={"command": "secret text"}, subject=Subject(id="ops-agent", model="v/m"), session="s1"
 )
-HISTORY = {"labels": ["model:beta"], "owes": [], "authored": False}
-
-
-class MandateGrant(msgspec.Struct, frozen=True, kw_only=True):
-    """A grant of a mandate, as records have it."""
-
-    effects: tuple[str, ...]
-    assets: tuple[str, ...]
-    targets: tuple[str, ...] = ()
-    approval: bool = False
-
-
-class Mandate(msgspec.Struct, frozen=True, kw_only=True):
-    """A mandate, as records have it: with more than policy may see."""
-
-    id: str
-    issuer: str
-    grants: tuple[MandateGrant, ...]
-    text: str = "not for policy"
+HISTORY = {"labels": ["model:beta"], "owes": [], "due": []}
 
 
 def facts(asset_id: str) -> dict[str, Any]:
@@ -58,7 +42,11 @@ def file(path: str, **fields: Any) -> Resource:
 def test_the_document_is_shaped_like_an_authzen_request() -> None:
     """Subject, context and one evaluation for each effect; nothing of the call's arguments."""
     effect = Effect(op="copy", resource=file("/srv/w", asset="model:beta"), target=file("/tmp/x"), flow=("pipe",))
-    value = written(effect)
+    value = written(
+        effect,
+        zones=lambda resource: ["cold"] if resource.path == "/tmp/x" else [],
+        host=lambda resource: "h" if resource.path == "/tmp/x" else None,
+    )
     assert value["subject"] == {
         "type": "agent", "id": "ops-agent", "properties": {"model": "v/m", "principal": None},
     }  # fmt: skip
@@ -71,13 +59,23 @@ def test_the_document_is_shaped_like_an_authzen_request() -> None:
             "resource": {
                 "type": "file",
                 "id": "/srv/w",
-                "properties": {"asset": facts("model:beta"), "pattern": False, "recursive": False},
+                "properties": {
+                    "asset": facts("model:beta"),
+                    "pattern": False,
+                    "recursive": False,
+                },
             },
             "properties": {
                 "target": {
                     "type": "file",
                     "id": "/tmp/x",
-                    "properties": {"asset": None, "pattern": False, "recursive": False},
+                    "properties": {
+                        "asset": None,
+                        "pattern": False,
+                        "recursive": False,
+                        "zones": ["cold"],
+                        "host": "h",
+                    },
                 },
                 "precision": "exact",
                 "modality": "must",
@@ -114,7 +112,7 @@ def test_the_document_is_the_one_that_rules_are_checked_against() -> None:
     effect = Effect(op="copy", resource=file("/srv/w", asset="model:beta"), target=file("/x", asset="model:beta"))
     grant = MandateGrant(effects=("delete",), assets=("model:*",))
     leave = {"id": "g", "approver": "d", "shown": (("opaque.code", None),)}
-    value = written(effect, mandates=[Mandate(id="m", issuer="d", grants=(grant,))], grant=leave)
+    value = written(effect, mandates=[Order(id="m", issuer="d", grants=(grant,), left=(None,))], grant=leave)
     assert _unknown(value, schema) == []
     value["evaluations"][0]["resource"]["properties"]["owner"] = 1
     assert _unknown(value, schema) == [".evaluations[].resource.properties.owner"]
@@ -132,19 +130,29 @@ def test_a_pattern_is_said_to_be_one() -> None:
     assert (resource["id"], resource["properties"]["pattern"]) == ("*", True)
 
 
-def test_mandates_and_grants_may_be_records_or_mappings() -> None:
-    """Policy sees what they grant and who gave them, and nothing else of them."""
-    grant = MandateGrant(effects=("delete",), assets=("model:*",))
-    record = Mandate(id="m1", issuer="dana", grants=(grant,))
-    seen = written(mandates=[record])["context"]["mandates"]
-    assert seen == [
+def test_of_mandates_policy_sees_what_they_grant_and_of_grants_what_they_lift() -> None:
+    """And who gave them, how many uses are left, about what their issuer may not speak; nothing else of them."""
+    grant = MandateGrant(effects=("delete",), assets=("model:*",), uses=3, registered_from=datetime.date(2025, 1, 2))
+    order = Order(id="m1", issuer="dana", grants=(grant,), left=(2,), barred=("model:beta",))
+    assert written(mandates=[order], due={"m1": ("model:beta",)})["context"]["mandates"] == [
         {
             "id": "m1",
             "issuer": "dana",
-            "grants": [{"effects": ["delete"], "assets": ["model:*"], "targets": [], "approval": False}],
+            "barred": ["model:beta"],
+            "due": ["model:beta"],
+            "grants": [
+                {
+                    "effects": ["delete"],
+                    "assets": ["model:*"],
+                    "targets": [],
+                    "approval": False,
+                    "left": 2,
+                    "registered_from": "2025-01-02",
+                    "registered_until": None,
+                }
+            ],
         }
     ]
-    assert written(mandates=seen)["context"]["mandates"] == seen
     shown = (("opaque.code", None), ("opaque.names_asset", "model:beta"))
     leave = Grant(
         id="g1", digest="d", approver="dana", created_us=1, expires_us=2, escalation="e", shown=shown,

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import to_builtins
 
 from guardrail.canonical import canonical
-from guardrail.model import FAULT_RULE, Decision, Effect, ToolCall
+from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
 from guardrail.obligations import ObligationStatus
 from guardrail.policy import PolicyNews
 from guardrail.printing import printable
@@ -89,6 +89,8 @@ def decision_record(
         record["mismatch"] = to_builtins(decision.mismatch)
     if decision.grant is not None:
         record["grant"] = decision.grant
+    if decision.mandates:
+        record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if fail_open:
         record["unsafe_fail_open"] = True
     if document is not None and _fits(record, document):
@@ -122,6 +124,13 @@ def result_record(call: ToolCall, decision: Decision, error: BaseException | Non
     }
     if error is not None:
         record["error"] = type(error).__name__
+    return record
+
+
+def _use_record(use: MandateUse) -> dict[str, Any]:
+    record: dict[str, Any] = {"mandate": use.mandate, "grant": use.grant}
+    if use.use is not None:
+        record |= {"use": use.use, "of": use.of}
     return record
 
 

@@ -24,7 +24,7 @@ from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
     from guardrail.config import AssetConfig, Config
-    from guardrail.mandates import MandateBook
+    from guardrail.mandates import Mandate, MandateBook
 
 State = Literal["ok", "note", "problem"]
 
@@ -302,12 +302,19 @@ class _Book(msgspec.Struct, frozen=True, kw_only=True):
 
 def _book(config: Config) -> _Book:
     from guardrail.errors import GuardrailError
-    from guardrail.mandates import MandateBook
+    from guardrail.mandates import MandateBook, MandateLedger
 
     try:
-        return _Book(book=MandateBook(config))
+        from guardrail.audit import beside_trail
+
+        return _Book(book=MandateBook(config, MandateLedger(beside_trail(config, "orders.db"), readonly=True)))
     except GuardrailError as error:
         return _Book(error=str(error))
+
+
+def _why_not(book: MandateBook, mandate: Mandate, now_us: int) -> str | None:
+    ended = book.ended(mandate)
+    return str(ended) if ended is not None else mandate.why_not_now(now_us)
 
 
 def _mandate_findings(config: Config, read: _Book) -> Iterator[Finding]:
@@ -319,7 +326,7 @@ def _mandate_findings(config: Config, read: _Book) -> Iterator[Finding]:
         yield Finding(name="mandates", state="note", detail=detail)
         return
     book, now_us = read.book, time.time_ns() // 1000
-    why_not = [(mandate.id, mandate.why_not_now(now_us)) for mandate in book.mandates]
+    why_not = [(mandate.id, _why_not(book, mandate, now_us)) for mandate in book.mandates]
     files, count = len(book.mandates) + len(book.problems), sum(reason is None for _, reason in why_not)
     others = "".join(f"; `{name}`: {reason}" for name, reason in why_not if reason is not None)
     detail = f"{config.path(config.mandates.directory)}: {counted(files, 'file')}, {count} in force now{others}"
@@ -332,6 +339,9 @@ def _mandate_findings(config: Config, read: _Book) -> Iterator[Finding]:
     for mandate in book.mandates:
         for name in mandate.unknown_assets(known):
             detail = f"`{mandate.id}` is about `{name}`, and no asset is called that"
+            yield Finding(name="mandates", state="note", detail=detail)
+        for name in mandate.unknown_zones(config.zones):
+            detail = f"`{mandate.id}` allows the zone `{name}`, and no zone is called that"
             yield Finding(name="mandates", state="note", detail=detail)
     if book.unread:
         names = ", ".join(f"`{name}`" for name in book.unread)

@@ -1,6 +1,7 @@
-"""Facts of each session, noted when a call is released, and kept in a store if there is one.
+"""Facts of each session and agent, noted when a call is released or denied, and kept in a store if there is one.
 
-Rules see them as `context.history`. What is remembered is looked up in constant time, however long a session is.
+Rules see them as `context.history`. What is remembered is looked up in constant time, however long a session is and
+however many of them an agent has had.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import contextlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
 from guardrail.history._authorship import ARRIVING, is_built, makes_links, may_be_named, reached, writes_of
+from guardrail.history._deeds import MAX_ASSETS, Deeds, Watch, hosts_of
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
-from guardrail.history._store import Fact, HistoryStore, Stored
+from guardrail.history._store import AgentNews, Fact, HistoryStore, Stored, StoredAgent
 from guardrail.model import Effect, Resource
 
 MAX_AUTHORED: Final = 10_000
@@ -31,6 +33,9 @@ MAX_SEEN: Final = 64
 
 MAX_DERIVED: Final = 10_000
 """Most files remembered as holding what was copied from an asset in one session."""
+
+MAX_AGENTS: Final = 64
+"""Most agents that are remembered to have acted in one session; a further one counts it as new again and again."""
 
 MAX_UNSAVED_CALLS: Final = 32
 """Most calls without a new fact whose count is written together: a crash may lose that many from the count, no fact."""
@@ -57,83 +62,126 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Session:
-    __slots__ = (
-        "authored",
-        "built",
-        "calls",
-        "denied",
-        "derived",
-        "labels",
-        "linked",
-        "news",
-        "seen",
-        "unsaved",
-        "vague",
-    )
+    __slots__ = ("agents", "authored", "built", "deeds", "derived", "linked", "news", "seen", "vague")
 
     def __init__(self, stored: Stored | None = None) -> None:
-        self.labels: dict[str, None] = {}
+        self.deeds = Deeds()
         self.authored: set[str] = set()
         self.vague: set[str] = set()
         self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
         self.linked = False  # a name may be that of another file
         self.derived: dict[str, str] = {}
         self.seen: dict[str, dict[str, None]] = {}
-        self.calls = stored.calls if stored is not None else 0
-        self.denied = stored.denied if stored is not None else 0
+        self.agents: set[str] = set()
         self.news: list[Fact] = []
-        self.unsaved = 0
-        for fact in stored.facts if stored is not None else ():
-            self.take(fact)
-        self.news.clear()
+        if stored is not None:
+            self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
+            for fact in stored.facts:
+                if not self.deeds.load(fact):
+                    self._is_new(fact)
+            self.take_news()
 
     def take(self, fact: Fact) -> None:
         """Note a fact, unless it is known or there are too many of its kind."""
+        if not self.deeds.take(fact) and self._is_new(fact):
+            self.news.append(fact)
+
+    def _is_new(self, fact: Fact) -> bool:
         kind, value, more = fact
-        if kind == "label":
-            known = value in self.labels
-            self.labels[value] = None
-        elif kind == "authored":
-            known = value in self.authored or len(self.authored) >= MAX_AUTHORED
-            if not known:
-                self.authored.add(value)
-        elif kind == "vague":
-            known = value in self.vague
+        if kind == "authored":
+            return _add(self.authored, value, MAX_AUTHORED)
+        if kind == "vague":
+            new = value not in self.vague
             self.vague.add(value)
             self.linked = self.linked or len(self.vague) >= MAX_VAGUE
-        elif kind == "built":
-            known = value in self.built or "" in self.built
+            return new
+        if kind == "built":
+            new = value not in self.built and "" not in self.built
             self.built.add(value if len(self.built) < MAX_VAGUE else "")
-        elif kind == "linked":
-            known = self.linked
-            self.linked = True
-        elif kind == "derived":
-            known = value in self.derived or len(self.derived) >= MAX_DERIVED
-            if not known:
+            return new
+        if kind == "linked":
+            new, self.linked = not self.linked, True
+            return new
+        if kind == "derived":
+            new = value not in self.derived and len(self.derived) < MAX_DERIVED
+            if new:
                 self.derived[value] = more
-        else:
+            return new
+        if kind == "agent":
+            return _add(self.agents, value, MAX_AGENTS)
+        if kind == "seen":
+            if value not in self.seen and len(self.seen) >= MAX_ASSETS:
+                return False  # it has all labels by now, so that whatever it sends away is held
             files = self.seen.setdefault(value, {})
-            known = more in files or len(files) >= MAX_SEEN
-            if not known:
+            new = more not in files and len(files) < MAX_SEEN
+            if new:
                 files[more] = None
-        if not known:
-            self.news.append(fact)
+            return new
+        return False
+
+    def take_news(self) -> list[Fact]:
+        """What was learnt since this was asked last."""
+        news = self.news + self.deeds.news
+        self.news, self.deeds.news = [], []
+        return news
+
+
+class _Agent:
+    """What an agent did in all its sessions."""
+
+    __slots__ = ("authored", "deeds", "sessions", "unsaved_authored", "unsaved_sessions")
+
+    def __init__(self, stored: StoredAgent | None = None) -> None:
+        self.deeds = Deeds()
+        self.sessions = self.authored = self.unsaved_sessions = self.unsaved_authored = 0
+        if stored is not None:
+            self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
+            self.sessions, self.authored = stored.sessions, stored.authored
+            for fact in stored.facts:
+                self.deeds.load(fact)
+            self.deeds.news = []
+
+    def take_news(self) -> AgentNews:
+        """What was learnt since this was asked last."""
+        deeds = self.deeds
+        news = AgentNews(
+            facts=deeds.news,
+            calls=deeds.unsaved,
+            denied=deeds.unsaved_denied,
+            sessions=self.unsaved_sessions,
+            authored=self.unsaved_authored,
+        )
+        deeds.news = []
+        deeds.unsaved = deeds.unsaved_denied = self.unsaved_sessions = self.unsaved_authored = 0
+        return news
+
+
+def _add(known: set[str], value: str, most: int) -> bool:
+    if value in known or len(known) >= most:
+        return False
+    known.add(value)
+    return True
 
 
 class History:
-    """Every session's facts.
+    """Every session's and agent's facts.
 
     Args:
-        sessions: most sessions kept in memory; the longest unused is dropped first.
+        sessions: most sessions, and most agents, kept in memory; the longest unused is dropped first.
         store: where all of them are kept; None keeps those in memory only.
+        reconnaissance: globs on what is read or listed by whoever looks for other hosts.
     """
 
-    def __init__(self, sessions: int = 10_000, store: HistoryStore | None = None) -> None:
+    def __init__(
+        self, sessions: int = 10_000, store: HistoryStore | None = None, reconnaissance: Sequence[str] = ()
+    ) -> None:
         self._limit = sessions
         self._store = store
         self._version = -1
         self._closed = False
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._agents: OrderedDict[str, _Agent] = OrderedDict()
+        self._watch = Watch(reconnaissance)
         self._originals = Originals()
         self._lock = threading.Lock()
 
@@ -143,12 +191,42 @@ class History:
             known = self._find(session)
             if known is None:
                 return SessionFacts()
-            return SessionFacts(labels=tuple(known.labels), calls=known.calls, denied=known.denied)
+            deeds = known.deeds
+            return SessionFacts(labels=tuple(deeds.sets.get("label", ())), calls=deeds.calls, denied=deeds.denied)
+
+    def document(self, session: str, agent: str, effects: Sequence[Effect], assets: Sequence[str]) -> dict[str, Any]:
+        """What rules are told of a session and of its agent before a call, as `annotate` has found them.
+
+        Args:
+            session: whose call.
+            agent: who asks.
+            effects: what the call would do, resolved.
+            assets: that the call is about.
+
+        Returns:
+            Plain values of a size that does not grow with either.
+        """
+        hosts = hosts_of(effects)
+        with self._lock:
+            known = self._known(session) or _NOBODY
+            whole = self._find_agent(agent)
+            facts = known.deeds.facts(assets, hosts, len(known.authored))
+            of_agent = _NO_AGENT if whole is None else whole
+            agent_facts = of_agent.deeds.facts(assets, hosts, of_agent.authored)
+            agent_facts["sessions"] = of_agent.sessions
+        if self._watch.looks_around(effects):
+            facts["reconnaissance"] = facts.get("reconnaissance", 0) + 1
+        facts.setdefault("labels", _NO_LABELS)
+        facts["agent"] = agent_facts
+        return facts
 
     def seen(self, session: str) -> Mapping[str, tuple[str, ...]]:
-        """The assets whose content a session has been shown, each with the files it was shown of them."""
+        """The assets whose content a session has been shown, each with the files it was shown of them.
+
+        Not looked at, as in `document`, is whether another process has written since `annotate` did.
+        """
         with self._lock:
-            known = self._find(session)
+            known = self._known(session)
             if known is None or not known.seen:
                 return _NOTHING
             return {asset: tuple(paths) for asset, paths in known.seen.items()}
@@ -214,6 +292,7 @@ class History:
         effects: Sequence[Effect],
         class_of: Callable[[str], str | None],
         read: Callable[[str, int], bytes | None] | None = None,
+        agent: str = "unknown",
     ) -> None:
         """Note a call that was allowed to run.
 
@@ -222,14 +301,20 @@ class History:
             effects: what it would do, resolved.
             class_of: asset id -> its class.
             read: gives a file as it is before the call; without it no original is kept.
+            agent: who asked.
         """
         with self._lock:
-            known = self._get(session)
-            known.calls += 1
+            known, whole = self._get(session), self._get_agent(agent)
+            self._meet(known, whole, agent)
+            for deeds in (known.deeds, whole.deeds):
+                deeds.calls += 1
+                deeds.unsaved += 1
+            before = len(known.authored)
             for effect in effects:
                 asset = effect.resource.asset
                 if asset and class_of(asset) in LABELLING_CLASSES:
-                    self._note(known, effect, asset)
+                    self._note(known, whole, effect, asset)
+            self._watch.note(effects, known.deeds, whole.deeds)
             if makes_links(effects):
                 known.take(Fact("linked", ""))
             writes = writes_of(effects, known.authored, known.vague, linked=known.linked)
@@ -241,11 +326,21 @@ class History:
                 known.take(Fact("built", folder))
             for pattern in writes.patterns:
                 known.take(Fact("vague", pattern))
-            known.unsaved += 1
-            if known.news or known.unsaved >= MAX_UNSAVED_CALLS:
-                self._keep(session, known)
+            more = len(known.authored) - before
+            whole.authored += more
+            whole.unsaved_authored += more
+            if known.news or known.deeds.news or whole.deeds.news or known.deeds.unsaved >= MAX_UNSAVED_CALLS:
+                self._keep(session, known, agent, whole)
 
-    def _note(self, known: _Session, effect: Effect, asset: str) -> None:
+    def _meet(self, known: _Session, whole: _Agent, agent: str) -> None:
+        """An agent's first call in a session."""
+        if agent in known.agents:
+            return
+        known.take(Fact("agent", agent))
+        whole.sessions += 1
+        whole.unsaved_sessions += 1
+
+    def _note(self, known: _Session, whole: _Agent, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
         if effect.op in ("read", "net_recv") and effect.precision != "opaque":
             shown = effect.attrs.get("reveals") if effect.resource.uri is None else "content"
@@ -253,6 +348,7 @@ class History:
             beside = effect.resource.real is not None and is_beside_weights(effect.resource.real)
             if not beside and (shown == "content" or (shown == "some" and not effect.resource.recursive)):
                 known.take(Fact("label", asset))
+                whole.deeds.take(Fact("label", asset))
             if shown in ("content", "some"):
                 known.take(Fact("seen", asset, effect.resource.real or ""))
         target = effect.target
@@ -260,14 +356,32 @@ class History:
         if target is not None and arrived and target.real is not None:
             known.take(Fact("derived", target.real, asset))
 
-    def denied(self, session: str) -> None:
-        """Note a call that was not allowed to run; once the store is closed, every call is one."""
+    def denied(
+        self,
+        session: str,
+        agent: str = "unknown",
+        refused: Sequence[Effect] = (),
+        model_of: Callable[[str], str | None] = lambda _asset: None,
+    ) -> None:
+        """Note a call that was not allowed to run; once the store is closed, every call is one.
+
+        Args:
+            session: whose call.
+            agent: who asked.
+            refused: what it would have done, if it was denied; nothing, if it only waits for a person.
+            model_of: asset id -> the model it belongs to.
+        """
         with self._lock:
             if self._closed:
                 return
-            known = self._get(session)
-            known.denied += 1
-            self._keep(session, known, denied=1)
+            known, whole = self._get(session), self._get_agent(agent)
+            self._meet(known, whole, agent)
+            for deeds in (known.deeds, whole.deeds):
+                deeds.denied += 1
+                deeds.unsaved_denied += 1
+            if refused:
+                self._watch.refuse(refused, model_of, known.deeds, whole.deeds)
+            self._keep(session, known, agent, whole)
 
     def close(self) -> None:
         """Write what is left, and let go of the store."""
@@ -282,27 +396,47 @@ class History:
 
     def _save_counts(self) -> None:
         for name, known in list(self._sessions.items()):
-            if known.unsaved:
+            if known.deeds.unsaved:
                 self._keep(name, known)
+        for name, whole in list(self._agents.items()):
+            if whole.deeds.unsaved or whole.unsaved_sessions:
+                self._keep("", None, name, whole)
 
-    def _keep(self, session: str, known: _Session, *, denied: int = 0) -> None:
-        news, known.news = known.news, []
-        calls, known.unsaved = known.unsaved, 0
-        if self._store is not None:
-            try:
-                self._store.add(session, news, calls=calls, denied=denied)
-            except BaseException:
-                # INVARIANT: what is in memory is in the store; what could not be stored is asked for again.
-                del self._sessions[session]
-                raise
+    def _keep(self, session: str, known: _Session | None, agent: str = "", whole: _Agent | None = None) -> None:
+        """Write what is new of a session, of an agent, or of both at once."""
+        news: list[Fact] = []
+        calls = denied = 0
+        if known is not None:
+            news, calls, denied = known.take_news(), known.deeds.unsaved, known.deeds.unsaved_denied
+            known.deeds.unsaved = known.deeds.unsaved_denied = 0
+        of_agent = None if whole is None else whole.take_news()
+        if self._store is None:
+            return
+        try:
+            if known is None and of_agent is not None:
+                self._store.add_agent(agent, of_agent)
+            else:
+                self._store.add(session, news, calls=calls, denied=denied, agent=agent, of_agent=of_agent)
+        except BaseException:
+            # INVARIANT: what is in memory is in the store; what could not be stored is asked for again.
+            self._sessions.pop(session, None)
+            self._agents.pop(agent, None)
+            raise
 
-    def _find(self, session: str) -> _Session | None:
-        """A session that is known, here or in the store."""
+    def _refresh(self) -> None:
         if self._store is not None and (version := self._store.version) != self._version:
             # Another process has written, perhaps of one of these.
             self._save_counts()
             self._sessions.clear()
+            self._agents.clear()
             self._version = version
+
+    def _find(self, session: str) -> _Session | None:
+        """A session that is known, here or in the store, with what other processes have written of it."""
+        self._refresh()
+        return self._known(session)
+
+    def _known(self, session: str) -> _Session | None:
         known = self._sessions.get(session)
         if known is None and self._store is not None and (stored := self._store.load(session)) is not None:
             known = self._put(session, _Session(stored))
@@ -319,10 +453,38 @@ class History:
         self._sessions[session] = made
         while len(self._sessions) > self._limit:
             name, oldest = next(iter(self._sessions.items()))
-            if oldest.unsaved:
+            if oldest.deeds.unsaved:
                 self._keep(name, oldest)
             self._sessions.pop(name, None)
         return made
+
+    def _find_agent(self, agent: str) -> _Agent | None:
+        """An agent that is known; `_find` has looked for what others wrote just before."""
+        whole = self._agents.get(agent)
+        if whole is None and self._store is not None and (stored := self._store.load_agent(agent)) is not None:
+            whole = self._put_agent(agent, _Agent(stored))
+        return whole
+
+    def _get_agent(self, agent: str) -> _Agent:
+        whole = self._find_agent(agent)
+        if whole is None:
+            return self._put_agent(agent, _Agent())
+        self._agents.move_to_end(agent)
+        return whole
+
+    def _put_agent(self, agent: str, made: _Agent) -> _Agent:
+        self._agents[agent] = made
+        while len(self._agents) > self._limit:
+            name, oldest = next(iter(self._agents.items()))
+            if oldest.deeds.unsaved or oldest.unsaved_sessions:
+                self._keep("", None, name, oldest)
+            self._agents.pop(name, None)
+        return made
+
+
+_NO_LABELS: Final[list[str]] = []
+_NOBODY: Final = _Session()
+_NO_AGENT: Final = _Agent()
 
 
 def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:

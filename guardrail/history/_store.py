@@ -5,31 +5,25 @@ Not evidence, which the trail is; and not concerned with what facts mean. Facts 
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-import weakref
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardrail.errors import ConfigError, Fault
+from guardrail.storage import StateFile, transaction
 
 if TYPE_CHECKING:
     import sqlite3
 
 KEPT_SECONDS: Final = 30 * 24 * 3600
-"""How long a session is remembered after its last call, in seconds."""
+"""How long a session or an agent is remembered after its last call, in seconds."""
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that is writing, in seconds; then the call is denied."""
 
-LOG_PAGES: Final = 8192
-"""Size of the log at which it is written back into the file, in pages of 4 KiB: that waits for the disk."""
-
 MAX_FORGOTTEN: Final = 1_000
-"""Most sessions that are forgotten at one start."""
+"""Most sessions, and most agents, that are forgotten at one start."""
 
 _SCHEMA: Final = """
 create table if not exists sessions (name text primary key, used integer not null, calls integer not null,
@@ -37,10 +31,12 @@ create table if not exists sessions (name text primary key, used integer not nul
 create index if not exists sessions_used on sessions (used);
 create table if not exists facts (session text, kind text, value text, more text,
     primary key (session, kind, value, more)) without rowid;
+create table if not exists agents (name text primary key, used integer not null, calls integer not null,
+    denied integer not null, sessions integer not null, authored integer not null) without rowid;
+create index if not exists agents_used on agents (used);
+create table if not exists deeds (agent text, kind text, value text, more text,
+    primary key (agent, kind, value, more)) without rowid;
 """
-
-_inherited: Final[list[sqlite3.Connection]] = []
-"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
 
 
 class Fact(NamedTuple):
@@ -65,6 +61,26 @@ class Stored(NamedTuple):
     facts: list[Fact]
 
 
+class StoredAgent(NamedTuple):
+    """All that is known of an agent."""
+
+    calls: int
+    denied: int
+    sessions: int
+    authored: int
+    facts: list[Fact]
+
+
+class AgentNews(NamedTuple):
+    """What is new of an agent: facts, and how much its counts have grown."""
+
+    facts: list[Fact]
+    calls: int
+    denied: int
+    sessions: int
+    authored: int
+
+
 class HistoryStore:
     """The file behind a history; thread-safe, and a fork opens its own connection.
 
@@ -76,17 +92,13 @@ class HistoryStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        self._db: sqlite3.Connection | None = None
-        self._pid = 0
-        self._end: Callable[[], object] = _nothing
         import sqlite3
+
+        self._file = StateFile(path, busy=BUSY_SECONDS)
 
         self._failures = sqlite3.Error
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self._file.create()
             db = self._connection()
             db.executescript(_SCHEMA)
             self._forget_old(db)
@@ -96,9 +108,7 @@ class HistoryStore:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._end()
-            self._db, self._pid = None, -1
+        self._file.close()
 
     @property
     def version(self) -> int:
@@ -107,7 +117,7 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._lock:
+        with self._file.lock:
             try:
                 (version,) = self._connection().execute("pragma data_version").fetchone()
             except self._failures as error:
@@ -120,7 +130,7 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._lock:
+        with self._file.lock:
             try:
                 db = self._connection()
                 row = db.execute("select calls, denied from sessions where name = ?", (session,)).fetchone()
@@ -131,15 +141,56 @@ class HistoryStore:
                 raise Fault(f"the history cannot be read: {error}") from None
         return Stored(calls=row[0], denied=row[1], facts=[Fact(*fact) for fact in facts])
 
-    def add(self, session: str, facts: Iterable[Fact], *, calls: int = 0, denied: int = 0) -> None:
-        """Note more of a session.
+    def load_agent(self, agent: str) -> StoredAgent | None:
+        """What is known of an agent; None if it is new.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        with self._file.lock:
+            try:
+                db = self._connection()
+                sql = "select calls, denied, sessions, authored from agents where name = ?"
+                row = db.execute(sql, (agent,)).fetchone()
+                if row is None:
+                    return None
+                facts = db.execute("select kind, value, more from deeds where agent = ?", (agent,)).fetchall()
+            except self._failures as error:
+                raise Fault(f"the history cannot be read: {error}") from None
+        calls, denied, sessions, authored = row
+        return StoredAgent(calls, denied, sessions, authored, [Fact(*fact) for fact in facts])
+
+    def add_agent(self, agent: str, news: AgentNews) -> None:
+        """Note more of an agent.
 
         Raises:
             Fault: if the file cannot be written.
         """
-        with self._lock:
+        with self._file.lock:
             try:
-                with _transaction(self._connection()) as db:
+                with transaction(self._connection()) as db:
+                    _add_agent(db, agent, news)
+            except self._failures as error:
+                raise Fault(f"the history cannot be written: {error}") from None
+
+    def add(
+        self,
+        session: str,
+        facts: Iterable[Fact],
+        *,
+        calls: int = 0,
+        denied: int = 0,
+        agent: str = "",
+        of_agent: AgentNews | None = None,
+    ) -> None:
+        """Note more of a session and, in the same moment, of its agent.
+
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        with self._file.lock:
+            try:
+                with transaction(self._connection()) as db:
                     db.execute(
                         "insert into sessions values (:name, :used, :calls, :denied) on conflict (name) do update set "
                         "used = :used, calls = calls + :calls, denied = denied + :denied",
@@ -147,55 +198,41 @@ class HistoryStore:
                     )
                     rows = ((session, *fact) for fact in facts)
                     db.executemany("insert or ignore into facts values (?, ?, ?, ?)", rows)
+                    if of_agent is not None:
+                        _add_agent(db, agent, of_agent)
             except self._failures as error:
                 raise Fault(f"the history cannot be written: {error}") from None
 
     def _connection(self) -> sqlite3.Connection:
-        import sqlite3
-
-        if self._pid == -1:
-            raise sqlite3.ProgrammingError("it is closed")
-        if self._pid != os.getpid():
-            self._end()
-            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._db, self._pid = db, os.getpid()
-            # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
-            self._end = weakref.finalize(self, _close, db, self._pid)
-            # A crash of the process loses nothing; what a power cut may lose is the last moments.
-            db.executescript(
-                f"pragma journal_mode = wal; pragma synchronous = normal; pragma wal_autocheckpoint = {LOG_PAGES};"
-            )
-        if self._db is None:
-            raise sqlite3.ProgrammingError("it is closed")
-        return self._db
+        return self._file.connection()
 
     def _forget_old(self, db: sqlite3.Connection) -> None:
         before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000
         rows = db.execute("select name from sessions where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
         if rows:
-            with _transaction(db):
+            with transaction(db):
                 db.executemany("delete from facts where session = ?", rows)
                 db.executemany("delete from sessions where name = ?", rows)
+        rows = db.execute("select name from agents where used < ? limit ?", (before, MAX_FORGOTTEN)).fetchall()
+        if rows:
+            with transaction(db):
+                db.executemany("delete from deeds where agent = ?", rows)
+                db.executemany("delete from agents where name = ?", rows)
 
 
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
-    """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""
-    db.execute("begin immediate")
-    try:
-        yield db
-        db.execute("commit")
-    finally:
-        if db.in_transaction:
-            db.execute("rollback")
-
-
-def _close(db: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        db.close()
-    else:
-        _inherited.append(db)
-
-
-def _nothing() -> None:
-    """There is no connection yet."""
+def _add_agent(db: sqlite3.Connection, agent: str, news: AgentNews) -> None:
+    values = {
+        "name": agent,
+        "used": time.time_ns() // 1000,
+        "calls": news.calls,
+        "denied": news.denied,
+        "sessions": news.sessions,
+        "authored": news.authored,
+    }
+    db.execute(
+        "insert into agents values (:name, :used, :calls, :denied, :sessions, :authored) on conflict (name) do update "
+        "set used = :used, calls = calls + :calls, denied = denied + :denied, sessions = sessions + :sessions, "
+        "authored = authored + :authored",
+        values,
+    )
+    db.executemany("insert or ignore into deeds values (?, ?, ?, ?)", ((agent, *fact) for fact in news.facts))

@@ -1,9 +1,26 @@
-"""What people ordered: signed mandates that grant and oblige, and the book of those in force."""
+"""What people ordered: signed mandates that grant and oblige, the book of those in force, and what was used of them."""
 
 from __future__ import annotations
 
-from guardrail.mandates._book import MandateBook
+from guardrail.mandates._book import MandateBook, Order
+from guardrail.mandates._ledger import Duty, MandateLedger
 from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation
+from guardrail.mandates._revocation import Revocation, revoke
 from guardrail.mandates._signing import load_key, new_key, sign
+from guardrail.mandates._zones import Zones
 
-__all__ = ["Mandate", "MandateBook", "MandateGrant", "Obligation", "load_key", "new_key", "sign"]
+__all__ = [
+    "Duty",
+    "Mandate",
+    "MandateBook",
+    "MandateGrant",
+    "MandateLedger",
+    "Obligation",
+    "Order",
+    "Revocation",
+    "Zones",
+    "load_key",
+    "new_key",
+    "revoke",
+    "sign",
+]

@@ -6,6 +6,7 @@ Not concerned with signatures or files.
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
@@ -20,10 +21,16 @@ from guardrail.model import MAX_NAME_CHARS, Op, Subject
 MAX_MANDATE_BYTES: Final = 64 * 1024
 """Largest mandate, signed or not, in bytes."""
 
+MAX_USES: Final = 1_000_000
+"""Most uses that a grant may count, in calls."""
+
+ZONE: Final = "zone:"
+"""How a target begins that names a zone of the configuration."""
+
 MAX_TEXT_CHARS: Final = 4096
 """Longest `text` of a mandate, in characters."""
 
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
+MANDATE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 Moment = Annotated[dt.datetime, msgspec.Meta(tz=True)]
@@ -36,14 +43,29 @@ class MandateGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Args:
         effects: operations, such as `copy`; never empty.
         assets: globs on asset ids; never empty, `*` is every asset.
-        targets: globs on where a copy, rename, link or send may go; empty covers no target at all.
+        targets: where a copy, rename, link or send may go: globs, or `zone:NAME` for a zone of the configuration; empty
+            covers no target at all.
         approval: a person must still approve each call.
+        uses: most calls that may be released under this grant, ever; None for any number.
+        registered_from: covers only assets that the inventory says were registered on that day or later.
+        registered_until: covers only assets that the inventory says were registered on that day or before.
     """
 
     effects: tuple[Op, ...]
     assets: tuple[str, ...]
     targets: tuple[str, ...] = ()
     approval: bool = False
+    uses: int | None = None
+    registered_from: dt.date | None = None
+    registered_until: dt.date | None = None
+
+    @property
+    def key(self) -> str:
+        """What the grant reaches, in short: uses are counted under it, in whichever place of its mandate it stands."""
+        reach = (self.effects, self.assets, self.targets, self.registered_from, self.registered_until)
+        return hashlib.sha256(
+            canonical([sorted(map(str, part)) if isinstance(part, tuple) else str(part) for part in reach])
+        ).hexdigest()[:16]
 
 
 class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,6 +172,16 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         missed = (glob for glob in globs if not any(map(_glob(glob).fullmatch, ids)))
         return (*missed, *(asset for asset in owed if asset not in ids))
 
+    def unknown_zones(self, names: Collection[str]) -> tuple[str, ...]:
+        """What it names as a zone although no zone is called that, each once; a slip there grants nothing, silently.
+
+        Args:
+            names: the zones that exist.
+        """
+        targets = dict.fromkeys(target for grant in self.grants for target in grant.targets)
+        zones = (target.removeprefix(ZONE) for target in targets if target.startswith(ZONE))
+        return tuple(zone for zone in zones if zone not in names)
+
     def why_not_now(self, now_us: int) -> str | None:
         """Why this mandate does not hold at a time, or None if it does."""
         if now_us < microseconds(self.not_before):
@@ -189,8 +221,16 @@ def _problems(mandate: Mandate) -> Iterator[str]:
     for grant in mandate.grants:
         if not grant.effects or not grant.assets or not all((*grant.assets, *grant.targets)):
             yield "a grant needs at least one of `effects`, one of `assets`, and no empty glob"
+        if grant.uses is not None and not 1 <= grant.uses <= MAX_USES:
+            yield f"the `uses` of a grant must be 1 to {MAX_USES}; leave it out for any number"
+        first, last = grant.registered_from, grant.registered_until
+        if first is not None and last is not None and last < first:
+            yield "`registered_until` must not be before `registered_from`"
+    counted = [grant.key for grant in mandate.grants if grant.uses is not None]
+    if len(set(counted)) < len(counted):
+        yield "two grants with `uses` reach the same: make them one"
     for duty in mandate.obligations:
-        if not _ID.fullmatch(duty.id) or not duty.asset or any(char in duty.asset for char in "*?["):
+        if not MANDATE_ID.fullmatch(duty.id) or not duty.asset or any(char in duty.asset for char in "*?["):
             yield f"the obligation `{duty.id}` needs a plain `id` and the id of one asset"
     ids = [duty.id for duty in mandate.obligations]
     if len(set(ids)) < len(ids):
@@ -198,7 +238,7 @@ def _problems(mandate: Mandate) -> Iterator[str]:
 
 
 def _name_problems(mandate: Mandate) -> Iterator[str]:
-    if not _ID.fullmatch(mandate.id):
+    if not MANDATE_ID.fullmatch(mandate.id):
         yield f"`id` must have up to 128 of the characters A-Z a-z 0-9 _ . : @ -, not `{mandate.id}`"
     for name in ("issuer", "subject", "model", "session"):
         value = getattr(mandate, name)

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -137,19 +138,55 @@ def sign(mandate: Mandate, private_key: Ed25519PrivateKey) -> bytes:
         ConfigError: if the mandate is impossible or too large.
     """
     mandate.validate()
-    payload = mandate.to_json()
-    signature = _Signature(
-        keyid=key_id(private_key.public_key().public_bytes_raw()),
-        sig=base64.b64encode(private_key.sign(pae(PAYLOAD_TYPE, payload))).decode(),
-    )
-    envelope = _Envelope(payload_type=PAYLOAD_TYPE, payload=base64.b64encode(payload).decode(), signatures=(signature,))
-    data = orjson.dumps(msgspec.to_builtins(envelope), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    data = seal(PAYLOAD_TYPE, mandate.to_json(), private_key)
     if len(data) > MAX_MANDATE_BYTES:
         raise ConfigError(f"a mandate may have at most {MAX_MANDATE_BYTES} bytes, this one has {len(data)}")
     return data
 
 
-def open_envelope(data: bytes, people: dict[str, bytes]) -> Mandate:
+def seal(payload_type: str, payload: bytes, private_key: Ed25519PrivateKey) -> bytes:
+    """A signed envelope around canonical JSON, as the content of a file."""
+    signature = _Signature(
+        keyid=key_id(private_key.public_key().public_bytes_raw()),
+        sig=base64.b64encode(private_key.sign(pae(payload_type, payload))).decode(),
+    )
+    envelope = _Envelope(payload_type=payload_type, payload=base64.b64encode(payload).decode(), signatures=(signature,))
+    return orjson.dumps(msgspec.to_builtins(envelope), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in an envelope, before anybody's signature was checked.
+
+    Args:
+        payload_type: what it says it is.
+        payload: canonical JSON.
+    """
+
+    payload_type: str
+    payload: bytes
+    signature: _Signature
+
+    def check(self, name: str, role: str, people: Mapping[str, bytes]) -> None:
+        """Check that a person signed it.
+
+        Args:
+            name: of the person.
+            role: what they are to it, for the message: `issuer`.
+            people: public keys by the name of who owns them.
+
+        Raises:
+            ConfigError: if they are unknown, or the signature is not theirs.
+        """
+        public = people.get(name)
+        if public is None:
+            raise ConfigError(f"its {role} `{name}` is no [[person]] of the configuration")
+        if self.signature.keyid != key_id(public):
+            raise ConfigError(f"it is signed with a key that is not the one of its {role} `{name}`")
+        if not _verifies(public, _unbase64(self.signature.sig), pae(self.payload_type, self.payload)):
+            raise ConfigError(f"the signature is not that of its {role} `{name}`")
+
+
+def open_envelope(data: bytes, people: Mapping[str, bytes]) -> Mandate:
     """The mandate in an envelope, after its signature was checked.
 
     Args:
@@ -159,29 +196,34 @@ def open_envelope(data: bytes, people: dict[str, bytes]) -> Mandate:
     Raises:
         ConfigError: if it is malformed, its issuer is unknown, or its signature is not the issuer's.
     """
-    payload, signature = _unpack(data)
+    sealed = unseal(data, PAYLOAD_TYPE, most=MAX_MANDATE_BYTES, what="mandate")
     # INVARIANT: the payload is parsed before its signature is known to be good only to learn who should have signed;
     # nothing of it is used before the issuer's own key has verified it.
-    mandate = Mandate.from_json(payload)
-    public = people.get(mandate.issuer)
-    if public is None:
-        raise ConfigError(f"its issuer `{mandate.issuer}` is no [[person]] of the configuration")
-    if signature.keyid != key_id(public):
-        raise ConfigError(f"it is signed with a key that is not the one of its issuer `{mandate.issuer}`")
-    if not _verifies(public, _unbase64(signature.sig), pae(PAYLOAD_TYPE, payload)):
-        raise ConfigError(f"the signature is not that of its issuer `{mandate.issuer}`")
+    mandate = Mandate.from_json(sealed.payload)
+    sealed.check(mandate.issuer, "issuer", people)
     return mandate
 
 
-def _unpack(data: bytes) -> tuple[bytes, _Signature]:
-    if len(data) > MAX_MANDATE_BYTES:
-        raise ConfigError(f"it is larger than {MAX_MANDATE_BYTES} bytes")
+def unseal(data: bytes, payload_type: str, *, most: int, what: str) -> Sealed:
+    """Take an envelope apart; its signature is not checked yet.
+
+    Args:
+        data: content of the file.
+        payload_type: what it must be.
+        most: largest file, in bytes.
+        what: it is called in messages.
+
+    Raises:
+        ConfigError: if it is too large, malformed, of another type, or not canonical.
+    """
+    if len(data) > most:
+        raise ConfigError(f"it is larger than {most} bytes")
     try:
         envelope = _decoder.decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not a signed mandate: {sentence(error)}") from None
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise ConfigError(f"its payload type is `{envelope.payload_type}`, not `{PAYLOAD_TYPE}`")
+        raise ConfigError(f"not a signed {what}: {sentence(error)}") from None
+    if envelope.payload_type != payload_type:
+        raise ConfigError(f"its payload type is `{envelope.payload_type}`, not `{payload_type}`")
     if len(envelope.signatures) != 1:
         raise ConfigError(f"it needs exactly one signature, and has {len(envelope.signatures)}")
     payload = _unbase64(envelope.payload)
@@ -189,8 +231,9 @@ def _unpack(data: bytes) -> tuple[bytes, _Signature]:
         raise ConfigError("its payload is not base64")
     if not _is_canonical(payload):
         # Two parsers must never read two mandates out of the same signed bytes, for instance by a repeated key.
-        raise ConfigError("its payload is not canonical JSON: sign it with `guardrail mandates sign`")
-    return payload, envelope.signatures[0]
+        verb = "sign" if what == "mandate" else "revoke"
+        raise ConfigError(f"its payload is not canonical JSON: make it with `guardrail mandates {verb}`")
+    return Sealed(payload_type=payload_type, payload=payload, signature=envelope.signatures[0])
 
 
 def _is_canonical(payload: bytes) -> bool:

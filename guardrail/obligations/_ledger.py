@@ -5,8 +5,10 @@ is a descriptor that holds no content open to reading but still knows its inode 
 A deletion counts as done when every declared path is gone and every pinned inode has no name left; an exit code, an
 empty directory or the agent's word is no evidence.
 
-Blind spot: copies made before the pin, open descriptors of other processes, and snapshots below the filesystem. After a
-restart nothing is pinned and only names are looked at; the evidence says so.
+A duty outlives the process, and the window of its mandate: it ends by being met, or with the mandate's revocation.
+
+Blind spot: copies made before the pin, open descriptors of other processes, and snapshots below the filesystem.
+A restart pins what is still at its place; of the rest only names are looked at, and the evidence says so.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final, Literal
 
 import msgspec
 
 from guardrail.assets import Inventory
-from guardrail.mandates import Mandate, Obligation
+from guardrail.mandates import Duty, Mandate, MandateLedger, Obligation
 from guardrail.model import Effect, Outcome
 
 MAX_PINS: Final = 64
 """Most inodes of one asset that are pinned, hence most descriptors one obligation holds open."""
 
-State = Literal["open", "met", "unmet"]
+State = Literal["open", "met", "unmet", "withdrawn"]
 
 
 class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +40,7 @@ class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
         subject: pattern of agents that owe it.
         effect: what is owed, such as `delete`.
         asset: on which asset.
-        state: `open`, `met` or `unmet`.
+        state: `open`, `met`, `unmet`, or `withdrawn` with its mandate.
         attempts: calls judged so far that would have done it, by outcome.
         evidence: what was looked at and what it showed.
     """
@@ -65,17 +68,26 @@ class _Duty:
 
 
 class Obligations:
-    """Every duty that mandates have opened in this process.
+    """Every duty that mandates have opened.
 
     Args:
         inventory: where the assets are.
+        kept: what is owed since before; without it duties are those of this process.
+
+    Raises:
+        Fault: if what is kept cannot be read.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, kept: MandateLedger | None = None) -> None:
         self._inventory = inventory
+        self._kept = kept
         self._duties: dict[str, _Duty] = {}
         self._recorded: set[tuple[str, tuple[Obligation, ...]]] = set()
         self._lock = threading.Lock()
+        for owed in kept.owed() if kept is not None else ():
+            duty = _Duty(_status(owed))
+            self._pin(duty)
+            self._duties[owed.id] = duty
 
     def accept(self, mandates: Sequence[Mandate]) -> tuple[ObligationStatus, ...]:
         """Open the duties of mandates that are not on record yet.
@@ -100,31 +112,41 @@ class Obligations:
         if duty is None or (duty.status.effect, duty.status.asset) != (owed.effect, owed.asset):
             if duty is not None:
                 _unpin(duty)
-            status = ObligationStatus(
-                id=key,
-                mandate=mandate.id,
-                subject=mandate.subject,
-                effect=owed.effect,
-                asset=owed.asset,
-                state="open",
-            )
-            duty = _Duty(status)
-            self._pin(duty)
+            entry = Duty(key, owed.effect, owed.asset, mandate.id, mandate.subject)
+            duty = _Duty(_status(entry))
+            known = self._kept.owe(entry) if self._kept is not None else "open"
+            if known == "met" and self._absent(owed.asset):
+                duty.state, duty.evidence = "met", ("it was found met before, and is still absent",)
+            else:
+                self._pin(duty)
             # A new table, so that those who read it without the lock never see it change.
             self._duties = {**self._duties, key: duty}
         return duty
 
+    def _absent(self, asset_id: str) -> bool:
+        asset = self._inventory.get(asset_id)
+        return asset is not None and not any(map(os.path.lexists, asset.roots))
+
     @property
     def open(self) -> bool:
         """Whether any duty is not met yet."""
-        return any(duty.state != "met" for duty in self._duties.values())
+        return any(duty.state in _OWED for duty in self._duties.values())
 
     def owed(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
         """Ids of the duties still open under these mandates."""
         if not self._duties:
             return ()
         ids = {mandate.id for mandate in mandates}
-        return tuple(key for key, duty in self._duties.items() if duty.state != "met" and duty.status.mandate in ids)
+        return tuple(key for key, duty in self._duties.items() if duty.state in _OWED and duty.status.mandate in ids)
+
+    def due(self, mandates: Sequence[Mandate]) -> dict[str, tuple[str, ...]]:
+        """The assets that must be deleted and are not known to be, by the mandate that says so."""
+        found: dict[str, tuple[str, ...]] = {}
+        for key in self.owed(mandates):
+            status = self._duties[key].status
+            if status.effect == "delete":
+                found[status.mandate] = (*found.get(status.mandate, ()), status.asset)
+        return found
 
     def judged(self, effects: Sequence[Effect], mandates: Sequence[Mandate], outcome: Outcome) -> None:
         """Count a call that would have done what is owed, whatever was decided about it."""
@@ -133,8 +155,11 @@ class Obligations:
             if any(e.op == duty.status.effect and e.resource.asset == duty.status.asset for e in effects):
                 duty.attempts[outcome.value] = duty.attempts.get(outcome.value, 0) + 1
 
-    def settle(self) -> tuple[ObligationStatus, ...]:
+    def settle(self, revoked: AbstractSet[str] = frozenset()) -> tuple[ObligationStatus, ...]:
         """Look at the world and say of each duty whether it is done.
+
+        Args:
+            revoked: ids of mandates that were revoked: what they wanted is owed no more.
 
         Returns:
             Every duty with its evidence. One found met is closed and its pins are let go, so that the guard itself
@@ -142,8 +167,15 @@ class Obligations:
         """
         with self._lock:
             for duty in self._duties.values():
-                if duty.state != "met":
+                if duty.state not in _OWED:
+                    continue
+                if duty.status.mandate in revoked:
+                    duty.state, duty.evidence = "withdrawn", ("its mandate was revoked",)
+                    _unpin(duty)
+                else:
                     self._verify(duty)
+                if self._kept is not None and duty.state in ("met", "withdrawn"):
+                    self._kept.settle(_entry(duty))
             return tuple(self._snapshot(duty) for duty in self._duties.values())
 
     def close(self) -> None:
@@ -196,6 +228,20 @@ class Obligations:
             looked += "; not every file could be pinned"
         duty.state, duty.evidence = "met", (looked,)
         _unpin(duty)
+
+
+_OWED: Final = frozenset({"open", "unmet"})
+
+
+def _status(owed: Duty) -> ObligationStatus:
+    return ObligationStatus(
+        id=owed.id, mandate=owed.mandate, subject=owed.subject, effect=owed.effect, asset=owed.asset, state="open"
+    )
+
+
+def _entry(duty: _Duty) -> Duty:
+    status = duty.status
+    return Duty(status.id, status.effect, status.asset, status.mandate, status.subject, duty.state)
 
 
 def _key(mandate: Mandate) -> tuple[str, tuple[Obligation, ...]]:

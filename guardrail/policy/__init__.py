@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.policy._bundle import bundle_directory
 from guardrail.policy._cache import cache_directory
-from guardrail.policy._conclude import conclude, enforced
+from guardrail.policy._conclude import conclude, enforced, mandates_of
 from guardrail.policy._document import document
 from guardrail.policy._engine import PolicyEngine, open_engine, refusal
 from guardrail.policy._news import PolicyNews
@@ -22,6 +22,7 @@ __all__ = [
     "conclude",
     "document",
     "enforced",
+    "mandates_of",
     "open_engine",
     "refusal",
 ]

@@ -16,13 +16,13 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from guardrail.config import Maturity, is_protected
 from guardrail.errors import ConfigError
-from guardrail.model import Kind, Op
+from guardrail.model import AssetClass, Kind, Op
 from guardrail.policy._bundle import ARTEFACTS, ENTRYPOINT, MANIFEST_VERSION, Bundle, Manifest, bundle_of
 from guardrail.policy._rules import Rule, RuleBook
 
@@ -94,6 +94,27 @@ class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=T
     shipped: tuple[Way, ...]
 
 
+class Earlier(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When what was done before counts: see `policies/guardrail/rules/sequence.rego`."""
+
+    scope: Literal["session", "agent"]
+    hosts: tuple[str, ...]
+    refusals: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Placement(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counts as bringing an asset elsewhere: see `policies/guardrail/rules/placement.rego`."""
+
+    families: tuple[Family, ...]
+
+
+class Judging(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What nobody decides about themselves: see `policies/guardrail/rules/relation.rego`."""
+
+    classes: tuple[AssetClass, ...]
+    relations: tuple[Literal["self", "peer", "other"], ...]
+
+
 class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`data.guardrail.settings`; `docs/policy-data.md` explains every key."""
 
@@ -103,6 +124,10 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unsanctioned: ByPrecision
     code: dict[str, Literal["run", "hold"]]
     labelled: Labelled
+    sequence: Earlier
+    placement: Placement
+    judging: Judging
+    approvers: dict[str, tuple[str, ...]]
     administration: Administration
     outcomes: dict[str, OutcomeWord]
     maturity: dict[str, Maturity]
@@ -390,7 +415,8 @@ def _rule(item: Mapping[str, Any]) -> Rule:
 
 
 def _check_names(settings: Settings, rules: RuleBook) -> None:
-    unknown = sorted({*settings.outcomes, *settings.moved, *settings.maturity} - {*rules.ids, "*"})
+    named = {*settings.outcomes, *settings.moved, *settings.approvers, *settings.maturity}
+    unknown = sorted(named - {*rules.ids, "*"})
     if unknown:
         raise ConfigError(f"`data.json` names the rule `{unknown[0]}`, and no rule has that id")
     if held := next((rule for rule in sorted(settings.maturity) if is_protected(rule)), None):

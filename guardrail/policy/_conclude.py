@@ -6,13 +6,13 @@ Not concerned with which engine answered: both are held to the same form.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from guardrail.config import is_protected
 from guardrail.errors import EngineFault
-from guardrail.model import Effect, Outcome, Reason, strictest
+from guardrail.model import Effect, MandateUse, Outcome, Reason, strictest
 from guardrail.policy._rules import RuleBook
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
@@ -30,12 +30,20 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     asked: Literal["escalate", "deny"] | None = None
 
 
+class Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A grant that covers an effect: `grant` is its place in its mandate, from 0."""
+
+    mandate: str
+    grant: int
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the entrypoint gives back."""
 
     outcome: Literal["allow", "escalate", "deny"]
     hits: tuple[Hit, ...]
     revision: str
+    uses: tuple[Use, ...] = ()
 
 
 _decoder: Final = msgspec.json.Decoder(Answer)
@@ -84,6 +92,32 @@ def enforced(outcome: Outcome, reasons: Sequence[Reason]) -> Outcome | None:
     """What the outcome would be with every rule rolled out, if that is stricter than what it is."""
     asked = strictest([outcome, *(reason.asked for reason in reasons if reason.asked is not None)])
     return asked if asked is not outcome else None
+
+
+def mandates_of(answer: bytes, orders: Sequence[Any]) -> tuple[MandateUse, ...]:
+    """The grants that a decision rests on.
+
+    Args:
+        answer: what the engine gave back.
+        orders: the mandates of the document.
+
+    Returns:
+        Each grant once.
+
+    Raises:
+        EngineFault: if one of them was not in the document.
+    """
+    if not orders:
+        return ()
+    sizes = {order.id: len(order.grants) for order in orders}
+    found: dict[MandateUse, None] = {}
+    for use in read_answer(answer).uses:
+        if not 0 <= use.grant < sizes.get(use.mandate, 0):
+            raise EngineFault(
+                f"the policy engine rested on grant {use.grant} of `{use.mandate}`, which is not in force"
+            )
+        found[MandateUse(mandate=use.mandate, grant=use.grant + 1)] = None
+    return tuple(sorted(found, key=lambda use: (use.mandate, use.grant)))
 
 
 def _reason(hit: Hit, rules: RuleBook, effects: Sequence[Effect]) -> Reason:

@@ -23,7 +23,14 @@ _INT64: Final = 2**63
 _EVERY_RULE: Final[Mapping[str, str]] = {}
 
 Facts = Callable[[str], Mapping[str, Any]]
-"""From an asset's id to what rules may know of it: `id`, `class`, `model`, `owner`, `registered`."""
+"""From an asset's id to what rules may know of it: `id`, `class`, `model`, `owner`, `registered`, `zones`, `relation`.
+"""
+
+Zoning = Callable[[Resource], Sequence[str]]
+"""From a place to the names of the zones it lies in."""
+
+Hosting = Callable[[Resource], str | None]
+"""From a place to the host it is on; None for this one."""
 
 
 def document(
@@ -36,6 +43,9 @@ def document(
     grant: Any,
     now_us: int,
     maturity: Mapping[str, str] = _EVERY_RULE,
+    due: Mapping[str, Sequence[str]] = {},
+    zones: Zoning = lambda _resource: (),
+    host: Hosting = lambda _resource: None,
 ) -> bytes:
     """Put everything that rules may see into one JSON text.
 
@@ -43,11 +53,14 @@ def document(
         call: what the agent sent; its arguments are not part of the document.
         effects: what it would do, with assets resolved.
         facts: what is known about an asset.
-        mandates: the verified mandates in force for this subject and session.
-        history: `labels`, `owes` and `authored` of the session.
+        mandates: the verified mandates in force for this subject and session, as they stand for this call.
+        history: what the session and the agent did before, and what is owed.
         grant: the verified grant for exactly this call, or None.
         now_us: time of the decision, in microseconds since 1970.
         maturity: how far rules are rolled out here, by id; goes before what the bundle says.
+        due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
+        zones: from a place to the names of the zones it lies in.
+        host: from a place to the host it is on, if that is another.
 
     Returns:
         UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
@@ -75,10 +88,10 @@ def document(
             "session": call.session,
             "tool": call.tool,
             "history": history,
-            "mandates": [_mandate(mandate) for mandate in mandates],
+            "mandates": [_mandate(order, due) for order in mandates],
             "grant": None if grant is None else _grant(grant),
         },
-        "evaluations": [_evaluation(effect, asset) for effect in effects],
+        "evaluations": [_evaluation(effect, asset, zones, host) for effect in effects],
     }
     if maturity:
         value["context"]["maturity"] = maturity
@@ -102,13 +115,15 @@ def require_object(document: bytes) -> None:
         raise EngineFault("the document for policy is not a JSON object")
 
 
-def _evaluation(effect: Effect, asset: Callable[[str | None], Mapping[str, Any] | None]) -> dict[str, Any]:
+def _evaluation(
+    effect: Effect, asset: Callable[[str | None], Mapping[str, Any] | None], zones: Zoning, host: Hosting
+) -> dict[str, Any]:
     target = effect.target
     return {
         "action": {"name": effect.op},
-        "resource": _resource(effect.resource, asset),
+        "resource": _resource(effect.resource, asset, zones, host),
         "properties": {
-            "target": None if target is None else _resource(target, asset),
+            "target": None if target is None else _resource(target, asset, zones, host),
             "precision": effect.precision,
             "modality": effect.modality,
             "attrs": effect.attrs,
@@ -117,31 +132,41 @@ def _evaluation(effect: Effect, asset: Callable[[str | None], Mapping[str, Any] 
     }
 
 
-def _resource(resource: Resource, asset: Callable[[str | None], Mapping[str, Any] | None]) -> dict[str, Any]:
-    # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
-    return {
-        "type": resource.kind,
-        "id": resource.real or resource.path or resource.uri or resource.pattern or resource.kind,
-        "properties": {
-            "asset": asset(resource.asset),
-            "pattern": resource.pattern is not None,
-            "recursive": resource.recursive,
-        },
+def _resource(
+    resource: Resource, asset: Callable[[str | None], Mapping[str, Any] | None], zones: Zoning, host: Hosting
+) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "asset": asset(resource.asset),
+        "pattern": resource.pattern is not None,
+        "recursive": resource.recursive,
     }
+    # Most places are in no zone and on this host: what is not there need not be read by an engine either.
+    if within := zones(resource):
+        properties["zones"] = within
+    if (there := host(resource)) is not None:
+        properties["host"] = there
+    # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
+    name = resource.real or resource.path or resource.uri or resource.pattern or resource.kind
+    return {"type": resource.kind, "id": name, "properties": properties}
 
 
-def _mandate(mandate: Any) -> dict[str, Any]:
+def _mandate(order: Any, due: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
-        "id": _get(mandate, "id"),
-        "issuer": _get(mandate, "issuer"),
+        "id": order.id,
+        "issuer": order.issuer,
+        "barred": order.barred,
+        "due": due.get(order.id, ()),
         "grants": [
             {
-                "effects": _get(grant, "effects"),
-                "assets": _get(grant, "assets"),
-                "targets": _get(grant, "targets"),
-                "approval": _get(grant, "approval"),
+                "effects": grant.effects,
+                "assets": grant.assets,
+                "targets": grant.targets,
+                "approval": grant.approval,
+                "left": left,
+                "registered_from": grant.registered_from,
+                "registered_until": grant.registered_until,
             }
-            for grant in _get(mandate, "grants")
+            for grant, left in zip(order.grants, order.left, strict=True)
         ],
     }
 

@@ -34,6 +34,11 @@ class _Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     assets: tuple[str, ...]
     targets: tuple[str, ...] = ()
     approval: bool = False
+    left: int | None = None
+    registered_from: str | None = None
+    registered_until: str | None = None
+    barred: tuple[str, ...] = ()
+    due: tuple[str, ...] = ()
 
 
 class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"class_": "class"}):
@@ -50,6 +55,14 @@ class _Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target_asset: str | None = None
     target_class: str = "weights"
     target_pattern: bool = False
+    target_zones: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    host: str | None = None
+    target_host: str | None = None
+    registered: str | None = None
+    relation: str = "other"
+    model: str | None = None
+    asset_zones: tuple[str, ...] = ()
     precision: str = "exact"
     modality: str = "must"
     attrs: dict[str, Any] = {}
@@ -63,15 +76,34 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes with it; `leave` is a person's grant for this very call, given after seeing these reasons."""
+    """What goes with it.
+
+    Args:
+        labels: assets that the session has seen.
+        owes: duties that are open.
+        history: more of the session's history.
+        agent: of the agent's.
+        mandate: an order.
+        mandates: several.
+        leave: a person's grant for this very call, given after seeing these reasons.
+    """
 
     labels: tuple[str, ...] = ()
     owes: tuple[str, ...] = ()
-    authored: bool = False
+    history: dict[str, Any] = {}
+    agent: dict[str, Any] = {}
     mandate: _Mandate | None = None
     mandates: tuple[_Mandate, ...] = ()
     leave: tuple[_Shown, ...] | None = None
     maturity: dict[str, str] | None = None
+
+
+_NOTHING_YET: Final[Mapping[str, Any]] = {
+    "labels": (),
+    "calls": 0,
+    "denied": 0,
+}
+"""The history of somebody who did nothing: what there is none of is left out."""
 
 
 def expand(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,14 +137,27 @@ def _context(context: _Context) -> dict[str, Any]:
         "time_us": TIME_US,
         "session": "s1",
         "tool": "bash",
-        "history": {"labels": context.labels, "owes": context.owes, "authored": context.authored},
-        "mandates": [
-            {"id": f"m{number}", "issuer": "dana", "grants": [msgspec.to_builtins(mandate)]}
-            for number, mandate in enumerate(mandates, 1)
-        ],
+        "history": _history(context),
+        "mandates": [_mandate(number, mandate) for number, mandate in enumerate(mandates, 1)],
         "grant": None if context.leave is None else _leave(context.leave),
         **({} if context.maturity is None else {"maturity": context.maturity}),
     }
+
+
+def _history(context: _Context) -> dict[str, Any]:
+    return {
+        **_NOTHING_YET,
+        "labels": context.labels,
+        "owes": context.owes,
+        **context.history,
+        "agent": {**_NOTHING_YET, "sessions": 1, **context.agent},
+    }
+
+
+def _mandate(number: int, mandate: _Mandate) -> dict[str, Any]:
+    grant = msgspec.to_builtins(mandate)
+    own = {name: grant.pop(name) for name in ("barred", "due")}
+    return {"id": f"m{number}", "issuer": "dana", **own, "grants": [grant]}
 
 
 def _leave(shown: Sequence[_Shown]) -> dict[str, Any]:
@@ -123,11 +168,20 @@ def _evaluation(effect: _Effect) -> dict[str, Any]:
     target = None
     if effect.target is not None:
         target = _resource(
-            effect.target_type, effect.target, effect.target_asset, effect.target_class, effect.target_pattern
+            effect,
+            effect.target_type,
+            effect.target,
+            effect.target_asset,
+            effect.target_class,
+            effect.target_pattern,
+            effect.target_zones,
+            effect.target_host,
         )
     return {
         "action": {"name": effect.op},
-        "resource": _resource(effect.type, effect.id, effect.asset, effect.class_, effect.pattern),
+        "resource": _resource(
+            effect, effect.type, effect.id, effect.asset, effect.class_, effect.pattern, effect.zones, effect.host
+        ),
         "properties": {
             "target": target,
             "precision": effect.precision,
@@ -138,9 +192,32 @@ def _evaluation(effect: _Effect) -> dict[str, Any]:
     }
 
 
-def _resource(kind: str, name: str, asset: str | None, asset_class: str, pattern: bool) -> dict[str, Any]:
-    facts = {"id": asset, "class": asset_class, "model": None, "owner": None, "registered": None}
-    properties = {"asset": None if asset is None else facts, "pattern": pattern, "recursive": False}
+def _resource(
+    effect: _Effect,
+    kind: str,
+    name: str,
+    asset: str | None,
+    asset_class: str,
+    pattern: bool,
+    zones: tuple[str, ...],
+    host: str | None,
+) -> dict[str, Any]:
+    facts = {
+        "id": asset,
+        "class": asset_class,
+        "model": effect.model,
+        "owner": None,
+        "registered": effect.registered,
+        "relation": effect.relation,
+        "zones": effect.asset_zones,
+    }
+    properties = {
+        "asset": None if asset is None else facts,
+        "pattern": pattern,
+        "recursive": False,
+        "zones": zones,
+        "host": host,
+    }
     return {"type": kind, "id": name, "properties": properties}
 
 

@@ -24,10 +24,18 @@ import data.guardrail.lib.shape
 default decision := {
 	"outcome": "deny",
 	"hits": [{"id": "guardrail.undecided", "outcome": "deny"}],
+	"uses": [],
 	"revision": "unknown",
 }
 
-decision := {"outcome": outcome, "hits": hits, "revision": data.guardrail.release.revision}
+decision := {"outcome": outcome, "hits": hits, "uses": uses, "revision": data.guardrail.release.revision}
+
+# The grants that the call rests on, in the words of the families that looked for one.
+uses contains use if {
+	count(input.context.mandates) > 0
+	some family
+	some use in data.guardrail.rules[family].uses
+}
 
 default outcome := "deny"
 
@@ -75,6 +83,18 @@ lifted contains hit if {
 	some hit in judged
 	hit.outcome == "escalate"
 	[hit.id, object.get(hit, "asset", null)] in shown
+	may_lift(hit.id)
+}
+
+# Nobody approves what they asked for, and a rule may have approvers of its own.
+may_lift(rule) if {
+	input.context.grant.approver != input.subject.id
+	not data.guardrail.settings.approvers[rule]
+}
+
+may_lift(rule) if {
+	input.context.grant.approver != input.subject.id
+	input.context.grant.approver in data.guardrail.settings.approvers[rule]
 }
 
 # Empty without a grant.

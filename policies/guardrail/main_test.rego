@@ -219,3 +219,37 @@ test_without_a_revision_nothing_is_decided if {
 	d.outcome == "deny"
 	{hit.id | some hit in d.hits} == {"guardrail.undecided"}
 }
+
+waiting := object.union(
+	fixture.effect("exec_opaque", null),
+	{"properties": {"precision": "opaque", "attrs": {"code": "inline"}}},
+)
+
+approved(approver) := fixture.document([waiting], {"grant": {
+	"id": "g1",
+	"approver": approver,
+	"shown": [{"rule": "opaque.code", "asset": null}],
+}})
+
+test_nobody_approves_what_they_asked_for if {
+	main.decision.outcome == "allow" with input as approved("dana")
+	main.decision.outcome == "escalate" with input as approved("a")
+}
+
+test_a_rule_may_have_approvers_of_its_own if {
+	every case in [["dana", "allow"], ["eve", "escalate"]] {
+		main.decision.outcome == case[1] with input as approved(case[0])
+			with data.guardrail.settings.approvers as {"opaque.code": ["dana"]}
+	}
+}
+
+test_the_grants_that_a_call_rests_on_are_named if {
+	e := fixture.effect("delete", fixture.weights)
+	spent := {"effects": ["delete"], "assets": ["*"], "targets": [], "approval": false, "left": 0}
+	counted := object.union(spent, {"left": 1})
+	grants := {"grants": [spent, counted]}
+	orders := [object.union(fixture.mandate(spent), grants)]
+	decision := main.decision with input as fixture.document([e], {"mandates": orders})
+	decision.outcome == "allow"
+	decision.uses == {{"mandate": "m1", "grant": 1}}
+}

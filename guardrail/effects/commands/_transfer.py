@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from guardrail.effects.catalogue._options import Parsed
@@ -244,7 +244,10 @@ def ssh(call: Call, parsed: Parsed) -> Stream:
     for field in operands[1:]:
         call.mention_text(field.text)  # the host may be this one
     command = starred(" ".join(field.text for field in operands[1:]))
-    call.emit("remote_exec", host, attrs={"command": command[:1000]} if command else {})
+    attrs: dict[str, Any] = {"command": command[:1000]} if command else {}
+    if len(operands) > 1 and all(field.known for field in operands[1:]):
+        attrs["entered"] = True  # what it does there is said below
+    call.emit("remote_exec", host, attrs=attrs)
     sources = merge(call.stdin.sources, tuple(s for field in operands for s in field.sources))
     for source in sources:
         call.emit("copy", source, host, flow=call.stdin.flow or ("argument",))

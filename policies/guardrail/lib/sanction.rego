@@ -25,6 +25,13 @@ claims contains {
 	not harmless(family, asset, e.properties.attrs)
 }
 
+# METADATA
+# description: What was done before, by the session and by the agent in all its sessions; for rules that tell no difference.
+# scope: rule
+past contains input.context.history
+
+past contains input.context.history.agent
+
 # Both sides count: what is taken, and what is overwritten.
 touched(e) := {asset |
 	some side in [e.resource, e.properties.target]
@@ -46,22 +53,83 @@ harmless("keys", asset, attrs) if {
 
 # free: a mandate covers it. approval: only with a person's leave for this very call. none: nobody ordered it.
 standing(e, asset) := "free" if {
-	covered(e, asset, false)
+	count(covering(e, asset, false)) > 0
 } else := "approval" if {
-	covered(e, asset, true)
+	count(covering(e, asset, true)) > 0
 } else := "none"
 
 # METADATA
 # description: Whether a mandate grants this effect on this asset, with or without approval of each call.
 # scope: document
-covered(e, asset, approval) if {
-	some mandate in input.context.mandates
-	some grant in mandate.grants
+covered(e, asset, approval) if count(covering(e, asset, approval)) > 0
+
+# METADATA
+# description: |
+#   The grants that cover an effect on an asset, each as [counted, mandate, grant]: the least of them is the one to use,
+#   because what may be used any number of times goes first.
+# scope: document
+covering(e, asset, approval) := {place |
+	some place in granting(e, asset, approval)
+	grant := input.context.mandates[place[1]].grants[place[2]]
+	unspent(grant)
+}
+
+# METADATA
+# description: The grants that would cover an effect on an asset, were there uses left.
+# scope: document
+granting(e, asset, approval) := {[counted(grant), m, g] |
+	some m, mandate in input.context.mandates
+	not asset in object.get(mandate, "barred", [])
+	some g, grant in mandate.grants
 	object.get(grant, "approval", true) == approval
 	e.action.name in grant.effects
 	some pattern in grant.assets
 	glob.match(pattern, ["/"], asset)
+	registered_in(grant, asset)
 	target_covered(e, grant)
+}
+
+# The grant that a covered effect uses, by the place that `covering` gives.
+use_of(places) := {"mandate": mandate.id, "grant": least[2]} if {
+	least := min(places)
+	mandate := input.context.mandates[least[1]]
+}
+
+counted(grant) := 0 if is_null(object.get(grant, "left", null))
+
+counted(grant) := 1 if not is_null(object.get(grant, "left", null))
+
+unspent(grant) if counted(grant) == 0
+
+unspent(grant) if grant.left > 0
+
+# Dates come from the inventory and never from a file; an asset without one is in no range. Both are ISO 8601.
+registered_in(grant, _) if {
+	is_null(object.get(grant, "registered_from", null))
+	is_null(object.get(grant, "registered_until", null))
+}
+
+registered_in(grant, asset) if {
+	some date in registered[asset]
+	date >= first_day(grant)
+	date <= last_day(grant)
+}
+
+first_day(grant) := day if {
+	day := object.get(grant, "registered_from", null)
+	is_string(day)
+} else := "0000-00-00"
+
+last_day(grant) := day if {
+	day := object.get(grant, "registered_until", null)
+	is_string(day)
+} else := "9999-99-99"
+
+# The date on which each asset of this call was registered, if the inventory has one.
+registered[asset.id] contains asset.registered if {
+	some e in input.evaluations
+	some asset in touched(e)
+	is_string(asset.registered)
 }
 
 target_covered(e, _) if not e.action.name in data.guardrail.settings.targeted
@@ -73,5 +141,16 @@ target_covered(e, grant) if {
 	target.properties.pattern == false
 	not contains(concat("", [target.id, "/"]), "/../")
 	some pattern in grant.targets
+	within(target, pattern)
+}
+
+within(target, pattern) if {
+	not startswith(pattern, "zone:")
 	glob.match(pattern, ["/"], target.id)
+}
+
+# Which zones a place lies in is known from where it really is.
+within(target, pattern) if {
+	startswith(pattern, "zone:")
+	trim_prefix(pattern, "zone:") in target.properties.zones
 }

@@ -37,3 +37,11 @@ leaves(e) if {
 	data.guardrail.settings.ops[e.action.name] == "copy"
 	e.properties.target.type in data.guardrail.settings.labelled.targets
 }
+
+# What lets a labelled session send something away is used by it.
+uses contains sanction.use_of(sanction.covering(e, label, false)) if {
+	some label in input.context.history.labels
+	some e in input.evaluations
+	leaves(e)
+	sanction.covered(e, label, false)
+}

@@ -5,6 +5,8 @@
 #   - input: schema.input
 package guardrail.rules.opaque
 
+import data.guardrail.lib.sanction
+
 # METADATA
 # title: An asset named to something we cannot see into
 # custom:
@@ -16,12 +18,23 @@ package guardrail.rules.opaque
 #   examples:
 #     match:
 #       - {op: mention, asset: "model:beta", precision: opaque, modality: may}
+#       - {effects: [{op: rename, asset: "model:beta", target: "server://b/beta"}, {op: mention, id: "server://b/beta", asset: "model:beta", precision: opaque}]}
 #     not_match:
 #       - {op: mention, precision: opaque, modality: may}
+#       - {effects: [{op: rename, asset: "model:beta", target: "server://b/beta"}, {op: mention, id: "server://b/beta", asset: "model:beta", precision: opaque}], mandate: {effects: [rename], assets: ["*"], targets: ["server://b/*"]}}
 #       - {op: read, asset: "model:beta", precision: opaque, modality: may}
 hits contains {"id": "opaque.names_asset", "i": i, "asset": e.resource.properties.asset.id} if {
 	some i, e in input.evaluations
 	family(e) == "mention"
+	not brought_there(e)
+}
+
+# The place that an order lets an asset be brought to is called like it rightly.
+brought_there(e) if {
+	some claim in sanction.claims
+	claim.standing != "none"
+	claim.asset == e.resource.properties.asset.id
+	input.evaluations[claim.i].properties.target.id == e.resource.id
 }
 
 # METADATA
@@ -85,6 +98,7 @@ hits contains {"id": "opaque.authored_script", "i": i} if {
 #     not_match:
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec, type: file, labels: ["model:beta"]}
+#       - {op: remote_exec, type: net, labels: ["model:beta"], attrs: {command: ls, entered: true}}
 #       - {op: read, labels: ["model:beta"]}
 hits contains {"id": "opaque.while_labelled", "i": i} if {
 	marked
@@ -96,7 +110,13 @@ family(e) := data.guardrail.settings.ops[e.action.name]
 
 runs(e) if data.guardrail.settings.code[e.properties.attrs.code] == "run"
 
-unseen(e) if family(e) == "remote"
+# Of a command whose text was read, what it does there are effects of their own.
+unseen(e) if {
+	family(e) == "remote"
+	not entered(e)
+}
+
+entered(e) if e.properties.attrs.entered == true
 
 unseen(e) if {
 	family(e) == "opaque"

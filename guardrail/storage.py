@@ -1,0 +1,109 @@
+"""One SQLite file of the guard's own state: a connection for each process, and transactions that leave nothing open.
+
+Not concerned with what is in it. What a crash of the process loses is nothing; what a power cut may lose is the last
+moments.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+
+LOG_PAGES: Final = 8192
+"""Size of the log at which it is written back into the file, in pages of 4 KiB: that waits for the disk."""
+
+_inherited: Final[list[sqlite3.Connection]] = []
+"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
+
+
+class StateFile:
+    """A file of state; whoever uses it holds `lock` while they do, and a fork opens its own connection.
+
+    Args:
+        path: the file.
+        busy: longest wait for another process that is writing, in seconds.
+        readonly: never write, and do not create it.
+        durable: what is written survives a power cut, at the price of waiting for the disk.
+    """
+
+    def __init__(self, path: Path, *, busy: float, readonly: bool = False, durable: bool = False) -> None:
+        self.path: Final = path
+        self.lock: Final = threading.RLock()
+        self._busy = busy
+        self._readonly = readonly
+        self._durable = durable
+        self._db: sqlite3.Connection | None = None
+        self._pid = 0
+        self._end: Callable[[], object] = _nothing
+
+    def create(self) -> None:
+        """Make the file, for its owner only, if it is not there.
+
+        Raises:
+            OSError: if that cannot be done.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+
+    def close(self) -> None:
+        """Let go of the file; it cannot be used any more."""
+        with self.lock:
+            self._end()
+            self._db, self._pid = None, -1
+
+    def connection(self) -> sqlite3.Connection:
+        """The connection of this process.
+
+        Raises:
+            sqlite3.Error: if it cannot be opened, or was closed.
+        """
+        import sqlite3
+
+        if self._pid == -1:
+            raise sqlite3.ProgrammingError("it is closed")
+        if self._pid != os.getpid():
+            self._end()
+            name = f"{self.path.absolute().as_uri()}?mode={'ro' if self._readonly else 'rw'}"
+            db = sqlite3.connect(name, timeout=self._busy, isolation_level=None, check_same_thread=False, uri=True)
+            self._db, self._pid = db, os.getpid()
+            # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
+            self._end = weakref.finalize(self, _close, db, self._pid)
+            if not self._readonly:
+                level = "full" if self._durable else "normal"
+                db.executescript(
+                    f"pragma journal_mode = wal; pragma synchronous = {level}; pragma wal_autocheckpoint = {LOG_PAGES};"
+                )
+        if self._db is None:
+            raise sqlite3.ProgrammingError("it is closed")
+        return self._db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
+    """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""
+    db.execute("begin immediate")
+    try:
+        yield db
+        db.execute("commit")
+    finally:
+        if db.in_transaction:
+            db.execute("rollback")
+
+
+def _close(db: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        db.close()
+    else:
+        _inherited.append(db)
+
+
+def _nothing() -> None:
+    """There is no connection yet."""
