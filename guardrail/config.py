@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -30,6 +30,15 @@ MAX_ID_CHARS: Final = 128
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 
 
+Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "removed", "any", "ask", "none"]
+"""The change that makes a control weaker: switched off or on, a larger or smaller amount, more or fewer members, its
+removal, any change. Of `ask` nobody can tell but a person, and `none` says that the key is no control."""
+
+
+WEAKENS: Final[tuple[Weakens, ...]] = get_args(Weakens)
+"""The words for it."""
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table that refuses unknown keys."""
 
@@ -48,6 +57,8 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         registered: the date it was registered on; rules use this and never a file's mtime.
         digest: `sha256:<hex>` of its content, for an asset of one file; `guardrail doctor` compares it.
         controls: for `control`: key -> the value that is safe; a dotted key reaches into tables.
+        weakens: for `control`: key -> the change that weakens it: `false`, `true`, `up`, `down`, `wider`, `narrower`,
+            `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
     """
 
     id: str
@@ -59,6 +70,7 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     registered: dt.date | None = None
     digest: str | None = None
     controls: dict[str, Any] = {}
+    weakens: dict[str, Any] = {}
 
 
 class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -297,9 +309,30 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
             problems.append(f"asset `{asset.id}`: `paths` takes no globs: name the directory, which covers all in it")
         if asset.controls and asset.asset_class != "control":
             problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
+        if asset.weakens and asset.asset_class != "control":
+            problems.append(f"asset `{asset.id}`: `weakens` belongs to the class `control` only")
+        problems += _weakens_problems(asset)
         if asset.digest is not None and not _is_digest(asset.digest):
             problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
     return problems
+
+
+def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
+    for key, value in dotted(asset.weakens):
+        if not all(key.split(".")):
+            yield f"asset `{asset.id}`: `weakens` has the key `{key}`: name the key that is a control"
+        if value not in WEAKENS:
+            known = ", ".join(f"`{name}`" for name in WEAKENS)
+            yield f"asset `{asset.id}`: `weakens` of `{key}` is none of {known}"
+
+
+def dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys with dots, however they were written: TOML reads `a.b = true` as a table in a table."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from dotted(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _number_problems(config: Config) -> list[str]:

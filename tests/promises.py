@@ -1492,6 +1492,24 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="assets.control_directions",
+        source="issue 4",
+        behaviour="a key of a control file has a direction that weakens it, declared or by its name: a weakening is "
+        "denied, a strengthening passes, and what cannot be compared is held, whichever tool makes the edit",
+        tests=(
+            "tests/test_control_directions.py::test_the_direction_of_a_change_is_that_of_its_meaning",
+            "tests/test_control_directions.py::test_up_and_down_are_opposites",
+            "tests/test_control_directions.py::test_any_two_values_have_a_direction",
+            "tests/test_control_directions.py::test_a_key_that_nobody_declared_is_known_by_its_name",
+            "tests/test_control_directions.py::test_every_tool_s_edit_has_its_direction",
+            "tests/test_control_directions.py::test_a_weakening_is_denied_a_question_held_and_a_strengthening_recorded",
+            "tests/test_control_directions.py::test_a_variable_of_a_declared_key_s_name_is_a_change_of_it",
+            "tests/test_control_directions.py::test_a_key_below_a_declared_one_is_a_question",
+            "tests/test_control_directions.py::test_a_direction_that_is_none_is_refused",
+            "tests/test_control_directions.py::test_a_dotted_key_may_be_written_as_a_table",
+        ),
+    ),
+    Promise(
         id="effects.clouds",
         source="issue 3",
         behaviour="clusters, containers, images and repositories are looked into; daily work with them raises no question",

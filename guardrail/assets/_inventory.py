@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from guardrail.assets._addresses import Addresses
-from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned, variable_effect, watched_name
+from guardrail.assets._controls import (
+    ControlKeys,
+    Overrides,
+    control_keys,
+    key_effects,
+    keyed,
+    over,
+    returned,
+    variable_effect,
+    watched_name,
+)
 from guardrail.assets._files import (
     LiveFiles,
     Place,
@@ -29,7 +39,7 @@ from guardrail.assets._files import (
     walk_files,
 )
 from guardrail.assets._mounts import Coordinates, Mounts
-from guardrail.config import AssetConfig, Config
+from guardrail.config import AssetConfig, Config, dotted
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
 
@@ -85,14 +95,14 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         asset_class: what sort of asset.
         roots: real paths it lives at.
         facts: what rules may know about it; from the inventory, never from the file.
-        controls: for a control config: key -> safe value.
+        controls: for a control config: which keys are controls.
     """
 
     id: str
     asset_class: AssetClass
     roots: tuple[str, ...]
     facts: dict[str, Any]
-    controls: dict[str, Any] = {}
+    controls: ControlKeys = ControlKeys()
 
 
 class _Anywhere(Exception):
@@ -220,7 +230,7 @@ class Inventory:
         for effect in effects:
             if effect.op == "env" and effect.attrs.get("key") in self._variables:
                 asset_id, control = self._variables[effect.attrs["key"]]
-                resolved.append(variable_effect(effect, asset_id, control, self._assets[asset_id].controls[control]))
+                resolved.append(variable_effect(effect, asset_id, control, self._assets[asset_id].controls))
                 continue
             resolved.extend(self._resolve_one(effect, look))
         return returned(resolved)
@@ -271,7 +281,7 @@ class Inventory:
         return [
             msgspec.structs.replace(effect.resource, asset=asset.id)
             for asset in self._assets.values()
-            if any(name == key or name.startswith(f"{key}.") for name in asset.controls)
+            if any(name == key or name.startswith(f"{key}.") for name in asset.controls.names)
         ]
 
     def _by_name(
@@ -611,7 +621,7 @@ class Inventory:
 
     def _add(self, asset: Asset, spelled: Sequence[str]) -> None:
         self._assets[asset.id] = asset
-        for control in asset.controls:
+        for control in asset.controls.names:
             if (variable := watched_name(control)) is not None:
                 self._variables.setdefault(variable, (asset.id, control))
         # The name as declared is an asset too: removing the link `/models` takes the models away from their users.
@@ -660,17 +670,8 @@ def _asset(declared: AssetConfig, config: Config) -> Asset:
         asset_class=declared.asset_class,
         roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
         facts=facts,
-        controls=dict(_dotted(declared.controls)),
+        controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
     )
-
-
-def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys with dots, however they were written: TOML reads `a.b = true` as a table in a table."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _facts(asset_id: str, asset_class: str) -> dict[str, Any]:

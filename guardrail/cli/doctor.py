@@ -171,8 +171,8 @@ def _asset_findings(config: Config) -> Iterator[Finding]:
         paths = [config.path(path) for path in asset.paths]
         told = [finding for path in paths for finding in _path_findings(asset, path)]
         yield from told
-        if asset.asset_class == "control" and not asset.controls:
-            detail = f"`{asset.id}` lists no `controls`, so every edit of it is unsanctioned"
+        if asset.asset_class == "control" and not asset.controls and not asset.weakens:
+            detail = f"`{asset.id}` lists no `controls` and no `weakens`, so every edit of it is unsanctioned"
             yield Finding(name="assets", state="note", detail=detail)
         if told:
             continue
@@ -205,9 +205,10 @@ def _path_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
 
 def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
     """Whether each control has its safe value now: the guard sees changes, and this one may have been made before."""
+    from guardrail.config import dotted
     from guardrail.effects import key_changes
 
-    if not asset.controls or not path.is_file():
+    if not (asset.controls or asset.weakens) or not path.is_file():
         return
     try:
         content = path.read_bytes()
@@ -223,7 +224,11 @@ def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
         yield Finding(name="assets", state="problem", detail=detail)
         return
     values = {change.key: change.after for change in keys}
-    for key, safe in asset.controls.items():
+    for key, weakens in dotted(asset.weakens):
+        if "*" not in key and weakens != "none" and not any(k == key or k.startswith(f"{key}.") for k in values):
+            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it, or mend `weakens`"
+            yield Finding(name="assets", state="problem", detail=detail)
+    for key, safe in dotted(asset.controls):
         if key not in values:
             detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it with its safe value, or mend `controls`"
             yield Finding(name="assets", state="problem", detail=detail)
