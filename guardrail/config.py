@@ -7,6 +7,7 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,13 @@ MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
 
 
+MIN_REFERENCE: Final = 3
+"""Fewest scores that another is compared with."""
+
+MAX_REFERENCE: Final = 1_000
+"""Most scores that another is compared with."""
+
+
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 
 
@@ -41,6 +49,34 @@ WEAKENS: Final[tuple[Weakens, ...]] = get_args(Weakens)
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table that refuses unknown keys."""
+
+
+class RecordConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[asset.record]`: which key of an evaluation record is what; a dotted key reaches into tables.
+
+    Args:
+        items: key of the list or table of records; empty if the file itself is the list, or one record.
+        id: key that tells one record from another; empty means its place in the list.
+        score: key of the score.
+        subject: key of the model that is scored; without one in the record it is the asset's `model`.
+        judge: key of who scored it.
+        threshold: key of the threshold, or the threshold itself.
+        direction: `min` if a score passes from the threshold up, `max` if it passes up to it, or the key that says so.
+        criteria: keys of what is measured, and how: a change of one is a change of the criteria; `*` is allowed.
+        reference: scores of comparable models, or of earlier runs; at least three, or none.
+        outlier: how far from the reference a score may lie, in standard deviations estimated from the median.
+    """
+
+    items: str = ""
+    id: str = ""
+    score: str = "score"
+    subject: str = "model"
+    judge: str = "judge"
+    threshold: float | str = "threshold"
+    direction: str = "direction"
+    criteria: tuple[str, ...] = ("criteria", "rubric")
+    reference: tuple[float, ...] = ()
+    outlier: float = 3.5
 
 
 class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}):
@@ -59,6 +95,7 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         controls: for `control`: key -> the value that is safe; a dotted key reaches into tables.
         weakens: for `control`: key -> the change that weakens it: `false`, `true`, `up`, `down`, `wider`, `narrower`,
             `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
+        record: for `evaluation`: which key of a record is what; without it every edit is one of the whole file.
     """
 
     id: str
@@ -71,6 +108,7 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     digest: str | None = None
     controls: dict[str, Any] = {}
     weakens: dict[str, Any] = {}
+    record: RecordConfig | None = None
 
 
 class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -312,6 +350,7 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
         if asset.weakens and asset.asset_class != "control":
             problems.append(f"asset `{asset.id}`: `weakens` belongs to the class `control` only")
         problems += _weakens_problems(asset)
+        problems += _record_problems(asset)
         if asset.digest is not None and not _is_digest(asset.digest):
             problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
     return problems
@@ -324,6 +363,23 @@ def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
         if value not in WEAKENS:
             known = ", ".join(f"`{name}`" for name in WEAKENS)
             yield f"asset `{asset.id}`: `weakens` of `{key}` is none of {known}"
+
+
+def _record_problems(asset: AssetConfig) -> Iterator[str]:
+    record = asset.record
+    if record is None:
+        return
+    if asset.asset_class != "evaluation":
+        yield f"asset `{asset.id}`: `record` belongs to the class `evaluation` only"
+    if not record.score:
+        yield f"asset `{asset.id}`: `record.score` is empty: name the key of the score"
+    if 0 < len(record.reference) < MIN_REFERENCE or len(record.reference) > MAX_REFERENCE:
+        yield f"asset `{asset.id}`: `record.reference` must have {MIN_REFERENCE} to {MAX_REFERENCE} scores, or none"
+    numbers = [*record.reference, *([] if isinstance(record.threshold, str) else [record.threshold])]
+    if not all(math.isfinite(number) for number in numbers):
+        yield f"asset `{asset.id}`: `record.reference` and `record.threshold` must be finite numbers"
+    if not (math.isfinite(record.outlier) and record.outlier > 0):
+        yield f"asset `{asset.id}`: `record.outlier` must be greater than 0"
 
 
 def dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

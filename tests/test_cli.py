@@ -352,6 +352,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
     page = (Path(__file__).resolve().parent.parent / "docs/configuration.md").read_text()
     sections = {
         "[[asset]]": config_module.AssetConfig,
+        "[asset.record]": config_module.RecordConfig,
         "[[person]]": config_module.PersonConfig,
         "[[tool]]": config_module.ToolSpec,
         "[policy]": config_module.PolicyConfig,

@@ -39,7 +39,8 @@ from guardrail.assets._files import (
     walk_files,
 )
 from guardrail.assets._mounts import Coordinates, Mounts
-from guardrail.config import AssetConfig, Config, dotted
+from guardrail.assets._records import record_effects
+from guardrail.config import AssetConfig, Config, RecordConfig, dotted
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
 
@@ -96,6 +97,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         roots: real paths it lives at.
         facts: what rules may know about it; from the inventory, never from the file.
         controls: for a control config: which keys are controls.
+        record: for an evaluation record: which key is what.
     """
 
     id: str
@@ -103,6 +105,12 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[str, ...]
     facts: dict[str, Any]
     controls: ControlKeys = ControlKeys()
+    record: RecordConfig | None = None
+
+    @property
+    def is_read_by_key(self) -> bool:
+        """Whether an edit of known content is judged by what changes in it."""
+        return bool(self.controls) or self.record is not None
 
 
 class _Anywhere(Exception):
@@ -378,7 +386,7 @@ class Inventory:
         if effect.op in _BRINGING and effect.edit is not None and self._is_edit_of_target(effect):
             yield from self._brought(effect)
             return
-        if asset is None or known is None or not asset.controls or effect.resource.real is None:
+        if asset is None or known is None or not asset.is_read_by_key or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
         before = self._files.read(effect.resource.real, self._script_bytes)
@@ -386,13 +394,16 @@ class Inventory:
             # It is there and cannot be read, or is too large: what an edit makes of it is not known.
             yield msgspec.structs.replace(effect, edit=None)
             return
+        if asset.record is not None:
+            yield from record_effects(effect, known, before, asset.record, asset.facts["model"])
+            return
         yield from key_effects(effect, known, before, asset.controls)
 
     def _is_edit_of_target(self, effect: Effect) -> bool:
-        """A regular file that is no asset, moved or copied over a control file."""
+        """A regular file that is no asset, moved or copied over one that is judged by its keys."""
         target = self._assets.get(effect.target.asset or "") if effect.target is not None else None
         source = effect.resource
-        if target is None or not target.controls or source.asset is not None or source.path is None:
+        if target is None or not target.is_read_by_key or source.asset is not None or source.path is None:
             return False
         # INVARIANT: a link that is moved brings what it leads to, whoever may change that.
         return not os.path.islink(source.path)
@@ -671,6 +682,7 @@ def _asset(declared: AssetConfig, config: Config) -> Asset:
         roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
         facts=facts,
         controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
+        record=declared.record,
     )
 
 

@@ -178,6 +178,7 @@ def _asset_findings(config: Config) -> Iterator[Finding]:
             continue
         for path in paths:
             yield from _control_findings(asset, path)
+            yield from _record_findings(asset, path)
         if asset.digest is not None:
             yield _digest_finding(asset, [str(path) for path in paths])
 
@@ -201,6 +202,30 @@ def _path_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
             "name the directories that the model lies in"
         )
         yield Finding(name="assets", state="problem", detail=detail)
+
+
+def _record_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
+    """Whether an evaluation record can be judged by its scores."""
+    from guardrail.assets import check_record
+
+    if asset.record is None:
+        return
+    for file in [path] if path.is_file() else sorted(one for one in path.glob("*") if one.is_file())[:_MOST_RECORDS]:
+        try:
+            with open(file, "rb") as stream:
+                wrong = check_record(str(file), stream.read(_MOST_BYTES), asset.record)
+        except OSError as error:
+            wrong = f"cannot be read: {_cause(error)}"
+        if wrong is not None:
+            detail = f"`{asset.id}`: `{file}`: {wrong}, so every edit of it is one of the whole file: mend `record`"
+            yield Finding(name="assets", state="problem", detail=detail)
+
+
+_MOST_RECORDS = 100
+"""Most files of one evaluation asset that are looked into."""
+
+_MOST_BYTES = 64 * 1024 * 1024
+"""Most that is read of one of them, in bytes."""
 
 
 def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:

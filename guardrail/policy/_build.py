@@ -96,6 +96,12 @@ class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=T
     shipped: tuple[Way, ...]
 
 
+class Evaluation(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How scores are judged: see `policies/guardrail/rules/evaluation.rego`."""
+
+    relation: Literal["none", "same", "family"]
+
+
 class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`data.guardrail.settings`; `docs/policy-data.md` explains every key."""
 
@@ -106,6 +112,7 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: dict[str, Literal["run", "hold"]]
     labelled: Labelled
     administration: Administration
+    evaluation: Evaluation
     outcomes: dict[str, OutcomeWord]
     moved: tuple[str, ...]
 

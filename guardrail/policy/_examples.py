@@ -62,8 +62,12 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes with it; `leave` is a person's grant for this very call, given after seeing these reasons."""
+    """What goes with it; `leave` is a person's grant for this very call, given after seeing these reasons.
 
+    `subject_model` is the model behind the agent.
+    """
+
+    subject_model: str | None = None
     labels: tuple[str, ...] = ()
     owes: tuple[str, ...] = ()
     authored: bool = False
@@ -91,7 +95,11 @@ def expand(example: Mapping[str, Any]) -> dict[str, Any]:
     except msgspec.ValidationError as error:
         raise ConfigError(f"not an example: {error}") from None
     return {
-        "subject": {"type": "agent", "id": "ops-agent", "properties": {"model": None, "principal": None}},
+        "subject": {
+            "type": "agent",
+            "id": "ops-agent",
+            "properties": {"model": context.subject_model, "principal": None},
+        },
         "context": _context(context),
         "evaluations": [_evaluation(effect) for effect in effects],
     }
