@@ -7,9 +7,11 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -23,6 +25,14 @@ from guardrail.toolspec import ToolSpec, problems
 MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 """Largest guardrail.toml, in bytes."""
 
+
+MAX_ASSETS: Final = 100_000
+"""Most assets of one configuration."""
+
+MAX_ASSET_FILE_BYTES: Final = 64 * 1024 * 1024
+"""Largest file of assets, in bytes."""
+
+_SET_BY_LOAD: Final = ("base", "source", "asset_files")
 
 MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
@@ -109,6 +119,17 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     controls: dict[str, Any] = {}
     weakens: dict[str, Any] = {}
     record: RecordConfig | None = None
+
+
+class InventoryConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[assets]`: assets that are declared beside guardrail.toml.
+
+    Args:
+        files: files of further assets, `*` allowed in the last name: TOML with `[[asset]]` tables, or JSON lines with
+            one asset a line, which is read ten times as fast; relative to guardrail.toml, as all paths in them are.
+    """
+
+    files: tuple[str, ...] = ()
 
 
 class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -231,17 +252,20 @@ class Config(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    rename={"assets": "asset", "people": "person", "tools": "tool"},
+    rename={"assets": "asset", "inventory": "assets", "people": "person", "tools": "tool"},
 ):
     """Everything in guardrail.toml.
 
     Args:
-        assets: the `[[asset]]` tables.
+        assets: the `[[asset]]` tables, those of all files together.
+        inventory: where further assets are declared.
         people: the `[[person]]` tables.
         tools: the `[[tool]]` tables: tools of your own, and which argument is what.
         unsafe_fail_open: let calls run when judging fails; warns at start and is written into every record.
         base: directory that relative paths are relative to; set by `load`.
         source: the file this was read from; set by `load`.
+        asset_files: the files that further assets were read from, and directories that are read as a whole; set by
+            `load`.
     """
 
     assets: tuple[AssetConfig, ...] = ()
@@ -256,6 +280,8 @@ class Config(
     unsafe_fail_open: bool = False
     base: str = ""
     source: str = ""
+    asset_files: tuple[str, ...] = ()
+    inventory: InventoryConfig = InventoryConfig()
 
     def path(self, text: str) -> Path:
         """A path of this configuration: `~` expanded, relative ones taken from the file's own directory."""
@@ -301,7 +327,7 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
         raw: Any = msgspec.toml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{where}` is not valid TOML: {error}") from None
-    for reserved in ("base", "source"):
+    for reserved in _SET_BY_LOAD:
         if reserved in raw:
             raise ConfigError(f"`{where}` has the unknown key `{reserved}`: remove it")
     try:
@@ -309,8 +335,106 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error, raw)}") from None
     config = msgspec.structs.replace(config, base=base, source=source)
+    if config.inventory.files:
+        config = _with_files(config, where)
     _check(config, where)
     return config
+
+
+class _AssetFile(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"assets": "asset"}):
+    assets: tuple[AssetConfig, ...] = ()
+
+
+_asset_lines: Final = msgspec.json.Decoder(AssetConfig)
+
+
+def _with_files(config: Config, where: str) -> Config:
+    """The configuration with the assets that stand in files of their own.
+
+    Raises:
+        ConfigError: if one is missing, too large, or holds what is no asset: an asset that is left out is not guarded.
+    """
+    assets = list(config.assets)
+    files: dict[str, None] = {}
+    folders: dict[str, None] = {}
+    for pattern in config.inventory.files:
+        if any(char in pattern for char in "*?["):
+            folders[_own_folder(config, pattern, where)] = None
+        for file in _matching_files(config, pattern, where):
+            if file not in files:
+                files[file] = None
+                assets.extend(_read_assets(file))
+                if len(assets) > MAX_ASSETS:
+                    raise ConfigError(f"`{where}` declares more than {MAX_ASSETS} assets, the last in `{file}`")
+    return msgspec.structs.replace(config, assets=tuple(assets), asset_files=(*files, *folders))
+
+
+def _own_folder(config: Config, pattern: str, where: str) -> str:
+    """The directory of a pattern: a file that is added there changes which asset a path is, so it is guarded as well.
+
+    Raises:
+        ConfigError: if guarding it would guard everything beside the configuration.
+    """
+    folder, base = os.path.realpath(config.path(pattern).parent), os.path.realpath(config.path(""))
+    if base == folder or base.startswith(folder.rstrip("/") + "/"):
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`: give these files a directory of their own")
+    return folder
+
+
+def _matching_files(config: Config, pattern: str, where: str) -> list[str]:
+    path = config.path(pattern)
+    if not pattern or any(char in str(path.parent) for char in "*?["):
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`: name a file, or `*` in the last name only")
+    if not any(char in path.name for char in "*?["):
+        return [str(path)]
+    # A link is followed: what it leads to is named in every message, and guarded like the file.
+    found = sorted(str(one) for one in path.parent.glob(path.name) if one.is_file() and not one.name.startswith("."))
+    if not found:
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`, which no file fits: mend it or take it out")
+    return found
+
+
+def _read_assets(file: str) -> Sequence[AssetConfig]:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MAX_ASSET_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the assets in `{file}`: {error.strerror}") from None
+    if len(data) > MAX_ASSET_FILE_BYTES:
+        raise ConfigError(f"the assets in `{file}` are more than {MAX_ASSET_FILE_BYTES} bytes: split the file")
+    if file.endswith((".jsonl", ".ndjson")):
+        return _read_lines(file, data)
+    if not file.endswith(".toml"):
+        raise ConfigError(f"`{file}` is no file of assets: its name must end in `.toml` or `.jsonl`")
+    try:
+        raw: Any = msgspec.toml.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{file}` is not valid TOML: {error}") from None
+    try:
+        return msgspec.convert(raw, _AssetFile).assets
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"`{file}` is no file of assets: {_sentence(error, raw)}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) != len({name for name, _ in pairs}):
+        raise ValueError("a key stands there twice")
+
+
+def _read_lines(file: str, data: bytes) -> Sequence[AssetConfig]:
+    found: list[AssetConfig] = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            json.loads(line, object_pairs_hook=_no_key_twice)
+            found.append(_asset_lines.decode(line))
+        except (ValueError, RecursionError) as error:
+            text = str(error)
+            raise ConfigError(f"`{file}` is no file of assets: line {number}: {text[:1].lower()}{text[1:]}") from None
+        if len(found) > MAX_ASSETS:
+            raise ConfigError(f"`{file}` declares more than {MAX_ASSETS} assets")
+    return found
 
 
 def _check(config: Config, where: str) -> None:
@@ -407,7 +531,7 @@ def _number_problems(config: Config) -> list[str]:
 
 
 def _twice(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    return sorted(name for name, count in Counter(names).items() if count > 1) if len(set(names)) < len(names) else []
 
 
 def _is_digest(text: str) -> bool:
@@ -455,7 +579,7 @@ def _sentence(error: msgspec.ValidationError, raw: Any) -> str:
         where += f" (`{entry['id']}`)"  # pyright: ignore[reportUnknownArgumentType]
     if "unknown field" in text and section is not None:
         names = [field.encode_name for field in msgspec.structs.fields(section)]
-        known = ", ".join(f"`{name}`" for name in names if name not in ("base", "source"))
+        known = ", ".join(f"`{name}`" for name in names if name not in _SET_BY_LOAD)
         text += f"; what is known there is {known}"
     elif "enum value" in text and section is not None:
         field = next((f for f in msgspec.structs.fields(section) if f.encode_name == name), None)

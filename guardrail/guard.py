@@ -516,6 +516,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own: list[tuple[str, str]] = []
     if config.source:
         own.append(("guardrail:config", config.source))
+    own.extend((f"guardrail:assets:{number}", path) for number, path in enumerate(config.asset_files))
     if config.mandates.directory:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     own.append(("guardrail:policy", str(bundle_directory(config))))

@@ -1535,6 +1535,24 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="assets.many",
+        source="issue 4; design: budgets",
+        behaviour="assets may stand in files of their own, up to 100,000; nothing in them is skipped, and look-ups stay "
+        "exact or say that it could be any",
+        tests=(
+            "tests/test_asset_files.py::test_assets_of_all_files_are_one_inventory_with_paths_beside_the_configuration",
+            "tests/test_asset_files.py::test_a_file_that_declares_nothing_sound_stops_the_guard",
+            "tests/test_asset_files.py::test_bounds_on_files_and_assets_are_said",
+            "tests/test_asset_files.py::test_the_files_are_the_guard_s_own_and_so_is_the_directory_of_a_pattern",
+            "tests/test_asset_files.py::test_of_more_assets_than_an_effect_is_split_over_the_rest_could_be_any",
+            "tests/test_asset_files.py::test_patterns_find_their_assets_among_many",
+            "tests/test_asset_files.py::test_a_pattern_that_leads_to_more_names_than_are_looked_at_could_be_any",
+            "tests/test_asset_files.py::test_addresses_are_found_among_many",
+            "tests/test_asset_files.py::test_names_of_inodes_are_looked_for_beside_the_calls_where_there_are_many",
+            "tests/test_asset_files.py::test_json_lines_are_what_toml_says",
+        ),
+    ),
+    Promise(
         id="effects.clouds",
         source="issue 3",
         behaviour="clusters, containers, images and repositories are looked into; daily work with them raises no question",

@@ -353,6 +353,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
     sections = {
         "[[asset]]": config_module.AssetConfig,
         "[asset.record]": config_module.RecordConfig,
+        "[assets]": config_module.InventoryConfig,
         "[[person]]": config_module.PersonConfig,
         "[[tool]]": config_module.ToolSpec,
         "[policy]": config_module.PolicyConfig,

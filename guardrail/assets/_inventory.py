@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -55,6 +55,9 @@ MAX_ASSETS_PER_EFFECT: Final = 64
 
 INDEX_CHEAP_SECONDS: Final = 0.005
 """A walk over all assets in search of new names that took longer, in seconds, gets at most a tenth of the time."""
+
+INDEX_WAITED_SECONDS: Final = 0.1
+"""A walk that takes longer, in seconds, is made beside the calls, which do not wait for it."""
 
 MAX_PATTERN_ENTRIES: Final = 20_000
 """Most directory entries that are looked at to see where a pattern leads; beyond, it could lead anywhere."""
@@ -111,6 +114,20 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     def is_read_by_key(self) -> bool:
         """Whether an edit of known content is judged by what changes in it."""
         return bool(self.controls) or self.record is not None
+
+
+class _Found(NamedTuple):
+    """What an address turned out to be.
+
+    Args:
+        resources: it, once for each asset that it is, lies in or holds; at most one more than one effect is split over.
+        anything: it could be any asset.
+        more: assets that are not among the resources.
+    """
+
+    resources: list[Resource]
+    anything: bool = False
+    more: int = 0
 
 
 class _Anywhere(Exception):
@@ -171,9 +188,12 @@ class Inventory:
         self._assets: dict[str, Asset] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
+        self._children: dict[str, dict[str, None]] = {}
+        self._by_key: dict[str, list[str]] = {}
         self._addresses = Addresses()
         self._mounts = Mounts()
         self._mounted: dict[Coordinates, str] = {}
+        self._mounted_below: dict[Coordinates, list[str]] = {}
         self._mounted_version = -1
         self._overrides = Overrides()
         self._variables: dict[str, tuple[str, str]] = {}
@@ -182,17 +202,23 @@ class Inventory:
         self._index_cost = 0.0
         self._strangers: dict[tuple[int, int], int] = {}
         self._lock = threading.Lock()
+        here = str(config.path(""))
+        began = time.monotonic()
         for declared in config.assets:
-            self._add(_asset(declared, config), [str(config.path(path)) for path in declared.paths])
+            spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
+            places = [locate(path) for path in spelled]
+            self._add(_asset(declared, places), spelled, places)
             for uri in declared.uris:
                 self._addresses.add(uri, declared.id)
             for name in _names(declared):
                 self._addresses.name(name, declared.id)
         for asset_id, path in own:
-            real = locate(path).real
-            self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
+            place = locate(path)
+            facts = _facts(asset_id, "guard")
+            self._add(Asset(id=asset_id, asset_class="guard", roots=(place.real,), facts=facts), [path], [place])
         self._watched = frozenset(self._variables)
-        self._index_inodes()
+        self._indexed_at = time.monotonic()
+        self._index_cost = self._indexed_at - began
 
     def __len__(self) -> int:
         return len(self._assets)
@@ -249,15 +275,16 @@ class Inventory:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
-        sources, any_source = self._look_up(effect.resource, downward, look)
+        sources, any_source, more = self._look_up(effect.resource, downward, look)
         if any_source and effect.op == "mention" and not (effect.resource.pattern or "").startswith("**"):
             # A word that only ends in something unknown, such as `app:$(git rev-parse HEAD)`, is not held for it.
             any_source = False
         targets: list[Resource | None] = [None]
         any_target = False
         if effect.target is not None:
-            found, any_target = self._look_up(effect.target, False, look)
-            targets = list(found)
+            found, any_target, more_targets = self._look_up(effect.target, False, look)
+            targets = [*found]
+            more += more_targets
         if effect.op == "mention":
             # A program that is given a directory above the guard's own files is every build; it does not name them.
             sources = [source for source in sources if source.uri is not None or self._is_named(source)]
@@ -267,10 +294,12 @@ class Inventory:
             sources = sources or [effect.resource]
         sources = self._controlled(effect) or sources
         attrs = effect.attrs
-        if any_source or any_target:
+        more += max(len(sources) - MAX_ASSETS_PER_EFFECT, 0) + max(len(targets) - MAX_ASSETS_PER_EFFECT, 0)
+        if more:
+            # INVARIANT: no mandate covers what it was not asked about; the assets that are left out could be any.
+            attrs = {**attrs, "assets_more": more}
+        if any_source or any_target or more:
             attrs = {**attrs, "any": True}
-        if len(sources) > MAX_ASSETS_PER_EFFECT:
-            attrs = {**attrs, "assets_more": len(sources) - MAX_ASSETS_PER_EFFECT}
         if effect.attrs.get("follows"):
             yield from self._followed(effect, sources[0], targets[0], attrs)
         if effect.resource.recursive and effect.op in _WHOLE:
@@ -286,11 +315,8 @@ class Inventory:
         if effect.op != "set_key" or not (effect.resource.uri or "").startswith("config:"):
             return []
         key = effect.attrs.get("key")
-        return [
-            msgspec.structs.replace(effect.resource, asset=asset.id)
-            for asset in self._assets.values()
-            if any(name == key or name.startswith(f"{key}.") for name in asset.controls.names)
-        ]
+        found = self._by_key.get(key, ()) if isinstance(key, str) else ()
+        return [msgspec.structs.replace(effect.resource, asset=asset) for asset in found]
 
     def _by_name(
         self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
@@ -417,32 +443,33 @@ class Inventory:
         yield msgspec.structs.replace(effect, target=plain, edit=None, attrs={**effect.attrs, "over": target.asset})
         yield from self._with_keys(over(effect))
 
-    def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up(self, resource: Resource, downward: bool, look: _Look) -> _Found:
         """Resources with their assets, and whether it could be anything at all."""
         if resource.pattern is not None:
             return self._look_up_pattern(resource, look)
         if resource.uri is not None:
             found, anything = self._addresses.find(resource.uri, downward=downward or resource.recursive)
-            return [msgspec.structs.replace(resource, asset=asset) for asset in found] or [resource], anything
+            return _split(resource, found)._replace(anything=anything)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
-            return [resource], resource.kind == "any" and bool(self._assets)
+            return _Found([resource], resource.kind == "any" and bool(self._assets))
         place = look.at(resource.path, nofollow=resource.nofollow)
         if place is None:
-            return [resource], bool(self._assets)
+            return _Found([resource], bool(self._assets))
         placed = self._place_assets(resource, place, downward)
         # Where this process may not look, neither a link on the way nor a copy would be seen.
-        unseen = placed[0].asset is None and (place.hidden or self._is_unread(place))
-        return placed, unseen and bool(self._assets)
+        unseen = placed.resources[0].asset is None and (place.hidden or self._is_unread(place))
+        return placed._replace(anything=unseen and bool(self._assets))
 
-    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
+    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> _Found:
         asset_id = self._asset_at(place)
         # An asset may hold others: what takes the whole takes each of them, and needs leave for each.
-        found = [asset_id] if asset_id else []
-        found += [below for below in (self._assets_below(place.real) if downward else ()) if below != asset_id]
         base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
-        if not found:
-            return [base]
-        return [msgspec.structs.replace(base, asset=asset) for asset in found]
+        below = self._assets_below(place.real) if downward else ()
+        if asset_id is None:
+            return _split(base, below)
+        return _split(
+            base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
+        )
 
     def _asset_at(self, place: Place) -> str | None:
         real = place.real
@@ -484,6 +511,11 @@ class Inventory:
             if self._index_cost > INDEX_CHEAP_SECONDS and time.monotonic() - self._indexed_at < 10 * self._index_cost:
                 # Only a process that is not guarded can have made a name since: making one is an effect on the asset.
                 return None
+            if self._index_cost > INDEX_WAITED_SECONDS:
+                # So many that no call can wait for them; what holds for one within that time holds here.
+                threading.Thread(target=self._index_inodes, name="guardrail-inodes", daemon=True).start()
+                self._indexed_at = time.monotonic()
+                return None
             self._index_inodes()
             known = self._inodes.get(key)
             if known is not None:
@@ -511,14 +543,19 @@ class Inventory:
         if self._mounted_version != self._mounts.version:
             version = self._mounts.version
             found: dict[Coordinates, str] = {}
+            inside: dict[Coordinates, list[str]] = {}
             for root, asset in self._roots.items():
                 here = self._mounts.coordinates(root)
                 if here is not None:
                     found.setdefault(here, asset)
-            self._mounted, self._mounted_version = found, version
+                    device, path = here
+                    while path not in ("", "/"):
+                        path = path.rpartition("/")[0] or "/"
+                        inside.setdefault((device, path), []).append(asset)
+            self._mounted, self._mounted_below, self._mounted_version = found, inside, version
         return self._mounted
 
-    def _assets_below(self, real: str) -> list[str]:
+    def _assets_below(self, real: str) -> Sequence[str]:
         found = self._below.get(real.rstrip("/") or "/", [])
         if not self._mounts.several:
             return found
@@ -530,50 +567,48 @@ class Inventory:
             if asset is not None:
                 more[asset] = None
             if here is not None:
-                head = f"{here[1].rstrip('/')}/"
-                within = (
-                    a
-                    for (device, path), a in self._coordinates().items()
-                    if device == here[0] and path.startswith(head)
-                )
-                more.update((asset, None) for asset in within)
+                self._coordinates()
+                within = self._mounted_below.get(here, [])
+                # Below the one name of a directory lies what lies below the other.
+                more.update(dict.fromkeys(within))
         return list(more)
 
-    def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up_pattern(self, resource: Resource, look: _Look) -> _Found:
         pattern = resource.pattern or ""
         if not self._assets:
-            return [resource], False
+            return _Found([resource])
         base, deep, name = pattern.rpartition(f"/{ANY_DEPTH}")
         if deep and pattern.startswith("/") and "**" not in pattern and "/" not in name:
             return self._look_up_listed(resource, base or "/", name, look)
         # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not pattern.startswith("/") or "**" in pattern:
-            return [resource], True
+            return _Found([resource], True)
         parts = pattern.split("/")
         first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), len(parts))
         base, rest = "/".join(parts[:first]) or "/", [part for part in parts[first:] if part not in ("", ".")]
         place = look.at(base, nofollow=False)
         if place is None or ".." in rest:
-            return [resource], True
+            return _Found([resource], True)
         hits: dict[str, None] = {}
         try:
             self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
         except _Anywhere:
-            return [resource], True
-        if not hits:
-            return [msgspec.structs.replace(resource, real=place.real)], False
-        return [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits], False
+            return _Found([resource], True)
+        return _split(msgspec.structs.replace(resource, real=place.real), list(hits))
 
-    def _look_up_listed(self, resource: Resource, base: str, name: str, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up_listed(self, resource: Resource, base: str, name: str, look: _Look) -> _Found:
         """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
         place = None if any(char in base for char in "*?[") else look.at(base, nofollow=False)
         # A name with a blank in it becomes several words, which may be other paths.
         if place is None or odd_below(place.real, MAX_PATTERN_ENTRIES) is not False:
-            return [resource], True
+            return _Found([resource], True)
         hits: dict[str, None] = {}
         if asset_id := self._asset_at(place):
             hits[asset_id] = None
-        for asset in self._assets_below(place.real):
+        below = self._assets_below(place.real)
+        if len(below) > MAX_WALKED:
+            return _Found([resource], True)
+        for asset in below:
             for root in self._assets[asset].roots:
                 files = [root, *(path for path, _ in walk_files(root, MAX_WALKED))]
                 if len(files) > MAX_WALKED or any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files):
@@ -587,8 +622,7 @@ class Inventory:
             known = self._inodes.get((status.st_dev, status.st_ino))
             if known is not None and fnmatch.fnmatchcase(os.path.basename(path), name):
                 hits[known[0]] = None
-        found = [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits]
-        return found or [msgspec.structs.replace(resource, real=place.real)], False
+        return _split(msgspec.structs.replace(resource, real=place.real), list(hits))
 
     def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
         """Collect the assets that a pattern below a place can name: by their names, and by what is there now.
@@ -599,11 +633,12 @@ class Inventory:
         asset_id = self._asset_at(place)
         if asset_id:
             hits[asset_id] = None
-        for asset in self._assets_below(place.real):
-            if self._named_by(asset, place.real, rest):
-                hits[asset] = None
         if not rest:
+            hits.update(dict.fromkeys(self._assets_below(place.real)))
             return
+        self._reach_names(place.real, rest, hits, left)
+        if self._mounts.several:
+            self._reach_mounted(place.real, rest, hits)
         if place.real.startswith("/proc") or (place.real == "/" and fnmatch.fnmatchcase("proc", rest[0])):
             raise _Anywhere
         try:
@@ -619,48 +654,110 @@ class Inventory:
         except OSError:
             return  # nothing is there, or nothing that can be listed: the names are all there is
 
-    def _named_by(self, asset_id: str, base: str, rest: Sequence[str]) -> bool:
-        prefix = base.rstrip("/") + "/"
-        for root in self._assets[asset_id].roots:
-            if root.startswith(prefix):
-                names = root[len(prefix) :].split("/")
-                if all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
-                    return True
-        return False
+    def _reach_names(self, real: str, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+        """Collect the assets whose declared names a pattern below a directory fits, whether or not they are there.
+
+        Raises:
+            _Anywhere: if it leads over a bound.
+        """
+        base = real.rstrip("/")
+        for child in self._children.get(base or "/", ()):
+            left[0] -= 1
+            if left[0] < 0:
+                raise _Anywhere
+            if not fnmatch.fnmatchcase(child, rest[0]):
+                continue
+            path = f"{base}/{child}"
+            asset = self._roots.get(path)
+            if asset is not None:
+                hits[asset] = None
+            if len(rest) == 1:
+                hits.update(dict.fromkeys(self._below.get(path, ())))
+            else:
+                self._reach_names(path, rest[1:], hits, left)
+
+    def _reach_mounted(self, real: str, rest: Sequence[str], hits: dict[str, None]) -> None:
+        """The same for assets that lie there by a second mount."""
+        prefix = real.rstrip("/") + "/"
+        below = self._assets_below(real)
+        if len(below) > MAX_WALKED:
+            raise _Anywhere
+        for asset in below:
+            for root in self._assets[asset].roots:
+                names = root[len(prefix) :].split("/") if root.startswith(prefix) else ()
+                if names and all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
+                    hits[asset] = None
 
     # -- building -----------------------------------------------------------------------------------------------
 
-    def _add(self, asset: Asset, spelled: Sequence[str]) -> None:
+    def _add(self, asset: Asset, spelled: Sequence[str], places: Sequence[Place]) -> None:
         self._assets[asset.id] = asset
-        for control in asset.controls.names:
+        for control in asset.controls.names if asset.controls else ():
             if (variable := watched_name(control)) is not None:
                 self._variables.setdefault(variable, (asset.id, control))
+            self._key(control, asset.id)
         # The name as declared is an asset too: removing the link `/models` takes the models away from their users.
-        names = {
-            *asset.roots,
-            *(os.path.normpath(path) for path in spelled),
-            *(locate(p, nofollow=True).real for p in spelled),
-        }
+        names = set(asset.roots)
+        for path, place in zip(spelled, places, strict=True):
+            if place.directory:
+                self._note_inodes(asset.id, place.real, self._inodes)
+            elif place.regular and place.dev is not None and place.ino is not None:
+                self._inodes[(place.dev, place.ino)] = (asset.id, place.size, place.mtime_ns)
+            name = os.path.normpath(path)
+            if name != place.real:
+                names |= {name, locate(path, nofollow=True).real}
         for name in names:
             # INVARIANT: the longest root wins in _asset_at, so nested assets keep their own id.
             self._roots.setdefault(name, asset.id)
             if asset.controls:
                 self._overrides.add(asset.id, name)
-            parent = name
-            while parent != "/":
-                parent = parent.rpartition("/")[0] or "/"
-                below = self._below.setdefault(parent, [])
-                if asset.id not in below[-1:]:
-                    below.append(asset.id)
+            self._add_below(name, asset)
+
+    def _key(self, control: str, asset_id: str) -> None:
+        """A control is found by its whole name and by that of every table that it stands in."""
+        key = control
+        while key:
+            known = self._by_key.setdefault(key, [])
+            if asset_id not in known[-1:]:
+                known.append(asset_id)
+            key = key.rpartition(".")[0]
+
+    def _add_below(self, name: str, asset: Asset) -> None:
+        parent, child = name, ""
+        while parent != "/":
+            above, _, child = parent.rpartition("/")
+            parent = above or "/"
+            self._children.setdefault(parent, {})[child] = None
+            below = self._below.setdefault(parent, [])
+            if asset.asset_class == "guard":
+                # Of more assets than one effect is split over, the guard's own are never those left out.
+                below.insert(0, asset.id)
+            elif asset.id not in below[-1:]:
+                below.append(asset.id)
 
     def _index_inodes(self) -> None:
         began = time.monotonic()
+        found: dict[tuple[int, int], tuple[str, int, int]] = {}
         for asset in self._assets.values():
             for root in asset.roots:
-                for _, status in walk_files(root, MAX_INDEXED_FILES):
-                    self._inodes[(status.st_dev, status.st_ino)] = (asset.id, status.st_size, status.st_mtime_ns)
+                self._note_inodes(asset.id, root, found)
+        self._inodes = found
         self._indexed_at = time.monotonic()
         self._index_cost = self._indexed_at - began
+
+    @staticmethod
+    def _note_inodes(asset_id: str, root: str, found: dict[tuple[int, int], tuple[str, int, int]]) -> None:
+        for _, status in walk_files(root, MAX_INDEXED_FILES):
+            found[(status.st_dev, status.st_ino)] = (asset_id, status.st_size, status.st_mtime_ns)
+
+
+def _split(resource: Resource, assets: Sequence[str], total: int = 0) -> _Found:
+    """A resource, once for each asset, of which so many are told that it is seen that there are more."""
+    if not assets:
+        return _Found([resource])
+    told = assets[:MAX_ASSETS_PER_EFFECT]
+    more = max(len(assets), total) - len(told)
+    return _Found([msgspec.structs.replace(resource, asset=asset) for asset in told], False, more)
 
 
 def _names(declared: AssetConfig) -> Iterator[str]:
@@ -671,7 +768,7 @@ def _names(declared: AssetConfig) -> Iterator[str]:
         yield path.rstrip("/").rpartition("/")[2].partition(".")[0]
 
 
-def _asset(declared: AssetConfig, config: Config) -> Asset:
+def _asset(declared: AssetConfig, places: Sequence[Place]) -> Asset:
     facts = _facts(declared.id, declared.asset_class)
     facts["model"] = declared.model
     facts["owner"] = declared.owner
@@ -679,7 +776,7 @@ def _asset(declared: AssetConfig, config: Config) -> Asset:
     return Asset(
         id=declared.id,
         asset_class=declared.asset_class,
-        roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
+        roots=tuple(dict.fromkeys(place.real for place in places)),
         facts=facts,
         controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
         record=declared.record,

@@ -10,7 +10,7 @@ import fnmatch
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
 
@@ -140,15 +140,18 @@ def _name_of(item: Any, record: RecordConfig, place: int) -> str:
 
 def _at(table: Any, key: str) -> Any:
     """The value at a dotted key; a key with a dot in its name is found as well."""
-    if isinstance(table, dict) and key in table:
-        return table[key]  # pyright: ignore[reportUnknownVariableType]
-    here: Any = table
+    if _is_table(table) and key in table:
+        return table[key]
+    here = table
     for name in key.split("."):
-        if not isinstance(here, dict) or name not in here:
+        if not _is_table(here) or name not in here:
             return _ABSENT
-        inner: Any = here[name]
-        here = inner
+        here = here[name]
     return here
+
+
+def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def _leaves(table: Any, prefix: str, skip: str = "") -> Iterator[tuple[str, Any]]:

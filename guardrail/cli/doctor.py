@@ -117,7 +117,7 @@ def _catalogue_finding() -> Finding:
 
 def _writable_findings(config: Config) -> Iterator[Finding]:
     """Whoever can change these files decides what is guarded, and by whose order."""
-    files = [("config", Path(config.source))]
+    files = [("config", Path(config.source)), *(("assets", Path(path)) for path in config.asset_files)]
     if config.mandates.directory:
         directory = config.path(config.mandates.directory)
         files += [("mandates", path) for path in (directory, *_mandate_files(directory))]
