@@ -21,7 +21,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, LiveFiles, Provenance, Recognition
+from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, result_record
 from guardrail.config import Config
@@ -87,7 +87,10 @@ class Guard:
         prepare()
         self.files = LiveFiles(config.limits.expansions)
         self.recognition = Recognition(beside_trail(config, "identity.db"))
-        self.inventory = Inventory(config, self.files, own=_own_files(config), recognition=self.recognition)
+        self.lineage = Lineage(beside_trail(config, "lineage.db") if trail is not None else None)
+        self.inventory = Inventory(
+            config, self.files, own=_own_files(config), recognition=self.recognition, lineage=self.lineage
+        )
         self.provenance = Provenance(self.inventory)
         self.mandates = MandateBook(config)
         self.shells = Shells()
@@ -240,6 +243,7 @@ class Guard:
             memory=shell,
             wrote=self.history.written(call.session),
         )
+        self.lineage.settle()
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
@@ -300,6 +304,7 @@ class Guard:
         try:
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read)
+                self.lineage.released(decision.effects, self._class_of)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -482,6 +487,7 @@ class Guard:
         self.reviews.close()
         self.history.close()
         self.recognition.close()
+        self.lineage.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
             self.trail.close()
@@ -525,7 +531,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    for name in ("identity", "history"):
+    for name in ("identity", "history", "lineage"):
         # SQLite keeps what was written last beside the file.
         path = str(beside_trail(config, f"{name}.db"))
         own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))

@@ -1553,6 +1553,40 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="assets.mlflow",
+        source="issue 4; MLflow REST API 2.0",
+        behaviour="digests of a model version are taken from an MLflow registry, within bounds and without its package; "
+        "a server that says odd things is refused with the reason",
+        tests=(
+            "tests/test_mlflow.py::test_a_registered_model_is_known_by_its_bytes",
+            "tests/test_mlflow.py::test_artifacts_on_this_host_are_read_where_they_lie",
+            "tests/test_mlflow.py::test_what_the_registry_does_not_have_is_said_in_its_words",
+            "tests/test_mlflow.py::test_a_server_that_says_odd_things_is_refused_with_the_reason",
+            "tests/test_mlflow.py::test_a_download_is_bounded_in_bytes_files_and_time",
+            "tests/test_mlflow.py::test_credentials_come_from_mlflow_s_own_variables",
+            "tests/test_mlflow.py::test_what_names_no_version_or_no_server_is_said",
+        ),
+    ),
+    Promise(
+        id="assets.lineage",
+        source="issue 4; study: lineage",
+        behaviour="what a released call makes of an asset is a copy of it to every later session and process, by path "
+        "and by inode; facts are only added, within bounds",
+        tests=(
+            "tests/test_lineage.py::test_what_one_session_made_is_a_copy_of_the_asset_to_another",
+            "tests/test_lineage.py::test_a_copy_of_a_copy_is_one_too",
+            "tests/test_lineage.py::test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen",
+            "tests/test_lineage.py::test_a_file_that_gets_the_number_of_one_that_is_gone_is_another",
+            "tests/test_lineage.py::test_names_that_are_known_in_part_count",
+            "tests/test_lineage.py::test_only_what_is_worth_carrying_away_is_remembered",
+            "tests/test_lineage.py::test_another_process_knows_at_once",
+            "tests/test_lineage.py::test_past_the_bound_directories_count_and_then_nothing_more_is_made",
+            "tests/test_lineage.py::test_a_lineage_that_cannot_be_read_stops_the_guard",
+            "tests/test_lineage.py::test_the_lineage_is_the_guard_s_own",
+            "tests/test_lineage.py::test_what_is_made_of_an_asset_that_is_declared_no_more_is_nobody_s",
+        ),
+    ),
+    Promise(
         id="effects.clouds",
         source="issue 3",
         behaviour="clusters, containers, images and repositories are looked into; daily work with them raises no question",

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import config as config_module
 from guardrail.assets import Inventory, LiveFiles
@@ -17,10 +16,9 @@ from guardrail.config import LimitConfig
 from guardrail.effects import Unclear, analyse, read_records
 from guardrail.errors import ConfigError
 from guardrail.guard import Guard
-from guardrail.mandates import Mandate, sign
-from guardrail.mandates._signing import public_text
 from guardrail.model import Effect, Outcome, Subject, ToolCall
 from guardrail.parse import ShellText
+from tests.mandate_support import mandated
 
 CONFIG = """
 [[asset]]
@@ -249,26 +247,10 @@ def test_a_record_that_cannot_be_meant_is_refused(text: str, said: str) -> None:
 # -- the whole way
 
 
-ORDER: dict[str, Any] = {
-    "id": "m1",
-    "issuer": "dana",
-    "subject": "*",
-    "not_before": "2026-01-01T00:00:00Z",
-    "not_after": "2999-01-01T00:00:00Z",
-    "text": "record the scores of the runs",
-    "grants": [{"effects": ["record_score"], "assets": ["eval:*"], "targets": [], "approval": False}],
-    "obligations": [],
-}
-
-
 @pytest.fixture
 def guard(world: Path) -> Iterator[Guard]:
     """A guard under which agents may record scores, and nothing else."""
-    key = Ed25519PrivateKey.generate()
-    (world / "orders").mkdir()
-    (world / "orders/m1.mandate.json").write_bytes(sign(Mandate.from_json(json.dumps(ORDER)), key))
-    person = f'[[person]]\nname = "dana"\nkey = "{public_text(key)}"\n[mandates]\ndirectory = "orders"\n'
-    (world / "guardrail.toml").write_text(CONFIG + person)
+    mandated(world, CONFIG, {"effects": ["record_score"], "assets": ["eval:*"]})
     with Guard.open(world / "guardrail.toml") as opened:
         yield opened
 

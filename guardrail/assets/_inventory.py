@@ -38,6 +38,7 @@ from guardrail.assets._files import (
     of_process,
     walk_files,
 )
+from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._mounts import Coordinates, Mounts
 from guardrail.assets._records import record_effects
 from guardrail.config import AssetConfig, Config, RecordConfig, dotted
@@ -55,6 +56,9 @@ MAX_ASSETS_PER_EFFECT: Final = 64
 
 INDEX_CHEAP_SECONDS: Final = 0.005
 """A walk over all assets in search of new names that took longer, in seconds, gets at most a tenth of the time."""
+
+STAT_SECONDS: Final = 2e-6
+"""What looking at one file again is taken to cost, in seconds."""
 
 INDEX_WAITED_SECONDS: Final = 0.1
 """A walk that takes longer, in seconds, is made beside the calls, which do not wait for it."""
@@ -172,6 +176,7 @@ class Inventory:
         files: the filesystem, for reading control configs.
         own: id and path of each of the guard's own files.
         recognition: tells registered assets by their content; without it they are known by place and inode.
+        lineage: tells what was made from assets, which is then taken from them.
     """
 
     def __init__(
@@ -181,8 +186,10 @@ class Inventory:
         *,
         own: Sequence[tuple[str, str]] = (),
         recognition: Recognition | None = None,
+        lineage: Lineage | None = None,
     ) -> None:
         self._recognition = recognition
+        self._lineage = lineage
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._assets: dict[str, Asset] = {}
@@ -203,7 +210,6 @@ class Inventory:
         self._strangers: dict[tuple[int, int], int] = {}
         self._lock = threading.Lock()
         here = str(config.path(""))
-        began = time.monotonic()
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
             places = [locate(path) for path in spelled]
@@ -218,7 +224,6 @@ class Inventory:
             self._add(Asset(id=asset_id, asset_class="guard", roots=(place.real,), facts=facts), [path], [place])
         self._watched = frozenset(self._variables)
         self._indexed_at = time.monotonic()
-        self._index_cost = self._indexed_at - began
 
     def __len__(self) -> int:
         return len(self._assets)
@@ -275,7 +280,7 @@ class Inventory:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
-        sources, any_source, more = self._look_up(effect.resource, downward, look)
+        sources, any_source, more = self._sources(effect, downward, look)
         if any_source and effect.op == "mention" and not (effect.resource.pattern or "").startswith("**"):
             # A word that only ends in something unknown, such as `app:$(git rev-parse HEAD)`, is not held for it.
             any_source = False
@@ -309,6 +314,31 @@ class Inventory:
                 one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
                 yield from self._with_keys(self._over(one))
         yield from self._by_name(effect, sources, targets)
+
+    def _sources(self, effect: Effect, downward: bool, look: _Look) -> _Found:
+        found = self._look_up(effect.resource, downward, look)
+        if self._lineage is None or effect.op not in TAKING:
+            return found
+        return found._replace(resources=list(self._made_of(effect, found.resources, look)))
+
+    def _made_of(self, effect: Effect, sources: Sequence[Resource], look: _Look) -> Iterator[Resource]:
+        """The same; what was made from an asset is taken from that asset."""
+        for source in sources:
+            place = None
+            if source.asset is None and source.path is not None and source.path not in _STANDARD_STREAMS:
+                place = look.at(source.path, nofollow=source.nofollow)
+            if place is None or self._lineage is None or not place.exists:
+                yield source
+                continue
+            asset = self._lineage.asset_of(place)
+            held = [asset] if asset is not None else []
+            if asset is None and place.directory and source.recursive and effect.op in _WHOLE:
+                held = [*self._lineage.below(place.real)]
+            known = [one for one in held if one in self._assets]
+            for one in known:
+                yield msgspec.structs.replace(source, asset=one)
+            if not known:
+                yield source
 
     def _controlled(self, effect: Effect) -> list[Resource]:
         """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
@@ -700,9 +730,12 @@ class Inventory:
         names = set(asset.roots)
         for path, place in zip(spelled, places, strict=True):
             if place.directory:
+                began = time.monotonic()
                 self._note_inodes(asset.id, place.real, self._inodes)
+                self._index_cost += time.monotonic() - began
             elif place.regular and place.dev is not None and place.ino is not None:
                 self._inodes[(place.dev, place.ino)] = (asset.id, place.size, place.mtime_ns)
+                self._index_cost += STAT_SECONDS
             name = os.path.normpath(path)
             if name != place.real:
                 names |= {name, locate(path, nofollow=True).real}
