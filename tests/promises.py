@@ -1587,6 +1587,20 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="assets.forged_dates",
+        source="issue 4; study: evidence a filesystem leaves",
+        behaviour="a date that contradicts when a file was made or changed is evidence, and holds a transfer under a "
+        "mandate too; facts about assets come from the inventory alone",
+        tests=(
+            "tests/test_dates.py::test_a_date_that_was_set_by_hand_holds_a_transfer_that_an_order_covers",
+            "tests/test_dates.py::test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries",
+            "tests/test_dates.py::test_the_facts_of_an_asset_do_not_move_with_its_dates",
+            "tests/test_dates.py::test_a_match_says_what_is_wrong_with_the_date",
+            "tests/test_dates.py::test_a_date_is_compared_with_what_no_call_can_set",
+            "tests/test_dates.py::test_the_time_of_birth_is_that_of_the_file_and_not_of_its_date",
+        ),
+    ),
+    Promise(
         id="effects.clouds",
         source="issue 3",
         behaviour="clusters, containers, images and repositories are looked into; daily work with them raises no question",

@@ -34,7 +34,8 @@ def birth_ns(path: str) -> int | None:
     if failed or not struct.unpack_from("<I", buffer)[0] & _STATX_BTIME:
         return None
     seconds, nanoseconds = struct.unpack_from("<qI", buffer, _BTIME_OFFSET)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
+    # Some filesystems say that everything was made when time began.
+    return (int(seconds) * 1_000_000_000 + int(nanoseconds)) or None
 
 
 def _pointer(buffer: bytearray) -> Any:

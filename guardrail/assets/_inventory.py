@@ -27,6 +27,7 @@ from guardrail.assets._controls import (
     variable_effect,
     watched_name,
 )
+from guardrail.assets._dates import contradiction
 from guardrail.assets._files import (
     LiveFiles,
     Place,
@@ -74,6 +75,12 @@ MAX_WALKED: Final = 2_000
 
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
+
+_TRANSFERS: Final = frozenset({"copy", "link", "rename", "net_send", "api_copy"})
+"""Ops by which a model gets elsewhere, for which its age may be the reason."""
+
+MAX_DATED: Final = 256
+"""Most files of a directory whose dates are looked at."""
 
 _LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
@@ -305,6 +312,7 @@ class Inventory:
             attrs = {**attrs, "assets_more": more}
         if any_source or any_target or more:
             attrs = {**attrs, "any": True}
+        attrs = {**attrs, **self._dated(effect, sources, look)}
         if effect.attrs.get("follows"):
             yield from self._followed(effect, sources[0], targets[0], attrs)
         if effect.resource.recursive and effect.op in _WHOLE:
@@ -317,9 +325,41 @@ class Inventory:
 
     def _sources(self, effect: Effect, downward: bool, look: _Look) -> _Found:
         found = self._look_up(effect.resource, downward, look)
-        if self._lineage is None or effect.op not in TAKING:
-            return found
-        return found._replace(resources=list(self._made_of(effect, found.resources, look)))
+        if self._lineage is not None and effect.op in TAKING:
+            found = found._replace(resources=list(self._made_of(effect, found.resources, look)))
+        return found
+
+    def _dated(self, effect: Effect, sources: Sequence[Resource], look: _Look) -> dict[str, Any]:
+        """What the date of what is taken away says of it, if it cannot be true."""
+        if effect.op not in _TRANSFERS:
+            return {}
+        for source in sources[:MAX_ASSETS_PER_EFFECT]:
+            if source.asset is None or source.path is None:
+                continue
+            place = look.at(source.path, nofollow=source.nofollow)
+            found = self._forged(source.asset, place) if place is not None and place.exists else None
+            if found is not None:
+                return {"forged_time": found}
+        return {}
+
+    def _forged(self, asset_id: str, place: Place) -> str | None:
+        if place.directory:
+            places = [found_at(path, status) for path, status in walk_files(place.real, MAX_DATED)]
+        else:
+            places = [place]
+        for one in places:
+            found = contradiction(one.real, one)
+            # A copy that kept the date of the file it was made from, or a file that was restored before it was
+            # declared, has an old date and no false one.
+            if found is not None and one.mtime_ns not in self._known_dates(asset_id):
+                return found
+        return None
+
+    def _known_dates(self, asset_id: str) -> frozenset[int]:
+        registered = self._recognition.dates(asset_id) if self._recognition is not None else frozenset[int]()
+        if registered:
+            return registered
+        return frozenset(mtime_ns for owner, _, mtime_ns in self._inodes.values() if owner == asset_id)
 
     def _made_of(self, effect: Effect, sources: Sequence[Resource], look: _Look) -> Iterator[Resource]:
         """The same; what was made from an asset is taken from that asset."""

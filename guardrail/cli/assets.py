@@ -377,6 +377,8 @@ def _told(file: str, found: Match, *, as_json: bool) -> dict[str, Any]:
         print(visible(f"{file}: {head}  ({found.kind or 'no model format'}, {_size(found.size)}; {time_taken})"))
         for evidence in found.evidence:
             print(visible(f"  {evidence.says}"))
+        if found.dates:
+            print(visible(f"  {found.dates}"))
         for note in found.notes:
             print(visible(f"  not looked into: {note}"))
     return {"file": file, **msgspec.to_builtins(found)}
