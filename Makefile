@@ -12,6 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
+MLFLOW_VENV := .venv-mlflow
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
@@ -39,7 +40,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test tools ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready tools ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -81,7 +82,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -120,6 +121,13 @@ $(BENCH_VENV)/.ready: requirements/bench.txt
 	$(CURDIR)/$(BENCH_VENV)/bin/python $(PINNED) -r requirements/bench.txt
 	@touch $@
 
+# A real registry to ask, in an environment of its own: nothing of it is imported here.
+$(MLFLOW_VENV)/.ready: requirements/mlflow.txt
+	@$(MAKE) --no-print-directory python-fits
+	"$(PYTHON)" -m venv $(MLFLOW_VENV)
+	$(CURDIR)/$(MLFLOW_VENV)/bin/python $(PINNED) -r requirements/mlflow.txt
+	@touch $@
+
 .PHONY: tools
 tools: .tools/.opa-$(OPA_VERSION) ## OPA, built by `go install` into .tools/; without Go its tests skip, and say so
 
@@ -153,4 +161,5 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) -c requirements/test.txt --extra langgraph --extra langchain --extra otel --extra service \
 		pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	@! grep -n '://' requirements/*.txt

@@ -2,8 +2,9 @@
 
     python -m benchmarks.run [--rounds N] [--calls N] [--peer-python PATH] [--json]
 
-Prints p50 and p99 in microseconds and the ratio to our own in-process p50, then what the analysis alone costs and
-whether its memory grows (`benchmarks.analysis`). Machines differ: quote the ratios.
+Prints p50 and p99 in microseconds and the ratio to our own in-process p50, then what the analysis alone costs, whether
+its memory grows (`benchmarks.analysis`), and what a large inventory costs (`benchmarks.inventory`). Machines differ:
+quote the ratios.
 Nothing here passes or fails: performance lives in benchmarks, never in timed tests.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import analysis
+from benchmarks import analysis, inventory
 from guardrail import Config, Guard, Subject, ToolCall
 from guardrail import config as config_module
 
@@ -75,14 +76,17 @@ def main() -> int:
         print("peer: left out, no --peer-python given: make bench sets one up", file=sys.stderr)
     alone = analysis.measure(ANALYSIS_ROUNDS, args.peer_python)
     grown = analysis.memory(args.calls) if args.calls else None
+    many = inventory.measure(inventory.COUNTS, args.rounds)
     if args.json:
-        print(json.dumps({"decisions": rows, "analysis": alone, "memory": grown}, indent=1))
+        print(json.dumps({"decisions": rows, "analysis": alone, "memory": grown, "inventory": many}, indent=1))
         return 0
     print(_table(rows))
     print()
     print(analysis.table(alone))
     if grown is not None:
         print(analysis.told(grown))
+    print()
+    print(inventory.table(many))
     return 0
 
 
@@ -124,15 +128,9 @@ def _in_process(label: str, config: Config, root: Path, rounds: int) -> list[dic
 
 
 def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
-    """Whether a decision costs more in a large inventory, and late in a long session with its trail."""
+    """Whether a decision costs more late in a long session with its trail; `benchmarks.inventory` has the inventory."""
     rows: list[dict[str, Any]] = []
     call = calls(root)["exact, no asset"][0]
-    for count in (10, 10_000):
-        tables = "".join(
-            f'[[asset]]\nid = "m:{n}"\nclass = "weights"\npaths = ["{root}/many/{n % 100}/{n}"]\n' for n in range(count)
-        )
-        with Guard.open(config_module.parse(tables, base=str(root)), record=False) as guard:
-            rows.append(_measure(f"growth: {count} assets", "exact, no asset", lambda: guard.check(call), rounds))
     toml = root / "growth.toml"
     toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-growth"))
     with Guard.open(toml) as guard:

@@ -7,9 +7,12 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 from __future__ import annotations
 
 import datetime as dt
+import json
+import math
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -23,8 +26,32 @@ MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 """Largest guardrail.toml, in bytes."""
 
 
+MAX_ASSETS: Final = 100_000
+"""Most assets of one configuration."""
+
+MAX_ASSET_FILE_BYTES: Final = 64 * 1024 * 1024
+"""Largest file of assets, in bytes."""
+
+_SET_BY_LOAD: Final = ("base", "source", "asset_files")
+
 MAX_ID_CHARS: Final = 128
 """Longest asset id, in characters."""
+
+
+MIN_REFERENCE: Final = 3
+"""Fewest scores that another is compared with."""
+
+MAX_REFERENCE: Final = 1_000
+"""Most scores that another is compared with."""
+
+
+Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "removed", "any", "ask", "none"]
+"""The change that makes a control weaker: switched off or on, a larger or smaller amount, more or fewer members, its
+removal, any change. Of `ask` nobody can tell but a person, and `none` says that the key is no control."""
+
+
+WEAKENS: Final[tuple[Weakens, ...]] = get_args(Weakens)
+"""The words for it."""
 
 
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
@@ -50,6 +77,34 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table that refuses unknown keys."""
 
 
+class RecordConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[asset.record]`: which key of an evaluation record is what; a dotted key reaches into tables.
+
+    Args:
+        items: key of the list or table of records; empty if the file itself is the list, or one record.
+        id: key that tells one record from another; empty means its place in the list.
+        score: key of the score.
+        subject: key of the model that is scored; without one in the record it is the asset's `model`.
+        judge: key of who scored it.
+        threshold: key of the threshold, or the threshold itself.
+        direction: `min` if a score passes from the threshold up, `max` if it passes up to it, or the key that says so.
+        criteria: keys of what is measured, and how: a change of one is a change of the criteria; `*` is allowed.
+        reference: scores of comparable models, or of earlier runs; at least three, or none.
+        outlier: how far from the reference a score may lie, in standard deviations estimated from the median.
+    """
+
+    items: str = ""
+    id: str = ""
+    score: str = "score"
+    subject: str = "model"
+    judge: str = "judge"
+    threshold: float | str = "threshold"
+    direction: str = "direction"
+    criteria: tuple[str, ...] = ("criteria", "rubric")
+    reference: tuple[float, ...] = ()
+    outlier: float = 3.5
+
+
 class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}):
     """One `[[asset]]`: something worth guarding.
 
@@ -68,6 +123,9 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             empty says nothing about places.
         separation: whether an order about it must come from somebody who does not operate the agent; the general
             `mandates.separation` by default.
+        weakens: for `control`: key -> the change that weakens it: `false`, `true`, `up`, `down`, `wider`, `narrower`,
+            `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
+        record: for `evaluation`: which key of a record is what; without it every edit is one of the whole file.
     """
 
     id: str
@@ -81,6 +139,8 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     controls: dict[str, Any] = {}
     zones: tuple[str, ...] = ()
     separation: bool | None = None
+    weakens: dict[str, Any] = {}
+    record: RecordConfig | None = None
 
 
 class AgentConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +153,17 @@ class AgentConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     id: str
     operator: str
+
+
+class InventoryConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[assets]`: assets that are declared beside guardrail.toml.
+
+    Args:
+        files: files of further assets, `*` allowed in the last name: TOML with `[[asset]]` tables, or JSON lines with
+            one asset a line, which is read ten times as fast; relative to guardrail.toml, as all paths in them are.
+    """
+
+    files: tuple[str, ...] = ()
 
 
 class PersonConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -306,12 +377,13 @@ class Config(
     frozen=True,
     kw_only=True,
     forbid_unknown_fields=True,
-    rename={"assets": "asset", "people": "person", "agents": "agent", "tools": "tool"},
+    rename={"assets": "asset", "inventory": "assets", "people": "person", "agents": "agent", "tools": "tool"},
 ):
     """Everything in guardrail.toml.
 
     Args:
-        assets: the `[[asset]]` tables.
+        assets: the `[[asset]]` tables, those of all files together.
+        inventory: where further assets are declared.
         people: the `[[person]]` tables.
         agents: the `[[agent]]` tables.
         zones: `[zones]`: name -> the directories and addresses that belong to it, with all that lies below.
@@ -321,6 +393,8 @@ class Config(
         unsafe_fail_open: let calls run when judging fails; warns at start and is written into every record.
         base: directory that relative paths are relative to; set by `load`.
         source: the file this was read from; set by `load`.
+        asset_files: the files that further assets were read from, and directories that are read as a whole; set by
+            `load`.
     """
 
     assets: tuple[AssetConfig, ...] = ()
@@ -340,6 +414,8 @@ class Config(
     unsafe_fail_open: bool = False
     base: str = ""
     source: str = ""
+    asset_files: tuple[str, ...] = ()
+    inventory: InventoryConfig = InventoryConfig()
 
     def path(self, text: str) -> Path:
         """A path of this configuration: `~` expanded, relative ones taken from the file's own directory."""
@@ -385,7 +461,7 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
         raw: Any = msgspec.toml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{where}` is not valid TOML: {error}") from None
-    for reserved in ("base", "source"):
+    for reserved in _SET_BY_LOAD:
         if reserved in raw:
             raise ConfigError(f"`{where}` has the unknown key `{reserved}`: remove it")
     try:
@@ -393,8 +469,106 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error, raw)}") from None
     config = msgspec.structs.replace(config, base=base, source=source)
+    if config.inventory.files:
+        config = _with_files(config, where)
     _check(config, where)
     return config
+
+
+class _AssetFile(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"assets": "asset"}):
+    assets: tuple[AssetConfig, ...] = ()
+
+
+_asset_lines: Final = msgspec.json.Decoder(AssetConfig)
+
+
+def _with_files(config: Config, where: str) -> Config:
+    """The configuration with the assets that stand in files of their own.
+
+    Raises:
+        ConfigError: if one is missing, too large, or holds what is no asset: an asset that is left out is not guarded.
+    """
+    assets = list(config.assets)
+    files: dict[str, None] = {}
+    folders: dict[str, None] = {}
+    for pattern in config.inventory.files:
+        if any(char in pattern for char in "*?["):
+            folders[_own_folder(config, pattern, where)] = None
+        for file in _matching_files(config, pattern, where):
+            if file not in files:
+                files[file] = None
+                assets.extend(_read_assets(file))
+                if len(assets) > MAX_ASSETS:
+                    raise ConfigError(f"`{where}` declares more than {MAX_ASSETS} assets, the last in `{file}`")
+    return msgspec.structs.replace(config, assets=tuple(assets), asset_files=(*files, *folders))
+
+
+def _own_folder(config: Config, pattern: str, where: str) -> str:
+    """The directory of a pattern: a file that is added there changes which asset a path is, so it is guarded as well.
+
+    Raises:
+        ConfigError: if guarding it would guard everything beside the configuration.
+    """
+    folder, base = os.path.realpath(config.path(pattern).parent), os.path.realpath(config.path(""))
+    if base == folder or base.startswith(folder.rstrip("/") + "/"):
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`: give these files a directory of their own")
+    return folder
+
+
+def _matching_files(config: Config, pattern: str, where: str) -> list[str]:
+    path = config.path(pattern)
+    if not pattern or any(char in str(path.parent) for char in "*?["):
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`: name a file, or `*` in the last name only")
+    if not any(char in path.name for char in "*?["):
+        return [str(path)]
+    # A link is followed: what it leads to is named in every message, and guarded like the file.
+    found = sorted(str(one) for one in path.parent.glob(path.name) if one.is_file() and not one.name.startswith("."))
+    if not found:
+        raise ConfigError(f"`{where}`: `assets.files` has `{pattern}`, which no file fits: mend it or take it out")
+    return found
+
+
+def _read_assets(file: str) -> Sequence[AssetConfig]:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(MAX_ASSET_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the assets in `{file}`: {error.strerror}") from None
+    if len(data) > MAX_ASSET_FILE_BYTES:
+        raise ConfigError(f"the assets in `{file}` are more than {MAX_ASSET_FILE_BYTES} bytes: split the file")
+    if file.endswith((".jsonl", ".ndjson")):
+        return _read_lines(file, data)
+    if not file.endswith(".toml"):
+        raise ConfigError(f"`{file}` is no file of assets: its name must end in `.toml` or `.jsonl`")
+    try:
+        raw: Any = msgspec.toml.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{file}` is not valid TOML: {error}") from None
+    try:
+        return msgspec.convert(raw, _AssetFile).assets
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"`{file}` is no file of assets: {_sentence(error, raw)}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) != len({name for name, _ in pairs}):
+        raise ValueError("a key stands there twice")
+
+
+def _read_lines(file: str, data: bytes) -> Sequence[AssetConfig]:
+    found: list[AssetConfig] = []
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            json.loads(line, object_pairs_hook=_no_key_twice)
+            found.append(_asset_lines.decode(line))
+        except (ValueError, RecursionError) as error:
+            text = str(error)
+            raise ConfigError(f"`{file}` is no file of assets: line {number}: {text[:1].lower()}{text[1:]}") from None
+        if len(found) > MAX_ASSETS:
+            raise ConfigError(f"`{file}` declares more than {MAX_ASSETS} assets")
+    return found
 
 
 def _check(config: Config, where: str) -> None:
@@ -462,6 +636,10 @@ def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
             problems.append(f"asset `{asset.id}`: `paths` takes no globs: name the directory, which covers all in it")
         if asset.controls and asset.asset_class != "control":
             problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
+        if asset.weakens and asset.asset_class != "control":
+            problems.append(f"asset `{asset.id}`: `weakens` belongs to the class `control` only")
+        problems += _weakens_problems(asset)
+        problems += _record_problems(asset)
         if asset.digest is not None and not _is_digest(asset.digest):
             problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
     return problems
@@ -504,6 +682,41 @@ def _order_problems(config: Config) -> list[str]:
     return problems
 
 
+def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
+    for key, value in dotted(asset.weakens):
+        if not all(key.split(".")):
+            yield f"asset `{asset.id}`: `weakens` has the key `{key}`: name the key that is a control"
+        if value not in WEAKENS:
+            known = ", ".join(f"`{name}`" for name in WEAKENS)
+            yield f"asset `{asset.id}`: `weakens` of `{key}` is none of {known}"
+
+
+def _record_problems(asset: AssetConfig) -> Iterator[str]:
+    record = asset.record
+    if record is None:
+        return
+    if asset.asset_class != "evaluation":
+        yield f"asset `{asset.id}`: `record` belongs to the class `evaluation` only"
+    if not record.score:
+        yield f"asset `{asset.id}`: `record.score` is empty: name the key of the score"
+    if 0 < len(record.reference) < MIN_REFERENCE or len(record.reference) > MAX_REFERENCE:
+        yield f"asset `{asset.id}`: `record.reference` must have {MIN_REFERENCE} to {MAX_REFERENCE} scores, or none"
+    numbers = [*record.reference, *([] if isinstance(record.threshold, str) else [record.threshold])]
+    if not all(math.isfinite(number) for number in numbers):
+        yield f"asset `{asset.id}`: `record.reference` and `record.threshold` must be finite numbers"
+    if not (math.isfinite(record.outlier) and record.outlier > 0):
+        yield f"asset `{asset.id}`: `record.outlier` must be greater than 0"
+
+
+def dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys with dots, however they were written: TOML reads `a.b = true` as a table in a table."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from dotted(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            yield f"{prefix}{key}", value
+
+
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
     for section in ("limits", "trail", "review", "service", "policy", "decision_log"):
@@ -520,7 +733,7 @@ def _number_problems(config: Config) -> list[str]:
 
 
 def _twice(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    return sorted(name for name, count in Counter(names).items() if count > 1) if len(set(names)) < len(names) else []
 
 
 def _is_digest(text: str) -> bool:
@@ -568,7 +781,7 @@ def _sentence(error: msgspec.ValidationError, raw: Any) -> str:
         where += f" (`{entry['id']}`)"  # pyright: ignore[reportUnknownArgumentType]
     if "unknown field" in text and section is not None:
         names = [field.encode_name for field in msgspec.structs.fields(section)]
-        known = ", ".join(f"`{name}`" for name in names if name not in ("base", "source"))
+        known = ", ".join(f"`{name}`" for name in names if name not in _SET_BY_LOAD)
         text += f"; what is known there is {known}"
     elif "enum value" in text and section is not None:
         field = next((f for f in msgspec.structs.fields(section) if f.encode_name == name), None)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, LiveFiles, Provenance, Recognition
+from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
@@ -115,7 +115,10 @@ class Guard:
         prepare()
         self.files = LiveFiles(config.limits.expansions)
         self.recognition = Recognition(beside_trail(config, "identity.db"))
-        self.inventory = Inventory(config, self.files, own=_own_files(config), recognition=self.recognition)
+        self.lineage = Lineage(beside_trail(config, "lineage.db") if trail is not None else None)
+        self.inventory = Inventory(
+            config, self.files, own=_own_files(config), recognition=self.recognition, lineage=self.lineage
+        )
         self.provenance = Provenance(self.inventory)
         self.zones = Zones(config)
         # A guard that keeps no trail counts in memory, on top of what those that do have counted.
@@ -277,6 +280,7 @@ class Guard:
             memory=shell,
             wrote=self.history.written(call.session),
         )
+        self.lineage.settle()
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
@@ -352,6 +356,7 @@ class Guard:
                 decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
+                self.lineage.released(decision.effects, self._class_of)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
             seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
@@ -556,6 +561,7 @@ class Guard:
         self.history.close()
         self.mandates.close()
         self.recognition.close()
+        self.lineage.close()
         if self.trail is not None:
             # Last, because it raises if the trail has failed, and nobody may overlook that.
             self.trail.close()
@@ -640,6 +646,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own: list[tuple[str, str]] = []
     if config.source:
         own.append(("guardrail:config", config.source))
+    own.extend((f"guardrail:assets:{number}", path) for number, path in enumerate(config.asset_files))
     if config.mandates.directory:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     if not config.policy.bundle.startswith(("http://", "https://")):
@@ -657,7 +664,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
     own.append(("guardrail:reviews", str(_review_store(config))))
-    for name in ("identity", "history", "orders"):
+    for name in ("identity", "history", "lineage", "orders"):
         # SQLite keeps what was written last beside the file.
         path = str(beside_trail(config, f"{name}.db"))
         own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))

@@ -352,6 +352,8 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
     page = (Path(__file__).resolve().parent.parent / "docs/configuration.md").read_text()
     sections = {
         "[[asset]]": config_module.AssetConfig,
+        "[asset.record]": config_module.RecordConfig,
+        "[assets]": config_module.InventoryConfig,
         "[[person]]": config_module.PersonConfig,
         "[[agent]]": config_module.AgentConfig,
         "[[tool]]": config_module.ToolSpec,

@@ -51,12 +51,18 @@ def _options_of(verb: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_configuration_in_a_page_loads(page: Path) -> None:
-    """A reader can copy it."""
+def test_every_configuration_in_a_page_loads(page: Path, tmp_path: Path) -> None:
+    """A reader can copy it; the files that it names are there, with what the page says stands in them."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/a.toml").touch()
+    lines = [block.strip() for block in blocks(page, "json") if '"class"' in block]
+    (tmp_path / "registry.jsonl").write_text("\n".join(lines))
     for block in blocks(page, "toml"):
-        config_module.parse(
-            re.sub(r'key = "ed25519:[^"]*"', f'key = "{KEY}"', re.sub(r'"\$\{\w+\}"', '"secret"', block))
+        config = config_module.parse(
+            re.sub(r'key = "ed25519:[^"]*"', f'key = "{KEY}"', re.sub(r'"\$\{\w+\}"', '"secret"', block)),
+            base=str(tmp_path),
         )
+        assert len(config.assets) == block.count("[[asset]]") + len(lines) * ("registry.jsonl" in block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,7 +2,18 @@
 
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._inventory import Asset, Inventory
+from guardrail.assets._lineage import Lineage
 from guardrail.assets._provenance import Provenance, is_beside_weights
 from guardrail.assets._recognition import Recognition
+from guardrail.assets._records import check_record
 
-__all__ = ["Asset", "Inventory", "LiveFiles", "Provenance", "Recognition", "is_beside_weights"]
+__all__ = [
+    "Asset",
+    "Inventory",
+    "Lineage",
+    "LiveFiles",
+    "Provenance",
+    "Recognition",
+    "check_record",
+    "is_beside_weights",
+]

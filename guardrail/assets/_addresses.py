@@ -27,17 +27,25 @@ _COMMON: Final = frozenset(
 MAX_COMMAND_LINE: Final = 4096
 """Most of a process's command line that is looked at, in bytes."""
 
+MAX_COMPARED: Final = 5_000
+"""Most addresses that a pattern is compared with; one that more could fit could be any."""
+
 
 class Addresses:
     """Which asset an address belongs to; a look-up costs the depth of the address."""
 
-    __slots__ = ("_below", "_names", "_roots", "_schemes")
+    __slots__ = ("_below", "_called", "_inside", "_joined", "_lengths", "_names", "_processes", "_roots", "_schemes")
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
         self._schemes: dict[str, list[str]] = {}
+        self._inside: dict[str, list[str]] = {}
+        self._called: dict[str, list[str]] = {}
+        self._processes: list[str] = []
+        self._joined = ""
+        self._lengths: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._roots)
@@ -46,10 +54,17 @@ class Addresses:
         """An asset lives at this address."""
         name = normal(uri)
         self._roots.setdefault(name, asset_id)
-        self._schemes.setdefault(scheme_of(name), []).append(name)
+        scheme, _, rest = name.partition(":")
+        self._schemes.setdefault(scheme, []).append(name)
+        self._called.setdefault(rest.rpartition("/")[2], []).append(name)
+        if scheme == "process":
+            self._processes.append(rest)
+            self._joined = ""
+            self._lengths.add(len(rest))
         for parent in _parents(name):
+            self._inside.setdefault(parent, []).append(name)
             below = self._below.setdefault(parent, [])
-            if asset_id not in below:
+            if asset_id not in below[-1:]:
                 below.append(asset_id)
 
     def name(self, name: str, asset_id: str) -> None:
@@ -80,11 +95,11 @@ class Addresses:
         name = normal(uri)
         scheme = scheme_of(name)
         if scheme == "name" and scheme not in self._schemes:
-            return self._called(name.partition(":")[2]), False
+            return self._by_tail(name.partition(":")[2]), False
         if scheme not in self._schemes:
             return [], False
         if scheme == "process":
-            return self._processes(name.partition(":")[2])
+            return self._by_process(name.partition(":")[2])
         if "*" in name:
             return self._matching(name, scheme)
         found = [self._roots[at] for at in (name, *_parents(name)) if at in self._roots][:1]
@@ -95,35 +110,56 @@ class Addresses:
         rest = pattern.partition(":")[2].strip("/*")
         if not rest:
             return [], True
+        head = pattern.partition("*")[0]
+        # What the last place that is named for certain lies in, and what lies in it.
+        place = head.rpartition("/")[0].rstrip("/")
+        candidates = self._schemes[scheme]
+        if place and not place.endswith(":"):
+            above = [at for at in (head.rstrip("/"), *_parents(head)) if at in self._roots]
+            candidates = list(dict.fromkeys([*above, *self._inside.get(place, ())]))
+        if len(candidates) > MAX_COMPARED:
+            return [], True
         found: list[str] = []
-        for root in self._schemes[scheme]:
-            head = pattern.partition("*")[0]
+        for root in candidates:
             inside = head.startswith(root + "/")
             if inside or fnmatch.fnmatchcase(root, pattern) or fnmatch.fnmatchcase(root, pattern.rstrip("/*")):
                 found.append(self._roots[root])
         return list(dict.fromkeys(found)), False
 
-    def _called(self, name: str) -> list[str]:
+    def _by_tail(self, name: str) -> list[str]:
         """The assets that are called so elsewhere: `acme/beta`, or `beta.safetensors` on some host."""
         tail = f"/{name}"
         found = [
-            asset for root, asset in self._roots.items() if f"/{root.partition(':')[2].lstrip('/')}".endswith(tail)
+            self._roots[root]
+            for root in self._called.get(name.rpartition("/")[2], ())
+            if f"/{root.partition(':')[2].lstrip('/')}".endswith(tail)
         ]
         return list(dict.fromkeys(found))
 
-    def _processes(self, name: str) -> tuple[list[str], bool]:
+    def _by_process(self, name: str) -> tuple[list[str], bool]:
         if not name.strip("*"):
             return [], True
-        texts = [name.replace("*", "")]
+        text = name.replace("*", "")
         if name.lstrip("-").isdigit():
-            texts = [_command_line(name.lstrip("-"))]
+            text = _command_line(name.lstrip("-"))
+        if not text:
+            return [], False
         found: list[str] = []
-        for root in self._schemes["process"]:
-            known = root.partition(":")[2]
-            for text in texts:
-                part = len(text) >= MIN_PROCESS_NAME and text in known
-                if part or (text and known in text):
-                    found.append(self._roots[root])
+        if not self._joined:
+            # One text, so that one search finds a part of any name.
+            self._joined = "\n" + "\n".join(self._processes) + "\n"
+        at = self._joined.find(text) if len(text) >= MIN_PROCESS_NAME and "\n" not in text else -1
+        while at >= 0:
+            start = self._joined.rfind("\n", 0, at) + 1
+            end = self._joined.find("\n", at)
+            found.append(self._roots[f"process:{self._joined[start:end]}"])
+            if len(found) > MAX_COMPARED:
+                return list(dict.fromkeys(found)), True
+            at = self._joined.find(text, end)
+        # Names of process assets that stand in it: as many looks as there are lengths of names.
+        for length in self._lengths:
+            parts = (text[place : place + length] for place in range(len(text) - length + 1))
+            found.extend(self._roots[name] for part in parts if (name := f"process:{part}") in self._roots)
         return list(dict.fromkeys(found)), False
 
 

@@ -6,12 +6,14 @@ Not concerned with which change is permitted: that is policy's to say, from `con
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
+from guardrail.assets._directions import Direction, by_name, direction, matching
 from guardrail.canonical import canonical
+from guardrail.config import Weakens
 from guardrail.effects import KeyChange, apply, key_changes
 from guardrail.model import Edit, Effect
 
@@ -27,14 +29,107 @@ _DISTINCT: Final = re.compile(r".{12,}|.*[._-].*")
 _QUOTED: Final = re.compile(r'"([^"\\]*)"')
 
 
-def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapping[str, Any]) -> Iterator[Effect]:
+class ControlKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys of one control config are controls.
+
+    Args:
+        safe: control key -> the value that is safe, whatever stands there now.
+        weakens: control key -> the change that weakens it; what has no `*` in it and is not `none` bears on all that
+            `safe` bears on, such as variables of that name.
+        patterns: the same for keys with a `*` in them, in the order they were declared.
+    """
+
+    safe: dict[str, Any] = {}
+    weakens: dict[str, Weakens] = {}
+    patterns: dict[str, Weakens] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.safe or self.weakens or self.patterns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The declared control keys without a `*`."""
+        declared = (key for key, weakens in self.weakens.items() if weakens != "none")
+        return tuple(dict.fromkeys((*self.safe, *declared)))
+
+    def judge(self, change: KeyChange) -> dict[str, Any]:
+        """What policy may know about one key that changes."""
+        attrs: dict[str, Any] = {"key": change.key, "control": False}
+        if change.retyped:
+            attrs["retyped"] = True
+        if change.had:
+            attrs["before"] = change.before
+        if change.has:
+            attrs["after"] = change.after
+        control = _control_of(change.key, self.names)
+        if control is not None and control in self.safe:
+            return attrs | self._against_safe(change, control)
+        if control is not None:
+            whole = not control.startswith(change.key + ".")
+            return attrs | _told(self.weakens[control], change, comparable=whole)
+        if _plain_name(change.key).rpartition(".")[2].lower() in _INDIRECT:
+            # What it brings in may hold any control: no value of it is known to be safe.
+            return attrs | {"control": True, "indirect": True, "weakened": True, "direction": "weakens"}
+        weakens, part = self._by_rule(change.key)
+        return attrs | _told(weakens, change, comparable=not part)
+
+    def _against_safe(self, change: KeyChange, control: str) -> dict[str, Any]:
+        safe = self.safe[control]
+        attrs: dict[str, Any] = {"control": True, "safe": safe}
+        whole = not control.startswith(change.key + ".")
+        if change.has and whole and not change.typed and _spelled(change.after, safe):
+            attrs["after"] = safe  # the format has only texts, and this one says the safe value
+        if _same(attrs.get("after", change.after), safe, whole and change.has):
+            return attrs | {"weakened": False, "direction": "strengthens"}
+        weakens = self.weakens.get(control)
+        if weakens is None or not whole:
+            return attrs | {"weakened": True, "direction": "weakens"}
+        return attrs | _told(weakens, change, comparable=True)
+
+    def _by_rule(self, key: str) -> tuple[Weakens, bool]:
+        """What weakens a key that is not declared by its whole name, and whether it is only a part of what is."""
+        plain = _plain_name(key)
+        if plain in self.weakens:
+            return self.weakens[plain], False  # declared to be no control
+        for _, weakens in matching(plain, self.patterns):
+            return weakens, False
+        above = plain
+        while "." in above:
+            above = above.rpartition(".")[0]
+            declared = self.weakens.get(above)
+            if declared is not None:
+                return declared, True
+        return by_name(plain) or self.patterns.get("*", "none"), False
+
+
+def control_keys(safe: Mapping[str, Any], weakens: Mapping[str, Weakens]) -> ControlKeys:
+    """Sort what is declared of a control config."""
+    return ControlKeys(
+        safe=dict(safe),
+        weakens={key: value for key, value in weakens.items() if "*" not in key},
+        patterns={key: value for key, value in weakens.items() if "*" in key},
+    )
+
+
+def _told(weakens: Weakens, change: KeyChange, *, comparable: bool) -> dict[str, Any]:
+    if weakens == "none":
+        return {"control": False}
+    found: Direction = "unknown"
+    if comparable or weakens == "any":
+        found = direction(weakens, change.before, change.after, had=change.had, has=change.has, typed=change.typed)
+    elif not change.has:
+        found = "weakens"
+    return {"control": True, "weakens": weakens, "direction": found, "weakened": found == "weakens"}
+
+
+def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: ControlKeys) -> Iterator[Effect]:
     """Turn a write with known content into `set_key` effects.
 
     Args:
         effect: the write or append, on a control asset.
         edit: the new content.
         before: the file's content now; None if there is no file.
-        controls: control key -> its safe value.
+        controls: which keys are controls.
 
     Yields:
         One effect for each control key and each other key that changes; the write itself, without its content, when the
@@ -47,38 +142,18 @@ def key_effects(effect: Effect, edit: Edit, before: bytes | None, controls: Mapp
         yield bare
         return
     for change in changes:
-        yield msgspec.structs.replace(bare, op="set_key", attrs={**bare.attrs, **_facts(change, controls)})
+        yield msgspec.structs.replace(bare, op="set_key", attrs={**bare.attrs, **controls.judge(change)})
     if not changes:
         yield msgspec.structs.replace(bare, op="read", attrs={**bare.attrs, "unchanged": True})
 
 
-def _facts(change: KeyChange, controls: Mapping[str, Any]) -> dict[str, Any]:
-    """What policy may know about one key that changes."""
-    safe_key = _control_of(change.key, controls)
-    attrs: dict[str, Any] = {"key": change.key, "control": safe_key is not None}
-    if change.retyped:
-        attrs["retyped"] = True
-    if change.had:
-        attrs["before"] = change.before
-    if change.has:
-        attrs["after"] = change.after
-    if safe_key is None:
-        if _QUOTED.sub(r"\1", change.key).rpartition(".")[2].lower() in _INDIRECT:
-            # What it brings in may hold any control: no value of it is known to be safe.
-            attrs.update(control=True, indirect=True, weakened=True)
-        return attrs
-    safe = controls[safe_key]
-    whole = not safe_key.startswith(change.key + ".")
-    if change.has and whole and not change.typed and _spelled(change.after, safe):
-        attrs["after"] = safe  # the format has only texts, and this one says the safe value
-    same = _same(attrs.get("after"), safe, whole and change.has)
-    attrs.update(safe=safe, weakened=not same)
-    return attrs
+def _plain_name(key: str) -> str:
+    return _QUOTED.sub(r"\1", key)
 
 
-def _control_of(key: str, controls: Mapping[str, Any]) -> str | None:
+def _control_of(key: str, controls: Iterable[str]) -> str | None:
     """The control that a change of a key bears on."""
-    plain = _QUOTED.sub(r"\1", key)
+    plain = _plain_name(key)
     head, slash, rest = plain.partition("/")
     names = [plain, rest.partition(".")[2]] if slash and "." not in head else [plain]
     for control in controls:
@@ -104,15 +179,17 @@ def watched_name(control: str) -> str | None:
     return environment_name(control) if _DISTINCT.fullmatch(control) else None
 
 
-def variable_effect(effect: Effect, asset: str, control: str, safe: Any) -> Effect:
+def variable_effect(effect: Effect, asset: str, control: str, controls: ControlKeys) -> Effect:
     """A variable that programs read instead of a control key is set: a change of that key, for what runs after it."""
+    has = "after" in effect.attrs and effect.attrs["after"] is not None
     after = effect.attrs.get("after")
-    if _spelled(after, safe):
-        after = safe
-    attrs: dict[str, Any] = {"key": control, "control": True, "safe": safe, "variable": effect.attrs["key"]}
-    if after is not None:
-        attrs["after"] = after
-    attrs["weakened"] = not _same(after, safe, after is not None)
+    if control in controls.safe and _spelled(after, controls.safe[control]):
+        after = controls.safe[control]
+    # What the key is now does not matter to what runs with the variable, and what it is then may be any of several.
+    change = KeyChange(key=control, after=after, had=False, has=has, typed=False)
+    attrs = {**controls.judge(change), "variable": effect.attrs["key"]}
+    if not has:
+        attrs["direction"], attrs["weakened"] = "weakens", True
     resource = msgspec.structs.replace(effect.resource, asset=asset)
     return msgspec.structs.replace(effect, op="set_key", resource=resource, attrs=attrs)
 
@@ -217,20 +294,34 @@ class Overrides:
         return self._folders.get(folder) or self._units.get(folder.rpartition("/")[2])
 
 
-def keyed(effect: Effect, controls: Mapping[str, Any]) -> Effect:
-    """Say of a key that is set behind an API whether it is a control, and what its safe value is.
+def keyed(effect: Effect, controls: ControlKeys) -> Effect:
+    """Say of a key that is set behind an API whether it is a control, and which way it goes.
 
     Args:
         effect: a `set_key` with the key in its attrs; without one it may be any key.
-        controls: control key -> its safe value.
+        controls: which keys are controls.
     """
     key = effect.attrs.get("key")
-    known = isinstance(key, str) and "*" not in key
-    safe_key = _control_of(key, controls) if known and isinstance(key, str) else None
-    attrs: dict[str, Any] = {**effect.attrs, "control": safe_key is not None or not known}
-    if safe_key is not None:
-        attrs["safe"] = controls[safe_key]
-    return msgspec.structs.replace(effect, attrs=attrs)
+    if not isinstance(key, str) or "*" in key:
+        return msgspec.structs.replace(effect, attrs={**effect.attrs, "control": True})
+    attrs = effect.attrs
+    # Behind an API every value may have been made a text on its way.
+    change = KeyChange(
+        key=key,
+        before=attrs.get("before"),
+        after=attrs.get("after"),
+        had="before" in attrs,
+        has=attrs.get("after") is not None,
+        typed=not isinstance(attrs.get("after"), str),
+    )
+    judged = controls.judge(change)
+    if "after" not in attrs and judged["control"] and judged.get("weakens") != "any" and "safe" not in judged:
+        judged.update(direction="unknown", weakened=False)  # it gets a value that is not known
+    if "after" in attrs and "safe" in judged:
+        judged["after"] = attrs["after"]  # a text that says the safe value may not be that value there
+        if not _same(attrs["after"], judged["safe"], exact_key=True):
+            judged.update(direction="weakens", weakened=True)
+    return msgspec.structs.replace(effect, attrs={**attrs, **judged})
 
 
 def _same(value: Any, safe: Any, exact_key: bool) -> bool:

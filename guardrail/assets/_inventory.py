@@ -11,12 +11,23 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from guardrail.assets._addresses import Addresses
-from guardrail.assets._controls import Overrides, key_effects, keyed, over, returned, variable_effect, watched_name
+from guardrail.assets._controls import (
+    ControlKeys,
+    Overrides,
+    control_keys,
+    key_effects,
+    keyed,
+    over,
+    returned,
+    variable_effect,
+    watched_name,
+)
+from guardrail.assets._dates import contradiction
 from guardrail.assets._files import (
     LiveFiles,
     Place,
@@ -28,8 +39,10 @@ from guardrail.assets._files import (
     of_process,
     walk_files,
 )
+from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._mounts import Coordinates, Mounts
-from guardrail.config import AssetConfig, Config
+from guardrail.assets._records import record_effects
+from guardrail.config import AssetConfig, Config, RecordConfig, dotted
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
 
@@ -45,6 +58,12 @@ MAX_ASSETS_PER_EFFECT: Final = 64
 INDEX_CHEAP_SECONDS: Final = 0.005
 """A walk over all assets in search of new names that took longer, in seconds, gets at most a tenth of the time."""
 
+STAT_SECONDS: Final = 2e-6
+"""What looking at one file again is taken to cost, in seconds."""
+
+INDEX_WAITED_SECONDS: Final = 0.1
+"""A walk that takes longer, in seconds, is made beside the calls, which do not wait for it."""
+
 MAX_PATTERN_ENTRIES: Final = 20_000
 """Most directory entries that are looked at to see where a pattern leads; beyond, it could lead anywhere."""
 
@@ -56,6 +75,12 @@ MAX_WALKED: Final = 2_000
 
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
+
+_TRANSFERS: Final = frozenset({"copy", "link", "rename", "net_send", "api_copy"})
+"""Ops by which a model gets elsewhere, for which its age may be the reason."""
+
+MAX_DATED: Final = 256
+"""Most files of a directory whose dates are looked at."""
 
 _LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
@@ -85,14 +110,35 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         asset_class: what sort of asset.
         roots: real paths it lives at.
         facts: what rules may know about it; from the inventory, never from the file.
-        controls: for a control config: key -> safe value.
+        controls: for a control config: which keys are controls.
+        record: for an evaluation record: which key is what.
     """
 
     id: str
     asset_class: AssetClass
     roots: tuple[str, ...]
     facts: dict[str, Any]
-    controls: dict[str, Any] = {}
+    controls: ControlKeys = ControlKeys()
+    record: RecordConfig | None = None
+
+    @property
+    def is_read_by_key(self) -> bool:
+        """Whether an edit of known content is judged by what changes in it."""
+        return bool(self.controls) or self.record is not None
+
+
+class _Found(NamedTuple):
+    """What an address turned out to be.
+
+    Args:
+        resources: it, once for each asset that it is, lies in or holds; at most one more than one effect is split over.
+        anything: it could be any asset.
+        more: assets that are not among the resources.
+    """
+
+    resources: list[Resource]
+    anything: bool = False
+    more: int = 0
 
 
 class _Anywhere(Exception):
@@ -137,6 +183,7 @@ class Inventory:
         files: the filesystem, for reading control configs.
         own: id and path of each of the guard's own files.
         recognition: tells registered assets by their content; without it they are known by place and inode.
+        lineage: tells what was made from assets, which is then taken from them.
     """
 
     def __init__(
@@ -146,16 +193,21 @@ class Inventory:
         *,
         own: Sequence[tuple[str, str]] = (),
         recognition: Recognition | None = None,
+        lineage: Lineage | None = None,
     ) -> None:
         self._recognition = recognition
+        self._lineage = lineage
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._assets: dict[str, Asset] = {}
         self._roots: dict[str, str] = {}
         self._below: dict[str, list[str]] = {}
+        self._children: dict[str, dict[str, None]] = {}
+        self._by_key: dict[str, list[str]] = {}
         self._addresses = Addresses()
         self._mounts = Mounts()
         self._mounted: dict[Coordinates, str] = {}
+        self._mounted_below: dict[Coordinates, list[str]] = {}
         self._mounted_version = -1
         self._overrides = Overrides()
         self._variables: dict[str, tuple[str, str]] = {}
@@ -164,17 +216,21 @@ class Inventory:
         self._index_cost = 0.0
         self._strangers: dict[tuple[int, int], int] = {}
         self._lock = threading.Lock()
+        here = str(config.path(""))
         for declared in config.assets:
-            self._add(_asset(declared, config), [str(config.path(path)) for path in declared.paths])
+            spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
+            places = [locate(path) for path in spelled]
+            self._add(_asset(declared, places), spelled, places)
             for uri in declared.uris:
                 self._addresses.add(uri, declared.id)
             for name in _names(declared):
                 self._addresses.name(name, declared.id)
         for asset_id, path in own:
-            real = locate(path).real
-            self._add(Asset(id=asset_id, asset_class="guard", roots=(real,), facts=_facts(asset_id, "guard")), [path])
+            place = locate(path)
+            facts = _facts(asset_id, "guard")
+            self._add(Asset(id=asset_id, asset_class="guard", roots=(place.real,), facts=facts), [path], [place])
         self._watched = frozenset(self._variables)
-        self._index_inodes()
+        self._indexed_at = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._assets)
@@ -220,7 +276,7 @@ class Inventory:
         for effect in effects:
             if effect.op == "env" and effect.attrs.get("key") in self._variables:
                 asset_id, control = self._variables[effect.attrs["key"]]
-                resolved.append(variable_effect(effect, asset_id, control, self._assets[asset_id].controls[control]))
+                resolved.append(variable_effect(effect, asset_id, control, self._assets[asset_id].controls))
                 continue
             resolved.extend(self._resolve_one(effect, look))
         return returned(resolved)
@@ -231,15 +287,16 @@ class Inventory:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
-        sources, any_source = self._look_up(effect.resource, downward, look)
+        sources, any_source, more = self._sources(effect, downward, look)
         if any_source and effect.op == "mention" and not (effect.resource.pattern or "").startswith("**"):
             # A word that only ends in something unknown, such as `app:$(git rev-parse HEAD)`, is not held for it.
             any_source = False
         targets: list[Resource | None] = [None]
         any_target = False
         if effect.target is not None:
-            found, any_target = self._look_up(effect.target, False, look)
-            targets = list(found)
+            found, any_target, more_targets = self._look_up(effect.target, False, look)
+            targets = [*found]
+            more += more_targets
         if effect.op == "mention":
             # A program that is given a directory above the guard's own files is every build; it does not name them.
             sources = [source for source in sources if source.uri is not None or self._is_named(source)]
@@ -249,10 +306,13 @@ class Inventory:
             sources = sources or [effect.resource]
         sources = self._controlled(effect) or sources
         attrs = effect.attrs
-        if any_source or any_target:
+        more += max(len(sources) - MAX_ASSETS_PER_EFFECT, 0) + max(len(targets) - MAX_ASSETS_PER_EFFECT, 0)
+        if more:
+            # INVARIANT: no mandate covers what it was not asked about; the assets that are left out could be any.
+            attrs = {**attrs, "assets_more": more}
+        if any_source or any_target or more:
             attrs = {**attrs, "any": True}
-        if len(sources) > MAX_ASSETS_PER_EFFECT:
-            attrs = {**attrs, "assets_more": len(sources) - MAX_ASSETS_PER_EFFECT}
+        attrs = {**attrs, **self._dated(effect, sources, look)}
         if effect.attrs.get("follows"):
             yield from self._followed(effect, sources[0], targets[0], attrs)
         if effect.resource.recursive and effect.op in _WHOLE:
@@ -263,16 +323,70 @@ class Inventory:
                 yield from self._with_keys(self._over(one))
         yield from self._by_name(effect, sources, targets)
 
+    def _sources(self, effect: Effect, downward: bool, look: _Look) -> _Found:
+        found = self._look_up(effect.resource, downward, look)
+        if self._lineage is not None and effect.op in TAKING:
+            found = found._replace(resources=list(self._made_of(effect, found.resources, look)))
+        return found
+
+    def _dated(self, effect: Effect, sources: Sequence[Resource], look: _Look) -> dict[str, Any]:
+        """What the date of what is taken away says of it, if it cannot be true."""
+        if effect.op not in _TRANSFERS:
+            return {}
+        for source in sources[:MAX_ASSETS_PER_EFFECT]:
+            if source.asset is None or source.path is None:
+                continue
+            place = look.at(source.path, nofollow=source.nofollow)
+            found = self._forged(source.asset, place) if place is not None and place.exists else None
+            if found is not None:
+                return {"forged_time": found}
+        return {}
+
+    def _forged(self, asset_id: str, place: Place) -> str | None:
+        if place.directory:
+            places = [found_at(path, status) for path, status in walk_files(place.real, MAX_DATED)]
+        else:
+            places = [place]
+        for one in places:
+            found = contradiction(one.real, one)
+            # A copy that kept the date of the file it was made from, or a file that was restored before it was
+            # declared, has an old date and no false one.
+            if found is not None and one.mtime_ns not in self._known_dates(asset_id):
+                return found
+        return None
+
+    def _known_dates(self, asset_id: str) -> frozenset[int]:
+        registered = self._recognition.dates(asset_id) if self._recognition is not None else frozenset[int]()
+        if registered:
+            return registered
+        return frozenset(mtime_ns for owner, _, mtime_ns in self._inodes.values() if owner == asset_id)
+
+    def _made_of(self, effect: Effect, sources: Sequence[Resource], look: _Look) -> Iterator[Resource]:
+        """The same; what was made from an asset is taken from that asset."""
+        for source in sources:
+            place = None
+            if source.asset is None and source.path is not None and source.path not in _STANDARD_STREAMS:
+                place = look.at(source.path, nofollow=source.nofollow)
+            if place is None or self._lineage is None or not place.exists:
+                yield source
+                continue
+            asset = self._lineage.asset_of(place)
+            held = [asset] if asset is not None else []
+            if asset is None and place.directory and source.recursive and effect.op in _WHOLE:
+                held = [*self._lineage.below(place.real)]
+            known = [one for one in held if one in self._assets]
+            for one in known:
+                yield msgspec.structs.replace(source, asset=one)
+            if not known:
+                yield source
+
     def _controlled(self, effect: Effect) -> list[Resource]:
         """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
         if effect.op != "set_key" or not (effect.resource.uri or "").startswith("config:"):
             return []
         key = effect.attrs.get("key")
-        return [
-            msgspec.structs.replace(effect.resource, asset=asset.id)
-            for asset in self._assets.values()
-            if any(name == key or name.startswith(f"{key}.") for name in asset.controls)
-        ]
+        found = self._by_key.get(key, ()) if isinstance(key, str) else ()
+        return [msgspec.structs.replace(effect.resource, asset=asset) for asset in found]
 
     def _by_name(
         self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
@@ -368,7 +482,7 @@ class Inventory:
         if effect.op in _BRINGING and effect.edit is not None and self._is_edit_of_target(effect):
             yield from self._brought(effect)
             return
-        if asset is None or known is None or not asset.controls or effect.resource.real is None:
+        if asset is None or known is None or not asset.is_read_by_key or effect.resource.real is None:
             yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
             return
         before = self._files.read(effect.resource.real, self._script_bytes)
@@ -376,13 +490,16 @@ class Inventory:
             # It is there and cannot be read, or is too large: what an edit makes of it is not known.
             yield msgspec.structs.replace(effect, edit=None)
             return
+        if asset.record is not None:
+            yield from record_effects(effect, known, before, asset.record, asset.facts["model"])
+            return
         yield from key_effects(effect, known, before, asset.controls)
 
     def _is_edit_of_target(self, effect: Effect) -> bool:
-        """A regular file that is no asset, moved or copied over a control file."""
+        """A regular file that is no asset, moved or copied over one that is judged by its keys."""
         target = self._assets.get(effect.target.asset or "") if effect.target is not None else None
         source = effect.resource
-        if target is None or not target.controls or source.asset is not None or source.path is None:
+        if target is None or not target.is_read_by_key or source.asset is not None or source.path is None:
             return False
         # INVARIANT: a link that is moved brings what it leads to, whoever may change that.
         return not os.path.islink(source.path)
@@ -396,32 +513,33 @@ class Inventory:
         yield msgspec.structs.replace(effect, target=plain, edit=None, attrs={**effect.attrs, "over": target.asset})
         yield from self._with_keys(over(effect))
 
-    def _look_up(self, resource: Resource, downward: bool, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up(self, resource: Resource, downward: bool, look: _Look) -> _Found:
         """Resources with their assets, and whether it could be anything at all."""
         if resource.pattern is not None:
             return self._look_up_pattern(resource, look)
         if resource.uri is not None:
             found, anything = self._addresses.find(resource.uri, downward=downward or resource.recursive)
-            return [msgspec.structs.replace(resource, asset=asset) for asset in found] or [resource], anything
+            return _split(resource, found)._replace(anything=anything)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
-            return [resource], resource.kind == "any" and bool(self._assets)
+            return _Found([resource], resource.kind == "any" and bool(self._assets))
         place = look.at(resource.path, nofollow=resource.nofollow)
         if place is None:
-            return [resource], bool(self._assets)
+            return _Found([resource], bool(self._assets))
         placed = self._place_assets(resource, place, downward)
         # Where this process may not look, neither a link on the way nor a copy would be seen.
-        unseen = placed[0].asset is None and (place.hidden or self._is_unread(place))
-        return placed, unseen and bool(self._assets)
+        unseen = placed.resources[0].asset is None and (place.hidden or self._is_unread(place))
+        return placed._replace(anything=unseen and bool(self._assets))
 
-    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> list[Resource]:
+    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> _Found:
         asset_id = self._asset_at(place)
         # An asset may hold others: what takes the whole takes each of them, and needs leave for each.
-        found = [asset_id] if asset_id else []
-        found += [below for below in (self._assets_below(place.real) if downward else ()) if below != asset_id]
         base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
-        if not found:
-            return [base]
-        return [msgspec.structs.replace(base, asset=asset) for asset in found]
+        below = self._assets_below(place.real) if downward else ()
+        if asset_id is None:
+            return _split(base, below)
+        return _split(
+            base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
+        )
 
     def _asset_at(self, place: Place) -> str | None:
         real = place.real
@@ -463,6 +581,11 @@ class Inventory:
             if self._index_cost > INDEX_CHEAP_SECONDS and time.monotonic() - self._indexed_at < 10 * self._index_cost:
                 # Only a process that is not guarded can have made a name since: making one is an effect on the asset.
                 return None
+            if self._index_cost > INDEX_WAITED_SECONDS:
+                # So many that no call can wait for them; what holds for one within that time holds here.
+                threading.Thread(target=self._index_inodes, name="guardrail-inodes", daemon=True).start()
+                self._indexed_at = time.monotonic()
+                return None
             self._index_inodes()
             known = self._inodes.get(key)
             if known is not None:
@@ -490,14 +613,19 @@ class Inventory:
         if self._mounted_version != self._mounts.version:
             version = self._mounts.version
             found: dict[Coordinates, str] = {}
+            inside: dict[Coordinates, list[str]] = {}
             for root, asset in self._roots.items():
                 here = self._mounts.coordinates(root)
                 if here is not None:
                     found.setdefault(here, asset)
-            self._mounted, self._mounted_version = found, version
+                    device, path = here
+                    while path not in ("", "/"):
+                        path = path.rpartition("/")[0] or "/"
+                        inside.setdefault((device, path), []).append(asset)
+            self._mounted, self._mounted_below, self._mounted_version = found, inside, version
         return self._mounted
 
-    def _assets_below(self, real: str) -> list[str]:
+    def _assets_below(self, real: str) -> Sequence[str]:
         found = self._below.get(real.rstrip("/") or "/", [])
         if not self._mounts.several:
             return found
@@ -509,50 +637,48 @@ class Inventory:
             if asset is not None:
                 more[asset] = None
             if here is not None:
-                head = f"{here[1].rstrip('/')}/"
-                within = (
-                    a
-                    for (device, path), a in self._coordinates().items()
-                    if device == here[0] and path.startswith(head)
-                )
-                more.update((asset, None) for asset in within)
+                self._coordinates()
+                within = self._mounted_below.get(here, [])
+                # Below the one name of a directory lies what lies below the other.
+                more.update(dict.fromkeys(within))
         return list(more)
 
-    def _look_up_pattern(self, resource: Resource, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up_pattern(self, resource: Resource, look: _Look) -> _Found:
         pattern = resource.pattern or ""
         if not self._assets:
-            return [resource], False
+            return _Found([resource])
         base, deep, name = pattern.rpartition(f"/{ANY_DEPTH}")
         if deep and pattern.startswith("/") and "**" not in pattern and "/" not in name:
             return self._look_up_listed(resource, base or "/", name, look)
         # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
         if not pattern.startswith("/") or "**" in pattern:
-            return [resource], True
+            return _Found([resource], True)
         parts = pattern.split("/")
         first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), len(parts))
         base, rest = "/".join(parts[:first]) or "/", [part for part in parts[first:] if part not in ("", ".")]
         place = look.at(base, nofollow=False)
         if place is None or ".." in rest:
-            return [resource], True
+            return _Found([resource], True)
         hits: dict[str, None] = {}
         try:
             self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
         except _Anywhere:
-            return [resource], True
-        if not hits:
-            return [msgspec.structs.replace(resource, real=place.real)], False
-        return [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits], False
+            return _Found([resource], True)
+        return _split(msgspec.structs.replace(resource, real=place.real), list(hits))
 
-    def _look_up_listed(self, resource: Resource, base: str, name: str, look: _Look) -> tuple[list[Resource], bool]:
+    def _look_up_listed(self, resource: Resource, base: str, name: str, look: _Look) -> _Found:
         """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
         place = None if any(char in base for char in "*?[") else look.at(base, nofollow=False)
         # A name with a blank in it becomes several words, which may be other paths.
         if place is None or odd_below(place.real, MAX_PATTERN_ENTRIES) is not False:
-            return [resource], True
+            return _Found([resource], True)
         hits: dict[str, None] = {}
         if asset_id := self._asset_at(place):
             hits[asset_id] = None
-        for asset in self._assets_below(place.real):
+        below = self._assets_below(place.real)
+        if len(below) > MAX_WALKED:
+            return _Found([resource], True)
+        for asset in below:
             for root in self._assets[asset].roots:
                 files = [root, *(path for path, _ in walk_files(root, MAX_WALKED))]
                 fits = any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files)
@@ -572,8 +698,7 @@ class Inventory:
             linked = known[0] if known is not None else self._asset_at(locate(path))
             if linked is not None:
                 hits[linked] = None
-        found = [msgspec.structs.replace(resource, real=place.real, asset=asset) for asset in hits]
-        return found or [msgspec.structs.replace(resource, real=place.real)], False
+        return _split(msgspec.structs.replace(resource, real=place.real), list(hits))
 
     def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
         """Collect the assets that a pattern below a place can name: by their names, and by what is there now.
@@ -584,11 +709,12 @@ class Inventory:
         asset_id = self._asset_at(place)
         if asset_id:
             hits[asset_id] = None
-        for asset in self._assets_below(place.real):
-            if self._named_by(asset, place.real, rest):
-                hits[asset] = None
         if not rest:
+            hits.update(dict.fromkeys(self._assets_below(place.real)))
             return
+        self._reach_names(place.real, rest, hits, left)
+        if self._mounts.several:
+            self._reach_mounted(place.real, rest, hits)
         if place.real.startswith("/proc") or (place.real == "/" and fnmatch.fnmatchcase("proc", rest[0])):
             raise _Anywhere
         try:
@@ -604,48 +730,113 @@ class Inventory:
         except OSError:
             return  # nothing is there, or nothing that can be listed: the names are all there is
 
-    def _named_by(self, asset_id: str, base: str, rest: Sequence[str]) -> bool:
-        prefix = base.rstrip("/") + "/"
-        for root in self._assets[asset_id].roots:
-            if root.startswith(prefix):
-                names = root[len(prefix) :].split("/")
-                if all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
-                    return True
-        return False
+    def _reach_names(self, real: str, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+        """Collect the assets whose declared names a pattern below a directory fits, whether or not they are there.
+
+        Raises:
+            _Anywhere: if it leads over a bound.
+        """
+        base = real.rstrip("/")
+        for child in self._children.get(base or "/", ()):
+            left[0] -= 1
+            if left[0] < 0:
+                raise _Anywhere
+            if not fnmatch.fnmatchcase(child, rest[0]):
+                continue
+            path = f"{base}/{child}"
+            asset = self._roots.get(path)
+            if asset is not None:
+                hits[asset] = None
+            if len(rest) == 1:
+                hits.update(dict.fromkeys(self._below.get(path, ())))
+            else:
+                self._reach_names(path, rest[1:], hits, left)
+
+    def _reach_mounted(self, real: str, rest: Sequence[str], hits: dict[str, None]) -> None:
+        """The same for assets that lie there by a second mount."""
+        prefix = real.rstrip("/") + "/"
+        below = self._assets_below(real)
+        if len(below) > MAX_WALKED:
+            raise _Anywhere
+        for asset in below:
+            for root in self._assets[asset].roots:
+                names = root[len(prefix) :].split("/") if root.startswith(prefix) else ()
+                if names and all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
+                    hits[asset] = None
 
     # -- building -----------------------------------------------------------------------------------------------
 
-    def _add(self, asset: Asset, spelled: Sequence[str]) -> None:
+    def _add(self, asset: Asset, spelled: Sequence[str], places: Sequence[Place]) -> None:
         self._assets[asset.id] = asset
-        for control in asset.controls:
+        for control in asset.controls.names if asset.controls else ():
             if (variable := watched_name(control)) is not None:
                 self._variables.setdefault(variable, (asset.id, control))
+            self._key(control, asset.id)
         # The name as declared is an asset too: removing the link `/models` takes the models away from their users.
-        names = {
-            *asset.roots,
-            *(os.path.normpath(path) for path in spelled),
-            *(locate(p, nofollow=True).real for p in spelled),
-        }
+        names = set(asset.roots)
+        for path, place in zip(spelled, places, strict=True):
+            if place.directory:
+                began = time.monotonic()
+                self._note_inodes(asset.id, place.real, self._inodes)
+                self._index_cost += time.monotonic() - began
+            elif place.regular and place.dev is not None and place.ino is not None:
+                self._inodes[(place.dev, place.ino)] = (asset.id, place.size, place.mtime_ns)
+                self._index_cost += STAT_SECONDS
+            name = os.path.normpath(path)
+            if name != place.real:
+                names |= {name, locate(path, nofollow=True).real}
         for name in names:
             # INVARIANT: the longest root wins in _asset_at, so nested assets keep their own id.
             self._roots.setdefault(name, asset.id)
             if asset.controls:
                 self._overrides.add(asset.id, name)
-            parent = name
-            while parent != "/":
-                parent = parent.rpartition("/")[0] or "/"
-                below = self._below.setdefault(parent, [])
-                if asset.id not in below[-1:]:
-                    below.append(asset.id)
+            self._add_below(name, asset)
+
+    def _key(self, control: str, asset_id: str) -> None:
+        """A control is found by its whole name and by that of every table that it stands in."""
+        key = control
+        while key:
+            known = self._by_key.setdefault(key, [])
+            if asset_id not in known[-1:]:
+                known.append(asset_id)
+            key = key.rpartition(".")[0]
+
+    def _add_below(self, name: str, asset: Asset) -> None:
+        parent, child = name, ""
+        while parent != "/":
+            above, _, child = parent.rpartition("/")
+            parent = above or "/"
+            self._children.setdefault(parent, {})[child] = None
+            below = self._below.setdefault(parent, [])
+            if asset.asset_class == "guard":
+                # Of more assets than one effect is split over, the guard's own are never those left out.
+                below.insert(0, asset.id)
+            elif asset.id not in below[-1:]:
+                below.append(asset.id)
 
     def _index_inodes(self) -> None:
         began = time.monotonic()
+        found: dict[tuple[int, int], tuple[str, int, int]] = {}
         for asset in self._assets.values():
             for root in asset.roots:
-                for _, status in walk_files(root, MAX_INDEXED_FILES):
-                    self._inodes[(status.st_dev, status.st_ino)] = (asset.id, status.st_size, status.st_mtime_ns)
+                self._note_inodes(asset.id, root, found)
+        self._inodes = found
         self._indexed_at = time.monotonic()
         self._index_cost = self._indexed_at - began
+
+    @staticmethod
+    def _note_inodes(asset_id: str, root: str, found: dict[tuple[int, int], tuple[str, int, int]]) -> None:
+        for _, status in walk_files(root, MAX_INDEXED_FILES):
+            found[(status.st_dev, status.st_ino)] = (asset_id, status.st_size, status.st_mtime_ns)
+
+
+def _split(resource: Resource, assets: Sequence[str], total: int = 0) -> _Found:
+    """A resource, once for each asset, of which so many are told that it is seen that there are more."""
+    if not assets:
+        return _Found([resource])
+    told = assets[:MAX_ASSETS_PER_EFFECT]
+    more = max(len(assets), total) - len(told)
+    return _Found([msgspec.structs.replace(resource, asset=asset) for asset in told], False, more)
 
 
 def _leads(base: str, path: str, name: str) -> bool:
@@ -667,7 +858,7 @@ def _names(declared: AssetConfig) -> Iterator[str]:
         yield path.rstrip("/").rpartition("/")[2].partition(".")[0]
 
 
-def _asset(declared: AssetConfig, config: Config) -> Asset:
+def _asset(declared: AssetConfig, places: Sequence[Place]) -> Asset:
     facts = _facts(declared.id, declared.asset_class)
     facts["model"] = declared.model
     facts["owner"] = declared.owner
@@ -675,19 +866,11 @@ def _asset(declared: AssetConfig, config: Config) -> Asset:
     return Asset(
         id=declared.id,
         asset_class=declared.asset_class,
-        roots=tuple(dict.fromkeys(locate(str(config.path(path))).real for path in declared.paths)),
+        roots=tuple(dict.fromkeys(place.real for place in places)),
         facts=facts,
-        controls=dict(_dotted(declared.controls)),
+        controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
+        record=declared.record,
     )
-
-
-def _dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys with dots, however they were written: TOML reads `a.b = true` as a table in a table."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _facts(asset_id: str, asset_class: str) -> dict[str, Any]:

@@ -47,6 +47,15 @@ class Recognition:
         found = self._now() if place.regular else None
         return found.asset_of(place.real, place) if found is not None else None
 
+    def dates(self, asset_id: str) -> frozenset[int]:
+        """The dates that the files of an asset had when they were registered, in nanoseconds; none if it is not.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+        """
+        found = self._now()
+        return found.dates(asset_id) if found is not None else frozenset()
+
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read: somebody else may be able to."""
         found = self._now() if place.regular else None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
 
 if TYPE_CHECKING:
+    from guardrail.assets.identity._claims import Claim
     from guardrail.assets.identity._match import Match
     from guardrail.assets.identity._registry import Registry
     from guardrail.assets.identity._scan import Proposal, Scanned
@@ -55,13 +56,21 @@ def add(verbs: Any) -> None:
 
     importing = actions.add_parser(
         "import",
-        help="take the digests of an asset's files from a manifest",
+        help="take the digests of an asset's files from a manifest, or from an MLflow registry",
         description="Reads a model-signing bundle (OMS), a CycloneDX ML-BOM, the tree listing of a Hugging Face "
-        "repository, or an Ollama manifest. Who signed it is for those tools to verify.",
+        "repository, an Ollama manifest, or the files of a model version in MLflow. Who signed it is for those tools "
+        "to verify.",
         epilog=_EXITS,
     )
     importing.add_argument("id", metavar="ID", help="the asset")
-    importing.add_argument("file", metavar="FILE", help="the manifest, JSON; `-` is standard input")
+    importing.add_argument(
+        "file",
+        metavar="FILE",
+        help="the manifest, JSON; `-` is standard input; mlflow:NAME/VERSION or mlflow:NAME@ALIAS is a model version",
+    )
+    importing.add_argument(
+        "--tracking-uri", metavar="URI", default="", help="the MLflow server; MLFLOW_TRACKING_URI by default"
+    )
     _common(importing)
     importing.set_defaults(run=run, act=_import)
 
@@ -286,7 +295,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from guardrail.assets.identity._claims import MAX_CLAIMS_BYTES, Unfit, claims_of
+    from guardrail.assets.identity._claims import Unfit
+    from guardrail.assets.identity._mlflow import claims_of_version, is_reference
     from guardrail.errors import ConfigError
     from guardrail.printing import visible
 
@@ -294,20 +304,34 @@ def _import(args: argparse.Namespace) -> int:
     with registry:
         if args.id not in {asset.id for asset in config.assets}:
             raise ConfigError(f"no asset is declared as `{args.id}`: see `guardrail assets list`")
+        progress = _Progress()
         try:
-            with contextlib.nullcontext(sys.stdin.buffer) if args.file == "-" else open(args.file, "rb") as stream:
-                source, claims = claims_of(stream.read(MAX_CLAIMS_BYTES + 1))
+            if is_reference(args.file):
+                named, claims = claims_of_version(args.file, args.tracking_uri, progress.bytes)
+                source = "mlflow"
+            else:
+                source, claims = _of_manifest(args.file)
+                named = f"{source}:{os.path.basename(args.file)}"
         except OSError as error:
             raise ConfigError(f"cannot read `{args.file}`: {(error.strerror or str(error)).lower()}") from None
         except Unfit as error:
             raise ConfigError(f"`{args.file}` cannot be imported: {error}") from None
-        registry.claim(args.id, f"{source}:{os.path.basename(args.file)}", claims)
+        finally:
+            progress.end()
+        registry.claim(args.id, named, claims)
     if args.json:
         rows = [{"name": one.name, "algorithm": one.algorithm, "digest": one.digest.hex()} for one in claims]
         print(json.dumps({"asset": args.id, "source": source, "claims": rows}, indent=2))
     else:
         print(visible(f"{len(claims)} digests of {args.id} from {source}"))
     return EXIT_OK
+
+
+def _of_manifest(name: str) -> tuple[str, tuple[Claim, ...]]:
+    from guardrail.assets.identity._claims import MAX_CLAIMS_BYTES, claims_of
+
+    with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open(name, "rb") as stream:
+        return claims_of(stream.read(MAX_CLAIMS_BYTES + 1))
 
 
 # -- match
@@ -353,6 +377,8 @@ def _told(file: str, found: Match, *, as_json: bool) -> dict[str, Any]:
         print(visible(f"{file}: {head}  ({found.kind or 'no model format'}, {_size(found.size)}; {time_taken})"))
         for evidence in found.evidence:
             print(visible(f"  {evidence.says}"))
+        if found.dates:
+            print(visible(f"  {found.dates}"))
         for note in found.notes:
             print(visible(f"  not looked into: {note}"))
     return {"file": file, **msgspec.to_builtins(found)}

@@ -117,7 +117,7 @@ def _catalogue_finding() -> Finding:
 
 def _writable_findings(config: Config) -> Iterator[Finding]:
     """Whoever can change these files decides what is guarded, and by whose order."""
-    files = [("config", Path(config.source))]
+    files = [("config", Path(config.source)), *(("assets", Path(path)) for path in config.asset_files)]
     if config.mandates.directory:
         directory = config.path(config.mandates.directory)
         files += [("mandates", path) for path in (directory, *_mandate_files(directory))]
@@ -171,13 +171,14 @@ def _asset_findings(config: Config) -> Iterator[Finding]:
         paths = [config.path(path) for path in asset.paths]
         told = [finding for path in paths for finding in _path_findings(asset, path)]
         yield from told
-        if asset.asset_class == "control" and not asset.controls:
-            detail = f"`{asset.id}` lists no `controls`, so every edit of it is unsanctioned"
+        if asset.asset_class == "control" and not asset.controls and not asset.weakens:
+            detail = f"`{asset.id}` lists no `controls` and no `weakens`, so every edit of it is unsanctioned"
             yield Finding(name="assets", state="note", detail=detail)
         if told:
             continue
         for path in paths:
             yield from _control_findings(asset, path)
+            yield from _record_findings(asset, path)
         if asset.digest is not None:
             yield _digest_finding(asset, [str(path) for path in paths])
 
@@ -203,11 +204,36 @@ def _path_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
         yield Finding(name="assets", state="problem", detail=detail)
 
 
+def _record_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
+    """Whether an evaluation record can be judged by its scores."""
+    from guardrail.assets import check_record
+
+    if asset.record is None:
+        return
+    for file in [path] if path.is_file() else sorted(one for one in path.glob("*") if one.is_file())[:_MOST_RECORDS]:
+        try:
+            with open(file, "rb") as stream:
+                wrong = check_record(str(file), stream.read(_MOST_BYTES), asset.record)
+        except OSError as error:
+            wrong = f"cannot be read: {_cause(error)}"
+        if wrong is not None:
+            detail = f"`{asset.id}`: `{file}`: {wrong}, so every edit of it is one of the whole file: mend `record`"
+            yield Finding(name="assets", state="problem", detail=detail)
+
+
+_MOST_RECORDS = 100
+"""Most files of one evaluation asset that are looked into."""
+
+_MOST_BYTES = 64 * 1024 * 1024
+"""Most that is read of one of them, in bytes."""
+
+
 def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
     """Whether each control has its safe value now: the guard sees changes, and this one may have been made before."""
+    from guardrail.config import dotted
     from guardrail.effects import key_changes
 
-    if not asset.controls or not path.is_file():
+    if not (asset.controls or asset.weakens) or not path.is_file():
         return
     try:
         content = path.read_bytes()
@@ -223,7 +249,11 @@ def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
         yield Finding(name="assets", state="problem", detail=detail)
         return
     values = {change.key: change.after for change in keys}
-    for key, safe in asset.controls.items():
+    for key, weakens in dotted(asset.weakens):
+        if "*" not in key and weakens != "none" and not any(k == key or k.startswith(f"{key}.") for k in values):
+            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it, or mend `weakens`"
+            yield Finding(name="assets", state="problem", detail=detail)
+    for key, safe in dotted(asset.controls):
         if key not in values:
             detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it with its safe value, or mend `controls`"
             yield Finding(name="assets", state="problem", detail=detail)

@@ -7,14 +7,16 @@ from guardrail.effects._examples import broken_examples
 from guardrail.effects._shells import ShellMemory, Shells
 from guardrail.effects.catalogue._describe import describe, families
 from guardrail.effects.domain._view import FileView
-from guardrail.effects.keys._config import KeyChange, key_changes
+from guardrail.effects.keys._config import KeyChange, Unclear, key_changes
 from guardrail.effects.keys._edit import apply
+from guardrail.effects.keys._records import read_records
 
 __all__ = [
     "FileView",
     "KeyChange",
     "ShellMemory",
     "Shells",
+    "Unclear",
     "analyse",
     "apply",
     "broken_examples",
@@ -22,4 +24,5 @@ __all__ = [
     "families",
     "key_changes",
     "prepare",
+    "read_records",
 ]

@@ -115,6 +115,12 @@ class Judging(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     relations: tuple[Literal["self", "peer", "other"], ...]
 
 
+class Evaluation(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How scores are judged: see `policies/guardrail/rules/evaluation.rego`."""
+
+    relation: Literal["none", "same", "family"]
+
+
 class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`data.guardrail.settings`; `docs/policy-data.md` explains every key."""
 
@@ -129,6 +135,7 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     judging: Judging
     approvers: dict[str, tuple[str, ...]]
     administration: Administration
+    evaluation: Evaluation
     outcomes: dict[str, OutcomeWord]
     maturity: dict[str, Maturity]
     moved: tuple[str, ...]

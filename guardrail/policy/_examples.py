@@ -79,6 +79,7 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What goes with it.
 
     Args:
+        subject_model: the model behind the agent.
         labels: assets that the session has seen.
         owes: duties that are open.
         history: more of the session's history.
@@ -88,6 +89,7 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         leave: a person's grant for this very call, given after seeing these reasons.
     """
 
+    subject_model: str | None = None
     labels: tuple[str, ...] = ()
     owes: tuple[str, ...] = ()
     history: dict[str, Any] = {}
@@ -125,7 +127,11 @@ def expand(example: Mapping[str, Any]) -> dict[str, Any]:
     except msgspec.ValidationError as error:
         raise ConfigError(f"not an example: {error}") from None
     return {
-        "subject": {"type": "agent", "id": "ops-agent", "properties": {"model": None, "principal": None}},
+        "subject": {
+            "type": "agent",
+            "id": "ops-agent",
+            "properties": {"model": context.subject_model, "principal": None},
+        },
         "context": _context(context),
         "evaluations": [_evaluation(effect) for effect in effects],
     }

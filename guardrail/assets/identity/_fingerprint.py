@@ -1,7 +1,8 @@
 """The fingerprint of a file: digests of the whole, of windows, of tensors; anchors; sketches.
 
-One pass over the file feeds everything that needs all of it, on two threads: SHA-256, which registries name blobs by,
-costs as much as the rest together. Windows are keyed by a secret of the deployment, or an editor stays clear of them.
+One pass over the file feeds everything that needs all of it, on three threads while the next piece is read: SHA-256,
+which registries name blobs by, costs as much as the rest together. Windows are keyed by a secret of the deployment, or
+an editor stays clear of them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import hashlib
 import importlib.util
 import os
 import struct
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from typing import Any, BinaryIO, Final
 
@@ -28,6 +29,9 @@ from guardrail.assets.identity._tensors import Malformed, Tensor, tensors_of
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """What is read at once, in bytes."""
+
+THREADS: Final = 3
+"""Threads that work on one piece: one for each part of it."""
 
 WINDOWS: Final = 16
 """Windows at keyed offsets, beside those at both ends."""
@@ -149,10 +153,24 @@ class _Whole:
         self._ids: list[NDArray[np.uint64]] = []
         self._tail = b""
 
-    def feed(self, data: memoryview, at: int) -> None:
-        """All but SHA-256, which has a thread of its own."""
+    def parts(self, data: memoryview, at: int) -> tuple[Callable[[], None], ...]:
+        """What there is to do with a piece; each part knows nothing of the others, and may have a thread of its own.
+
+        Args:
+            data: the piece, which must stay as it is until all parts are done.
+            at: where it begins in the file.
+        """
+        return (
+            lambda: self.sha.update(data),
+            lambda: self._feed_digests(data, at),
+            lambda: self._feed_anchors(data),
+        )
+
+    def _feed_digests(self, data: memoryview, at: int) -> None:
         self.all.update(data)
         self._feed_tensors(data, at)
+
+    def _feed_anchors(self, data: memoryview) -> None:
         self._ids.append(anchors(data))
         # An anchor across two chunks is seen in what is glued together of both.
         edge = self._tail + bytes(data[: ANCHOR_BYTES + 2])
@@ -181,27 +199,28 @@ def _read(file: FileIO, size: int, tensors: Sequence[Tensor], progress: Progress
     whole = _Whole(tensors)
     file.seek(0)
     at = 0
-    for data in _chunks(file):
-        # Both let go of the interpreter's lock on buffers of this size.
-        beside = threading.Thread(target=whole.sha.update, args=(data,))
-        beside.start()
-        try:
-            whole.feed(data, at)
-        finally:
-            beside.join()
-        at += len(data)
-        if progress is not None:
-            progress(len(data))
+    running: list[Future[None]] = []
+    # All of them let go of the interpreter's lock on pieces of this size; the next piece is read meanwhile.
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="guardrail-fingerprint") as pool:
+        for data in _chunks(file):
+            for part in running:
+                part.result()
+            running = [pool.submit(part) for part in whole.parts(data, at)]
+            at += len(data)
+            if progress is not None:
+                progress(len(data))
+        for part in running:
+            part.result()
     if at != size:
         raise OSError(f"the file changed while it was read: {at} bytes instead of {size}")
     return whole
 
 
 def _chunks(file: FileIO) -> Iterator[memoryview]:
-    """The content, piece by piece; each piece is good until the next one is asked for."""
-    buffer = bytearray(CHUNK_BYTES)
-    view = memoryview(buffer)
+    """The content, piece by piece; each piece is good until the one after the next is asked for."""
+    views = [memoryview(bytearray(CHUNK_BYTES)) for _ in range(2)]
     while True:
+        view = views[0]
         filled = 0
         while filled < CHUNK_BYTES:
             count = file.readinto(view[filled:])
@@ -213,6 +232,7 @@ def _chunks(file: FileIO) -> Iterator[memoryview]:
         yield view[:filled]
         if filled < CHUNK_BYTES:
             return
+        views.reverse()
 
 
 def _sketches(fd: int, tensors: Sequence[Tensor], key: bytes) -> Iterator[Sketch]:

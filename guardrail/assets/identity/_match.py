@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from guardrail.assets._dates import says
 from guardrail.assets.identity._anchors import ANCHOR_BYTES, anchors
 from guardrail.assets.identity._fingerprint import Fingerprint, Progress, can_read, fingerprint, rows_of
 from guardrail.assets.identity._formats import Format
@@ -76,6 +77,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
         asset: the asset's id, if there is one.
         evidence: the reasons, strongest first.
         notes: what could not be looked into.
+        dates: what is wrong with the date of a file that is an asset's, in a sentence; empty if nothing is.
         seconds: how long it took.
         cached: nothing was read: the file is as it was the last time.
     """
@@ -87,6 +89,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
     asset: str | None
     evidence: tuple[Evidence, ...]
     notes: tuple[str, ...]
+    dates: str
     seconds: float
     cached: bool
 
@@ -103,7 +106,8 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
         OSError: if it cannot be read.
     """
     started = time.perf_counter()
-    state = state_of(os.lstat(path))
+    status = os.lstat(path)
+    state = state_of(status)
     found = registry.recall(state)
     cached = found is not None
     if found is None:
@@ -130,9 +134,21 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
         asset=best.asset if best is not None else None,
         evidence=tuple(evidence),
         notes=tuple(notes),
+        dates=_dates(path, status, registry, best.asset) if best is not None else "",
         seconds=time.perf_counter() - started,
         cached=cached,
     )
+
+
+class _Times(NamedTuple):
+    mtime_ns: int
+    ctime_ns: int
+
+
+def _dates(path: str, status: os.stat_result, registry: Registry, asset: str) -> str:
+    if status.st_mtime_ns in registry.dates(asset):
+        return ""  # the file itself, or a copy that kept its date
+    return says(path, _Times(status.st_mtime_ns, status.st_ctime_ns)) or ""
 
 
 def _of_content(registry: Registry, found: Fingerprint) -> Iterator[Evidence]:

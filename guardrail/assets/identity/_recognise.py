@@ -89,6 +89,18 @@ class Recogniser:
         except sqlite3.Error as error:
             raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
 
+    def dates(self, asset_id: str) -> frozenset[int]:
+        """The dates that the files of an asset had when they were registered, in nanoseconds.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read.
+        """
+        try:
+            with self._lock:
+                return self._registry.dates(asset_id)
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
+
     def _look(self, path: str, size: int) -> str | None:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -182,6 +182,11 @@ class Registry:
         where, values = ("where asset = ?", (asset,)) if asset is not None else ("", ())
         yield from self._db.execute(f"select asset, path, size from files {where} order by asset, path", values)  # noqa: S608
 
+    def dates(self, asset: str) -> frozenset[int]:
+        """The dates that the files of an asset had when they were registered, in nanoseconds since 1970."""
+        rows = self._db.execute("select state from files where asset = ?", (asset,)).fetchall()
+        return frozenset(int.from_bytes(state[24:32], "little", signed=True) for (state,) in rows)
+
     def is_current(self, path: str, state: bytes) -> bool:
         """Whether a file is registered as it is now."""
         row = self._db.execute("select 1 from files where path = ? and state = ?", (path, state)).fetchone()

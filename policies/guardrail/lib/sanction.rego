@@ -15,6 +15,7 @@ claims contains {
 	"family": family,
 	"asset": asset.id,
 	"class": asset.class,
+	"direction": object.get(e.properties.attrs, "direction", "weakens"),
 	"standing": standing(e, asset.id),
 	"outcome": object.get(data.guardrail.settings.unsanctioned, e.properties.precision, "deny"),
 } if {
@@ -39,7 +40,7 @@ touched(e) := {asset |
 	not is_null(asset)
 }
 
-# A key of a control file may be set to anything if it controls nothing, else to its safe value only.
+# A key of a control file may be set to anything if it controls nothing, and to its safe value.
 harmless("keys", asset, attrs) if {
 	asset.class == "control"
 	attrs.control == false
@@ -49,6 +50,13 @@ harmless("keys", asset, attrs) if {
 	asset.class == "control"
 	attrs.control == true
 	attrs.after == attrs.safe
+}
+
+# What makes a control stronger, or leaves it as it is, needs nobody's order.
+harmless("keys", asset, attrs) if {
+	asset.class == "control"
+	attrs.control == true
+	attrs.direction in {"strengthens", "same"}
 }
 
 # free: a mandate covers it. approval: only with a person's leave for this very call. none: nobody ordered it.

@@ -35,3 +35,22 @@ test_a_mandate_for_the_key_sanctions_it if {
 	)
 	count(control.hits) == 0 with input as document
 }
+
+test_a_strengthening_needs_no_order if {
+	every direction in ["strengthens", "same"] {
+		attrs := {"control": true, "weakens": "up", "direction": direction, "before": 30, "after": 10}
+		count(control.hits) == 0 with input as set(attrs)
+	}
+}
+
+test_a_change_of_unknown_direction_is_a_question if {
+	hits := control.hits with input as set({"control": true, "weakens": "up", "direction": "unknown", "after": "often"})
+	{hit.id | some hit in hits} == {"control.unclear"}
+}
+
+test_a_direction_that_is_none_is_a_weakening if {
+	every direction in ["weakens", "sideways", null, 1] {
+		hits := control.hits with input as set({"control": true, "direction": direction})
+		{hit.id | some hit in hits} == {"control.weakened"}
+	}
+}

@@ -1,0 +1,343 @@
+"""What was made from assets, known to every later session and agent on this machine: by path and by inode.
+
+A file that a released call makes of an asset is a copy of it for good: an archive, a part, an encoding, an encryption,
+a merge. Facts are only ever added. Not concerned with content: `identity` is.
+Blind spot: a file that an unguarded process makes of a derived one and gives another name has neither.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from guardrail.assets._birth import birth_ns
+from guardrail.assets._files import Place, walk_files
+from guardrail.errors import AnalysisFault, ConfigError
+from guardrail.model import Effect
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MAX_DERIVED: Final = 50_000
+"""Most names that are kept one by one; of further ones their directory counts as a whole."""
+
+MAX_KEPT: Final = 2 * MAX_DERIVED
+"""Most facts; at the bound a call that makes another is not released."""
+
+MAX_PENDING: Final = 64
+"""Most new files that one decision looks for, to know them by their inode."""
+
+MAX_FILES: Final = 1_000
+"""Most files of one derived directory that are known by their inode."""
+
+TOLERANCE_NS: Final = 20_000_000
+"""How far the clocks of a filesystem and of this process may be apart, in nanoseconds."""
+
+BUSY_SECONDS: Final = 2.0
+"""Longest wait for another process that writes, in seconds."""
+
+TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy", "mention", "exec_opaque"})
+"""Ops by which what is in a derived file gets elsewhere; what is made may be unmade by whoever likes."""
+
+_ARRIVING: Final = frozenset({"copy", "rename", "link"})
+_LABELLING: Final = frozenset({"weights", "checkpoint", "adapter"})
+
+_SCHEMA: Final = """
+create table if not exists derived (id integer primary key, kind text not null, place text not null,
+    asset text not null, op text not null, at integer not null, unique (kind, place, asset));
+create table if not exists inodes (id integer primary key, dev integer not null, ino integer not null,
+    birth integer not null, size integer not null, ctime integer not null, place text not null, asset text not null,
+    unique (dev, ino, birth, asset));
+"""
+
+
+class _Inode(NamedTuple):
+    """A derived file as it was when it was first seen; `birth` is -1 where the filesystem does not say."""
+
+    birth: int
+    size: int
+    ctime: int
+    asset: str
+
+
+class Lineage:
+    """The files that were made from assets.
+
+    Args:
+        path: where they are kept; None keeps them in memory.
+
+    Raises:
+        ConfigError: if it cannot be used.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._lock = threading.RLock()
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._pid = 0
+        self._end: Callable[[], object] = _nothing
+        self._seen = (0, 0)
+        self._version = -1
+        self._paths: dict[str, str] = {}
+        self._patterns: dict[str, dict[str, str]] = {}
+        self._inodes: dict[tuple[int, int], list[_Inode]] = {}
+        self._above: dict[str, dict[str, None]] = {}
+        self._pending: dict[str, tuple[str, int]] = {}
+        if path is None:
+            return
+        import sqlite3
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            self._connection().executescript(_SCHEMA)
+            self._refresh()
+        except (OSError, sqlite3.Error, AnalysisFault) as error:
+            self.close()
+            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}") from None
+
+    def __len__(self) -> int:
+        return len(self._paths) + sum(len(known) for known in self._patterns.values())
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._end()
+            self._db, self._pid = None, -1
+
+    # -- asking
+
+    def asset_of(self, place: Place) -> str | None:
+        """The asset that what is at a place was made from; None if it was made from none.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the file cannot be read.
+        """
+        with self._lock:
+            self._refresh()
+            if not self._paths and not self._patterns:
+                return None
+            if place.dev is not None and place.ino is not None and not place.directory:
+                for known in self._inodes.get((place.dev, place.ino), ()):
+                    if _is_same(known, place):
+                        return known.asset
+            return self._by_name(place.real)
+
+    def below(self, real: str) -> Sequence[str]:
+        """The assets of which something that was made from them lies below a directory."""
+        with self._lock:
+            self._refresh()
+            return tuple(self._above.get(real.rstrip("/") or "/", ()))
+
+    def _by_name(self, real: str) -> str | None:
+        path = real
+        while path:
+            asset = self._paths.get(path)
+            if asset is not None:
+                return asset
+            folder = path.rpartition("/")[0]
+            for pattern, made_of in self._patterns.get(folder or "/", {}).items():
+                if fnmatch.fnmatchcase(real, pattern):
+                    return made_of
+            path = folder
+        return None
+
+    # -- noting
+
+    def released(self, effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> None:
+        """Note what a released call makes from assets, before it runs.
+
+        Args:
+            effects: what it would do, resolved.
+            class_of: asset id -> its class.
+
+        Raises:
+            AnalysisFault: if it cannot be kept: then the call must not run.
+        """
+        facts = list(dict.fromkeys(_facts(effects, class_of)))
+        if not facts:
+            return
+        now = time.time_ns()
+        with self._lock:
+            self._refresh()
+            kept: list[tuple[str, str, str, str]] = []
+            for kind, place, asset, op in facts:
+                if len(self) + len(kept) >= MAX_DERIVED:
+                    kind, place = "path", os.path.dirname(place.partition("*")[0]) or "/"
+                known = self._paths.get(place) if kind == "path" else None
+                if known != asset:
+                    kept.append((kind, place, asset, op))
+                if kind == "path":
+                    self._pending[place] = (asset, now)
+            if len(self) + len(kept) > MAX_KEPT:
+                raise AnalysisFault(f"more than {MAX_KEPT} files are known to be made from assets: mend `{self._path}`")
+            self._write(
+                "insert or ignore into derived (kind, place, asset, op, at) values (?, ?, ?, ?, ?)",
+                [(*fact, now // 1000) for fact in kept],
+            )
+            for kind, place, asset, _ in kept:
+                self._take(kind, place, asset)
+
+    def settle(self) -> None:
+        """Look for the files that released calls have made, and know them by their inode from now on.
+
+        Raises:
+            AnalysisFault: if what is found cannot be kept.
+        """
+        with self._lock:
+            rows: list[tuple[Any, ...]] = []
+            for path in list(self._pending)[:MAX_PENDING]:
+                asset, since = self._pending[path]
+                made = list(_made(path, since))
+                if made:
+                    del self._pending[path]
+                rows += [(*identity, name, asset) for name, identity in made]
+            while len(self._pending) > MAX_DERIVED:
+                del self._pending[next(iter(self._pending))]
+            if not rows:
+                return
+            self._write(
+                "insert or ignore into inodes (dev, ino, birth, size, ctime, place, asset) "
+                "values (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+            for dev, ino, birth, size, ctime, _, asset in rows:
+                self._take_inode(dev, ino, _Inode(birth, size, ctime, asset))
+
+    # -- keeping
+
+    def _take(self, kind: str, place: str, asset: str) -> None:
+        if kind == "path":
+            self._paths.setdefault(place, asset)
+            folder = place
+        else:
+            folder = os.path.dirname(place.partition("*")[0]) or "/"
+            self._patterns.setdefault(folder, {}).setdefault(place, asset)
+        while folder:
+            self._above.setdefault(folder, {})[asset] = None
+            folder = folder.rpartition("/")[0]
+
+    def _take_inode(self, dev: int, ino: int, inode: _Inode) -> None:
+        known = self._inodes.setdefault((dev, ino), [])
+        if inode not in known:
+            known.append(inode)
+
+    def _refresh(self) -> None:
+        """Take in what other processes have noted."""
+        if self._path is None:
+            return
+        import sqlite3
+
+        try:
+            db = self._connection()
+            version: int = db.execute("pragma data_version").fetchone()[0]
+            if version == self._version:
+                return
+            derived, inodes = self._seen
+            query = "select id, kind, place, asset, at from derived where id > ? order by id"
+            for number, kind, place, asset, at in db.execute(query, (derived,)).fetchall():
+                self._take(kind, place, asset)
+                derived = number
+                if kind == "path" and len(self._pending) < MAX_PENDING:
+                    self._pending.setdefault(place, (asset, at * 1000))
+            query = "select id, dev, ino, birth, size, ctime, place, asset from inodes where id > ? order by id"
+            for number, dev, ino, birth, size, ctime, place, asset in db.execute(query, (inodes,)).fetchall():
+                self._take_inode(_unsigned(dev), _unsigned(ino), _Inode(birth, size, ctime, asset))
+                self._pending.pop(place, None)
+                inodes = number
+            self._seen, self._version = (derived, inodes), version
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"what was made from assets cannot be read: {error}") from None
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if self._path is None or not rows:
+            return
+        import sqlite3
+
+        try:
+            db = self._connection()
+            db.execute("begin immediate")
+            try:
+                db.executemany(statement, [tuple(_signed(value) for value in row) for row in rows])
+                db.execute("commit")
+            finally:
+                if db.in_transaction:
+                    db.execute("rollback")
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"what is made from assets cannot be kept: {error}") from None
+
+    def _connection(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if self._pid == -1 or self._path is None:
+            raise sqlite3.ProgrammingError("it is closed")
+        if self._db is None or self._pid != os.getpid():
+            # A child of a fork opens its own, and leaves its parent's alone.
+            if self._db is not None:
+                _inherited.append(self._db)
+            self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._pid, self._version = os.getpid(), -1
+            self._end = weakref.finalize(self, _close, self._db, self._pid)
+            self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal;")
+        return self._db
+
+
+_inherited: Final[list[Any]] = []
+
+
+def _close(db: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        db.close()
+    else:
+        _inherited.append(db)
+
+
+def _nothing() -> None:
+    """There is no connection yet."""
+
+
+def _facts(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str]]:
+    for effect in effects:
+        asset, target = effect.resource.asset, effect.target
+        if asset is None or target is None or target.asset is not None or effect.op not in _ARRIVING:
+            continue
+        if class_of(asset) not in _LABELLING:
+            continue
+        if target.pattern is not None:
+            # Of a name of which nothing is known only the session knows.
+            if target.pattern.startswith("/") and "**" not in target.pattern:
+                yield "pattern", target.pattern, asset, effect.op
+        elif target.real is not None and target.real != "/":
+            yield "path", target.real, asset, effect.op
+
+
+def _made(path: str, since: int) -> Iterator[tuple[str, tuple[int, int, int, int, int]]]:
+    """The files at or below a path that have changed since a time, as they are now."""
+    for name, status in walk_files(path, MAX_FILES):
+        if status.st_ctime_ns >= since - TOLERANCE_NS:
+            birth = birth_ns(name)
+            identity = (status.st_dev, status.st_ino, -1 if birth is None else birth, status.st_size)
+            yield name, (*identity, status.st_ctime_ns)
+
+
+def _is_same(known: _Inode, place: Place) -> bool:
+    """The same file, and not another that was given the number of one that is gone."""
+    if known.birth != -1:
+        birth = birth_ns(place.real)
+        if birth is not None:
+            return birth == known.birth
+    return known.size == place.size or known.ctime == place.ctime_ns
+
+
+def _signed(value: Any) -> Any:
+    return value - (1 << 64) if isinstance(value, int) and value >= 1 << 63 else value
+
+
+def _unsigned(value: int) -> int:
+    return value + (1 << 64) if value < 0 else value

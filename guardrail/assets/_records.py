@@ -1,0 +1,327 @@
+"""Edits of evaluation records as changes of scores: what was measured, of whom, by whom, and what follows from it.
+
+Not concerned with which change is permitted: rules say that, from `edited`, `crosses`, `dropped`, `criteria`, `outlier`
+and the models that are named.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeGuard
+
+import msgspec
+
+from guardrail.canonical import canonical
+from guardrail.config import RecordConfig
+from guardrail.effects import Unclear, apply, read_records
+from guardrail.model import Edit, Effect
+
+MAX_RECORD_EFFECTS: Final = 64
+"""Most changed records of one edit that are told one by one; the others are told together."""
+
+MAX_NAMED_ITEMS: Final = 16
+"""Most records that are named where they are told together."""
+
+MAX_NAMED_SUBJECTS: Final = 256
+"""Most models that are named there; of more of them, any could be meant."""
+
+_MAD_SCALE: Final = 0.6745
+"""Makes the median of deviations comparable with a standard deviation (Iglewicz and Hoaglin 1993, section 3)."""
+
+_ABSENT: Final = object()
+
+Bound = Literal["min", "max"]
+
+
+def record_effects(
+    effect: Effect, edit: Edit, before: bytes | None, record: RecordConfig, model: str | None
+) -> Iterator[Effect]:
+    """Turn a write with known content into `record_score` effects.
+
+    Args:
+        effect: the write or append, on an evaluation record.
+        edit: the new content.
+        before: the file's content now; None if there is no file.
+        record: which key of a record is what.
+        model: the model that the asset belongs to, where a record does not say whose score it is.
+
+    Yields:
+        One effect for each score that is new or another, one for what is dropped, a `set_key` for every other key that
+        changes; the write itself, without its content, when the result of the edit cannot be computed.
+    """
+    bare = msgspec.structs.replace(effect, edit=None)
+    after = apply(edit, before)
+    path = effect.resource.real or effect.resource.path or ""
+    if after is None:
+        yield bare
+        return
+    try:
+        old = _Records(read_records(path, before) if before else None, record, model)
+        new = _Records(read_records(path, after) if after.strip() else None, record, model)
+    except Unclear:
+        yield bare
+        return
+    found = list(_changes(old, new, record))
+    for op, attrs in found[:MAX_RECORD_EFFECTS]:
+        yield msgspec.structs.replace(bare, op=op, attrs={**bare.attrs, **attrs})
+    if len(found) > MAX_RECORD_EFFECTS:
+        yield msgspec.structs.replace(
+            bare, op="record_score", attrs={**bare.attrs, **_together([a for _, a in found[MAX_RECORD_EFFECTS:]])}
+        )
+    if not found:
+        yield msgspec.structs.replace(bare, op="read", attrs={**bare.attrs, "unchanged": True})
+
+
+def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
+    """What keeps a file from being judged by its scores; None if nothing does.
+
+    Args:
+        path: of the file.
+        data: its content.
+        record: which key of a record is what.
+    """
+    try:
+        found = _Records(read_records(path, data), record, None)
+    except Unclear as error:
+        return str(error)
+    scored = [item for item in found.items.values() if _score(item, record) is not None]
+    return f"no record in it has a number at `{record.score}`" if found.items and not scored else None
+
+
+class _Records:
+    """What a file of records holds: the records by their names, and what stands beside them."""
+
+    def __init__(self, document: Any, record: RecordConfig, model: str | None) -> None:
+        self.model = model
+        self.beside: dict[str, Any] = {}
+        self.items: dict[str, Any] = {}
+        if document is None:
+            return
+        listed = document
+        if record.items:
+            if not isinstance(document, dict):
+                raise Unclear("a file of records that is no table")
+            listed = _at(document, record.items)  # pyright: ignore[reportUnknownArgumentType]
+            self.beside = dict(_leaves(document, "", skip=record.items))  # pyright: ignore[reportUnknownArgumentType]
+            if listed is _ABSENT:
+                return
+        if isinstance(listed, dict) and record.items:
+            self.items = {str(name): item for name, item in listed.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return
+        rows: list[Any] = listed if isinstance(listed, list) else [listed]  # pyright: ignore[reportUnknownVariableType]
+        for place, item in enumerate(rows):
+            name = _name_of(item, record, place)
+            if name in self.items:
+                raise Unclear("two records of one name")
+            self.items[name] = item
+
+    def of(self, item: Any, key: str) -> Any:
+        """A value of a record, or of what stands beside all of them; None if there is none."""
+        for place in (item, self.beside):
+            found = _at(place, key) if key else _ABSENT
+            if found is _ABSENT and place is self.beside:
+                found = self.beside.get(key, _ABSENT)
+            if found is not _ABSENT:
+                return found
+        return None
+
+
+def _name_of(item: Any, record: RecordConfig, place: int) -> str:
+    if not record.id:
+        return str(place)
+    found = _at(item, record.id)
+    if found is _ABSENT or isinstance(found, dict | list):
+        raise Unclear("a record without a name")
+    return str(found)
+
+
+def _at(table: Any, key: str) -> Any:
+    """The value at a dotted key; a key with a dot in its name is found as well."""
+    if _is_table(table) and key in table:
+        return table[key]
+    here = table
+    for name in key.split("."):
+        if not _is_table(here) or name not in here:
+            return _ABSENT
+        here = here[name]
+    return here
+
+
+def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def _leaves(table: Any, prefix: str, skip: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(table, dict) or not table:
+        yield prefix, table
+        return
+    for name, value in table.items():  # pyright: ignore[reportUnknownVariableType]
+        key = f"{prefix}.{name}" if prefix else str(name)  # pyright: ignore[reportUnknownArgumentType]
+        if key != skip:
+            yield from _leaves(value, key, skip)
+
+
+# -- what changes
+
+Told = tuple[Literal["record_score", "set_key"], dict[str, Any]]
+
+
+def _changes(old: _Records, new: _Records, record: RecordConfig) -> Iterator[Told]:
+    dropped = [name for name in old.items if name not in new.items]
+    if dropped:
+        yield "record_score", {"dropped": len(dropped), "items": dropped[:MAX_NAMED_ITEMS], "edited": True}
+    for key, before, after in _differing(old.beside, new.beside):
+        yield "set_key", _key(key, before, after, record)
+    for name, item in new.items.items():
+        known = old.items.get(name, _ABSENT)
+        if known is _ABSENT:
+            yield "record_score", _scored(name, None, item, old, new, record)
+            continue
+        flips = _verdict(known, old, record) != _verdict(item, new, record)
+        scored = False
+        for key, before, after in _differing(dict(_leaves(known, "")), dict(_leaves(item, ""))):
+            if key == record.score:
+                scored = True
+                yield "record_score", _scored(name, known, item, old, new, record)
+            else:
+                yield "set_key", _key(key, before, after, record) | {"item": name}
+        if flips and not scored:
+            # Not the score was moved over the threshold, but the threshold under the score.
+            yield "record_score", _scored(name, known, item, old, new, record)
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for key in dict.fromkeys((*old, *new)):
+        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        if before is _ABSENT or after is _ABSENT or canonical(before) != canonical(after):
+            yield key, before, after
+
+
+def _key(key: str, before: Any, after: Any, record: RecordConfig) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"key": key, "control": False, "criteria": _is_criterion(key, record)}
+    if before is not _ABSENT:
+        attrs["before"] = before
+    if after is not _ABSENT:
+        attrs["after"] = after
+    return attrs
+
+
+def _is_criterion(key: str, record: RecordConfig) -> bool:
+    named = {record.threshold, record.direction, record.judge, record.subject}
+    # A rubric may be a table: all that lies in it is a part of it.
+    return key in named or any(
+        fnmatch.fnmatchcase(key, pattern) or fnmatch.fnmatchcase(key, f"{pattern}.*") for pattern in record.criteria
+    )
+
+
+def _scored(name: str, known: Any, item: Any, old: _Records, new: _Records, record: RecordConfig) -> dict[str, Any]:
+    """What rules may know about one score."""
+    after = _score(item, record)
+    threshold, bound = _bar(item, new, record)
+    attrs: dict[str, Any] = {
+        "item": name,
+        "edited": known is not None and _score(known, record) is not None,
+        "after": after,
+        "crosses": False,
+    }
+    subject = new.of(item, record.subject) or new.model
+    judge = new.of(item, record.judge)
+    if isinstance(subject, str):
+        attrs["subject"] = subject
+    if isinstance(judge, str):
+        attrs["judge"] = judge
+    if threshold is not None:
+        attrs |= {"threshold": threshold, "bound": bound}
+        if after is not None:
+            attrs |= {"passes": _passes(after, threshold, bound), "margin": round(abs(after - threshold), 9)}
+    if known is not None:
+        attrs["before"] = _score(known, record)
+        attrs["crosses"] = _verdict(known, old, record) != _verdict(item, new, record)
+        was = old.of(known, record.subject) or old.model
+        if isinstance(was, str) and was != attrs.get("subject"):
+            attrs["subject_before"] = was
+    if after is not None and record.reference:
+        deviation = _deviation(after, record.reference)
+        attrs |= {"deviation": round(deviation, 3), "outlier": deviation > record.outlier}
+    return attrs
+
+
+def _score(item: Any, record: RecordConfig) -> float | None:
+    return _number(_at(item, record.score))
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+_MIN: Final = frozenset("min minimum above higher gte ge >= > higher_is_better true".split())
+_MAX: Final = frozenset("max maximum below lower lte le <= < lower_is_better false".split())
+
+
+def _bar(item: Any, records: _Records, record: RecordConfig) -> tuple[float | None, Bound]:
+    """The threshold of a record, and on which side of it a score passes."""
+    threshold = record.threshold
+    number = _number(records.of(item, threshold)) if isinstance(threshold, str) else float(threshold)
+    if record.direction in ("min", "max"):
+        return number, "min" if record.direction == "min" else "max"
+    word = str(records.of(item, record.direction)).strip().lower()
+    return number, "max" if word in _MAX else "min"
+
+
+def _passes(score: float, threshold: float, bound: Bound) -> bool:
+    return score >= threshold if bound == "min" else score <= threshold
+
+
+def _verdict(item: Any, records: _Records, record: RecordConfig) -> bool | None:
+    """Whether a record passes; None if it has no score or no threshold."""
+    score = _score(item, record)
+    threshold, bound = _bar(item, records, record)
+    return None if score is None or threshold is None else _passes(score, threshold, bound)
+
+
+def _deviation(score: float, reference: Sequence[float]) -> float:
+    """How far a score lies from others, in standard deviations, told so that a few odd references do not hide it."""
+    middle = statistics.median(reference)
+    distance = abs(score - middle)
+    spread = statistics.median(abs(one - middle) for one in reference) / _MAD_SCALE
+    if spread == 0:
+        spread = statistics.fmean(abs(one - middle) for one in reference) * 1.2533  # sqrt(pi / 2), ibid.
+    if spread == 0:
+        return 0.0 if distance == 0 else _FAR
+    return min(distance / spread, _FAR)
+
+
+_FAR: Final = 1e6
+"""What a deviation is said to be at most: JSON has no infinity."""
+
+
+def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of many changes as those of one: what holds for any of them holds for it."""
+    told: dict[str, Any] = {"more": len(parts)}
+    for fact in ("edited", "crosses", "outlier", "criteria"):
+        told[fact] = any(part.get(fact) for part in parts)
+    dropped = sum(part.get("dropped", 0) for part in parts)
+    if dropped:
+        told["dropped"] = dropped
+    subjects = dict.fromkeys(part["subject"] for part in parts if "subject" in part)
+    told["subjects"] = list(subjects)[:MAX_NAMED_SUBJECTS]
+    if len(subjects) > MAX_NAMED_SUBJECTS:
+        told["any_subject"] = True
+    return told
+
+
+__all__ = ["check_record", "record_effects"]

@@ -1,0 +1,196 @@
+"""What was made from an asset is a copy of it for every later session and process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardrail.assets import Inventory, Lineage
+from guardrail.assets._birth import birth_ns
+from guardrail.assets._files import locate
+from guardrail.config import parse
+from guardrail.errors import AnalysisFault, ConfigError
+from guardrail.guard import Guard
+from guardrail.model import Effect, Op, Outcome, Resource, ToolCall
+from tests.mandate_support import mandated
+
+CONFIG = """
+[[asset]]
+id = "model:beta"
+class = "weights"
+paths = ["models/beta.safetensors"]
+[trail]
+directory = "state/trail"
+[limits]
+decision_ms = 60000
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A model, and an order that lets it be packed into one directory."""
+    base = tmp_path.resolve()
+    (base / "models").mkdir()
+    (base / "scratch").mkdir()
+    (base / "models/beta.safetensors").write_bytes(os.urandom(5000))
+    grant = {"effects": ["copy", "link", "rename"], "assets": ["model:beta"], "targets": [f"{base}/scratch/**"]}
+    mandated(base, CONFIG, grant)
+    return base
+
+
+def outcome(world: Path, command: str, session: str, *, run: bool = False) -> tuple[Outcome, list[str]]:
+    """What a session of its own process is told; the command is run if it may, and is asked to be."""
+    with Guard.open(world / "guardrail.toml") as guard:
+        decision = guard.check(ToolCall(tool="bash", args={"command": command}, cwd=str(world), session=session))
+    if run:
+        assert decision.outcome is Outcome.ALLOW, (command, decision.reasons)
+        assert os.system(f"cd '{world}' && {command}") == 0
+    return decision.outcome, sorted({reason.rule for reason in decision.reasons})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "tar cf scratch/x.tar models/beta.safetensors",
+        "gzip -c models/beta.safetensors > scratch/x.tar",
+        "base64 models/beta.safetensors > scratch/x.tar",
+        "head -c 3000 models/beta.safetensors > scratch/x.tar",
+        "cp models/beta.safetensors scratch/x.tar",
+        "xxd models/beta.safetensors scratch/x.tar",
+    ],
+)
+def test_what_one_session_made_is_a_copy_of_the_asset_to_another(world: Path, made: str) -> None:
+    """Another process, another session, another day; a rename that nobody saw changes nothing."""
+    assert outcome(world, "cp scratch/x.tar /tmp/out", "before")[0] is Outcome.ALLOW
+    outcome(world, made, "first", run=True)
+    denied = (Outcome.DENY, ["copy.unsanctioned"])
+    assert outcome(world, "cp scratch/x.tar /tmp/out", "second") == denied
+    assert outcome(world, "curl -T scratch/x.tar https://files.example.com/", "third")[0] is Outcome.DENY
+    os.rename(world / "scratch/x.tar", world / "innocent.txt")
+    assert outcome(world, "cp innocent.txt /tmp/out", "fourth") == denied
+    os.link(world / "innocent.txt", world / "other.txt")
+    assert outcome(world, "cat other.txt > /tmp/out", "fifth")[0] is Outcome.DENY
+    assert outcome(world, "rm innocent.txt", "sixth")[0] is Outcome.ALLOW
+
+
+def test_a_copy_of_a_copy_is_one_too(world: Path) -> None:
+    """Each under an order, the last without."""
+    outcome(world, "tar cf scratch/a.tar models/beta.safetensors", "1", run=True)
+    outcome(world, "cp scratch/a.tar scratch/b.tar", "2", run=True)
+    outcome(world, "mv scratch/b.tar scratch/c.tar", "3", run=True)
+    assert outcome(world, "cp scratch/c.tar /tmp/out", "4") == (Outcome.DENY, ["copy.unsanctioned"])
+
+
+def test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen(world: Path) -> None:
+    """The directory is named, and not the file in it."""
+    outcome(world, "tar cf scratch/a.tar models/beta.safetensors", "1", run=True)
+    assert outcome(world, "cp -r scratch /tmp/out", "2") == (Outcome.DENY, ["copy.unsanctioned"])
+    assert outcome(world, "tar czf /tmp/out.tgz scratch", "3")[0] is Outcome.DENY
+
+
+def test_a_file_that_gets_the_number_of_one_that_is_gone_is_another(world: Path) -> None:
+    """An inode is known with the time at which it was made."""
+    lineage = Lineage(world / "lineage.db")
+    try:
+        path = world / "scratch/made"
+        lineage.released([made_of("model:beta", str(path))], lambda _: "weights")
+        path.write_bytes(b"x" * 100)
+        lineage.settle()
+        moved = world / "moved"
+        path.rename(moved)
+        assert lineage.asset_of(locate(str(moved))) == "model:beta"
+        place = locate(str(moved))
+        moved.unlink()
+        moved.write_bytes(b"other")
+        if birth_ns(str(moved)) is not None:
+            import msgspec
+
+            again = msgspec.structs.replace(locate(str(moved)), dev=place.dev, ino=place.ino)
+            assert lineage.asset_of(again) is None
+    finally:
+        lineage.close()
+
+
+def made_of(asset: str, real: str, op: Op = "copy", **target: Any) -> Effect:
+    """Something is made of an asset."""
+    source = Resource(kind="file", path="/w/a", real="/w/a", asset=asset)
+    there = Resource(kind="file", **(target or {"path": real, "real": real}))
+    return Effect(op=op, resource=source, target=there)
+
+
+@pytest.fixture
+def lineage(tmp_path: Path) -> Iterator[Lineage]:
+    """What was made, kept."""
+    opened = Lineage(tmp_path / "lineage.db")
+    yield opened
+    opened.close()
+
+
+def test_names_that_are_known_in_part_count(lineage: Lineage, tmp_path: Path) -> None:
+    """`split` names its parts itself."""
+    lineage.released([made_of("m", "", pattern=f"{tmp_path}/part-*")], lambda _: "checkpoint")
+    for name, wanted in (("part-aa", "m"), ("parts", None), ("part-aa/x", "m")):
+        assert lineage.asset_of(locate(str(tmp_path / name))) == wanted
+
+
+def test_only_what_is_worth_carrying_away_is_remembered(lineage: Lineage, tmp_path: Path) -> None:
+    """A copy of a control config is no copy of a model, and what arrives at an asset is that asset."""
+    lineage.released([made_of("c", f"{tmp_path}/x")], lambda _: "control")
+    lineage.released([made_of("m", f"{tmp_path}/x", "read")], lambda _: "weights")
+    assert len(lineage) == 0
+
+
+def test_another_process_knows_at_once(lineage: Lineage, tmp_path: Path) -> None:
+    """Two guards of one configuration."""
+    other = Lineage(tmp_path / "lineage.db")
+    try:
+        assert other.asset_of(locate(f"{tmp_path}/x")) is None
+        lineage.released([made_of("m", f"{tmp_path}/x")], lambda _: "weights")
+        assert other.asset_of(locate(f"{tmp_path}/x")) == "m"
+    finally:
+        other.close()
+
+
+def test_past_the_bound_directories_count_and_then_nothing_more_is_made(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not remembered must not be made."""
+    monkeypatch.setattr("guardrail.assets._lineage.MAX_DERIVED", 3)
+    monkeypatch.setattr("guardrail.assets._lineage.MAX_KEPT", 6)
+    for number in range(5):
+        lineage.released([made_of("m", f"{tmp_path}/d/{number}")], lambda _: "weights")
+    assert len(lineage) == 4
+    assert lineage.asset_of(locate(f"{tmp_path}/d/unseen")) == "m"
+    with pytest.raises(AnalysisFault, match="more than 6 files"):
+        for number in range(5):
+            lineage.released([made_of("m", f"{tmp_path}/e{number}/x")], lambda _: "weights")
+
+
+def test_a_lineage_that_cannot_be_read_stops_the_guard(tmp_path: Path) -> None:
+    """And one that fails later denies what it is needed for."""
+    (tmp_path / "lineage.db").write_bytes(b"no database" * 100)
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        Lineage(tmp_path / "lineage.db")
+    opened = Lineage(tmp_path / "fine.db")
+    opened.close()
+    with pytest.raises(AnalysisFault, match="cannot be read"):
+        opened.asset_of(locate(str(tmp_path)))
+
+
+def test_the_lineage_is_the_guard_s_own(world: Path) -> None:
+    """Whoever edits it makes copies into strangers."""
+    outcome(world, "true", "1")
+    assert outcome(world, "rm state/trail.lineage.db", "2")[0] is Outcome.DENY
+
+
+def test_what_is_made_of_an_asset_that_is_declared_no_more_is_nobody_s(lineage: Lineage, tmp_path: Path) -> None:
+    """There are no rules for it."""
+    (tmp_path / "x").touch()
+    lineage.released([made_of("gone", f"{tmp_path}/x")], lambda _: "weights")
+    inventory = Inventory(parse(CONFIG, base=str(tmp_path)), lineage=lineage)
+    (effect,) = inventory.resolve([Effect(op="read", resource=Resource(kind="file", path=f"{tmp_path}/x"))])
+    assert effect.asset is None
