@@ -1626,7 +1626,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_evaluation_records.py::test_records_are_read_in_every_format_as_all_readers_read_them",
             "tests/test_evaluation_records.py::test_a_record_that_cannot_be_meant_is_refused",
             "tests/test_evaluation_records.py::test_a_mandate_to_record_covers_new_scores_and_no_others",
-            "tests/test_evaluation_records.py::test_a_model_does_not_score_its_own_family_unseen",
+            "tests/test_evaluation_records.py::test_a_model_does_not_score_itself_unseen",
             "tests/test_evaluation_records.py::test_an_outlier_is_a_question",
             "tests/test_evaluation_records.py::test_without_an_order_every_edit_of_a_record_is_denied",
             "tests/test_evaluation_records.py::test_the_doctor_says_of_which_records_no_score_can_be_read",

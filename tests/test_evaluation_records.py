@@ -276,12 +276,13 @@ def test_a_mandate_to_record_covers_new_scores_and_no_others(guard: Guard, world
     assert judged(guard, world, "rm table.csv")[0] is Outcome.DENY
 
 
-def test_a_model_does_not_score_its_own_family_unseen(guard: Guard, world: Path) -> None:
-    """The same new score, by a stranger, by the model itself, and by a sibling."""
+def test_a_model_does_not_score_itself_unseen(guard: Guard, world: Path) -> None:
+    """The same new score, by a stranger, by a sibling, which is a peer like any other, and by the model itself."""
     command = "echo 'r3,0.1,0.3,acme/beta' >> table.csv"
     assert judged(guard, world, command) == (Outcome.ALLOW, set())
-    for model in ("acme/beta", "acme/gamma"):
-        assert judged(guard, world, command, model) == (Outcome.ESCALATE, {"evaluation.related_judge"})
+    assert judged(guard, world, command, "acme/gamma") == (Outcome.ALLOW, set())
+    itself = {"evaluation.related_judge", "relation.judges_itself"}
+    assert judged(guard, world, command, "acme/beta") == (Outcome.ESCALATE, itself)
 
 
 def test_an_outlier_is_a_question(guard: Guard, world: Path) -> None:

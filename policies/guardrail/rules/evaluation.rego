@@ -102,7 +102,7 @@ of_criteria(claim) if {
 }
 
 # METADATA
-# title: A score that its own model, or one of its family, records
+# title: A score that its own model records
 # custom:
 #   id: evaluation.related_judge
 #   severity: high
@@ -113,11 +113,12 @@ of_criteria(claim) if {
 #   examples:
 #     match:
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: acme/beta}
-#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: acme/gamma-2}
-#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: beta-7b, judge: Beta-70b}}
-#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subjects: [omega/one, acme/beta]}, subject_model: acme/gamma}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: ACME/beta}, subject_model: acme/Beta}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: beta-7b, judge: Beta-7b}}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subjects: [omega/one, acme/beta]}, subject_model: acme/beta}
 #     not_match:
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: omega/one}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: acme/gamma}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7}, subject_model: acme/beta}
 hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {

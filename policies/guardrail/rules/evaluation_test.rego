@@ -41,17 +41,17 @@ test_a_mandate_to_record_does_not_order_an_edit if {
 	ids == {"evaluation.edited_afterwards"} with input as document
 }
 
-test_relation_is_by_model_and_by_family if {
-	ids == {"evaluation.related_judge"} with input as by("acme/beta", {"subject": "acme/beta"})
-	ids == {"evaluation.related_judge"} with input as by("acme/x", {"subject": "ACME/beta"})
+test_a_model_is_related_to_itself if {
+	ids == {"evaluation.related_judge"} with input as by("acme/beta", {"subject": "ACME/beta"})
+	ids == set() with input as by("acme/x", {"subject": "acme/beta"})
 	ids == set() with input as by("omega/x", {"subject": "acme/beta"})
 }
 
 test_relation_is_a_setting if {
-	ids == set() with input as by("acme/x", {"subject": "acme/beta"})
-		with data.guardrail.settings.evaluation.relation as "same"
-	ids == {"evaluation.related_judge"} with input as by("acme/beta", {"subject": "acme/beta"})
-		with data.guardrail.settings.evaluation.relation as "same"
+	ids == {"evaluation.related_judge"} with input as by("acme/x", {"subject": "ACME/beta"})
+		with data.guardrail.settings.evaluation.relation as "family"
+	ids == set() with input as by("omega/x", {"subject": "acme/beta"})
+		with data.guardrail.settings.evaluation.relation as "family"
 	ids == set() with input as by("acme/beta", {"subject": "acme/beta"})
 		with data.guardrail.settings.evaluation.relation as "none"
 }
@@ -59,7 +59,7 @@ test_relation_is_a_setting if {
 test_the_inventory_says_whose_score_it_is_where_the_record_does_not if {
 	owned := object.union(record, {"model": "acme/beta"})
 	effect := fixture.with_attrs(fixture.effect("record_score", owned), {"after": 1})
-	document := object.union(fixture.document([effect], {}), {"subject": {"properties": {"model": "acme/x"}}})
+	document := object.union(fixture.document([effect], {}), {"subject": {"properties": {"model": "acme/beta"}}})
 	ids == {"evaluation.related_judge"} with input as document
 }
 
