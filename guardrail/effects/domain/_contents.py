@@ -394,9 +394,14 @@ class Contents:
         name, twin = self._name(path), self._name(other)
         return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
 
-    def links(self, path: str) -> bool:
-        """What is at a path is a symbolic link, or may hold some: it is a directory, or not there yet."""
-        return self._view.kind(path) != "file" or self.is_link(path)
+    def links(self, path: str | None) -> bool:
+        """What is at a path is a symbolic link, or may hold some: it is a directory, or one that the call makes."""
+        if path is None:
+            return False
+        kind = self._view.kind(path)
+        if kind is None:
+            return self.is_link(path) or self._name(path) in self._above or self.changed(path)
+        return kind != "file" or self.is_link(path)
 
     def is_link(self, path: str) -> bool:
         """What is at a path is a symbolic link."""

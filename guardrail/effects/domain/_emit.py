@@ -135,6 +135,7 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
+        moved = target if op == "rename" and self.contents.links(resource.path) else None
         if op in _REPLACING:
             self.fresh.clear()
         if op in MUTATING:
@@ -171,8 +172,8 @@ class Emitter:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
         if self.moved and op not in _LEAVING:
             self._by_old_names(self.effects[-1])
-        if op == "rename" and target is not None and resource.path is not None and self.contents.links(resource.path):
-            self.moves(target, resource)
+        if moved is not None:
+            self.moves(moved, resource)
 
     def moves(self, new: Resource, old: Resource, *, copied: bool = False) -> None:
         """What is or holds links has another name now: who asks the live filesystem finds it under the old one.
