@@ -91,7 +91,8 @@ class Demo:
                     if said["type"] == "approve":
                         approved.add(held["tool_call_id"])
                 state = Command(resume=answer)
-            duties = guard.settle() if scenario.ordered else ()
+            # What was owed in scenarios before is owed still, and shown there.
+            duties = tuple(duty for duty in guard.settle() if duty.mandate == _order_of(scenario))
         result = Result(
             problems=world.problems(),
             outcomes=_outcomes(state, approved, _rules_of(self.trail)),
@@ -116,7 +117,7 @@ class Demo:
         if scenario.ordered:
             now = dt.datetime.now(dt.UTC)
             order = Mandate(
-                id=f"order-{scenario.name.replace(' ', '-')}",
+                id=_order_of(scenario),
                 issuer=PERSON,
                 subject=AGENT.id,
                 text="Delete model beta from srv-a.",
@@ -221,6 +222,11 @@ def _unexpected(scenario: Scenario, result: Result, asked: int, state: Any) -> l
 
 def _model(scenario: Scenario) -> agent.ScriptedModel:
     return agent.ScriptedModel(script=scenario.script, closing=scenario.closing)
+
+
+def _order_of(scenario: Scenario) -> str:
+    """The id of its order, also where nothing is ordered."""
+    return f"order-{scenario.name.replace(' ', '-')}"
 
 
 def _thread(scenario: Scenario) -> Any:
