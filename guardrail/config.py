@@ -340,7 +340,7 @@ class LimitConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         sessions: most sessions whose history is in memory; the longest unused is dropped, and read again if needed.
     """
 
-    decision_ms: int = 250
+    decision_ms: int = 2000
     command_bytes: int = 64 * 1024
     depth: int = 8
     expansions: int = 4096

@@ -135,7 +135,7 @@ def test_a_real_trail_is_shown_from_its_first_record(tmp_path: Path, capsys: pyt
     """Opening, a denial, a run: each with its agent, and with the first thing that it would touch."""
     (tmp_path / "w").write_bytes(b"W")
     text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
-    with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 5000\n", base=str(tmp_path))) as guard:
+    with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 60000\n", base=str(tmp_path))) as guard:
 
         def call(command: str) -> ToolCall:
             return ToolCall(

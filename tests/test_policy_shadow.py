@@ -97,7 +97,7 @@ def _world(root: Path, url: str, order: list[str]) -> Path:
 engine = "shadow"
 url = "{url}"
 [limits]
-decision_ms = 5000
+decision_ms = 60000
 [trail]
 directory = "trail"
 [mandates]

@@ -296,7 +296,7 @@ paths = ["gamma"]
 directory = "trail"
 
 [limits]
-decision_ms = 5000
+decision_ms = 60000
 """
 
 

@@ -29,7 +29,7 @@ paths = ["weights"]
 directory = "trail"
 
 [limits]
-decision_ms = 5000
+decision_ms = 60000
 """
 
 
