@@ -589,6 +589,8 @@ def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None
         ("export MAKEFLAGS=x; make", "all:\n\ttrue\n"),
         ("make", 'all:\n\tsh -c "$$(cat x)"\n'),
         ("make", "all:\n\t./tool\n"),
+        ("make -C sub -f ../Makefile", "all:\n\trm w\n"),
+        ("make", "VPATH = /mod\nx: els\n\trm $<\n"),
     ],
 )
 def test_recipes_that_are_not_all_known_are_held(command: str, text: str) -> None:

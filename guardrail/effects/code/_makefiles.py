@@ -29,6 +29,9 @@ _PLAIN_RUN: Final = re.compile(_QUIET)
 _DRY_RUN: Final = re.compile(rf"{_DRY.pattern}|{_QUIET}|(?!MAKE|GNUMAKE|MFLAGS|SHELL)[A-Za-z_]\w*=[\w./:@-]*")
 """Words beside a dry run that change nothing about it: plain variables too."""
 
+_FINDING: Final = frozenset(("VPATH", "GPATH", "CURDIR"))
+"""Variables by which make finds files elsewhere than their names say."""
+
 _VARIABLE: Final = re.compile(r"\$(?:[({](?P<name>[^(){}$]*)[)}]|(?P<sign>.))")
 
 _RUNS: Final = re.compile(
@@ -81,6 +84,8 @@ def recipes(call: Call) -> list[str] | None:
     place = _makefile(call, asked[0], asked[1]) if asked is not None else None
     if asked is None or place is None or place.path is None or not call.shell.authored(place.path):
         return None
+    if asked[0].rstrip("/") not in ("", "."):
+        return None  # its recipes run in another directory
     data = call.content(place)
     if data is None or not _only_printed(call, asked[0], place):
         return None
@@ -99,6 +104,8 @@ def recipes(call: Call) -> list[str] | None:
         elif rule is not None:
             own = _automatic(rule["targets"].split(), rule["rest"].partition(";")[0].split())
             lines += [(rule["recipe"], own)] if rule["recipe"] else []
+    if not values.keys().isdisjoint(_FINDING):
+        return None
     texts = [_expanded(line.lstrip("\t @-"), values, own) for line, own in lines]
     return None if None in texts else [text for text in texts if text]
 
