@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -115,7 +115,8 @@ class Guard:
         prepare()
         self.files = LiveFiles(config.limits.expansions)
         self.recognition = Recognition(beside_trail(config, "identity.db"))
-        self.lineage = Lineage(beside_trail(config, "lineage.db") if trail is not None else None)
+        # INVARIANT: whoever holds the trail is the only one who writes beside it, so both may be `sole`.
+        self.lineage = Lineage(beside_trail(config, "lineage.db") if trail is not None else None, sole=True)
         self.inventory = Inventory(
             config, self.files, own=_own_files(config), recognition=self.recognition, lineage=self.lineage
         )
@@ -125,7 +126,7 @@ class Guard:
         ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None)
         self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
-        store = HistoryStore(beside_trail(config, "history.db")) if trail is not None else None
+        store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         self.obligations = Obligations(self.inventory, ledger)
@@ -653,7 +654,6 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:policy", str(bundle_directory(config))))
     if config.decision_log.file:
         own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
-    own.append(("guardrail:policy-state", str(beside_trail(config, "policy"))))
     own.extend(
         ("guardrail:policy-key", str(config.path(key.key)))
         for key in config.policy.keys
@@ -663,12 +663,15 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))
     own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
-    own.append(("guardrail:reviews", str(_review_store(config))))
-    for name in ("identity", "history", "lineage", "orders"):
-        # SQLite keeps what was written last beside the file.
-        path = str(beside_trail(config, f"{name}.db"))
-        own.extend((f"guardrail:{name}{ending}", path + ending) for ending in ("", "-wal", "-shm"))
+    state = [_review_store(config), *(beside_trail(config, f"{name}.db") for name in _STATE)]
+    # SQLite keeps what was written last beside the file. All of it is one asset: what goes through the directory that
+    # it lies in, as `git status` does, bears on it once.
+    own.extend(("guardrail:state", f"{path}{ending}") for path in state for ending in ("", "-wal", "-shm"))
+    own.append(("guardrail:state", str(beside_trail(config, "policy"))))
     return own
+
+
+_STATE: Final = ("identity", "history", "lineage", "orders")
 
 
 def _released(decision: Decision) -> Decision:

@@ -10,7 +10,7 @@ import fnmatch
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -181,7 +181,7 @@ class Inventory:
     Args:
         config: where the assets are declared; the guard's own files are added to them.
         files: the filesystem, for reading control configs.
-        own: id and path of each of the guard's own files.
+        own: the guard's own files, each with the id of what it is a part of.
         recognition: tells registered assets by their content; without it they are known by place and inode.
         lineage: tells what was made from assets, which is then taken from them.
     """
@@ -225,10 +225,15 @@ class Inventory:
                 self._addresses.add(uri, declared.id)
             for name in _names(declared):
                 self._addresses.name(name, declared.id)
+        kept: dict[str, list[str]] = {}
         for asset_id, path in own:
-            place = locate(path)
-            facts = _facts(asset_id, "guard")
-            self._add(Asset(id=asset_id, asset_class="guard", roots=(place.real,), facts=facts), [path], [place])
+            kept.setdefault(asset_id, []).append(path)
+        for asset_id, paths in kept.items():
+            places = [locate(path) for path in paths]
+            roots = tuple(place.real for place in places)
+            self._add(
+                Asset(id=asset_id, asset_class="guard", roots=roots, facts=_facts(asset_id, "guard")), paths, places
+            )
         self._watched = frozenset(self._variables)
         self._indexed_at = time.monotonic()
 
@@ -273,6 +278,8 @@ class Inventory:
         resolved: list[Effect] = []
         # One look at each path: the effects of one call name the same few, and all must be judged on the same answer.
         look = _Look()
+        if self._recognition is not None:
+            self._recognition.refresh()
         for effect in effects:
             if effect.op == "env" and effect.attrs.get("key") in self._variables:
                 asset_id, control = self._variables[effect.attrs["key"]]
@@ -283,24 +290,45 @@ class Inventory:
 
     # -- one effect ---------------------------------------------------------------------------------------------
 
-    def _resolve_one(self, effect: Effect, look: _Look) -> Iterator[Effect]:
+    def _resolve_one(self, effect: Effect, look: _Look) -> Iterable[Effect]:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
-        sources, any_source, more = self._sources(effect, downward, look)
+        source = self._sources(effect, downward, look)
+        target = None if effect.target is None else self._look_up(effect.target, False, look)
+        untouched = self._untouched(effect, source, target)
+        return (untouched,) if untouched is not None else self._touched(effect, source, target, look)
+
+    def _untouched(self, effect: Effect, source: _Found, target: _Found | None) -> Effect | None:
+        """The effect, if it bears on no asset: nearly none does, and of those nothing else has to be found out."""
+        if effect.op == "mention" or (effect.resource.recursive and effect.op in _WHOLE) or effect.attrs.get("follows"):
+            return None
+        here, there = source.resources[0], None if target is None else target.resources[0]
+        if source.anything or here.asset is not None or here.uri is not None:
+            return None
+        if target is not None and (
+            target.anything or there is None or there.asset is not None or there.uri is not None
+        ):
+            return None
+        side = there if effect.op in _BRINGING else here if effect.op in _EDITING else None
+        if side is not None and self._overrides.of(side.real) is not None:
+            return None
+        return msgspec.structs.replace(effect, resource=here, target=there, edit=None)
+
+    def _touched(self, effect: Effect, source: _Found, target: _Found | None, look: _Look) -> Iterator[Effect]:
+        sources, any_source, more = source
         if any_source and effect.op == "mention" and not (effect.resource.pattern or "").startswith("**"):
             # A word that only ends in something unknown, such as `app:$(git rev-parse HEAD)`, is not held for it.
             any_source = False
         targets: list[Resource | None] = [None]
         any_target = False
-        if effect.target is not None:
-            found, any_target, more_targets = self._look_up(effect.target, False, look)
-            targets = [*found]
-            more += more_targets
+        if target is not None:
+            targets, any_target = [*target.resources], target.anything
+            more += target.more
         if effect.op == "mention":
             # A program that is given a directory above the guard's own files is every build; it does not name them.
-            sources = [source for source in sources if source.uri is not None or self._is_named(source)]
-            sources = [source for source in sources if source.uri is None or source.asset is not None]
+            sources = [one for one in sources if one.uri is not None or self._is_named(one)]
+            sources = [one for one in sources if one.uri is None or one.asset is not None]
             if not sources and not any_source:
                 return
             sources = sources or [effect.resource]
@@ -317,15 +345,15 @@ class Inventory:
             yield from self._followed(effect, sources[0], targets[0], attrs)
         if effect.resource.recursive and effect.op in _WHOLE:
             yield from self._linked(effect, sources[0], targets[0], attrs)
-        for source in sources[:MAX_ASSETS_PER_EFFECT]:
-            for target in targets[:MAX_ASSETS_PER_EFFECT]:
-                one = msgspec.structs.replace(effect, resource=source, target=target, attrs=attrs)
+        for here in sources[:MAX_ASSETS_PER_EFFECT]:
+            for there in targets[:MAX_ASSETS_PER_EFFECT]:
+                one = msgspec.structs.replace(effect, resource=here, target=there, attrs=attrs)
                 yield from self._with_keys(self._over(one))
         yield from self._by_name(effect, sources, targets)
 
     def _sources(self, effect: Effect, downward: bool, look: _Look) -> _Found:
         found = self._look_up(effect.resource, downward, look)
-        if self._lineage is not None and effect.op in TAKING:
+        if self._lineage is not None and effect.op in TAKING and self._lineage.any:
             found = found._replace(resources=list(self._made_of(effect, found.resources, look)))
         return found
 
@@ -525,16 +553,17 @@ class Inventory:
         place = look.at(resource.path, nofollow=resource.nofollow)
         if place is None:
             return _Found([resource], bool(self._assets))
-        placed = self._place_assets(resource, place, downward)
-        # Where this process may not look, neither a link on the way nor a copy would be seen.
-        unseen = placed.resources[0].asset is None and (place.hidden or self._is_unread(place))
-        return placed._replace(anything=unseen and bool(self._assets))
+        return self._place_assets(resource, place, downward)
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> _Found:
         asset_id = self._asset_at(place)
         # An asset may hold others: what takes the whole takes each of them, and needs leave for each.
         base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
         below = self._assets_below(place.real) if downward else ()
+        if asset_id is None and not below:
+            # Where this process may not look, neither a link on the way nor a copy would be seen.
+            unseen = place.hidden or self._is_unread(place)
+            return _Found([base], unseen and bool(self._assets))
         if asset_id is None:
             return _split(base, below)
         return _split(
@@ -810,7 +839,8 @@ class Inventory:
             below = self._below.setdefault(parent, [])
             if asset.asset_class == "guard":
                 # Of more assets than one effect is split over, the guard's own are never those left out.
-                below.insert(0, asset.id)
+                if asset.id not in below[:1]:
+                    below.insert(0, asset.id)
             elif asset.id not in below[-1:]:
                 below.append(asset.id)
 

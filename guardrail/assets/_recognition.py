@@ -28,15 +28,34 @@ class Recognition:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._name = str(path)
         self._recogniser: Recogniser | None = None
         self._closed = False
         if path.exists():
             self._recogniser = _opened(path)
 
+    def refresh(self) -> None:
+        """Take up the registry, if there is one by now; asked once for each call.
+
+        Raises:
+            AnalysisFault: if there is one that cannot be used.
+        """
+        if self._recogniser is not None or self._closed:
+            return
+        try:
+            os.stat(self._name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise AnalysisFault(f"the registry `{self._name}` cannot be reached: {error.strerror}") from None
+        try:
+            self._recogniser = _opened(self._path)
+        except ConfigError as error:
+            raise AnalysisFault(str(error)) from None
+
     def least(self) -> int | None:
         """Smallest file that may be told by its content, in bytes; None if none is."""
-        found = self._now()
-        return found.least if found is not None else None
+        return self._recogniser.least if self._recogniser is not None else None
 
     def asset_of(self, place: Place) -> str | None:
         """The registered asset that a file is a copy or a part of; None if it is nobody's as far as a look tells.
@@ -44,7 +63,7 @@ class Recognition:
         Raises:
             AnalysisFault: if that cannot be told because the registry cannot be read.
         """
-        found = self._now() if place.regular else None
+        found = self._recogniser if place.regular else None
         return found.asset_of(place.real, place) if found is not None else None
 
     def dates(self, asset_id: str) -> frozenset[int]:
@@ -53,12 +72,11 @@ class Recognition:
         Raises:
             AnalysisFault: if that cannot be told because the registry cannot be read.
         """
-        found = self._now()
-        return found.dates(asset_id) if found is not None else frozenset()
+        return self._recogniser.dates(asset_id) if self._recogniser is not None else frozenset()
 
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read: somebody else may be able to."""
-        found = self._now() if place.regular else None
+        found = self._recogniser if place.regular else None
         if found is None or place.size < found.least:
             return False
         try:
@@ -71,14 +89,6 @@ class Recognition:
         self._closed = True
         if self._recogniser is not None:
             self._recogniser.close()
-
-    def _now(self) -> Recogniser | None:
-        if self._recogniser is None and not self._closed and self._path.exists():
-            try:
-                self._recogniser = _opened(self._path)
-            except ConfigError as error:
-                raise AnalysisFault(str(error)) from None
-        return self._recogniser
 
 
 def _opened(path: Path) -> Recogniser:

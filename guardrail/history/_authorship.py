@@ -18,6 +18,8 @@ _AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key
 ARRIVING: Final = frozenset({"copy", "rename", "link"})
 """Operations by which something arrives at their target."""
 
+_LINKING: Final = frozenset({"link", "mount"})
+
 
 class Writes(NamedTuple):
     """What a call writes or brings.
@@ -47,20 +49,26 @@ def writes_of(
         vague: the same, of names that are known in part.
         linked: it made links, so that what is written by one name may be there by another.
     """
-    places = [_place(effect) for effect in effects]
-    built = any(effect.attrs.get("built") for effect in effects)
+    places: list[Resource | None] = []
+    built = builds = False
+    for effect in effects:
+        places.append(_place(effect))
+        if effect.attrs:
+            built = built or bool(effect.attrs.get("built"))
+            builds = builds or bool(effect.attrs.get("builds"))
     own = _own_sources(effects, places, before) if built else _NOTHING
     paths: list[str] = []
     patterns: list[str] = []
     for index, place in enumerate(places):
-        if place is None or (effects[index].attrs.get("built") and index not in own):
+        if place is None or (built and effects[index].attrs.get("built") and index not in own):
             continue
-        pattern = None if linked else _pattern_of(place)
+        pattern = None if linked or place.pattern is None else _pattern_of(place)
         if pattern is not None:
             patterns.append(pattern)
         elif place.real is not None:
             paths.append(place.real)
-    return Writes(tuple(paths), tuple(patterns), own, _folders(effects, (*paths, *patterns), before, vague))
+    folders = _folders(effects, (*paths, *patterns), before, vague) if builds else _NONE
+    return Writes(tuple(paths), tuple(patterns), own, folders)
 
 
 def _folders(
@@ -84,7 +92,10 @@ def is_built(effect: Effect, folders: AbstractSet[str]) -> bool:
 
 def makes_links(effects: Sequence[Effect]) -> bool:
     """A call makes links: what is written by one name may be there by another."""
-    return any(effect.op in ("link", "mount") for effect in effects)
+    for effect in effects:  # noqa: SIM110 - a generator costs as much again, and this runs twice in every decision
+        if effect.op in _LINKING:
+            return True
+    return False
 
 
 def _pattern_of(place: Resource) -> str | None:
@@ -121,10 +132,13 @@ def under(path: str, places: AbstractSet[str]) -> bool:
 
 def _place(effect: Effect) -> Resource | None:
     """What an effect writes or brings."""
+    op = effect.op
+    if op in ARRIVING:
+        return effect.target
     # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
-    made = effect.op == "create" and effect.resource.kind == "dir"
-    written = effect.op in _AUTHORING and not made and not effect.attrs.get("environment")
-    return effect.target if effect.op in ARRIVING else effect.resource if written else None
+    if op not in _AUTHORING or (op == "create" and effect.resource.kind == "dir") or effect.attrs.get("environment"):
+        return None
+    return effect.resource
 
 
 def _own_sources(

@@ -43,6 +43,7 @@ MAX_UNSAVED_CALLS: Final = 32
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
+_RUNNING: Final = frozenset({"exec", "exec_opaque"})
 _TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
 _NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 
@@ -253,21 +254,25 @@ class History:
             built = frozenset(known.built) if known and known.built else frozenset[str]()
             linked = known is not None and known.linked
             full = len(authored) >= MAX_AUTHORED
-            derived = dict(known.derived) if known and known.derived else None
-        if derived is not None:
-            effects = [_of_copy(effect, derived) for effect in effects]
+            if known is not None and known.derived:
+                effects = [_of_copy(effect, known.derived) for effect in effects]
+        runs = False
+        for effect in effects:
+            runs = runs or effect.op in _RUNNING
+        if not runs:
+            return tuple(effects)
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
         writes = writes_of(effects, authored, vague, linked=linked or makes_links(effects))
         fresh, patterns = set(writes.paths), set(writes.patterns)
         folders = built | writes.folders
-        if not authored and not fresh and not vague and not patterns and not writes.own and not folders:
+        if not (authored or fresh or vague or patterns or writes.own or folders):
             return tuple(effects)
 
         def before(program: Resource) -> bool:
             return full or reached(program, authored) or may_be_named(program.real or "", vague)
 
         def is_own(index: int, effect: Effect) -> bool:
-            if effect.op not in ("exec", "exec_opaque"):
+            if effect.op not in _RUNNING:
                 return False
             program = effect.resource
             if index in writes.own or is_built(effect, folders):
@@ -424,7 +429,7 @@ class History:
             raise
 
     def _refresh(self) -> None:
-        if self._store is not None and (version := self._store.version) != self._version:
+        if self._store is not None and not self._store.sole and (version := self._store.version) != self._version:
             # Another process has written, perhaps of one of these.
             self._save_counts()
             self._sessions.clear()

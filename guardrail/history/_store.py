@@ -86,16 +86,17 @@ class HistoryStore:
 
     Args:
         path: the file, created with mode 0600.
+        sole: nobody else writes there as long as this is open, so that it need not be asked whether anybody did.
 
     Raises:
         ConfigError: if it cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sole: bool = False) -> None:
         import sqlite3
 
+        self.sole: Final = sole
         self._file = StateFile(path, busy=BUSY_SECONDS)
-
         self._failures = sqlite3.Error
         try:
             self._file.create()

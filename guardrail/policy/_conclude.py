@@ -80,6 +80,8 @@ def conclude(answer: bytes, *, rules: RuleBook, effects: Sequence[Effect]) -> tu
     read = read_answer(answer)
     if read.revision != rules.revision:
         raise EngineFault(f"the policy engine answered with revision `{read.revision}`, not `{rules.revision}`")
+    if not read.hits and read.outcome == "allow":
+        return Outcome.ALLOW, ()  # what nearly every call comes to
     reasons = {_reason(hit, rules, effects) for hit in read.hits}
     # INVARIANT: no hit is ALLOW, everything else is the strictest hit; an engine that adds up otherwise is a fault.
     outcome = strictest(reason.outcome for reason in reasons) if reasons else Outcome.ALLOW
@@ -90,6 +92,8 @@ def conclude(answer: bytes, *, rules: RuleBook, effects: Sequence[Effect]) -> tu
 
 def enforced(outcome: Outcome, reasons: Sequence[Reason]) -> Outcome | None:
     """What the outcome would be with every rule rolled out, if that is stricter than what it is."""
+    if not reasons:
+        return None
     asked = strictest([outcome, *(reason.asked for reason in reasons if reason.asked is not None)])
     return asked if asked is not outcome else None
 

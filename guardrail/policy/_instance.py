@@ -8,6 +8,7 @@ Not concerned with deadlines in seconds, caching or threads: `guardrail.policy._
 from __future__ import annotations
 
 import ctypes
+import struct
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -229,7 +230,11 @@ class _RawCall:
         self._function: Any = ctypes.byref(function._func)
         self._owner = function
         self._slots: Any = (_ffi.wasmtime_val_raw_t * 7)()
-        self._trap_type: Any = ctypes.POINTER(_ffi.wasm_trap_t)
+        # wasmtime keeps raw integers in the order of bytes of wasm, at the start of a slot.
+        self._pack = struct.Struct("<" + f"I{ctypes.sizeof(_ffi.wasmtime_val_raw_t) - 4}x" * 7).pack_into
+        # Null until a call traps, and then the instance is not used again.
+        self._trap: Any = ctypes.POINTER(_ffi.wasm_trap_t)()
+        self._trap_at: Any = ctypes.byref(self._trap)
 
     @staticmethod
     def available() -> bool:
@@ -241,10 +246,9 @@ class _RawCall:
     def evaluate(self, entrypoint: int, data: int, heap: int, size: int, fail: Any) -> int:
         slots = self._slots
         # Reserved, entrypoint, data, input, its length, where the heap starts, format 0 for JSON.
-        for index, value in enumerate((0, entrypoint, data, heap, size, heap + size, 0)):
-            slots[index].i32 = value
-        trap = self._trap_type()
-        error = self._ffi.wasmtime_func_call_unchecked(self._context, self._function, slots, 7, ctypes.byref(trap))
+        self._pack(slots, 0, 0, entrypoint, data, heap, size, heap + size, 0)
+        trap = self._trap
+        error = self._ffi.wasmtime_func_call_unchecked(self._context, self._function, slots, 7, self._trap_at)
         if error or trap:
             # Both are ours to free, which their classes do. A callback that raised comes as `error`, a trap as `trap`.
             fail(wasmtime.Trap._from_ptr(trap).message if trap else str(wasmtime.WasmtimeError._from_ptr(error)))

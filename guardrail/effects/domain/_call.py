@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.effects.domain._emit import Code, as_code
+from guardrail.effects.domain._emit import Code, Emitter, as_code
 from guardrail.effects.domain._paths import (
     STANDARD_OUTPUT,
     STREAMS,
@@ -93,6 +93,24 @@ _FOLLOWING: Final = {
 """Commands that go through symbolic links in a tree: always (no letter), or with this option letter or word."""
 
 
+class _Doubt:
+    """While it is entered, nothing that is said is certain to happen."""
+
+    __slots__ = ("_emit",)
+
+    def __init__(self, emit: Emitter) -> None:
+        self._emit = emit
+
+    def __enter__(self) -> None:
+        self._emit.maybe += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._emit.maybe -= 1
+
+
+_CERTAIN: Final = nullcontext[None]()
+
+
 class Call:
     """A command with its arguments.
 
@@ -162,17 +180,9 @@ class Call:
             edit=edit,
         )
 
-    @contextlib.contextmanager
-    def perhaps(self, doubtful: bool = True) -> Generator[None]:
+    def perhaps(self, doubtful: bool = True) -> AbstractContextManager[None]:
         """What is said inside may not happen, if that is in doubt."""
-        if not doubtful:
-            yield
-            return
-        self.shell.emit.maybe += 1
-        try:
-            yield
-        finally:
-            self.shell.emit.maybe -= 1
+        return _Doubt(self.shell.emit) if doubtful else _CERTAIN
 
     def follows(self) -> bool:
         """Whether this command goes through symbolic links that it meets in a tree."""

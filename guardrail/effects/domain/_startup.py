@@ -75,7 +75,10 @@ def _may_be(path: str) -> bool:
     """A first look: most paths are none of those, and each that is written is asked about."""
     if path.startswith(_TOPS) or "/." in path or path.endswith(_ENDS):
         return True
-    return any(mark in path for mark in _MARKS)
+    for mark in _MARKS:  # noqa: SIM110 - a generator costs as much again, and every write is asked about
+        if mark in path:
+            return True
+    return False
 
 
 _TOPS: Final = ("/etc/", "/usr/lib/", "/var/spool/", "/proc/sys/")

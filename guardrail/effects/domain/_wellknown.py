@@ -134,8 +134,7 @@ def _changed(text: str, *, recursive: bool, pattern: bool) -> Iterator[Known]:
     elif text.startswith("/proc/") and (match := _PROCESS.fullmatch(text)):
         yield "signal", at("process", match["pid"])
     for folder, shape, op, scheme in _OF_A_HOME:
-        _, found, name = text.partition(folder)
-        if found and (match := shape.fullmatch(name)):
+        if folder in text and (match := shape.fullmatch(text.partition(folder)[2])):
             yield _named(op, scheme, match[1])
     if recursive and text.rstrip("/").endswith("/.ssh"):
         yield "set_security", at("account", "authorized_keys")

@@ -7,6 +7,8 @@
 #   - input: schema.input
 package guardrail.lib.sanction
 
+import data.guardrail.lib.acts
+
 # Families of effects that only a mandate can sanction, when they bear on an asset.
 mutating := {"copy", "move", "delete", "edit", "times", "keys", "lifecycle"}
 
@@ -19,7 +21,7 @@ claims contains {
 	"standing": standing(e, asset.id),
 	"outcome": object.get(data.guardrail.settings.unsanctioned, e.properties.precision, "deny"),
 } if {
-	some i, e in input.evaluations
+	some i, e in acts.placed
 	family := data.guardrail.settings.ops[e.action.name]
 	family in mutating
 	some asset in touched(e)
@@ -135,7 +137,7 @@ last_day(grant) := day if {
 
 # The date on which each asset of this call was registered, if the inventory has one.
 registered[asset.id] contains asset.registered if {
-	some e in input.evaluations
+	some e in acts.placed
 	some asset in touched(e)
 	is_string(asset.registered)
 }

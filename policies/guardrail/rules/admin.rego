@@ -7,6 +7,7 @@
 #   - input: schema.input
 package guardrail.rules.admin
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -26,7 +27,7 @@ import data.guardrail.lib.sanction
 #       - {op: read, type: account, id: "account:admin"}
 #       - {op: set_security, id: /tmp/x}
 hits contains {"id": "admin.account", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	changes(e)
 	e.resource.type == "account"
 	is_null(e.resource.properties.asset)
@@ -49,14 +50,14 @@ hits contains {"id": "admin.account", "i": i} if {
 #       - {op: service, type: service, id: "systemd:web.service", attrs: {verb: restart}}
 #       - {op: list, type: service, id: "firewall:OUTPUT"}
 hits contains {"id": "admin.system", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	changes(e)
 	some prefix in data.guardrail.settings.administration.held
 	startswith(e.resource.id, prefix)
 }
 
 hits contains {"id": "admin.system", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	changes(e)
 	e.resource.type == "service"
 	e.properties.attrs.verb in data.guardrail.settings.administration.verbs
@@ -108,7 +109,7 @@ shipped(e) if {
 #       - {op: signal, type: process, id: "process:4711"}
 #       - {op: read, type: process, id: "process:4711"}
 hits contains {"id": "admin.memory", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	data.guardrail.settings.ops[e.action.name] == "copy"
 	e.resource.type == "process"
 	is_null(e.resource.properties.asset)
@@ -132,7 +133,7 @@ hits contains {"id": "admin.memory", "i": i} if {
 #       - {op: write, id: /src/shutdown.py}
 #       - {op: read, type: object, id: "k8s:configmap/shutdown"}
 hits contains {"id": "admin.oversight", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	changes(e)
 	some thing in [e.resource, e.properties.target]
 	thing.type in data.guardrail.settings.administration.kinds
@@ -157,7 +158,7 @@ hits contains {"id": "admin.oversight", "i": i} if {
 #       - {op: set_key, type: object, id: "k8s:deployment/x", attrs: {key: spec.replicas}}
 #       - {op: set_key, id: /etc/x.yaml, attrs: {key: finalizers}}
 hits contains {"id": "admin.protection", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	data.guardrail.settings.ops[e.action.name] == "keys"
 	e.resource.type in data.guardrail.settings.administration.kinds
 	is_null(e.resource.properties.asset)
@@ -181,7 +182,7 @@ hits contains {"id": "admin.protection", "i": i} if {
 #       - {op: write, id: /dev/null}
 #       - {op: read, id: /dev/sda1}
 hits contains {"id": "admin.device", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	changes(e)
 	device(e.resource.id)
 }

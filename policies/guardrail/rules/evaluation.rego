@@ -7,6 +7,7 @@
 #   - input: schema.input
 package guardrail.rules.evaluation
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -154,7 +155,7 @@ hits contains {"id": "evaluation.outlier", "i": i, "asset": asset} if {
 
 # Scores of evaluation records that a call would bring about.
 scores contains [i, asset.id, e.properties.attrs] if {
-	some i, e in input.evaluations
+	some i, e in acts.placed
 	e.action.name == "record_score"
 	some asset in sanction.touched(e)
 	asset.class == "evaluation"

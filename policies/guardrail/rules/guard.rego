@@ -4,6 +4,7 @@
 #   - input: schema.input
 package guardrail.rules.guard
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -53,7 +54,7 @@ outcome(i) := "escalate" if {
 #       - {op: read, asset: "guardrail:key", class: guard, attrs: {reveals: digest}}
 #       - {op: read, asset: "guardrail:trail", class: guard, attrs: {reveals: content}}
 hits contains {"id": "guard.secret", "outcome": "deny", "i": i, "asset": asset.id} if {
-	some i, e in input.evaluations
+	some i, e in acts.placed
 	e.action.name == "read"
 	asset := e.resource.properties.asset
 	asset.class == "guard"

@@ -5,6 +5,7 @@
 #   - input: schema.input
 package guardrail.rules.opaque
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -24,7 +25,7 @@ import data.guardrail.lib.sanction
 #       - {effects: [{op: rename, asset: "model:beta", target: "server://b/beta"}, {op: mention, id: "server://b/beta", asset: "model:beta", precision: opaque}], mandate: {effects: [rename], assets: ["*"], targets: ["server://b/*"]}}
 #       - {op: read, asset: "model:beta", precision: opaque, modality: may}
 hits contains {"id": "opaque.names_asset", "i": i, "asset": e.resource.properties.asset.id} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	family(e) == "mention"
 	not brought_there(e)
 }
@@ -57,7 +58,7 @@ brought_there(e) if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 #       - {op: exec, type: file}
 hits contains {"id": "opaque.code", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	family(e) == "opaque"
 	not runs(e)
 }
@@ -77,7 +78,7 @@ hits contains {"id": "opaque.code", "i": i} if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 hits contains {"id": "opaque.authored_script", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	family(e) == "opaque"
 	e.properties.attrs.authored == true
 }
@@ -102,7 +103,7 @@ hits contains {"id": "opaque.authored_script", "i": i} if {
 #       - {op: read, labels: ["model:beta"]}
 hits contains {"id": "opaque.while_labelled", "i": i} if {
 	marked
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	unseen(e)
 }
 

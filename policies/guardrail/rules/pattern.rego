@@ -4,6 +4,7 @@
 #   - input: schema.input
 package guardrail.rules.pattern
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -22,7 +23,7 @@ import data.guardrail.lib.sanction
 #       - {op: read, id: "*", pattern: true, precision: pattern, attrs: {any: true}}
 #       - {op: delete, id: "/tmp/*", pattern: true, precision: pattern}
 hits contains {"id": "pattern.could_be_asset", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	e.properties.attrs.any == true
 	data.guardrail.settings.ops[e.action.name] in sanction.mutating
 }
@@ -42,7 +43,7 @@ hits contains {"id": "pattern.could_be_asset", "i": i} if {
 #       - {op: mention, id: "/tmp/x", precision: opaque, modality: may}
 #       - {op: mention, id: "**", pattern: true, precision: opaque, modality: may, attrs: {any: true, cwd: true}}
 hits contains {"id": "pattern.names_unknown", "i": i} if {
-	some i, e in input.evaluations
+	some i, e in acts.acting
 	e.properties.attrs.any == true
 	data.guardrail.settings.ops[e.action.name] == "mention"
 	not e.properties.attrs.cwd == true

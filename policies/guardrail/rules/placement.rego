@@ -5,6 +5,8 @@
 #   - input: schema.input
 package guardrail.rules.placement
 
+import data.guardrail.lib.acts
+
 # METADATA
 # title: An asset brought out of its zones
 # description: |
@@ -27,7 +29,7 @@ package guardrail.rules.placement
 #       - {op: copy, asset: "model:beta", target: /tmp/x, mandate: {effects: [copy], assets: ["model:beta"], targets: ["/**"]}}
 #       - {op: read, asset: "model:beta", asset_zones: [prod]}
 hits contains {"id": "placement.outside_zones", "i": i, "asset": asset.id} if {
-	some i, e in input.evaluations
+	some i, e in acts.placed
 	asset := e.resource.properties.asset
 	count(asset.zones) > 0
 	data.guardrail.settings.ops[e.action.name] in data.guardrail.settings.placement.families

@@ -7,6 +7,7 @@
 #   - input: schema.input
 package guardrail.rules.sequence
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -132,7 +133,7 @@ something_to_take if count(input.context.history.read) > 0
 something_to_take if count(input.context.history.refused) > 0
 
 something_to_take if {
-	some e in input.evaluations
+	some e in acts.placed
 	not is_null(e.resource.properties.asset)
 }
 
