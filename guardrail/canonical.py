@@ -33,12 +33,15 @@ def _is_plain(value: Any) -> bool:
         return bool(value.isascii()) or _is_utf8(value)
     if kind is dict:
         for key, item in value.items():
-            if type(key) is not str or not key.isascii() or key[:1] == "_" or not _is_plain(item):
+            if type(key) is not str or not key.isascii() or key[:1] == "_":
+                return False
+            # Most values are short words: to look at those here saves a call for each.
+            if not (item.isascii() if type(item) is str else item is None) and not _is_plain(item):
                 return False
         return True
     if kind is list or kind is tuple:
         for item in value:  # noqa: SIM110 - a generator costs as much again, and this runs on every decision
-            if not _is_plain(item):
+            if not (type(item) is str and item.isascii()) and not _is_plain(item):
                 return False
         return True
     if kind is int:

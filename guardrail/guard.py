@@ -30,7 +30,7 @@ from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
-from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id
+from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
 from guardrail.policy import (
@@ -293,8 +293,9 @@ class Guard:
         self.obligations.recorded(mandates)
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
-        history = self._history_facts(call, effects, mandates)
-        orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *_assets(effects)))
+        assets = assets_of(effects)
+        history = self._history_facts(call, effects, assets, mandates)
+        orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *assets))
 
         # 5. What the rules say.
         asked.document = document(
@@ -508,8 +509,10 @@ class Guard:
 
     # -- facts --------------------------------------------------------------------------------------------------
 
-    def _history_facts(self, call: ToolCall, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> dict[str, Any]:
-        facts = self.history.document(call.session, call.subject.id, effects, _assets(effects))
+    def _history_facts(
+        self, call: ToolCall, effects: Sequence[Effect], assets: Sequence[str], mandates: Sequence[Mandate]
+    ) -> dict[str, Any]:
+        facts = self.history.document(call.session, call.subject.id, effects, assets)
         facts["owes"] = self.obligations.owed(mandates)
         if facts["owes"]:
             due = self.obligations.due(mandates).values()
@@ -680,12 +683,6 @@ def _released(decision: Decision) -> Decision:
     if decision.outcome is Outcome.ESCALATE:
         raise Escalated(decision)
     raise Denied(decision)
-
-
-def _assets(effects: Sequence[Effect]) -> tuple[str, ...]:
-    """The assets that a call touches, each once."""
-    touched = (side.asset for effect in effects for side in (effect.resource, effect.target) if side is not None)
-    return tuple(dict.fromkeys(asset for asset in touched if asset is not None))
 
 
 def _digest_or_empty(call: ToolCall) -> str:

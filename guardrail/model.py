@@ -150,8 +150,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not self.tool:
             raise InvalidCall("not a tool call: `tool` is empty")
         names = (self.tool, self.id, self.session, self.subject.id, self.subject.model or "")
-        if any(len(name) > MAX_NAME_CHARS for name in names):
-            raise InvalidCall(f"not a tool call: a name is longer than {MAX_NAME_CHARS} characters")
+        for name in names:
+            if len(name) > MAX_NAME_CHARS:
+                raise InvalidCall(f"not a tool call: a name is longer than {MAX_NAME_CHARS} characters")
         if self.cwd is not None and (not self.cwd.startswith("/") or "\0" in self.cwd):
             raise InvalidCall(f"not a tool call: `cwd` must be an absolute path, not `{printable(self.cwd)}`")
 
@@ -389,8 +390,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def assets(self) -> tuple[str, ...]:
         """Ids of the assets that the call would touch, each once, in order."""
-        found = (r.asset for e in self.effects for r in (e.resource, e.target) if r is not None)
-        return tuple(dict.fromkeys(a for a in found if a is not None))
+        return assets_of(self.effects)
 
     def to_dict(self) -> dict[str, Any]:
         """The Decision of the batch contract, as plain JSON values; `observed` is only there if it says something."""
@@ -479,6 +479,17 @@ def _printable_json(value: Any) -> Any:
     if isinstance(value, int | float | bool) or value is None:
         return value
     return printable(str(value))
+
+
+def assets_of(effects: Iterable[Effect]) -> tuple[str, ...]:
+    """Ids of the assets that effects bear on, each once, in order."""
+    found: dict[str, None] = {}
+    for effect in effects:
+        if effect.resource.asset is not None:
+            found[effect.resource.asset] = None
+        if effect.target is not None and effect.target.asset is not None:
+            found[effect.target.asset] = None
+    return tuple(found)
 
 
 def new_id() -> str:

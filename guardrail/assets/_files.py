@@ -84,6 +84,29 @@ def locate(path: str, *, nofollow: bool = False) -> Place:
     return found_at(real, status)
 
 
+def locate_in(folder: Place, path: str, name: str, *, nofollow: bool = False) -> Place:
+    """`locate`, where the directory is known.
+
+    Args:
+        folder: the directory that the path is in, as it is there.
+        path: absolute path.
+        name: its last component, which is no `.` or `..`.
+        nofollow: the name is meant itself, even if it is a symbolic link.
+
+    Returns:
+        As `locate`.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return Place(real=f"{folder.real.rstrip('/')}/{name}")
+    except (OSError, ValueError):
+        return locate(path, nofollow=nofollow)
+    if stat.S_ISLNK(status.st_mode) and not nofollow:
+        return locate(path)
+    return found_at(f"{folder.real.rstrip('/')}/{name}", status)
+
+
 def found_at(real: str, status: os.stat_result) -> Place:
     """The place of something that is there."""
     return Place(

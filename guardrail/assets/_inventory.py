@@ -34,6 +34,7 @@ from guardrail.assets._files import (
     found_at,
     links_below,
     locate,
+    locate_in,
     names_below,
     odd_below,
     of_process,
@@ -148,10 +149,12 @@ class _Anywhere(Exception):
 class _Look:
     """What one call's paths turned out to be."""
 
-    __slots__ = ("_places",)
+    __slots__ = ("_folders", "_places", "assets")
 
     def __init__(self) -> None:
+        self.assets: dict[str, str | None] = {}  # real paths -> the asset that is there
         self._places: dict[tuple[str, bool], Place | None] = {}
+        self._folders: dict[str, Place] = {}
 
     def at(self, path: str, *, nofollow: bool) -> Place | None:
         """The place of a path, looked up once; None if it leads through a process of which nothing is known here."""
@@ -161,7 +164,7 @@ class _Look:
         return self._places[key]
 
     def _found(self, path: str, nofollow: bool) -> Place | None:
-        place = locate(path, nofollow=nofollow)
+        place = self._located(path, nofollow)
         # A path that is its own resolution has crossed no link, and so no process.
         if place.real == path and "/proc/" not in path and not path.startswith("/dev/"):
             return place
@@ -169,6 +172,18 @@ class _Look:
         if inside is None:
             return None
         return place if inside == path else locate(inside, nofollow=nofollow)
+
+    def _located(self, path: str, nofollow: bool) -> Place:
+        """`locate`, which for another file in the same directory need not resolve that again."""
+        head, _, name = path.rpartition("/")
+        if not head or name in ("", ".", ".."):
+            return locate(path, nofollow=nofollow)
+        folder = self._folders.get(head)
+        if folder is None:
+            folder = self._folders[head] = locate(head)
+        if not folder.directory:
+            return locate(path, nofollow=nofollow)
+        return locate_in(folder, path, name, nofollow=nofollow)
 
 
 _ANYBODY: Final = "?"
@@ -553,10 +568,13 @@ class Inventory:
         place = look.at(resource.path, nofollow=resource.nofollow)
         if place is None:
             return _Found([resource], bool(self._assets))
-        return self._place_assets(resource, place, downward)
+        return self._place_assets(resource, place, downward, look)
 
-    def _place_assets(self, resource: Resource, place: Place, downward: bool) -> _Found:
-        asset_id = self._asset_at(place)
+    def _place_assets(self, resource: Resource, place: Place, downward: bool, look: _Look) -> _Found:
+        if place.real in look.assets:
+            asset_id = look.assets[place.real]
+        else:
+            asset_id = look.assets[place.real] = self._asset_at(place)
         # An asset may hold others: what takes the whole takes each of them, and needs leave for each.
         base = msgspec.structs.replace(resource, real=place.real, dev=place.dev, ino=place.ino)
         below = self._assets_below(place.real) if downward else ()

@@ -45,6 +45,7 @@ def decision_record(
         document: what policy saw, to be recorded if it fits.
     """
     effects = [_effect_record(effect) for effect in decision.effects[:MAX_EFFECTS]]
+    assets = decision.assets
     record: dict[str, Any] = {
         "kind": "intent" if decision else "decision",
         "decision_id": decision.decision_id,
@@ -64,7 +65,7 @@ def decision_record(
             if value is not None
         },
         "effects": effects,
-        "assets": list(decision.assets[:MAX_EFFECTS]),
+        "assets": list(assets[:MAX_EFFECTS]),
         "decision": {
             "outcome": decision.outcome.value,
             "rules": [reason.rule for reason in decision.reasons[:MAX_EFFECTS]],
@@ -173,4 +174,4 @@ def obligation_record(status: ObligationStatus) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    return printable(text)[:MAX_CHARS]
+    return text[:MAX_CHARS] if text.isascii() else printable(text)[:MAX_CHARS]

@@ -172,7 +172,10 @@ class Watch:
 
     def looks_around(self, effects: Sequence[Effect]) -> bool:
         """Whether a call looks for other hosts."""
-        return any(self._reconnaissance(effect) is not None for effect in effects)
+        for effect in effects:  # noqa: SIM110 - a generator costs as much again, and this runs in every decision
+            if self._reconnaissance(effect) is not None:
+                return True
+        return False
 
     def note(self, effects: Sequence[Effect], session: Deeds, agent: Deeds) -> None:
         """Remember a call that was released."""
@@ -180,9 +183,11 @@ class Watch:
             looked = self._reconnaissance(effect)
             if looked is not None:
                 _both(session, agent, Fact("reconnaissance", looked))
-            for host in hosts_of((effect,)):
-                found = session.sets.get("reconnaissance")
-                _both(session, agent, Fact("contact", host, "found" if found else "known"))
+            target = effect.target
+            if effect.resource.uri is not None or (target is not None and target.uri is not None):
+                for host in hosts_of((effect,)):
+                    found = session.sets.get("reconnaissance")
+                    _both(session, agent, Fact("contact", host, "found" if found else "known"))
             _note_asset(effect, session, agent)
             if effect.op == "schedule":
                 _note_job(effect, session, agent)

@@ -320,13 +320,14 @@ class History:
                 if asset and class_of(asset) in LABELLING_CLASSES:
                     self._note(known, whole, effect, asset)
             self._watch.note(effects, known.deeds, whole.deeds)
-            if makes_links(effects):
+            if not known.linked and makes_links(effects):
                 known.take(Fact("linked", ""))
             writes = writes_of(effects, known.authored, known.vague, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
             for path in writes.paths:
-                known.take(Fact("authored", path))
+                if path not in known.authored:
+                    known.take(Fact("authored", path))
             for folder in writes.folders:
                 known.take(Fact("built", folder))
             for pattern in writes.patterns:
