@@ -66,7 +66,8 @@ class Form:
     """
 
     __slots__ = (
-        "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_roles",
+        "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_lines",
+        "_roles",
         "_templates", "_when", "spec",
     )  # fmt: skip
 
@@ -109,6 +110,8 @@ class Form:
                     level[key] = (*level.get(key, ()), (role, selector))
         self._deep = tuple(deep)
         self._flat = len(self._known) == 1 and not self._chain and not deep
+        level = self._levels[0] if self._flat and spec.verb == "shell" else {}
+        self._lines = frozenset(key for key, said in level.items() if [role for role, _ in said] == ["text"])
 
     def _note(self, text: str) -> None:
         at = ""
@@ -139,6 +142,11 @@ class Form:
         Raises:
             Mismatch: if anything about them is not understood.
         """
+        if self._lines and len(args) == 1:
+            # What most calls are: a command line, and no other argument.
+            ((key, text),) = args.items()
+            if key in self._lines and type(text) is str and key not in self._alarming_keys:
+                return (ShellText(text=text, persistent=self.spec.persistent),)
         rows = self._rows(args) if self._chain else [self._row((args,))]
         odd = self._odd(args)
         found: list[Operation] = []

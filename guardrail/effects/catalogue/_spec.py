@@ -162,6 +162,7 @@ class Spec:
         "bundled",
         "children",
         "dashed",
+        "deciding",
         "digest",
         "effectful",
         "entry",
@@ -212,6 +213,7 @@ class Spec:
         self.unless = self.canonical(entry.unless)
         self.look = self.canonical(entry.look) | {"--help", "--version"}
         self.modes = tuple((self.canonical(mode.when), mode) for mode in entry.modes)
+        self.deciding = frozenset(name for when, _ in self.modes for name in when)
         self.transfers = any(role.partition("@")[0] in ("from", "to") for role in said)
 
     def long(self, name: str) -> Option | None:

@@ -62,12 +62,14 @@ def make(
 
 def modes_of(parsed: Parsed) -> list[Mode]:
     """The modes of a command that its options ask for, in the order of its spec."""
+    if parsed.flags.isdisjoint(parsed.spec.deciding):
+        return []
     return [mode for when, mode in parsed.spec.modes if parsed.flags & when]
 
 
 def by_mode(parsed: Parsed, name: str, default: T) -> T:
     """What the first mode says that is asked for and says anything; what the entry says if none does."""
-    if not parsed.spec.modes:
+    if parsed.flags.isdisjoint(parsed.spec.deciding):
         return default
     said: list[T | None] = [getattr(mode, name) for mode in modes_of(parsed)]
     return next((value for value in said if value is not None), default)

@@ -285,6 +285,9 @@ class Contents:
             mark: the point.
             anywhere: it may also have ended at any point in between.
         """
+        if len(self._log) == mark:
+            self.keep(mark)
+            return
         between = self._log[mark:] if anywhere else ()
         for path, before in self._since(mark).items():
             old = before if before is not None else self._live(path)
@@ -305,18 +308,18 @@ class Contents:
             if lasting:
                 self._sealed.add(path)
 
-    def keep(self, mark: int) -> None:
+    def keep(self, _mark: int) -> None:
         """What happened since a mark is certain."""
-        self._since(mark)
-
-    def _since(self, mark: int) -> dict[str, _Entry | None]:
         self._marks -= 1
-        first: dict[str, _Entry | None] = {}
-        for path, before in self._log[mark:]:
-            first.setdefault(path, before)
         # An outer mark needs the log still; without one nobody does.
         if not self._marks:
             self._log.clear()
+
+    def _since(self, mark: int) -> dict[str, _Entry | None]:
+        first: dict[str, _Entry | None] = {}
+        for path, before in self._log[mark:]:
+            first.setdefault(path, before)
+        self.keep(mark)
         return first
 
     def enter_stage(self, stage: int) -> None:
@@ -329,6 +332,8 @@ class Contents:
 
     def end_pipeline(self, stages: range) -> None:
         """All stages of a pipeline are done."""
+        if not self._fresh and not self._seen:
+            return
         outer = self._stages[-1] if self._stages else None
         for kept in (self._fresh, self._seen):
             for path, stage in tuple(kept.items()):

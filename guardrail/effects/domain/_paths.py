@@ -164,12 +164,21 @@ def spellings(word: str) -> Iterator[str]:
     if word.isalnum():
         yield word
         return
+    if _DASHED.fullmatch(word) is not None:
+        yield word
+        if word[0] == "-" and len(word) > 2 and word[1] != "-":
+            yield word[2:]
+        return
     seen: set[str] = set()
     plain = unquote(word, errors="surrogateescape") if "%" in word else word
     for text in (word, *_tails(word), *((plain, *_tails(plain)) if plain != word else ())):
         if text and text not in seen:
             seen.add(text)
             yield text
+
+
+_DASHED: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""Words without a mark that a path could stand behind, but for the dash of an option of one letter."""
 
 
 def _tails(word: str) -> Iterator[str]:

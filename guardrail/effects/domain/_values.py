@@ -252,7 +252,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy, as for a subshell."""
-        other = State(self.cwds)
+        other = State.__new__(State)  # `assume` sets everything
         other.assume(self)
         return other
 

@@ -129,7 +129,9 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
         shell.contents.enter_stage(shell.stages)
         inner = state.copy()
         if index < len(node.stages) - 1:
-            inner.sinks, inner.modes = (), inner.modes - {"merged"}
+            inner.sinks = ()
+            if inner.modes:
+                inner.modes = inner.modes - {"merged"}
         if index and shell.diverted:
             out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
         mark, jumps = shell.contents.mark(), shell.jumps

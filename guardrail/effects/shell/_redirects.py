@@ -30,7 +30,10 @@ MAX_TARGETS: Final = 16
 
 def through_descriptors(shell: Interpreter, redirects: tuple[Redirect, ...], out: Stream, call: Call) -> None:
     """`>&3`: the output goes to whatever is open there."""
-    if not any(r.op in (">&", ">") and _is_other(r.target) for r in redirects):
+    for redirect in redirects:
+        if redirect.op in (">&", ">") and _is_other(redirect.target):
+            break
+    else:
         return
     for sink in call.state.held:
         if sink.path is not None:
@@ -51,7 +54,7 @@ def redirections(
     outs: list[tuple[Resource, str, bool]] = []
     source: Field | None = None
     # `2>&1` moves errors only; any other copy of a descriptor may carry the output anywhere.
-    duplicated = any(
+    duplicated = len(redirects) > 1 and any(
         r.op == ">&" and r.fd != 2 and r.target is not None and _is_number(r.target.plain) for r in redirects
     )
     for redirect in redirects:
@@ -118,10 +121,11 @@ _WRITABLE: Final = frozenset(("", "/dev", "/tmp", "/var/tmp", "/dev/shm"))  # no
 
 def errors_too(redirects: Sequence[Redirect]) -> bool:
     """`2>&1`, `&>`: what a command complains of goes where its output goes."""
-    return any(
-        redirect.op in ("&>", "&>>") or (redirect.op == ">&" and (redirect.fd == 2 or not _is_digits(redirect.target)))
-        for redirect in redirects
-    )
+    for redirect in redirects:
+        op = redirect.op
+        if op in ("&>", "&>>") or (op == ">&" and (redirect.fd == 2 or not _is_digits(redirect.target))):
+            return True
+    return False
 
 
 def _is_digits(target: Word | None) -> bool:
@@ -138,10 +142,9 @@ def _followed(
     redirects: tuple[Redirect, ...], outs: list[tuple[Resource, str, bool]]
 ) -> list[tuple[Resource, str, bool]]:
     """The same, without a claim to know what reaches the files where standard output becomes another descriptor."""
-    moved = any(
+    if len(redirects) == 1 or not any(
         r.op == ">&" and r.fd in (None, 1) and r.target is not None and _is_number(r.target.plain) for r in redirects
-    )
-    if not moved:
+    ):
         return outs
     return [(resource, "&>>" if op in (">>", "&>>") else "&>", carries) for resource, op, carries in outs]
 

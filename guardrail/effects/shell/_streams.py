@@ -15,6 +15,7 @@ from guardrail.effects.domain._values import (
     MAX_SAID,
     MAX_TEXT,
     NOTHING,
+    SOMETHING,
     State,
     Stream,
     merge,
@@ -37,8 +38,11 @@ def joined(states: list[State]) -> State:
 
 def concatenated(outputs: list[Stream]) -> Stream:
     """Output one after the other."""
+    outputs = [out for out in outputs if out is not NOTHING]
     if not outputs:
         return NOTHING
+    if len(outputs) == 1 and outputs[0] is SOMETHING:
+        return SOMETHING
     sources: tuple[Resource, ...] = ()
     for out in outputs:
         sources = merge(sources, out.sources)
@@ -80,8 +84,8 @@ def _said(outputs: list[Stream]) -> tuple[str, ...]:
 def sometimes(outputs: list[Stream]) -> Stream:
     """Output of which parts may be missing."""
     both = concatenated(outputs)
-    if len(outputs) == 1:
-        return both
+    if len(outputs) == 1 or both.text is None:
+        return both  # of what is not known, a part may be missing as well
     quiet = all(out.text == "" for out in outputs)
     listed, said = ((), ()) if quiet else (both.listed or _own_lines(both), _said(outputs))
     text = "" if quiet else None
@@ -110,6 +114,7 @@ def succeeds(statement: Statement) -> bool:
     """A statement that cannot fail, so that what stands behind its `&&` surely runs."""
     if not isinstance(statement, Simple) or statement.redirects:
         return False
+    if statement.words and statement.words[0].plain not in _SURE:
+        return False
     plain = all(isinstance(part, Text | Param) for word in statement.words for part in word.parts)
-    assigned = all(isinstance(part, Text | Param) for one in statement.assigns for part in one.value.parts)
-    return plain and assigned and (not statement.words or statement.words[0].plain in _SURE)
+    return plain and all(isinstance(part, Text | Param) for one in statement.assigns for part in one.value.parts)
