@@ -23,7 +23,10 @@ _BELOW: Final = np.uint32((1 << 32) // ONE_IN)
 _MIX: Final = tuple(
     np.uint64(c) for c in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x27D4EB2F165667C5)
 )
-_BLOCK: Final = 1 << 18
+_ONE: Final = np.uint32(1)
+_BLOCK: Final = 1 << 16
+"""Words that are looked at at once: they and what is worked out of them stay in the cache of a core."""
+
 _WORD: Final = 4
 
 Ids = NDArray[np.uint64]
@@ -41,16 +44,17 @@ def anchors(data: Any) -> Ids:
         return np.empty(0, np.uint64)
     scratch = np.empty(_BLOCK, np.uint32)
     hits: list[NDArray[np.int64]] = []
-    for shift in range(_WORD):
-        words = np.frombuffer(data, "<u4", (len(view) - shift) // _WORD, shift)
-        for start in range(0, len(words), _BLOCK):
-            part = words[start : start + _BLOCK]
-            mixed = np.multiply(part, _GOLDEN, out=scratch[: len(part)])
-            found = np.flatnonzero(mixed < _BELOW)
-            # A word of zeros mixes to zero: constant runs would be nothing but anchors.
-            found = found[part[found] != 0] if len(found) else found
-            if len(found):
-                hits.append((found + start) * _WORD + shift)
+    for start in range(0, len(view), _BLOCK * _WORD):
+        for shift in range(_WORD):
+            count = min(_BLOCK, (len(view) - start - shift) // _WORD)
+            if count <= 0:
+                continue
+            mixed = np.multiply(np.frombuffer(data, "<u4", count, start + shift), _GOLDEN, out=scratch[:count])
+            # A word of zeros mixes to zero, and constant runs would be nothing but anchors: one less is the largest.
+            np.subtract(mixed, _ONE, out=mixed)
+            # Most blocks have none, and that the least is none is found out twice as fast as which ones are.
+            if mixed.min() < _BELOW - _ONE:
+                hits.append(np.flatnonzero(mixed < _BELOW - _ONE) * _WORD + (start + shift))
     if not hits:
         return np.empty(0, np.uint64)
     at = np.concatenate(hits)

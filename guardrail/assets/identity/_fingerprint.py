@@ -1,8 +1,8 @@
 """The fingerprint of a file: digests of the whole, of windows, of tensors; anchors; sketches.
 
-One pass over the file feeds everything that needs all of it, on three threads while the next piece is read: SHA-256,
-which registries name blobs by, costs as much as the rest together. Windows are keyed by a secret of the deployment, or
-an editor stays clear of them.
+One pass over the file feeds everything that needs all of it, each part on a thread of its own while further pieces are
+read: SHA-256, which registries name blobs by, costs as much as the rest together. Windows are keyed by a secret of the
+deployment, or an editor stays clear of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import os
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
@@ -27,11 +28,14 @@ from guardrail.assets.identity._formats import Format, format_of
 from guardrail.assets.identity._sketch import Sketch, matrix_of, sketch
 from guardrail.assets.identity._tensors import Malformed, Tensor, tensors_of
 
-CHUNK_BYTES: Final = 8 * 1024 * 1024
+CHUNK_BYTES: Final = 4 * 1024 * 1024
 """What is read at once, in bytes."""
 
-THREADS: Final = 3
-"""Threads that work on one piece: one for each part of it."""
+PARTS: Final = 4
+"""Things that are worked out of every piece; each has a thread of its own."""
+
+PIECES: Final = 4
+"""Pieces that are held at once: a part that is behind does not keep the others waiting."""
 
 WINDOWS: Final = 16
 """Windows at keyed offsets, beside those at both ends."""
@@ -153,7 +157,7 @@ class _Whole:
         self._ids: list[NDArray[np.uint64]] = []
         self._tail = b""
 
-    def parts(self, data: memoryview, at: int) -> tuple[Callable[[], None], ...]:
+    def parts(self, data: memoryview, at: int) -> tuple[Callable[[], object], ...]:
         """What there is to do with a piece; each part knows nothing of the others, and may have a thread of its own.
 
         Args:
@@ -162,13 +166,10 @@ class _Whole:
         """
         return (
             lambda: self.sha.update(data),
-            lambda: self._feed_digests(data, at),
+            lambda: self.all.update(data),
+            lambda: self._feed_tensors(data, at),
             lambda: self._feed_anchors(data),
         )
-
-    def _feed_digests(self, data: memoryview, at: int) -> None:
-        self.all.update(data)
-        self._feed_tensors(data, at)
 
     def _feed_anchors(self, data: memoryview) -> None:
         self._ids.append(anchors(data))
@@ -199,26 +200,33 @@ def _read(file: FileIO, size: int, tensors: Sequence[Tensor], progress: Progress
     whole = _Whole(tensors)
     file.seek(0)
     at = 0
-    running: list[Future[None]] = []
-    # All of them let go of the interpreter's lock on pieces of this size; the next piece is read meanwhile.
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="guardrail-fingerprint") as pool:
+    running: deque[list[Future[object]]] = deque()
+    # All of them let go of the interpreter's lock on pieces of this size. Each part takes the pieces in their order.
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(ThreadPoolExecutor(1, "guardrail-fingerprint")) for _ in range(PARTS)]
         for data in _chunks(file):
-            for part in running:
-                part.result()
-            running = [pool.submit(part) for part in whole.parts(data, at)]
+            running.append([line.submit(part) for line, part in zip(lines, whole.parts(data, at), strict=True)])
             at += len(data)
             if progress is not None:
                 progress(len(data))
-        for part in running:
-            part.result()
+            # INVARIANT: one piece is being read and all others may be in use, so the oldest is done with by now.
+            while len(running) >= PIECES:
+                _wait(running.popleft())
+        while running:
+            _wait(running.popleft())
     if at != size:
         raise OSError(f"the file changed while it was read: {at} bytes instead of {size}")
     return whole
 
 
+def _wait(parts: Sequence[Future[object]]) -> None:
+    for part in parts:
+        part.result()
+
+
 def _chunks(file: FileIO) -> Iterator[memoryview]:
-    """The content, piece by piece; each piece is good until the one after the next is asked for."""
-    views = [memoryview(bytearray(CHUNK_BYTES)) for _ in range(2)]
+    """The content, piece by piece; each piece is good until `PIECES` others were asked for."""
+    views = deque(memoryview(bytearray(CHUNK_BYTES)) for _ in range(PIECES))
     while True:
         view = views[0]
         filled = 0
@@ -232,7 +240,7 @@ def _chunks(file: FileIO) -> Iterator[memoryview]:
         yield view[:filled]
         if filled < CHUNK_BYTES:
             return
-        views.reverse()
+        views.rotate(-1)
 
 
 def _sketches(fd: int, tensors: Sequence[Tensor], key: bytes) -> Iterator[Sketch]:
