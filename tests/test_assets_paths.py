@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from guardrail import Guard, ToolCall
 from guardrail import config as config_module
 from guardrail.assets import Inventory
-from guardrail.assets._files import locate
-from guardrail.model import Effect, Op, Resource
+from guardrail.assets._files import locate, locate_in
+from guardrail.model import Effect, Op, Outcome, Resource
 
 
 def inventory_of(*paths: Path) -> Inventory:
@@ -116,3 +117,36 @@ def test_a_listed_directory_is_meant_with_what_lies_in_it(
     effect = Effect(op="delete", resource=Resource(kind="file", pattern=pattern, recursive=recursive))
     found = inventory_of(models / "w.bin").resolve([effect])
     assert [one.resource.asset for one in found] == expected
+
+
+def test_a_file_is_the_same_with_and_without_its_directory_at_hand(tmp_path: Path) -> None:
+    """One look at a directory serves all names in it: links, dangling ones, loops, devices and what is not there."""
+    (tmp_path / "real/sub").mkdir(parents=True)
+    (tmp_path / "real/f").write_bytes(b"x")
+    (tmp_path / "real/twice").hardlink_to(tmp_path / "real/f")
+    (tmp_path / "real/link").symlink_to("f")
+    (tmp_path / "real/dangling").symlink_to("nowhere/at/all")
+    (tmp_path / "real/loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "real/pipe")
+    (tmp_path / "alias").symlink_to("real")
+    names = ("f", "twice", "link", "dangling", "loop", "pipe", "sub", "missing", "a b", "é", "x" * 300, "n\0l")
+    for folder in ("real", "alias", "real/sub/.."):
+        for name in names:
+            path = f"{tmp_path}/{folder}/{name}"
+            for nofollow in (False, True):
+                known = locate_in(locate(f"{tmp_path}/{folder}"), path, name, nofollow=nofollow)
+                assert known == locate(path, nofollow=nofollow), (folder, name, nofollow)
+
+
+def test_what_the_guard_keeps_beside_its_trail_is_one_asset(tmp_path: Path) -> None:
+    """Who goes through the directory bears on it once, and each of its files is guarded."""
+    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "trail"\n')
+    with Guard.open(tmp_path / "guardrail.toml") as guard:
+        state = [path for path in tmp_path.iterdir() if path.name.startswith("trail.") and path.is_file()]
+        assert len(state) > 3
+        for path in state:
+            decision = guard.check(ToolCall(tool="bash", args={"command": f"rm {path.name}"}, cwd=str(tmp_path)))
+            assert (decision.outcome, decision.assets) == (Outcome.DENY, ("guardrail:state",)), path
+        found = guard.check(ToolCall(tool="bash", args={"command": "grep -r x ."}, cwd=str(tmp_path)))
+    assert found.assets.count("guardrail:state") == 1
+    assert len([effect for effect in found.effects if effect.op == "read"]) < 8

@@ -395,3 +395,18 @@ def test_a_push_that_overwrites_says_so_to_git(force: object) -> None:
     assert ask("git_push", repo_path="/r", remote="origin", force=force) == (
         Command(words=("git", "push", "--force", "origin"), cwd="/r"),
     )
+
+
+def test_a_command_line_alone_is_what_it_is_among_other_arguments() -> None:
+    """It is read without looking for any; an argument that says nothing brings the long way, and the same answer."""
+    compared = 0
+    for file in family_names():
+        for spec in family(file):
+            if spec.verb != "shell" or not spec.bare:
+                continue
+            for key in (text for text in spec.text if text.isidentifier()):
+                alone = ask(spec.names[0], **{key: "ls -la; rm x"})
+                for other in (text for text in (*spec.cwd, *spec.ignore) if text.isidentifier()):
+                    assert ask(spec.names[0], **{key: "ls -la; rm x", other: None}) == alone, (spec.names[0], key)
+                    compared += 1
+    assert compared > 20
