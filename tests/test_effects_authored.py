@@ -26,6 +26,10 @@ class Session:
     def __init__(self, paths: dict[str, bytes | None]) -> None:
         self.paths = paths
 
+    def anything(self) -> bool:
+        """Some of them."""
+        return bool(self.paths)
+
     def wrote(self, real: str) -> bool:
         """A path, or a directory that it lies in."""
         return any(real == path or real.startswith(path + "/") for path in self.paths)

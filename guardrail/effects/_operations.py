@@ -99,7 +99,7 @@ class Operations:
         return where.path
 
     def _state(self, cwd: str | None, env: Sequence[tuple[str, str]], *, persistent: bool) -> State:
-        where = self._directory(cwd)
+        where = self.cwd if cwd is None else self._directory(cwd)
         state = State((None if persistent else where,))
         state.args = None if persistent else ()
         if persistent:

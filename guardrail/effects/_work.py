@@ -36,11 +36,14 @@ def work_out(
 ) -> tuple[Effect, ...]:
     """The effects of operations; `_analyse.analyse` says what its arguments are."""
     shell = Interpreter(view, limits, variables, cwd)
-    shell.watched = frozenset(watched)
-    shell.wrote = wrote if wrote is not None else shell.wrote
+    if watched:
+        shell.watched = frozenset(watched)
+    if wrote is not None:
+        shell.wrote, shell.written_before = wrote, wrote.anything()
     try:
         Operations(shell, cwd, memory).run(operations)
-        shell.finish()
+        if shell.traps:
+            shell.finish()
     except (Bound, RecursionError) as bound:
         if memory is not None:
             memory.lose()

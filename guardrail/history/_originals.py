@@ -47,6 +47,10 @@ class Written:
         self._originals = originals
         self._most = most
 
+    def anything(self) -> bool:
+        """Whether the session wrote any file, that may be one of code."""
+        return bool(self._paths) or not self._plain()
+
     def wrote(self, real: str) -> bool:
         """Whether the session wrote a path, or a directory it lies in."""
         if len(self._paths) >= self._most or may_be_named(real, self._patterns):
@@ -55,8 +59,10 @@ class Written:
 
     def files(self) -> tuple[str, ...] | None:
         """Every path; None if there are too many, or if one that is known in part may be that of code."""
-        plain = all(pattern.endswith(_NO_CODE) for pattern in self._patterns)
-        return tuple(self._paths) if plain and len(self._paths) < self._most else None
+        return tuple(self._paths) if len(self._paths) < self._most and self._plain() else None
+
+    def _plain(self) -> bool:
+        return all(pattern.endswith(_NO_CODE) for pattern in self._patterns)
 
     def before(self, real: str) -> str | None:
         """The text of a file before the session first wrote it."""

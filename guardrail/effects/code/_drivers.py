@@ -120,6 +120,9 @@ _RUNS: Final = frozenset(("run", "run-script", "rum", "urn"))
 _PLAIN_RUNS: Final = frozenset(("test", "t", "start", "stop", "restart", "publish", "pack", "version"))
 _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
+OWNERS: Final = frozenset((*_OWN, *_TAKES, *_MANAGERS, *_BUILDERS))
+"""Programs that `note_own` has something to say about."""
+
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
@@ -161,7 +164,7 @@ def _note_builds(call: Call, name: str) -> None:
         return
     if name == "swift" and any(field.text not in _SWIFT for field in call.args[:1]):
         return
-    if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.wrote.files() != ()):
+    if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.written_before):
         return
     folders: list[str] = []
     for folder in _folders(call):

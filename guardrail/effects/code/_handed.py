@@ -36,7 +36,7 @@ _CHECKING: Final = frozenset(
 """Programs that are handed code, and only look at it or put it in order."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
-_STARTING: Final = frozenset(
+STARTING: Final = frozenset(
     "valgrind mpirun mpiexec mpiexec.hydra orterun prun srun jsrun aprun perf rr heaptrack wine wine64 uftrace ncu "
     "nsys qemu-x86_64 qemu-aarch64 cuda-memcheck compute-sanitizer vtune rocprof bpftrace cgexec".split()
 )
@@ -79,9 +79,9 @@ def note_handed(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     shell = call.shell
-    if call.name in _STARTING:
+    if call.name in STARTING:
         _started(call)
-    if not (shell.emit.made or shell.wrote.files() != ()):
+    if not (shell.emit.made or shell.written_before):
         return
     effects = shell.emit.effects[before:]
     said = [effect.resource for effect in effects if effect.op == "exec_opaque"]

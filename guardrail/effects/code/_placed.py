@@ -19,7 +19,7 @@ MAX_PLACED: Final = 8
 
 _BRINGING: Final = frozenset(("copy", "rename", "link"))
 
-_TAKING: Final[Mapping[str, str]] = {
+TAKING: Final[Mapping[str, str]] = {
     "systemctl": "/etc/systemd/system/given.service",
     "logrotate": "/etc/logrotate.d/given",
     "supervisord": "/etc/supervisor/given.conf",
@@ -53,7 +53,7 @@ def note_placed(call: Call, before: int) -> None:
             # A link changes nothing of what it leads to: that is read as it is, if the call did nothing else to it.
             text = _as_it_is(call, effect.resource) if effect.op == "link" else None
             call.put_for_later(target, (effect.resource,), text)
-    form = _TAKING.get(call.name.partition(" ")[0])
+    form = TAKING.get(call.name.partition(" ")[0])
     if form is None:
         return
     there = call.place(Field(text=form))

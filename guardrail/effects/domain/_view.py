@@ -43,6 +43,10 @@ class FileView(Protocol):
 class Wrote(Protocol):
     """What the session wrote in calls before this one."""
 
+    def anything(self) -> bool:
+        """Whether any file was, that may be one of code."""
+        ...
+
     def wrote(self, real: str) -> bool:
         """Whether a path with no links in it was written or brought, or lies in what was."""
         ...
@@ -58,6 +62,10 @@ class Wrote(Protocol):
 
 class Nothing:
     """A session that wrote nothing."""
+
+    def anything(self) -> bool:
+        """No file was."""
+        return False
 
     def wrote(self, real: str) -> bool:  # noqa: ARG002 - as the protocol has it
         """No path was."""

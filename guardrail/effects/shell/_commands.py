@@ -11,10 +11,10 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
-from guardrail.effects.code._drivers import note_own
-from guardrail.effects.code._handed import note_handed
+from guardrail.effects.code._drivers import OWNERS, note_own
+from guardrail.effects.code._handed import STARTING, note_handed
 from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
-from guardrail.effects.code._placed import note_placed
+from guardrail.effects.code._placed import TAKING, note_placed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
@@ -104,13 +104,17 @@ def known_command(call: Call, name: str) -> Stream:
     """A command that is what its name says, and whatever the session wrote of what it may run."""
     before, call.name = len(call.shell.emit.effects), name
     out = _known(call, name)
-    note_handed(call, before)
-    note_placed(call, before)
+    shell = call.shell
+    if shell.emit.made or shell.written_before or name in STARTING:
+        note_handed(call, before)
+    if shell.emit.made or name in TAKING:
+        note_placed(call, before)
     return out
 
 
 def _known(call: Call, name: str) -> Stream:
-    note_own(call, name)
+    if name in OWNERS:
+        note_own(call, name)
     interpreter = interpreter_of(name)
     if interpreter is not None and not _is_store(call, name):
         return run_interpreter(call, interpreter)
@@ -152,8 +156,9 @@ def _passed(call: Call, parsed: Parsed, before: int, out: Stream) -> Stream:
     """What words, input and variables of a command bring into its effects and its output."""
     if call.shell.handed or call.state.vars:
         _environment(call, before)
-    given = _in_words(call)
-    _handed_on(call, parsed, before, given)
+    given = _in_words(call) if is_laden(call.args) else ()
+    if given or call.stdin is not SOMETHING or call.shell.emit.made:
+        _handed_on(call, parsed, before, given)
     if given:
         out = _with_arguments(out, given)
     if call.name in _WORKED_OUT:
@@ -243,8 +248,6 @@ _SUBSTITUTED: Final = f"/dev/fd/{NUM}"
 
 def _in_words(call: Call) -> tuple[Resource, ...]:
     """Whose content is in the words themselves."""
-    if not is_laden(call.args):
-        return ()
     return tuple(
         source for field in call.args if field.sources and _SUBSTITUTED not in field.text for source in field.sources
     )

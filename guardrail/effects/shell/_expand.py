@@ -126,14 +126,14 @@ class Expander:
     def alternatives(self, words: Sequence[Word], state: State) -> Iterable[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
         # Most commands name no variable that was set here.
-        return self._alternatives(words, state) if state.vars else (self._expand_all(words, state, {}),)
+        return self._alternatives(words, state) if state.vars else (self.whole(words, state, {}),)
 
     def _alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         choices = self._choices(words, state)
         if not choices:
             name = self._arrays(words, state)
             if name is None:
-                yield self._expand_all(words, state, {})
+                yield self.whole(words, state, {})
             else:
                 yield from self._each_array(name, words, state)
             return
@@ -141,7 +141,7 @@ class Expander:
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
             ends.append(state.copy())
-            yield self._expand_all(words, ends[-1], chosen)
+            yield self.whole(words, ends[-1], chosen)
         _settle(state, ends)
 
     def _arrays(self, words: Sequence[Word], state: State) -> str | None:
@@ -162,7 +162,7 @@ class Expander:
             one = Value(alternatives=(dict(items).get("0", ""),), sources=before.sources, items=items)
             ends.append(state.copy())
             ends[-1].vars[name] = one
-            yield self._expand_all(words, ends[-1], {})
+            yield self.whole(words, ends[-1], {})
         _settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
@@ -185,7 +185,8 @@ class Expander:
             choices.append((name, alternatives))
         return choices
 
-    def _expand_all(self, words: Sequence[Word], state: State, chosen: dict[str, str]) -> tuple[Field, ...]:
+    def whole(self, words: Sequence[Word], state: State, chosen: dict[str, str] | None = None) -> tuple[Field, ...]:
+        """The fields of all words, with one value for each variable that may have several."""
         out: list[Field] = []
         head = words[0].plain if words else None
         outer, self._head = self._head, head
@@ -196,7 +197,7 @@ class Expander:
             else:
                 # Words nested in a substitution have a command of their own.
                 before, self._veiled = self._veiled, head not in _TEXTUAL
-                out.extend(self.fields(word, state, chosen))
+                out.extend(self.fields(word, state, chosen if chosen is not None else {}))
                 self._veiled = before
                 self._head = head
                 plain = False

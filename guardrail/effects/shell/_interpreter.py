@@ -18,7 +18,9 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
+    NUM,
     SOMETHING,
+    TOP,
     UNKNOWN,
     Field,
     State,
@@ -99,6 +101,7 @@ class Interpreter:
     stages = 0
     regarded = 0  # effects of which it was looked whether they change what a trap does
     carried = 0  # names that were moved by then
+    written_before = False  # the session wrote files in earlier calls
     last: State | None = None  # what held when that was last looked at
 
     def __init__(self, view: FileView, limits: LimitConfig, environment: Mapping[str, str], start: str | None) -> None:
@@ -148,7 +151,7 @@ class Interpreter:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes // MAX_UTF8 and _bytes_of(text) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if not is_shell_text(text):
+        if (TOP in text or NUM in text) and not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         outer = self.outer
@@ -159,7 +162,9 @@ class Interpreter:
         begins, self.begun = not self.begun, True
         self.aborts.append(None)
         try:
-            return self.block(script.body, state, stdin, script.lines, strict=begins and _is_steady(text))
+            return self.block(
+                script.body, state, stdin, script.lines, strict=begins and "set" in text and _is_steady(text)
+            )
         finally:
             self.aborts.pop()
             self.depth -= 1
@@ -435,7 +440,7 @@ class Interpreter:
         """
         if len(block) == 1:
             ok, bad, out = self.statement(block[0], state, stdin)
-            return (ok, bad, out) if lines is None else (*self._aborted(ok, bad), out)
+            return (ok, bad, out) if lines is None or self.aborts[-1] is None else (*self._aborted(ok, bad), out)
         ok = bad = state
         outputs: list[Stream] = []
         jumps = self.jumps
@@ -470,7 +475,7 @@ def _bytes_of(text: str) -> int:
 
 def _is_steady(text: str) -> bool:
     """A shell text that begins with `set -e`, and leaves it at that."""
-    begun = _STRICT.match(text) if "set" in text else None
+    begun = _STRICT.match(text)
     return begun is not None and _UNSTEADY.search(text, begun.end()) is None
 
 

@@ -39,7 +39,7 @@ def later(call: Call, inner: Interpreter, path: str, text: str) -> None:
     if outer.emit.muted:
         return
     inner.depth, inner.emit.steps, inner.emit.expansions = outer.depth, outer.emit.steps, outer.emit.expansions
-    inner.wrote = outer.wrote
+    inner.wrote, inner.written_before = outer.wrote, outer.written_before
     for command in islice(commands_in(path, text), MAX_COMMANDS):
         inner.run_text(command, State((_folder(call, path),)), NOTHING)
     inner.finish()

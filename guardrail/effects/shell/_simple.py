@@ -180,6 +180,10 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
 
 
 def _command(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
+    if not state.vars and len(state.cwds) == 1:
+        # Most commands name no variable that was set here, and run in one directory.
+        vector = shell.expand.whole(node.words, state)
+        return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
     vectors = list(shell.expand.alternatives(node.words, state))
     if len(vectors) == 1 and len(state.cwds) == 1:
         return _run(shell, vectors[0], node.redirects, state, state.cwds[0], stdin, span)
@@ -236,7 +240,7 @@ def _run(
         shell.errexit = shell.errexit or (name == "set" and any(_may_exit(field.text) for field in vector[1:]))
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
-    call = shell.call(name, vector[1:], state, cwd, stdin, span)
+    call = Call(shell, name, vector[1:], state=state, cwd=cwd, stdin=stdin, span=span)
     said = _complained(shell, vector, state) if is_laden(vector) else ()
     diverted = shell.diverted
     if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):

@@ -125,7 +125,7 @@ def read_back(machine: Machine, value: Value) -> Value:
 def _runs(machine: Machine, place: Resource) -> None:
     """A file of objects is read back: as a script runs, unless it is known to hold plain data."""
     shell = machine.call.shell
-    if place.kind == "net" or (place.path is None and (shell.wrote.files() != () or shell.emit.made)):
+    if place.kind == "net" or (place.path is None and (shell.written_before or shell.emit.made)):
         machine.opaque("objects are read that may be code", "inline")
         return
     if place.path is None:
