@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._files import open_places, put_together
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of, temporary
 from guardrail.effects.code.python._values import (
@@ -22,6 +21,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     carried,
+    content,
     path_texts,
     text,
 )

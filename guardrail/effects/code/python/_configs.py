@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from guardrail.effects.code.python._concrete import abstract, concrete
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -25,6 +24,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     carried,
+    content,
     path_texts,
     text,
 )

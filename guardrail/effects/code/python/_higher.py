@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._expressions import MAX_ROUNDS
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._items import MAX_ROUNDS
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, truth
 from guardrail.effects.code.python._values import (
@@ -27,6 +26,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     can_act,
+    content,
     join,
 )
 from guardrail.effects.domain._values import TOP

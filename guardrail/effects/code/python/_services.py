@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import remote, single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -24,6 +23,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
+    content,
     options,
     path_texts,
 )
