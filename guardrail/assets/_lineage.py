@@ -11,7 +11,6 @@ import fnmatch
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,6 +19,7 @@ from guardrail.assets._birth import birth_ns
 from guardrail.assets._files import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
+from guardrail.storage import StateFile, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -77,11 +77,10 @@ class Lineage:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._lock = threading.RLock()
         self._path = path
+        self._file = StateFile(path, busy=BUSY_SECONDS) if path is not None else None
+        self._lock = self._file.lock if self._file is not None else threading.RLock()
         self._db: sqlite3.Connection | None = None
-        self._pid = 0
-        self._end: Callable[[], object] = _nothing
         self._seen = (0, 0)
         self._version = -1
         self._paths: dict[str, str] = {}
@@ -89,14 +88,13 @@ class Lineage:
         self._inodes: dict[tuple[int, int], list[_Inode]] = {}
         self._above: dict[str, dict[str, None]] = {}
         self._pending: dict[str, tuple[str, int]] = {}
-        if path is None:
+        if self._file is None:
             return
         import sqlite3
 
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            self._connection().executescript(_SCHEMA)
+            self._file.create()
+            self._connection(self._file).executescript(_SCHEMA)
             self._refresh()
         except (OSError, sqlite3.Error, AnalysisFault) as error:
             self.close()
@@ -107,9 +105,8 @@ class Lineage:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._end()
-            self._db, self._pid = None, -1
+        if self._file is not None:
+            self._file.close()
 
     # -- asking
 
@@ -230,12 +227,12 @@ class Lineage:
 
     def _refresh(self) -> None:
         """Take in what other processes have noted."""
-        if self._path is None:
+        if self._file is None:
             return
         import sqlite3
 
         try:
-            db = self._connection()
+            db = self._connection(self._file)
             version: int = db.execute("pragma data_version").fetchone()[0]
             if version == self._version:
                 return
@@ -256,50 +253,22 @@ class Lineage:
             raise AnalysisFault(f"what was made from assets cannot be read: {error}") from None
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if self._path is None or not rows:
+        if self._file is None or not rows:
             return
         import sqlite3
 
         try:
-            db = self._connection()
-            db.execute("begin immediate")
-            try:
+            with transaction(self._connection(self._file)) as db:
                 db.executemany(statement, [tuple(_signed(value) for value in row) for row in rows])
-                db.execute("commit")
-            finally:
-                if db.in_transaction:
-                    db.execute("rollback")
         except sqlite3.Error as error:
             raise AnalysisFault(f"what is made from assets cannot be kept: {error}") from None
 
-    def _connection(self) -> sqlite3.Connection:
-        import sqlite3
-
-        if self._pid == -1 or self._path is None:
-            raise sqlite3.ProgrammingError("it is closed")
-        if self._db is None or self._pid != os.getpid():
-            # A child of a fork opens its own, and leaves its parent's alone.
-            if self._db is not None:
-                _inherited.append(self._db)
-            self._db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._pid, self._version = os.getpid(), -1
-            self._end = weakref.finalize(self, _close, self._db, self._pid)
-            self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal;")
-        return self._db
-
-
-_inherited: Final[list[Any]] = []
-
-
-def _close(db: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        db.close()
-    else:
-        _inherited.append(db)
-
-
-def _nothing() -> None:
-    """There is no connection yet."""
+    def _connection(self, file: StateFile) -> sqlite3.Connection:
+        db = file.connection()
+        if db is not self._db:
+            # A connection counts the changes of others from its own beginning.
+            self._db, self._version = db, -1
+        return db
 
 
 def _facts(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str]]:

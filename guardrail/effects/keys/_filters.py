@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from guardrail.effects.keys._formats import is_list, is_table, load_json
+from guardrail.effects.keys._formats import is_list, is_table, load_json, no_constant, once_each
 from guardrail.effects.keys._regex import Unclear
 
 MAX_FILTER: Final = 4096
@@ -452,25 +452,14 @@ def read_json(text: str) -> Any:
     """
     value = json.loads(
         text,
-        object_pairs_hook=_unique,
+        object_pairs_hook=once_each,
         parse_float=_number,
         parse_int=_number,
-        parse_constant=_constant,
+        parse_constant=no_constant,
     )
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]|\\u", re.sub(r"[\n\r\t]", "", text)):
         raise Unclear("characters that are printed in another way")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise Unclear("a key that stands twice")
-    return table
-
-
-def _constant(name: str) -> Any:
-    raise Unclear(f"{name} is not JSON")
 
 
 def write_json(value: Any, *, indent: int | str | None = 2, sort: bool = False, ascii_only: bool = False) -> str:

@@ -173,14 +173,7 @@ class Statements(Loops):
     def _try(self, node: ast.Try | ast.TryStar) -> bool:
         before, position, thrown = self.snapshot(), len(self.history), len(self.thrown)
         left = [(ends, len(ends)) for ends in self._ways_out()]
-        # What it changes may be changed or not when a handler runs; that it runs at all is certain.
-        self.branch += 1
-        self.attempts += 1
-        try:
-            alive = self.block(node.body)
-        finally:
-            self.branch -= 1
-            self.attempts -= 1
+        alive = self._attempted(node.body)
         ends: list[Snapshot] = []
         middle = self.anything_since(position, before)
         if alive and self.block(node.orelse):
@@ -194,6 +187,16 @@ class Statements(Loops):
         if node.handlers:
             self.out_text = None if self.out_text else self.out_text
         return self._finally(node.finalbody, ends, self.anything_since(position, before), left)
+
+    def _attempted(self, body: Sequence[ast.stmt]) -> bool:
+        """A block that an error may leave: that it runs is certain, and what it changes may be changed or not."""
+        self.branch += 1
+        self.attempts += 1
+        try:
+            return self.block(body)
+        finally:
+            self.branch -= 1
+            self.attempts -= 1
 
     def _handler(self, handler: ast.ExceptHandler, thrown: int) -> None:
         if handler.type is not None:
@@ -246,13 +249,7 @@ class Statements(Loops):
             alive = self.block(node.body)
             self._leave(managers)
             return alive
-        self.branch += 1
-        self.attempts += 1
-        try:
-            alive = self.block(node.body)
-        finally:
-            self.branch -= 1
-            self.attempts -= 1
+        alive = self._attempted(node.body)
         # An error in the block may be swallowed: what follows is reached from anywhere in it.
         self.restore(self.anything_since(position, before))
         self._leave(managers)
