@@ -419,7 +419,6 @@ def sql_given(call: Call, client: Client) -> Field | None:
     data = call.content(source)
     if data is not None:
         return Field(text=data.decode("utf-8", "replace"))
-    attrs = {"authored": True} if call.shell.emit.changed(source.path) else None
-    call.shell.emit.opaque("script", source, spec=call.name, span=call.span, attrs=attrs)
+    call.script(source, authored=call.shell.emit.changed(source.path))
     client.change((source,))
     return None

@@ -189,11 +189,7 @@ class _Parser:
     def _deletion(self) -> Update:
         self.at += 1
         self.expect("(")
-        paths = self._paths()
-        while self.peek() == ("operator", ","):
-            self.at += 1
-            paths += self._paths()
-        self.expect(")")
+        paths = self._paths_within()
         return lambda document: _deleted(document, paths)
 
     def _setpath(self) -> Update:
@@ -210,11 +206,7 @@ class _Parser:
     def _paths(self) -> list[Path]:
         if self.peek() == ("operator", "("):
             self.at += 1
-            paths = self._paths()
-            while self.peek() == ("operator", ","):
-                self.at += 1
-                paths += self._paths()
-            self.expect(")")
+            paths = self._paths_within()
             return [path + rest for path in paths for rest in [self._rest()]] if len(paths) == 1 else paths
         kind, text = self.take()
         if kind == "field":
@@ -224,6 +216,15 @@ class _Parser:
                 return [(load_json(self.take()[1]), *self._rest())]
             return [self._rest()]
         raise Unclear("a path that is not understood")
+
+    def _paths_within(self) -> list[Path]:
+        """Paths with commas between them, and the parenthesis that ends them."""
+        paths = self._paths()
+        while self.peek() == ("operator", ","):
+            self.at += 1
+            paths += self._paths()
+        self.expect(")")
+        return paths
 
     def _rest(self) -> Path:
         steps: list[Step] = []

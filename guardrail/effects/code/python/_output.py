@@ -39,10 +39,7 @@ def print_pretty(machine: Machine, args: Args) -> Value:
     machine.account(args.get(0))
     sources = carried(args.get(0, "object"))
     stream = args.get(1, "stream")
-    if stream is None or (isinstance(stream, Const) and stream.value is None):
-        machine.write_out(sources, None)
-    else:
-        machine.sink(stream, sources, None)
+    _to_stream(machine, stream, sources, None)
     return NONE
 
 
@@ -68,11 +65,16 @@ def print_out(machine: Machine, args: Args) -> Value:
     separator = " " if between is None else single(between)
     last = "\n" if end is None else single(end)
     words = separator.join(parts) + last if exact and separator is not None and last is not None else None
-    if file is None or (isinstance(file, Const) and file.value is None):
+    _to_stream(machine, file, sources, words)
+    return NONE
+
+
+def _to_stream(machine: Machine, stream: Value | None, sources: tuple[Resource, ...], words: str | None) -> None:
+    """To what is open, if that is given, else to standard output."""
+    if stream is None or (isinstance(stream, Const) and stream.value is None):
         machine.write_out(sources, words)
     else:
-        machine.sink(file, sources, words)
-    return NONE
+        machine.sink(stream, sources, words)
 
 
 @handles("rich.print", "rich.print_json", "rich.pretty.pprint", "dis.dis", "click.echo", "click.secho", "typer.echo",
