@@ -48,13 +48,23 @@ def note_script(call: Call, resource: Resource) -> None:
 
 
 def note_run(call: Call, path: Resource) -> None:
-    """Say that a script runs which is not looked into."""
+    """Say that a script runs which is not looked into.
+
+    Args:
+        call: the command that runs it.
+        path: the script.
+    """
     authored = path.path is not None and call.shell.emit.wrote(path.path)
     call.script(path, authored=authored)
 
 
 def note_start(call: Call, place: Resource) -> None:
-    """A file that a program runs first, if it is there: whether the session wrote it is for the history to say."""
+    """A file that a program runs first, if it is there: whether the session wrote it is for the history to say.
+
+    Args:
+        call: the program.
+        place: the file.
+    """
     changed = place.path is not None and call.shell.emit.changed(place.path)
     if changed or call.kind(place) == "file":
         call.script(place, authored=changed)

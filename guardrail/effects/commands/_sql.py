@@ -106,7 +106,11 @@ class Client(abc.ABC):
         self.out = merge(self.out, (self.database,))
 
     def change(self, sources: Sequence[Resource] = ()) -> None:
-        """The database is another one afterwards."""
+        """The database is another one afterwards.
+
+        Args:
+            sources: whose content goes into it.
+        """
         self.call.put("write", self.database, sources)
 
     def remove(self) -> None:
@@ -114,24 +118,40 @@ class Client(abc.ABC):
         self.call.emit("api_delete" if self.server else "write", self.database)
 
     def to_file(self, name: str) -> None:
-        """The content of the database goes into a file."""
+        """The content of the database goes into a file.
+
+        Args:
+            name: the file, as the client or the SQL names it.
+        """
         self.look()
         self.call.put("write", self.call.place(Field(text=name)), (self.database, *self.out))
 
     def from_file(self, name: str) -> None:
-        """A file goes into the database, or into an answer."""
+        """A file goes into the database, or into an answer.
+
+        Args:
+            name: the file, as the client or the SQL names it.
+        """
         read = self.call.read(Field(text=name))
         self.out = merge(self.out, read)
         self.change(read)
 
     def piped(self, text: str) -> None:
-        """The answer goes to a shell text, or a shell text is run."""
+        """The answer goes to a shell text, or a shell text is run.
+
+        Args:
+            text: what the shell is given.
+        """
         call = self.call
         with call.perhaps():
             call.shell.run_text(text, call.state.copy(), Stream(sources=(self.database, *self.out), connected=True))
 
     def redirect(self, name: str) -> None:
-        """What follows is written to a file or given to a program."""
+        """What follows is written to a file or given to a program.
+
+        Args:
+            name: a file, `|` and a shell text, or what means standard output again.
+        """
         if name in ("", "stdout", "off"):
             return
         self.targets[name] = len(self.out)
@@ -149,7 +169,11 @@ class Client(abc.ABC):
                 self.call.put("write", self.call.place(Field(text=name)), self.out)
 
     def include(self, field: Field) -> None:
-        """A file of SQL and commands is run."""
+        """A file of SQL and commands is run.
+
+        Args:
+            field: the file; `-` is the input.
+        """
         call = self.call
         place = call.place(field)
         call.read(field, reveals="none")
@@ -171,7 +195,11 @@ class Client(abc.ABC):
     # -- SQL
 
     def script(self, text: str) -> None:
-        """SQL, and the client's own commands between and behind it."""
+        """SQL, and the client's own commands between and behind it.
+
+        Args:
+            text: all of it; TOP where it is not known.
+        """
         if not self._understood(text):
             return
         start = 0
@@ -198,7 +226,11 @@ class Client(abc.ABC):
         return False
 
     def sql(self, text: str) -> None:
-        """The effects of SQL statements."""
+        """The effects of SQL statements.
+
+        Args:
+            text: statements, each ended by one of `ends`.
+        """
         if not text.strip() or not self._understood(text):
             return
         statement: list[tuple[str, str]] = []
@@ -408,7 +440,12 @@ _ANY_END: Final = ("*",)
 
 
 def sql_given(call: Call, client: Client) -> Field | None:
-    """SQL that comes on standard input: known text, or a script in a file; None when that was said to be opaque."""
+    """SQL that comes on standard input: known text, or a script in a file; None when that was said to be opaque.
+
+    Args:
+        call: the client.
+        client: its run, whose database changes if nobody knows how.
+    """
     stdin = call.stdin
     if stdin.text is not None:
         return Field(text=stdin.text, sources=stdin.sources)

@@ -364,6 +364,13 @@ def as_deep_copy(machine: Machine, args: Args) -> Value:
 
 
 def copied(machine: Machine, value: Value, depth: int = 0) -> Value:
+    """A value of which nothing is shared with the other.
+
+    Args:
+        machine: the process.
+        value: the value.
+        depth: how many containers it is in; what is too deep in them is shared all the same.
+    """
     if depth > 8:
         return value
     machine.step()

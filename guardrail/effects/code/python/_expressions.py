@@ -53,7 +53,11 @@ _SHAPE: Final = frozenset("shape dtype ndim nbytes itemsize status_code ok size 
 
 
 def gives(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
-    """It is a generator."""
+    """It is a generator.
+
+    Args:
+        node: the function; those within it do not count.
+    """
     queue: list[ast.AST] = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
     while queue:
         part = queue.pop()
@@ -71,7 +75,14 @@ class Expressions(Operators):
     passing: list[Scope]
 
     def eval(self, node: ast.expr) -> Value:
-        """The value of any expression."""
+        """The value of any expression.
+
+        Args:
+            node: the expression.
+
+        Raises:
+            TooMuch: if no step is left.
+        """
         self.steps -= 1
         if self.steps < 0:
             raise TooMuch("too many steps")
@@ -120,7 +131,15 @@ class Expressions(Operators):
         """A name that nothing has given a value so far."""
 
     def unbound(self, scope: Scope, name: str) -> Value | None:
-        """What stands behind a name: one further out, of a module whose names were all taken, or a builtin."""
+        """What stands behind a name: one further out, of a module whose names were all taken, or a builtin.
+
+        Args:
+            scope: where the name is taken away.
+            name: the name.
+
+        Returns:
+            Its value from then on; None if it has none.
+        """
         if scope.local or name.startswith("<"):
             return None
         outer = scope.outer
@@ -136,7 +155,12 @@ class Expressions(Operators):
         return Ref(f"builtins.{name}") if name in _BUILTINS else None
 
     def assign_name(self, name: str, value: Value) -> None:
-        """Give a name a value in the scope that it belongs to."""
+        """Give a name a value in the scope that it belongs to.
+
+        Args:
+            name: the name, which may be one of an outer scope here.
+            value: its value from now on.
+        """
         self.set_name(self.scope.shared.get(name, self.scope), name, value)
 
     def _walrus(self, node: ast.NamedExpr) -> Value:
@@ -378,7 +402,12 @@ class Expressions(Operators):
 
     @abc.abstractmethod
     def assign(self, target: ast.expr, value: Value) -> None:
-        """`target = value`."""
+        """`target = value`.
+
+        Args:
+            target: any target of an assignment.
+            value: what it is given.
+        """
 
     # -- functions and calls
 
@@ -388,7 +417,14 @@ class Expressions(Operators):
         return made
 
     def defaults(self, parameters: ast.arguments) -> dict[str, Value]:
-        """Values of parameters that need not be given."""
+        """Values of parameters that need not be given.
+
+        Args:
+            parameters: those of a function or lambda.
+
+        Returns:
+            Name -> value, worked out where the function is defined.
+        """
         found: dict[str, Value] = {}
         positional = [*parameters.posonlyargs, *parameters.args]
         for parameter, default in zip(reversed(positional), reversed(parameters.defaults), strict=False):
@@ -434,7 +470,12 @@ class Expressions(Operators):
 
     @staticmethod
     def without(name: str, value: Value) -> tuple[Any, ...]:
-        """Whose content an attribute of a value holds: not its shape."""
+        """Whose content an attribute of a value holds: not its shape.
+
+        Args:
+            name: the attribute.
+            value: its owner.
+        """
         return () if name in _SHAPE else value.sources
 
     def _await(self, node: ast.Await) -> Value:

@@ -49,7 +49,12 @@ MAX_ROUNDS: Final = 128
 
 
 def grown(value: Seq, count: int) -> bool:
-    """A list was changed while it was gone through."""
+    """A list was changed while it was gone through.
+
+    Args:
+        value: the list.
+        count: how many items it had when going through it began.
+    """
     return value.later is None and (len(value.items) != count or value.rest is not None or value.scrambled)
 
 
@@ -59,7 +64,13 @@ class Items(Core):
     # -- one item
 
     def store_item(self, target: Value, key: Value, value: Value) -> None:
-        """`target[key] = value`."""
+        """`target[key] = value`.
+
+        Args:
+            target: a dictionary or a list; of anything else nothing changes here.
+            key: the key, the index or a slice.
+            value: what is stored.
+        """
         self.mutated()
         if isinstance(target, Dict) and key.sources:
             target.sources = merge(target.sources, key.sources)
@@ -109,7 +120,15 @@ class Items(Core):
         target.rest = join(target.rest, value) if target.rest is not None else value
 
     def item(self, owner: Value, key: Value) -> Value:
-        """`owner[key]`."""
+        """`owner[key]`.
+
+        Args:
+            owner: any value.
+            key: the key, the index or a slice.
+
+        Returns:
+            Whatever may be there.
+        """
         if isinstance(owner, Either):
             return any_of([self.item(option, key) for option in owner.options])
         if isinstance(owner, Ref):
@@ -165,7 +184,12 @@ class Items(Core):
 
     @abc.abstractmethod
     def ref_item(self, owner: Ref, key: Value) -> Value:
-        """`os.environ["X"]`, `sys.argv[1]`, `list[int]`."""
+        """`os.environ["X"]`, `sys.argv[1]`, `list[int]`.
+
+        Args:
+            owner: something of a library, by its name.
+            key: the key.
+        """
 
     @abc.abstractmethod
     def lookup(self, name: str) -> Value:
@@ -174,7 +198,14 @@ class Items(Core):
     # -- all of them
 
     def items_of(self, value: Value) -> tuple[list[Value], Value | None]:
-        """The items that iterating over a value gives, and what any further ones may be."""
+        """The items that iterating over a value gives, and what any further ones may be.
+
+        Args:
+            value: any value; an iterator is asked, and may be used up.
+
+        Returns:
+            The items that are known, in order; and what any others are, None if there are none.
+        """
         if isinstance(value, Seq):
             if value.later is not None:
                 self._ask(value, value.later)
@@ -220,7 +251,17 @@ class Items(Core):
         *,
         once: bool = True,
     ) -> Value:
-        """An iterator: what it gives is worked out now, and again when it is asked for if something changed by then."""
+        """An iterator: what it gives is worked out now, and again when it is asked for if something changed by then.
+
+        Args:
+            make: works out what it gives.
+            nodes: the code that runs when it is asked, each with its scope.
+            values: what it goes through.
+            once: it can be gone through only once.
+
+        Returns:
+            A list of what it gives, which knows that it is an iterator.
+        """
         with self.tentative():
             made = make()
         if not isinstance(made, Seq) or made.later is not None:
@@ -242,7 +283,14 @@ class Items(Core):
         return made
 
     def keep(self, later: Later) -> None:
-        """Whatever runs later is looked at once more at the end of the code."""
+        """Whatever runs later is looked at once more at the end of the code.
+
+        Args:
+            later: what runs later.
+
+        Raises:
+            TooMuch: past `MAX_KEPT` of them.
+        """
         for other in self.later:
             if later.nodes and other.nodes == later.nodes and not later.values and not other.values:
                 # The same code in the same scope, such as in each round of a loop.
@@ -290,7 +338,12 @@ class Items(Core):
 
     @abc.abstractmethod
     def every_call(self, function: Value, args: Args) -> Value:
-        """What a function gives that is called again and again."""
+        """What a function gives that is called again and again.
+
+        Args:
+            function: what is called.
+            args: what it is given each time.
+        """
 
     @abc.abstractmethod
     def ref_items(self, value: Ref) -> Value:

@@ -47,7 +47,13 @@ class Operators(Items):
     """Applies operators to values."""
 
     def binary(self, op: ast.operator, left: Value, right: Value) -> Value:
-        """`left op right`, with `/` on paths and operators of classes of the code."""
+        """`left op right`, with `/` on paths and operators of classes of the code.
+
+        Args:
+            op: the operator.
+            left: the value on its left.
+            right: the value on its right.
+        """
         if isinstance(op, ast.Div) and any(isinstance(o, Text) and o.path for o in (*options(left), *options(right))):
             return self.call_ref("pathlib.Path", Args([left, right]))
         if isinstance(left, Either) and len(left.options) <= 8:
@@ -82,7 +88,16 @@ class Operators(Items):
         return self.operated(name, left, right)
 
     def operated(self, name: str, left: Value, right: Value) -> Value | None:
-        """`left.__name__(right)` or `right.__rname__(left)`, if an object of a class of the code has it."""
+        """`left.__name__(right)` or `right.__rname__(left)`, if an object of a class of the code has it.
+
+        Args:
+            name: the method's name without underscores, such as `add`.
+            left: the value on the left of the operator.
+            right: the value on its right.
+
+        Returns:
+            What the method gives; None if no side is such an object.
+        """
         if isinstance(left, Instance) and left.klass.find(f"__{name}__") is not None:
             return self.call_value(Bound(left, f"__{name}__"), Args([right]))
         other = _REFLECTED.get(name, f"r{name}")
@@ -115,7 +130,12 @@ class Operators(Items):
         return self.operated(name, left, right) if name is not None else None
 
     def spoken(self, value: Value, *names: str) -> Value:
-        """What an object of a class of the code gives for `str`, `len` and their like; anything else as it is."""
+        """What an object of a class of the code gives for `str`, `len` and their like; anything else as it is.
+
+        Args:
+            value: any value.
+            names: methods to look for, the first that the class has is called.
+        """
         found: list[Value] = []
         for option in options(value):
             if not isinstance(option, Instance):

@@ -41,7 +41,14 @@ class Statements(Loops):
     """Runs statements. Each handler says whether what follows is reached."""
 
     def block(self, body: Sequence[ast.stmt]) -> bool:
-        """Statements one after the other."""
+        """Statements one after the other.
+
+        Args:
+            body: the statements.
+
+        Returns:
+            Whether what follows them is reached.
+        """
         for statement in body:
             self.step()
             handler = _HANDLERS.get(type(statement))
@@ -140,7 +147,14 @@ class Statements(Loops):
         return self.meet(ends)
 
     def meet(self, ends: Sequence[Snapshot]) -> bool:
-        """Go on from whichever end was reached, if any was."""
+        """Go on from whichever end was reached, if any was.
+
+        Args:
+            ends: the states in which one of several ways ends.
+
+        Returns:
+            Whether there is any.
+        """
         if not ends:
             return False
         met = ends[0]
@@ -275,7 +289,11 @@ class Statements(Loops):
                     self.set_name(self.globals, CWD_MARK, option.facts["before"])
 
     def enter(self, manager: Value) -> Value:
-        """What `with manager as value` gives."""
+        """What `with manager as value` gives.
+
+        Args:
+            manager: what stands behind `with`.
+        """
         if isinstance(manager, Either):
             with self.undecided():
                 return any_of([self.enter(option) for option in manager.options])

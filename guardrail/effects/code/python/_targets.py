@@ -54,7 +54,12 @@ class Targets(Definitions):
     # -- given
 
     def disturb(self, value: Value, given: Sequence[Value] = ()) -> None:
-        """A container is changed by something that is not known in detail: it may hold what was given as well."""
+        """A container is changed by something that is not known in detail: it may hold what was given as well.
+
+        Args:
+            value: the container, or what may be one.
+            given: what may be in it from now on.
+        """
         self.mutated()
         for option in options(value):
             if not isinstance(option, Seq | Dict):
@@ -76,7 +81,12 @@ class Targets(Definitions):
                     option.items[key] = any_of([item, *more])
 
     def assign(self, target: ast.expr, value: Value) -> None:
-        """`target = value` for every kind of target."""
+        """`target = value` for every kind of target.
+
+        Args:
+            target: a name, an item, an attribute, or several of them.
+            value: what it is given.
+        """
         if isinstance(target, ast.Name):
             self.assign_name(target.id, value)
         elif isinstance(target, ast.Tuple | ast.List):
@@ -92,7 +102,13 @@ class Targets(Definitions):
                 self.set_attribute(option, target.attr, value)
 
     def store(self, owner: Value, key: Value, value: Value) -> None:
-        """`owner[key] = value`, also into what is no dictionary."""
+        """`owner[key] = value`, also into what is no dictionary.
+
+        Args:
+            owner: any value.
+            key: the key, the index or a slice.
+            value: what is stored.
+        """
         self.mutated()
         owner = store_of(owner) or owner
         if isinstance(owner, Dict | Seq):
@@ -128,7 +144,12 @@ class Targets(Definitions):
         self.keep_content(owner, carried(value))
 
     def keep_content(self, owner: Value, sources: tuple[Resource, ...]) -> None:
-        """An object has some content from now on: one that reaches elsewhere may send it by itself."""
+        """An object has some content from now on: one that reaches elsewhere may send it by itself.
+
+        Args:
+            owner: the object.
+            sources: whose content it has.
+        """
         hold(owner, sources)
         base = base_of(owner)
         if isinstance(base, Thing) and table().kind(base.kind) == "remote" and not self.trusted:
@@ -148,7 +169,13 @@ class Targets(Definitions):
         """`os.environ[key] = value`."""
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
-        """`owner.name = value`."""
+        """`owner.name = value`.
+
+        Args:
+            owner: any value.
+            name: the attribute.
+            value: what it is given.
+        """
         self.mutated()
         owner = store_of(owner) or owner
         if self.hides(name) and isinstance(owner, Function | Klass | Instance) and name not in _NAMING:
@@ -182,7 +209,12 @@ class Targets(Definitions):
             self.mention_names(value)
 
     def tell(self, owner: Thing, value: Value) -> None:
-        """Something of a library that is not known gets a value: what it does with it is not known."""
+        """Something of a library that is not known gets a value: what it does with it is not known.
+
+        Args:
+            owner: the thing.
+            value: what it is given.
+        """
         if owner.kind.startswith("?"):
             self.mention(value)
             self.escape(value)
@@ -204,7 +236,13 @@ class Targets(Definitions):
 
     @abc.abstractmethod
     def patch_ref(self, owner: Ref, name: str, value: Value) -> None:
-        """An attribute of a module is changed."""
+        """An attribute of a module is changed.
+
+        Args:
+            owner: the module, or something in it.
+            name: the attribute.
+            value: what it is given.
+        """
 
     def _unpack(self, targets: Sequence[ast.expr], value: Value) -> None:
         items, rest = self.items_of(value)
@@ -230,6 +268,7 @@ class Targets(Definitions):
     # -- taken away
 
     def delete(self, target: ast.expr) -> None:
+        """`del target` for every kind of target."""
         if isinstance(target, ast.Name):
             scope = self.scope.shared.get(target.id, self.scope)
             scope.names.pop(target.id, None)

@@ -632,7 +632,11 @@ def carried(value: Value | None) -> Sources:
 
 
 def content(args: Args) -> Sources:
-    """Whose content is in any argument."""
+    """Whose content is in any argument.
+
+    Args:
+        args: what a function is given.
+    """
     found: Sources = ()
     for value in args.all():
         found = merge(found, carried(value))
