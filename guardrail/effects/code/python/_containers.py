@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from guardrail.effects.code.python._concrete import Plain, concrete
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (
     ANY_NAME,
     Args,
@@ -112,7 +112,7 @@ def as_sorted(machine: Machine, args: Args) -> Value:
     key = args.named.get("key")
     if key is not None and not (isinstance(key, Const) and key.value is None):
         with machine.undecided():
-            machine.call_value(key, Args([any_of([*items, *([rest] if rest is not None else [])])]))
+            machine.call_value(key, Args([one_of(items, rest)]))
     plain = [concrete(item) for item in items]
     if rest is None and all(item is not None for item in plain) and not args.named:
         try:
@@ -245,7 +245,7 @@ def _zipped(machine: Machine, args: Args) -> Value:
     if all(rest is None for _, rest in columns) and len({len(items) for items, _ in columns}) == 1:
         rows: list[Value] = [Seq(list(row), "tuple") for row in zip(*(items for items, _ in columns), strict=True)]
         return Seq(rows, "list", born=machine.branch)
-    each: list[Value] = [any_of([*items, *([rest] if rest is not None else [])]) for items, rest in columns]
+    each: list[Value] = [one_of(items, rest) for items, rest in columns]
     if "fillvalue" in args.named:
         each = [join(value, args.named["fillvalue"]) for value in each]
     return Seq([], "list", Seq(each, "tuple"), machine.branch)
@@ -255,7 +255,7 @@ def _zipped(machine: Machine, args: Args) -> Value:
 def as_product(machine: Machine, args: Args) -> Value:
     """Every combination."""
     columns = [machine.items_of(value) for value in args.pos]
-    each: list[Value] = [any_of([*items, *([rest] if rest is not None else [])]) for items, rest in columns]
+    each: list[Value] = [one_of(items, rest) for items, rest in columns]
     return Seq([], "list", Seq(each, "tuple"), machine.branch)
 
 
@@ -310,7 +310,7 @@ def one_item(machine: Machine, args: Args) -> Value:
 def any_item(machine: Machine, args: Args) -> Value:
     """Any of the items."""
     items, rest = machine.items_of(argument_of(args, 0))
-    return any_of([*items, *([rest] if rest is not None else [])])
+    return one_of(items, rest)
 
 
 @handles("itertools.cycle", "itertools.repeat")

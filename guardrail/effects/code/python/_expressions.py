@@ -16,7 +16,7 @@ from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._items import MAX_ROUNDS, grown
 from guardrail.effects.code.python._operators import Operators
 from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._texts import any_of, compared, joined_texts, shown, truth, unary
+from guardrail.effects.code.python._texts import any_of, compared, joined_texts, one_of, shown, truth, unary
 from guardrail.effects.code.python._values import (
     ANY_NAME,
     MAX_ITEMS,
@@ -378,7 +378,7 @@ class Expressions(Operators):
         items, rest = self.items_of(source)
         certain = rest is None and len(items) <= MAX_ROUNDS
         if not certain:
-            items = [any_of([*items, *([rest] if rest is not None else [])])]
+            items = [one_of(items, rest)]
         for item in items:
             self.assign(part.target, item)
             known: bool | None = True
@@ -395,7 +395,7 @@ class Expressions(Operators):
                 certain = False
         if certain and isinstance(source, Seq) and grown(source, len(items)):
             certain = False
-            self.assign(part.target, any_of([*source.items, *([source.rest] if source.rest is not None else [])]))
+            self.assign(part.target, one_of(source.items, source.rest))
             with self.undecided():
                 self._generate(node, index + 1, out)
         return certain

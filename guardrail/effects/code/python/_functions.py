@@ -14,7 +14,7 @@ from guardrail.effects.code.python._concrete import concrete, printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._texts import any_of, whole
+from guardrail.effects.code.python._texts import any_of, one_of, whole
 from guardrail.effects.code.python._values import (
     MAX_ITEMS,
     Args,
@@ -89,7 +89,7 @@ def _pure(name: str, work: Callable[..., Any]) -> Callable[[Machine, Args], Valu
             items, rest = machine.items_of(args.pos[0]) if len(args.pos) == 1 else (args.pos, None)
             if "key" in args.named:
                 with machine.undecided():
-                    each = any_of([*items, *([rest] if rest is not None else [])])
+                    each = one_of(items, rest)
                     machine.call_value(args.named["key"], Args([each]))
             named = [value for key, value in args.named.items() if key != "key"]
             return any_of([*items, *([rest] if rest is not None else []), *named])

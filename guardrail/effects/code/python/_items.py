@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import MAX_KEPT, Core, TooMuch
-from guardrail.effects.code.python._texts import any_of, subscript
+from guardrail.effects.code.python._texts import any_of, one_of, subscript
 from guardrail.effects.code.python._values import (
     BASE,
     MAX_ITEMS,
@@ -211,7 +211,7 @@ class Items(Core):
                 self._ask(value, value.later)
             mixed = value.scrambled or (value.kind == "set" and len(value.items) > 1)  # a set has no order
             if mixed:
-                return [], any_of([*value.items, *([value.rest] if value.rest is not None else [])])
+                return [], one_of(value.items, value.rest)
             return value.items[:], value.rest
         if isinstance(value, Dict):
             own = value.sources
@@ -322,7 +322,7 @@ class Items(Core):
                 found = self.call_value(Bound(value, "__iter__"), Args())
                 if not isinstance(found, Instance):
                     items, rest = self.items_of(found)
-                    return any_of([*items, *([rest] if rest is not None else [])])
+                    return one_of(items, rest)
                 value = found
             steps = [name for name in ("__next__", "__anext__") if value.klass.find(name) is not None]
             given += [self.every_call(Bound(value, name), Args()) for name in steps]
@@ -333,7 +333,7 @@ class Items(Core):
         base = value.names.get(BASE)
         if base is not None:
             items, rest = self.items_of(base)
-            return any_of([*items, *([rest] if rest is not None else [])])
+            return one_of(items, rest)
         return Unknown(carried(value), hidden=any(can_act(item) for item in value.names.values()))
 
     @abc.abstractmethod

@@ -12,7 +12,7 @@ from typing import Final
 
 from guardrail.effects.code.python._definitions import Definitions
 from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (
     BASE,
     NONE,
@@ -248,7 +248,7 @@ class Targets(Definitions):
         items, rest = self.items_of(value)
         star = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
         if rest is not None or (star is None and len(items) != len(targets)):
-            each = any_of([*items, *([rest] if rest is not None else [])])
+            each = one_of(items, rest)
             for target in targets:
                 inner = Seq([], "list", each, self.branch) if isinstance(target, ast.Starred) else each
                 self.assign(target, inner)
