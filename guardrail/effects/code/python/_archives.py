@@ -14,6 +14,7 @@ from guardrail.effects.code.python._values import (
     Args,
     Const,
     Handle,
+    Ref,
     Seq,
     Text,
     Thing,
@@ -99,8 +100,6 @@ def mapped(machine: Machine, args: Args) -> Value:
 
 
 def _is_read_only(access: Value) -> bool:
-    from guardrail.effects.code.python._values import Ref
-
     return isinstance(access, Ref) and access.name in ("mmap.ACCESS_READ", "mmap.PROT_READ", "mmap.ACCESS_COPY")
 
 

@@ -163,8 +163,6 @@ def delete_run(machine: Machine, _args: Args) -> Value:
 @handles("socket.accept")
 def accept(_machine: Machine, _args: Args) -> Value:
     """Another socket and its address."""
-    from guardrail.effects.code.python._values import Seq
-
     return Seq([Thing("socket"), Unknown()], "tuple")
 
 
