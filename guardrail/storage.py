@@ -74,8 +74,7 @@ class StateFile:
             name = f"{self.path.absolute().as_uri()}?mode={'ro' if self._readonly else 'rw'}"
             db = sqlite3.connect(name, timeout=self._busy, isolation_level=None, check_same_thread=False, uri=True)
             self._db, self._pid = db, os.getpid()
-            # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
-            self._end = weakref.finalize(self, _close, db, self._pid)
+            self._end = closes_with(self, db)
             if not self._readonly:
                 level = "full" if self._durable else "normal"
                 db.executescript(
@@ -84,6 +83,20 @@ class StateFile:
         if self._db is None:
             raise sqlite3.ProgrammingError("it is closed")
         return self._db
+
+
+def closes_with(owner: object, db: sqlite3.Connection) -> Callable[[], object]:
+    """Close a connection when its owner is let go of; in a child of a fork it is left alone.
+
+    Args:
+        owner: whoever uses it.
+        db: the connection, which this process has opened.
+
+    Returns:
+        What closes it now.
+    """
+    # Not `__del__`: in a cycle the connection may be finalised first, and Python 3.13 warns that it is open.
+    return weakref.finalize(owner, _close, db, os.getpid())
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 
 from guardrail import config as config_module
 from guardrail.assets import Inventory
-from guardrail.config import AssetConfig, Config
+from guardrail.config import AssetConfig, Config, _reading
 from guardrail.errors import ConfigError
 from guardrail.guard import Guard
 from guardrail.model import Effect, Op, Outcome, Resource, ToolCall
@@ -85,10 +85,10 @@ def test_a_file_that_declares_nothing_sound_stops_the_guard(
 
 def test_bounds_on_files_and_assets_are_said(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the number, and the file."""
-    monkeypatch.setattr(config_module, "MAX_ASSETS", 3)
+    monkeypatch.setattr(_reading, "MAX_ASSETS", 3)
     with pytest.raises(ConfigError, match=r"more than 3 assets, the last in .*more.jsonl"):
         load(base)
-    monkeypatch.setattr(config_module, "MAX_ASSET_FILE_BYTES", 20)
+    monkeypatch.setattr(_reading, "MAX_ASSET_FILE_BYTES", 20)
     with pytest.raises(ConfigError, match="are more than 20 bytes: split the file"):
         load(base)
 

@@ -348,6 +348,7 @@ def test_doctor_compares_a_declared_digest_with_the_file(world: Path) -> None:
 def test_the_configuration_page_has_every_setting_and_its_default() -> None:
     """Docs move with the code: a key that is added, renamed or gets another default changes the page."""
     from guardrail import config as config_module
+    from guardrail.toolspec import ToolSpec
 
     page = (Path(__file__).resolve().parent.parent / "docs/configuration.md").read_text()
     sections = {
@@ -356,7 +357,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[assets]": config_module.InventoryConfig,
         "[[person]]": config_module.PersonConfig,
         "[[agent]]": config_module.AgentConfig,
-        "[[tool]]": config_module.ToolSpec,
+        "[[tool]]": ToolSpec,
         "[policy]": config_module.PolicyConfig,
         "[[policy.key]]": config_module.BundleKeyConfig,
         "[mandates]": config_module.MandateConfig,

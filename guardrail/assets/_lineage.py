@@ -13,13 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardrail.assets._birth import birth_ns
 from guardrail.assets._files import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
 from guardrail.storage import StateFile, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
 
 MAX_DERIVED: Final = 50_000
 """Most names that are kept one by one; of further ones their directory counts as a whole."""
@@ -75,10 +78,11 @@ class Lineage:
     """
 
     def __init__(self, path: Path | None = None, *, sole: bool = False) -> None:
-        self._lock = threading.RLock()
         self._path = path
         self._sole = sole
         self._file = StateFile(path, busy=BUSY_SECONDS) if path is not None else None
+        self._lock = self._file.lock if self._file is not None else threading.RLock()
+        self._db: sqlite3.Connection | None = None
         self._closed = False
         self._seen = (0, 0)
         self._version = -1
@@ -93,7 +97,7 @@ class Lineage:
 
         try:
             self._file.create()
-            self._file.connection().executescript(_SCHEMA)
+            self._connection(self._file).executescript(_SCHEMA)
             self._take_in(self._file)
         except (OSError, sqlite3.Error, AnalysisFault) as error:
             self.close()
@@ -252,7 +256,7 @@ class Lineage:
         import sqlite3
 
         try:
-            db = file.connection()
+            db = self._connection(file)
             version: int = db.execute("pragma data_version").fetchone()[0]
             if version == self._version:
                 return
@@ -278,10 +282,17 @@ class Lineage:
         import sqlite3
 
         try:
-            with transaction(self._file.connection()) as db:
+            with transaction(self._connection(self._file)) as db:
                 db.executemany(statement, [tuple(_signed(value) for value in row) for row in rows])
         except sqlite3.Error as error:
             raise AnalysisFault(f"what is made from assets cannot be kept: {error}") from None
+
+    def _connection(self, file: StateFile) -> sqlite3.Connection:
+        db = file.connection()
+        if db is not self._db:
+            # A connection counts the changes of others from its own beginning.
+            self._db, self._version = db, -1
+        return db
 
 
 def _facts(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str]]:

@@ -27,6 +27,23 @@ CONFIG_HELP: Final = "guardrail.toml; default $GUARDRAIL_CONFIG, then ./guardrai
 _EPILOG: Final = "exit codes: 0 allow or done, 1 fault, 2 usage or configuration, 3 deny, 4 escalate"
 
 
+def positive(text: str) -> int:
+    """The number that an option is given, as a `type` of argparse.
+
+    Args:
+        text: what was typed.
+
+    Returns:
+        The number, 1 or more.
+
+    Raises:
+        ArgumentTypeError: if it is no such number.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of 1 or more")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line, for `--help` and for the tests that read it."""
     top = argparse.ArgumentParser(

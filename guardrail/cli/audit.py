@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from guardrail.cli import positive
 from guardrail.cli._words import counted
 
 EXIT_OK: Final = 0
@@ -58,7 +59,7 @@ def _add_show(actions: Any) -> None:
     kinds = ", ".join(KINDS)
     show.add_argument("--kind", action="append", metavar="KIND", help=f"only this kind of {kinds}; may be repeated")
     show.add_argument("--session", metavar="NAME", help="only records of this session")
-    show.add_argument("--last", type=_count, metavar="N", help="only the last N of them")
+    show.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
     show.set_defaults(run=run, act=_show)
 
 
@@ -66,12 +67,6 @@ def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", nargs="?", metavar="DIR", help="the trail; by default that of the configuration")
     parser.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant")
     parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a number of 1 or more")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

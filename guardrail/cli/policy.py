@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.cli import positive
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def add(subparsers: Any) -> None:
         action.add_argument("--root", type=Path, help="bundle root with the sources (default: the one that is shipped)")
         action.add_argument("--json", action="store_true", help="machine-readable output")
     _add_bundles(build)
-    bench.add_argument("--rounds", type=_positive, default=2000, help="decisions that are timed with each engine")
+    bench.add_argument("--rounds", type=positive, default=2000, help="decisions that are timed with each engine")
     verb.set_defaults(run=run)
 
 
@@ -61,14 +62,8 @@ def _add_diff(diff: argparse.ArgumentParser) -> None:
     diff.add_argument("new", metavar="BUNDLE", help="the other policy: a directory or a .tar.gz")
     diff.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant, and whose keys count")
     diff.add_argument("--trail", metavar="DIR", help="the trail; by default that of the configuration")
-    diff.add_argument("--last", type=_positive, metavar="N", help="only the last N decisions")
+    diff.add_argument("--last", type=positive, metavar="N", help="only the last N decisions")
     diff.add_argument("--json", action="store_true", help="machine-readable output")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a number of 1 or more")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from guardrail.review._records import ReviewError
 from guardrail.review._schema import cause, connect, failures
+from guardrail.storage import closes_with
 
 if TYPE_CHECKING:
     import sqlite3
-
-_inherited: Final[list[sqlite3.Connection]] = []
-"""Connections of a parent process; SQLite allows a child to do nothing with them, not even to close them."""
 
 
 class ReviewFile:
@@ -93,12 +90,4 @@ class ReviewFile:
         # The process is noted after the connection is there: while it is not, the parent's must not pass for it.
         db = connect(self._path)
         self._db, self._pid = db, os.getpid()
-        # Not `__del__`: in a cycle the connection may be finalised first, and from Python 3.13 warns that it is open.
-        self._end = weakref.finalize(self, _close, db, self._pid)
-
-
-def _close(db: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        db.close()
-    else:
-        _inherited.append(db)
+        self._end = closes_with(self, db)

@@ -213,8 +213,7 @@ def _note(call: Call, field: Field) -> None:
         return
     changed = call.shell.emit.wrote(place.path)
     if changed or call.shell.view.kind(place.path) == "file":
-        attrs = {"authored": True} if changed else None
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        call.script(place, authored=changed)
 
 
 # -- package.json

@@ -313,7 +313,7 @@ def _lends(call: Call, found: Sequence[Calls], lent: Sequence[Resource]) -> bool
             return False
         handed += texts
     for place in lent:
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
+        call.script(place)
     for text in dict.fromkeys(handed):
         if text.strip("/ \t\n"):
             call.name_text(text)
@@ -386,5 +386,4 @@ def _runs(call: Call, field: Field) -> None:
     place = call.place(field)
     changed = place.path is None or call.shell.emit.changed(place.path)
     if changed or (place.path is not None and call.shell.view.kind(place.path) == "file"):
-        attrs = {"authored": True} if changed else None
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        call.script(place, authored=changed)

@@ -129,8 +129,7 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         known = _as_argument(call, resource, args)
         if known is not None:
             return known
-    attrs = {"authored": True} if authored else None
-    call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
+    call.script(resource, authored=authored)
     _operands(call, args)
     _as_command(call, path.text.rpartition("/")[2], args)
     outputs(call, path.text, args)
@@ -415,8 +414,7 @@ def _scripts(call: Call, words: Sequence[Field]) -> None:
         elif field.known and _SCRIPT.search(field.text) and resource.path is not None:
             authored = call.shell.emit.wrote(resource.path)
             if authored or call.shell.view.kind(resource.path) == "file":
-                attrs = {"authored": True} if authored else None
-                call.shell.emit.opaque("script", resource, spec=call.name, span=call.span, attrs=attrs)
+                call.script(resource, authored=authored)
 
 
 def run_nested(call: Call) -> None:

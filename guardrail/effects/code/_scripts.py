@@ -48,10 +48,26 @@ def note_script(call: Call, resource: Resource) -> None:
 
 
 def note_run(call: Call, path: Resource) -> None:
-    """Say that a script runs which is not looked into."""
+    """Say that a script runs which is not looked into.
+
+    Args:
+        call: the command that runs it.
+        path: the script.
+    """
     authored = path.path is not None and call.shell.emit.wrote(path.path)
-    attrs = {"authored": True} if authored else None
-    call.shell.emit.opaque("script", path, spec=call.name, span=call.span, attrs=attrs)
+    call.script(path, authored=authored)
+
+
+def note_start(call: Call, place: Resource) -> None:
+    """A file that a program runs first, if it is there: whether the session wrote it is for the history to say.
+
+    Args:
+        call: the program.
+        place: the file.
+    """
+    changed = place.path is not None and call.shell.emit.changed(place.path)
+    if changed or call.kind(place) == "file":
+        call.script(place, authored=changed)
 
 
 def written_files(call: Call, suffix: str) -> Generator[str] | None:

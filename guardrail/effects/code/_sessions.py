@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from guardrail.effects.code._scripts import note_start
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, Field, Stream
@@ -107,7 +108,4 @@ def _settings(call: Call) -> None:
     """The files that gdb runs first."""
     for start in (".gdbinit", f"{call.shell.expand.lookup('HOME', call.state, {})[0]}/.gdbinit"):
         place = call.place(Field(text=start))
-        changed = place.path is not None and call.shell.emit.changed(place.path)
-        if changed or call.kind(place) == "file":
-            attrs = {"authored": True} if changed else None
-            call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        note_start(call, place)

@@ -9,6 +9,7 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._places import exchange
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, local_path
@@ -88,11 +89,7 @@ def download(call: Call, parsed: Parsed) -> Stream:
             call.read(field, reveals="some")
         path = local_path(field.text)
         read = call.read(Field(text=path)) if path is not None else ()
-        for source in (*sent, *field.sources):
-            call.emit("copy", source, place, flow=("net",))
-        if sent or field.sources:
-            call.emit("net_send", place)
-        call.emit("net_recv", place)
+        exchange(call, place, (*sent, *field.sources))
         name = re.sub(r"[?#].*", "", field.text).rpartition("/")[2] or "index.html"
         text = output.text if output is not None else name
         whole = Field(text=text if text.startswith("/") and call.name != "aria2c" else f"{base}{text}")

@@ -236,8 +236,7 @@ def running(call: Call, _parsed: Parsed) -> Stream:
         if field.known and _RUN.fullmatch(field.text) and place.path is not None:
             authored = call.shell.emit.changed(place.path)
             if authored or call.shell.view.kind(place.path) == "file":
-                facts = {"authored": True} if authored else None
-                call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=facts)
+                call.script(place, authored=authored)
     run_nested(call)
     return out
 

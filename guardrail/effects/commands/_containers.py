@@ -16,6 +16,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._dockerfile import taken
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._places import take_in
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
@@ -317,7 +318,7 @@ def content(call: Call, field: Field) -> str | None:
     # Of a directory elsewhere nothing is known, as of any other there; what this call made there may be it.
     vague = not call.shell.hops or bool(call.shell.emit.made)
     if vague if place.path is None else call.shell.emit.changed(place.path):
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs={"authored": True})
+        call.script(place, authored=True)
     return None
 
 
@@ -327,11 +328,7 @@ def put_in(call: Call, parsed: Parsed) -> Stream:
     image = at("docker", parsed.operands[1].text if len(parsed.operands) > 1 else "image")
     files = [*parsed.operands[:1], *parsed.values_of("--input")]
     for field in files or [Field(text="-")]:
-        if URL.fullmatch(field.text):
-            call.emit("net_recv", at("http", field.text))
-            continue
-        for read in call.read(field):
-            call.emit("copy", read, image)
+        take_in(call, field, image)
     call.emit("write", image)
     return SOMETHING
 
@@ -407,10 +404,10 @@ def _services(call: Call, parsed: Parsed) -> None:
         for document in documents(text) or [None]:
             _compose_file(call, document, base)
             if not _is_plain(document) and field.text != "-":
-                call.shell.emit.opaque("script", call.place(field), spec=call.name, span=call.span)
+                call.script(call.place(field))
     if not seen:
         place = call.place(files[0])
-        call.shell.emit.opaque("script", place, spec=call.name, span=call.span)
+        call.script(place)
         call.mention(named)
         call.mention_cwd()
 

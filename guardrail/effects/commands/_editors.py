@@ -11,6 +11,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._one_liners import starts_otherwise
+from guardrail.effects.code._scripts import note_start
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import named_by
 from guardrail.effects.commands._text import sed_files, sed_script_is_plain
@@ -203,10 +204,7 @@ def _starts(call: Call) -> None:
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for name in (".vimrc", ".vim/vimrc", ".exrc") if TOP not in home else ():
         place = call.place(Field(text=f"{home}/{name}"))
-        changed = place.path is not None and call.shell.emit.changed(place.path)
-        if changed or call.kind(place) == "file":
-            attrs = {"authored": True} if changed else None
-            call.shell.emit.opaque("script", place, spec=call.name, span=call.span, attrs=attrs)
+        note_start(call, place)
 
 
 def _edited(call: Call, field: Field, compute: Callable[[str], str], script: str) -> Stream:

@@ -16,7 +16,7 @@ from guardrail.effects.commands._containers import content, go_values, inside
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below as filled
 from guardrail.effects.commands._manifests import act, is_pair, keys, kind_of, manifest, pairs, patch, thing
-from guardrail.effects.commands._places import transfer
+from guardrail.effects.commands._places import take_in, transfer
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
@@ -323,7 +323,7 @@ def helm(call: Call, parsed: Parsed) -> Stream:
             filled(call, field, ())
         elif role == "read":
             for part in field.text.split(","):
-                _value_file(call, Field(text=part.partition("=")[2] or part, sources=field.sources), places[0])
+                take_in(call, Field(text=part.partition("=")[2] or part, sources=field.sources), places[0])
     for field in chart if verb not in ("uninstall", "delete", "rollback", "test") else ():
         _chart(call, field, places[0])
     if verb in ("template", "lint") or _dry(parsed):
@@ -335,14 +335,6 @@ def helm(call: Call, parsed: Parsed) -> Stream:
         split = tuple(Field(text=part) for field in words for part in field.text.split(","))
         keys(call, place, pairs(split, "values"), facts)
     return SOMETHING
-
-
-def _value_file(call: Call, field: Field, place: Resource) -> None:
-    if URL.fullmatch(field.text):
-        call.emit("net_recv", at("http", field.text))
-        return
-    for source in call.read(field):
-        call.emit("copy", source, place)
 
 
 def _chart(call: Call, field: Field, place: Resource) -> None:

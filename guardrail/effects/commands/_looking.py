@@ -9,6 +9,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._interpreters import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._places import exchange
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import local_path, place
@@ -124,11 +125,7 @@ def browse(call: Call, parsed: Parsed) -> Stream:
             out = merge(out, call.read(Field(text=path)))
         elif field.text[:1] not in "/.~":
             host = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
-            for source in (*sent, *field.sources):
-                call.emit("copy", source, host, flow=("net",))
-            if sent or field.sources:
-                call.emit("net_send", host)
-            call.emit("net_recv", host)
+            exchange(call, host, (*sent, *field.sources))
     return Stream(sources=out, flow=call.stdin.flow)
 
 

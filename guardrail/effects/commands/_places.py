@@ -73,6 +73,36 @@ def transfer(
     return out if targets else Stream(sources=sources, flow=call.stdin.flow)
 
 
+def exchange(call: Call, place: Resource, sent: Sequence[Resource]) -> None:
+    """A place elsewhere is asked for something.
+
+    Args:
+        call: the command.
+        place: the address.
+        sent: whose content goes there with the question.
+    """
+    for source in sent:
+        call.emit("copy", source, place, flow=("net",))
+    if sent:
+        call.emit("net_send", place)
+    call.emit("net_recv", place)
+
+
+def take_in(call: Call, field: Field, place: Resource) -> None:
+    """A file of this machine, or what is at an address, goes into something.
+
+    Args:
+        call: the command.
+        field: the file or the address.
+        place: what takes it in.
+    """
+    if URL.fullmatch(field.text):
+        call.emit("net_recv", at("http", field.text))
+        return
+    for source in call.read(field):
+        call.emit("copy", source, place)
+
+
 def _local(field: Field) -> Field:
     path = local_path(field.text)
     return field if path is None else Field(text=path, sources=field.sources, span=field.span)

@@ -1,6 +1,6 @@
 """redis-cli, mongosh: stores of keys and documents behind a server.
 
-Not concerned with databases that take SQL: those are in `_databases`.
+Not concerned with databases that take SQL: those are in `_databases` and `_queries`.
 """
 
 from __future__ import annotations

@@ -346,8 +346,7 @@ class Call:
             if data is not None and b"\0" not in data:
                 texts.append(data.decode("utf-8", "surrogateescape"))
             elif source.path is not None and is_startup(resource.path or "") and self.shell.authored(source.path):
-                attrs = {"authored": True} if self.shell.emit.changed(source.path) else None
-                self.shell.emit.opaque("script", source, spec=self.name, span=self.span, attrs=attrs)
+                self.script(source, authored=self.shell.emit.changed(source.path))
         for text in texts:
             self.mention_text(text)
             self.shell.later(self, resource.path or "", text)
@@ -378,6 +377,16 @@ class Call:
         self.mention(self.args if words is None else words)
         self.mention_input()
         return Stream(sources=self.stdin.sources, flow=self.stdin.flow)
+
+    def script(self, resource: Resource, *, authored: bool = False) -> None:
+        """A script runs that is not looked into.
+
+        Args:
+            resource: the script.
+            authored: the session wrote it, or may have; what it wrote before this call the history knows as well.
+        """
+        attrs = {"authored": True} if authored else None
+        self.shell.emit.opaque("script", resource, spec=self.name, span=self.span, attrs=attrs)
 
     def given_text(self) -> str | None:
         """The input's text, if it is the call's own; what files hold may be private, and is not asked for by name."""

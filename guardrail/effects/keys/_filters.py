@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
-from guardrail.effects.keys._formats import is_list, is_table, load_json
+from guardrail.effects.keys._formats import is_list, is_table, load_json, no_constant, once_each
 from guardrail.effects.keys._regex import Unclear
 
 MAX_FILTER: Final = 4096
@@ -189,11 +189,7 @@ class _Parser:
     def _deletion(self) -> Update:
         self.at += 1
         self.expect("(")
-        paths = self._paths()
-        while self.peek() == ("operator", ","):
-            self.at += 1
-            paths += self._paths()
-        self.expect(")")
+        paths = self._paths_within()
         return lambda document: _deleted(document, paths)
 
     def _setpath(self) -> Update:
@@ -210,11 +206,7 @@ class _Parser:
     def _paths(self) -> list[Path]:
         if self.peek() == ("operator", "("):
             self.at += 1
-            paths = self._paths()
-            while self.peek() == ("operator", ","):
-                self.at += 1
-                paths += self._paths()
-            self.expect(")")
+            paths = self._paths_within()
             return [path + rest for path in paths for rest in [self._rest()]] if len(paths) == 1 else paths
         kind, text = self.take()
         if kind == "field":
@@ -224,6 +216,15 @@ class _Parser:
                 return [(load_json(self.take()[1]), *self._rest())]
             return [self._rest()]
         raise Unclear("a path that is not understood")
+
+    def _paths_within(self) -> list[Path]:
+        """Paths with commas between them, and the parenthesis that ends them."""
+        paths = self._paths()
+        while self.peek() == ("operator", ","):
+            self.at += 1
+            paths += self._paths()
+        self.expect(")")
+        return paths
 
     def _rest(self) -> Path:
         steps: list[Step] = []
@@ -452,25 +453,14 @@ def read_json(text: str) -> Any:
     """
     value = json.loads(
         text,
-        object_pairs_hook=_unique,
+        object_pairs_hook=once_each,
         parse_float=_number,
         parse_int=_number,
-        parse_constant=_constant,
+        parse_constant=no_constant,
     )
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]|\\u", re.sub(r"[\n\r\t]", "", text)):
         raise Unclear("characters that are printed in another way")
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise Unclear("a key that stands twice")
-    return table
-
-
-def _constant(name: str) -> Any:
-    raise Unclear(f"{name} is not JSON")
 
 
 def write_json(value: Any, *, indent: int | str | None = 2, sort: bool = False, ascii_only: bool = False) -> str:

@@ -97,17 +97,33 @@ def _text(data: bytes) -> str:
 
 def load_json(text: str) -> Any:
     """JSON without duplicate keys, comments and constants of JavaScript."""
-    return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    return json.loads(text, object_pairs_hook=once_each, parse_constant=no_constant)
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A table of JSON in which no key stands twice.
+
+    Args:
+        pairs: its keys and values, in order.
+
+    Raises:
+        Unclear: if one does: readers differ on which of them counts.
+    """
     table = dict(pairs)
     if len(table) != len(pairs):
-        raise Unclear("duplicate key")
+        raise Unclear("a key that stands twice")
     return table
 
 
-def _no_constant(name: str) -> Any:
+def no_constant(name: str) -> Any:
+    """Refuse a constant of JavaScript.
+
+    Args:
+        name: `NaN`, `Infinity` or `-Infinity`.
+
+    Raises:
+        Unclear: always.
+    """
     raise Unclear(f"{name} is not JSON")
 
 

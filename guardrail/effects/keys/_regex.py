@@ -231,23 +231,21 @@ class _Reader:
 
     def _caret(self) -> None:
         first = not self.out or self.out[-1] in ("(", "|")
-        if self.basic and not first:
-            self._atom(r"\^")
-            return
-        if not first:
-            raise Unclear("`^` inside an expression")
-        self.out.append(r"\A" if self.dialect != "perl" else "^")
-        self.quantifiable = self.group_end = False
+        self._anchor("^", r"\A", placed=first)
 
     def _dollar(self) -> None:
         rest = self.text[self.at :]
         last = not rest or rest.startswith(("\\)", "\\|") if self.basic else (")", "|"))
-        if self.basic and not last:
-            self._atom(r"\$")
+        self._anchor("$", r"\Z", placed=last)
+
+    def _anchor(self, char: str, meant: str, *, placed: bool) -> None:
+        """A sign for an end of the text, which is itself elsewhere in a basic expression."""
+        if self.basic and not placed:
+            self._atom(rf"\{char}")
             return
-        if not last:
-            raise Unclear("`$` inside an expression")
-        self.out.append(r"\Z" if self.dialect != "perl" else "$")
+        if not placed:
+            raise Unclear(f"`{char}` inside an expression")
+        self.out.append(meant if self.dialect != "perl" else char)
         self.quantifiable = self.group_end = False
 
     def _quantifier(self, char: str) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._files import open_places, put_together
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of, temporary
 from guardrail.effects.code.python._values import (
@@ -15,6 +14,7 @@ from guardrail.effects.code.python._values import (
     Args,
     Const,
     Handle,
+    Ref,
     Seq,
     Text,
     Thing,
@@ -22,6 +22,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     carried,
+    content,
     path_texts,
     text,
 )
@@ -99,8 +100,6 @@ def mapped(machine: Machine, args: Args) -> Value:
 
 
 def _is_read_only(access: Value) -> bool:
-    from guardrail.effects.code.python._values import Ref
-
     return isinstance(access, Ref) and access.name in ("mmap.ACCESS_READ", "mmap.PROT_READ", "mmap.ACCESS_COPY")
 
 

@@ -10,7 +10,6 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._values import (
@@ -24,6 +23,7 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
+    content,
     join,
 )
 from guardrail.effects.domain._values import TOP, merge

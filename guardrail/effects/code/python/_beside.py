@@ -129,8 +129,7 @@ def _whole_module(machine: Machine, name: str, path: str) -> None:
 
 def hold(call: Call, path: str) -> None:
     """A file of the session's runs that is not understood."""
-    attrs = {"authored": True}
-    call.shell.emit.opaque("script", place(path, None), spec=call.name, span=call.span, attrs=attrs)
+    call.script(place(path, None), authored=True)
 
 
 def module_name(call: Call, path: str) -> str:

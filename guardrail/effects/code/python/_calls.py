@@ -430,16 +430,21 @@ class Calling(Escaping):
         base = owner.names.get(BASE)
         if base is not None:
             return self.call_method(base, name, args)
+        found = self._by_name(owner, name, args, Unknown(carried(owner)))
+        return found if found is not None else Unknown(carried(owner))
+
+    def _by_name(self, owner: Value, name: str, args: Args, this: Value) -> Value | None:
+        """A method of which only the name is known; None if nothing knows it, and what it is given got away."""
         handler = HANDLERS.get(f"any.{name}")
         if handler is not None:
-            return run_handler(handler, self, Args([Unknown(carried(owner)), *args.pos], args.named, args.vague))
+            return run_handler(handler, self, Args([this, *args.pos], args.named, args.vague))
         entry = table().entries.get(f"any.{name}")
         if entry is not None:
             return apply(self, entry, args, owner)
         for value in args.all():
             self.mention(value)
             self.escape(value)
-        return Unknown(carried(owner))
+        return None
 
     def _builtin_method(self, owner: Value, name: str, args: Args) -> Value:
         found = method_of(self, owner, name, args)
@@ -483,16 +488,8 @@ class Calling(Escaping):
 
     def _remote_method(self, owner: Thing, name: str, args: Args) -> Value:
         """A method of a library that reaches elsewhere, of which no table knows: it may send what it is given."""
-        handler = HANDLERS.get(f"any.{name}")
-        if handler is not None:
-            return run_handler(handler, self, Args([owner, *args.pos], args.named, args.vague))
-        entry = table().entries.get(f"any.{name}")
-        if entry is not None:
-            return apply(self, entry, args, owner)
-        for value in args.all():
-            self.mention(value)
-            self.escape(value)
-        return Thing(owner.kind, dict(owner.facts))
+        found = self._by_name(owner, name, args, owner)
+        return found if found is not None else Thing(owner.kind, dict(owner.facts))
 
     def _other_method(self, owner: Value, name: str, args: Args) -> Value:
         """A method of which no table knows."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from guardrail.effects.code.python._concrete import abstract, concrete
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -21,10 +20,12 @@ from guardrail.effects.code.python._values import (
     Handle,
     Ref,
     Text,
+    Thing,
     Unknown,
     Value,
     anything,
     carried,
+    content,
     path_texts,
     text,
 )
@@ -205,8 +206,6 @@ def dump_toml(machine: Machine, args: Args) -> Value:
 @handles("configparser.ConfigParser", "configparser.RawConfigParser", "configparser.SafeConfigParser")
 def config_parser(machine: Machine, args: Args) -> Value:
     """Settings in sections; in another form than usual if it is told so."""
-    from guardrail.effects.code.python._values import Thing
-
     for value in args.all():
         machine.account(value)
         machine.escape(value)
@@ -241,8 +240,6 @@ def _is_ini(known: str) -> bool:
 
 
 def _remember(machine: Machine, owner: Value, source: Value) -> None:
-    from guardrail.effects.code.python._values import Thing
-
     if isinstance(owner, Thing):
         owner.held = tuple(dict.fromkeys((*owner.held, *machine.contents_of(source))))
         known = _text_of(machine, source)
@@ -255,8 +252,6 @@ def _remember(machine: Machine, owner: Value, source: Value) -> None:
 @handles("configparser.set")
 def config_set(machine: Machine, args: Args) -> Value:
     """One setting is changed."""
-    from guardrail.effects.code.python._values import Thing
-
     owner = args.pos[0]
     words = [single(value) for value in args.pos[1:]]
     for value in args.all():
@@ -282,8 +277,6 @@ def config_set(machine: Machine, args: Args) -> Value:
 @handles("configparser.write")
 def config_write(machine: Machine, args: Args) -> Value:
     """The settings are written."""
-    from guardrail.effects.code.python._values import Thing
-
     owner = args.pos[0]
     known = single(owner.facts.get("<text>")) if isinstance(owner, Thing) and len([*args.all()]) == 2 else None
     machine.sink(argument_of(args, 1), owner.held if isinstance(owner, Thing) else (), known or None)

@@ -27,10 +27,12 @@ from guardrail.effects.code.python._values import (
     Scope,
     Seq,
     Text,
+    Thing,
     Unknown,
     Value,
     anything,
     as_field,
+    base_of,
     carried,
     is_exact,
     join,
@@ -519,8 +521,6 @@ class Core(abc.ABC):
 
     def complain(self, *values: Value | None) -> None:
         """An error or a warning may say what is in some values: that goes to standard error, and to who catches it."""
-        from guardrail.effects.code.python._values import Thing, base_of
-
         for value in values:
             numeric = isinstance(value, Unknown) and value.numeric
             whole = base_of(value) if value is not None else value
@@ -554,8 +554,6 @@ class Core(abc.ABC):
                 self._sink_unknown(option, sources)
 
     def _sink_unknown(self, target: Value, sources: tuple[Resource, ...]) -> None:
-        from guardrail.effects.code.python._values import Thing
-
         if isinstance(target, Thing):
             target.held = merge(target.held, sources)
             place_of = target.facts.get("to")

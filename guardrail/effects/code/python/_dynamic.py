@@ -130,7 +130,7 @@ def run_path(machine: Machine, args: Args) -> Value:
     """A script runs in this process."""
     for place in machine.places(argument_of(args, 0)):
         machine.ended = True
-        machine.call.shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span)
+        machine.call.script(place)
     return Unknown(hidden=True)
 
 

@@ -14,7 +14,7 @@ from guardrail.effects.code.python._core import MAX_CHANGES, MAX_KEPT, TooMuch
 from guardrail.effects.code.python._handlers import HANDLERS
 from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._texts import one_of
 from guardrail.effects.code.python._values import (
     CWD_MARK,
     NONE,
@@ -429,7 +429,7 @@ class Escaping(Statements):
     def _manager(self, made: Value, args: Args) -> Value:
         given = self.call_value(made, args)
         items, rest = self.items_of(given)
-        return Thing("<manager>", {"entered": any_of([*items, *([rest] if rest is not None else [])])})
+        return Thing("<manager>", {"entered": one_of(items, rest)})
 
     def plain_base(self, name: str) -> bool:
         """A base class that calls no method of its children by itself."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._expressions import MAX_ROUNDS
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._items import MAX_ROUNDS
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._texts import any_of, truth
+from guardrail.effects.code.python._texts import any_of, one_of, truth
 from guardrail.effects.code.python._values import (
     NAME,
     NONE,
@@ -27,6 +26,7 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     can_act,
+    content,
     join,
 )
 from guardrail.effects.domain._values import TOP
@@ -53,7 +53,7 @@ def apply_each(machine: Machine, args: Args) -> Value:
         rows = list(zip(*(items for items, _ in columns), strict=False))
         return Seq([machine.call_value(function, Args(row)) for row in rows], "list", born=machine.branch)
     with machine.undecided():
-        each: list[Value] = [any_of([*items, *([rest] if rest is not None else [])]) for items, rest in columns]
+        each: list[Value] = [one_of(items, rest) for items, rest in columns]
         result = machine.call_value(function, Args(each or [Unknown()], {}, args.vague))
     return Seq([], "list", result, machine.branch)
 
@@ -94,7 +94,7 @@ def keep_some(machine: Machine, args: Args) -> Value:
         if certain:
             return Seq(kept, "list", born=machine.branch)
         with machine.undecided():
-            machine.call_value(function, Args([any_of([*items, *([rest] if rest is not None else [])])]))
+            machine.call_value(function, Args([one_of(items, rest)]))
     everything = [*items, *([rest] if rest is not None else [])]
     return Seq([], "list", any_of(everything) if everything else None, machine.branch)
 
@@ -111,7 +111,7 @@ def apply_rows(machine: Machine, args: Args) -> Value:
     items, rest = machine.items_of(argument_of(args, 1))
     results = [machine.call_value(function, _row(machine, item)) for item in items[:MAX_ROUNDS]]
     if len(items) > MAX_ROUNDS:
-        rest = any_of([*items[MAX_ROUNDS:], *([rest] if rest is not None else [])])
+        rest = one_of(items[MAX_ROUNDS:], rest)
     if rest is not None:
         with machine.undecided():
             results.append(machine.call_value(function, _row(machine, rest)))

@@ -214,13 +214,12 @@ class Importing(Calling):
             self._held(path)
         elif shell.view.kind(path) is not None:
             self.ended = True
-            shell.emit.opaque("script", place(path, None), spec=self.call.name, span=self.call.span)
+            self.call.script(place(path, None))
 
     def _held(self, path: str) -> None:
         """A file of the session's runs that is not followed."""
         self.ended = True
-        attrs = {"authored": True}
-        self.call.shell.emit.opaque("script", place(path, None), spec=self.call.name, span=self.call.span, attrs=attrs)
+        self.call.script(place(path, None), authored=True)
 
     def _shadows(self, name: str) -> None:
         """A file in a folder that is searched first takes the place of a module that is known by its name."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import Core, single
 from guardrail.effects.code.python._expressions import Expressions
-from guardrail.effects.code.python._texts import any_of, text_method
+from guardrail.effects.code.python._texts import any_of, one_of, text_method
 from guardrail.effects.code.python._values import (
     DEEP,
     MAX_OPTIONS,
@@ -189,7 +189,7 @@ def _dict_method(core: Expressions, owner: Dict, name: str, args: Args) -> Value
         owner.rest = any_of(everything) if everything else Unknown()
         if name == "clear":
             return NONE
-        return Seq([any_of([*keys, *([more] if more is not None else [])]), owner.rest], "tuple")
+        return Seq([one_of(keys, more), owner.rest], "tuple")
     return None
 
 

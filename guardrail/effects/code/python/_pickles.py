@@ -129,14 +129,12 @@ def _runs(machine: Machine, place: Resource) -> None:
         machine.opaque("objects are read that may be code", "inline")
         return
     if place.path is None:
-        shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span)
+        machine.call.script(place)
         return
     if _is_own(machine, place.path) or _is_plain(machine.call.content(place)):
         return
     machine.ended = True
-    authored = shell.emit.changed(place.path)
-    attrs = {"authored": True} if authored else None
-    shell.emit.opaque("script", place, spec=machine.call.name, span=machine.call.span, attrs=attrs)
+    machine.call.script(place, authored=shell.emit.changed(place.path))
 
 
 def _is_plain(data: bytes | None) -> bool:

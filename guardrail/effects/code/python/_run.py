@@ -10,10 +10,12 @@ from guardrail.effects.code.python import (
     _archives,
     _arguments,
     _configs,
+    _containers,
     _dynamic,
     _files,
     _functions,
     _higher,
+    _output,
     _pickles,
     _processes,
     _served,
@@ -28,8 +30,8 @@ from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
-    _archives, _arguments, _configs, _dynamic, _files, _functions, _higher, _pickles, _processes, _served, _services,
-    _stores,
+    _archives, _arguments, _configs, _containers, _dynamic, _files, _functions, _higher, _output, _pickles, _processes,
+    _served, _services, _stores,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._core import remote
 from guardrail.effects.code.python._files import put_together
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -21,6 +20,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
+    content,
     options,
     path_texts,
 )

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._core import remote, single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -24,6 +23,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
+    content,
     options,
     path_texts,
 )
@@ -163,8 +163,6 @@ def delete_run(machine: Machine, _args: Args) -> Value:
 @handles("socket.accept")
 def accept(_machine: Machine, _args: Args) -> Value:
     """Another socket and its address."""
-    from guardrail.effects.code.python._values import Seq
-
     return Seq([Thing("socket"), Unknown()], "tuple")
 
 

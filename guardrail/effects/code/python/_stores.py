@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._functions import content
 from guardrail.effects.code.python._handlers import Handler, handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -20,6 +19,7 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     carried,
+    content,
     hold,
     options,
     store_of,

@@ -15,7 +15,7 @@ from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._methods import paths
 from guardrail.effects.code.python._system import argument_of, set_environment, temporary
-from guardrail.effects.code.python._texts import any_of
+from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (
     NAME,
     NONE,
@@ -121,7 +121,7 @@ class _File:
         function, owner = self.fixtures[name]
         made = self._call(function, owner, {})
         items, rest = self.machine.items_of(made) if _yields(function) else ([made], None)
-        self.given[name] = any_of([*items, *([rest] if rest is not None else [])])
+        self.given[name] = one_of(items, rest)
         self.open.discard(name)
         return self.given[name]
 

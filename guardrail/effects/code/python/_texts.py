@@ -10,7 +10,7 @@ import ast
 import operator
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
@@ -31,6 +31,7 @@ from guardrail.effects.code.python._values import (
     Value,
     carried,
     is_exact,
+    join,
     options,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge
@@ -114,7 +115,7 @@ def _of_lists(op: ast.operator, left: Value, right: Value, born: int) -> Value |
             return None
         if count is None or not isinstance(count.value, int) or count.value * len(items.items) > MAX_ITEMS:
             everything = [*items.items, *([items.rest] if items.rest is not None else [])]
-            return Seq([], items.kind, _any_of(everything) if everything else None, born)
+            return Seq([], items.kind, any_of(everything) if everything else None, born)
         made = Seq(items.items * count.value, items.kind, items.rest, born)
         made.scrambled = items.scrambled or items.rest is not None
         return made
@@ -471,8 +472,8 @@ def subscript(value: Value, key: Value, born: int = 0) -> Value:
             found = value.items.get(index.value)
             if found is not None and value.rest is None:
                 return found
-            return _any_of([*([found] if found is not None else []), *([value.rest] if value.rest else [])])
-        return _any_of([*value.items.values(), *([value.rest] if value.rest is not None else [])])
+            return any_of([*([found] if found is not None else []), *([value.rest] if value.rest else [])])
+        return one_of(value.items.values(), value.rest)
     return Unknown(carried(value))
 
 
@@ -490,21 +491,29 @@ def _item(value: Seq, plain: Plain | None, born: int) -> Value:
             return NONE
     everything = [*value.items, *([value.rest] if value.rest is not None else [])]
     if whole_slice:
-        out = Seq([], value.kind, rest=_any_of(everything), born=born)
+        out = Seq([], value.kind, rest=any_of(everything), born=born)
         out.scrambled = True
         return out
-    return _any_of(everything)
+    return any_of(everything)
 
 
-def _any_of(items: Sequence[Value]) -> Value:
-    from guardrail.effects.code.python._values import join
+def any_of(items: Iterable[Value]) -> Value:
+    """One of some values; None if there are none.
 
+    Args:
+        items: the values.
+    """
     found: Value | None = None
     for item in items:
         found = join(found, item)
     return found if found is not None else NONE
 
 
-def any_of(items: Sequence[Value]) -> Value:
-    """One of some values; None if there are none."""
-    return _any_of(items)
+def one_of(items: Iterable[Value], rest: Value | None) -> Value:
+    """Any of what going through something gives; None if that is nothing.
+
+    Args:
+        items: the items that are known.
+        rest: what any others are; None if there are none.
+    """
+    return any_of([*items, rest] if rest is not None else items)

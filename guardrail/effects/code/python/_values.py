@@ -631,6 +631,18 @@ def carried(value: Value | None) -> Sources:
     return found
 
 
+def content(args: Args) -> Sources:
+    """Whose content is in any argument.
+
+    Args:
+        args: what a function is given.
+    """
+    found: Sources = ()
+    for value in args.all():
+        found = merge(found, carried(value))
+    return found
+
+
 def _parts(value: Value) -> Iterable[Value | None]:
     """The values inside a value."""
     if isinstance(value, Either):

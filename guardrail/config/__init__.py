@@ -1,0 +1,57 @@
+"""guardrail.toml as one frozen object, or exactly what is wrong with it.
+
+Not concerned with what the settings do: each stage takes the part it needs.
+An unknown key, a wrong type or an impossible value is a `ConfigError` that names the key; nothing is ignored.
+"""
+
+from __future__ import annotations
+
+from guardrail.config._reading import load, parse, secret
+from guardrail.config._settings import (
+    WEAKENS,
+    AgentConfig,
+    AssetConfig,
+    BundleKeyConfig,
+    Config,
+    DecisionLogConfig,
+    HistoryConfig,
+    InventoryConfig,
+    LimitConfig,
+    MandateConfig,
+    Maturity,
+    PersonConfig,
+    PolicyConfig,
+    RecordConfig,
+    ReviewConfig,
+    ServiceConfig,
+    TrailConfig,
+    Weakens,
+    dotted,
+    is_protected,
+)
+
+__all__ = [
+    "WEAKENS",
+    "AgentConfig",
+    "AssetConfig",
+    "BundleKeyConfig",
+    "Config",
+    "DecisionLogConfig",
+    "HistoryConfig",
+    "InventoryConfig",
+    "LimitConfig",
+    "MandateConfig",
+    "Maturity",
+    "PersonConfig",
+    "PolicyConfig",
+    "RecordConfig",
+    "ReviewConfig",
+    "ServiceConfig",
+    "TrailConfig",
+    "Weakens",
+    "dotted",
+    "is_protected",
+    "load",
+    "parse",
+    "secret",
+]

@@ -1,0 +1,208 @@
+"""What is wrong with a configuration whose keys and types are right: all of it, in one `ConfigError`.
+
+Not concerned with files: what is named here is looked for by the stage that needs it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from guardrail.config._settings import (
+    WEAKENS,
+    AssetConfig,
+    Config,
+    DecisionLogConfig,
+    PolicyConfig,
+    dotted,
+    is_protected,
+)
+from guardrail.errors import ConfigError
+from guardrail.toolspec import problems
+
+MAX_ID_CHARS: Final = 128
+"""Longest asset id, in characters."""
+
+MIN_REFERENCE: Final = 3
+"""Fewest scores that another is compared with."""
+
+MAX_REFERENCE: Final = 1_000
+"""Most scores that another is compared with."""
+
+_POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
+_WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+_ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def check(config: Config, where: str) -> None:
+    """Refuse a configuration that cannot be meant.
+
+    Args:
+        config: what was read.
+        where: its name in the message.
+
+    Raises:
+        ConfigError: if anything is wrong with it; the message names each thing and how to mend it.
+    """
+    wrong = [*_asset_problems(config.assets), *_number_problems(config), *_order_problems(config)]
+    wrong += [f"tool `{', '.join(spec.names)}`: {problem}" for spec in config.tools for problem in problems(spec)]
+    names = [person.name for person in config.people]
+    wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
+    if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
+        wrong.append("`trail.origin` must be a name without blanks or `+`")
+    wrong += _policy_problems(config.policy)
+    wrong += _log_problems(config.decision_log)
+    if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
+        wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
+    if wrong:
+        raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
+
+
+def _policy_problems(policy: PolicyConfig) -> list[str]:
+    problems = [f"policy key `{key_id}` is listed twice" for key_id in _twice([key.id for key in policy.keys])]
+    problems += [f"policy key `{key.id}` needs an id and a key" for key in policy.keys if not (key.id and key.key)]
+    if policy.bundle.startswith(("http://", "https://")) and not policy.keys:
+        # Whoever answers at an address would decide what is allowed here.
+        problems.append("`policy.bundle` is an address, so its bundles must be signed: add a `[[policy.key]]`")
+    if policy.key_id and policy.key_id not in {key.id for key in policy.keys}:
+        problems.append(f"`policy.key_id` is `{policy.key_id}`, and no `[[policy.key]]` has that id")
+    problems += [
+        f"`policy.maturity` names `{rule}`, and rules that protect the guard always hold: remove that line"
+        for rule in policy.maturity
+        if is_protected(rule)
+    ]
+    return problems
+
+
+def _log_problems(log: DecisionLogConfig) -> list[str]:
+    problems = [
+        f"`decision_log` takes out `{pointer}`, which is no JSON pointer such as `/input/subject/id`"
+        for pointer in (*log.erase, *log.mask)
+        if not _POINTER.fullmatch(pointer)
+    ]
+    if log.url and not _WEB.fullmatch(log.url):
+        problems.append(
+            "`decision_log.url` must be `https://host/path`, and a secret belongs into `decision_log.token`"
+        )
+    return problems
+
+
+def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
+    problems = [f"asset `{asset_id}` is listed twice" for asset_id in _twice([a.id for a in assets])]
+    for asset in assets:
+        if not 1 <= len(asset.id) <= MAX_ID_CHARS or not asset.id.isprintable() or any(c in asset.id for c in "*?[]{}"):
+            problems.append(
+                f"asset id `{asset.id}` must have 1 to {MAX_ID_CHARS} printable characters and none of `*?[]{{}}`"
+            )
+        if asset.asset_class == "guard":
+            problems.append(f"asset `{asset.id}`: the class `guard` is reserved for the guard's own files")
+        if not (asset.paths or asset.uris) or not all(asset.paths) or any("\0" in path for path in asset.paths):
+            # An asset without a path or an address would guard nothing and look as if it did.
+            problems.append(f"asset `{asset.id}` needs at least one path or address, and none may be empty")
+        problems += [
+            f"asset `{asset.id}`: `{uri}` is no address: write `scheme:name` or `scheme://place/name`, without globs"
+            for uri in asset.uris
+            if not _URI.fullmatch(uri)
+        ]
+        if any(char in path for path in asset.paths for char in "*?["):
+            problems.append(f"asset `{asset.id}`: `paths` takes no globs: name the directory, which covers all in it")
+        if asset.controls and asset.asset_class != "control":
+            problems.append(f"asset `{asset.id}`: `controls` belongs to the class `control` only")
+        if asset.weakens and asset.asset_class != "control":
+            problems.append(f"asset `{asset.id}`: `weakens` belongs to the class `control` only")
+        problems += _weakens_problems(asset)
+        problems += _record_problems(asset)
+        if asset.digest is not None and not _is_digest(asset.digest):
+            problems.append(f"asset `{asset.id}`: `digest` must be `sha256:` and 64 hexadecimal digits")
+    return problems
+
+
+def _order_problems(config: Config) -> list[str]:
+    """What is wrong with zones, and with who may order what."""
+    problems: list[str] = []
+    for name, places in config.zones.items():
+        if not _ZONE.fullmatch(name):
+            problems.append(f"zone `{name}` must have up to 64 of the characters A-Z a-z 0-9 _ . -")
+        if not places or any(not place or "\0" in place or any(c in place for c in "*?[") for place in places):
+            problems.append(
+                f"zone `{name}` needs at least one directory or address, and takes no globs: all below counts"
+            )
+    problems += [
+        f"asset `{asset.id}`: there is no zone `{zone}`: add it to `[zones]`"
+        for asset in config.assets
+        for zone in asset.zones
+        if zone not in config.zones
+    ]
+    problems += [
+        f"agent `{agent.id}`: `id` and `operator` must not be empty"
+        for agent in config.agents
+        if not agent.id or not agent.operator
+    ]
+    # One key under two names would let an operator be somebody else to their own agent.
+    keys = [person.key for person in config.people]
+    problems += [
+        f"the key of person `{person.name}` is that of another person too"
+        for person in config.people
+        if keys.count(person.key) > 1
+    ]
+    people = {person.name for person in config.people}
+    problems += [
+        f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
+        for name in config.mandates.revokers
+        if name not in people
+    ]
+    return problems
+
+
+def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
+    for key, value in dotted(asset.weakens):
+        if not all(key.split(".")):
+            yield f"asset `{asset.id}`: `weakens` has the key `{key}`: name the key that is a control"
+        if value not in WEAKENS:
+            known = ", ".join(f"`{name}`" for name in WEAKENS)
+            yield f"asset `{asset.id}`: `weakens` of `{key}` is none of {known}"
+
+
+def _record_problems(asset: AssetConfig) -> Iterator[str]:
+    record = asset.record
+    if record is None:
+        return
+    if asset.asset_class != "evaluation":
+        yield f"asset `{asset.id}`: `record` belongs to the class `evaluation` only"
+    if not record.score:
+        yield f"asset `{asset.id}`: `record.score` is empty: name the key of the score"
+    if 0 < len(record.reference) < MIN_REFERENCE or len(record.reference) > MAX_REFERENCE:
+        yield f"asset `{asset.id}`: `record.reference` must have {MIN_REFERENCE} to {MAX_REFERENCE} scores, or none"
+    numbers = [*record.reference, *([] if isinstance(record.threshold, str) else [record.threshold])]
+    if not all(math.isfinite(number) for number in numbers):
+        yield f"asset `{asset.id}`: `record.reference` and `record.threshold` must be finite numbers"
+    if not (math.isfinite(record.outlier) and record.outlier > 0):
+        yield f"asset `{asset.id}`: `record.outlier` must be greater than 0"
+
+
+def _number_problems(config: Config) -> list[str]:
+    problems: list[str] = []
+    for section in ("limits", "trail", "review", "service", "policy", "decision_log"):
+        part = getattr(config, section)
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+                problems.append(f"`{section}.{name}` must be greater than 0")
+    if config.review.grant_seconds > 4 * 3600:
+        problems.append("`review.grant_seconds` may be at most 14400 (four hours)")
+    if config.service.port > 65535:
+        problems.append("`service.port` may be at most 65535")
+    return problems
+
+
+def _twice(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1) if len(set(names)) < len(names) else []
+
+
+def _is_digest(text: str) -> bool:
+    head, _, tail = text.partition(":")
+    return head == "sha256" and len(tail) == 64 and all(c in "0123456789abcdef" for c in tail)
