@@ -68,7 +68,7 @@ class Form:
     __slots__ = (
         "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_lines",
         "_roles",
-        "_templates", "_when", "spec",
+        "_templates", "_when", "conditional", "spec",
     )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:
@@ -77,6 +77,7 @@ class Form:
             role: tuple(Selector(text) for text in getattr(spec, role)) for role in ROLES if getattr(spec, role)
         }
         self._when = tuple((Selector(text), _choices(value)) for text, value in spec.when.items())
+        self.conditional = bool(self._when)
         self._alarm = tuple((Selector(text), _choices(value)) for text, value in spec.alarm.items())
         # Without one of these arguments nothing is alarming; none are noted where an item of a list may be.
         flat = not any(selector.base for selector, _ in self._alarm)

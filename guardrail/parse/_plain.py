@@ -58,12 +58,10 @@ def _commands(tokens: Sequence[Word | Redirect | str]) -> list[Simple | str] | N
     redirects: list[Redirect] = []
     for token in (*tokens, ";"):
         if isinstance(token, Word):
-            if words:
+            if words or _is_name(token):
                 words.append(token)
             elif assign := _assign(token):
                 assigns.append(assign)
-            elif _is_name(token):
-                words.append(token)
             else:
                 return None
         elif isinstance(token, Redirect):
@@ -82,7 +80,7 @@ def _commands(tokens: Sequence[Word | Redirect | str]) -> list[Simple | str] | N
 def _is_name(word: Word) -> bool:
     """A first word that is nothing but the name of a command."""
     name = word.plain
-    return name is not None and len(word.parts) == 1 and name not in _OTHERWISE and "=" not in name
+    return name is not None and "=" not in name and name not in _OTHERWISE and len(word.parts) == 1
 
 
 def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:

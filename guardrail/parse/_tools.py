@@ -284,7 +284,7 @@ def _parse(name: str, args: Mapping[str, Any], table: ToolTable, depth: int) -> 
     reason = "no known form of this tool"
     parts: tuple[Operation, ...] = ()
     for form in forms:
-        if form.applies(args):
+        if not form.conditional or form.applies(args):
             try:
                 return form.read(args, name, functools.partial(_nested, table=table, depth=depth))
             except Mismatch as mismatch:

@@ -94,8 +94,8 @@ class Interpreter:
     aside_bytes = MAX_ASIDE_BYTES
     aside = MAX_ASIDE  # steps left for modules that code of the project may import
     listening = False  # somebody may make words of what is printed
-    here = (0, 0)
-    outer: tuple[int, int] | None = None
+    here = (0, 0)  # where the command that is walked stands in the call's own text
+    outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
     hops = 0
     errexit = False
     stages = 0
@@ -378,11 +378,6 @@ class Interpreter:
         finally:
             self.depth -= 1
             self.listening = listening
-
-    def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a command stands in the call's own text; what is nested in a word stands where its command does."""
-        self.here = self.outer or (start, end)
-        return self.here
 
     def defer(self, script: Script, state: State) -> None:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Done:
     """One simple command."""
     shell.emit.step()
-    span = shell.span(node.start, node.end)
+    span = shell.here = shell.outer or (node.start, node.end)
     before = len(shell.handed)
     try:
         if not node.words:
