@@ -91,6 +91,9 @@ class RecordConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         criteria: keys of what is measured, and how: a change of one is a change of the criteria; `*` is allowed.
         reference: scores of comparable models, or of earlier runs; at least three, or none.
         outlier: how far from the reference a score may lie, in standard deviations estimated from the median.
+        count: key that says over how many items a score was taken, such as `n`; empty means that records do not say.
+        expected: over how many items a score has to be taken, or, without `count`, how many records a whole file has;
+            fewer are told as left out, and 0 says nothing.
     """
 
     items: str = ""
@@ -103,6 +106,8 @@ class RecordConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     criteria: tuple[str, ...] = ("criteria", "rubric")
     reference: tuple[float, ...] = ()
     outlier: float = 3.5
+    count: str = ""
+    expected: int = 0
 
 
 class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}):
@@ -706,6 +711,8 @@ def _record_problems(asset: AssetConfig) -> Iterator[str]:
         yield f"asset `{asset.id}`: `record.reference` and `record.threshold` must be finite numbers"
     if not (math.isfinite(record.outlier) and record.outlier > 0):
         yield f"asset `{asset.id}`: `record.outlier` must be greater than 0"
+    if record.expected < 0:
+        yield f"asset `{asset.id}`: `record.expected` must be 0 or a number of items"
 
 
 def dotted(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

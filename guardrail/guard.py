@@ -287,7 +287,7 @@ class Guard:
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
-        for duty in self.obligations.accept(mandates):
+        for duty in (*self.obligations.look(), *self.obligations.accept(mandates)):
             yield _Keep(obligation_record(duty), True)
         self.obligations.recorded(mandates)
         digest = call.digest
@@ -504,15 +504,23 @@ class Guard:
             self.trail.append(keep.record, durable=keep.durable)
         except TrailError as error:
             warnings.warn(f"the result of a call is not in the trail: {error}", RuntimeWarning, stacklevel=3)
+            return
+        try:
+            # What it made of assets, and what it did of what is owed, is there now.
+            self.lineage.settle()
+            for duty in self.obligations.look():
+                self.trail.append(obligation_record(duty), durable=keep.durable)
+        except (Fault, TrailError) as error:
+            # It is looked at again before the next call is judged, and if that fails too the call is denied.
+            warnings.warn(f"what a call left behind is not known yet: {error}", RuntimeWarning, stacklevel=3)
 
     # -- facts --------------------------------------------------------------------------------------------------
 
     def _history_facts(self, call: ToolCall, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> dict[str, Any]:
         facts = self.history.document(call.session, call.subject.id, effects, _assets(effects))
         facts["owes"] = self.obligations.owed(mandates)
-        if facts["owes"]:
-            due = self.obligations.due(mandates).values()
-            facts["due"] = list(dict.fromkeys(asset for owed in due for asset in owed))
+        if self.obligations.open and (due := self.obligations.condemned(self.mandates.revoked)):
+            facts["due"] = due
         return facts
 
     def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
@@ -533,7 +541,9 @@ class Guard:
         return asset.asset_class if asset else None
 
     def _model_of(self, asset_id: str) -> str | None:
-        model: str | None = self.inventory.facts(asset_id)["model"] if self.inventory.get(asset_id) else None
+        # Whoever was refused to record a score has stood up for nobody.
+        known = self._class_of(asset_id) not in (None, "evaluation")
+        model: str | None = self.inventory.facts(asset_id)["model"] if known else None
         return model
 
     def _opened(self) -> None:

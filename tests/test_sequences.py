@@ -158,6 +158,7 @@ def test_what_nobody_ordered_is_held_by_its_name_and_the_rest_is_let_be(tmp_path
             said = f"{step['call']}: {decision.outcome.value} {rules(decision)}"
             assert (decision.outcome is Outcome.ALLOW) is bool(step.get("pass")), said
             assert set(step.get("hold", ())) <= set(rules(decision)), said
+            assert not step.get("only") or step["hold"] == rules(decision), said
         unmet = [status.id for status in guard.settle() if status.state == "unmet"]
     assert set(case.get("unmet", ())) <= set(unmet)
 

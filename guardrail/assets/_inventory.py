@@ -41,7 +41,7 @@ from guardrail.assets._files import (
 )
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._mounts import Coordinates, Mounts
-from guardrail.assets._records import record_effects
+from guardrail.assets._records import called_record, record_effects
 from guardrail.config import AssetConfig, Config, RecordConfig, dotted
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
@@ -112,6 +112,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         facts: what rules may know about it; from the inventory, never from the file.
         controls: for a control config: which keys are controls.
         record: for an evaluation record: which key is what.
+        uris: addresses it lives at where there is no path.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]
     controls: ControlKeys = ControlKeys()
     record: RecordConfig | None = None
+    uris: tuple[str, ...] = ()
 
     @property
     def is_read_by_key(self) -> bool:
@@ -475,6 +477,9 @@ class Inventory:
         asset = self._assets.get(effect.resource.asset or "")
         if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
             yield keyed(effect, asset.controls)
+            return
+        if asset is not None and effect.op == "record_score" and asset.record is not None:
+            yield called_record(effect, asset.record, asset.facts["model"])
             return
         # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved, copied or
         # linked carries the content of its target.
@@ -870,6 +875,7 @@ def _asset(declared: AssetConfig, places: Sequence[Place]) -> Asset:
         facts=facts,
         controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
         record=declared.record,
+        uris=declared.uris,
     )
 
 

@@ -239,9 +239,16 @@ def _line(seq: int, record: dict[str, Any]) -> str:
         # An obligation names its subject, a decision has it as a table with the model and the principal.
         str(subject.get("id") or (not subject and record.get("subject")) or "-"),
         _about(record),
+        _observed(record),
     ]
     # Names in records come from agents: nothing of theirs may repaint the terminal.
     return visible("  ".join(field for field in fields if field))
+
+
+def _observed(record: dict[str, Any]) -> str:
+    """What a call that ran would have met with every rule rolled out."""
+    observed = _table(record.get("observed"))
+    return f"[observed: {observed.get('outcome')} by {_joined(observed.get('rules'))}]" if observed else ""
 
 
 def _about(record: dict[str, Any]) -> str:
