@@ -178,6 +178,7 @@ def test_wrong_usage_exits_with_2_and_one_sentence(world: Path, args: list[str])
         ('[policy]\nengine = "guess"\n', "guess"),
         ('[[asset]]\nid = "x"\nclass = "wights"\npaths = ["a"]\n', "wights"),
         ('[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["a"]\n', "listed twice"),
+        ("".join(f'[[asset]]\nid = "{x}"\nclass = "weights"\npaths = ["w"]\n' for x in "ab"), "belongs to two assets"),
         ('[[asset]]\nid = "x"\nclass = "weights"\npaths = []\n', "at least one path"),
         ('[[asset]]\nid = "x"\nclass = "guard"\npaths = ["a"]\n', "reserved"),
         ('[[asset]]\nid = "x"\nclass = "weights"\npaths = ["/srv/*"]\n', "no globs"),

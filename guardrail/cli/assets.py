@@ -25,6 +25,9 @@ EXIT_OK: Final = 0
 PROGRESS_SECONDS: Final = 0.2
 """Time between two lines of progress, in seconds."""
 
+MIN_REGISTERED_BYTES: Final = 256
+"""Smallest file that is known by its content, in bytes."""
+
 _EXITS: Final = "exit codes: 0 done, 1 something could not be read, 2 usage or configuration"
 _MATCH_EXITS: Final = (
     "exit codes: 0 no file is an asset's, 3 one is or holds an asset's, 4 one may stem from an asset's, "
@@ -248,7 +251,11 @@ def _register_one(registry: Registry, asset: str, files: Sequence[str]) -> Itera
             continue
         row: dict[str, Any] = {"asset": asset, "path": path, "state": "unchanged"}
         try:
-            state = state_of(os.lstat(path))
+            status = os.lstat(path)
+            if status.st_size < MIN_REGISTERED_BYTES:
+                # Such content may stand in anybody's files: an empty list, a version.
+                continue
+            state = state_of(status)
             if not registry.is_current(path, state):
                 registry.put(asset, path, state, fingerprint(path, registry.key, progress.bytes))
                 row["state"] = "registered"
@@ -295,6 +302,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
+    from guardrail.assets import is_beside_weights
     from guardrail.assets.identity._claims import Unfit
     from guardrail.assets.identity._mlflow import claims_of_version, is_reference
     from guardrail.errors import ConfigError
@@ -318,6 +326,10 @@ def _import(args: argparse.Namespace) -> int:
             raise ConfigError(f"`{args.file}` cannot be imported: {error}") from None
         finally:
             progress.end()
+        # What stands beside weights stands in other models too, and would make each of them this one.
+        claims = tuple(one for one in claims if not is_beside_weights(f"/{one.name}"))
+        if not claims:
+            raise ConfigError(f"`{args.file}` cannot be imported: it has no digest of weights")
         registry.claim(args.id, named, claims)
     if args.json:
         rows = [{"name": one.name, "algorithm": one.algorithm, "digest": one.digest.hex()} for one in claims]
@@ -350,7 +362,8 @@ def _match(args: argparse.Namespace) -> int:
                 found = match(os.path.realpath(file), registry, progress.bytes)
             except OSError as error:
                 progress.end()
-                print(f"cannot read `{file}`: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+                remedy = ": name the files in it" if isinstance(error, IsADirectoryError) else ""
+                print(f"cannot read `{file}`: {(error.strerror or str(error)).lower()}{remedy}", file=sys.stderr)
                 code = max(code, EXIT_FAULT)
                 continue
             progress.end()
