@@ -45,7 +45,7 @@ MAX_REFERENCE: Final = 1_000
 """Most scores that another is compared with."""
 
 
-Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "removed", "any", "ask", "none"]
+Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "people", "removed", "any", "ask", "none"]
 """The change that makes a control weaker: switched off or on, a larger or smaller amount, more or fewer members, its
 removal, any change. Of `ask` nobody can tell but a person, and `none` says that the key is no control."""
 
@@ -129,7 +129,7 @@ class AssetConfig(_Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         separation: whether an order about it must come from somebody who does not operate the agent; the general
             `mandates.separation` by default.
         weakens: for `control`: key -> the change that weakens it: `false`, `true`, `up`, `down`, `wider`, `narrower`,
-            `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
+            `people`, `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
         record: for `evaluation`: which key of a record is what; without it every edit is one of the whole file.
     """
 

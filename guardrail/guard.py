@@ -669,6 +669,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         for key in config.policy.keys
         if not (key.algorithm.startswith("HS") or "-----BEGIN" in key.key or key.key.startswith("${"))
     )
+    own.append(("guardrail:code", str(Path(__file__).parent)))
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))

@@ -1894,4 +1894,19 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_mandate_duties.py::test_a_guard_without_a_trail_knows_what_is_owed_and_writes_nothing",
         ),
     ),
+    Promise(
+        id="policy.ways_around",
+        source="issue 4",
+        behaviour="what is called by another name is held as what it is, and honest work that looks like it is let be",
+        tests=(
+            "tests/test_ways_around.py::test_what_is_thrown_into_a_bin_is_not_deleted",
+            "tests/test_ways_around.py::test_what_is_written_over_before_it_is_deleted_is_deleted",
+            "tests/test_ways_around.py::test_without_an_order_nothing_is_shredded",
+            "tests/test_ways_around.py::test_a_project_is_packed_and_committed_with_the_configuration_in_it",
+            "tests/test_ways_around.py::test_the_guard_s_own_code_is_copied_and_read_and_never_changed",
+            "tests/test_ways_around.py::test_the_guard_s_own_process_is_not_ended",
+            "tests/test_ways_around.py::test_a_process_that_is_given_by_its_number_has_a_name",
+            "tests/test_ways_around.py::test_an_installed_program_that_oversees_others_is_not_taken_away",
+        ),
+    ),
 )

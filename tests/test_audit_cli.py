@@ -167,6 +167,21 @@ def test_what_was_only_observed_is_marked(tmp_path: Path, capsys: pytest.Capture
     assert "[observed" not in read
 
 
+def test_why_is_shown_of_what_was_refused_and_of_what_is_still_owed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that says only that something is wrong sends people looking."""
+    with open_trail(tmp_path / "t") as trail:
+        trail.append({"kind": "config", "event": "policy_refused", "policy": "r1", "why": "it is older"})
+        trail.append(
+            {"kind": "obligation", "obligation": "m/d", "state": "unmet", "evidence": ["`/w` is there", "2 left"]}
+        )
+    assert guardrail("show", tmp_path / "t") == 0
+    refused, owed = capsys.readouterr().out.splitlines()
+    assert refused.endswith("r1: it is older")
+    assert owed.endswith("m/d: `/w` is there; 2 left")
+
+
 ODD = (3, 2**53, -1, True, None, "x", [], [None, 1, ["x"], {"op": []}], {}, {"id": {}, "tool": [], "resource": 3})
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from guardrail.assets._addresses import Addresses
+from guardrail.assets._addresses import Addresses, is_this_process, process_name
 from guardrail.assets._controls import (
     ControlKeys,
     Overrides,
@@ -173,6 +173,9 @@ class _Look:
         return place if inside == path else locate(inside, nofollow=nofollow)
 
 
+PROCESS: Final = "guardrail:process"
+"""The process that the guard runs in, as an asset of its own."""
+
 _ANYBODY: Final = "?"
 """Whose a file is that cannot be read; no asset has such an id."""
 
@@ -231,6 +234,9 @@ class Inventory:
             place = locate(path)
             facts = _facts(asset_id, "guard")
             self._add(Asset(id=asset_id, asset_class="guard", roots=(place.real,), facts=facts), [path], [place])
+        if own:
+            facts = _facts(PROCESS, "guard")
+            self._assets[PROCESS] = Asset(id=PROCESS, asset_class="guard", roots=(), facts=facts)
         self._watched = frozenset(self._variables)
         self._indexed_at = time.monotonic()
 
@@ -523,7 +529,11 @@ class Inventory:
         if resource.pattern is not None:
             return self._look_up_pattern(resource, look)
         if resource.uri is not None:
-            found, anything = self._addresses.find(resource.uri, downward=downward or resource.recursive)
+            if resource.uri.startswith("process:"):
+                resource = self._named_process(resource)
+                if resource.asset is not None:
+                    return _Found([resource])
+            found, anything = self._addresses.find(resource.uri or "", downward=downward or resource.recursive)
             return _split(resource, found)._replace(anything=anything)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
             return _Found([resource], resource.kind == "any" and bool(self._assets))
@@ -534,6 +544,15 @@ class Inventory:
         # Where this process may not look, neither a link on the way nor a copy would be seen.
         unseen = placed.resources[0].asset is None and (place.hidden or self._is_unread(place))
         return placed._replace(anything=unseen and bool(self._assets))
+
+    def _named_process(self, resource: Resource) -> Resource:
+        """The same; a process that is given by its number has a name besides, and may be this one."""
+        number = (resource.uri or "").removeprefix("process:")
+        if PROCESS in self._assets and is_this_process(number):
+            return msgspec.structs.replace(resource, asset=PROCESS)
+        number = number.lstrip("-")
+        name = process_name(number) if number.isdecimal() else ""
+        return msgspec.structs.replace(resource, uri=f"{resource.uri} ({name})") if name else resource
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool) -> _Found:
         asset_id = self._asset_at(place)

@@ -68,7 +68,7 @@ _SETTINGS: Final = frozenset(
     "tokenizer.json tokenizer.model vocab.json vocab.txt merges.txt spiece.model sentencepiece.bpe.model "
     "trainer_state.json .gitattributes".split()
 )
-"""Files beside weights that say how to use them, by the names that model hubs give them; many models share a tokenizer."""
+"""Files beside weights that say how to use them, by the names that hubs give them; models share tokenizers."""
 
 _ENCODED: Final = re.compile(
     rf"[A-Za-z0-9+/_=-]{{{MIN_ENCODED_CHARS},}}"

@@ -259,7 +259,14 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
-    return str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    named = str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    # Why a policy was refused, or what is left of what is owed.
+    why = record.get("why") or _joined_text(record.get("evidence"))
+    return f"{named}: {why}" if why else named
+
+
+def _joined_text(value: object) -> str:
+    return "; ".join(map(str, _list(value)))
 
 
 def _joined(value: object) -> str:

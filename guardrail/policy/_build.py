@@ -90,6 +90,7 @@ class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=T
     verbs: tuple[str, ...]
     devices: tuple[str, ...]
     not_devices: tuple[str, ...]
+    programs: tuple[str, ...]
     ops: tuple[Op, ...]
     shipped: tuple[Way, ...]
 

@@ -126,19 +126,31 @@ hits contains {"id": "admin.memory", "i": i} if {
 #     match:
 #       - {op: service, type: service, id: "systemd:shutdown.timer", attrs: {verb: stop}}
 #       - {op: signal, type: process, id: "process:reaper"}
+#       - {op: set_security, id: /usr/local/bin/reaper}
+#       - {op: rename, id: /usr/local/bin/reaper, target: /tmp/x}
 #       - {op: set_key, type: object, id: "k8s:configmap/shutdown", attrs: {key: enabled}}
 #     not_match:
 #       - {op: signal, type: process, id: "process:node"}
+#       - {op: rename, id: /home/a/bin/reaper, target: /home/a/bin/old}
+#       - {op: exec, id: /usr/local/bin/reaper}
 #       - {op: write, id: /src/shutdown.py}
 #       - {op: read, type: object, id: "k8s:configmap/shutdown"}
 hits contains {"id": "admin.oversight", "i": i} if {
 	some i, e in input.evaluations
 	changes(e)
 	some thing in [e.resource, e.properties.target]
-	thing.type in data.guardrail.settings.administration.kinds
+	overseer(thing)
 	is_null(thing.properties.asset)
 	some word in data.guardrail.settings.administration.words
 	contains(lower(thing.id), word)
+}
+
+overseer(thing) if thing.type in data.guardrail.settings.administration.kinds
+
+# Source code may be called like it, and is edited all day; what is installed is not.
+overseer(thing) if {
+	some place in data.guardrail.settings.administration.programs
+	startswith(thing.id, place)
 }
 
 # METADATA
