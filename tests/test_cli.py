@@ -378,3 +378,14 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
             if isinstance(field.default, int | float | str):
                 default = json.dumps(field.default)
                 assert f"`{default}`" in rows[name], f"{title} {name}"
+
+
+def test_a_rule_that_is_being_rolled_out_does_not_look_like_one_that_agrees(world: Path) -> None:
+    """What it would have asked for stands behind it."""
+    path = world / "guardrail.toml"
+    path.write_text('mode = "observe"\n' + path.read_text())
+    done = run(world, "check", "cp -r models /tmp/x")
+    assert done.returncode == 0
+    told = done.stdout.decode().splitlines()
+    assert told[0] == "ALLOW"
+    assert any("copy.unsanctioned" in line and line.endswith("[observed: deny]") for line in told)

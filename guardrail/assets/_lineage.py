@@ -22,6 +22,7 @@ from guardrail.assets._birth import birth_ns
 from guardrail.assets._files import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
+from guardrail.storage import remedy
 
 if TYPE_CHECKING:
     import sqlite3
@@ -110,7 +111,8 @@ class Lineage:
             self._refresh()
         except (OSError, sqlite3.Error, AnalysisFault) as error:
             self.close()
-            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}") from None
+            mend = remedy(error, "which files were made from assets")
+            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}: {mend}") from None
 
     def __len__(self) -> int:
         return len(self._paths) + sum(len(known) for known in self._patterns.values())
