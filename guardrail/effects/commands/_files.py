@@ -267,6 +267,8 @@ def shred(call: Call, parsed: Parsed) -> Stream:
 
 def trash(call: Call, parsed: Parsed) -> Stream:
     """`trash`: what is thrown into a bin is all there, under another name."""
+    if parsed.has("--empty", "--restore"):
+        return call.opaque("program", reason="what lies in the bin is not known")
     given = (*parsed.values_of("--trash-dir"), *parsed.values_of("--graveyard"))
     folders = given or (Field(text=f"{call.shell.expand.lookup('HOME', call.state, {})[0]}/.local/share/Trash"),)
     for source in parsed.operands:
