@@ -539,6 +539,30 @@ def test_what_many_models_share_makes_nothing_an_asset(
     assert main(["assets", "match", *(str(tmp_path / "work" / name) for name in shared), *config]) == 0
 
 
+def test_what_changed_since_it_was_registered_is_listed(
+    tmp_path: Path, model: Tensors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new shard, and one that was trained on: copies of them would be strangers."""
+    (tmp_path / "models").mkdir()
+    safetensors(tmp_path / "models/one.safetensors", model)
+    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    (tmp_path / "guardrail.toml").write_text(text)
+    config = ["--config", str(tmp_path / "guardrail.toml")]
+    assert main(["assets", "register", *config]) == 0
+    capsys.readouterr()
+    assert main(["assets", "list", *config]) == 0
+    assert "register again" not in capsys.readouterr().out
+    safetensors(tmp_path / "models/one.safetensors", weights(7))
+    safetensors(tmp_path / "models/two.safetensors", model)
+    (tmp_path / "models/README.md").write_text("how to" * 100)
+    assert main(["assets", "list", *config]) == 0
+    assert "; 2 new or changed since, such as " in capsys.readouterr().out
+    assert main(["assets", "register", *config]) == 0
+    capsys.readouterr()
+    assert main(["assets", "list", *config]) == 0
+    assert "register again" not in capsys.readouterr().out
+
+
 def test_a_directory_is_no_file_to_match_and_the_error_says_what_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

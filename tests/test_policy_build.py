@@ -191,7 +191,7 @@ def test_every_family_of_rules_has_its_tests() -> None:
         ("guardrail/rules/copy.rego", "claim.family ==", "time.now_ns() ==", "undefined function time"),
         ("guardrail/lib/sanction.rego", "input.context.mandates", "input.contxt.mandates", "undefined ref"),
         ("guardrail/rules/copy.rego", "some claim in", "unused := 1; some claim in", "unused"),
-        ("guardrail/rules/copy.rego", "\tsome claim", "  some claim", "opa fmt"),
+        ("guardrail/rules/copy.rego", "\tsome claim", "  some claim", "opa fmt --write"),
         ("guardrail/rules/copy.rego", "severity: critical", "severity: awful", "METADATA .* is not complete"),
         ("guardrail/rules/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
         ("guardrail/rules/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),

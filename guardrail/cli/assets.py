@@ -8,12 +8,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
 
 if TYPE_CHECKING:
+    from guardrail.assets import Inventory
     from guardrail.assets.identity._claims import Claim
     from guardrail.assets.identity._match import Match
     from guardrail.assets.identity._registry import Registry
@@ -241,19 +242,15 @@ def _register(args: argparse.Namespace) -> int:
 
 
 def _register_one(registry: Registry, asset: str, files: Sequence[str]) -> Iterator[dict[str, Any]]:
-    from guardrail.assets import is_beside_weights
     from guardrail.assets.identity._fingerprint import fingerprint
     from guardrail.assets.identity._registry import state_of
 
     progress = _Progress(sum(_size_of(path) for path in files))
     for path in files:
-        if is_beside_weights(path):
-            continue
         row: dict[str, Any] = {"asset": asset, "path": path, "state": "unchanged"}
         try:
             status = os.lstat(path)
-            if status.st_size < MIN_REGISTERED_BYTES:
-                # Such content may stand in anybody's files: an empty list, a version.
+            if not _counts(path, status.st_size):
                 continue
             state = state_of(status)
             if not registry.is_current(path, state):
@@ -273,6 +270,7 @@ def _size_of(path: str) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from guardrail.assets import Inventory
     from guardrail.printing import visible
 
     config, registry = _open(args)
@@ -280,6 +278,7 @@ def _list(args: argparse.Namespace) -> int:
         known: dict[str, list[tuple[str, int]]] = {}
         for asset, path, size in registry.files():
             known.setdefault(asset, []).append((path, size))
+        stale = _stale(registry, Inventory(config), known)
     rows = [
         {
             "id": asset.id,
@@ -287,6 +286,7 @@ def _list(args: argparse.Namespace) -> int:
             "paths": [str(config.path(path)) for path in asset.paths],
             "uris": list(asset.uris),
             "registered": [{"path": path, "size": size} for path, size in known.get(asset.id, [])],
+            "stale": stale.get(asset.id, []),
         }
         for asset in config.assets
     ]
@@ -296,9 +296,33 @@ def _list(args: argparse.Namespace) -> int:
     for row in rows:
         files: list[dict[str, Any]] = row["registered"]  # type: ignore[assignment]
         text = f"{len(files)} files, {_size(sum(file['size'] for file in files))}" if files else "not registered"
+        if row["stale"]:
+            others: list[str] = row["stale"]  # type: ignore[assignment]
+            text += f"; {len(others)} new or changed since, such as {others[0]}: register again"
         text = text if row["class"] in _CONTENT else "known by its place"
         print(visible(f"{row['id']}  ({row['class']}; {text})"))
     return EXIT_OK
+
+
+def _stale(registry: Registry, inventory: Inventory, known: Collection[str]) -> dict[str, list[str]]:
+    """Files of registered assets whose content, as it is now, is not what they are known by."""
+    from guardrail.assets.identity._registry import state_of
+
+    found: dict[str, list[str]] = {}
+    for asset in known:
+        for path in inventory.files_of(asset):
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                if _counts(path, status.st_size) and not registry.is_current(path, state_of(status)):
+                    found.setdefault(asset, []).append(path)
+    return found
+
+
+def _counts(path: str, size: int) -> bool:
+    """Whether a file of an asset is known by its content: none that stands beside weights, or in anybody's files."""
+    from guardrail.assets import is_beside_weights
+
+    return size >= MIN_REGISTERED_BYTES and not is_beside_weights(path)
 
 
 def _import(args: argparse.Namespace) -> int:

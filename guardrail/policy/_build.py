@@ -188,7 +188,8 @@ class Opa:
             raise ConfigError(f"`opa {arguments[0]}` could not be run: {error}") from None
         if done.returncode:
             said = (done.stderr + done.stdout).decode("utf-8", "replace").strip()
-            raise ConfigError(f"`opa {arguments[0]}` says: {said}")
+            mend = ": run `opa fmt --write` on it" if arguments[0] == "fmt" else ""
+            raise ConfigError(f"`opa {arguments[0]}` says: {said}{mend}")
         return done.stdout.decode("utf-8")
 
     @property
