@@ -1908,6 +1908,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_ways_around.py::test_a_process_that_is_given_by_its_number_has_a_name",
             "tests/test_ways_around.py::test_an_installed_program_that_oversees_others_is_not_taken_away",
             "tests/test_ways_around.py::test_a_model_is_not_doubled_through_the_server_that_serves_it",
+            "tests/test_ways_around.py::test_nobody_is_locked_out_and_no_oversight_ended_unseen",
         ),
     ),
 )

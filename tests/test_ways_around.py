@@ -153,3 +153,40 @@ def test_a_model_is_not_doubled_through_the_server_that_serves_it(
     with place.guard() as guard:
         found = rules(guard.check(place.bash(command)))
     assert found == [] if held is None else held in found
+
+
+@pytest.mark.parametrize(
+    ("command", "held"),
+    [
+        ("touch /etc/nologin", "admin.account"),
+        ("echo x > /run/nologin", "admin.account"),
+        ('psql -c "REVOKE ALL ON x FROM dana"', "admin.account"),
+        ('psql -c "DROP USER dana"', "admin.account"),
+        ('mysql -e "ALTER USER dana ACCOUNT LOCK"', "admin.account"),
+        ("gh api -X DELETE repos/o/r/collaborators/dana", "admin.oversight"),
+        ("gh api -X DELETE repos/o/r/branches/main/protection", "admin.oversight"),
+        ("pkill -u dana", "admin.oversight"),
+        ("systemctl stop auditd", "admin.oversight"),
+        ("pkill rsyslogd", "admin.oversight"),
+        ("rm -rf /var/log/audit", "admin.oversight"),
+        ("ip link set eth0 down", "admin.system"),
+        ("ip route del default", "admin.system"),
+        ("aws s3api put-object-legal-hold --bucket b --key k --legal-hold Status=ON", "admin.protection"),
+        ("aws ec2 modify-instance-attribute --instance-id i --disable-api-termination", "admin.protection"),
+        ("gsutil retention lock gs://b", "admin.protection"),
+        ('psql -c "SELECT 1"', None),
+        ('psql -c "CREATE TABLE users (role text)"', None),
+        ("gh api repos/o/r/collaborators", None),
+        ("ip addr show", None),
+        ("systemctl status auditd", None),
+        ("journalctl -u auditd", None),
+        ("truncate -s0 /var/log/syslog", None),
+        ("aws s3api get-object-legal-hold --bucket b --key k", None),
+    ],
+)
+def test_nobody_is_locked_out_and_no_oversight_ended_unseen(tmp_path: Path, command: str, held: str | None) -> None:
+    """Whoever only looks is let be."""
+    place = Place(tmp_path)
+    with place.guard() as guard:
+        found = rules(guard.check(place.bash(command)))
+    assert not [rule for rule in found if rule.startswith("admin.")] if held is None else held in found

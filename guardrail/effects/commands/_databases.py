@@ -82,6 +82,16 @@ _DOT_QUIET: Final = frozenset(
 
 
 _DIALECTS: Final = {"psql": _POSTGRES, "pgcli": _POSTGRES, "duckdb": _DUCK}
+
+
+def _is_of_users(words: Sequence[str]) -> bool:
+    """A statement that changes who may do what in a database."""
+    first, second = words[0], words[1] if len(words) > 1 else ""
+    return first in ("grant", "revoke") or (
+        first in ("create", "alter", "drop") and second in ("user", "role", "login")
+    )
+
+
 """Clients of other dialects than those of mysql and sqlite."""
 
 
@@ -236,6 +246,8 @@ class Client(abc.ABC):
         if code:
             self.call.opaque("inline", reason=f"{self.call.name} runs {min(code)}", words=())
             self.call.mention_text(" ".join(_unquoted(text) for sort, text in tokens if sort == "text"))
+        if _is_of_users(words):
+            self.call.emit("set_security", at("account", "sql"), attrs={"verb": first})
         if first in _REMOVES or (first == "with" and said & _REMOVES) or (first == "alter" and "drop" in said):
             self.remove()
             self.look()

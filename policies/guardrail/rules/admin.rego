@@ -160,11 +160,12 @@ overseer(thing) if {
 #   severity: high
 #   maturity: experimental
 #   stops: making something undeletable or unevictable, so that an order to end it comes to nothing
-#   message: "`{op}` on `{resource}` of a key that protects it"
+#   message: "`{op}` on `{resource}`, which protects it, or no longer"
 #   examples:
 #     match:
 #       - {op: set_key, type: object, id: "k8s:pod/x", attrs: {key: "metadata.annotations.cluster-autoscaler.kubernetes.io/safe-to-evict"}}
 #       - {op: set_key, type: object, id: "aws:ec2/i-1", attrs: {key: disable-api-termination}}
+#       - {op: set_security, type: object, id: "s3://b/k"}
 #     not_match:
 #       - {op: set_key, type: object, id: "k8s:deployment/x", attrs: {key: spec.replicas}}
 #       - {op: set_key, id: /etc/x.yaml, attrs: {key: finalizers}}
@@ -175,6 +176,14 @@ hits contains {"id": "admin.protection", "i": i} if {
 	is_null(e.resource.properties.asset)
 	some word in data.guardrail.settings.administration.keys
 	contains(lower(e.properties.attrs.key), word)
+}
+
+# Locks, holds and retention of what lies elsewhere.
+hits contains {"id": "admin.protection", "i": i} if {
+	some i, e in input.evaluations
+	e.action.name == "set_security"
+	e.resource.type == "object"
+	is_null(e.resource.properties.asset)
 }
 
 # METADATA
