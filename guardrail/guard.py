@@ -518,7 +518,8 @@ class Guard:
 
     def _history_facts(self, call: ToolCall, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> dict[str, Any]:
         facts = self.history.document(call.session, call.subject.id, effects, _assets(effects))
-        facts["owes"] = self.obligations.owed(mandates)
+        # Only what has to be deleted can be kept: whoever owes a shutdown is not held in what else they do.
+        facts["owes"] = self.obligations.deletions(mandates)
         if self.obligations.open and (due := self.obligations.condemned(self.mandates.revoked)):
             facts["due"] = due
         return facts

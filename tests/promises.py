@@ -1892,6 +1892,11 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_mandate_duties.py::test_a_duty_that_was_met_is_not_owed_again_after_a_restart",
             "tests/test_mandate_duties.py::test_what_was_revoked_is_owed_no_more",
             "tests/test_mandate_duties.py::test_a_guard_without_a_trail_knows_what_is_owed_and_writes_nothing",
+            "tests/test_mandate_duties.py::test_a_deletion_in_part_is_on_record_as_soon_as_it_is_done",
+            "tests/test_mandate_duties.py::test_a_deletion_that_somebody_else_carries_out_is_seen_at_the_next_call",
+            "tests/test_mandate_duties.py::test_what_lives_at_an_address_only_is_not_gone_before_a_deletion_was_released",
+            "tests/test_mandate_duties.py::test_a_copy_is_held_whoever_owes_the_deletion_and_after_its_window",
+            "tests/test_mandate_duties.py::test_a_service_that_has_to_be_called_is_owed_until_it_is",
         ),
     ),
     Promise(

@@ -149,3 +149,20 @@ def test_a_copy_is_held_whoever_owes_the_deletion_and_after_its_window(tmp_path:
         assert rules(guard.check(copy)) == ["sequence.copy_under_delete_order"]
         place.revocation(order=order.read_bytes())
         assert guard.check(copy)
+
+
+def test_a_service_that_has_to_be_called_is_owed_until_it_is(tmp_path: Path) -> None:
+    """Starting it is not calling it; unknown programs run meanwhile; a restart remembers that it was called."""
+    place = Place(tmp_path, more='[[asset]]\nid = "service:off"\nclass = "control"\nuris = ["systemd:off.service"]\n')
+    grants = [{"effects": ["service"], "assets": ["service:off"]}]
+    place.order(grants=grants, obligations=[{"id": "call", "effect": "service", "asset": "service:off"}])
+    with place.guard() as guard:
+        assert guard.begin(AGENT) == ("m1/call",)
+        assert guard.check(place.bash("./unknown-program"))
+        guard.run(place.bash("systemctl start off.service"), lambda _: None)
+        assert [duty.state for duty in guard.settle()] == ["unmet"]
+        guard.run(place.bash("systemctl stop off.service"), lambda _: None)
+        assert states(place)[-1] == ("met", ["`service` was released by the guard"])
+    with place.guard() as guard:
+        assert guard.begin(AGENT) == ()
+        assert [duty.state for duty in guard.settle()] == ["met"]

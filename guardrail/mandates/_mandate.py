@@ -76,12 +76,12 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Args:
         id: name of this duty within the mandate.
-        effect: what is owed.
+        effect: what is owed: that an asset is deleted, or a service that is one called, such as one that shuts down.
         asset: id of the asset, no glob.
     """
 
     id: str
-    effect: Literal["delete"]
+    effect: Literal["delete", "service"]
     asset: str
 
 

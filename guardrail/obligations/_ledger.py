@@ -117,7 +117,9 @@ class Obligations:
             entry = Duty(key, owed.effect, owed.asset, mandate.id, mandate.subject)
             duty = _Duty(_status(entry))
             known = self._kept.owe(entry) if self._kept is not None else "open"
-            if known == "met" and self._absent(owed.asset):
+            if known == "met" and owed.effect != "delete":
+                duty.state, duty.evidence = "met", ("it was found met before",)
+            elif known == "met" and self._absent(owed.asset):
                 duty.state, duty.evidence = "met", ("it was found met before, and is still absent",)
             else:
                 self._pin(duty)
@@ -151,6 +153,10 @@ class Obligations:
                 found[status.mandate] = (*found.get(status.mandate, ()), status.asset)
         return found
 
+    def deletions(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
+        """Ids of the duties to delete something that are still open under these mandates."""
+        return tuple(key for key in self.owed(mandates) if self._duties[key].status.effect == "delete")
+
     def condemned(self, revoked: AbstractSet[str]) -> tuple[str, ...]:
         """The assets that must be deleted, whoever owes it, and also when the window of the order is over.
 
@@ -165,7 +171,10 @@ class Obligations:
         for key in self.owed(mandates):
             duty = self._duties[key]
             ops = _DOING.get(duty.status.effect, frozenset((duty.status.effect,)))
-            if any(e.op in ops and e.resource.asset == duty.status.asset for e in effects):
+            if any(
+                e.op in ops and e.resource.asset == duty.status.asset and e.attrs.get("verb") not in _STARTING
+                for e in effects
+            ):
                 duty.attempts[outcome.value] = duty.attempts.get(outcome.value, 0) + 1
                 if outcome is Outcome.ALLOW:
                     duty.watched = duty.tried = True
@@ -256,7 +265,8 @@ class Obligations:
         if status.effect != "delete":
             done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
             duty.state = "met" if done else "unmet"
-            duty.evidence = (f"{status.effect} was {'released' if done else 'not released'} by the guard",)
+            # What came of it is in the record of that call.
+            duty.evidence = (f"`{status.effect}` was {'released' if done else 'not released'} by the guard",)
             return
         left = [f"`{root}` is still there" for root in asset.roots if os.path.lexists(root)]
         named = [line for path, pin in duty.pins for line in _still_named(path, pin)]
@@ -283,6 +293,9 @@ class Obligations:
 
 
 _OWED: Final = frozenset({"open", "unmet"})
+_STARTING: Final = frozenset("start restart reload enable unmask status show".split())
+"""What is said to a service that is not to be ended."""
+
 _DOING: Final = {"delete": frozenset({"delete", "api_delete"})}
 
 
