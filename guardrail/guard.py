@@ -288,7 +288,7 @@ class Guard:
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
-        for duty in self.obligations.accept(mandates):
+        for duty in (*self.obligations.look(), *self.obligations.accept(mandates)):
             yield _Keep(obligation_record(duty), True)
         self.obligations.recorded(mandates)
         digest = call.digest
@@ -506,6 +506,15 @@ class Guard:
             self.trail.append(keep.record, durable=keep.durable)
         except TrailError as error:
             warnings.warn(f"the result of a call is not in the trail: {error}", RuntimeWarning, stacklevel=3)
+            return
+        try:
+            # What it made of assets, and what it did of what is owed, is there now.
+            self.lineage.settle()
+            for duty in self.obligations.look():
+                self.trail.append(obligation_record(duty), durable=keep.durable)
+        except (Fault, TrailError) as error:
+            # It is looked at again before the next call is judged, and if that fails too the call is denied.
+            warnings.warn(f"what a call left behind is not known yet: {error}", RuntimeWarning, stacklevel=3)
 
     # -- facts --------------------------------------------------------------------------------------------------
 
@@ -513,10 +522,10 @@ class Guard:
         self, call: ToolCall, effects: Sequence[Effect], assets: Sequence[str], mandates: Sequence[Mandate]
     ) -> dict[str, Any]:
         facts = self.history.document(call.session, call.subject.id, effects, assets)
-        facts["owes"] = self.obligations.owed(mandates)
-        if facts["owes"]:
-            due = self.obligations.due(mandates).values()
-            facts["due"] = list(dict.fromkeys(asset for owed in due for asset in owed))
+        # Only what has to be deleted can be kept: whoever owes a shutdown is not held in what else they do.
+        facts["owes"] = self.obligations.deletions(mandates)
+        if self.obligations.open and (due := self.obligations.condemned(self.mandates.revoked)):
+            facts["due"] = due
         return facts
 
     def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
@@ -537,7 +546,9 @@ class Guard:
         return asset.asset_class if asset else None
 
     def _model_of(self, asset_id: str) -> str | None:
-        model: str | None = self.inventory.facts(asset_id)["model"] if self.inventory.get(asset_id) else None
+        # Whoever was refused to record a score has stood up for nobody.
+        known = self._class_of(asset_id) not in (None, "evaluation")
+        model: str | None = self.inventory.facts(asset_id)["model"] if known else None
         return model
 
     def _opened(self) -> None:
@@ -662,6 +673,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         for key in config.policy.keys
         if not (key.algorithm.startswith("HS") or "-----BEGIN" in key.key or key.key.startswith("${"))
     )
+    own.append(("guardrail:code", str(Path(__file__).parent)))
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))

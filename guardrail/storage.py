@@ -99,6 +99,19 @@ def closes_with(owner: object, db: sqlite3.Connection) -> Callable[[], object]:
     return weakref.finalize(owner, _close, db, os.getpid())
 
 
+def remedy(error: Exception, lost: str) -> str:
+    """How to mend a file of state that cannot be opened, as the end of a sentence.
+
+    Args:
+        error: what SQLite or the system said.
+        lost: what nobody knows any more if the file is given up.
+    """
+    told = str(error)
+    if "not a database" in told or "malformed" in told:
+        return f"restore it, or move it away: {lost} is then forgotten"
+    return "make it readable, and the directory writable, for the user that the guard runs as"
+
+
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
     """All of what is written inside, or nothing of it: whatever is raised, no transaction stays open."""

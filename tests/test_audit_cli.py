@@ -152,6 +152,36 @@ def test_a_real_trail_is_shown_from_its_first_record(tmp_path: Path, capsys: pyt
     assert result.endswith("of record 2")
 
 
+def test_what_was_only_observed_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A call that ran because rules are being rolled out does not look like one that nobody minded."""
+    (tmp_path / "w").write_bytes(b"W")
+    text = (
+        'mode = "observe"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+    )
+    with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 60000\n", base=str(tmp_path))) as guard:
+        for command in ("cp w x", "cat w"):
+            assert guard.check(ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path)))
+    assert guardrail("show", tmp_path / "t", "--kind", "intent") == 0
+    copied, read = capsys.readouterr().out.splitlines()
+    assert copied.endswith("[observed: deny by copy.unsanctioned]")
+    assert "[observed" not in read
+
+
+def test_why_is_shown_of_what_was_refused_and_of_what_is_still_owed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line that says only that something is wrong sends people looking."""
+    with open_trail(tmp_path / "t") as trail:
+        trail.append({"kind": "config", "event": "policy_refused", "policy": "r1", "why": "it is older"})
+        trail.append(
+            {"kind": "obligation", "obligation": "m/d", "state": "unmet", "evidence": ["`/w` is there", "2 left"]}
+        )
+    assert guardrail("show", tmp_path / "t") == 0
+    refused, owed = capsys.readouterr().out.splitlines()
+    assert refused.endswith("r1: it is older")
+    assert owed.endswith("m/d: `/w` is there; 2 left")
+
+
 ODD = (3, 2**53, -1, True, None, "x", [], [None, 1, ["x"], {"op": []}], {}, {"id": {}, "tool": [], "resource": 3})
 
 
@@ -161,7 +191,7 @@ ODD = (3, 2**53, -1, True, None, "x", [], [None, 1, ["x"], {"op": []}], {}, {"id
 def test_a_record_of_any_shape_is_one_line(name: str) -> None:
     """Older and newer versions, and damaged records, must not stop the rest from being shown."""
     for value in ODD:
-        record = {"kind": "config", "t_us": 1, "call": {"tool": "x"}, "effects": [], name: value}
+        record = {"kind": "config", "t_us": 1, "call": {"tool": "x"}, "effects": [], "observed": value, name: value}
         assert "\n" not in audit._line(0, record)
         assert "\n" not in audit._line(0, {name: value, "decision": {"rules": value, "outcome": value}})
 

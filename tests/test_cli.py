@@ -178,6 +178,7 @@ def test_wrong_usage_exits_with_2_and_one_sentence(world: Path, args: list[str])
         ('[policy]\nengine = "guess"\n', "guess"),
         ('[[asset]]\nid = "x"\nclass = "wights"\npaths = ["a"]\n', "wights"),
         ('[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["a"]\n', "listed twice"),
+        ("".join(f'[[asset]]\nid = "{x}"\nclass = "weights"\npaths = ["w"]\n' for x in "ab"), "belongs to two assets"),
         ('[[asset]]\nid = "x"\nclass = "weights"\npaths = []\n', "at least one path"),
         ('[[asset]]\nid = "x"\nclass = "guard"\npaths = ["a"]\n', "reserved"),
         ('[[asset]]\nid = "x"\nclass = "weights"\npaths = ["/srv/*"]\n', "no globs"),
@@ -378,3 +379,14 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
             if isinstance(field.default, int | float | str):
                 default = json.dumps(field.default)
                 assert f"`{default}`" in rows[name], f"{title} {name}"
+
+
+def test_a_rule_that_is_being_rolled_out_does_not_look_like_one_that_agrees(world: Path) -> None:
+    """What it would have asked for stands behind it."""
+    path = world / "guardrail.toml"
+    path.write_text('mode = "observe"\n' + path.read_text())
+    done = run(world, "check", "cp -r models /tmp/x")
+    assert done.returncode == 0
+    told = done.stdout.decode().splitlines()
+    assert told[0] == "ALLOW"
+    assert any("copy.unsanctioned" in line and line.endswith("[observed: deny]") for line in told)

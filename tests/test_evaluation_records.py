@@ -281,7 +281,7 @@ def test_a_model_does_not_score_itself_unseen(guard: Guard, world: Path) -> None
     command = "echo 'r3,0.1,0.3,acme/beta' >> table.csv"
     assert judged(guard, world, command) == (Outcome.ALLOW, set())
     assert judged(guard, world, command, "acme/gamma") == (Outcome.ALLOW, set())
-    itself = {"evaluation.related_judge", "relation.judges_itself"}
+    itself = {"evaluation.related_judge"}
     assert judged(guard, world, command, "acme/beta") == (Outcome.ESCALATE, itself)
 
 
@@ -310,3 +310,100 @@ def test_the_doctor_says_of_which_records_no_score_can_be_read(world: Path, caps
     told = capsys.readouterr().out
     assert "no record in it has a number at `metrics.acc`" in told
     assert "r.json`: not readable as json" in told
+
+
+COUNTED = """
+[[asset]]
+id = "eval:report"
+class = "evaluation"
+model = "acme/beta"
+paths = ["report.txt", "report.json"]
+[asset.record]
+score = "mean"
+count = "n"
+expected = 20
+[[asset]]
+id = "eval:rows"
+class = "evaluation"
+paths = ["rows.jsonl"]
+[asset.record]
+id = "id"
+expected = 3
+[[asset]]
+id = "eval:sent"
+class = "evaluation"
+uris = ["score:beta"]
+[asset.record]
+count = "n"
+expected = 20
+reference = [70, 71, 72]
+[trail]
+directory = "trail"
+[limits]
+decision_ms = 60000
+"""
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[Guard]:
+    """An evaluator with leave to record scores, whose records say over how many items they were taken."""
+    mandated(tmp_path, COUNTED, {"effects": ["record_score", "set_key"], "assets": ["eval:*"]})
+    with Guard.open(tmp_path / "guardrail.toml") as opened:
+        yield opened
+
+
+DROPPED = (Outcome.ESCALATE, {"evaluation.items_dropped"})
+WHOLE = (Outcome.DENY, {"edit.unsanctioned"})
+PASSES: tuple[Outcome, set[str]] = (Outcome.ALLOW, set())
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [
+        ("echo 'n=20; mean 71.5' > report.txt", PASSES),
+        ("echo 'n=15; mean 90.2; 5 items left out' > report.txt", DROPPED),
+        ("printf 'n: 15\nmean: 90.2\n' > report.txt", DROPPED),
+        ("echo 'mean 90.2' > report.txt", WHOLE),
+        ("echo 'n=20; n=15; mean 90.2' > report.txt", WHOLE),
+        ("echo 'the mean is 90.2, n=20' > report.txt", WHOLE),
+        ("""echo '{"n": 20, "mean": 71.5}' > report.json""", PASSES),
+        ("""echo '{"n": 15, "mean": 90.2}' > report.json""", DROPPED),
+        ("""echo '{"mean": 90.2}' > report.json""", WHOLE),
+        ("""echo '{"id": 1, "score": 1}' > rows.jsonl""", DROPPED),
+        ("""echo '{"id": 1, "score": 1}' >> rows.jsonl""", PASSES),
+        (
+            """printf '%s\n' '{"id": 1, "score": 1}' '{"id": 2, "score": 0}' '{"id": 3, "score": 0}' > rows.jsonl""",
+            PASSES,
+        ),
+    ],
+)
+def test_a_score_over_too_few_items_is_known_where_the_number_is(
+    counting: Guard, tmp_path: Path, command: str, wanted: tuple[Outcome, set[str]]
+) -> None:
+    """A report in words counts too; what does not say over how many is an edit of the whole."""
+    assert judged(counting, tmp_path, command) == wanted
+
+
+def test_a_count_that_falls_is_held_by_the_number_that_was_there(counting: Guard, tmp_path: Path) -> None:
+    """Also above what is expected."""
+    (tmp_path / "report.json").write_text('{"n": 40, "mean": 71.5}')
+    assert judged(counting, tmp_path, "sed -i s/40/30/ report.json") == DROPPED
+    assert judged(counting, tmp_path, "sed -i s/40/50/ report.json") == PASSES
+
+
+def test_a_score_that_is_sent_is_judged_like_one_that_is_written(counting: Guard) -> None:
+    """Its arguments are what keys are in a file."""
+
+    def sent(**args: Any) -> tuple[Outcome, set[str]]:
+        decision = counting.check(ToolCall(tool="record_score", args={"model": "beta", **args}))
+        return decision.outcome, {reason.rule for reason in decision.reasons}
+
+    assert sent(score=71, n=20) == PASSES
+    assert sent(score=71, n=15) == DROPPED
+    assert sent(score=99, n=20) == (Outcome.ESCALATE, {"evaluation.outlier"})
+
+
+def test_whoever_was_refused_to_record_a_score_has_stood_up_for_nobody(counting: Guard, tmp_path: Path) -> None:
+    """The same evaluator gets it right the next time."""
+    assert judged(counting, tmp_path, "echo 'mean 90.2' > report.txt") == WHOLE
+    assert judged(counting, tmp_path, "echo 'n=20; mean 71.5' > report.txt") == PASSES

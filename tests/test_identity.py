@@ -407,7 +407,6 @@ def test_a_scan_finds_each_model_once_and_in_its_stores(tmp_path: Path) -> None:
         "lora": ("adapter", "adapter"),
         "chat": ("gguf", "weights"),
         "org/name": ("hf-cache", "weights"),
-        "abcd": ("safetensors", "weights"),
         "tiny:latest": ("ollama", "weights"),
     }
     assert by_name["org/name"].paths == (str(cache), str(shared))
@@ -514,6 +513,63 @@ def test_a_bundle_whose_resources_were_changed_is_refused() -> None:
     bundle["dsseEnvelope"]["payload"] = base64.b64encode(json.dumps(statement).encode()).decode()
     with pytest.raises(Unfit, match="it was changed"):
         claims_of(json.dumps(bundle).encode())
+
+
+def test_what_many_models_share_makes_nothing_an_asset(
+    tmp_path: Path, model: Tensors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tokenizer, an index of shards, and a file of two bytes: registered, or in a manifest."""
+    shared = {"tokenizer.json": b"{}" * 500, "model.safetensors.index.json": b'{"weight_map": {}}' * 50, "state": b"{}"}
+    for folder in ("models", "work"):
+        (tmp_path / folder).mkdir()
+        for name, content in shared.items():
+            (tmp_path / folder / name).write_bytes(content)
+    safetensors(tmp_path / "models/beta.safetensors", model)
+    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    (tmp_path / "guardrail.toml").write_text(text)
+    config = ["--config", str(tmp_path / "guardrail.toml")]
+    assert main(["assets", "register", *config]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == [
+        str(tmp_path / "models/beta.safetensors")
+    ]
+    digest = hashlib.sha256(shared["tokenizer.json"]).hexdigest()
+    (tmp_path / "manifest.json").write_bytes(_signed({"tokenizer.json": digest}))
+    assert main(["assets", "import", "model:beta", str(tmp_path / "manifest.json"), *config]) == 2
+    assert "no digest of weights" in capsys.readouterr().err
+    assert main(["assets", "match", *(str(tmp_path / "work" / name) for name in shared), *config]) == 0
+
+
+def test_what_changed_since_it_was_registered_is_listed(
+    tmp_path: Path, model: Tensors, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new shard, and one that was trained on: copies of them would be strangers."""
+    (tmp_path / "models").mkdir()
+    safetensors(tmp_path / "models/one.safetensors", model)
+    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    (tmp_path / "guardrail.toml").write_text(text)
+    config = ["--config", str(tmp_path / "guardrail.toml")]
+    assert main(["assets", "register", *config]) == 0
+    capsys.readouterr()
+    assert main(["assets", "list", *config]) == 0
+    assert "register again" not in capsys.readouterr().out
+    safetensors(tmp_path / "models/one.safetensors", weights(7))
+    safetensors(tmp_path / "models/two.safetensors", model)
+    (tmp_path / "models/README.md").write_text("how to" * 100)
+    assert main(["assets", "list", *config]) == 0
+    assert "; 2 new or changed since, such as " in capsys.readouterr().out
+    assert main(["assets", "register", *config]) == 0
+    capsys.readouterr()
+    assert main(["assets", "list", *config]) == 0
+    assert "register again" not in capsys.readouterr().out
+
+
+def test_a_directory_is_no_file_to_match_and_the_error_says_what_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files are."""
+    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "trail"\n')
+    assert main(["assets", "match", str(tmp_path), "--config", str(tmp_path / "guardrail.toml")]) == 1
+    assert "is a directory: name the files in it" in capsys.readouterr().err
 
 
 # -- on the way of a call -----------------------------------------------------------------------------------------
@@ -672,3 +728,27 @@ def test_from_a_scan_to_a_match_by_the_command_line_alone(
     assert main(["assets", "match", str(tmp_path / "none"), "--config", str(config)]) == 1
     assert "cannot read" in capsys.readouterr().err
     assert main(["assets", "register", "model:x", "--config", str(config)]) == 2
+
+
+def test_bytes_that_repositories_share_are_proposed_once(tmp_path: Path) -> None:
+    """Two repositories of a cache without `refs`, and two tags of a store, over the same file each."""
+    shared = tmp_path / "hub/blobs/ab/abcd"
+    shared.parent.mkdir(parents=True)
+    safetensors(shared, {"w": np.zeros(64, np.float16)})
+    for name in ("one", "two"):
+        cache = tmp_path / f"hub/models--org--{name}"
+        (cache / "blobs").mkdir(parents=True)
+        (cache / "snapshots/abc").mkdir(parents=True)
+        (cache / "blobs/etag").symlink_to("../../blobs/ab/abcd")
+    store = tmp_path / "ollama"
+    (store / "blobs").mkdir(parents=True)
+    in_gguf(store / "blobs/sha256-ff", {"w": np.zeros(64, np.float16)})
+    layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:ff"}]
+    for tag in ("1b", "latest"):
+        manifest = store / f"manifests/registry.ollama.ai/library/tiny/{tag}"
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        manifest.write_text(json.dumps({"layers": layers}))
+    found = scan(str(tmp_path)).proposals
+    assert [one.name for one in found] == ["org/one", "org/two", "tiny:1b", "tiny:latest"]
+    paths = [path for one in found for path in one.paths]
+    assert len(paths) == len(set(paths)) == 6

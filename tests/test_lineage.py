@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,83 @@ def test_what_is_made_of_an_asset_that_is_declared_no_more_is_nobody_s(lineage: 
     inventory = Inventory(parse(CONFIG, base=str(tmp_path)), lineage=lineage)
     (effect,) = inventory.resolve([Effect(op="read", resource=Resource(kind="file", path=f"{tmp_path}/x"))])
     assert effect.asset is None
+
+
+def test_what_a_tool_made_is_known_as_soon_as_it_has_run(world: Path) -> None:
+    """A rename that comes before the next call changes nothing."""
+    with Guard.open(world / "guardrail.toml") as guard:
+
+        def call(command: str, session: str) -> ToolCall:
+            return ToolCall(tool="bash", args={"command": command}, cwd=str(world), session=session)
+
+        guard.run(
+            call("cp models/beta.safetensors scratch/x", "first"),
+            lambda _: shutil.copy(world / "models/beta.safetensors", world / "scratch/x"),
+        )
+        os.rename(world / "scratch/x", world / "innocent")
+        assert guard.check(call("cp innocent /tmp/out", "later")).outcome is Outcome.DENY
+
+
+def test_parts_that_a_tool_names_itself_are_known_by_their_inodes_too(lineage: Lineage, tmp_path: Path) -> None:
+    """Renamed by nobody knows whom."""
+    lineage.released([made_of("m", "", pattern=f"{tmp_path}/part-*")], lambda _: "weights")
+    (tmp_path / "part-aa").write_text("x")
+    lineage.settle()
+    (tmp_path / "part-aa").rename(tmp_path / "innocent")
+    assert lineage.asset_of(locate(f"{tmp_path}/innocent")) == "m"
+
+
+def test_what_never_comes_keeps_nothing_else_from_being_seen(lineage: Lineage, tmp_path: Path) -> None:
+    """Hundreds of copies that failed, before and after one that did not."""
+    for number in range(300):
+        lineage.released([made_of("m", f"{tmp_path}/none-{number}")], lambda _: "weights")
+    lineage.released([made_of("m", f"{tmp_path}/early")], lambda _: "weights")
+    for number in range(300):
+        lineage.released([made_of("m", f"{tmp_path}/nothing-{number}")], lambda _: "weights")
+    lineage.released([made_of("m", f"{tmp_path}/made")], lambda _: "weights")
+    for name in ("early", "made"):
+        (tmp_path / name).write_text("x")
+    lineage.settle()
+    (tmp_path / "made").rename(tmp_path / "b")
+    assert lineage.asset_of(locate(f"{tmp_path}/b")) == "m"
+    for _ in range(100):
+        lineage.settle()
+    (tmp_path / "early").rename(tmp_path / "a")
+    assert lineage.asset_of(locate(f"{tmp_path}/a")) == "m"
+
+
+def test_each_process_looks_for_what_was_made_last_first(tmp_path: Path) -> None:
+    """A harness that starts a guard for each call, with much behind it."""
+    for number in range(100):
+        one = Lineage(tmp_path / "lineage.db")
+        one.settle()
+        one.released([made_of("m", f"{tmp_path}/{number}")], lambda _: "weights")
+        one.close()
+        if number > 97:
+            (tmp_path / str(number)).write_text("x")
+    last = Lineage(tmp_path / "lineage.db")
+    try:
+        last.settle()
+        (tmp_path / "99").rename(tmp_path / "moved")
+        assert last.asset_of(locate(f"{tmp_path}/moved")) == "m"
+    finally:
+        last.close()
+
+
+def test_what_could_not_be_kept_is_looked_for_again(
+    lineage: Lineage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full for a moment."""
+    lineage.released([made_of("m", f"{tmp_path}/x")], lambda _: "weights")
+    (tmp_path / "x").write_text("x")
+
+    def full(*_: Any) -> None:
+        raise AnalysisFault("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lineage, "_write", full)
+        with pytest.raises(AnalysisFault):
+            lineage.settle()
+    lineage.settle()
+    (tmp_path / "x").rename(tmp_path / "y")
+    assert lineage.asset_of(locate(f"{tmp_path}/y")) == "m"

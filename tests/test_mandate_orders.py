@@ -235,6 +235,10 @@ def test_a_ledger_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     """And a sentence says how to mend it."""
     place = Place(tmp_path)
     (tmp_path / "trail.orders.db").write_bytes(b"not a database at all, but long enough to be taken for one" * 20)
+    with pytest.raises(ConfigError, match="restore it, or move it away"):
+        place.guard()
+    (tmp_path / "trail.orders.db").unlink()
+    (tmp_path / "trail.orders.db").mkdir()
     with pytest.raises(ConfigError, match="make it readable"):
         place.guard()
 
@@ -472,3 +476,13 @@ def test_the_ledger_of_orders_is_guarded_like_the_trail(tmp_path: Path) -> None:
         assert isinstance(guard, Guard)
         assert isinstance(guard.mandates, MandateBook)
         assert isinstance(guard.trail, Trail)
+
+
+@pytest.mark.parametrize("name", ["history", "lineage", "orders", "identity"])
+def test_state_that_is_damaged_stops_the_guard_and_says_what_giving_it_up_would_cost(tmp_path: Path, name: str) -> None:
+    """Nobody starts anew without knowing what is forgotten."""
+    place = Place(tmp_path)
+    (tmp_path / f"trail.{name}.db").write_bytes(b"no database" * 1000)
+    (tmp_path / f"trail.{name}.db").chmod(0o600)
+    with pytest.raises(ConfigError, match="not a database: restore it, or move it away: .* is then forgotten"):
+        place.guard()

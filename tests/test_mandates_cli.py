@@ -13,6 +13,7 @@ import pytest
 
 from guardrail.cli import mandates
 from guardrail.errors import ConfigError
+from guardrail.mandates._mandate import TARGETED
 
 ORDER = {
     "id": "m1",
@@ -152,3 +153,33 @@ def test_the_help_of_every_action_says_what_its_exit_codes_mean(
     with pytest.raises(SystemExit):
         guardrail(action, "--help")
     assert "exit codes: 0 " in " ".join(capsys.readouterr().out.split())
+
+
+def test_an_order_to_copy_nowhere_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would look like leave and be none: when it is drafted, signed and listed."""
+    draft = tmp_path / "draft.json"
+    words = ("--issuer", "dana", "--subject", "ops", "--effect", "copy", "--effect", "read", "--asset", "model:beta")
+    assert guardrail("new", *words, "--out", draft) == 0
+    assert "note: `copy` goes nowhere without a target, so it is not allowed: add `--target`" in capsys.readouterr().err
+    assert guardrail("new-key", tmp_path / "dana.key", "--name", "dana") == 0
+    (tmp_path / "orders").mkdir()
+    text = f'[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}'
+    (tmp_path / "guardrail.toml").write_text(text)
+    signed = tmp_path / "orders/m.mandate.json"
+    assert guardrail("sign", draft, "--key", tmp_path / "dana.key", "--out", signed) == 0
+    assert "goes nowhere" in capsys.readouterr().err
+    assert guardrail("list", "--config", tmp_path / "guardrail.toml") == 0
+    assert "`copy` goes nowhere without a target" in capsys.readouterr().out
+
+
+def test_an_effect_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    """A slip would otherwise send people to the manual."""
+    words = ("--issuer", "dana", "--subject", "ops", "--effect", "delet", "--asset", "model:beta")
+    with pytest.raises(ConfigError, match=r"'delet' .*: use read, list, .*delete"):
+        guardrail("new", *words)
+
+
+def test_what_goes_somewhere_is_the_same_here_and_in_the_policy() -> None:
+    """The note must not promise what the rules refuse."""
+    data = json.loads((Path(__file__).parent.parent / "policies/data.json").read_text())
+    assert sorted(TARGETED) == sorted(data["guardrail"]["settings"]["targeted"])

@@ -92,6 +92,13 @@ ORDERS: Final[dict[str, dict[str, Any]]] = {
     "transfer": {
         "grants": [{"effects": ["rename"], "assets": ["*"], "targets": ["zone:vault"], "registered_from": "2025-01-01"}]
     },
+    "execute": {
+        "grants": [
+            {"effects": ["record_score"], "assets": ["eval:*"]},
+            {"effects": ["service"], "assets": ["service:finch"]},
+        ],
+        "obligations": [{"id": "off", "effect": "service", "asset": "service:finch"}],
+    },
     "evaluate": {
         "grants": [
             {"effects": ["record_score"], "assets": ["eval:*"]},
@@ -158,8 +165,10 @@ def test_what_nobody_ordered_is_held_by_its_name_and_the_rest_is_let_be(tmp_path
             said = f"{step['call']}: {decision.outcome.value} {rules(decision)}"
             assert (decision.outcome is Outcome.ALLOW) is bool(step.get("pass")), said
             assert set(step.get("hold", ())) <= set(rules(decision)), said
-        unmet = [status.id for status in guard.settle() if status.state == "unmet"]
-    assert set(case.get("unmet", ())) <= set(unmet)
+            assert not step.get("only") or step["hold"] == rules(decision), said
+        stands = {status.id: status.state for status in guard.settle()}
+    assert all(stands[duty] == "unmet" for duty in case.get("unmet", ()))
+    assert all(stands[duty] == "met" for duty in case.get("met", ()))
 
 
 def test_a_restart_between_two_steps_changes_nothing(tmp_path: Path) -> None:

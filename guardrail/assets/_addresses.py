@@ -7,6 +7,7 @@ asked anything while a call is judged, only `/proc` for the name behind a proces
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -140,8 +141,9 @@ class Addresses:
         if not name.strip("*"):
             return [], True
         text = name.replace("*", "")
-        if name.lstrip("-").isdigit():
-            text = _command_line(name.lstrip("-"))
+        number = name.lstrip("-").partition(" ")[0]
+        if number.isdigit():
+            text = _command_line(number)
         if not text:
             return [], False
         found: list[str] = []
@@ -181,6 +183,23 @@ def _parents(uri: str) -> Iterator[str]:
         if uri.endswith(":") or not uri:
             return
         yield uri
+
+
+def is_this_process(pid: str) -> bool:
+    """Whether a signal to that number reaches this process: its own, `-` and that of its group, or `-1` for all."""
+    return pid == "-1" or pid == str(os.getpid()) or pid == f"-{os.getpgrp()}"
+
+
+_INTERPRETERS: Final = re.compile(r"(?:python|pypy|node|bash|sh|dash|zsh|perl|ruby)[\d.]*")
+
+
+def process_name(pid: str) -> str:
+    """What runs as a process, by the name of its program or script; empty if that cannot be seen."""
+    words = [word for word in _command_line(pid).split(" ") if word]
+    names = [word.rpartition("/")[2] for word in words]
+    if len(names) > 1 and _INTERPRETERS.fullmatch(names[0]):
+        names = [name for word, name in zip(words[1:], names[1:], strict=True) if not word.startswith("-")]
+    return names[0] if names else ""
 
 
 def _command_line(pid: str) -> str:

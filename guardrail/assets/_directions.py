@@ -55,6 +55,10 @@ def direction(weakens: Weakens, before: Any, after: Any, *, had: bool, has: bool
         return "unknown"
     if weakens == "removed":
         return "weakens" if new is _ABSENT or _is_empty(new) else "strengthens"
+    if weakens == "people":
+        found = direction("narrower", before, after, had=had, has=has, typed=typed)
+        # One more person to ask may be the one who says yes; a higher number of them is more to convince.
+        return "unknown" if found == "strengthens" and _amount(new, typed=typed) is None else found
     if new is _ABSENT:
         # What is left is a default that is not known here: only of a switch that does harm can it be the better one.
         return "unknown" if weakens == "true" else "weakens"
@@ -255,7 +259,8 @@ _CHECKS: Final = frozenset("check poll heartbeat evaluation eval scan health wat
 _LIMITS: Final = frozenset("threshold thresholds cutoff".split())
 _LIMITS_ABOVE: Final = frozenset("alert alarm anomaly suspicion error risk violation detection max maximum".split())
 _LIMITS_BELOW: Final = frozenset("shutdown min minimum score pass passing accept acceptance quality retirement".split())
-_COUNTS: Final = frozenset("approvals approvers reviewers quorum signatures signers auditors overseers".split())
+_COUNTS: Final = frozenset("approvals quorum signatures".split())
+_PEOPLE: Final = frozenset("approvers reviewers signers auditors overseers".split())
 _WIDE: Final = frozenset(
     "allowlist whitelist allowed permitted trusted exempt exemptions exceptions exclusions".split()
 )
@@ -286,6 +291,8 @@ def _by_words(leaf: Sequence[str], above: frozenset[str]) -> Weakens | None:
         return "false"
     if oversees and (words & _HARMS or tuple(leaf) == ("dry", "run")):
         return "true"
+    if words & _PEOPLE:
+        return "people"
     if words & _STRICT or words & _COUNTS:
         return "narrower"
     if words & _WIDE:

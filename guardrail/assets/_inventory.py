@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from guardrail.assets._addresses import Addresses
+from guardrail.assets._addresses import Addresses, is_this_process, process_name
 from guardrail.assets._controls import (
     ControlKeys,
     Overrides,
@@ -42,7 +42,7 @@ from guardrail.assets._files import (
 )
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._mounts import Coordinates, Mounts
-from guardrail.assets._records import record_effects
+from guardrail.assets._records import called_record, record_effects
 from guardrail.config import AssetConfig, Config, RecordConfig, dotted
 from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, AssetClass, Effect, Resource
@@ -113,6 +113,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
         facts: what rules may know about it; from the inventory, never from the file.
         controls: for a control config: which keys are controls.
         record: for an evaluation record: which key is what.
+        uris: addresses it lives at where there is no path.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Asset(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any]
     controls: ControlKeys = ControlKeys()
     record: RecordConfig | None = None
+    uris: tuple[str, ...] = ()
 
     @property
     def is_read_by_key(self) -> bool:
@@ -186,6 +188,9 @@ class _Look:
         return locate_in(folder, path, name, nofollow=nofollow)
 
 
+PROCESS: Final = "guardrail:process"
+"""The process that the guard runs in, as an asset of its own."""
+
 _ANYBODY: Final = "?"
 """Whose a file is that cannot be read; no asset has such an id."""
 
@@ -249,6 +254,9 @@ class Inventory:
             self._add(
                 Asset(id=asset_id, asset_class="guard", roots=roots, facts=_facts(asset_id, "guard")), paths, places
             )
+        if own:
+            facts = _facts(PROCESS, "guard")
+            self._assets[PROCESS] = Asset(id=PROCESS, asset_class="guard", roots=(), facts=facts)
         self._watched = frozenset(self._variables)
         self._indexed_at = time.monotonic()
 
@@ -519,6 +527,9 @@ class Inventory:
         if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
             yield keyed(effect, asset.controls)
             return
+        if asset is not None and effect.op == "record_score" and asset.record is not None:
+            yield called_record(effect, asset.record, asset.facts["model"])
+            return
         # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved, copied or
         # linked carries the content of its target.
         known = effect.edit if effect.op in _EDITING else None
@@ -561,7 +572,11 @@ class Inventory:
         if resource.pattern is not None:
             return self._look_up_pattern(resource, look)
         if resource.uri is not None:
-            found, anything = self._addresses.find(resource.uri, downward=downward or resource.recursive)
+            if resource.uri.startswith("process:"):
+                resource = self._named_process(resource)
+                if resource.asset is not None:
+                    return _Found([resource])
+            found, anything = self._addresses.find(resource.uri or "", downward=downward or resource.recursive)
             return _split(resource, found)._replace(anything=anything)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
             return _Found([resource], resource.kind == "any" and bool(self._assets))
@@ -569,6 +584,15 @@ class Inventory:
         if place is None:
             return _Found([resource], bool(self._assets))
         return self._place_assets(resource, place, downward, look)
+
+    def _named_process(self, resource: Resource) -> Resource:
+        """The same; a process that is given by its number has a name besides, and may be this one."""
+        number = (resource.uri or "").removeprefix("process:")
+        if PROCESS in self._assets and is_this_process(number):
+            return msgspec.structs.replace(resource, asset=PROCESS)
+        number = number.lstrip("-")
+        name = process_name(number) if number.isdecimal() else ""
+        return msgspec.structs.replace(resource, uri=f"{resource.uri} ({name})") if name else resource
 
     def _place_assets(self, resource: Resource, place: Place, downward: bool, look: _Look) -> _Found:
         if place.real in look.assets:
@@ -918,6 +942,7 @@ def _asset(declared: AssetConfig, places: Sequence[Place]) -> Asset:
         facts=facts,
         controls=control_keys(dict(dotted(declared.controls)), dict(dotted(declared.weakens))),
         record=declared.record,
+        uris=declared.uris,
     )
 
 

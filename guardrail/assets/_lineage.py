@@ -8,6 +8,8 @@ Blind spot: a file that an unguarded process makes of a derived one and gives an
 from __future__ import annotations
 
 import fnmatch
+import glob
+import itertools
 import os
 import threading
 import time
@@ -19,7 +21,7 @@ from guardrail.assets._birth import birth_ns
 from guardrail.assets._files import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
-from guardrail.storage import StateFile, transaction
+from guardrail.storage import StateFile, remedy, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,8 +32,11 @@ MAX_DERIVED: Final = 50_000
 MAX_KEPT: Final = 2 * MAX_DERIVED
 """Most facts; at the bound a call that makes another is not released."""
 
-MAX_PENDING: Final = 64
-"""Most new files that one decision looks for, to know them by their inode."""
+MAX_PENDING: Final = 16
+"""Most new files that every decision looks for, to know them by their inode: the newest."""
+
+MAX_LATE: Final = 8
+"""Most of the older ones that it looks for besides, in turn."""
 
 MAX_FILES: Final = 1_000
 """Most files of one derived directory that are known by their inode."""
@@ -55,6 +60,10 @@ create table if not exists inodes (id integer primary key, dev integer not null,
     birth integer not null, size integer not null, ctime integer not null, place text not null, asset text not null,
     unique (dev, ino, birth, asset));
 """
+
+
+_Where = tuple[str, str]
+"""A kind of name, `path` or `pattern`, and the name."""
 
 
 class _Inode(NamedTuple):
@@ -90,7 +99,8 @@ class Lineage:
         self._patterns: dict[str, dict[str, str]] = {}
         self._inodes: dict[tuple[int, int], list[_Inode]] = {}
         self._above: dict[str, dict[str, None]] = {}
-        self._pending: dict[str, tuple[str, int]] = {}
+        self._pending: dict[_Where, tuple[str, int]] = {}
+        self._late: dict[_Where, tuple[str, int]] = {}
         if self._file is None:
             return
         import sqlite3
@@ -101,7 +111,8 @@ class Lineage:
             self._take_in(self._file)
         except (OSError, sqlite3.Error, AnalysisFault) as error:
             self.close()
-            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}") from None
+            mend = remedy(error, "which files were made from assets")
+            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}: {mend}") from None
 
     def __len__(self) -> int:
         return len(self._paths) + sum(len(known) for known in self._patterns.values())
@@ -186,8 +197,7 @@ class Lineage:
                 known = self._paths.get(place) if kind == "path" else None
                 if known != asset:
                     kept.append((kind, place, asset, op))
-                if kind == "path":
-                    self._pending[place] = (asset, now)
+                self._await((kind, place), asset, now)
             if len(self) + len(kept) > MAX_KEPT:
                 raise AnalysisFault(f"more than {MAX_KEPT} files are known to be made from assets: mend `{self._path}`")
             self._write(
@@ -205,14 +215,12 @@ class Lineage:
         """
         with self._lock:
             rows: list[tuple[Any, ...]] = []
-            for path in list(self._pending)[:MAX_PENDING]:
-                asset, since = self._pending[path]
-                made = list(_made(path, since))
+            seen: list[_Where] = []
+            for where, (asset, since) in self._looked_for():
+                made = list(_made(*where, since))
                 if made:
-                    del self._pending[path]
+                    seen.append(where)
                 rows += [(*identity, name, asset) for name, identity in made]
-            while len(self._pending) > MAX_DERIVED:
-                del self._pending[next(iter(self._pending))]
             if not rows:
                 return
             self._write(
@@ -220,8 +228,32 @@ class Lineage:
                 "values (?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+            # INVARIANT: what could not be kept is looked for again.
+            for where in seen:
+                self._forget(where)
             for dev, ino, birth, size, ctime, _, asset in rows:
                 self._take_inode(dev, ino, _Inode(birth, size, ctime, asset))
+
+    def _await(self, where: _Where, asset: str, since: int) -> None:
+        """Look for what is made at a place from now on; what never comes keeps nothing else from being seen."""
+        self._forget(where)
+        self._pending[where] = (asset, since)
+        while len(self._pending) > MAX_PENDING:
+            oldest = next(iter(self._pending))
+            self._late[oldest] = self._pending.pop(oldest)
+        while len(self._late) > MAX_DERIVED:
+            del self._late[next(iter(self._late))]
+
+    def _forget(self, where: _Where) -> None:
+        self._pending.pop(where, None)
+        self._late.pop(where, None)
+
+    def _looked_for(self) -> list[tuple[_Where, tuple[str, int]]]:
+        late = list(itertools.islice(self._late.items(), MAX_LATE))
+        for where, what in late:
+            del self._late[where]
+            self._late[where] = what
+        return [*self._pending.items(), *late]
 
     # -- keeping
 
@@ -265,12 +297,12 @@ class Lineage:
             for number, kind, place, asset, at in db.execute(query, (derived,)).fetchall():
                 self._take(kind, place, asset)
                 derived = number
-                if kind == "path" and len(self._pending) < MAX_PENDING:
-                    self._pending.setdefault(place, (asset, at * 1000))
+                if (kind, place) not in self._pending and (kind, place) not in self._late:
+                    self._await((kind, place), asset, at * 1000)
             query = "select id, dev, ino, birth, size, ctime, place, asset from inodes where id > ? order by id"
             for number, dev, ino, birth, size, ctime, place, asset in db.execute(query, (inodes,)).fetchall():
                 self._take_inode(_unsigned(dev), _unsigned(ino), _Inode(birth, size, ctime, asset))
-                self._pending.pop(place, None)
+                self._forget(("path", place))
                 inodes = number
             self._seen, self._version = (derived, inodes), version
         except sqlite3.Error as error:
@@ -310,9 +342,10 @@ def _facts(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> 
             yield "path", target.real, asset, effect.op
 
 
-def _made(path: str, since: int) -> Iterator[tuple[str, tuple[int, int, int, int, int]]]:
-    """The files at or below a path that have changed since a time, as they are now."""
-    for name, status in walk_files(path, MAX_FILES):
+def _made(kind: str, place: str, since: int) -> Iterator[tuple[str, tuple[int, int, int, int, int]]]:
+    """The files at or below a path, or of a name known in part, that have changed since a time, as they are now."""
+    paths = [place] if kind == "path" else itertools.islice(glob.iglob(place, include_hidden=True), MAX_FILES)
+    for name, status in itertools.chain.from_iterable(walk_files(path, MAX_FILES) for path in paths):
         if status.st_ctime_ns >= since - TOLERANCE_NS:
             birth = birth_ns(name)
             identity = (status.st_dev, status.st_ino, -1 if birth is None else birth, status.st_size)

@@ -58,16 +58,17 @@ _SINKS: Final = frozenset(
 """Operations by which text leaves the conversation; a request may carry it in the address."""
 
 _DOCUMENT = re.compile(
-    r"(?:license|licence|readme|notice|copying|authors|changelog)[^/]*|.*\.(?:md|rst)", re.IGNORECASE
+    r"(?:license|licence|readme|notice|copying|authors|changelog)[^/]*|.*\.(?:md|rst|index\.json)", re.IGNORECASE
 )
 """Files beside weights whose text stands in many other places."""
 
 _SETTINGS: Final = frozenset(
     "config.json generation_config.json tokenizer_config.json special_tokens_map.json preprocessor_config.json "
     "processor_config.json chat_template.jinja chat_template.json adapter_config.json added_tokens.json "
-    ".gitattributes".split()
+    "tokenizer.json tokenizer.model vocab.json vocab.txt merges.txt spiece.model sentencepiece.bpe.model "
+    "trainer_state.json .gitattributes".split()
 )
-"""Files beside weights that say how to use them, by the names that model hubs give them."""
+"""Files beside weights that say how to use them, by the names that hubs give them; models share tokenizers."""
 
 _ENCODED: Final = re.compile(
     rf"[A-Za-z0-9+/_=-]{{{MIN_ENCODED_CHARS},}}"

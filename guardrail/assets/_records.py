@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeGuard
@@ -59,12 +60,12 @@ def record_effects(
         yield bare
         return
     try:
-        old = _Records(read_records(path, before) if before else None, record, model)
-        new = _Records(read_records(path, after) if after.strip() else None, record, model)
+        old = _Records(_read(path, before, record) if before else None, record, model)
+        new = _Records(_read(path, after, record) if after.strip() else None, record, model)
+        found = [*_changes(old, new, record), *_left_out(old, new, record, grows=effect.op == "append")]
     except Unclear:
         yield bare
         return
-    found = list(_changes(old, new, record))
     for op, attrs in found[:MAX_RECORD_EFFECTS]:
         yield msgspec.structs.replace(bare, op=op, attrs={**bare.attrs, **attrs})
     if len(found) > MAX_RECORD_EFFECTS:
@@ -73,6 +74,26 @@ def record_effects(
         )
     if not found:
         yield msgspec.structs.replace(bare, op="read", attrs={**bare.attrs, "unchanged": True})
+
+
+def called_record(effect: Effect, record: RecordConfig, model: str | None) -> Effect:
+    """What rules may know of a score that is sent to an address: its arguments stand in for the keys of a record.
+
+    Args:
+        effect: the score that is recorded.
+        record: which argument is what, by the same names as keys.
+        model: the model that the asset belongs to.
+    """
+    known = effect.attrs
+    after = _number(known.get("value"))
+    attrs: dict[str, Any] = {"edited": False, "crosses": False, "subject": known.get("subject", model), "after": after}
+    if attrs["subject"] is None:
+        del attrs["subject"]
+    attrs |= _beyond(after, record)
+    number = _number(known.get(record.count)) if record.count else None
+    if number is not None and number < record.expected:
+        attrs |= _short(number, record.expected)
+    return msgspec.structs.replace(effect, attrs={**known, **attrs})
 
 
 def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
@@ -84,11 +105,57 @@ def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
         record: which key of a record is what.
     """
     try:
-        found = _Records(read_records(path, data), record, None)
+        found = _Records(_read(path, data, record), record, None)
     except Unclear as error:
         return str(error)
     scored = [item for item in found.items.values() if _score(item, record) is not None]
     return f"no record in it has a number at `{record.score}`" if found.items and not scored else None
+
+
+_PAIR: Final = re.compile(r"([^\W\d][\w. -]{0,63}?)\s*[:=]?\s*(-?\d+(?:\.\d+)?)\s*%?", re.ASCII)
+"""One statement of a report, such as `mean: 71.5`."""
+
+
+def _read(path: str, data: bytes, record: RecordConfig) -> Any:
+    """A file of records, or a report in words where records say over how many items they were taken.
+
+    Raises:
+        Unclear: if it has no single meaning.
+    """
+    try:
+        return read_records(path, data)
+    except Unclear:
+        if not record.count or record.items or path.rpartition(".")[2].lower() not in _WORDS:
+            raise
+        return _report(data, record)
+
+
+_WORDS: Final = frozenset(("txt", "md"))
+
+
+def _report(data: bytes, record: RecordConfig) -> dict[str, Any]:
+    """`n=20; mean 71.5` as a record; what is no pair of a name and a number is its text.
+
+    Raises:
+        Unclear: if it does not say exactly once what the score is, and over how many items.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Unclear("no text") from None
+    pairs: dict[str, Any] = {}
+    rest: list[str] = []
+    for part in re.split(r"[;,\n]", text):
+        pair = _PAIR.fullmatch(part.strip(" \t\r-*"))
+        if pair is None:
+            rest.append(part.strip())
+        elif pair[1] in pairs:
+            raise Unclear(f"`{pair[1]}` twice")
+        else:
+            pairs[pair[1]] = pair[2]
+    if record.score not in pairs or record.count not in pairs:
+        raise Unclear(f"no `{record.score}`, or no `{record.count}`")
+    return {**pairs, "text": " ".join(filter(None, rest))}
 
 
 class _Records:
@@ -193,6 +260,34 @@ def _changes(old: _Records, new: _Records, record: RecordConfig) -> Iterator[Tol
             yield "record_score", _scored(name, known, item, old, new, record)
 
 
+def _left_out(old: _Records, new: _Records, record: RecordConfig, *, grows: bool) -> Iterator[Told]:
+    """Items that a score was not taken over: fewer than there have to be, or than there were.
+
+    Raises:
+        Unclear: if a record has a score and does not say over how many.
+    """
+    if not record.count:
+        there = len(new.items)
+        # What is written record by record gets there; what is written whole, or gets less, does not.
+        if there < record.expected and not grows and not 0 < len(old.items) < there:
+            yield "record_score", _short(there, record.expected)
+        return
+    for name, item in new.items.items():
+        number = _number(new.of(item, record.count))
+        if number is None:
+            if _score(item, record) is not None:
+                raise Unclear(f"a score without a number at `{record.count}`")
+            continue
+        before = _number(old.of(old.items[name], record.count)) if name in old.items else None
+        wanted = max(record.expected, before or 0)
+        if number < wanted and number != before:
+            yield "record_score", _short(number, wanted) | {"item": name}
+
+
+def _short(number: float, wanted: float) -> dict[str, Any]:
+    return {"dropped": math.ceil(wanted - number), "counted": number, "expected": wanted, "edited": True}
+
+
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     for key in dict.fromkeys((*old, *new)):
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
@@ -243,10 +338,15 @@ def _scored(name: str, known: Any, item: Any, old: _Records, new: _Records, reco
         was = old.of(known, record.subject) or old.model
         if isinstance(was, str) and was != attrs.get("subject"):
             attrs["subject_before"] = was
-    if after is not None and record.reference:
-        deviation = _deviation(after, record.reference)
-        attrs |= {"deviation": round(deviation, 3), "outlier": deviation > record.outlier}
-    return attrs
+    return attrs | _beyond(after, record)
+
+
+def _beyond(after: float | None, record: RecordConfig) -> dict[str, Any]:
+    """How far a score lies from the references, if there are any."""
+    if after is None or not record.reference:
+        return {}
+    deviation = _deviation(after, record.reference)
+    return {"deviation": round(deviation, 3), "outlier": deviation > record.outlier}
 
 
 def _score(item: Any, record: RecordConfig) -> float | None:
@@ -324,4 +424,4 @@ def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return told
 
 
-__all__ = ["check_record", "record_effects"]
+__all__ = ["called_record", "check_record", "record_effects"]

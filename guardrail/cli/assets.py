@@ -8,12 +8,13 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
 
 if TYPE_CHECKING:
+    from guardrail.assets import Inventory
     from guardrail.assets.identity._claims import Claim
     from guardrail.assets.identity._match import Match
     from guardrail.assets.identity._registry import Registry
@@ -24,6 +25,9 @@ EXIT_OK: Final = 0
 
 PROGRESS_SECONDS: Final = 0.2
 """Time between two lines of progress, in seconds."""
+
+MIN_REGISTERED_BYTES: Final = 256
+"""Smallest file that is known by its content, in bytes."""
 
 _EXITS: Final = "exit codes: 0 done, 1 something could not be read, 2 usage or configuration"
 _MATCH_EXITS: Final = (
@@ -238,17 +242,17 @@ def _register(args: argparse.Namespace) -> int:
 
 
 def _register_one(registry: Registry, asset: str, files: Sequence[str]) -> Iterator[dict[str, Any]]:
-    from guardrail.assets import is_beside_weights
     from guardrail.assets.identity._fingerprint import fingerprint
     from guardrail.assets.identity._registry import state_of
 
     progress = _Progress(sum(_size_of(path) for path in files))
     for path in files:
-        if is_beside_weights(path):
-            continue
         row: dict[str, Any] = {"asset": asset, "path": path, "state": "unchanged"}
         try:
-            state = state_of(os.lstat(path))
+            status = os.lstat(path)
+            if not _counts(path, status.st_size):
+                continue
+            state = state_of(status)
             if not registry.is_current(path, state):
                 registry.put(asset, path, state, fingerprint(path, registry.key, progress.bytes))
                 row["state"] = "registered"
@@ -266,6 +270,7 @@ def _size_of(path: str) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from guardrail.assets import Inventory
     from guardrail.printing import visible
 
     config, registry = _open(args)
@@ -273,6 +278,7 @@ def _list(args: argparse.Namespace) -> int:
         known: dict[str, list[tuple[str, int]]] = {}
         for asset, path, size in registry.files():
             known.setdefault(asset, []).append((path, size))
+        stale = _stale(registry, Inventory(config), known)
     rows = [
         {
             "id": asset.id,
@@ -280,6 +286,7 @@ def _list(args: argparse.Namespace) -> int:
             "paths": [str(config.path(path)) for path in asset.paths],
             "uris": list(asset.uris),
             "registered": [{"path": path, "size": size} for path, size in known.get(asset.id, [])],
+            "stale": stale.get(asset.id, []),
         }
         for asset in config.assets
     ]
@@ -289,12 +296,37 @@ def _list(args: argparse.Namespace) -> int:
     for row in rows:
         files: list[dict[str, Any]] = row["registered"]  # type: ignore[assignment]
         text = f"{len(files)} files, {_size(sum(file['size'] for file in files))}" if files else "not registered"
+        if row["stale"]:
+            others: list[str] = row["stale"]  # type: ignore[assignment]
+            text += f"; {len(others)} new or changed since, such as {others[0]}: register again"
         text = text if row["class"] in _CONTENT else "known by its place"
         print(visible(f"{row['id']}  ({row['class']}; {text})"))
     return EXIT_OK
 
 
+def _stale(registry: Registry, inventory: Inventory, known: Collection[str]) -> dict[str, list[str]]:
+    """Files of registered assets whose content, as it is now, is not what they are known by."""
+    from guardrail.assets.identity._registry import state_of
+
+    found: dict[str, list[str]] = {}
+    for asset in known:
+        for path in inventory.files_of(asset):
+            with contextlib.suppress(OSError):
+                status = os.lstat(path)
+                if _counts(path, status.st_size) and not registry.is_current(path, state_of(status)):
+                    found.setdefault(asset, []).append(path)
+    return found
+
+
+def _counts(path: str, size: int) -> bool:
+    """Whether a file of an asset is known by its content: none that stands beside weights, or in anybody's files."""
+    from guardrail.assets import is_beside_weights
+
+    return size >= MIN_REGISTERED_BYTES and not is_beside_weights(path)
+
+
 def _import(args: argparse.Namespace) -> int:
+    from guardrail.assets import is_beside_weights
     from guardrail.assets.identity._claims import Unfit
     from guardrail.assets.identity._mlflow import claims_of_version, is_reference
     from guardrail.errors import ConfigError
@@ -318,6 +350,10 @@ def _import(args: argparse.Namespace) -> int:
             raise ConfigError(f"`{args.file}` cannot be imported: {error}") from None
         finally:
             progress.end()
+        # What stands beside weights stands in other models too, and would make each of them this one.
+        claims = tuple(one for one in claims if not is_beside_weights(f"/{one.name}"))
+        if not claims:
+            raise ConfigError(f"`{args.file}` cannot be imported: it has no digest of weights")
         registry.claim(args.id, named, claims)
     if args.json:
         rows = [{"name": one.name, "algorithm": one.algorithm, "digest": one.digest.hex()} for one in claims]
@@ -350,7 +386,8 @@ def _match(args: argparse.Namespace) -> int:
                 found = match(os.path.realpath(file), registry, progress.bytes)
             except OSError as error:
                 progress.end()
-                print(f"cannot read `{file}`: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+                remedy = ": name the files in it" if isinstance(error, IsADirectoryError) else ""
+                print(f"cannot read `{file}`: {(error.strerror or str(error)).lower()}{remedy}", file=sys.stderr)
                 code = max(code, EXIT_FAULT)
                 continue
             progress.end()

@@ -234,9 +234,16 @@ def _line(seq: int, record: dict[str, Any]) -> str:
         # An obligation names its subject, a decision has it as a table with the model and the principal.
         str(subject.get("id") or (not subject and record.get("subject")) or "-"),
         _about(record),
+        _observed(record),
     ]
     # Names in records come from agents: nothing of theirs may repaint the terminal.
     return visible("  ".join(field for field in fields if field))
+
+
+def _observed(record: dict[str, Any]) -> str:
+    """What a call that ran would have met with every rule rolled out."""
+    observed = _table(record.get("observed"))
+    return f"[observed: {observed.get('outcome')} by {_joined(observed.get('rules'))}]" if observed else ""
 
 
 def _about(record: dict[str, Any]) -> str:
@@ -247,7 +254,14 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
-    return str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    named = str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    # Why a policy was refused, or what is left of what is owed.
+    why = record.get("why") or _joined_text(record.get("evidence"))
+    return f"{named}: {why}" if why else named
+
+
+def _joined_text(value: object) -> str:
+    return "; ".join(map(str, _list(value)))
 
 
 def _joined(value: object) -> str:

@@ -151,7 +151,10 @@ def _readable(decision: Decision) -> str:
     from guardrail.printing import visible
 
     lines = [decision.outcome.value.upper()]
-    lines += [f"  {reason.outcome.value:<9} {reason.rule}: {visible(reason.message)}" for reason in decision.reasons]
+    for reason in decision.reasons:
+        # A rule that is being rolled out does not look like one that agrees.
+        asked = f" [observed: {reason.asked.value}]" if reason.asked is not None else ""
+        lines.append(f"  {reason.outcome.value:<9} {reason.rule}: {visible(reason.message)}{asked}")
     lines += [f"  effect    {effect_line(effect)}" for effect in decision.effects]
     return "\n".join(lines)
 

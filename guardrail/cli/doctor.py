@@ -373,6 +373,9 @@ def _mandate_findings(config: Config, read: _Book) -> Iterator[Finding]:
         for name in mandate.unknown_zones(config.zones):
             detail = f"`{mandate.id}` allows the zone `{name}`, and no zone is called that"
             yield Finding(name="mandates", state="note", detail=detail)
+        for effect in mandate.without_target():
+            detail = f"`{mandate.id}` allows `{effect}` and names no target, so it covers none: add `targets`"
+            yield Finding(name="mandates", state="note", detail=detail)
     if book.unread:
         names = ", ".join(f"`{name}`" for name in book.unread)
         detail = f"not read, because a mandate's name ends in `.mandate.json`: {names}"

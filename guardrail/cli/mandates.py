@@ -170,7 +170,17 @@ def _new(args: argparse.Namespace) -> int:
         _write(Path(args.out), text.encode())
         print(visible(f"wrote {args.out}: {_summary(mandate)}"))
         print(f"it grants nothing yet: read it, then sign it with `guardrail mandates sign {args.out} --key FILE`")
+    _print_without_target(mandate)
     return EXIT_OK
+
+
+def _print_without_target(mandate: Mandate) -> None:
+    for effect in mandate.without_target():
+        print(f"note: {_without_target(effect)}: add `--target`, or `targets` to the grant", file=sys.stderr)
+
+
+def _without_target(effect: str) -> str:
+    return f"`{effect}` goes nowhere without a target, so it is not allowed"
 
 
 def _moment(text: str) -> Any:
@@ -208,6 +218,7 @@ def _sign(args: argparse.Namespace) -> int:
     out = Path(args.out or f"{mandate.id}{SUFFIX}")
     _write(out, signed)
     print(visible(f"signed {out}: {_summary(mandate)}"))
+    _print_without_target(mandate)
     if not out.name.endswith(SUFFIX):
         print(visible(f"note: no guard reads `{out.name}`: its name must end in `{SUFFIX}`"), file=sys.stderr)
     return EXIT_OK
@@ -351,6 +362,7 @@ def _list(args: argparse.Namespace) -> int:
         reason = _reason(book, mandate, now_us)
         notes = [f"no asset is called `{name}`" for name in mandate.unknown_assets(known)]
         notes += [f"no zone is called `{name}`" for name in mandate.unknown_zones(config.zones)]
+        notes += [_without_target(effect) for effect in mandate.without_target()]
         notes += [
             f"{left} of {grant.uses} uses left"
             for grant, left in zip(mandate.grants, book.left(mandate), strict=True)

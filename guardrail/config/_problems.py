@@ -93,6 +93,11 @@ def _log_problems(log: DecisionLogConfig) -> list[str]:
 
 def _asset_problems(assets: Sequence[AssetConfig]) -> list[str]:
     problems = [f"asset `{asset_id}` is listed twice" for asset_id in _twice([a.id for a in assets])]
+    problems += [
+        # The second one would look guarded, and never be meant.
+        f"the path `{path}` belongs to two assets: name it in one of them, or name what lies below it in the other"
+        for path in _twice([path for asset in assets for path in dict.fromkeys(asset.paths)])
+    ]
     for asset in assets:
         if not 1 <= len(asset.id) <= MAX_ID_CHARS or not asset.id.isprintable() or any(c in asset.id for c in "*?[]{}"):
             problems.append(
@@ -182,6 +187,8 @@ def _record_problems(asset: AssetConfig) -> Iterator[str]:
         yield f"asset `{asset.id}`: `record.reference` and `record.threshold` must be finite numbers"
     if not (math.isfinite(record.outlier) and record.outlier > 0):
         yield f"asset `{asset.id}`: `record.outlier` must be greater than 0"
+    if record.expected < 0:
+        yield f"asset `{asset.id}`: `record.expected` must be 0 or a number of items"
 
 
 def _number_problems(config: Config) -> list[str]:

@@ -17,7 +17,7 @@ import msgspec
 from guardrail.model import AssetClass
 from guardrail.toolspec import ToolSpec
 
-Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "removed", "any", "ask", "none"]
+Weakens = Literal["false", "true", "up", "down", "wider", "narrower", "people", "removed", "any", "ask", "none"]
 """The change that makes a control weaker: switched off or on, a larger or smaller amount, more or fewer members, its
 removal, any change. Of `ask` nobody can tell but a person, and `none` says that the key is no control."""
 
@@ -78,6 +78,9 @@ class RecordConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         criteria: keys of what is measured, and how: a change of one is a change of the criteria; `*` is allowed.
         reference: scores of comparable models, or of earlier runs; at least three, or none.
         outlier: how far from the reference a score may lie, in standard deviations estimated from the median.
+        count: key that says over how many items a score was taken, such as `n`; empty means that records do not say.
+        expected: over how many items a score has to be taken, or, without `count`, how many records a whole file has;
+            fewer are told as left out, and 0 says nothing.
     """
 
     items: str = ""
@@ -90,6 +93,8 @@ class RecordConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     criteria: tuple[str, ...] = ("criteria", "rubric")
     reference: tuple[float, ...] = ()
     outlier: float = 3.5
+    count: str = ""
+    expected: int = 0
 
 
 class AssetConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"asset_class": "class"}):
@@ -111,7 +116,7 @@ class AssetConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         separation: whether an order about it must come from somebody who does not operate the agent; the general
             `mandates.separation` by default.
         weakens: for `control`: key -> the change that weakens it: `false`, `true`, `up`, `down`, `wider`, `narrower`,
-            `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
+            `people`, `removed`, `any`, `ask` or `none`; a dotted key reaches into tables, and a key may have `*` in it.
         record: for `evaluation`: which key of a record is what; without it every edit is one of the whole file.
     """
 
@@ -247,6 +252,11 @@ class HistoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         "*/.ssh/config",
         "/etc/hosts",
         "/etc/ssh/ssh_known_hosts",
+        "/etc/ansible/hosts",
+        "/proc/*/net/arp",
+        "*/.bash_history",
+        "*/.zsh_history",
+        "net:neighbours",
         "*/.kube/config",
         "*/.aws/config",
         "server://[*]/*",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from guardrail.config import LimitConfig
 from guardrail.effects._examples import prove
+from guardrail.effects._served import served
 from guardrail.effects._shells import ShellMemory
 from guardrail.effects._work import NO_VARIABLES, work_out
 from guardrail.effects.catalogue._spec import specs
@@ -67,4 +68,4 @@ def analyse(
         prove()
     if len(known.condemned) > condemned:
         raise AnalysisFault(list(known.condemned.values())[-1])
-    return effects
+    return served(effects)

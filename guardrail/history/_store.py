@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardrail.errors import ConfigError, Fault
-from guardrail.storage import StateFile, transaction
+from guardrail.storage import StateFile, remedy, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,6 +21,9 @@ KEPT_SECONDS: Final = 30 * 24 * 3600
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that is writing, in seconds; then the call is denied."""
+
+LOST: Final = "what sessions and agents did"
+"""What is in the file, for whoever has to give it up."""
 
 MAX_FORGOTTEN: Final = 1_000
 """Most sessions, and most agents, that are forgotten at one start."""
@@ -105,7 +108,7 @@ class HistoryStore:
             self._forget_old(db)
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise ConfigError(f"the history `{path}` cannot be opened: {error}") from None
+            raise ConfigError(f"the history `{path}` cannot be opened: {error}: {remedy(error, LOST)}") from None
 
     def close(self) -> None:
         """Let go of the file."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from guardrail.errors import ConfigError, Fault
-from guardrail.storage import StateFile, transaction
+from guardrail.storage import StateFile, remedy, transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -97,7 +97,7 @@ class MandateLedger:
             self.close()
             raise ConfigError(
                 f"what was used and revoked of mandates, `{path}`, cannot be opened: {error}: "
-                "make it readable, and the directory writable, for the user that the guard runs as"
+                + remedy(error, "which uses were counted, what was revoked, and what is owed")
             ) from None
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -26,6 +26,9 @@ MAX_USES: Final = 1_000_000
 
 ZONE: Final = "zone:"
 """How a target begins that names a zone of the configuration."""
+
+TARGETED: Final = frozenset(("copy", "rename", "link", "net_send", "api_copy"))
+"""Effects that go somewhere, so that a grant of them names targets; `targeted` in the policy's data."""
 
 MAX_TEXT_CHARS: Final = 4096
 """Longest `text` of a mandate, in characters."""
@@ -73,12 +76,12 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Args:
         id: name of this duty within the mandate.
-        effect: what is owed.
+        effect: what is owed: that an asset is deleted, or a service that is one called, such as one that shuts down.
         asset: id of the asset, no glob.
     """
 
     id: str
-    effect: Literal["delete"]
+    effect: Literal["delete", "service"]
     asset: str
 
 
@@ -124,7 +127,10 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         try:
             mandate = _decoder.decode(raw)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigError(f"not a mandate: {sentence(error)}") from None
+            told = sentence(error)
+            if ".effects[" in told:
+                told += f": use {', '.join(get_args(Op))}"
+            raise ConfigError(f"not a mandate: {told}") from None
         mandate.validate()
         return mandate
 
@@ -181,6 +187,11 @@ class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         targets = dict.fromkeys(target for grant in self.grants for target in grant.targets)
         zones = (target.removeprefix(ZONE) for target in targets if target.startswith(ZONE))
         return tuple(zone for zone in zones if zone not in names)
+
+    def without_target(self) -> tuple[str, ...]:
+        """Effects that go somewhere, in grants that name no target; such a grant covers none of them, silently."""
+        effects = (effect for grant in self.grants if not grant.targets for effect in grant.effects)
+        return tuple(dict.fromkeys(effect for effect in effects if effect in TARGETED))
 
     def why_not_now(self, now_us: int) -> str | None:
         """Why this mandate does not hold at a time, or None if it does."""

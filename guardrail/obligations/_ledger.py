@@ -21,12 +21,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from guardrail.assets import Inventory
+from guardrail.assets import Asset, Inventory
 from guardrail.mandates import Duty, Mandate, MandateLedger, Obligation
 from guardrail.model import Effect, Outcome
 
 MAX_PINS: Final = 64
-"""Most inodes of one asset that are pinned, hence most descriptors one obligation holds open."""
+"""Most inodes of one asset that are pinned, hence most descriptors one obligation holds open: its largest files."""
 
 State = Literal["open", "met", "unmet", "withdrawn"]
 
@@ -56,7 +56,7 @@ class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Duty:
-    __slots__ = ("attempts", "evidence", "pins", "pins_complete", "state", "status")
+    __slots__ = ("attempts", "evidence", "pins", "pins_complete", "state", "status", "tried", "watched")
 
     def __init__(self, status: ObligationStatus) -> None:
         self.status = status
@@ -65,6 +65,8 @@ class _Duty:
         self.evidence: tuple[str, ...] = ()
         self.pins: list[tuple[str, int]] = []
         self.pins_complete = True
+        self.watched = False  # a call that would have done it was released, and it is not known to be done
+        self.tried = False  # since the files were looked at
 
 
 class Obligations:
@@ -115,7 +117,9 @@ class Obligations:
             entry = Duty(key, owed.effect, owed.asset, mandate.id, mandate.subject)
             duty = _Duty(_status(entry))
             known = self._kept.owe(entry) if self._kept is not None else "open"
-            if known == "met" and self._absent(owed.asset):
+            if known == "met" and owed.effect != "delete":
+                duty.state, duty.evidence = "met", ("it was found met before",)
+            elif known == "met" and self._absent(owed.asset):
                 duty.state, duty.evidence = "met", ("it was found met before, and is still absent",)
             else:
                 self._pin(duty)
@@ -125,6 +129,7 @@ class Obligations:
 
     def _absent(self, asset_id: str) -> bool:
         asset = self._inventory.get(asset_id)
+        # Of an address it cannot be told, so what was met before stays so.
         return asset is not None and not any(map(os.path.lexists, asset.roots))
 
     @property
@@ -148,12 +153,59 @@ class Obligations:
                 found[status.mandate] = (*found.get(status.mandate, ()), status.asset)
         return found
 
+    def deletions(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
+        """Ids of the duties to delete something that are still open under these mandates."""
+        return tuple(key for key in self.owed(mandates) if self._duties[key].status.effect == "delete")
+
+    def condemned(self, revoked: AbstractSet[str]) -> tuple[str, ...]:
+        """The assets that must be deleted, whoever owes it, and also when the window of the order is over.
+
+        Args:
+            revoked: ids of mandates that were revoked: what they wanted is owed no more.
+        """
+        found = (duty.status for duty in self._duties.values() if duty.state in _OWED)
+        return tuple(dict.fromkeys(one.asset for one in found if one.effect == "delete" and one.mandate not in revoked))
+
     def judged(self, effects: Sequence[Effect], mandates: Sequence[Mandate], outcome: Outcome) -> None:
         """Count a call that would have done what is owed, whatever was decided about it."""
         for key in self.owed(mandates):
             duty = self._duties[key]
-            if any(e.op == duty.status.effect and e.resource.asset == duty.status.asset for e in effects):
+            ops = _DOING.get(duty.status.effect, frozenset((duty.status.effect,)))
+            if any(
+                e.op in ops and e.resource.asset == duty.status.asset and e.attrs.get("verb") not in _STARTING
+                for e in effects
+            ):
                 duty.attempts[outcome.value] = duty.attempts.get(outcome.value, 0) + 1
+                if outcome is Outcome.ALLOW:
+                    duty.watched = duty.tried = True
+
+    def look(self) -> tuple[ObligationStatus, ...]:
+        """Look at the duties that a released call may have done, or done in part, since they were looked at.
+
+        Returns:
+            Those that stand otherwise than before.
+        """
+        if not any(duty.watched for duty in self._duties.values()):
+            return ()
+        changed: list[ObligationStatus] = []
+        with self._lock:
+            for duty in self._duties.values():
+                if not duty.watched or duty.state not in _OWED:
+                    continue
+                asset = self._inventory.get(duty.status.asset)
+                # While something is left it is looked at once for each try, afterwards only for its being gone.
+                if not duty.tried and asset is not None and any(map(os.path.lexists, asset.roots)):
+                    continue
+                before = duty.state, duty.evidence
+                self._verify(duty)
+                duty.tried = False
+                if duty.state == "met":
+                    duty.watched = False
+                    if self._kept is not None:
+                        self._kept.settle(_entry(duty))
+                if (duty.state, duty.evidence) != before:
+                    changed.append(self._snapshot(duty))
+        return tuple(changed)
 
     def settle(self, revoked: AbstractSet[str] = frozenset()) -> tuple[ObligationStatus, ...]:
         """Look at the world and say of each duty whether it is done.
@@ -195,7 +247,7 @@ class Obligations:
         asset = self._inventory.get(duty.status.asset)
         if asset is None or duty.status.effect != "delete":
             return
-        for path in self._inventory.files_of(asset.id):
+        for path in sorted(self._inventory.files_of(asset.id), key=_size, reverse=True):
             if len(duty.pins) >= MAX_PINS:
                 duty.pins_complete = False
                 return
@@ -213,24 +265,49 @@ class Obligations:
         if status.effect != "delete":
             done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
             duty.state = "met" if done else "unmet"
-            duty.evidence = (f"{status.effect} was {'released' if done else 'not released'} by the guard",)
+            # What came of it is in the record of that call.
+            duty.evidence = (f"`{status.effect}` was {'released' if done else 'not released'} by the guard",)
             return
         left = [f"`{root}` is still there" for root in asset.roots if os.path.lexists(root)]
-        for path, pin in duty.pins:
-            left.extend(_still_named(path, pin))
-        if left:
-            duty.state, duty.evidence = "unmet", tuple(left)
+        named = [line for path, pin in duty.pins for line in _still_named(path, pin)]
+        if named and len(named) < len(duty.pins):
+            left.append(f"only in part deleted: {len(duty.pins) - len(named)} of {len(duty.pins)} files are gone")
+        if asset.uris and not duty.pins and not duty.attempts.get(Outcome.ALLOW.value):
+            left.append(f"no deletion at {_addresses(asset)} was released")
+        if left or named:
+            duty.state, duty.evidence = "unmet", (*left, *named)
+            return
+        if not asset.roots:
+            text = f"deletion at {_addresses(asset)} was released; whether it is gone there cannot be seen from here"
+            duty.state, duty.evidence = "met", (text,)
             return
         looked = f"{len(asset.roots)} paths absent, {len(duty.pins)} pinned inodes without a name"
         if not duty.pins:
             looked = f"{len(asset.roots)} paths absent; no inode was pinned, so only names were looked at"
         elif not duty.pins_complete:
             looked += "; not every file could be pinned"
+        if asset.uris:
+            looked += f"; {_addresses(asset)} cannot be seen from here"
         duty.state, duty.evidence = "met", (looked,)
         _unpin(duty)
 
 
 _OWED: Final = frozenset({"open", "unmet"})
+_STARTING: Final = frozenset("start restart reload enable unmask status show".split())
+"""What is said to a service that is not to be ended."""
+
+_DOING: Final = {"delete": frozenset({"delete", "api_delete"})}
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+def _addresses(asset: Asset) -> str:
+    return ", ".join(f"`{uri}`" for uri in asset.uris) or "no address"
 
 
 def _status(owed: Duty) -> ObligationStatus:

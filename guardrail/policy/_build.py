@@ -90,6 +90,7 @@ class Administration(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=T
     verbs: tuple[str, ...]
     devices: tuple[str, ...]
     not_devices: tuple[str, ...]
+    programs: tuple[str, ...]
     ops: tuple[Op, ...]
     shipped: tuple[Way, ...]
 
@@ -187,7 +188,8 @@ class Opa:
             raise ConfigError(f"`opa {arguments[0]}` could not be run: {error}") from None
         if done.returncode:
             said = (done.stderr + done.stdout).decode("utf-8", "replace").strip()
-            raise ConfigError(f"`opa {arguments[0]}` says: {said}")
+            mend = ": run `opa fmt --write` on it" if arguments[0] == "fmt" else ""
+            raise ConfigError(f"`opa {arguments[0]}` says: {said}{mend}")
         return done.stdout.decode("utf-8")
 
     @property

@@ -300,10 +300,23 @@ def check_examples(engine: _Asker, seconds: float, *, moved: Sequence[str] = ())
         ConfigError: if a rule answers an example that it must not, or does not answer one that it must.
         EngineFault: if the engine gives no usable answer.
     """
-    for rule_id in sorted(set(engine.rules.ids) - set(moved)):
-        examples = engine.rules[rule_id].examples
-        for wanted, given in ((True, examples.match), (False, examples.not_match)):
-            for number, example in enumerate(given, 1):
-                if _fires(engine, rule_id, example, seconds) is not wanted:
-                    verb = "does not answer its example" if wanted else "answers its counter-example"
-                    raise ConfigError(f"the policy is not what it says: rule `{rule_id}` {verb} number {number}")
+    wrong = {
+        rule_id: told
+        for rule_id in sorted(set(engine.rules.ids) - set(moved))
+        if (told := _wrong(engine, rule_id, seconds)) is not None
+    }
+    if wrong:
+        (first, told), *others = wrong.items()
+        more = f"; so it is with {', '.join(f'`{one}`' for one, _ in others)}" if others else ""
+        raise ConfigError(f"the policy is not what it says: rule `{first}` {told}{more}")
+
+
+def _wrong(engine: _Asker, rule_id: str, seconds: float) -> str | None:
+    """What a rule does that its examples do not say, if anything."""
+    examples = engine.rules[rule_id].examples
+    for wanted, given in ((True, examples.match), (False, examples.not_match)):
+        for number, example in enumerate(given, 1):
+            if _fires(engine, rule_id, example, seconds) is not wanted:
+                verb = "does not answer its example" if wanted else "answers its counter-example"
+                return f"{verb} number {number}"
+    return None

@@ -147,7 +147,8 @@ def format_of_directory(names: Collection[str]) -> Format | None:
         return "coreml"
     if {"blobs", "manifests"} <= has:
         return "ollama"
-    if {"blobs", "snapshots", "refs"} <= has:
+    # No `refs` where every download was of a commit by its number.
+    if {"blobs", "snapshots"} <= has:
         return "hf-cache"
     if "config.json" in has and any_ends(".safetensors", ".bin", ".npz", ".gguf", ".h5", ".msgpack"):
         return "transformers"

@@ -22,6 +22,7 @@ from guardrail.assets.identity._claims import Claim
 from guardrail.assets.identity._fingerprint import Fingerprint
 from guardrail.assets.identity._sketch import Sketch
 from guardrail.errors import ConfigError
+from guardrail.storage import remedy
 
 KEY_BYTES: Final = 32
 """Size of the deployment's secret, in bytes."""
@@ -111,7 +112,8 @@ class Registry:
             self._db.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + _SCHEMA)
             self.key = self._secret()
         except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"the registry `{path}` cannot be opened: {error}") from None
+            mend = remedy(error, "what assets are known by, until `guardrail assets register`,")
+            raise ConfigError(f"the registry `{path}` cannot be opened: {error}: {mend}") from None
 
     def __enter__(self) -> Self:
         return self

@@ -24,6 +24,8 @@ MAX_MANIFEST_BYTES: Final = 1024 * 1024
 """Largest manifest of a store that is read, in bytes."""
 
 _WHOLE: Final = frozenset(("sharded", "adapter", "checkpoint", "saved-model", "transformers", "coreml"))
+_DEEP: Final = frozenset(("saved-model", "coreml"))
+_STORES: Final = frozenset(("hf-cache", "ollama"))
 _ANYTHING: Final = frozenset(("pickle", "npy", "npz", "hdf5"))
 _OLLAMA_MODEL: Final = "application/vnd.ollama.image.model"
 
@@ -79,8 +81,20 @@ def scan(root: str, seen: Seen | None = None) -> Scanned:
         walk.directory(root)
     else:
         walk.file(root, status)
-    proposals = tuple(sorted(walk.found, key=lambda one: one.paths))
+    proposals = tuple(sorted(_once(sorted(walk.found, key=lambda one: one.paths)), key=lambda one: one.paths))
     return Scanned(proposals=proposals, entries=walk.entries, unreadable=tuple(walk.unreadable))
+
+
+def _once(found: list[Proposal]) -> Iterator[Proposal]:
+    """The same, each place once: bytes in a store belong to the first model that names them, and to nobody besides."""
+    taken: set[str] = set()
+    for stored in (True, False):
+        for one in found:
+            if (one.kind in _STORES) is stored:
+                paths = tuple(path for path in one.paths if path not in taken)
+                taken.update(paths)
+                if paths:
+                    yield msgspec.structs.replace(one, paths=paths)
 
 
 class _Walk:
@@ -123,7 +137,8 @@ class _Walk:
             return
         whole = kind in _WHOLE
         if kind is not None and whole:
-            self._propose(path, kind, (path,), sum(_size(entry) for entry in entries))
+            size = _size_below(path) if kind in _DEEP else sum(_size(entry) for entry in entries)
+            self._propose(path, kind, (path,), size)
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
@@ -231,6 +246,10 @@ def _size(entry: os.DirEntry[str]) -> int:
         return entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
     except OSError:
         return 0
+
+
+def _size_below(path: str) -> int:
+    return sum(_size_at(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
 
 def _size_at(path: str) -> int:

@@ -258,9 +258,24 @@ def shred(call: Call, parsed: Parsed) -> Stream:
     for field in parsed.operands:
         if field.text == "-":
             continue
-        call.put("write", call.place(field), ())
-        if parsed.has("-u", "--remove"):
+        removes = parsed.has("-u", "--remove")
+        call.put("write", call.place(field), (), attrs={"destroys": True} if removes else None)
+        if removes:
             call.emit("delete", call.place(field, nofollow=True))
+    return NOTHING
+
+
+def trash(call: Call, parsed: Parsed) -> Stream:
+    """`trash`: what is thrown into a bin is all there, under another name."""
+    if parsed.has("--empty", "--restore"):
+        return call.opaque("program", reason="what lies in the bin is not known")
+    given = (*parsed.values_of("--trash-dir"), *parsed.values_of("--graveyard"))
+    folders = given or (Field(text=f"{call.shell.expand.lookup('HOME', call.state, {})[0]}/.local/share/Trash"),)
+    for source in parsed.operands:
+        name = source.text.rstrip("/").rpartition("/")[2]
+        for folder in folders:
+            there = Field(text=f"{folder.text.rstrip('/')}/files/{name}")
+            call.emit("rename", call.place(source, recursive=True, nofollow=True), call.place(there, nofollow=True))
     return NOTHING
 
 
@@ -274,6 +289,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "shred": shred,
     "tee": tee,
     "touch": touch,
+    "trash": trash,
     "truncate": truncate,
 }
 """What `code` of a spec may say, for this module."""

@@ -48,6 +48,9 @@ def ollama_create(call: Call, parsed: Parsed) -> Stream:
         if _PATH_LIKE.fullmatch(named.text) or call.kind(call.place(inside)) is not None:
             for source in call.read(inside, recursive=True):
                 call.emit("copy", source, model)
+        elif named.text:
+            # Another name for the layers of that model, which then outlive it.
+            call.emit("link", at("ollama", named.text), model)
     return SOMETHING
 
 

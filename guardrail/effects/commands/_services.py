@@ -13,6 +13,9 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
 from guardrail.model import Op
 
+NEIGHBOURS: Final = "neighbours"
+"""What a list of other hosts is called, whichever command prints it; `history.reconnaissance` has its address."""
+
 _LOOKS: Final = frozenset(
     "show list ls lst get help status monitor info dump version query state stats test is-active print check".split()
 )
@@ -107,6 +110,13 @@ def network(call: Call, parsed: Parsed) -> Stream:
     if call.name in ("ip", "bridge") and words and "link".startswith(words[0]) and verb in ("s", "se"):
         verb = "set"  # of a link it is tried first
     if not words or verb in _LOOKS or verb in _SHORT_LOOKS or words[0] in _LOOKS or words[0] == "monitor":
+        if (
+            call.name == "ip"
+            and words
+            and len(words[0]) > 1
+            and "neighbour".startswith(words[0].replace("bor", "bour"))
+        ):
+            call.emit("list", at("net", NEIGHBOURS))
         return SOMETHING
     return _changes(call, "service", "network", words[0])
 
@@ -120,6 +130,8 @@ def interface(call: Call, _parsed: Parsed) -> Stream:
     if (few and not changing and not any(o in ("-d", "-s", "-f", "--delete", "--set", "--file") for o in options)) or (
         call.name in ("arp", "netstat") and not any(o in ("-d", "-s", "-f") for o in options)
     ):
+        if call.name == "arp":
+            call.emit("list", at("net", NEIGHBOURS))
         return SOMETHING
     return _changes(call, "service", "network", words[0] if words else call.name)
 

@@ -14,6 +14,7 @@ from typing import Final
 from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._given import given_text as text_in
 from guardrail.effects.commands._makes import below
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._values import TOP, Field, Stream, merge
@@ -72,6 +73,14 @@ _CODE: Final = frozenset(
 
 _DIALECTS: Final = {"psql": _POSTGRES, "pgcli": _POSTGRES, "duckdb": _DUCK}
 """Clients of other dialects than those of mysql and sqlite."""
+
+
+def _is_of_users(words: Sequence[str]) -> bool:
+    """A statement that changes who may do what in a database."""
+    first, second = words[0], words[1] if len(words) > 1 else ""
+    return first in ("grant", "revoke") or (
+        first in ("create", "alter", "drop") and second in ("user", "role", "login")
+    )
 
 
 class Client(abc.ABC):
@@ -257,6 +266,8 @@ class Client(abc.ABC):
         if code:
             self.call.opaque("inline", reason=f"{self.call.name} runs {min(code)}", words=())
             self.call.mention_text(" ".join(_unquoted(text) for sort, text in tokens if sort == "text"))
+        if _is_of_users(words):
+            self.call.emit("set_security", at("account", "sql"), attrs={"verb": first})
         if first in _REMOVES or (first == "with" and said & _REMOVES) or (first == "alter" and "drop" in said):
             self.remove()
             self.look()

@@ -134,7 +134,9 @@ def _inflate(archive: bytes, where: str) -> bytes:
             if len(out) > MAX_UNPACKED_BYTES:
                 raise ConfigError(f"the policy bundle `{where}` unpacks to more than {MAX_UNPACKED_BYTES} bytes")
     except zlib.error as error:
-        raise ConfigError(f"the policy bundle `{where}` is no gzip archive: {error}") from None
+        raise ConfigError(
+            f"the policy bundle `{where}` is no gzip archive: {error}; make one with `guardrail policy build --bundle`"
+        ) from None
     if not inflater.eof:
         raise ConfigError(f"the policy bundle `{where}` is truncated: fetch or build it again")
     if inflater.unused_data:

@@ -26,6 +26,7 @@ claims contains {
 	family in mutating
 	some asset in touched(e)
 	not harmless(family, asset, e.properties.attrs)
+	not shown(e, asset)
 }
 
 # METADATA
@@ -60,6 +61,26 @@ harmless("keys", asset, attrs) if {
 	attrs.control == true
 	attrs.direction in {"strengthens", "same"}
 }
+
+# What is written over before it is deleted is judged by its deletion.
+harmless("edit", _, attrs) if attrs.destroys == true
+
+# What everybody may read of the guard's own files may be copied as well, such as with the project that they lie in.
+shown(e, asset) if {
+	e.action.name == "copy"
+	asset.class == "guard"
+	e.resource.properties.asset.id == asset.id
+	not target_is(e, asset.id)
+	open_to_all(asset.id)
+}
+
+open_to_all(id) if id in {
+	"guardrail:config", "guardrail:mandates", "guardrail:policy", "guardrail:policy-key", "guardrail:code",
+}
+
+open_to_all(id) if startswith(id, "guardrail:assets:")
+
+target_is(e, asset) if e.properties.target.properties.asset.id == asset
 
 # free: a mandate covers it. approval: only with a person's leave for this very call. none: nobody ordered it.
 standing(e, asset) := "free" if {

@@ -27,8 +27,7 @@ import data.guardrail.lib.sanction
 #       - {op: read, type: account, id: "account:admin"}
 #       - {op: set_security, id: /tmp/x}
 hits contains {"id": "admin.account", "i": i} if {
-	some i, e in acts.acting
-	changes(e)
+	some i, e in changing
 	e.resource.type == "account"
 	is_null(e.resource.properties.asset)
 }
@@ -50,15 +49,13 @@ hits contains {"id": "admin.account", "i": i} if {
 #       - {op: service, type: service, id: "systemd:web.service", attrs: {verb: restart}}
 #       - {op: list, type: service, id: "firewall:OUTPUT"}
 hits contains {"id": "admin.system", "i": i} if {
-	some i, e in acts.acting
-	changes(e)
+	some i, e in changing
 	some prefix in data.guardrail.settings.administration.held
 	startswith(e.resource.id, prefix)
 }
 
 hits contains {"id": "admin.system", "i": i} if {
-	some i, e in acts.acting
-	changes(e)
+	some i, e in changing
 	e.resource.type == "service"
 	e.properties.attrs.verb in data.guardrail.settings.administration.verbs
 }
@@ -127,19 +124,30 @@ hits contains {"id": "admin.memory", "i": i} if {
 #     match:
 #       - {op: service, type: service, id: "systemd:shutdown.timer", attrs: {verb: stop}}
 #       - {op: signal, type: process, id: "process:reaper"}
+#       - {op: set_security, id: /usr/local/bin/reaper}
+#       - {op: rename, id: /usr/local/bin/reaper, target: /tmp/x}
 #       - {op: set_key, type: object, id: "k8s:configmap/shutdown", attrs: {key: enabled}}
 #     not_match:
 #       - {op: signal, type: process, id: "process:node"}
+#       - {op: rename, id: /home/a/bin/reaper, target: /home/a/bin/old}
+#       - {op: exec, id: /usr/local/bin/reaper}
 #       - {op: write, id: /src/shutdown.py}
 #       - {op: read, type: object, id: "k8s:configmap/shutdown"}
 hits contains {"id": "admin.oversight", "i": i} if {
-	some i, e in acts.acting
-	changes(e)
+	some i, e in changing
 	some thing in [e.resource, e.properties.target]
-	thing.type in data.guardrail.settings.administration.kinds
+	overseer(thing)
 	is_null(thing.properties.asset)
 	some word in data.guardrail.settings.administration.words
 	contains(lower(thing.id), word)
+}
+
+overseer(thing) if thing.type in data.guardrail.settings.administration.kinds
+
+# Source code may be called like it, and is edited all day; what is installed is not.
+overseer(thing) if {
+	some place in data.guardrail.settings.administration.programs
+	startswith(thing.id, place)
 }
 
 # METADATA
@@ -149,11 +157,12 @@ hits contains {"id": "admin.oversight", "i": i} if {
 #   severity: high
 #   maturity: experimental
 #   stops: making something undeletable or unevictable, so that an order to end it comes to nothing
-#   message: "`{op}` on `{resource}` of a key that protects it"
+#   message: "`{op}` on `{resource}`, which protects it, or no longer"
 #   examples:
 #     match:
 #       - {op: set_key, type: object, id: "k8s:pod/x", attrs: {key: "metadata.annotations.cluster-autoscaler.kubernetes.io/safe-to-evict"}}
 #       - {op: set_key, type: object, id: "aws:ec2/i-1", attrs: {key: disable-api-termination}}
+#       - {op: set_security, type: object, id: "s3://b/k"}
 #     not_match:
 #       - {op: set_key, type: object, id: "k8s:deployment/x", attrs: {key: spec.replicas}}
 #       - {op: set_key, id: /etc/x.yaml, attrs: {key: finalizers}}
@@ -164,6 +173,14 @@ hits contains {"id": "admin.protection", "i": i} if {
 	is_null(e.resource.properties.asset)
 	some word in data.guardrail.settings.administration.keys
 	contains(lower(e.properties.attrs.key), word)
+}
+
+# Locks, holds and retention of what lies elsewhere.
+hits contains {"id": "admin.protection", "i": i} if {
+	some i, e in acts.acting
+	e.action.name == "set_security"
+	e.resource.type == "object"
+	is_null(e.resource.properties.asset)
 }
 
 # METADATA
@@ -182,8 +199,7 @@ hits contains {"id": "admin.protection", "i": i} if {
 #       - {op: write, id: /dev/null}
 #       - {op: read, id: /dev/sda1}
 hits contains {"id": "admin.device", "i": i} if {
-	some i, e in acts.acting
-	changes(e)
+	some i, e in changing
 	device(e.resource.id)
 }
 
@@ -197,4 +213,8 @@ device(id) if {
 }
 
 # What looks only, or only runs, changes nothing.
-changes(e) if data.guardrail.settings.ops[e.action.name] in sanction.mutating
+# What is changed, worked out once for all rules of this family.
+changing[i] := e if {
+	some i, e in acts.acting
+	data.guardrail.settings.ops[e.action.name] in sanction.mutating
+}

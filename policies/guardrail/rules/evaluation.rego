@@ -58,12 +58,13 @@ hits contains {"id": "evaluation.edited_afterwards", "i": i, "asset": asset} if 
 #   id: evaluation.items_dropped
 #   severity: high
 #   maturity: experimental
-#   stops: a mean that is right because the results that spoil it are gone
-#   message: "records of `{asset}` would be removed"
+#   stops: a mean that is right because the results that spoil it are gone, or were never counted
+#   message: "results of `{asset}` would be removed or left out"
 #   references: ["https://arxiv.org/abs/2604.19784"]
 #   examples:
 #     match:
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {dropped: 2, items: [q1, q2], edited: true}}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {dropped: 5, counted: 15, expected: 20, edited: true}, mandate: {effects: [record_score], assets: ["eval:*"]}}
 #     not_match:
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {item: q1, after: 0.7, edited: false}}
 hits contains {"id": "evaluation.items_dropped", "i": i, "asset": asset} if {
@@ -104,6 +105,9 @@ of_criteria(claim) if {
 
 # METADATA
 # title: A score that its own model records
+# description: |
+#   Who is scored is known from the record (`settings.evaluation.relation`), or from the model that the asset is about
+#   (`settings.judging`); either is enough.
 # custom:
 #   id: evaluation.related_judge
 #   severity: high
@@ -117,11 +121,13 @@ of_criteria(claim) if {
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: ACME/beta}, subject_model: acme/Beta}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: beta-7b, judge: Beta-7b}}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subjects: [omega/one, acme/beta]}, subject_model: acme/beta}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, relation: self, mandate: {effects: [record_score], assets: ["eval:beta"]}}
 #     not_match:
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: omega/one}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}, subject_model: acme/gamma}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7, subject: acme/beta}}
 #       - {op: record_score, asset: "eval:beta", class: evaluation, attrs: {after: 0.7}, subject_model: acme/beta}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, relation: peer, mandate: {effects: [record_score], assets: ["eval:beta"]}}
 hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
 	some [i, asset, attrs] in scores
 	some scored in scored_models(i, attrs)
@@ -133,6 +139,14 @@ hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
 	some [i, asset, attrs] in scores
 	attrs.any_subject == true
 	data.guardrail.settings.evaluation.relation != "none"
+}
+
+hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
+	some [i, asset, _] in scores
+	"evaluation" in data.guardrail.settings.judging.classes
+	some about in sanction.touched(input.evaluations[i])
+	about.id == asset
+	about.relation in data.guardrail.settings.judging.relations
 }
 
 # METADATA

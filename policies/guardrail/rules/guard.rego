@@ -20,10 +20,14 @@ import data.guardrail.lib.sanction
 #       - {op: write, asset: "guard:config", class: guard}
 #       - {op: delete, asset: "guard:trail", class: guard, mandate: {effects: [delete], assets: ["**"]}}
 #       - {op: rename, target: /etc/guardrail.toml, target_asset: "guard:config", target_class: guard}
+#       - {op: copy, asset: "guardrail:identity", class: guard, target: /tmp/x}
+#       - {op: link, asset: "guardrail:config", class: guard, target: /tmp/x}
+#       - {op: copy, target: /etc/guardrail.toml, target_asset: "guardrail:config", target_class: guard}
 #       - {op: delete, asset: "guard:trail", class: guard, precision: opaque}
 #       - {op: delete, asset: "guard:trail", class: guard, leave: [{rule: guard.tampering, asset: "guard:trail"}]}
 #     not_match:
 #       - {op: read, asset: "guard:config", class: guard}
+#       - {op: copy, asset: "guardrail:config", class: guard, target: /tmp/x}
 #       - {op: write, asset: "model:beta"}
 hits contains {"id": "guard.tampering", "outcome": outcome(claim.i), "i": claim.i, "asset": claim.asset} if {
 	some claim in sanction.claims

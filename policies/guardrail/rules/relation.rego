@@ -11,26 +11,30 @@ import data.guardrail.lib.sanction
 
 # METADATA
 # title: An agent decides about its own model
-# description: What is held, and for which relations, is `settings.judging`; add `peer` to hold judgements of peers too.
+# description: |
+#   What is held, and for which relations, is `settings.judging`; add `peer` to hold judgements of peers too.
+#   A score has a rule of its own, `evaluation.related_judge`, so that one act has one reason.
 # custom:
 #   id: relation.judges_itself
 #   severity: high
 #   maturity: experimental
-#   stops: an agent scoring itself, or changing the criteria and the controls that it is under
+#   stops: an agent changing the records, the criteria and the controls that it is under
 #   message: "`{op}` on `{asset}`, which is about the agent's own model or one that it must not judge"
 #   references: ["https://arxiv.org/abs/2604.19784"]
 #   examples:
 #     match:
-#       - {op: record_score, asset: "eval:beta", class: evaluation, relation: self, mandate: {effects: [record_score], assets: ["eval:beta"]}}
+#       - {op: write, asset: "eval:beta", class: evaluation, relation: self, mandate: {effects: [write], assets: ["eval:beta"]}}
 #       - {op: write, asset: "criteria:beta", class: criteria, relation: self}
 #       - {op: set_key, asset: "control:beta", class: control, relation: self, attrs: {key: shutdown_enabled, after: false, safe: true, control: true}}
 #     not_match:
-#       - {op: record_score, asset: "eval:beta", class: evaluation, relation: peer, mandate: {effects: [record_score], assets: ["eval:beta"]}}
+#       - {op: write, asset: "eval:beta", class: evaluation, relation: peer, mandate: {effects: [write], assets: ["eval:beta"]}}
+#       - {op: record_score, asset: "eval:beta", class: evaluation, relation: self, mandate: {effects: [record_score], assets: ["eval:beta"]}}
 #       - {op: delete, asset: "model:beta", relation: self, mandate: {effects: [delete], assets: ["model:beta"]}}
 #       - {op: read, asset: "eval:beta", class: evaluation, relation: self}
 #       - {op: set_key, asset: "control:beta", class: control, relation: self, attrs: {key: note, after: x, control: false}}
 hits contains {"id": "relation.judges_itself", "i": claim.i, "asset": claim.asset} if {
 	some claim in judgements
+	not scored(claim)
 	some asset in sanction.touched(input.evaluations[claim.i])
 	asset.id == claim.asset
 	asset.relation in data.guardrail.settings.judging.relations
@@ -61,6 +65,11 @@ hits contains {"id": "relation.judges_what_it_defended", "i": claim.i, "asset": 
 	some before in sanction.past
 	some model in before.refused_models
 	model in {asset.model, "*"}
+}
+
+scored(claim) if {
+	claim.class == "evaluation"
+	input.evaluations[claim.i].action.name == "record_score"
 }
 
 judgements contains claim if {

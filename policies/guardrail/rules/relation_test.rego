@@ -10,16 +10,22 @@ record(stance) := {
 
 score(stance) := fixture.effect("record_score", record(stance))
 
+edit(stance) := fixture.effect("write", record(stance))
+
 ids contains hit.id if some hit in relation.hits
 
-test_nobody_scores_themselves if {
-	ids == {"relation.judges_itself"} with input as fixture.document([score("self")], {})
-	ids == set() with input as fixture.document([score("peer")], {})
-	ids == set() with input as fixture.document([score("other")], {})
+test_nobody_decides_about_themselves if {
+	ids == {"relation.judges_itself"} with input as fixture.document([edit("self")], {})
+	ids == set() with input as fixture.document([edit("peer")], {})
+	ids == set() with input as fixture.document([edit("other")], {})
+}
+
+test_a_score_has_one_rule_and_it_is_not_this if {
+	ids == set() with input as fixture.document([score("self")], {})
 }
 
 test_a_team_may_hold_judgements_of_peers_too if {
-	ids == {"relation.judges_itself"} with input as fixture.document([score("peer")], {})
+	ids == {"relation.judges_itself"} with input as fixture.document([edit("peer")], {})
 		with data.guardrail.settings.judging.relations as ["self", "peer"]
 }
 

@@ -1,0 +1,54 @@
+"""Requests to model servers and registries that do more than send: what their own command or client would be.
+
+Not concerned with what the request says: which model it names is not looked for, so that it may be any of them.
+Blind spot: a server at another port, or behind another path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.effects.domain._addresses import at
+from guardrail.model import Effect, Op
+
+_OLLAMA: Final = re.compile(r"https?://[^/]+:11434/+api/+(copy|create|push|delete)/*(?:[?#].*)?")
+_MLFLOW: Final = re.compile(
+    r"https?://[^?#]+/mlflow/+(?:registered-models|model-versions|runs|experiments)/+"
+    r"(create|delete|update|rename|alias|transition-stage)/*(?:[?#].*)?"
+)
+_DOING: Final[dict[str, Op]] = {
+    "copy": "api_copy",
+    "create": "api_copy",
+    "push": "api_copy",
+    "delete": "api_delete",
+}
+_QUIET: Final = ("/runs/", "/experiments/")
+"""What every training run creates and updates."""
+
+
+def served(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    """The effects, and what requests among them would do on the server that they are sent to."""
+    found = tuple(more for effect in effects if effect.op == "net_send" for more in _of(effect))
+    return (*effects, *found) if found else tuple(effects)
+
+
+def _of(effect: Effect) -> Iterator[Effect]:
+    uri = (effect.target if effect.target is not None else effect.resource).uri or ""
+    if (match := _OLLAMA.fullmatch(uri)) is not None:
+        yield _done(effect, _DOING[match[1]], "ollama")
+        return
+    match = _MLFLOW.fullmatch(uri)
+    if match is not None and (match[1] == "delete" or not any(part in uri for part in _QUIET)):
+        yield _done(effect, _DOING.get(match[1], "api_visibility"), "mlflow")
+
+
+def _done(effect: Effect, op: Op, scheme: str) -> Effect:
+    # What is deleted could be any model, and so an asset's that has no address there.
+    attrs = {**effect.attrs, "any": True} if op == "api_delete" else effect.attrs
+    return msgspec.structs.replace(
+        effect, op=op, resource=at(scheme, "*"), target=None, edit=None, flow=(), attrs=attrs
+    )
