@@ -205,7 +205,7 @@ class _Line:
         if self._client is None:
             self._client = new_client(self._url, self._token, START_SECONDS)
         # The client would parse and write the document again; the fragment goes out as the bytes it is.
-        question = orjson.Fragment(bytes(document))
+        question = orjson.Fragment(document)
         try:
             return await self._client.query_rule(question, PACKAGE, RULE)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
