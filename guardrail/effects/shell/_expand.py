@@ -17,6 +17,7 @@ from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
+    DEEP,
     GIVEN_NAMES,
     MAX_TEXT,
     NUM,
@@ -35,7 +36,7 @@ from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
-from guardrail.effects.shell._listings import is_setup, one_of
+from guardrail.effects.shell._listings import is_setup, lines_within, one_of
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.effects.shell._streams import succeeds
@@ -302,7 +303,7 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[Piece]:
-        if len(parts) == 1 and (alone := self._alone(parts[0], state)) is not None:
+        if len(parts) == 1 and (alone := self._alone(parts[0], state, chosen)) is not None:
             return alone
         done: list[Piece] = []
         piece = Piece()
@@ -341,10 +342,14 @@ class Expander:
             done.append(piece)
         return unsplit(done) if len(done) > 1 and _LONE in parts else done
 
-    def _alone(self, part: Part, state: State) -> list[Piece] | None:
+    def _alone(self, part: Part, state: State, chosen: dict[str, str]) -> list[Piece] | None:
         """A part that is a whole word, and becomes any number of words of which something is known."""
         if isinstance(part, Command) and not part.quoted and state.ifs:
             return list(self._output(part, state))
+        if isinstance(part, Param) and not part.quoted and state.ifs and state.globs:
+            text, sources = self.lookup(part.name, state, chosen)
+            if DEEP in text and not sources:
+                return [_one_of_many(one, ()) for one in lines_within(text)] or None
         if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
             value = state.vars.get(part.name)
             if value is not None and value.each:
