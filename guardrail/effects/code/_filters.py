@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -250,7 +250,29 @@ def _code(call: Call, language: str) -> Stream | None:
     # What is imported by one that is no file is found from the directory of the call.
     folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
     found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    return _with_files(call, language, found) if found else None
+    out = _with_files(call, language, found) if found else None
+    member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
+    return out if out is None or member is None else _member(call, out, member)
+
+
+_MEMBER: Final = re.compile(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
+"""`node -p "require('./package.json').version"`."""
+
+
+def _member(call: Call, out: Stream, match: re.Match[str]) -> Stream:
+    """The output, where it is a text in a file that can be read now."""
+    data = call.content(call.place(Field(text=match["file"])))
+    try:
+        table = msgspec.json.decode(data, type=dict[str, Any]) if data is not None else {}
+    except (msgspec.MsgspecError, RecursionError):
+        return out
+    text = table.get(match["name"])
+    plain = isinstance(text, str) and text.isprintable() and len(text) <= MAX_MEMBER
+    return msgspec.structs.replace(out, text=f"{text}\n") if plain else out
+
+
+MAX_MEMBER: Final = 256
+"""Longest text in a file that is followed as an output, in characters."""
 
 
 def is_script_filter(call: Call, path: str, text: str) -> Stream | None:

@@ -325,7 +325,7 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                text = TOP if _vanishes(parts, index, text) else text
+                text = TOP if _vanishes(parts, index, text) and not self._is_edit(parts, state) else text
                 if not piece.text and text == TOP:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
@@ -348,13 +348,21 @@ class Expander:
             return list(self._output(part, state))
         if isinstance(part, Param) and not part.quoted and state.ifs and state.globs:
             text, sources = self.lookup(part.name, state, chosen)
-            if DEEP in text and not sources:
-                return [_one_of_many(one, ()) for one in lines_within(text)] or None
+            if DEEP in text:
+                return [_one_of_many(one, sources) for one in lines_within(text)] or None
         if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
             value = state.vars.get(part.name)
             if value is not None and value.each:
                 return [_one_of_many(text, value.sources) for text in value.each]
         return None
+
+    def _is_edit(self, parts: Sequence[Part], state: State) -> bool:
+        """`s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
+        first, last = parts[0], parts[-1]
+        if self._head != "sed" or not isinstance(first, Text) or not isinstance(last, Text):
+            return False
+        slashed = first.text.startswith("s/") and last.text in ("/", "/g")
+        return slashed and all(cwd is not None and self.globs.view.kind(f"{cwd}/s") is None for cwd in state.cwds)
 
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self._tilde(raw, state, alone=alone)

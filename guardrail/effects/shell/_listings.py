@@ -258,7 +258,9 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
         return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
     if verb == "rev-parse":
         plain = all(_REVISION.fullmatch(word) for word in words)
-        return (REF,) if words and plain else ()
+        # Without a name that is asked for it is a hash, or the word that it could not make anything of.
+        named = any(word.startswith("--abbrev") for word in words)
+        return () if not words or not plain else (REF,) if named else (TOKEN,)
     if verb == "rev-list" and "--count" in words:
         return (NUM,)
     if verb == "describe":
@@ -354,7 +356,7 @@ def _said(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     words = list(call.args)
     if call.name == "printf" and (not words or words.pop(0).text != "%s\\n"):
         return ()
-    if len(words) != 1 or words[0].many or words[0].glob is not None or words[0].sources:
+    if len(words) != 1 or words[0].many or words[0].glob is not None:
         return ()
     found = lines_within(words[0].text)
     return (*found, "") if found else ()

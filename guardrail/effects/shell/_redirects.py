@@ -199,7 +199,7 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
 def _lines(value: Value) -> tuple[str, ...]:
     """What each line of a here string is, if it is nothing but what a lister printed; at the least an empty one."""
     texts = [text for text in value.alternatives if text]
-    found = lines_within(texts[0]) if len(texts) == 1 and not value.sources else ()
+    found = lines_within(texts[0]) if len(texts) == 1 else ()
     return (*found, "") if found else ()
 
 
