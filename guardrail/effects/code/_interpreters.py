@@ -161,7 +161,7 @@ def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Strea
     if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
         return None
     if name in ("node", "nodejs") and resource.path is not None:
-        out = is_script_filter(call, resource.path, texts[0])
+        out = is_script_filter(call, resource.path, texts[0], args)
         if out is not None:
             call.emit("read", resource, attrs={"reveals": "none"})
         return out
