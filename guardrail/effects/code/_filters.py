@@ -365,6 +365,8 @@ def _plain(
 ) -> Calls | None:
     """What a program does to files that it names, if it does nothing else; None if it may."""
     syntax, is_plain = LANGUAGES[language]
+    if language == "node" and code.startswith("#!"):
+        code = code.partition("\n")[2]
     if not code or len(code) > MAX_FILTER:
         return None
     try:

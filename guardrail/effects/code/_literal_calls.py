@@ -6,13 +6,14 @@ the calls are taken out of the tokens, and what is left has to be plain.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
-from guardrail.effects.code._node_values import is_fixed, settled
+from guardrail.effects.code._node_values import closing, is_fixed, settled
 from guardrail.effects.code._tokens import Token
 from guardrail.effects.code._words import DECLARED, INNER, NODE, NODE_GLOBALS, NODE_NAMES
 
@@ -110,9 +111,10 @@ def literal_calls(
     walk.bound = _declared(tokens) if language == "node" else set()
     walk.ports = _ports(tokens) if language == "node" else set()
     step = _STEPS.get(language)
+    serving = any(token.text == "createServer" for token in tokens)
     while walk.at < len(tokens):
         token = tokens[walk.at]
-        if token == _LISTEN and walk.behind(".", "?.") and not _is_at_port(walk):
+        if token.text == "listen" and serving and not (walk.behind(".", "?.") and _is_at_port(walk)):
             token = Token("word", "constructor")  # a server may also listen at the path of a file
         if step is None or token.kind != "word" or walk.behind(".", "?.", "&.", "$", "::") or not step(walk, token):
             walk.take(1, (token,))
@@ -127,35 +129,46 @@ def literal_calls(
     )
 
 
-_LISTEN: Final = Token("word", "listen")
-_PORT: Final = ("process", ".", "env", ".", "PORT", "||")
+_NUMBERED: Final = re.compile(
+    r"(?:(?:Number|parseInt) \( (?:process \. env \. PORT (?:\|\||\?\?) )?#(?: , 10)? \)"
+    r"|(?:process \. env \. PORT (?:\|\||\?\?) )?#)(?: ;.*| [a-z].*|)"
+)
+"""A number, or what the environment says in its place; `#` stands for the number."""
 
 
 def _ports(tokens: Sequence[Token]) -> set[str]:
-    """Names that are given to a number once, or to what the environment says in its place."""
+    """Names that are given once to a number, or to what the environment says in its place."""
     found: set[str] = set()
     for at in range(len(tokens) - 3):
-        if tokens[at].text == "const" and tokens[at + 2] == Token("sign", "=") and tokens[at + 1].kind == "word":
-            begin = at + 3
-            begin += len(_PORT) * (tuple(token.text for token in tokens[begin : begin + len(_PORT)]) == _PORT)
-            after = tokens[begin + 1] if begin + 1 < len(tokens) else Token("sign", ";")
-            number = (
-                begin < len(tokens) and tokens[begin].kind == "number" and (after.kind == "word" or after.text == ";")
-            )
-            if number and is_fixed(tokens, tokens[at + 1].text):
-                found.add(tokens[at + 1].text)
+        declared = tokens[at].text == "const" and tokens[at + 1].kind == "word" and tokens[at + 2] == _IS
+        if (
+            declared
+            and _NUMBERED.fullmatch(_numbered(tokens[at + 3 : at + 15]))
+            and is_fixed(tokens, tokens[at + 1].text)
+        ):
+            found.add(tokens[at + 1].text)
     return found
+
+
+_IS: Final = Token("sign", "=")
+
+
+def _numbered(tokens: Sequence[Token]) -> str:
+    """Tokens as a text, with a mark for a number."""
+    digits = (token.kind == "number" or (token.kind == "text" and token.text.isdecimal()) for token in tokens)
+    return " ".join(
+        "#" if number and token.text != "10" else token.text if token.kind in ("word", "sign", "number") else "?"
+        for token, number in zip(tokens, digits, strict=True)
+    )
 
 
 def _is_at_port(walk: _Walk) -> bool:
     given = _arguments(walk)
     if not given or not given[0]:
         return False
-    first = [token.text for token in given[0]]
-    if tuple(first[: len(_PORT)]) == _PORT:
-        first = first[len(_PORT) :]
     only = given[0][-1]
-    return len(first) == 1 and (only.kind == "number" or (only.kind == "word" and only.text in walk.ports))
+    named = len(given[0]) == 1 and only.kind == "word" and only.text in walk.ports
+    return named or _NUMBERED.fullmatch(_numbered(given[0])) is not None
 
 
 def _unbound(walk: _Walk) -> Iterator[Token]:
@@ -311,11 +324,9 @@ def _node(walk: _Walk, token: Token) -> bool:
         return _imported(walk)
     if (token.text in ("const", "let", "var") and _taken_out(walk)) or _given_out(walk):
         return True
-    if token.text == "fetch" and (given := walk.texts("fetch", "(", None, ")")) and _URL.fullmatch(given[0]):
-        walk.found["asks"].append(given[0])
-        walk.take(4, _VALUE)
+    if token.text == "fetch" and _asked(walk):
         return True
-    if _on_process(walk) or _served(walk, token) or _whole_module(walk):
+    if _on_process(walk) or _timed(walk, token) or _served(walk, token) or _whole_module(walk):
         return True
     if given := walk.texts("require", "(", None, ")"):
         return _required(walk, given[0])
@@ -326,6 +337,23 @@ def _node(walk: _Walk, token: Token) -> bool:
     if walk.texts("child_process", ".") is not None:
         return _run(walk, 2)
     return _run(walk, 0) or _on_file(walk, 0)
+
+
+def _asked(walk: _Walk) -> bool:
+    """`fetch("https://…", {headers: {…}})`: a page is asked for, and told nothing but what stands there."""
+    given = _arguments(walk)
+    if not given or len(given) > 2 or len(given[0]) != 1 or given[0][0].kind != "text":
+        return False
+    options = given[1] if len(given) == 2 else ()
+    plain = all(
+        token.kind in ("text", "number") or token.text in ("{", "}", ":", ",", "headers") or following.text == ":"
+        for token, following in itertools.pairwise((*options, Token("sign", ";")))
+    )
+    if not plain or not _URL.fullmatch(given[0][0].text) or any(token.text in ("body", "method") for token in options):
+        return False
+    walk.found["asks"].append(given[0][0].text)
+    walk.take(2 + sum(map(len, given)) + len(given), _VALUE)
+    return True
 
 
 def _on_process(walk: _Walk) -> bool:
@@ -339,6 +367,36 @@ def _on_process(walk: _Walk) -> bool:
         walk.take(6, _VALUE)
         return True
     return False
+
+
+_TIMERS: Final = frozenset("setTimeout setInterval setImmediate".split())
+
+
+def _timed(walk: _Walk, token: Token) -> bool:
+    """`setTimeout(() => …)` and `new Promise(done => setTimeout(done, …))`: of a function, as of a text it is code."""
+    tokens = walk.tokens
+    if token.text == "new" and walk.texts("new", "Promise", "(") is not None:
+        begin = walk.at + 3
+        bare = begin + 1 < len(tokens) and tokens[begin + 1].text == "=>"
+        name = tokens[begin].text if bare else tokens[begin + 1].text if begin + 1 < len(tokens) else ""
+        want = [name, "=>"] if bare else ["(", name, ")", "=>"]
+        want += ["setTimeout", "(", name, ","]
+        if _OWN.fullmatch(name) and [one.text for one in tokens[begin : begin + len(want)]] == want:
+            opened = (Token("word", "String"), Token("sign", "("))
+            walk.take(3 + len(want), (*opened, *opened, *_VALUE, Token("sign", ",")))
+            return True
+    if token.text not in _TIMERS or walk.texts(token.text, "(") is None:
+        return False
+    begin = walk.at + 2
+    begin += begin < len(tokens) and tokens[begin] == Token("word", "async")
+    following = [one.text for one in tokens[begin : begin + 2]]
+    if following[:1] == ["("]:
+        end = closing(tokens, begin)
+        following = ["", tokens[end + 1].text if end + 1 < len(tokens) else ""]
+    if following[1:] != ["=>"]:
+        return False
+    walk.take(2, (Token("word", "String"), Token("sign", "(")))
+    return True
 
 
 def _served(walk: _Walk, token: Token) -> bool:

@@ -233,7 +233,7 @@ def _in_pattern(tokens: Sequence[Token], at: int) -> int | None:
             if depth:
                 depth -= 1
                 continue
-            end = _closing(tokens, back)
+            end = closing(tokens, back)
             after = tokens[end + 1] if end + 1 < len(tokens) else Token("sign", ";")
             head = tokens[back - 1] if back else Token("sign", ";")
             if token.text == "(" and (after.text == "=>" or (after.text == "{" and head.text not in _HEADS)):
@@ -245,7 +245,7 @@ def _in_pattern(tokens: Sequence[Token], at: int) -> int | None:
     return found
 
 
-def _closing(tokens: Sequence[Token], begin: int) -> int:
+def closing(tokens: Sequence[Token], begin: int) -> int:
     depth = 0
     for at in range(begin, len(tokens)):
         if tokens[at].kind == "sign":

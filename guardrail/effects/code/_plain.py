@@ -253,6 +253,9 @@ def _is_counted(found: Sequence[Token], begin: int, end: int) -> bool:
     if after[0].kind == "sign" and after[0].text == "=":
         return True
     before = [Place(found, begin - 1).next(-offset).text for offset in (1, 2)]
+    if [token.text for token in after] == ["||=", "[", "]", ")"] and Place(found, end).next(5).text == ".":
+        # Of what is there nothing is done but `push`, which no function has.
+        return Place(found, begin - 1).last.text == "(" and Place(found, end).next(6).text == "push"
     default = after[0].text in ("??", "||") and after[1].kind == "number" and after[2].text == ")"
     return before == ["(", "="] and default and after[3].kind == "sign" and after[3].text in ("+", "-", "*")
 
