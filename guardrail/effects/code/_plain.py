@@ -234,7 +234,8 @@ def _node_bracket(found: Sequence[Token], begin: int, end: int) -> bool:
         return True
     if not inside:
         return False
-    if len(inside) == 1 and inside[0].kind == "word" and last.kind == "word" and _is_counted(found, begin, end):
+    named = all(token.text == "." if at % 2 else token.kind == "word" for at, token in enumerate(inside))
+    if named and len(inside) % 2 and last.kind == "word" and _is_counted(found, begin, end):
         return True
     if len(inside) == 1:
         only = inside[0]
