@@ -218,7 +218,18 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     elif words is None:
         named = words_listed(call.stdin) if listed is None and _lines(call, parsed) else None
         more = named if named is not None else [Field(text=TOP, many=True)]
-        vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
+        single = parsed.value("--max-args")
+        if (
+            named is not None
+            and single is not None
+            and single.text == "1"
+            and not parsed.has("--max-lines", "-L", "-l")
+        ):
+            # One word each time, or none if there are no lines at all.
+            more = [msgspec.structs.replace(field, many=False, sources=sources) for field in named]
+            vectors = [command, *((*command, field) for field in more)]
+        else:
+            vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
     else:
         vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
     with call.perhaps():
