@@ -16,6 +16,13 @@ from guardrail.effects.code._tokens import Token
 MAX_CONSTANTS: Final = 32
 """Most constants of one script that are put in their places."""
 
+
+class _Known(str):
+    """A text that was put in the place of a name, or made of one: a literal that stands in pieces is left in them."""
+
+    __slots__ = ()
+
+
 _PLAIN: Final = re.compile(r"[^\\\n\r\"'`$]*")
 _ASSIGNING: Final = frozenset("= += -= *= /= %= **= &&= ||= ??= <<= >>= >>>= &= |= ^= => ++ --".split())
 _DECLARING: Final = frozenset("const let var function class import catch".split())
@@ -43,7 +50,8 @@ def settled(tokens: Sequence[Token], argv: Sequence[str | None] | None, folder: 
         if not sure:
             return found
         found = [
-            Token("text", sure[token.text]) if _is_use(found, at, sure) else token for at, token in enumerate(found)
+            Token("text", _Known(sure[token.text])) if _is_use(found, at, sure) else token
+            for at, token in enumerate(found)
         ]
         given = {}
     return found
@@ -55,7 +63,7 @@ _OWN_FOLDER: Final = ("path", ".", "dirname", "(", "fileURLToPath", "(", "import
 
 
 def _with_folder(tokens: list[Token], folder: str) -> list[Token]:
-    own = Token("text", folder)
+    own = Token("text", _Known(folder))
     if is_fixed(tokens, "path") and is_fixed(tokens, "fileURLToPath"):
         at = 0
         while at < len(tokens):
@@ -112,7 +120,7 @@ def _argument(argv: Sequence[str | None], index: int) -> Token | None:
     if index >= len(argv):
         return Token("word", "undefined") if None not in argv else None
     text = argv[index]
-    return Token("text", text) if text is not None and _PLAIN.fullmatch(text) else None
+    return Token("text", _Known(text)) if text is not None and _PLAIN.fullmatch(text) else None
 
 
 def _taken(tokens: Sequence[Token], begin: int, argv: Sequence[str | None]) -> dict[str, str]:
@@ -284,8 +292,9 @@ def _fold(out: list[Token], *, joins: bool) -> bool:
     if len(out) > 4 and ended:
         head, first, plus, second = out[-5:-1]
         whole = first.kind == second.kind == "text" and plus == _PLUS and _both_plain(first, second)
+        whole = whole and (isinstance(first.text, _Known) or isinstance(second.text, _Known))
         if whole and (head.text in _BEFORE if head.kind == "sign" else head.text == "return"):
-            out[-4:-1] = [Token("text", first.text + second.text)]
+            out[-4:-1] = [Token("text", _Known(first.text + second.text))]
             return True
     return joins and last == Token("sign", ")") and _join(out)
 
@@ -316,12 +325,12 @@ def _join(out: list[Token]) -> bool:
     if out[begin - 1].text == "dirname":
         if len(texts) != 1 or not texts[0].strip("/"):
             return False
-        out[begin - 3 :] = [Token("text", posixpath.dirname(texts[0].rstrip("/")) or ".")]
+        out[begin - 3 :] = [Token("text", _Known(posixpath.dirname(texts[0].rstrip("/")) or "."))]
         return True
     if out[begin - 1].text == "resolve":
         last = max((at for at, text in enumerate(texts) if text.startswith("/")), default=0)
         texts = texts[last:]
     joined = "/".join(text for text in texts if text)
     # INVARIANT: Node leaves out `..` by name, whatever links there are.
-    out[begin - 3 :] = [Token("text", posixpath.normpath(joined) if joined else ".")]
+    out[begin - 3 :] = [Token("text", _Known(posixpath.normpath(joined) if joined else "."))]
     return True

@@ -223,7 +223,11 @@ class Call:
             return False
         # A directory that is moved is one under its new name as well.
         moved = self.args[:-1] if self.name == "mv" else ()
-        sources = [self.place(field) for field in moved if field.text[:1] != "-"]
+        sources = [
+            place(TOP if field.many else field.text, self.cwd, glob=field.glob)
+            for field in moved
+            if field.text[:1] != "-"
+        ]
         return all(source.path is not None and self.kind(source) == "file" for source in sources)
 
     def is_within_name(self, field: Field) -> bool:
