@@ -533,6 +533,11 @@ HONEST_RECIPES = {
     "automatic": "out/a.txt: src/app.py\n\tmkdir -p out\n\tcp $< $@\n",
     "one line": "all: ; @echo done $$HOME\n",
     "continued": "all:\n\techo a \\\n\t  b\n",
+    "made of others": "A = out\nB = $(A)/b\nPY ?= python3\nall:\n\t$(PY) -m compileall -q $(B)\n",
+    "commands": 'SHA := $(shell git rev-parse --short HEAD)\nall:\n\tmkdir -p out\n\techo "$(SHA)" > out/sha\n',
+    "itself": ".DEFAULT_GOAL := all\nSHELL := /bin/bash\nall:\n\t$(MAKE) lint\nlint:\n\truff check src\n",
+    "defaults": "out/x: x.c\n\tmkdir -p $(dir $@)\n\t$(CC) $(CFLAGS) -o $@ $<\n",
+    "a sum": "help:\n\t@grep -E '^[a-z]+:' $(MAKEFILE_LIST) | sort\n",
 }
 
 
@@ -557,6 +562,10 @@ def test_recipes_of_the_session_are_what_they_say(name: str, command: str) -> No
         ("make", "all:\n\tcd /models && \\\n\trm -r a\n"),
         ("make", "all: ; rm /models/a\n"),
         ("make x", "x:\n\t@-rm /models/a # $@\n"),
+        ("make", "E = /mod\nD = $(E)els\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "D = $(E)els\nE = /mod\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "D ?= /models\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "all:\n\t$(MAKE) x\nx:\n\trm -rf /models/a\n"),
     ],
 )
 def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None:
@@ -571,7 +580,15 @@ def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None
         ("D=/x make", "D ?= build\nall:\n\trm -rf $(D)\n"),
         ("make", "D = a\nD = b\nall:\n\trm -rf $(D)\n"),
         ("make", "D = a\nD += b\nall:\n\trm -rf $(D)\n"),
-        ("make", "E = x\nD = $(E)\nall:\n\trm -rf $(D)\n"),
+        ("make", "E = x\nD = $(E)\nE = y\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = $(D)x\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = $(E)\nE = $(D)\nall:\n\trm -rf $(D)\n"),
+        ("make", "D := $(E)\nE = x\nall:\n\trm -rf $(D)\n"),
+        ("make", "CC ?= a; rm x;\nall:\n\t$(CC) -o y\n"),
+        ("CC=x make", "all:\n\t$(CC) -o y\n"),
+        ("make", "V = $(shell cat V)\nall: a\n\techo $(V)\na:\n\techo ';rm x' > V\n"),
+        ("make", "V := $(shell date +%Y)\nall:\n\trm -rf '/mod$(V)'\n"),
+        ("make -f M", "all:\n\t$(MAKE) x\n"),
         ("make", "all:\n\trm -rf $(UNSET)/models/b\n"),
         ("make", "%.o: %.c\n\trm $@\n"),
         ("make", "a b: c\n\trm $@\n"),

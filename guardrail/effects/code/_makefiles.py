@@ -97,6 +97,7 @@ def recipes(call: Call) -> list[str] | None:
         return None
     text = re.sub(r"[ \t]*\\\n\s*", " ", text)
     values: dict[str, str | None] = {}
+    later: dict[str, str] = {}
     lines: list[tuple[str, Mapping[str, str]]] = []
     own: Mapping[str, str] = {}
     for line in text.split("\n"):
@@ -105,15 +106,21 @@ def recipes(call: Call) -> list[str] | None:
             lines.append((line, own))
         elif (found := _ASSIGNMENT.fullmatch(line)) is not None:
             name = found["name"]
-            value = _expanded(found["value"].partition(" #")[0].strip(), values, {})
-            given = re.search(r"[?+]=", line[: found.start("value")])
-            sure = name not in values and (given is None or (given[0] == "?=" and _is_unset(call, name)))
-            values[name] = value if sure else None
+            value = found["value"].partition(" #")[0].strip()
+            given = re.search(r"[?+:]?=", line[: found.start("value")])
+            sign = given[0] if given is not None else "="
+            sure = name not in values and (sign in ("=", ":=") or (sign == "?=" and _is_unset(call, name)))
+            later.pop(name, None)
+            if sure and "$" in value and sign != ":=":
+                later[name] = value  # what it is made of may be given another value still
+            values[name] = _expanded(value, values, {}) if sure and name not in later else None
         elif rule is not None:
             own = _automatic(rule["targets"].split(), rule["rest"].partition(";")[0].split())
             lines += [(rule["recipe"], own)] if rule["recipe"] else []
     if not values.keys().isdisjoint(_FINDING):
         return None
+    for _ in range(len(later)):
+        values |= {name: _expanded(value, values, {}) for name, value in later.items()}
     known = {name: value for name, value in _DEFAULTS.items() if _is_free(call, name)} | values
     texts = [_expanded(line.lstrip("\t @-"), known, own) for line, own in lines]
     return None if None in texts else [text for text in texts if text]
@@ -299,7 +306,8 @@ def _without_sums(text: str) -> str:
     lines = text.split("\n")
     for at, line in enumerate(lines):
         if not line.startswith("\t"):
-            ruled = ruled or _RULE.fullmatch(line.partition(" #")[0]) is not None
+            # Behind an assignment a line with a tab is no recipe any more, and may be one as well.
+            ruled = _RULE.fullmatch(line.partition(" #")[0]) is not None or (ruled and bool(_OTHER.fullmatch(line)))
         elif ruled and line.lstrip("\t @-")[:1] != "+":
             lines[at] = line.replace("+", "")
     return "\n".join(lines)
