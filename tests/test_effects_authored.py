@@ -527,6 +527,71 @@ def test_a_script_of_a_database_client_that_is_not_known_is_a_script() -> None:
     assert held(run("psql -f e.sql", {"e.sql": "\\i e.sql\nselect 1;\n"})) == []
 
 
+NODE_ARGUMENTS = """#!/usr/bin/env node
+const fs = require('fs');
+const path = require('path');
+const [, , input] = process.argv;
+const target = process.argv[3] || path.join(__dirname, 'out', 'a.json');
+fs.mkdirSync(path.dirname(target), { recursive: true });
+fs.writeFileSync(target, JSON.stringify(fs.readFileSync(input, 'utf8').split(',')));
+"""
+NODE_PROMISES = """import { promises as fs } from 'fs';
+import path from 'node:path';
+const name = 'b';
+await fs.writeFile(`out/${name}.txt`, String(process.argv.length));
+await new Promise((done) => setTimeout(done, 10));
+"""
+NODE_SERVER = """const http = require('http');
+const port = Number(process.env.PORT || 8080);
+http.createServer((req, res) => { res.writeHead(200); res.end(req.url); }).listen(port);
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "wanted"),
+    [
+        ("node x.js data.csv", {"x.js": NODE_ARGUMENTS}, "write /w/out/a.json"),
+        ("node x.js data.csv out/b.json", {"x.js": NODE_ARGUMENTS}, "write /w/out/b.json"),
+        ("node x.mjs a", {"x.mjs": NODE_PROMISES}, "write /w/out/b.txt"),
+        ("node x.js", {"x.js": NODE_SERVER}, ""),
+        ("awk -f x.awk data.csv", {"x.awk": 'NR > 1 { print $1 > "out.txt" }\n'}, "write /w/out.txt"),
+        ("python -m pdb -c c -c q x.py", {"x.py": "open('out.txt', 'w')\n"}, "write /w/out.txt"),
+        ("ls t/*.sh | xargs -n1 bash", {"t/x.sh": "echo a > out.txt\n"}, "write /w/out.txt"),
+    ],
+)
+def test_what_scripts_name_once_is_followed(command: str, files: dict[str, str], wanted: str) -> None:
+    """Arguments, constants and directories of a script are the files that it writes; nothing is held."""
+    found = run(command, files, rest="data.csv")
+    assert held(found) == []
+    assert wanted in ["", *map(text, found)]
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("node x.js data.csv /models/a", {"x.js": NODE_ARGUMENTS}),
+        ("node x.js data.csv", {"x.js": NODE_ARGUMENTS.replace("'out', 'a.json'", "'..', 'models', 'a'")}),
+        ("node x.js /models/a out/c", {"x.js": NODE_ARGUMENTS}),
+        ("node x.mjs", {"x.mjs": NODE_PROMISES.replace("out/", "/models/").replace("'b'", "'a'").replace(".txt", "")}),
+        (
+            "node x.mjs",
+            {"x.mjs": f"{NODE_PROMISES}const f = (name) => fs.writeFile(name, '');\nf('/mo' + 'dels/a');\n"},
+        ),
+        ("node x.js", {"x.js": NODE_SERVER.replace("req.url", "require('fs').readFileSync('/models/a')")}),
+        ("PORT=/models/s node x.js", {"x.js": NODE_SERVER}),
+        ("awk -f x.awk data.csv", {"x.awk": '{ print > ("/mod" "els/a") }\n'}),
+        ("python -m pdb -c c x.py", {"x.py": "import os\nos.remove('/mod' + 'els/a')\n"}),
+        ("python -m pdb -c 'p exec(open(\"y\").read())' x.py", {"x.py": "print(1)\n"}),
+        ("python -m pdb -c c x.py", {"x.py": "print(1)\n", ".pdbrc": "import os\n"}),
+        ("ls t/*.sh | xargs -n1 bash", {"t/x.sh": "rm -r /mod*ls\n"}),
+    ],
+)
+def test_what_scripts_name_once_may_be_the_model(command: str, files: dict[str, str]) -> None:
+    """What is done to it is seen, or the script is held."""
+    found = run(command, files, rest="data.csv")
+    assert touched(found) or held(found)
+
+
 HONEST_RECIPES = {
     "targets": ".PHONY: test lint\ntest:\n\tpytest -q\nlint:\n\t@ruff check src\n",
     "variables": "PY := python3\nOUT = build\n# how it is built\nall:\n\tmkdir -p $(OUT) && ${PY} -m compileall src\n",
