@@ -261,7 +261,8 @@ _MEMBER: Final = re.compile(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json
 
 def _member(call: Call, out: Stream, match: re.Match[str]) -> Stream:
     """The output, where it is a text in a file that can be read now."""
-    data = call.content(call.place(Field(text=match["file"])))
+    place = call.place(Field(text=match["file"]))
+    data = call.content(place) if call.shell.contents.sure(place.path or "") else None
     try:
         table = msgspec.json.decode(data, type=dict[str, Any]) if data is not None else {}
     except (msgspec.MsgspecError, RecursionError):

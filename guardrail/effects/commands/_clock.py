@@ -28,7 +28,7 @@ def date(call: Call, parsed: Parsed) -> Stream:
     form = parsed.operands[0] if len(parsed.operands) == 1 else None
     if form is None or not form.known or parsed.unknown:
         return out
-    if _NUMERIC.fullmatch(form.text):
+    if _NUMERIC.fullmatch(form.text) and not (out.sources and parsed.has("--file", "-f")):
         # Whatever date it is told to print, it is a number; of what files hold that may be all that is left.
         return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n", sources=out.sources)
     if out.sources:

@@ -226,7 +226,7 @@ _PLAIN_EDIT: Final = re.compile(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;
 
 def _bc(call: Call, parsed: Parsed) -> tuple[str, ...]:
     """`bc` of an expression: what it prints is a number, as long as it is given no text to print."""
-    given = call.stdin.text
+    given = call.stdin.text if "BC_ENV_ARGS" not in call.state.vars else None
     plain = given is not None and _EXPRESSION.fullmatch(given) is not None
     return (NUM,) if plain and not parsed.operands and all(field.text == "-l" for field in call.args) else ()
 
@@ -237,7 +237,7 @@ _EXPRESSION: Final = re.compile(r"(?:(?:scale|sqrt)|[\s\d.+*/%^()=;<>-])*")
 def _rows(call: Call, parsed: Parsed) -> tuple[str, ...]:
     """`SELECT count(*) FROM …`, where only the value is printed."""
     words = [field.text for field in call.args]
-    if parsed.unknown or not words or not all(field.known for field in call.args):
+    if parsed.unknown or not words or not all(field.known for field in call.args) or "PSQLRC" in call.state.vars:
         return ()
     options = " ".join(word for word in words[:-1] if word[:1] == "-")
     return (NUM,) if _BARE[call.name].fullmatch(options) and _COUNT.fullmatch(words[-1]) else ()
