@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from guardrail.effects.code._node_values import closing, is_fixed, settled
+from guardrail.effects.code._node_values import Shape, closing, settled
 from guardrail.effects.code._tokens import Token
 from guardrail.effects.code._words import DECLARED, INNER, NODE, NODE_GLOBALS, NODE_NAMES
 
@@ -139,13 +139,12 @@ _NUMBERED: Final = re.compile(
 def _ports(tokens: Sequence[Token]) -> set[str]:
     """Names that are given once to a number, or to what the environment says in its place."""
     found: set[str] = set()
+    if not any(token.text == "listen" for token in tokens):
+        return found
+    shape = Shape(tokens)
     for at in range(len(tokens) - 3):
         declared = tokens[at].text == "const" and tokens[at + 1].kind == "word" and tokens[at + 2] == _IS
-        if (
-            declared
-            and _NUMBERED.fullmatch(_numbered(tokens[at + 3 : at + 15]))
-            and is_fixed(tokens, tokens[at + 1].text)
-        ):
+        if declared and _NUMBERED.fullmatch(_numbered(tokens[at + 3 : at + 15])) and shape.fixed(tokens[at + 1].text):
             found.add(tokens[at + 1].text)
     return found
 

@@ -43,15 +43,18 @@ def settled(tokens: Sequence[Token], argv: Sequence[str | None] | None, folder: 
     given: dict[str, str] = {}
     if argv is not None:
         found, given = _with_arguments(found, argv)
-    for _ in range(MAX_CONSTANTS):
-        found = _folded(found, joins=is_fixed(found, "path"))
+    done: set[str] = set()
+    while len(done) < MAX_CONSTANTS:
+        found = _folded(found, joins=Shape(found).fixed("path"))
         given |= _constants(found)
-        sure = {name: text for name, text in given.items() if is_fixed(found, name)}
+        shape = Shape(found)
+        names = [name for name in given if name not in done][: MAX_CONSTANTS - len(done)]
+        sure = {name: given[name] for name in names if shape.fixed(name)}
+        done.update(names)
         if not sure:
             return found
         found = [
-            Token("text", _Known(sure[token.text])) if _is_use(found, at, sure) else token
-            for at, token in enumerate(found)
+            Token("text", _Known(sure[token.text])) if shape.use(at, sure) else token for at, token in enumerate(found)
         ]
         given = {}
     return found
@@ -64,22 +67,27 @@ _OWN_FOLDER: Final = ("path", ".", "dirname", "(", "fileURLToPath", "(", "import
 
 def _with_folder(tokens: list[Token], folder: str) -> list[Token]:
     own = Token("text", _Known(folder))
-    if is_fixed(tokens, "path") and is_fixed(tokens, "fileURLToPath"):
+    shape = Shape(tokens)
+    if shape.fixed("path") and shape.fixed("fileURLToPath"):
         at = 0
         while at < len(tokens):
-            if tuple(token.text for token in tokens[at : at + len(_OWN_FOLDER)]) == _OWN_FOLDER:
+            if (
+                tokens[at].text == "path"
+                and tuple(token.text for token in tokens[at : at + len(_OWN_FOLDER)]) == _OWN_FOLDER
+            ):
                 tokens[at : at + len(_OWN_FOLDER)] = [own]
             at += 1
-    if not is_fixed(tokens, "__dirname"):
+    shape = Shape(tokens)
+    if not shape.fixed("__dirname", most=0):
         return tokens
-    return [own if _is_use(tokens, at, {"__dirname"}) else token for at, token in enumerate(tokens)]
+    return [own if shape.use(at, {"__dirname"}) else token for at, token in enumerate(tokens)]
 
 
 def _with_arguments(tokens: list[Token], argv: Sequence[str | None]) -> tuple[list[Token], dict[str, str]]:
     """`process.argv[2]` and `const [a, b] = process.argv.slice(2)`, if nothing can change what is in there."""
     texts = [token.text for token in tokens]
     places = [at for at, text in enumerate(texts) if text == "argv" and tokens[at].kind == "word"]
-    if not all(_is_only_read(texts, at) for at in places) or not is_fixed(tokens, "process"):
+    if not all(_is_only_read(texts, at) for at in places) or not Shape(tokens).fixed("process", most=0):
         return tokens, {}
     given: dict[str, str] = {}
     out: list[Token] = []
@@ -174,86 +182,97 @@ def _constants(tokens: Sequence[Token]) -> dict[str, str]:
     return found
 
 
-def _is_use(tokens: Sequence[Token], at: int, names: Mapping[str, str] | set[str]) -> bool:
-    """A name that stands for its value: no member, no key, and not where it is declared."""
-    token = tokens[at]
-    if token.kind != "word" or token.text not in names:
-        return False
-    before = tokens[at - 1] if at else Token("sign", ";")
-    after = tokens[at + 1] if at + 1 < len(tokens) else Token("sign", ";")
-    if before.text in (".", "?.") or (before.kind == "word" and before.text in _DECLARING):
-        return False
-    # Between braces it may be a key, or both.
-    return not (before.text in ("{", ",") and after.text in (":", ",", "}")) or _in_call(tokens, at)
+class Shape:
+    """What brackets each token stands in; worked out once, as scripts may have many of both.
 
+    Args:
+        tokens: the script.
+    """
 
-def _in_call(tokens: Sequence[Token], at: int) -> bool:
-    """Among the arguments of a call, or in a list."""
-    depth = 0
-    for back in range(at - 1, -1, -1):
-        text = tokens[back].text if tokens[back].kind == "sign" else ""
-        if text in (")", "]", "}"):
-            depth += 1
-        elif text in ("(", "[", "{"):
-            if depth == 0:
-                return text != "{"
-            depth -= 1
-    return False
+    __slots__ = ("inner", "patterns", "tokens")
 
-
-def is_fixed(tokens: Sequence[Token], name: str) -> bool:
-    """A name is declared at most once, and not where each call or round may give it another value."""
-    declared = 0
-    for at, token in enumerate(tokens):
-        if token.kind != "word" or token.text != name:
-            continue
-        before = tokens[at - 1] if at else Token("sign", ";")
-        after = tokens[at + 1] if at + 1 < len(tokens) else Token("sign", ";")
-        if before.kind == "sign" and before.text in (".", "?."):
-            continue
-        if before.kind == "word" and before.text in _DECLARING:
-            declared += 1
-            if before.text not in ("const", "import") or declared > 1:
-                return False
-            continue
-        if after.text in (_ASSIGNING if after.kind == "sign" else ("of", "in")):
-            return False
-        if before.kind == "sign" and before.text in ("++", "--", "..."):
-            return False
-        patterns = _in_pattern(tokens, at)
-        if patterns is None:
-            return False
-        declared += patterns
-    return declared < 2
-
-
-def _in_pattern(tokens: Sequence[Token], at: int) -> int | None:
-    """Whether a name stands in a pattern of one `const` or `import`, 1 or 0; None if it may be a parameter."""
-    depth = 0
-    found = 0
-    for back in range(at - 1, -1, -1):
-        token = tokens[back]
-        if token.kind != "sign":
-            continue
-        if token.text in (")", "]", "}"):
-            depth += 1
-        elif token.text in _OPEN:
-            if depth:
-                depth -= 1
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self.tokens = tokens
+        self.inner: list[str] = []  # the bracket that is open there
+        self.patterns: list[int | None] = []  # in a pattern of one `const` or `import`; None where it is a parameter
+        ends = _closed(tokens)
+        opened: list[tuple[str, int | None]] = [("", 0)]
+        for at, token in enumerate(tokens):
+            self.inner.append(opened[-1][0])
+            self.patterns.append(opened[-1][1])
+            if token.kind != "sign":
                 continue
-            end = closing(tokens, back)
-            after = tokens[end + 1] if end + 1 < len(tokens) else Token("sign", ";")
-            head = tokens[back - 1] if back else Token("sign", ";")
-            if token.text == "(" and (after.text == "=>" or (after.text == "{" and head.text not in _HEADS)):
-                return None
-            if token.text != "(" and after.text in ("=", "from", "of", "in"):
-                if head.text not in ("const", "import") or after.text not in ("=", "from"):
-                    return None
-                found = 1
+            if token.text in _OPEN:
+                opened.append((token.text, self._pattern(at, ends.get(at, len(tokens)), opened[-1][1])))
+            elif token.text in (")", "]", "}") and len(opened) > 1:
+                opened.pop()
+
+    def _pattern(self, begin: int, end: int, outer: int | None) -> int | None:
+        after, head = self.at(end + 1), self.at(begin - 1)
+        if self.tokens[begin].text == "(":
+            taken = after.text == "=>" or (after.text == "{" and head.text not in _HEADS)
+            return None if taken else outer
+        if after.text not in ("=", "from", "of", "in"):
+            return outer
+        declared = head.text in ("const", "import") and after.text in ("=", "from")
+        return 1 if declared and outer is not None else None
+
+    def at(self, at: int) -> Token:
+        """A token; the end of a statement where there is none."""
+        return self.tokens[at] if 0 <= at < len(self.tokens) else _END
+
+    def fixed(self, name: str, most: int = 1) -> bool:
+        """A name is declared at most so often, and not where each call or round may give it another value."""
+        declared = 0
+        for at, token in enumerate(self.tokens):
+            if token.text != name or token.kind != "word":
+                continue
+            before, after = self.at(at - 1), self.at(at + 1)
+            if before.kind == "sign" and before.text in (".", "?."):
+                continue
+            if before.kind == "word" and before.text in _DECLARING:
+                declared += 1
+                if before.text not in ("const", "import"):
+                    return False
+                continue
+            if after.text in (_ASSIGNING if after.kind == "sign" else ("of", "in")):
+                return False
+            pattern = self.patterns[at]
+            if pattern is None or (before.kind == "sign" and before.text in ("++", "--", "...")):
+                return False
+            declared += pattern
+        return declared <= most
+
+    def use(self, at: int, names: Mapping[str, str] | set[str]) -> bool:
+        """A name that stands for its value: no member, no key, and not where it is declared."""
+        token = self.tokens[at]
+        if token.kind != "word" or token.text not in names:
+            return False
+        before, after = self.at(at - 1), self.at(at + 1)
+        if before.text in (".", "?.") or (before.kind == "word" and before.text in _DECLARING):
+            return False
+        # Between braces it may be a key, or both.
+        keyed = before.text in ("{", ",") and after.text in (":", ",", "}")
+        return not keyed or self.inner[at] in ("(", "[")
+
+
+_END: Final = Token("sign", ";")
+
+
+def _closed(tokens: Sequence[Token]) -> dict[int, int]:
+    """Where each bracket is closed."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for at, token in enumerate(tokens):
+        if token.kind == "sign" and token.text in _OPEN:
+            opened.append(at)
+        elif token.kind == "sign" and token.text in (")", "]", "}") and opened:
+            found[opened.pop()] = at
     return found
 
 
 def closing(tokens: Sequence[Token], begin: int) -> int:
+    """Where a bracket is closed."""
     depth = 0
     for at in range(begin, len(tokens)):
         if tokens[at].kind == "sign":
