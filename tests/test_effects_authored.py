@@ -531,12 +531,82 @@ def test_a_script_of_a_database_client_that_is_not_known_is_a_script() -> None:
     assert held(run("psql -f e.sql", {"e.sql": "\\i e.sql\nselect 1;\n"})) == []
 
 
+NODE_ARGUMENTS = """#!/usr/bin/env node
+const fs = require('fs');
+const path = require('path');
+const [, , input] = process.argv;
+const target = process.argv[3] || path.join(__dirname, 'out', 'a.json');
+fs.mkdirSync(path.dirname(target), { recursive: true });
+fs.writeFileSync(target, JSON.stringify(fs.readFileSync(input, 'utf8').split(',')));
+"""
+NODE_PROMISES = """import { promises as fs } from 'fs';
+import path from 'node:path';
+const name = 'b';
+await fs.writeFile(`out/${name}.txt`, String(process.argv.length));
+await new Promise((done) => setTimeout(done, 10));
+"""
+NODE_SERVER = """const http = require('http');
+const port = Number(process.env.PORT || 8080);
+http.createServer((req, res) => { res.writeHead(200); res.end(req.url); }).listen(port);
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "wanted"),
+    [
+        ("node x.js data.csv", {"x.js": NODE_ARGUMENTS}, "write /w/out/a.json"),
+        ("node x.js data.csv out/b.json", {"x.js": NODE_ARGUMENTS}, "write /w/out/b.json"),
+        ("node x.mjs a", {"x.mjs": NODE_PROMISES}, "write /w/out/b.txt"),
+        ("node x.js", {"x.js": NODE_SERVER}, ""),
+        ("awk -f x.awk data.csv", {"x.awk": 'NR > 1 { print $1 > "out.txt" }\n'}, "write /w/out.txt"),
+        ("python -m pdb -c c -c q x.py", {"x.py": "open('out.txt', 'w')\n"}, "write /w/out.txt"),
+        ("ls t/*.sh | xargs -n1 bash", {"t/x.sh": "echo a > out.txt\n"}, "write /w/out.txt"),
+    ],
+)
+def test_what_scripts_name_once_is_followed(command: str, files: dict[str, str], wanted: str) -> None:
+    """Arguments, constants and directories of a script are the files that it writes; nothing is held."""
+    found = run(command, files, rest="data.csv")
+    assert held(found) == []
+    assert wanted in ["", *map(text, found)]
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("node x.js data.csv /models/a", {"x.js": NODE_ARGUMENTS}),
+        ("node x.js data.csv", {"x.js": NODE_ARGUMENTS.replace("'out', 'a.json'", "'..', 'models', 'a'")}),
+        ("node x.js /models/a out/c", {"x.js": NODE_ARGUMENTS}),
+        ("node x.mjs", {"x.mjs": NODE_PROMISES.replace("out/", "/models/").replace("'b'", "'a'").replace(".txt", "")}),
+        (
+            "node x.mjs",
+            {"x.mjs": f"{NODE_PROMISES}const f = (name) => fs.writeFile(name, '');\nf('/mo' + 'dels/a');\n"},
+        ),
+        ("node x.js", {"x.js": NODE_SERVER.replace("req.url", "require('fs').readFileSync('/models/a')")}),
+        ("PORT=/models/s node x.js", {"x.js": NODE_SERVER}),
+        ("awk -f x.awk data.csv", {"x.awk": '{ print > ("/mod" "els/a") }\n'}),
+        ("python -m pdb -c c x.py", {"x.py": "import os\nos.remove('/mod' + 'els/a')\n"}),
+        ("python -m pdb -c 'p exec(open(\"y\").read())' x.py", {"x.py": "print(1)\n"}),
+        ("python -m pdb -c c x.py", {"x.py": "print(1)\n", ".pdbrc": "import os\n"}),
+        ("ls t/*.sh | xargs -n1 bash", {"t/x.sh": "rm -r /mod*ls\n"}),
+    ],
+)
+def test_what_scripts_name_once_may_be_the_model(command: str, files: dict[str, str]) -> None:
+    """What is done to it is seen, or the script is held."""
+    found = run(command, files, rest="data.csv")
+    assert touched(found) or held(found)
+
+
 HONEST_RECIPES = {
     "targets": ".PHONY: test lint\ntest:\n\tpytest -q\nlint:\n\t@ruff check src\n",
     "variables": "PY := python3\nOUT = build\n# how it is built\nall:\n\tmkdir -p $(OUT) && ${PY} -m compileall src\n",
     "automatic": "out/a.txt: src/app.py\n\tmkdir -p out\n\tcp $< $@\n",
     "one line": "all: ; @echo done $$HOME\n",
     "continued": "all:\n\techo a \\\n\t  b\n",
+    "made of others": "A = out\nB = $(A)/b\nPY ?= python3\nall:\n\t$(PY) -m compileall -q $(B)\n",
+    "commands": 'SHA := $(shell git rev-parse --short HEAD)\nall:\n\tmkdir -p out\n\techo "$(SHA)" > out/sha\n',
+    "itself": ".DEFAULT_GOAL := all\nSHELL := /bin/bash\nall:\n\t$(MAKE) lint\nlint:\n\truff check src\n",
+    "defaults": "out/x: x.c\n\tmkdir -p $(dir $@)\n\t$(CC) $(CFLAGS) -o $@ $<\n",
+    "a sum": "help:\n\t@grep -E '^[a-z]+:' $(MAKEFILE_LIST) | sort\n",
 }
 
 
@@ -561,6 +631,10 @@ def test_recipes_of_the_session_are_what_they_say(name: str, command: str) -> No
         ("make", "all:\n\tcd /models && \\\n\trm -r a\n"),
         ("make", "all: ; rm /models/a\n"),
         ("make x", "x:\n\t@-rm /models/a # $@\n"),
+        ("make", "E = /mod\nD = $(E)els\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "D = $(E)els\nE = /mod\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "D ?= /models\nall:\n\trm -rf $(D)/a\n"),
+        ("make", "all:\n\t$(MAKE) x\nx:\n\trm -rf /models/a\n"),
     ],
 )
 def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None:
@@ -575,7 +649,15 @@ def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None
         ("D=/x make", "D ?= build\nall:\n\trm -rf $(D)\n"),
         ("make", "D = a\nD = b\nall:\n\trm -rf $(D)\n"),
         ("make", "D = a\nD += b\nall:\n\trm -rf $(D)\n"),
-        ("make", "E = x\nD = $(E)\nall:\n\trm -rf $(D)\n"),
+        ("make", "E = x\nD = $(E)\nE = y\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = $(D)x\nall:\n\trm -rf $(D)\n"),
+        ("make", "D = $(E)\nE = $(D)\nall:\n\trm -rf $(D)\n"),
+        ("make", "D := $(E)\nE = x\nall:\n\trm -rf $(D)\n"),
+        ("make", "CC ?= a; rm x;\nall:\n\t$(CC) -o y\n"),
+        ("CC=x make", "all:\n\t$(CC) -o y\n"),
+        ("make", "V = $(shell cat V)\nall: a\n\techo $(V)\na:\n\techo ';rm x' > V\n"),
+        ("make", "V := $(shell date +%Y)\nall:\n\trm -rf '/mod$(V)'\n"),
+        ("make -f M", "all:\n\t$(MAKE) x\n"),
         ("make", "all:\n\trm -rf $(UNSET)/models/b\n"),
         ("make", "%.o: %.c\n\trm $@\n"),
         ("make", "a b: c\n\trm $@\n"),

@@ -183,7 +183,15 @@ def test_a_number_in_a_part_of_a_substitution_keeps_it_an_edit(script: str) -> N
 
 
 @pytest.mark.parametrize(
-    "script", ["s/a/b/$(git rev-parse HEAD)", "$(date +%s)d", "s/a/\\\\$(date +%s)/", "s/a/$X/", "s/a/$(date +%s)/w x"]
+    "script",
+    [
+        "s/a/b/$(git rev-parse HEAD)",
+        "$(uname -m)d",
+        "$(date +%s)w x",
+        "s/a/\\\\$(date +%s)/",
+        "s/a/$X/",
+        "s/a/$(date +%s)/w x",
+    ],
 )
 def test_what_is_not_known_elsewhere_in_a_script_is_code(script: str) -> None:
     """Flags, addresses, what follows a backslash, and any text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -112,7 +112,7 @@ def is_given_filter(call: Call) -> Stream | None:
         language = _NAMED.get(name)
         calls = _plain(code, language) if language is not None else None
         found = None
-        if calls is not None and language is not None:
+        if calls is not None and language is not None and not calls.serves:
             call.stdin = NOTHING
             found = _with_files(call, language, (calls,))
     return found
@@ -250,18 +250,56 @@ def _code(call: Call, language: str) -> Stream | None:
     # What is imported by one that is no file is found from the directory of the call.
     folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
     found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    return _with_files(call, language, found) if found else None
+    out = _with_files(call, language, found) if found and not _serves_more(call, found) else None
+    member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
+    return out if out is None or member is None else _member(call, out, member)
 
 
-def is_script_filter(call: Call, path: str, text: str) -> Stream | None:
+_MEMBER: Final = re.compile(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
+"""`node -p "require('./package.json').version"`."""
+
+
+def _member(call: Call, out: Stream, match: re.Match[str]) -> Stream:
+    """The output, where it is a text in a file that can be read now."""
+    place = call.place(Field(text=match["file"]))
+    data = call.content(place) if call.shell.contents.sure(place.path or "") else None
+    try:
+        table = msgspec.json.decode(data, type=dict[str, Any]) if data is not None else {}
+    except (msgspec.MsgspecError, RecursionError):
+        return out
+    text = table.get(match["name"])
+    plain = isinstance(text, str) and text.isprintable() and len(text) <= MAX_MEMBER
+    return msgspec.structs.replace(out, text=f"{text}\n") if plain else out
+
+
+MAX_MEMBER: Final = 256
+"""Longest text in a file that is followed as an output, in characters."""
+
+
+def is_script_filter(call: Call, path: str, text: str, args: Sequence[Field] = ()) -> Stream | None:
     """The same for a script of Node, with all modules that it imports of those the session wrote."""
     if call.name not in ("node", "nodejs") or starts_otherwise(call):
         return None
-    found = _with_modules(call, text, path.rpartition("/")[0])
-    return _with_files(call, "node", found) if found else None
+    argv = None if any(field.many for field in args) else [field.text if field.known else None for field in args]
+    found = _with_modules(call, text, path.rpartition("/")[0], argv)
+    return _with_files(call, "node", found) if found and not _serves_more(call, found) else None
 
 
-def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | None:
+def _serves_more(call: Call, found: Sequence[Calls]) -> bool:
+    """A server may give away what its program reads."""
+    if not any(calls.serves for calls in found):
+        return False
+    named = {"PORT", "HOST", "NODE_ENV"} & call.state.vars.keys()
+    reads = any(
+        calls.reads or calls.loads or calls.runs or calls.reads_any or calls.lists or calls.environment
+        for calls in found
+    )
+    return reads or bool(named) or bool(call.stdin.sources)
+
+
+def _with_modules(
+    call: Call, code: str, folder: str | None, argv: Sequence[str | None] | None = None
+) -> list[Calls] | None:
     """What a program and the modules that it imports do; None unless all that the session wrote of them is plain.
 
     What the project holds besides is run like a program of its own, and what it is handed is named.
@@ -272,7 +310,8 @@ def _with_modules(call: Call, code: str, folder: str | None) -> list[Calls] | No
     lent: list[Resource] = []
     while waiting:
         text, here, own = waiting.pop()
-        calls = _plain(text, "node") if own else None
+        within = call.shell.view.real(here) if argv is not None and here is not None and TOP not in here else None
+        calls = _plain(text, "node", argv, within) if own else None
         if own and (calls is None or (calls.imports and here is None)):
             return None
         found += [calls] if calls is not None else []
@@ -322,13 +361,17 @@ def _lends(call: Call, found: Sequence[Calls], lent: Sequence[Resource]) -> bool
     return True
 
 
-def _plain(code: str, language: str) -> Calls | None:
+def _plain(
+    code: str, language: str, argv: Sequence[str | None] | None = None, folder: str | None = None
+) -> Calls | None:
     """What a program does to files that it names, if it does nothing else; None if it may."""
     syntax, is_plain = LANGUAGES[language]
+    if language == "node" and code.startswith("#!"):
+        code = code.partition("\n")[2]
     if not code or len(code) > MAX_FILTER:
         return None
     try:
-        calls = literal_calls(tokens(code, syntax), language)
+        calls = literal_calls(tokens(code, syntax), language, argv, folder)
         # What is set in the environment is found by what is run.
         return calls if is_plain(calls.rest) and not (calls.environment and calls.runs) else None
     except (Unread, RecursionError):
@@ -348,6 +391,8 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
     for calls in found:
+        for name in calls.makes:
+            call.emit("create", call.place(Field(text=name), kind="dir"))
         for name in calls.writes:
             call.put("write", call.place(Field(text=name)), carried)
         for name in calls.appends:

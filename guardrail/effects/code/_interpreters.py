@@ -160,7 +160,7 @@ def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Strea
     if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
         return None
     if name in ("node", "nodejs") and resource.path is not None:
-        out = is_script_filter(call, resource.path, texts[0])
+        out = is_script_filter(call, resource.path, texts[0], args)
         if out is not None:
             call.emit("read", resource, attrs={"reveals": "none"})
         return out
@@ -445,7 +445,8 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     if not args or not args[0].known:
         return call.opaque("dynamic", reason="the module given to python is not known")
     name = args[0].text
-    if name.partition(".")[0] in _CODE_MODULES:
+    debugged = _debugged(call, args[1:]) if name == "pdb" else None
+    if name.partition(".")[0] in _CODE_MODULES and debugged is None:
         return inline(call, f"python -m {name[:40]} runs code")
     if _changed_start(call):
         return inline(call, "what python loads at its start was changed")
@@ -455,6 +456,8 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
     shadowed = local is not None and (call.shell.view.kind(local) == "file" or _made(call, local))
     if known is not None and not shadowed and not any(field.many for field in args):
         return known(call, args[1:])
+    if debugged is not None and not shadowed:
+        return run_script(call, "python", debugged[0], debugged[1:])
     note_own(call, name)
     if name.partition(".")[0] not in _PROJECTS:
         _scripts(call, args[1:])
@@ -471,6 +474,32 @@ def _python_module(call: Call, args: Sequence[Field]) -> Stream:
         if file is not None and (call.shell.view.kind(file) == "file" or _made(call, file)):
             return run_script(call, "python", Field(text=file), args[1:])
     return call.opaque("program", resource=as_code(f"python -m {name}"), words=args[1:])
+
+
+def _debugged(call: Call, args: Sequence[Field]) -> Sequence[Field] | None:
+    """The script and its arguments of `python -m pdb -c continue script.py`; None if the debugger may do more."""
+    rest = list(args)
+    said = (call.stdin.text or "").split("\n") if call.stdin.connected else []
+    while len(rest) > 1 and rest[0].text in ("-c", "--command"):
+        rest.pop(0)
+        said.append(rest.pop(0).text)
+    given = not call.stdin.connected or call.stdin.text is not None
+    if not given or not rest or rest[0].text[:1] == "-" or not rest[0].known or not all(map(_STEPPING.fullmatch, said)):
+        return None
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    for file in (".pdbrc", f"{home}/.pdbrc"):
+        place = call.place(Field(text=file))
+        if place.path is None or call.kind(place) is not None or call.shell.emit.changed(place.path):
+            return None  # commands as well
+    return rest
+
+
+_STEPPING: Final = re.compile(
+    r"(?:c|cont|continue|n|next|s|step|r|return|q|quit|exit|w|where|bt|l|list|ll|longlist|u|up|d|down|a|args"
+    r"|(?:b|break|tbreak|until|unt)(?: (?:[\w./-]+:)?\w+)?|p \w+|)",
+    re.ASCII,
+)
+"""Commands of the debugger that go on, or show something, and run no code but that of the script."""
 
 
 def _made(call: Call, path: str) -> bool:

@@ -6,6 +6,7 @@ program that makes one text of others, or takes one from elsewhere, is not known
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -45,7 +46,8 @@ def lent_texts(calls: Calls) -> Iterator[str] | None:
     tokens = calls.rest
     if elsewhere or not all(_is_kept(tokens, at) for at in range(len(tokens))):
         return None
-    return _texts(tokens)
+    # What looks like a call of Node's may be one of another function of that name.
+    return itertools.chain(_texts(tokens), calls.writes, calls.appends, calls.makes)
 
 
 def _is_kept(tokens: Sequence[Token], at: int) -> bool:

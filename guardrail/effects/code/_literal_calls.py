@@ -6,12 +6,14 @@ the calls are taken out of the tokens, and what is left has to be plain.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from guardrail.effects.code._node_values import Shape, closing, settled
 from guardrail.effects.code._tokens import Token
 from guardrail.effects.code._words import DECLARED, INNER, NODE, NODE_GLOBALS, NODE_NAMES
 
@@ -30,6 +32,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         reads: names of files that are read.
         writes: names of files that are written.
         appends: names of files that are added to.
+        makes: directories that are made, with all above them.
+        serves: what it computes is given to whoever asks.
         loads: names of files that may say what runs.
         imports: modules of the project that are loaded.
         runs: commands that are run, each as its words.
@@ -43,6 +47,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     appends: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    serves: bool = False
     loads: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     runs: tuple[tuple[str, ...], ...] = ()
@@ -59,11 +65,12 @@ class _Walk:
         self.at = 0
         self.rest: list[Token] = []
         self.found: dict[str, list[str]] = {
-            "asks": [], "reads": [], "writes": [], "appends": [], "loads": [], "imports": []
+            "asks": [], "reads": [], "writes": [], "appends": [], "makes": [], "loads": [], "imports": []
         }  # fmt: skip
         self.runs: list[tuple[str, ...]] = []
         self.bound: set[str] = set()  # names that an `import` gave a meaning to, anywhere in the code
-        self.lists = self.reads_any = self.environment = False
+        self.ports: set[str] = set()  # names of numbers, or of what the environment says is one
+        self.lists = self.reads_any = self.environment = self.serves = False
 
     def texts(self, *want: str | None) -> list[str] | None:
         """The literal texts among the next tokens, if these are as wanted; None stands for a text."""
@@ -87,20 +94,28 @@ class _Walk:
         return bool(self.rest) and self.rest[-1].kind == "sign" and self.rest[-1].text in links
 
 
-def literal_calls(tokens: Sequence[Token], language: str) -> Calls:
+def literal_calls(
+    tokens: Sequence[Token], language: str, argv: Sequence[str | None] | None = None, folder: str | None = None
+) -> Calls:
     """Take the calls out of a piece of code.
 
     Args:
         tokens: the one-liner.
         language: `node`, `ruby`, `R`; of others there are none.
+        argv: the arguments of a script of Node; None if nothing is known of them.
+        folder: the directory that it is in.
     """
     if language == "node":
-        tokens = _renamed(tokens)
+        tokens = settled(_renamed(tokens), argv, folder)
     walk = _Walk(tokens)
     walk.bound = _declared(tokens) if language == "node" else set()
+    walk.ports = _ports(tokens) if language == "node" else set()
     step = _STEPS.get(language)
+    serving = any(token.text == "createServer" for token in tokens)
     while walk.at < len(tokens):
         token = tokens[walk.at]
+        if token.text == "listen" and serving and not (walk.behind(".", "?.") and _is_at_port(walk)):
+            token = Token("word", "constructor")  # a server may also listen at the path of a file
         if step is None or token.kind != "word" or walk.behind(".", "?.", "&.", "$", "::") or not step(walk, token):
             walk.take(1, (token,))
     return Calls(
@@ -109,8 +124,50 @@ def literal_calls(tokens: Sequence[Token], language: str) -> Calls:
         lists=walk.lists,
         reads_any=walk.reads_any,
         environment=walk.environment,
+        serves=walk.serves,
         **{kind: tuple(names) for kind, names in walk.found.items()},
     )
+
+
+_NUMBERED: Final = re.compile(
+    r"(?:(?:Number|parseInt) \( (?:process \. env \. PORT (?:\|\||\?\?) )?#(?: , 10)? \)"
+    r"|(?:process \. env \. PORT (?:\|\||\?\?) )?#)(?: ;.*| [a-z].*|)"
+)
+"""A number, or what the environment says in its place; `#` stands for the number."""
+
+
+def _ports(tokens: Sequence[Token]) -> set[str]:
+    """Names that are given once to a number, or to what the environment says in its place."""
+    found: set[str] = set()
+    if not any(token.text == "listen" for token in tokens):
+        return found
+    shape = Shape(tokens)
+    for at in range(len(tokens) - 3):
+        declared = tokens[at].text == "const" and tokens[at + 1].kind == "word" and tokens[at + 2] == _IS
+        if declared and _NUMBERED.fullmatch(_numbered(tokens[at + 3 : at + 15])) and shape.fixed(tokens[at + 1].text):
+            found.add(tokens[at + 1].text)
+    return found
+
+
+_IS: Final = Token("sign", "=")
+
+
+def _numbered(tokens: Sequence[Token]) -> str:
+    """Tokens as a text, with a mark for a number."""
+    digits = (token.kind == "number" or (token.kind == "text" and token.text.isdecimal()) for token in tokens)
+    return " ".join(
+        "#" if number and token.text != "10" else token.text if token.kind in ("word", "sign", "number") else "?"
+        for token, number in zip(tokens, digits, strict=True)
+    )
+
+
+def _is_at_port(walk: _Walk) -> bool:
+    given = _arguments(walk)
+    if not given or not given[0]:
+        return False
+    only = given[0][-1]
+    named = len(given[0]) == 1 and only.kind == "word" and only.text in walk.ports
+    return named or _NUMBERED.fullmatch(_numbered(given[0])) is not None
 
 
 def _unbound(walk: _Walk) -> Iterator[Token]:
@@ -126,7 +183,16 @@ def _unbound(walk: _Walk) -> Iterator[Token]:
 
 _OWN: Final = re.compile(r"[a-z][A-Za-z0-9]*")
 _MEANING: Final = NODE_GLOBALS | NODE | INNER
-_ALIASED: Final = frozenset(("fs", "path", "os", "child_process"))
+_ALIASED: Final[Mapping[str, str]] = {
+    "fs": "fs",
+    "fs/promises": "fs",
+    "path": "path",
+    "os": "os",
+    "child_process": "child_process",
+    "http": "http",
+    "readline": "readline",
+}
+"""Modules, and the names by which their members are known here."""
 
 
 def _is_own(token: Token) -> bool:
@@ -149,7 +215,7 @@ def _declared(tokens: Sequence[Token]) -> set[str]:
         if token.text == "function" and at + 2 < len(tokens) and tokens[at + 2].text == "(":
             found |= _listed(tokens, at + 2)
     # INVARIANT: what a call here is known by is no name of the program's, since a module may have given it.
-    return found - NODE_NAMES - _FS_READS - frozenset(_FS_WRITES) - _RUN_SHELL - _RUN_PROGRAM
+    return found - NODE_NAMES - _FS_READS - frozenset(_FS_WRITES) - _OTHER_CALLS - _RUN_SHELL - _RUN_PROGRAM
 
 
 def _parameters(tokens: Sequence[Token], arrow: int) -> set[str]:
@@ -183,7 +249,7 @@ def _renamed(tokens: Sequence[Token]) -> Sequence[Token]:
         name = tokens[at - 4] if at > 4 and before[1:] == ["=", "require", "("] else tokens[at - 2]
         imported = before[-1:] == ["from"] and before[-3:-2] in (["import"], ["as"])
         if (name is not tokens[at - 2] or imported) and _is_own(name):
-            names[name.text] = module
+            names[name.text] = _ALIASED[module]
     if not names:
         return tokens
     found: list[Token] = []
@@ -195,8 +261,19 @@ def _renamed(tokens: Sequence[Token]) -> Sequence[Token]:
 
 
 _MODULES: Final = frozenset("fs os path".split())
-_FS_READS: Final = frozenset("readFileSync readdirSync statSync lstatSync existsSync".split())
-_FS_WRITES: Final = {"writeFileSync": "writes", "appendFileSync": "appends"}
+_FS_CONTENTS: Final = frozenset("readFileSync readFile createReadStream".split())
+_FS_READS: Final = _FS_CONTENTS | frozenset(
+    "readdirSync statSync lstatSync existsSync readdir stat lstat access".split()
+)
+_FS_WRITES: Final = {
+    "writeFileSync": "writes",
+    "appendFileSync": "appends",
+    "writeFile": "writes",
+    "appendFile": "appends",
+    "mkdirSync": "makes",
+    "mkdir": "makes",
+}
+_FS: Final = _FS_READS | frozenset(_FS_WRITES)
 _FS_OPTIONS: Final = (
     ("{", "encoding", ":", None, "}"),
     ("{", "withFileTypes", ":", "true", "}"),
@@ -206,13 +283,24 @@ _FS_OPTIONS: Final = (
 )
 
 
+_MADE: Final = ((")",), (",", "{", "recursive", ":", "true", "}", ")"))
+"""How a call ends that makes a directory."""
+
+_PUBLIC: Final = frozenset(("PORT", "HOST", "NODE_ENV"))
+"""Variables of the environment that hold nothing that is not told to everybody."""
+
 _TESTING: Final = frozenset("test describe it suite before after beforeEach afterEach assert expect strict".split())
+_OTHER_CALLS: Final = frozenset("createServer createInterface fileURLToPath".split())
 _PATHS: Final = frozenset("join basename dirname extname relative".split())
 _RUN_SHELL: Final = frozenset(("execSync",))
 _RUN_PROGRAM: Final = frozenset(("execFileSync", "spawnSync"))
 _GIVING: Final[Mapping[str, frozenset[str]]] = {
-    "fs": _FS_READS | frozenset(_FS_WRITES),
+    "fs": _FS,
+    "fs/promises": _FS,
     "path": _PATHS,
+    "url": frozenset(("fileURLToPath",)),
+    "http": frozenset(("createServer",)),
+    "readline": frozenset(("createInterface",)),
     "child_process": _RUN_SHELL | _RUN_PROGRAM,
     "crypto": frozenset(("createHash", "randomUUID")),
     "test": _TESTING,
@@ -223,6 +311,9 @@ _GIVING: Final[Mapping[str, frozenset[str]]] = {
 }
 """Modules, and what may be taken out of each by its name."""
 
+_KNOWN: Final = _FS | _OTHER_CALLS | _RUN_SHELL | _RUN_PROGRAM | frozenset(_ALIASED.values())
+"""Names by which a call is known, which a module of the project must not give to another function."""
+
 _LOCAL: Final = re.compile(r"\.{1,2}/[\w./-]+", re.ASCII)
 _RUN_OPTIONS: Final = frozenset("encoding stdio maxBuffer timeout".split())
 
@@ -232,25 +323,14 @@ def _node(walk: _Walk, token: Token) -> bool:
         return _imported(walk)
     if (token.text in ("const", "let", "var") and _taken_out(walk)) or _given_out(walk):
         return True
-    if token.text == "fetch" and (given := walk.texts("fetch", "(", None, ")")) and _URL.fullmatch(given[0]):
-        walk.found["asks"].append(given[0])
-        walk.take(4, _VALUE)
+    if token.text == "fetch" and _asked(walk):
         return True
-    if walk.texts("process", ".", "env", ".") is not None:
-        walk.environment = True
-        walk.take(3, _VALUE)
-        return True
-    if walk.texts("require", ".", "resolve", "(", None, ")"):
-        walk.take(6, _VALUE)
+    if _on_process(walk) or _timed(walk, token) or _served(walk, token) or _whole_module(walk):
         return True
     if given := walk.texts("require", "(", None, ")"):
         return _required(walk, given[0])
-    for module in (*_MODULES, *_WHOLE):
-        if given := walk.texts(module, "=", "require", "(", None, ")"):
-            if given[0].removeprefix("node:") != _WHOLE.get(module, module):
-                return False
-            walk.take(6, (Token("word", "x"), Token("sign", "="), *_VALUE))
-            return True
+    if walk.texts("fs", ".", "promises", ".") is not None:
+        return _on_file(walk, 4)
     if walk.texts("fs", ".") is not None:
         return _on_file(walk, 2)
     if walk.texts("child_process", ".") is not None:
@@ -258,9 +338,97 @@ def _node(walk: _Walk, token: Token) -> bool:
     return _run(walk, 0) or _on_file(walk, 0)
 
 
+def _asked(walk: _Walk) -> bool:
+    """`fetch("https://…", {headers: {…}})`: a page is asked for, and told nothing but what stands there."""
+    given = _arguments(walk)
+    if not given or len(given) > 2 or len(given[0]) != 1 or given[0][0].kind != "text":
+        return False
+    options = given[1] if len(given) == 2 else ()
+    plain = all(
+        token.kind in ("text", "number") or token.text in ("{", "}", ":", ",", "headers") or following.text == ":"
+        for token, following in itertools.pairwise((*options, Token("sign", ";")))
+    )
+    if not plain or not _URL.fullmatch(given[0][0].text) or any(token.text in ("body", "method") for token in options):
+        return False
+    walk.found["asks"].append(given[0][0].text)
+    walk.take(2 + sum(map(len, given)) + len(given), _VALUE)
+    return True
+
+
+def _on_process(walk: _Walk) -> bool:
+    """Variables of the environment, and where a module is."""
+    if walk.texts("process", ".", "env", ".") is not None:
+        name = walk.tokens[walk.at + 4].text if walk.at + 4 < len(walk.tokens) else ""
+        walk.environment = walk.environment or name not in _PUBLIC
+        walk.take(3, _VALUE)
+        return True
+    if walk.texts("require", ".", "resolve", "(", None, ")"):
+        walk.take(6, _VALUE)
+        return True
+    return False
+
+
+_TIMERS: Final = frozenset("setTimeout setInterval setImmediate".split())
+
+
+def _timed(walk: _Walk, token: Token) -> bool:
+    """`setTimeout(() => …)` and `new Promise(done => setTimeout(done, …))`: of a function, as of a text it is code."""
+    tokens = walk.tokens
+    if token.text == "new" and walk.texts("new", "Promise", "(") is not None:
+        begin = walk.at + 3
+        bare = begin + 1 < len(tokens) and tokens[begin + 1].text == "=>"
+        name = tokens[begin].text if bare else tokens[begin + 1].text if begin + 1 < len(tokens) else ""
+        want = [name, "=>"] if bare else ["(", name, ")", "=>"]
+        want += ["setTimeout", "(", name, ","]
+        if _OWN.fullmatch(name) and [one.text for one in tokens[begin : begin + len(want)]] == want:
+            opened = (Token("word", "String"), Token("sign", "("))
+            walk.take(3 + len(want), (*opened, *opened, *_VALUE, Token("sign", ",")))
+            return True
+    if token.text not in _TIMERS or walk.texts(token.text, "(") is None:
+        return False
+    begin = walk.at + 2
+    begin += begin < len(tokens) and tokens[begin] == Token("word", "async")
+    following = [one.text for one in tokens[begin : begin + 2]]
+    if following[:1] == ["("]:
+        end = closing(tokens, begin)
+        following = ["", tokens[end + 1].text if end + 1 < len(tokens) else ""]
+    if following[1:] != ["=>"]:
+        return False
+    walk.take(2, (Token("word", "String"), Token("sign", "(")))
+    return True
+
+
+def _served(walk: _Walk, token: Token) -> bool:
+    """`http.createServer(…)`."""
+    if token.text == "createServer" and walk.texts("createServer", "(") is not None:
+        walk.serves = True
+    if walk.texts("http", ".", "createServer", "(") is None:
+        return False
+    walk.serves = True
+    walk.take(3, (Token("word", "createServer"),))
+    return True
+
+
+def _whole_module(walk: _Walk) -> bool:
+    """`fs = require("fs")`, also with `.promises` behind it: a module under the name by which it is known here."""
+    for module in (*_MODULES, *_WHOLE):
+        if given := walk.texts(module, "=", "require", "(", None, ")"):
+            named = given[0].removeprefix("node:")
+            if named != _WHOLE.get(module, module) and (module, named) != ("fs", "fs/promises"):
+                return False
+            ahead = _Walk(walk.tokens)
+            ahead.at = walk.at + 6
+            promised = module == "fs" and ahead.texts(".", "promises") is not None
+            walk.take(8 if promised else 6, (Token("word", "x"), Token("sign", "="), *_VALUE))
+            return True
+    return False
+
+
 _WHOLE: Final[Mapping[str, str]] = {
     "child_process": "child_process",
     "crypto": "crypto",
+    "http": "http",
+    "readline": "readline",
     "test": "test",
     "assert": "assert",
 }
@@ -298,10 +466,15 @@ def _taken_out(walk: _Walk) -> bool:
     ahead = _Walk(tokens)
     ahead.at = end + 1
     given = ahead.texts("=", "require", "(", None, ")")
+    if given in (["fs"], ["node:fs"]) and walk.texts(tokens[walk.at].text, "{", "promises", ":", "fs", "}") is not None:
+        walk.take(end + 6 - walk.at, (Token("word", "const"), Token("word", "x"), Token("sign", "="), *_VALUE))
+        return True
     names = _names(tokens[walk.at + 2 : end])
     if not given or names is None:
         return False
     if _LOCAL.fullmatch(given[0]) and not given[0].endswith(".json"):
+        if names & _KNOWN:
+            return False
         walk.found["imports"].append(given[0])
         walk.bound |= names
     elif not names <= _GIVING.get(given[0].removeprefix("node:"), frozenset()):
@@ -339,6 +512,8 @@ def _imported(walk: _Walk) -> bool:
     given = walk.tokens[end + 1].text
     module = given.removeprefix("node:")
     names = list(walk.tokens[walk.at + 1 : end])
+    if module == "fs" and [token.text for token in names] == ["{", "promises", "as", "fs", "}"]:
+        names = [Token("word", "fs")]
     if [token.text for token in names[:2]] == ["*", "as"]:
         names = names[2:]
     default = names.pop(0) if names and names[0].kind == "word" else None
@@ -351,6 +526,8 @@ def _imported(walk: _Walk) -> bool:
     if inner is None:
         return False
     if _LOCAL.fullmatch(given):
+        if (inner | ({default.text} if default is not None else set())) & _KNOWN:
+            return False
         walk.found["imports"].append(given)
         walk.bound |= inner | ({default.text} if default is not None else set())
     elif not inner <= _GIVING.get(module, frozenset()) or not (default is None or _is_default(default.text, module)):
@@ -362,6 +539,7 @@ def _imported(walk: _Walk) -> bool:
 def _is_default(name: str, module: str) -> bool:
     """A module as a whole, under the name by which its members are known here."""
     whole = name in _MODULES and name == module
+    whole = whole or (name, module) == ("fs", "fs/promises")
     return whole or _WHOLE.get(name) == module or (name == "assert" and module == "assert/strict")
 
 
@@ -403,7 +581,7 @@ def _looked(walk: _Walk, name: str) -> bool:
     # INVARIANT: the options are known to be none that empty a file.
     if not given or len(given) > 2 or not given[0] or given[0][0].text == "..." or not _harmless(given[1:]):
         return False
-    if name == "readFileSync":
+    if name in _FS_CONTENTS:
         walk.reads_any = True
     else:
         walk.lists = True
@@ -505,10 +683,19 @@ def _rest_of_read(walk: _Walk) -> int:
 
 
 def _written(walk: _Walk, name: str) -> bool:
+    kind = _FS_WRITES[name]
+    if kind == "makes":
+        given = walk.texts(name, "(", None)
+        end = next((end for end in _MADE if given and _Walk(walk.tokens[walk.at + 3 :]).texts(*end) is not None), None)
+        if not given or end is None or not _PATH.fullmatch(given[0]):
+            return False
+        walk.found[kind].append(given[0])
+        walk.take(3 + len(end), _VALUE)
+        return True
     given = walk.texts(name, "(", None, ",")
     if not given or not _PATH.fullmatch(given[0]):
         return False
-    walk.found[_FS_WRITES[name]].append(given[0])
+    walk.found[kind].append(given[0])
     walk.take(4, (Token("word", "String"), Token("sign", "(")))
     return True
 

@@ -7,6 +7,7 @@ makefile itself anew. A makefile of which any line is not plain counts as one th
 from __future__ import annotations
 
 import fnmatch
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -87,10 +88,16 @@ def recipes(call: Call) -> list[str] | None:
     if asked[0].rstrip("/") not in ("", "."):
         return None  # its recipes run in another directory
     data = call.content(place)
-    if data is None or not _only_printed(call, asked[0], place):
+    if data is None:
         return None
-    text = re.sub(r"[ \t]*\\\n\s*", " ", data.decode("utf-8", "surrogateescape"))
+    # Under another name a makefile is not the one that make finds when it runs itself.
+    again = asked[1] == NAMES
+    text = _without_harmless(call, data.decode("utf-8", "surrogateescape"), place, again=again)
+    if not _only_printed(call, asked[0], place, text):
+        return None
+    text = re.sub(r"[ \t]*\\\n\s*", " ", text)
     values: dict[str, str | None] = {}
+    later: dict[str, str] = {}
     lines: list[tuple[str, Mapping[str, str]]] = []
     own: Mapping[str, str] = {}
     for line in text.split("\n"):
@@ -98,16 +105,123 @@ def recipes(call: Call) -> list[str] | None:
         if line.startswith("\t"):
             lines.append((line, own))
         elif (found := _ASSIGNMENT.fullmatch(line)) is not None:
-            name, value = found["name"], found["value"].partition(" #")[0].strip()
-            sure = name not in values and "$" not in value and re.search(r"[?+]=", line[: found.start("value")]) is None
-            values[name] = value if sure else None
+            name = found["name"]
+            value = found["value"].partition(" #")[0].strip()
+            given = re.search(r"[?+:]?=", line[: found.start("value")])
+            sign = given[0] if given is not None else "="
+            sure = name not in values and (sign in ("=", ":=") or (sign == "?=" and _is_unset(call, name)))
+            later.pop(name, None)
+            if sure and "$" in value and sign != ":=":
+                later[name] = value  # what it is made of may be given another value still
+            values[name] = _expanded(value, values, {}) if sure and name not in later else None
         elif rule is not None:
             own = _automatic(rule["targets"].split(), rule["rest"].partition(";")[0].split())
             lines += [(rule["recipe"], own)] if rule["recipe"] else []
     if not values.keys().isdisjoint(_FINDING):
         return None
-    texts = [_expanded(line.lstrip("\t @-"), values, own) for line, own in lines]
+    for _ in range(len(later)):
+        values |= {name: _expanded(value, values, {}) for name, value in later.items()}
+    known = {name: value for name, value in _DEFAULTS.items() if _is_free(call, name)} | values
+    texts = [_expanded(line.lstrip("\t @-"), known, own) for line, own in lines]
     return None if None in texts else [text for text in texts if text]
+
+
+def _is_unset(call: Call, name: str) -> bool:
+    """A variable that neither make nor the environment knows, as far as the call tells."""
+    return name not in _BUILT_IN and _is_free(call, name)
+
+
+def _is_free(call: Call, name: str) -> bool:
+    return name not in call.state.vars and name not in call.shell.expand.environment
+
+
+_DEFAULTS: Final[Mapping[str, str | None]] = {
+    "CC": "cc",
+    "CXX": "g++",
+    "AR": "ar",
+    "RM": "rm -f",
+    "CFLAGS": "",
+    "CXXFLAGS": "",
+    "CPPFLAGS": "",
+    "LDFLAGS": "",
+    "LDLIBS": "",
+}
+"""Variables that makefiles use without giving them a value."""
+
+
+def _without_harmless(call: Call, text: str, place: Resource, *, again: bool) -> str:
+    """The text, with what is known of it in the place of functions, and without lines that change nothing."""
+    text = re.sub(r"[ \t]*\\\n\s*", " ", text)
+    text = _SETTING.sub("", text)
+    text = _AGAIN.sub("\t:", text) if again else text
+    text = re.sub(r"\$[({]MAKEFILE_LIST[)}]", (place.path or "").rpartition("/")[2], text)
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if "$(" in line:
+            # What is worked out when it is used may by then be what a recipe made.
+            known = functools.partial(_worked_out, call, now=_NOW.match(line) is not None)
+            lines[at] = _FUNCTION.sub(known, line)
+    return "\n".join(lines)
+
+
+_NOW: Final = re.compile(r"[\w.-]+\s*::?=")
+"""An assignment that is worked out as the makefile is read."""
+
+_SETTING: Final = re.compile(
+    r"^(?:SHELL\s*:?=\s*(?:/usr)?(?:/bin/)?(?:ba)?sh|\.SHELLFLAGS\s*:?=\s*-[euc]+(?: -?o pipefail)?(?: -c)?"
+    r"|\.DEFAULT_GOAL\s*:?=\s*[\w-]+|MAKEFLAGS\s*\+=\s*--(?:no-print-directory|warn-undefined-variables)"
+    r"|MAKEFLAGS\s*\+=\s*--no-builtin-rules)[ \t]*$",
+    re.MULTILINE,
+)
+"""Lines that say how make does what it would do as well without them."""
+
+_AGAIN: Final = re.compile(
+    r"^\t[@-]*\$[({]MAKE[)}](?: -[sk]| --no-print-directory| (?!-)[\w.-]+)*[ \t]*$", re.MULTILINE
+)
+"""Make runs itself for other targets of the same file, any of which may run anyway."""
+
+_FUNCTION: Final = re.compile(r"\$(?:\((?P<name>shell|wildcard) (?P<words>[^()$\n]*)\))")
+_TOLD: Final = re.compile(
+    r"(?:git rev-parse (?:--short )?HEAD|date (?:-u )?['\"]?\+(?:%[YmdHMSFsjyT]|[-_:.TZ])+['\"]?|uname -[smr]|nproc"
+    r"|whoami|hostname|id -u|id -g)(?: 2> ?/dev/null)?(?: \|\| echo [\w.-]+)?"
+)
+"""Commands that print one plain word, so that it does not matter that a shell reads it again."""
+
+
+def _worked_out(call: Call, match: re.Match[str], *, now: bool) -> str:
+    """What `$(shell cat VERSION)` and `$(wildcard src/*.c)` are; themselves if that is not known, or no plain words."""
+    words = match["words"].strip()
+    if match["name"] == "shell" and _TOLD.fullmatch(words):
+        return f"`{words}`"
+    if not now:
+        return match[0]
+    if match["name"] == "shell":
+        file = re.fullmatch(r"cat ([\w./-]+)", words)
+        text = _text_now(call, file[1]) if file is not None else None
+        return text if text is not None and _PLAIN_WORD.fullmatch(text) else match[0]
+    place = call.place(Field(text=words))
+    if place.path is None or not _PATTERN.fullmatch(words) or call.shell.emit.made:
+        return match[0]
+    folder = place.path.removesuffix(words)
+    found = call.shell.view.glob(place.path)
+    if found is None or len(found) > MAX_NAMES or not all(map(_PLAIN_WORD.fullmatch, found)):
+        return match[0]
+    return " ".join(path.removeprefix(folder) for path in found)
+
+
+_PLAIN_WORD: Final = re.compile(r"[\w./+-]+", re.ASCII)
+_PATTERN: Final = re.compile(r"(?!-)[\w./*-]+", re.ASCII)
+
+MAX_NAMES: Final = 64
+"""Most files that a pattern of a makefile may name."""
+
+
+def _text_now(call: Call, name: str) -> str | None:
+    place = call.place(Field(text=name))
+    data = call.content(place)
+    if data is None or not call.shell.contents.sure(place.path or ""):
+        return None
+    return data.decode("utf-8", "replace").strip()
 
 
 def _automatic(targets: Sequence[str], needs: Sequence[str]) -> Mapping[str, str]:
@@ -121,14 +235,21 @@ def _expanded(line: str, values: Mapping[str, str | None], own: Mapping[str, str
     """A line of a recipe as the shell gets it; None if a variable in it is not known."""
     out: list[str] = []
     end = 0
+    if "@" in own:
+        folder = own["@"].rpartition("/")[0]
+        line = line.replace("$(dir $@)", f"{folder or '.'}/").replace("$(@D)", folder or ".")
     for match in _VARIABLE.finditer(line):
         name = match["name"] or match["sign"] or ""
         value = "$" if match["sign"] == "$" else own.get(name) if match["sign"] else values.get(name)
-        if value is None:
+        if value is None or ("`" in value and _QUOTING.search(line)):
             return None
         out += [line[end : match.start()], value]
         end = match.end()
     return "".join([*out, line[end:]])
+
+
+_QUOTING: Final = re.compile(r"['\\`]")
+"""Where a command in backticks might not be one."""
 
 
 def _asked(call: Call, plain: re.Pattern[str]) -> tuple[str, tuple[str, ...]] | None:
@@ -169,14 +290,27 @@ def _there(call: Call, place: Resource) -> bool:
     return place.path is not None and (call.kind(place) is not None or call.shell.emit.changed(place.path))
 
 
-def _only_printed(call: Call, folder: str, place: Resource) -> bool:
-    data = call.content(place)
+def _only_printed(call: Call, folder: str, place: Resource, text: str | None = None) -> bool:
+    data = call.content(place) if text is None else text.encode("utf-8", "surrogateescape")
     path = place.path or ""
     name = path.rpartition("/")[2]
     if data is None or any(_there(call, call.place(Field(text=f"{folder}{form.format(name)}"))) for form in _BESIDE):
         return False
     text = re.sub(r"\\\n\s*", " ", data.decode("utf-8", "surrogateescape"))
-    return not _RUNS.search(text) and all(_plain(line, name, text) for line in text.split("\n"))
+    return not _RUNS.search(_without_sums(text)) and all(_plain(line, name, text) for line in text.split("\n"))
+
+
+def _without_sums(text: str) -> str:
+    """The text without the `+` in recipes that are no prefix: nothing there becomes a value."""
+    ruled = False
+    lines = text.split("\n")
+    for at, line in enumerate(lines):
+        if not line.startswith("\t"):
+            # Behind an assignment a line with a tab is no recipe any more, and may be one as well.
+            ruled = _RULE.fullmatch(line.partition(" #")[0]) is not None or (ruled and bool(_OTHER.fullmatch(line)))
+        elif ruled and line.lstrip("\t @-")[:1] != "+":
+            lines[at] = line.replace("+", "")
+    return "\n".join(lines)
 
 
 def _plain(line: str, name: str, text: str) -> bool:

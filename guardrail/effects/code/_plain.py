@@ -234,7 +234,8 @@ def _node_bracket(found: Sequence[Token], begin: int, end: int) -> bool:
         return True
     if not inside:
         return False
-    if len(inside) == 1 and inside[0].kind == "word" and last.kind == "word" and _is_counted(found, begin, end):
+    named = all(token.text == "." if at % 2 else token.kind == "word" for at, token in enumerate(inside))
+    if named and len(inside) % 2 and last.kind == "word" and _is_counted(found, begin, end):
         return True
     if len(inside) == 1:
         only = inside[0]
@@ -253,6 +254,9 @@ def _is_counted(found: Sequence[Token], begin: int, end: int) -> bool:
     if after[0].kind == "sign" and after[0].text == "=":
         return True
     before = [Place(found, begin - 1).next(-offset).text for offset in (1, 2)]
+    if [token.text for token in after] == ["||=", "[", "]", ")"] and Place(found, end).next(5).text == ".":
+        # Of what is there nothing is done but `push`, which no function has.
+        return Place(found, begin - 1).last.text == "(" and Place(found, end).next(6).text == "push"
     default = after[0].text in ("??", "||") and after[1].kind == "number" and after[2].text == ")"
     return before == ["(", "="] and default and after[3].kind == "sign" and after[3].text in ("+", "-", "*")
 

@@ -32,7 +32,8 @@ _NODE_NAMES: Final = frozenset(
     "scripts dependencies version_ first_ array root dir dirs file files full base folder content contents lines_ rows "
     "header report summary stats stat depth indent failed passed matches match_ m total_ counts freq sorted grouped "
     "join basename dirname extname relative test describe it suite before after beforeEach afterEach assert expect "
-    "add sub fn_ actual expected createHash randomUUID".split()
+    "add sub fn_ actual expected createHash randomUUID url req request response server port host rl createServer "
+    "createInterface".split()
 )  # fmt: skip
 
 NODE: Final = frozenset(
@@ -41,7 +42,7 @@ NODE: Final = frozenset(
     "isNaN isFinite parseInt parseFloat export".split()
 )
 NODE_LEADING: Final = frozenset("return typeof void delete throw in instanceof new else do case".split())
-NODE_MADE: Final = frozenset("Date Map Set Array Error Number String".split())
+NODE_MADE: Final = frozenset("Date Map Set Array Error Number String URL URLSearchParams".split())
 NODE_CALLED: Final = frozenset("String Number Boolean BigInt Array".split())
 NODE_CHAINS: Final = frozenset(
     "console.log console.error console.info console.table console.warn console.dir JSON.parse JSON.stringify "
@@ -56,6 +57,7 @@ NODE_CHAINS: Final = frozenset(
     "os.arch os.type os.release os.uptime os.loadavg os.hostname os.tmpdir os.homedir os.EOL "
     "os.availableParallelism path.join path.basename path.dirname path.extname path.resolve path.relative "
     "path.normalize path.sep path.parse path.isAbsolute performance.now crypto.createHash crypto.randomUUID "
+    "readline.createInterface process.stdin "
     "assert.equal assert.strictEqual assert.deepEqual "
     "assert.deepStrictEqual assert.notEqual assert.notStrictEqual assert.notDeepEqual assert.ok assert.match "
     "assert.doesNotMatch assert.throws assert.doesNotThrow assert.rejects assert.fail test.skip test.todo test.only "
@@ -67,6 +69,7 @@ NODE_METHODS: Final = frozenset(
     "map filter reduce reduceRight forEach join split slice splice push pop shift unshift concat sort reverse "
     "includes indexOf lastIndexOf startsWith endsWith trim trimStart trimEnd toUpperCase toLowerCase replace "
     "replaceAll match matchAll search test padStart padEnd find findIndex findLast some every flat flatMap fill "
+    "writeHead setHeader end listen close on once catch finally "
     "toFixed toPrecision charAt charCodeAt codePointAt fromCharCode localeCompare substring substr repeat at add "
     "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink update "
     "digest toBe toEqual "

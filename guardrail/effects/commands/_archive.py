@@ -191,6 +191,9 @@ def _unpack(
     folders = _folders(call, parsed, members)
     if parsed.has("--absolute-names"):
         folders = [Field(text=TOP)]
+    for word in call.args:
+        if word.text.startswith("--one-top-level="):
+            folders.append(word.tail(len("--one-top-level=")))
     for folder in folders:
         below(call, folder, sources)
     return NOTHING

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -430,9 +431,7 @@ def _texts(call: Call, parsed: Parsed, operands: list[Field]) -> list[str]:
     files = [*parsed.values_of("--file"), *parsed.values_of("--exec")]
     files.extend(field for field in parsed.values_of("--include") if field.text not in _INPLACE)
     for field in files:
-        text = _script(call, field)
-        if text is not None:
-            found.append(text)
+        found += _script(call, field)
     if parsed.has("--load"):
         call.opaque("inline", reason="an extension of awk")
     words = list(parsed.values_of("--source"))
@@ -446,24 +445,28 @@ def _texts(call: Call, parsed: Parsed, operands: list[Field]) -> list[str]:
     return found
 
 
-def _script(call: Call, field: Field) -> str | None:
+def _script(call: Call, field: Field) -> Sequence[str]:
+    """The texts that a file with a program may hold: they are looked into like one that stands among the words."""
     place = call.place(field)
     if field.text in ("-", "/dev/stdin"):
         if call.stdin.text is None:
             call.opaque("dynamic", reason="the awk program comes from its input")
-        return call.stdin.text
+        return () if call.stdin.text is None else (call.stdin.text,)
     if place.path is None or not field.known:
         call.opaque("dynamic", resource=place, reason="the awk program is not known")
-        return None
-    data = call.content(place)
-    authored = data is None and call.shell.emit.changed(place.path)
+        return ()
+    texts = script_texts(call, place)
+    if texts:
+        call.emit("read", place, attrs={"reveals": "none"})
+        return texts
+    authored = call.shell.emit.changed(place.path)
     call.shell.emit.opaque(
         "script", place, spec=call.name, span=call.span, attrs={"authored": True} if authored else None
     )
     if authored:
         call.mention(call.args)
         call.mention_input()
-    return data.decode("utf-8", "surrogateescape") if data is not None else None
+    return ()
 
 
 def awk(call: Call, parsed: Parsed) -> Stream:

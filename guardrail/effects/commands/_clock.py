@@ -26,15 +26,18 @@ def date(call: Call, parsed: Parsed) -> Stream:
     out = apply_spec(call, parsed)
     call.shell.divert(out.sources)  # a line that is no date is complained of
     form = parsed.operands[0] if len(parsed.operands) == 1 else None
-    if form is None or not form.known or parsed.unknown or out.sources:
+    if form is None or not form.known or parsed.unknown:
         return out
-    if _NUMERIC.fullmatch(form.text):
-        return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n")
+    if _NUMERIC.fullmatch(form.text) and not (out.sources and parsed.has("--file", "-f")):
+        # Whatever date it is told to print, it is a number; of what files hold that may be all that is left.
+        return Stream(text=_DIRECTIVE.sub(_digits, form.text[1:]) + "\n", sources=out.sources)
+    if out.sources:
+        return out
     return Stream(listed=(_DIRECTIVE.sub(_digits, form.text[1:]),)) if _WORDY.fullmatch(form.text) else out
 
 
 _DIRECTIVE: Final = re.compile(r"%[-_0]?([A-Za-z])")
-_NUMERIC: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ])+")
+_NUMERIC: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ]|(?<=[a-zA-Z])/)+")
 _WORDY: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyuwVgGCIFTRbBaAhpPzZ]|[-_T:.0-9A-Za-z+])+")
 """A format without blanks and slashes, in which days and months may have their names."""
 

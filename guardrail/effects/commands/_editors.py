@@ -17,7 +17,7 @@ from guardrail.effects.commands._makes import named_by
 from guardrail.effects.commands._text import sed_files, sed_script_is_plain
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import as_edit
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOKEN, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import Foreign, run_ed, run_ex
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._sed import parses, run
@@ -129,7 +129,19 @@ def _is_plain_around(script: str) -> bool:
     A number is of letters and digits, so that it cannot end the part of a command that it stands in; the plain form
     has none in its addresses and flags.
     """
+    if _PICKING.fullmatch(script) is not None:
+        return True
+    if TOKEN in script and _SLASHED.fullmatch(script) is not None:
+        script = script.replace(TOKEN, NUM)  # one plain word has no slash in it either, and no backslash
     return TOP not in script and f"\\{NUM}" not in script and sed_script_is_plain(script)
+
+
+_LINE: Final = rf"[\d{NUM}]*"
+_PICKING: Final = re.compile(rf"{_LINE}(?:,\+?(?:{_LINE}|\$))?[pdq=]")
+"""Lines that are picked by their numbers, none of which can end in a command; without one there may be an error."""
+
+_SLASHED: Final = re.compile(r"s/(?:[^/\\\n]|\\.)*/(?:[^/\\\n]|\\.)*/[gI]?")
+"""A substitution with slashes."""
 
 
 def _sed_text(scripts: Sequence[str], text: str | None, *, extended: bool, quiet: bool, in_place: bool) -> str | None:

@@ -211,13 +211,25 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     words = _words(text, parsed, by_line=mark is not None, sources=sources) if text is not None else None
     vectors: list[tuple[Field, ...]]
     if mark is not None:
-        some = [Field(text=one, sources=sources) for one in call.stdin.listed] if text is None else []
+        listing = _lines(call, parsed) if text is None else ()
+        some = [Field(text=one, sources=sources) for one in listing]
         given = words if words and len(words) <= MAX_RUNS else some or [Field(text=TOP, sources=sources)]
         vectors = [tuple(_replaced(field, mark, one) for field in command) for one in given]
     elif words is None:
-        named = words_listed(call.stdin) if listed is None else None
+        named = words_listed(call.stdin) if listed is None and _lines(call, parsed) else None
         more = named if named is not None else [Field(text=TOP, many=True)]
-        vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
+        single = parsed.value("--max-args")
+        if (
+            named is not None
+            and single is not None
+            and single.text == "1"
+            and not parsed.has("--max-lines", "-L", "-l")
+        ):
+            # One word each time, or none if there are no lines at all.
+            more = [msgspec.structs.replace(field, many=False, sources=sources) for field in named]
+            vectors = [command, *((*command, field) for field in more)]
+        else:
+            vectors = [(*command, *(msgspec.structs.replace(field, sources=sources) for field in more))]
     else:
         vectors = [(*command, *some) for some in _batches(words, parsed, sources)]
     with call.perhaps():
@@ -225,6 +237,16 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
     if len(outputs) == 1:
         return outputs[0]
     return Stream(sources=merge(sources, tuple(source for out in outputs for source in out.sources)))
+
+
+def _lines(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """What its words are one of where they are lines of which something is known; without a delimiter none is empty."""
+    listed = call.stdin.listed
+    delimiter = parsed.value("--delimiter")
+    if delimiter is not None:
+        # Any other cuts names into pieces, which may begin with a dash.
+        return listed if delimiter.text in ("\\n", "\n") else ()
+    return listed if parsed.has("--null") else tuple(text for text in listed if text)
 
 
 def _echoed(text: str | None, parsed: Parsed, out: Stream) -> Stream:

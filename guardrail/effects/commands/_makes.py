@@ -97,6 +97,8 @@ def named_by(template: str, field: Field) -> Field:
     """The name that a template gives for one operand: `{}.gz` of `/d/a.x` is `/d/a.x.gz`, `{stem}` is `/d/a`."""
     if field.glob is None and (not field.many or field.named) and is_listed(field.text):
         return _by_listed(template, field.text)
+    if template == "{}*" and field.glob is None and not field.many and TOP not in field.text and NUM in field.text:
+        return Field(text=field.text + NAME)
     if field.many or (field.glob is None and (TOP in field.text or NUM in field.text)):
         return Field(text=TOP)
     glob = field.glob is not None

@@ -89,15 +89,21 @@ def _one_scalar(call: Call, parsed: Parsed, program: Field, operands: Sequence[F
         value = read_json(data.decode("utf-8"))
     except _FAILURES:
         return False
-    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", match["path"]):
-        value = value.get(name, _MISSING) if is_table(value) else _MISSING
-        if index:
-            value = value[int(index)] if is_list(value) and int(index) < len(value) else _MISSING
+    value = _within(value, match["path"])
     if match["last"] in ("length", "type"):
         return value is not _MISSING
     return isinstance(value, bool | int | float) or (
         isinstance(value, str) and len(value) <= MAX_SCALAR and _SCALAR.fullmatch(value) is not None
     )
+
+
+def _within(value: Any, path: str) -> Any:
+    """What a path of names and numbers leads to in a document; `_MISSING` if that is nothing."""
+    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", path):
+        value = value.get(name, _MISSING) if is_table(value) else _MISSING
+        if index:
+            value = value[int(index)] if is_list(value) and int(index) < len(value) else _MISSING
+    return value
 
 
 _MISSING: Final = object()
@@ -129,7 +135,13 @@ def _jq_text(call: Call, parsed: Parsed, program: Field, operands: Sequence[Fiel
             text = call.text_of(operands[0]) if operands else call.stdin.text
             if text is None:
                 return None
-            value = edit(program.text, read_json(text), variables=variables)
+            path = _ONE.fullmatch(program.text)
+            if path is not None and path["last"] is None:
+                value = _within(read_json(text), path["path"])
+                if not isinstance(value, str | int):
+                    return None
+            else:
+                value = edit(program.text, read_json(text), variables=variables)
         if parsed.has("--raw-output") and isinstance(value, str):
             return value + "\n"
         return write_json(

@@ -37,6 +37,8 @@ def destinations(call: Call, source: Field, target: Field, into: bool, whole: bo
     if not target.known or (call.shell.emit.made and call.place(target).path not in call.shell.emit.made):
         # It may be a directory by then, so both names are possible.
         resource = call.place(target)
+        if not target.known and call.is_within_name(target):
+            return [target]  # nothing that begins so is a directory
         if not target.known or (resource.path is not None and call.shell.emit.changed(resource.path)):
             return [target, inside]
     return [target]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,8 +68,21 @@ MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
 
-_OPENING: Final = frozenset(("rm", "tee", "touch", "unlink"))
-"""Commands that make no directory, whatever their options, and take nothing that is made of one."""
+_COPYING: Final = re.compile(r"-[fpvnui]+|--(?:force|verbose|no-clobber|update|preserve(?:=[a-z,]+)?)")
+_OPENING: Final[Mapping[str, re.Pattern[str] | None]] = {
+    "rm": None,
+    "tee": None,
+    "touch": None,
+    "unlink": None,
+    "cp": _COPYING,
+    "mv": _COPYING,
+    "curl": re.compile(
+        r"-[fsSLkgO]*o?|--(?:fail|silent|show-error|location|compressed|output|retry|max-time)(?:=\d+)?"
+    ),
+    "wget": re.compile(r"-[qcSN]*O?|-nv|--(?:quiet|no-verbose|show-progress|output-document|tries=\d+|timeout=\d+)"),
+    "tar": re.compile(r"-?[vzjJhp]*c[vzjJhp]*f|-[Cf]|--(?:exclude=.*|exclude-vcs|zstd|xz|gzip)"),
+}
+"""Commands that make no directory, whatever their options or with such options alone, and take nothing made of one."""
 
 _BEGUN: Final = re.compile(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
 """A directory, the beginning of a name in it, and how that name ends."""
@@ -199,9 +212,39 @@ class Call:
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
         text = self.above_fresh(field.text) if self.shell.emit.fresh and field.glob is None else field.text
-        if self.name in _OPENING and TOP in text:
+        if TOP in text and self._only_opens():
             return self.opened(field, kind=kind, recursive=recursive, nofollow=nofollow)
         return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+
+    def _only_opens(self) -> bool:
+        """The command makes no directory of the name that it is given, nor one that leads there."""
+        if self.name not in _OPENING:
+            return False
+        wanted = _OPENING[self.name]
+        if wanted is None:
+            return True
+        # What ran before in this call may have made a directory that begins so.
+        if any(effect.op == "exec_opaque" for effect in self.shell.emit.effects):
+            return False
+        options = [field.text for field in self.args if field.text[:1] == "-" or field.many]
+        if self.name == "tar" and self.args and self.args[0].text[:1] != "-":
+            options.append(self.args[0].text)
+        if not all(map(wanted.fullmatch, options)):
+            return False
+        # A directory that is moved is one under its new name as well.
+        moved = self.args[:-1] if self.name == "mv" else ()
+        sources = [
+            place(TOP if field.many else field.text, self.cwd, glob=field.glob)
+            for field in moved
+            if field.text[:1] != "-"
+        ]
+        return all(source.path is not None and self.kind(source) == "file" for source in sources)
+
+    def is_within_name(self, field: Field) -> bool:
+        """What is not known of a file that the command opens is surely a part of its last name."""
+        if TOP not in field.text or not self._only_opens():
+            return False
+        return self.opened(field) != place(field.text, self.cwd, glob=field.glob)
 
     def opened(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address of a regular file that is opened, or removed, and of no directory that is made.
@@ -221,7 +264,13 @@ class Call:
         start = "/".join((*((self.cwd or "").rstrip("/"),) * (match[1][:1] != "/"), match[1] + match[2]))
         found = shell.view.glob(f"{escape(start)}*")
         further = found is None or len(found) > MAX_BEGUN or any(shell.view.kind(path) != "file" for path in found)
-        if further or shell.expand.globs.may_match(f"{escape(start)}*", but=inside.pattern):
+        # A repository that was made or fetched is none of the session's files, and a directory all the same.
+        quiet = {
+            effect.resource.path or effect.resource.pattern or "**"
+            for effect in shell.emit.effects
+            if effect.op in ("create", "write") and effect.resource.recursive
+        }
+        if further or shell.expand.globs.may_match(f"{escape(start)}*", but=inside.pattern, also=quiet):
             return plain
         return inside
 

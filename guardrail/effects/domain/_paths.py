@@ -54,6 +54,10 @@ def _wild(text: str) -> str:
         if found is not None and ".." not in text.split("/"):
             # A directory of such a name may lead anywhere that is reached from below.
             return f"{found[1]}{ANY_DEPTH}*{_NUMBERS.sub('*', found[2]) if '/' not in found[2] else ''}"
+        begun = _BEGUN.fullmatch(text) if found is None else None
+        # What begins with a letter is no `..`, so that it, too, only leads downward from there.
+        if begun is not None and ".." not in text.split("/"):
+            return f"{begun[1]}{ANY_DEPTH}*{begun[2]}"
         if DEEP in text:
             text = text.replace(DEEP, TOP).replace(SLIM, TOP)
     return _NUMBERS.sub("*", text).replace(TOP, "**")
@@ -61,6 +65,11 @@ def _wild(text: str) -> str:
 
 _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
+
+_BEGUN: Final = re.compile(
+    f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-]+(?:{NUM}|{NAME}|[\\w.@%+=,-])*{PATH}((?:\\.\\w+)*)", re.ASCII
+)
+"""A directory, and a name in it that begins with a word, goes on with such a path, and has plain endings."""
 
 
 _FILE_URL = re.compile(r"file:(?://[^/]*)?(/.*|)", re.IGNORECASE | re.DOTALL)
@@ -92,6 +101,8 @@ def is_public(text: str, sources: Sequence[Resource]) -> bool:
         text: what some files hold.
         sources: those files, whose names may tell.
     """
+    if text == NUM:
+        return True  # some number: nothing of it is repeated
     if len(text) > MAX_PUBLIC or not _PUBLIC.fullmatch(text) or _SECRET.search(text):
         return False
     return not any(_PRIVATE.search(source.path or source.pattern or source.uri or "") for source in sources)

@@ -210,7 +210,7 @@ def words_listed(stream: Stream) -> list[Field] | None:
     """The words that an output becomes, any number of each; None if they are not known."""
     if stream.text is not None or not stream.listed:
         return None
-    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed]
+    return [Field(text=text, many=True, named=True, sources=stream.sources) for text in stream.listed if text]
 
 
 NOTHING: Final = Stream(text="")

@@ -133,7 +133,11 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
             if inner.modes:
                 inner.modes = inner.modes - {"merged"}
         if index and shell.diverted:
-            out = Stream(text=out.text, sources=merge(out.sources, shell.diverted), names=out.names, flow=out.flow)
+            # Whatever puts messages among the lines has said so by itself.
+            sources = merge(out.sources, shell.diverted)
+            out = Stream(
+                text=out.text, sources=sources, names=out.names, listed=out.listed, table=out.table, flow=out.flow
+            )
         mark, jumps = shell.contents.mark(), shell.jumps
         _, _, out = shell.apart((stage,), inner, out.through("pipe") if index else stdin)
         if shell.jumps != jumps or shell.errexit:

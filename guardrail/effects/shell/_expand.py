@@ -17,6 +17,7 @@ from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
 from guardrail.effects.domain._values import (
+    DEEP,
     GIVEN_NAMES,
     MAX_TEXT,
     NUM,
@@ -35,7 +36,7 @@ from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._braces import braces
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
-from guardrail.effects.shell._listings import is_setup, one_of
+from guardrail.effects.shell._listings import is_setup, lines_within, one_of
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.effects.shell._streams import succeeds
@@ -303,7 +304,7 @@ class Expander:
     def _pieces(
         self, parts: Sequence[Part], state: State, chosen: dict[str, str], span: tuple[int, int]
     ) -> list[Piece]:
-        if len(parts) == 1 and (alone := self._alone(parts[0], state)) is not None:
+        if len(parts) == 1 and (alone := self._alone(parts[0], state, chosen)) is not None:
             return alone
         done: list[Piece] = []
         piece = Piece()
@@ -325,7 +326,7 @@ class Expander:
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                text = TOP if _vanishes(parts, index, text) else text
+                text = TOP if _vanishes(parts, index, text) and not self._is_edit(parts, state) else text
                 if not piece.text and text == TOP:
                     piece.outer = _is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
@@ -342,15 +343,27 @@ class Expander:
             done.append(piece)
         return unsplit(done) if len(done) > 1 and _LONE in parts else done
 
-    def _alone(self, part: Part, state: State) -> list[Piece] | None:
+    def _alone(self, part: Part, state: State, chosen: dict[str, str]) -> list[Piece] | None:
         """A part that is a whole word, and becomes any number of words of which something is known."""
         if isinstance(part, Command) and not part.quoted and state.ifs:
             return list(self._output(part, state))
+        if isinstance(part, Param) and not part.quoted and state.ifs and state.globs:
+            text, sources = self.lookup(part.name, state, chosen)
+            if DEEP in text:
+                return [_one_of_many(one, sources) for one in lines_within(text)] or None
         if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
             value = state.vars.get(part.name)
             if value is not None and value.each:
                 return [_one_of_many(text, value.sources) for text in value.each]
         return None
+
+    def _is_edit(self, parts: Sequence[Part], state: State) -> bool:
+        """`s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
+        first, last = parts[0], parts[-1]
+        if self._head != "sed" or not isinstance(first, Text) or not isinstance(last, Text):
+            return False
+        slashed = first.text.startswith("s/") and last.text in ("/", "/g")
+        return slashed and all(cwd is not None and self.globs.view.kind(f"{cwd}/s") is None for cwd in state.cwds)
 
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self._tilde(raw, state, alone=alone)

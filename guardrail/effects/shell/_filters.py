@@ -341,12 +341,13 @@ _SOUGHT: Final = re.compile(r"\^?[\w#=, @:/-]*\$?", re.ASCII)
 
 def _grep(args: Sequence[str], text: str) -> str | None:
     words = list(args)
-    options = [words.pop(0) for _ in args if words and words[0] in ("-v", "-E", "-e")]
+    options = [words.pop(0) for _ in args if words and words[0] in ("-v", "-E", "-e", "-m1")]
     if len(words) != 1 or words[0][:1] == "-" or not _SOUGHT.fullmatch(words[0]):
         return None
     sought = re.compile(words[0])
     lines, _ = _lines(text)
-    return _joined([line for line in lines if (sought.search(line) is None) == ("-v" in options)], ended=True)
+    found = [line for line in lines if (sought.search(line) is None) == ("-v" in options)]
+    return _joined(found[:1] if "-m1" in options else found, ended=True)
 
 
 FILTERS: Final[Mapping[str, Filter]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -92,14 +92,15 @@ class Globs:
         for name in names:
             yield Field(text=name[cut:], sources=field.sources, span=field.span)
 
-    def may_match(self, pattern: str, *, but: str | None = None) -> bool:
+    def may_match(self, pattern: str, *, but: str | None = None, also: Iterable[str] = ()) -> bool:
         """Whether a name that this call made may match, or one above or below it, whatever links lead there.
 
         Args:
             pattern: an absolute one.
             but: a name, or a pattern, that does not count.
+            also: further names that count.
         """
-        made = self.emit.made - {but}
+        made = (self.emit.made - {but}).union(also)
         if len(made) > MAX_MADE or "**" in pattern or self.emit.contents.linked:
             return True
         shape = self._resolved(pattern)

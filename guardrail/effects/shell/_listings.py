@@ -19,6 +19,7 @@ from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
     DEEP,
+    FIRM,
     MAX_ALTERNATIVES,
     NAME,
     NUM,
@@ -257,7 +258,9 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
         return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
     if verb == "rev-parse":
         plain = all(_REVISION.fullmatch(word) for word in words)
-        return (REF,) if words and plain else ()
+        # Without a name that is asked for it is a hash, or the word that it could not make anything of.
+        named = any(word.startswith("--abbrev") for word in words)
+        return () if not words or not plain else (REF,) if named else (TOKEN,)
     if verb == "rev-list" and "--count" in words:
         return (NUM,)
     if verb == "describe":
@@ -268,7 +271,7 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
 
 _LOGGED: Final = re.compile(
     r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]|-n|-?\d+|-n\d+|--(?:max-count|since|until|author|grep)=.*"
-    r"|--(?:all|reverse|merges|no-merges|first-parent)|[A-Za-z][\w./~^@-]*"
+    r"|--(?:all|reverse|merges|no-merges|first-parent|)|[A-Za-z][\w./~^@-]*"
 )
 _FORMAT: Final = re.compile(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
 _REVISION: Final = re.compile(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
@@ -321,6 +324,44 @@ _SETUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def _packages(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """`go list ./...`: import paths, of which Go refuses those with a dash, a dot or a slash where it would matter."""
+    plain = all(field.known and _PACKAGED.fullmatch(field.text) for field in call.args)
+    # Both can bring options, a format among them.
+    free = "GOFLAGS" not in call.state.vars and "GOENV" not in call.state.vars
+    return (REF,) if plain and free and parsed.operands else ()
+
+
+_PACKAGED: Final = re.compile(
+    r"-e|-find|-mod=(?:mod|vendor|readonly)|-tags=[\w,]+|(?:\./)?(?:[A-Za-z]\w*/)*(?:\.\.\.|[A-Za-z]\w*|)|\."
+)
+
+
+def lines_within(text: str) -> tuple[str, ...]:
+    """What each line of a value is that a lister printed, and each word; `()` of any other value.
+
+    What stands before the first of them may have been put there, so that the others are without it.
+    """
+    match = _WITHIN.fullmatch(text)
+    if match is None:
+        return ()
+    return (text, match[2]) if match[1] else (text,)
+
+
+_WITHIN: Final = re.compile(rf"((?!-)[\w./@%+,=-]*/|)({PATH}{FIRM}?|{TOKEN})", re.ASCII)
+
+
+def _said(call: Call, _parsed: Parsed) -> tuple[str, ...]:
+    """`echo "$files"`, also by `printf`: the lines that a lister printed, or an empty one if there were none."""
+    words = list(call.args)
+    if call.name == "printf" and (not words or words.pop(0).text != "%s\\n"):
+        return ()
+    if len(words) != 1 or words[0].many or words[0].glob is not None:
+        return ()
+    found = lines_within(words[0].text)
+    return (*found, "") if found else ()
+
+
 _MORE: Final = re.compile(
     r"-[puUcSG]|--(?:patch|stat|numstat|shortstat|dirstat|summary|raw|compact|name-status|word-diff|color|output|full)"
     r"|--(?:format|pretty)=."
@@ -359,6 +400,9 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "rg": _grep,
     "ls": _ls,
     "git": _git,
+    "go list": _packages,
+    "echo": _said,
+    "printf": _said,
     "basename": _basename,
     "dirname": _dirname,
     "docker": _numbers,

@@ -15,6 +15,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.shell._listings import lines_within
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
 from guardrail.model import Edit, Resource
@@ -194,7 +195,15 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
     text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
     text = text + "\n" if op == "<<<" else text
     known = None if TOP in text or NUM in text else text
-    return Stream(text=known, sources=value.sources, flow=("heredoc",), connected=True)
+    listed = _lines(value) if known is None and op == "<<<" else ()
+    return Stream(text=known, sources=value.sources, listed=listed, flow=("heredoc",), connected=True)
+
+
+def _lines(value: Value) -> tuple[str, ...]:
+    """What each line of a here string is, if it is nothing but what a lister printed; at the least an empty one."""
+    texts = [text for text in value.alternatives if text]
+    found = lines_within(texts[0]) if len(texts) == 1 else ()
+    return (*found, "") if found else ()
 
 
 def _input(field: Field, call: Call) -> Stream:

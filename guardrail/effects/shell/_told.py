@@ -126,7 +126,23 @@ def table_of(call: Call, parsed: Parsed) -> str:
     if call.name in _DIGESTS:
         options = [word for word in words if word[:1] == "-"]
         return "digests" if all(word in ("-b", "-t", "--binary", "--text", "-") for word in options) else ""
+    if call.name == "grep":
+        return "lines" if _numbers_lines(call, parsed, words) else ""
     return {"jps": "numbers", "free": "memory"}.get(call.name, "")
+
+
+def _numbers_lines(call: Call, parsed: Parsed, words: list[str]) -> bool:
+    """`grep -n` of one file, which is a text: of any other it says in words that it matches."""
+    options = [word for word in words if word[:1] == "-" and len(word) > 1]
+    numbered = any("n" in word for word in options) and all(map(_NUMBERING.fullmatch, options))
+    if not numbered or len(parsed.operands) != 2:
+        return False
+    field = parsed.operands[1]
+    data = call.content(call.place(field)) if field.known else None
+    return data is not None and b"\0" not in data and call.shell.contents.sure(call.place(field).path or "")
+
+
+_NUMBERING: Final = re.compile(r"-[nEFPiwvx]*n[EFPiwvx]*(?:m\d+)?|-[EFPiwvx]+|-m\d+")
 
 
 _SUMMED: Final = re.compile(r"-[skmbcx]+|--(?:summarize|bytes|apparent-size|total)")
@@ -148,8 +164,14 @@ def _column(call: Call, parsed: Parsed) -> tuple[str, ...]:
         return ()
     if call.name == "cut":
         text = " ".join(words)
+        if table == "lines":
+            return (NUM,) if _COLONED.fullmatch(text) else ()
         fits = _TABBED.fullmatch(text) if table == "sizes" else _BLANKED.fullmatch(text) if table in _FIRST else None
         return (_FIRST[table],) if fits and table != "numbers" else ()
+    if table == "lines":
+        return (NUM,) if words[:1] == ["-F:"] and len(words) == 2 and _PICKED.fullmatch(words[1]) else ()
+    if _reckons(words):
+        return (NUM,)
     if len(words) != 1:
         return ()
     if table == "memory":
@@ -160,13 +182,32 @@ def _column(call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (_FIRST[table],) if table in _FIRST else call.stdin.listed if single else ()
 
 
+def _reckons(words: list[str]) -> bool:
+    """`awk 'END {print NR}'`: it prints one whole number and nothing else. A sum of fields may be `nan`, a name."""
+    rest = words[2:] if words[:1] == ["-F"] else words[1:] if words[:1] and words[0][:2] == "-F" else words
+    match = _COUNTING.fullmatch(rest[0]) if rest else None
+    # A word with a `=` is no file: it gives a variable a text.
+    files = all(_FILE.fullmatch(word) for word in rest[1:])
+    return match is not None and files and match["name"] == match["shown"]
+
+
+_FILE: Final = re.compile(r"[\w./][\w./-]*")
+_ROWS: Final = r"(?:/[^/\\]*/|NR\s*[=<>!]=?\s*\d+|\$\d+\s*[<>!=]=?\s*(?:\d+|\"[^\"\\]*\"))?"
+_COUNTING: Final = re.compile(
+    rf"\s*(?:{_ROWS}\s*\{{\s*(?P<name>[a-z]\w*)\s*\+\+\s*;?\s*\}}\s*)?"
+    r"END\s*\{\s*print\s+(?:NR|(?P<shown>[a-z]\w*))\s*(?:[-+*]\s*\d+\s*)?;?\s*\}\s*"
+)
 _TABBED: Final = re.compile(r"-f ?1")
+_COLONED: Final = re.compile(r"(?:-s )?(?:-d ?: -f ?1|-f ?1 -d ?:)")
 _BLANKED: Final = re.compile(r"-d ?  ?-f ?1|-f ?1 -d ? ")
 
 
 def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     """`tr A-Z a-z` and `sed s/x86_64/amd64/` of plain words."""
     words = [field.text for field in call.args]
+    given = call.stdin.text
+    if call.name == "tr" and given is not None and given.strip() == NUM:
+        return (NUM,) if _BLANKS_GONE.fullmatch(" ".join(words)) else ()
     if call.name == "tr" and all(field.known for field in call.args) and _DIGITS_KEPT.fullmatch(" ".join(words)):
         return (NUM,)
     if not call.stdin.listed or not all(text in (NUM, TOKEN) for text in call.stdin.listed):
@@ -179,12 +220,47 @@ def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
 
 
 _DIGITS_KEPT: Final = re.compile(r"-(?:dc|cd|c -d|d -c) (?:0-9|\[:digit:\]|0-9\\n)")
+_BLANKS_GONE: Final = re.compile(r"-d (?: |\[:(?:space|blank):\]| ?\\n)")
 _PLAIN_EDIT: Final = re.compile(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;?\s*)+")
+
+
+def _bc(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """`bc` of an expression: what it prints is a number, as long as it is given no text to print."""
+    given = call.stdin.text if "BC_ENV_ARGS" not in call.state.vars else None
+    plain = given is not None and _EXPRESSION.fullmatch(given) is not None
+    return (NUM,) if plain and not parsed.operands and all(field.text == "-l" for field in call.args) else ()
+
+
+_EXPRESSION: Final = re.compile(r"(?:(?:scale|sqrt)|[\s\d.+*/%^()=;<>-])*")
+
+
+def _rows(call: Call, parsed: Parsed) -> tuple[str, ...]:
+    """`SELECT count(*) FROM …`, where only the value is printed."""
+    words = [field.text for field in call.args]
+    if parsed.unknown or not words or not all(field.known for field in call.args) or "PSQLRC" in call.state.vars:
+        return ()
+    options = " ".join(word for word in words[:-1] if word[:1] == "-")
+    return (NUM,) if _BARE[call.name].fullmatch(options) and _COUNT.fullmatch(words[-1]) else ()
+
+
+_BARE: Final[Mapping[str, re.Pattern[str]]] = {
+    "mysql": re.compile(r"-(?:N|B|s)*N(?:B|s)*e|-(?:N|sN|Ns|BN|NB) -e"),
+    "psql": re.compile(r"(?:-X )?-X?(?:At|tA)q?c|(?:-X )?-(?:At|tA)q?(?: -[dhU])* -c|-[dhU] -(?:At|tA)q?c"),
+    "sqlite3": re.compile(r"(?:-(?:readonly|noheader|batch) ?)*"),
+}
+"""Options with which nothing but values is printed; the statement is the last word."""
+
+_COUNT: Final = re.compile(
+    r"\s*select\s+count\s*\(\s*(?:\*|1|(?:distinct\s+)?\w+)\s*\)\s*from\s+[\w.]+"
+    r"(?:\s+where\s+(?:(?!\b(?:union|group|into|except|intersect|limit)\b)[^;\\])*)?;?\s*",
+    re.IGNORECASE,
+)
 
 
 TELLERS: Final[Mapping[str, Callable[[Call, Parsed], tuple[str, ...]]]] = {
     "arch": _told,
     "awk": _column,
+    "bc": _bc,
     "curl": _curl,
     "cut": _column,
     "dpkg": _told,
@@ -196,6 +272,9 @@ TELLERS: Final[Mapping[str, Callable[[Call, Parsed], tuple[str, ...]]]] = {
     "logname": _told,
     "lsb_release": _told,
     "mawk": _column,
+    "mysql": _rows,
+    "psql": _rows,
+    "sqlite3": _rows,
     "sed": _respelled,
     "stat": _stat,
     "tput": _told,

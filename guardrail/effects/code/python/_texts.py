@@ -27,6 +27,7 @@ from guardrail.effects.code.python._values import (
     Seq,
     Sources,
     Text,
+    Thing,
     Unknown,
     Value,
     carried,
@@ -207,6 +208,8 @@ def shown(value: Value, conversion: str = "", spec: str = "") -> tuple[str, ...]
     texts = printed(value)
     if not spec and not conversion:
         return texts
+    if not conversion and _DATED.fullmatch(spec) and _is_date(value):
+        return (NAME,)  # as of `strftime`
     plain = concrete(value)
     if plain is not None and not _WIDE.search(spec):
         try:
@@ -217,6 +220,14 @@ def shown(value: Value, conversion: str = "", spec: str = "") -> tuple[str, ...]
     if not conversion and all(text in (NUM, NAME) for text in texts) and re.fullmatch(r"0?[0-9]{0,3}[dx]?", spec):
         return texts
     return (TOP,)
+
+
+_DATED: Final = re.compile(r"%-?[YmdHMSjybBaAfIpUWGVu](?:%-?[YmdHMSjybBaAfIpUWGVu]|[\w:. -])*", re.ASCII)
+"""A format that begins with a part of a date, and has no slashes."""
+
+
+def _is_date(value: Value) -> bool:
+    return all(isinstance(option, Thing) and option.kind == "date" for option in options(value))
 
 
 def percent(template: Value, values: Value, sources: Sources) -> Text:
