@@ -162,7 +162,7 @@ def test_a_pattern_that_leads_to_more_names_than_are_looked_at_could_be_any(
 ) -> None:
     """The bound is on the look, and what lies beyond is no "no"."""
     root, inventory = many
-    monkeypatch.setattr("guardrail.assets._inventory.MAX_PATTERN_ENTRIES", 20)
+    monkeypatch.setattr("guardrail.assets._patterns.MAX_PATTERN_ENTRIES", 20)
     assert resolved(inventory, "delete", pattern=str(root / "models/*/m1.bin"))[0].attrs["any"] is True
 
 

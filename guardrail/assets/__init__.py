@@ -1,7 +1,8 @@
 """On which assets: the inventory of what is worth guarding, resolved on the live filesystem."""
 
+from guardrail.assets._asset import Asset
 from guardrail.assets._files import LiveFiles
-from guardrail.assets._inventory import Asset, Inventory
+from guardrail.assets._inventory import Inventory
 from guardrail.assets._lineage import Lineage
 from guardrail.assets._provenance import Provenance, is_beside_weights
 from guardrail.assets._recognition import Recognition

@@ -1,0 +1,80 @@
+"""What the addresses of one call turn out to be: each is looked at once, and all effects are judged on the same answer.
+
+Not concerned with assets, only with keeping what was found out about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from guardrail.assets._files import Place, locate, locate_in, of_process
+from guardrail.model import Resource
+
+MAX_ASSETS_PER_EFFECT: Final = 64
+"""Most assets one effect is split over; a further one is counted in `attrs.assets_more`."""
+
+
+class Found(NamedTuple):
+    """What an address turned out to be.
+
+    Args:
+        resources: it, once for each asset that it is, lies in or holds; at most one more than one effect is split over.
+        anything: it could be any asset.
+        more: assets that are not among the resources.
+    """
+
+    resources: list[Resource]
+    anything: bool = False
+    more: int = 0
+
+
+def split(resource: Resource, assets: Sequence[str], total: int = 0) -> Found:
+    """A resource, once for each asset, of which so many are told that it is seen that there are more."""
+    if not assets:
+        return Found([resource])
+    told = assets[:MAX_ASSETS_PER_EFFECT]
+    more = max(len(assets), total) - len(told)
+    return Found([msgspec.structs.replace(resource, asset=asset) for asset in told], False, more)
+
+
+class Look:
+    """What one call's paths turned out to be."""
+
+    __slots__ = ("_folders", "_places", "assets")
+
+    def __init__(self) -> None:
+        self.assets: dict[str, str | None] = {}  # real paths -> the asset that is there
+        self._places: dict[tuple[str, bool], Place | None] = {}
+        self._folders: dict[str, Place] = {}
+
+    def at(self, path: str, *, nofollow: bool) -> Place | None:
+        """The place of a path, looked up once; None if it leads through a process of which nothing is known here."""
+        key = (path, nofollow)
+        if key not in self._places:
+            self._places[key] = self._found(path, nofollow)
+        return self._places[key]
+
+    def _found(self, path: str, nofollow: bool) -> Place | None:
+        place = self._located(path, nofollow)
+        # A path that is its own resolution has crossed no link, and so no process.
+        if place.real == path and "/proc/" not in path and not path.startswith("/dev/"):
+            return place
+        inside = of_process(path, nofollow=nofollow)
+        if inside is None:
+            return None
+        return place if inside == path else locate(inside, nofollow=nofollow)
+
+    def _located(self, path: str, nofollow: bool) -> Place:
+        """`locate`, which for another file in the same directory need not resolve that again."""
+        head, _, name = path.rpartition("/")
+        if not head or name in ("", ".", ".."):
+            return locate(path, nofollow=nofollow)
+        folder = self._folders.get(head)
+        if folder is None:
+            folder = self._folders[head] = locate(head)
+        if not folder.directory:
+            return locate(path, nofollow=nofollow)
+        return locate_in(folder, path, name, nofollow=nofollow)

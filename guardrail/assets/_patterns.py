@@ -1,0 +1,177 @@
+"""Which assets a pattern of names can mean, by their names and by what is there now.
+
+Not concerned with effects, nor with addresses elsewhere.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.assets._files import Place, links_below, locate, names_below, odd_below, walk_files
+from guardrail.assets._index import AssetIndex
+from guardrail.assets._look import Found, Look, split
+from guardrail.model import ANY_DEPTH, Resource
+
+MAX_PATTERN_ENTRIES: Final = 20_000
+"""Most directory entries that are looked at to see where a pattern leads; beyond, it could lead anywhere."""
+
+MAX_WALKED: Final = 2_000
+"""Most entries of a directory tree that are looked at for other names of assets, when a call takes a whole tree."""
+
+
+class _Anywhere(Exception):
+    """A pattern may lead anywhere."""
+
+
+class Patterns:
+    """The way from a pattern to assets.
+
+    Args:
+        index: where assets lie.
+    """
+
+    def __init__(self, index: AssetIndex) -> None:
+        self._index = index
+
+    def look_up(self, resource: Resource, look: Look) -> Found:
+        """The assets that a resource can be, of which only a pattern is known.
+
+        Args:
+            resource: it.
+            look: what is known of the call's paths.
+        """
+        pattern = resource.pattern or ""
+        if not self._index.assets:
+            return Found([resource])
+        base, deep, name = pattern.rpartition(f"/{ANY_DEPTH}")
+        if deep and pattern.startswith("/") and "**" not in pattern and "/" not in name:
+            return self._listed(resource, base or "/", name, look)
+        # `**` is a part of which nothing is known, so it may hold slashes and `..`; `*` is a glob within one name.
+        if not pattern.startswith("/") or "**" in pattern:
+            return Found([resource], True)
+        parts = pattern.split("/")
+        first = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), len(parts))
+        base, rest = "/".join(parts[:first]) or "/", [part for part in parts[first:] if part not in ("", ".")]
+        place = look.at(base, nofollow=False)
+        if place is None or ".." in rest:
+            return Found([resource], True)
+        hits: dict[str, None] = {}
+        try:
+            self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
+        except _Anywhere:
+            return Found([resource], True)
+        return split(msgspec.structs.replace(resource, real=place.real), list(hits))
+
+    def _listed(self, resource: Resource, base: str, name: str, look: Look) -> Found:
+        """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
+        place = None if any(char in base for char in "*?[") else look.at(base, nofollow=False)
+        # A name with a blank in it becomes several words, which may be other paths.
+        if place is None or odd_below(place.real, MAX_PATTERN_ENTRIES) is not False:
+            return Found([resource], True)
+        hits: dict[str, None] = {}
+        if asset_id := self._index.at(place):
+            hits[asset_id] = None
+        below = self._index.below(place.real)
+        if len(below) > MAX_WALKED:
+            return Found([resource], True)
+        for asset in below:
+            for root in self._index.assets[asset].roots:
+                files = [root, *(path for path, _ in walk_files(root, MAX_WALKED))]
+                fits = any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files)
+                if len(files) > MAX_WALKED or fits or (resource.recursive and _leads(place.real, root, name)):
+                    hits[asset] = None
+        for path in () if resource.nofollow else links_below(place.real, MAX_PATTERN_ENTRIES):
+            if fnmatch.fnmatchcase(os.path.basename(path), name):
+                there = locate(path)
+                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
+                hits.update((asset, None) for asset in reached if asset is not None)
+        for path, status in names_below(place.real, MAX_PATTERN_ENTRIES):
+            fits = fnmatch.fnmatchcase(os.path.basename(path), name)
+            if not fits and not (resource.recursive and _leads(place.real, path, name)):
+                continue
+            known = self._index.inodes.get((status.st_dev, status.st_ino))
+            # Of an asset that was replaced since, the names are not in the index yet.
+            linked = known[0] if known is not None else self._index.at(locate(path))
+            if linked is not None:
+                hits[linked] = None
+        return split(msgspec.structs.replace(resource, real=place.real), list(hits))
+
+    def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+        """Collect the assets that a pattern below a place can name: by their names, and by what is there now.
+
+        Raises:
+            _Anywhere: if it leads into a process, or over a bound.
+        """
+        asset_id = self._index.at(place)
+        if asset_id:
+            hits[asset_id] = None
+        if not rest:
+            hits.update(dict.fromkeys(self._index.below(place.real)))
+            return
+        self._reach_names(place.real, rest, hits, left)
+        if self._index.mounts.several:
+            self._reach_mounted(place.real, rest, hits)
+        if place.real.startswith("/proc") or (place.real == "/" and fnmatch.fnmatchcase("proc", rest[0])):
+            raise _Anywhere
+        try:
+            with os.scandir(place.real) as entries:
+                for entry in entries:
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise _Anywhere
+                    if fnmatch.fnmatchcase(entry.name, rest[0]) and (
+                        entry.is_symlink() or len(rest) > 1 or entry.is_file()
+                    ):
+                        self._reach(locate(entry.path), rest[1:], hits, left)
+        except OSError:
+            return  # nothing is there, or nothing that can be listed: the names are all there is
+
+    def _reach_names(self, real: str, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+        """Collect the assets whose declared names a pattern below a directory fits, whether or not they are there.
+
+        Raises:
+            _Anywhere: if it leads over a bound.
+        """
+        base = real.rstrip("/")
+        for child in self._index.children.get(base or "/", ()):
+            left[0] -= 1
+            if left[0] < 0:
+                raise _Anywhere
+            if not fnmatch.fnmatchcase(child, rest[0]):
+                continue
+            path = f"{base}/{child}"
+            asset = self._index.roots.get(path)
+            if asset is not None:
+                hits[asset] = None
+            if len(rest) == 1:
+                hits.update(dict.fromkeys(self._index.nested.get(path, ())))
+            else:
+                self._reach_names(path, rest[1:], hits, left)
+
+    def _reach_mounted(self, real: str, rest: Sequence[str], hits: dict[str, None]) -> None:
+        """The same for assets that lie there by a second mount."""
+        prefix = real.rstrip("/") + "/"
+        below = self._index.below(real)
+        if len(below) > MAX_WALKED:
+            raise _Anywhere
+        for asset in below:
+            for root in self._index.assets[asset].roots:
+                names = root[len(prefix) :].split("/") if root.startswith(prefix) else ()
+                if names and all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
+                    hits[asset] = None
+
+
+def _leads(base: str, path: str, name: str) -> bool:
+    """A directory between a base and a path is called so, and what lies in it goes with it.
+
+    What is mounted somewhere below the base has a path of its own, so that the names on the way are not known.
+    """
+    head = f"{base.rstrip('/')}/"
+    if not path.startswith(head):
+        return True
+    return any(fnmatch.fnmatchcase(part, name) for part in path[len(head) :].split("/"))
