@@ -281,7 +281,8 @@ class Guard:
             memory=shell,
             wrote=self.history.written(call.session),
         )
-        self.lineage.settle()
+        if self.lineage.waiting:
+            self.lineage.settle()
         effects = self.history.annotate(call.session, self.inventory.resolve(effects))
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
@@ -308,7 +309,7 @@ class Guard:
             now_us=now_us,
             maturity=self._maturity,
             due=self.obligations.due(mandates),
-            zones=self.zones.of,
+            zones=self.zones.of if self.zones.names else None,
             host=host_of,
         )
         ruling: Ruling = yield _Ask(asked.document)

@@ -127,6 +127,11 @@ class Lineage:
     # -- asking
 
     @property
+    def waiting(self) -> bool:
+        """Whether a released call may have made files that were not seen yet."""
+        return bool(self._pending or self._late)
+
+    @property
     def any(self) -> bool:
         """Whether anything is known to be made from an asset.
 

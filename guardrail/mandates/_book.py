@@ -160,9 +160,12 @@ class MandateBook:
         Returns:
             Genuine mandates for this subject and session, in their window; none if the directory cannot be read.
         """
+        genuine = self._fresh().genuine
+        if not genuine:
+            return ()
         return tuple(
             item.mandate
-            for item in self._fresh().genuine
+            for item in genuine
             # The plain questions come first to save time; `why_not` asks all of them and has the last word on the rest.
             if item.start_us <= now_us < item.end_us
             and item.ended is None

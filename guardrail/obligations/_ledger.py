@@ -98,6 +98,8 @@ class Obligations:
             Duties that must be in the trail before a call under them runs; they are returned again, to everybody who
             asks, until `recorded` says that they are.
         """
+        if not mandates:
+            return ()
         missing = [mandate for mandate in mandates if mandate.obligations and _key(mandate) not in self._recorded]
         if not missing:
             return ()
@@ -106,7 +108,8 @@ class Obligations:
 
     def recorded(self, mandates: Sequence[Mandate]) -> None:
         """The duties of these mandates are durable in the trail."""
-        self._recorded.update(_key(mandate) for mandate in mandates if mandate.obligations)
+        if mandates:
+            self._recorded.update(_key(mandate) for mandate in mandates if mandate.obligations)
 
     def _duty(self, mandate: Mandate, owed: Obligation) -> _Duty:
         key = f"{mandate.id}/{owed.id}"
@@ -135,7 +138,7 @@ class Obligations:
     @property
     def open(self) -> bool:
         """Whether any duty is not met yet."""
-        return any(duty.state in _OWED for duty in self._duties.values())
+        return bool(self._duties) and any(duty.state in _OWED for duty in self._duties.values())
 
     def owed(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
         """Ids of the duties still open under these mandates."""
@@ -185,7 +188,7 @@ class Obligations:
         Returns:
             Those that stand otherwise than before.
         """
-        if not any(duty.watched for duty in self._duties.values()):
+        if not self._duties or not any(duty.watched for duty in self._duties.values()):
             return ()
         changed: list[ObligationStatus] = []
         with self._lock:

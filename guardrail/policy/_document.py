@@ -46,8 +46,8 @@ def document(
     now_us: int,
     maturity: Mapping[str, str] = _EVERY_RULE,
     due: Mapping[str, Sequence[str]] = {},
-    zones: Zoning = lambda _resource: (),
-    host: Hosting = lambda _resource: None,
+    zones: Zoning | None = None,
+    host: Hosting | None = None,
 ) -> bytes:
     """Put everything that rules may see into one JSON text.
 
@@ -61,8 +61,8 @@ def document(
         now_us: time of the decision, in microseconds since 1970.
         maturity: how far rules are rolled out here, by id; goes before what the bundle says.
         due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
-        zones: from a place to the names of the zones it lies in.
-        host: from a place to the host it is on, if that is another.
+        zones: from a place to the names of the zones it lies in; None if there are no zones.
+        host: from an address to the host it is on, if that is another.
 
     Returns:
         UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
@@ -72,9 +72,7 @@ def document(
     """
     known: dict[str, Mapping[str, Any]] = {}
 
-    def asset(asset_id: str | None) -> Mapping[str, Any] | None:
-        if asset_id is None:
-            return None
+    def asset(asset_id: str) -> Mapping[str, Any]:
         if asset_id not in known:
             known[asset_id] = facts(asset_id)
         return known[asset_id]
@@ -135,9 +133,7 @@ def _is_object(document: bytes) -> bool:
     return True
 
 
-def _evaluation(
-    effect: Effect, asset: Callable[[str | None], Mapping[str, Any] | None], zones: Zoning, host: Hosting
-) -> dict[str, Any]:
+def _evaluation(effect: Effect, asset: Facts, zones: Zoning | None, host: Hosting | None) -> dict[str, Any]:
     target = effect.target
     return {
         "action": {"name": effect.op},
@@ -152,18 +148,16 @@ def _evaluation(
     }
 
 
-def _resource(
-    resource: Resource, asset: Callable[[str | None], Mapping[str, Any] | None], zones: Zoning, host: Hosting
-) -> dict[str, Any]:
+def _resource(resource: Resource, asset: Facts, zones: Zoning | None, host: Hosting | None) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        "asset": asset(resource.asset),
+        "asset": None if resource.asset is None else asset(resource.asset),
         "pattern": resource.pattern is not None,
         "recursive": resource.recursive,
     }
     # Most places are in no zone and on this host: what is not there need not be read by an engine either.
-    if within := zones(resource):
+    if zones is not None and (within := zones(resource)):
         properties["zones"] = within
-    if (there := host(resource)) is not None:
+    if host is not None and resource.uri is not None and (there := host(resource)) is not None:
         properties["host"] = there
     # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
     name = resource.real or resource.path or resource.uri or resource.pattern or resource.kind
