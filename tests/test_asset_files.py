@@ -185,8 +185,8 @@ def test_names_of_inodes_are_looked_for_beside_the_calls_where_there_are_many(
     import threading
 
     late = root / "models/0/late.bin"
-    monkeypatch.setattr(inventory, "_index_cost", 1.0)
-    monkeypatch.setattr(inventory, "_indexed_at", -1e9)
+    monkeypatch.setattr(inventory._index, "_index_cost", 1.0)
+    monkeypatch.setattr(inventory._index, "_indexed_at", -1e9)
     (root / "models/0/m0.bin").unlink()
     (root / "models/0/m0.bin").write_bytes(b"other")
     late.hardlink_to(root / "models/0/m0.bin")

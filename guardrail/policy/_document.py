@@ -62,7 +62,7 @@ def document(
         maturity: how far rules are rolled out here, by id; goes before what the bundle says.
         due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
         zones: from a place to the names of the zones it lies in; None if there are no zones.
-        host: from an address to the host it is on, if that is another.
+        host: from a place to the host it is on, if that is another; None if that is not asked for.
 
     Returns:
         UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
@@ -157,7 +157,7 @@ def _resource(resource: Resource, asset: Facts, zones: Zoning | None, host: Host
     # Most places are in no zone and on this host: what is not there need not be read by an engine either.
     if zones is not None and (within := zones(resource)):
         properties["zones"] = within
-    if host is not None and resource.uri is not None and (there := host(resource)) is not None:
+    if host is not None and (there := host(resource)) is not None:
         properties["host"] = there
     # The name with symbolic links resolved goes first: a mandate for `/backup/**` must not reach through a link.
     name = resource.real or resource.path or resource.uri or resource.pattern or resource.kind
