@@ -190,3 +190,31 @@ def test_nobody_is_locked_out_and_no_oversight_ended_unseen(tmp_path: Path, comm
     with place.guard() as guard:
         found = rules(guard.check(place.bash(command)))
     assert not [rule for rule in found if rule.startswith("admin.")] if held is None else held in found
+
+
+UNINSTALLED = [
+    "pip uninstall -y guardrail-runtime",
+    "python3 -m pip uninstall -y Guardrail_Runtime",
+    "uv pip uninstall guardrail.runtime",
+    "x=guardrail-runtime; sudo pip uninstall -y $x",
+    "printf 'requests\\nguardrail-runtime\\n' > gone.txt && pip uninstall -y -r gone.txt",
+]
+
+
+@pytest.mark.parametrize("command", UNINSTALLED)
+def test_the_guard_is_not_uninstalled(place: Place, command: str) -> None:
+    """However its distribution is spelled, and whatever takes it away."""
+    with place.guard() as guard:
+        decision = guard.check(place.bash(command))
+    assert ("guard.tampering" in rules(decision), "guardrail:code" in decision.assets) == (True, True)
+
+
+@pytest.mark.parametrize("command", ["apt-get purge -y auditd", "dnf remove falco", "dpkg -P auditd", "rpm -e rsyslog"])
+def test_what_oversees_a_host_is_not_taken_away_with_its_package(tmp_path: Path, command: str) -> None:
+    """A package is known by its name, as the service is that it brings."""
+    place = Place(tmp_path)
+    with place.guard() as guard:
+        assert "admin.oversight" in rules(guard.check(place.bash(command)))
+        assert guard.check(
+            place.bash(command.replace("auditd", "vim").replace("falco", "vim").replace("rsyslog", "vim"))
+        )

@@ -18,6 +18,12 @@ from guardrail.model import AssetClass
 PROCESS: Final = "guardrail:process"
 """The process that the guard runs in, as an asset of its own."""
 
+CODE: Final = "guardrail:code"
+"""The guard's own program, as an asset of its own."""
+
+PACKAGE: Final = "pip:guardrail-runtime"
+"""The distribution that the guard's program comes with: who takes that away takes the guard away."""
+
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """Something the operator declared worth guarding.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from guardrail.assets._addresses import is_this_process, process_name
-from guardrail.assets._asset import PROCESS, Asset, declared_asset, names_of, own_asset
+from guardrail.assets._asset import CODE, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
 from guardrail.assets._files import LiveFiles, Place, found_at, links_below, locate, names_below, walk_files
@@ -104,6 +104,8 @@ class Inventory:
             self._index.add(own_asset(asset_id, [place.real for place in places]), paths, places)
         if own:
             self._index.add(own_asset(PROCESS), (), ())
+        if CODE in kept:
+            self._index.addresses.add(PACKAGE, CODE)
         self._watched = frozenset(self._index.variables)
 
     def __len__(self) -> int:

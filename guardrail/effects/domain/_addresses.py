@@ -29,6 +29,8 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "kernel": "service",
     "account": "account",
     "env": "env",
+    "pip": "code",
+    "npm-module": "code",
     "http": "net",
     "https": "net",
     "ftp": "net",
