@@ -218,3 +218,21 @@ def test_what_oversees_a_host_is_not_taken_away_with_its_package(tmp_path: Path,
         assert guard.check(
             place.bash(command.replace("auditd", "vim").replace("falco", "vim").replace("rsyslog", "vim"))
         )
+
+
+@pytest.mark.parametrize(
+    ("command", "held"),
+    [
+        ("airflow dags pause retention", True),
+        ("airflow dags delete -y model-reaper", True),
+        ("temporal schedule delete --schedule-id watchdog", True),
+        ("airflow dags pause daily_sales", False),
+        ("prefect deployment pause etl/prod", False),
+        ("airflow dags list", False),
+    ],
+)
+def test_a_scheduled_overseer_is_not_paused(tmp_path: Path, command: str, held: bool) -> None:
+    """What is called like one is asked about, whatever scheduler it runs on; other work is stopped and started."""
+    place = Place(tmp_path)
+    with place.guard() as guard:
+        assert rules(guard.check(place.bash(command))) == (["admin.oversight"] if held else [])
