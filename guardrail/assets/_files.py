@@ -482,9 +482,13 @@ class LiveFiles:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
                 return None
-            data = os.read(descriptor, limit + 1)
+            # One byte more than it has: room for the limit would be asked of the system each time, and given back.
+            # Files of the kernel say that they have none.
+            room = status.st_size or limit
+            data = os.read(descriptor, room + 1)
         except OSError:
             return None
         finally:
             os.close(descriptor)
-        return data if len(data) <= limit else None
+        # What grows while it is looked at holds nothing that can be relied on.
+        return data if len(data) <= room else None
