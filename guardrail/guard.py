@@ -116,7 +116,9 @@ class Guard:
         self.files = LiveFiles(config.limits.expansions)
         self.recognition = Recognition(beside_trail(config, "identity.db"))
         # INVARIANT: whoever holds the trail is the only one who writes beside it, so both may be `sole`.
-        self.lineage = Lineage(beside_trail(config, "lineage.db") if trail is not None else None, sole=True)
+        # One that keeps no trail, such as `guardrail check`, judges by what those that do have noted.
+        keeps = trail is not None
+        self.lineage = Lineage(beside_trail(config, "lineage.db"), sole=keeps, readonly=not keeps)
         self.inventory = Inventory(
             config, self.files, own=_own_files(config), recognition=self.recognition, lineage=self.lineage
         )

@@ -6,6 +6,7 @@ moments.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import weakref
@@ -71,6 +72,9 @@ class StateFile:
             raise sqlite3.ProgrammingError("it is closed")
         if self._pid != os.getpid():
             self._end()
+            if self.path.is_dir():
+                # SQLite calls it an error of the disk.
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             name = f"{self.path.absolute().as_uri()}?mode={'ro' if self._readonly else 'rw'}"
             db = sqlite3.connect(name, timeout=self._busy, isolation_level=None, check_same_thread=False, uri=True)
             self._db, self._pid = db, os.getpid()
@@ -100,16 +104,37 @@ def closes_with(owner: object, db: sqlite3.Connection) -> Callable[[], object]:
 
 
 def remedy(error: Exception, lost: str) -> str:
-    """How to mend a file of state that cannot be opened, as the end of a sentence.
+    """Why a file of state cannot be opened and how to mend it, as the end of a sentence.
 
     Args:
         error: what SQLite or the system said.
         lost: what nobody knows any more if the file is given up.
     """
-    told = str(error)
-    if "not a database" in told or "malformed" in told:
-        return f"restore it, or move it away: {lost} is then forgotten"
-    return "make it readable, and the directory writable, for the user that the guard runs as"
+    told = (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    if "not a database" in told or "malformed" in told or isinstance(error, IsADirectoryError):
+        return f"{told}: restore it, or move it away: {lost} is then forgotten"
+    return f"{told}: make it readable, and the directory writable, for the user that the guard runs as"
+
+
+def why_unusable(path: Path, lost: str) -> str:
+    """Why a file of state cannot be opened, and how to mend it; empty if it can, or is not there. Nothing is changed.
+
+    Args:
+        path: the file.
+        lost: what nobody knows any more if the file is given up.
+    """
+    import sqlite3
+
+    if not os.path.lexists(path):
+        return ""
+    file = StateFile(path, busy=0.5, readonly=True)
+    try:
+        file.connection().execute("select count(*) from sqlite_master").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        return remedy(error, lost)
+    finally:
+        file.close()
+    return ""
 
 
 @contextmanager

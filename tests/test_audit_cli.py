@@ -128,7 +128,21 @@ def test_showing_goes_on_behind_a_damaged_record(tmp_path: Path, capsys: pytest.
             trail.append(denial(number))
     flip(segments(tmp_path / "t")[0], 40)
     assert guardrail("show", tmp_path / "t") == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["1", "2"]
+    shown = capsys.readouterr()
+    assert [line.split()[0] for line in shown.out.splitlines()] == ["1", "2"]
+    assert shown.err == "note: 1 record cannot be read: see `guardrail audit verify`\n"
+
+
+def test_a_reader_that_has_enough_is_no_fault_of_the_trail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in `guardrail audit show | head -1`."""
+    make_trail(tmp_path / "t")
+
+    def gone(*_: object) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(audit, "_line", gone)
+    with pytest.raises(BrokenPipeError):
+        guardrail("show", tmp_path / "t")
 
 
 def test_a_real_trail_is_shown_from_its_first_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

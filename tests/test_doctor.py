@@ -17,6 +17,8 @@ import pytest
 
 from guardrail import config as config_module
 from guardrail.cli import doctor, mandates
+from guardrail.guard import Guard
+from guardrail.model import ToolCall
 
 NOBODY = 65534
 CONTROLS = "controls = { shutdown_enabled = true }"
@@ -255,3 +257,46 @@ def test_a_token_that_is_not_there_is_a_note(place: Place, capsys: pytest.Captur
     place.write('[service]\ntoken = "${GUARDRAIL_NOT_SET_ANYWHERE}"\n')
     assert place.told(capsys, "problem") == []
     assert any("would not start here" in detail for name, detail in place.told(capsys, "note") if name == "service")
+
+
+GARBAGE = b"no database, and long enough to be looked at" * 100
+
+
+@pytest.mark.parametrize("name", ["history", "reviews", "lineage", "orders", "identity"])
+@pytest.mark.parametrize("content", [GARBAGE, None], ids=["garbage", "directory"])
+def test_state_that_no_guard_would_open_with_is_a_problem(
+    place: Place, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None
+) -> None:
+    """Said once, with the file and what to do."""
+    file = place.folder / f"trail.{name}.db"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+        file.chmod(0o600)
+    ((_, detail),) = place.told(capsys, "problem")
+    assert f"`{file}`" in detail
+    assert ": restore it, or move it away: " in detail
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trail.key", "is not a private key in PEM: put the trail's key back"),
+        ("trail.vkey", "names another key or another ledger"),
+        ("checkpoints", "is not as it was written: checkpoints, byte 0"),
+        ("00000000000000000000.seg", "is not as it was written: record 0"),
+    ],
+)
+def test_a_trail_that_cannot_go_on_is_a_problem(
+    place: Place, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    """A sound one is none, also while a guard has it open."""
+    with Guard.open(place.config) as guard:
+        guard.check(ToolCall(tool="bash", args={"command": "rm -r models"}, cwd=str(place.folder)))
+        assert place.told(capsys, "problem") == []
+    assert place.told(capsys, "problem") == []
+    (place.folder / "trail" / name).write_bytes(GARBAGE)
+    ((finding, detail),) = place.told(capsys, "problem")
+    assert finding == "trail"
+    assert said in detail

@@ -10,6 +10,7 @@ from pathlib import Path
 from guardrail.cli.explain import underlined
 from guardrail.effects import describe, families
 from guardrail.effects.catalogue._spec import ROLES, specs
+from guardrail.mandates import Mandate, load_key, new_key, sign
 from tests.effects_support import effects_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,31 @@ def test_without_a_name_every_command_is_listed() -> None:
     answer = _run("--json", "--specs")
     listed = [name for names in json.loads(answer.stdout).values() for name in names]
     assert sorted(listed) == sorted(name for name in specs() if " " not in name)
+
+
+def test_a_name_behind_another_option_is_a_name() -> None:
+    """It would be taken for the command to judge, and every command be listed."""
+    answer = _run("--specs", "--json", "cp")
+    assert list(json.loads(answer.stdout)) == list(json.loads(_run("--json", "--specs", "cp").stdout))
+    assert "nosuchcommand" in _run("--specs", "--json", "nosuchcommand").stderr
+
+
+def test_an_order_without_words_is_told_by_what_it_grants(tmp_path: Path) -> None:
+    """`text` is for people and may be empty."""
+    (tmp_path / "orders").mkdir()
+    key = new_key(str(tmp_path / "dana.pem"))
+    order = {
+        "id": "m1", "issuer": "dana", "subject": "*", "grants": [{"effects": ["delete"], "assets": ["model:beta"]}],
+        "not_before": "2020-01-01T00:00:00Z", "not_after": "2120-01-01T00:00:00Z",
+    }  # fmt: skip
+    signed = sign(Mandate.from_json(json.dumps(order)), load_key(str(tmp_path / "dana.pem")))
+    (tmp_path / "orders/m1.mandate.json").write_bytes(signed)
+    (tmp_path / "guardrail.toml").write_text(
+        f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[mandates]\ndirectory = "orders"\n'
+        f'[[person]]\nname = "dana"\nkey = "{key}"\n[trail]\ndirectory = "trail"\n'
+    )
+    answer = _run("--config", str(tmp_path / "guardrail.toml"), "ls")
+    assert "mandate m1 of dana: dana lets *: delete model:beta; 2020-01-01" in answer.stdout, answer.stderr
 
 
 def test_an_unknown_command_is_said_to_be_opaque() -> None:

@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 import struct
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -752,3 +753,16 @@ def test_bytes_that_repositories_share_are_proposed_once(tmp_path: Path) -> None
     assert [one.name for one in found] == ["org/one", "org/two", "tiny:1b", "tiny:latest"]
     paths = [path for one in found for path in one.paths]
     assert len(paths) == len(set(paths)) == 6
+
+
+@pytest.mark.parametrize("action", [["list"], ["register"], ["match", "w"], ["import", "model:x", "manifest.json"]])
+def test_without_the_extra_it_is_one_sentence(tmp_path: Path, action: list[str]) -> None:
+    """A traceback would not say what has to be installed."""
+    (tmp_path / "guardrail.toml").write_text('[[asset]]\nid = "model:x"\nclass = "weights"\npaths = ["w"]\n')
+    code = "import sys; sys.modules['blake3'] = None; from guardrail.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "assets", *action, "--config", "guardrail.toml"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stderr == "guardrail: blake3 is not installed: install `guardrail-runtime[identity]`\n"
+    assert done.returncode == 2

@@ -182,6 +182,25 @@ def test_a_lineage_that_cannot_be_read_stops_the_guard(tmp_path: Path) -> None:
         opened.asset_of(locate(str(tmp_path)))
 
 
+def test_a_guard_without_a_trail_judges_by_what_others_noted(world: Path) -> None:
+    """`guardrail check` and `explain` would otherwise allow what the guard itself denies; they write nothing."""
+    outcome(world, "tar cf scratch/x.tar models/beta.safetensors", "first", run=True)
+    outcome(world, "true", "second")
+    call = ToolCall(tool="bash", args={"command": "cp scratch/x.tar /tmp/out"}, cwd=str(world))
+    state = world / "state/trail.lineage.db"
+    before = state.read_bytes()
+    with Guard.open(world / "guardrail.toml", record=False) as guard:
+        assert guard.check(call).outcome is Outcome.DENY
+        made = ToolCall(tool="bash", args={"command": "tar cf scratch/y.tar models"}, cwd=str(world))
+        assert guard.check(made).outcome is Outcome.ALLOW
+        again = ToolCall(tool="bash", args={"command": "cp scratch/y.tar /tmp/out"}, cwd=str(world))
+        assert guard.check(again).outcome is Outcome.DENY
+    assert state.read_bytes() == before
+    state.write_bytes(b"no database" * 100)
+    with pytest.raises(ConfigError, match="cannot be opened: .*: restore it, or move it away"):
+        Guard.open(world / "guardrail.toml", record=False)
+
+
 def test_the_lineage_is_the_guard_s_own(world: Path) -> None:
     """Whoever edits it makes copies into strangers."""
     outcome(world, "true", "1")

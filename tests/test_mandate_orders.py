@@ -239,7 +239,7 @@ def test_a_ledger_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
         place.guard()
     (tmp_path / "trail.orders.db").unlink()
     (tmp_path / "trail.orders.db").mkdir()
-    with pytest.raises(ConfigError, match="make it readable"):
+    with pytest.raises(ConfigError, match="is a directory: restore it, or move it away"):
         place.guard()
 
 
@@ -425,7 +425,7 @@ def test_an_order_is_written_signed_used_and_revoked_from_the_command_line(
     draft, signed = tmp_path / "order.json", place.orders / "gone.mandate.json"
     words = ("--issuer", "dana", "--subject", "ops-*", "--effect", "delete", "--asset", "model:beta", "--uses", 1)
     assert guardrail("new", "--id", "gone", *words, "--must", "model:beta", "--days", 1, "--out", draft) == 0
-    assert "at most 1 times; must delete model:beta" in capsys.readouterr().out
+    assert "at most once; must delete model:beta" in capsys.readouterr().out
     assert guardrail("sign", draft, "--key", tmp_path / "dana.pem", "--out", signed) == 0
     assert guardrail("list", "--config", place.toml) == 0
     assert "counts; 1 of 1 uses left" in capsys.readouterr().out
@@ -433,7 +433,7 @@ def test_an_order_is_written_signed_used_and_revoked_from_the_command_line(
         assert guard.check(place.bash(DELETE))
     assert guardrail("list", "--config", place.toml) == 0
     assert "0 of 1 uses left" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="give its signed file"):
+    with pytest.raises(ConfigError, match="`gone` is of `dana`, and `eve` may not revoke it"):
         guardrail("revoke", "gone", "--key", tmp_path / "eve.pem", "--config", place.toml)
     with pytest.raises(ConfigError, match="cannot revoke it"):
         guardrail("revoke", signed, "--key", tmp_path / "eve.pem", "--config", place.toml)

@@ -115,7 +115,7 @@ def test_wrong_input_is_one_clear_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not a mandate: (?!jSON)"):
         guardrail("sign", order, "--key", tmp_path / "dana.key")
     order.write_text("{]")
-    with pytest.raises(ConfigError, match="not a mandate: JSON is malformed"):
+    with pytest.raises(ConfigError, match=r"order\.json` is not a mandate: JSON is malformed"):
         guardrail("sign", order, "--key", tmp_path / "dana.key")
 
 
@@ -183,3 +183,39 @@ def test_what_goes_somewhere_is_the_same_here_and_in_the_policy() -> None:
     """The note must not promise what the rules refuse."""
     data = json.loads((Path(__file__).parent.parent / "policies/data.json").read_text())
     assert sorted(TARGETED) == sorted(data["guardrail"]["settings"]["targeted"])
+
+
+def test_a_service_that_must_be_called_can_be_ordered_from_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside what must be deleted, each under an id of its own."""
+    words = ("--issuer", "dana", "--subject", "ops", "--must", "model:beta", "--must-call", "control:reaper")
+    assert guardrail("new", *words, "--out", tmp_path / "order.json") == 0
+    assert "must delete model:beta; must service control:reaper" in capsys.readouterr().out
+    assert json.loads((tmp_path / "order.json").read_text())["obligations"] == [
+        {"id": "delete-1", "effect": "delete", "asset": "model:beta"},
+        {"id": "service-1", "effect": "service", "asset": "control:reaper"},
+    ]
+
+
+def test_whoever_may_not_revoke_an_order_is_told_whose_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a key that is none is told with the person whose it should be."""
+    (tmp_path / "orders").mkdir()
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
+    guardrail("new-key", tmp_path / "eve.key", "--name", "eve")
+    config = tmp_path / "guardrail.toml"
+    config.write_text(f'[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}')
+    (tmp_path / "order.json").write_text(json.dumps(ORDER))
+    signed = tmp_path / "orders" / "m1.mandate.json"
+    assert guardrail("sign", tmp_path / "order.json", "--key", tmp_path / "dana.key", "--out", signed) == 0
+    revoke = ("revoke", "m1", "--key", tmp_path / "eve.key", "--config", config)
+    with pytest.raises(ConfigError, match="`m1` is of `dana`, and `eve` may not revoke it: use the issuer's key, or"):
+        guardrail(*revoke)
+    signed.unlink()
+    with pytest.raises(ConfigError, match="no mandate `m1` of `eve` lies in `mandates.directory`: give its signed"):
+        guardrail(*revoke)
+    config.write_text('[[person]]\nname = "zoe"\nkey = "ed25519:AAA"\n[mandates]\ndirectory = "orders"\n')
+    with pytest.raises(ConfigError, match=r"the `key` of the \[\[person\]\] `zoe`: `ed25519:AAA` is not a public key"):
+        guardrail("list", "--config", config)

@@ -84,11 +84,13 @@ def test_diff_shows_what_a_new_policy_would_change(
     assert "3 of 5 decisions would be others" in text
     assert "escalate -> deny" in text
     assert text.count("deny -> escalate") == 2
+    assert "~delete.unsanctioned" in text
     assert main(["policy", "diff", str(new), "--config", str(place), "--json", "--last", "2"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert (found["compared"], len(found["changes"])) == (2, 2)
     assert found["changes"][0] == {
         "seq": 4, "tool": "bash", "was": "deny", "now": "escalate", "gone": [], "come": [], "why": "",
+        "other": ["delete.unsanctioned"],
     }  # fmt: skip
 
 

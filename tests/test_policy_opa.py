@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -359,6 +360,14 @@ def test_a_port_where_nobody_listens_is_said_at_once() -> None:
     assert time.monotonic() - started < 2
     said = str(caught.value)
     assert said.startswith(f"the OPA server at `{url}` gave no answer: connection refused; start one with `opa run")
+
+
+def test_a_server_for_a_bundle_of_ones_own_is_not_told_to_serve_the_shipped_rules(tmp_path: Path) -> None:
+    """It would start, and be refused for its revision."""
+    own = shutil.copytree(POLICIES / "build", tmp_path / "own")
+    config = Config(policy=PolicyConfig(engine="opa", url=f"http://127.0.0.1:{free_port()}", bundle=str(own)))
+    with pytest.raises(ConfigError, match="--bundle RULES.tar.gz`, where RULES.tar.gz is what `guardrail policy build"):
+        open_engine(config)
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def test_a_bundle_that_is_gone_leaves_the_last_good_one(place: Path, tmp_path: P
     with opened(place, tmp_path / "state") as engine:
         place.unlink()
         assert engine.reload() is False
-        assert "No such file" in engine.refused
+        assert "no such file" in engine.refused
         assert outcome(engine) == "escalate"
     with opened(place, tmp_path / "state") as engine:
         assert outcome(engine) == "escalate"
@@ -310,7 +310,7 @@ def test_the_kept_copy_is_verified_like_any_other(place: Path, tmp_path: Path) -
     place.unlink()
     for files in (members("9.0.0", NOW + 99, stricter), NEW):
         copy.write_bytes(pack(files))
-        with pytest.raises(ConfigError, match="No such file"), opened(place, state):
+        with pytest.raises(ConfigError, match="no such file"), opened(place, state):
             pass
 
 

@@ -194,7 +194,7 @@ class Inventory:
         targets: list[Resource | None] = [None]
         any_target = False
         if target is not None:
-            targets, any_target = [*target.resources], target.anything
+            targets, any_target = list[Resource | None](target.resources), target.anything
             more += target.more
         if effect.op == "mention":
             # A program that is given a directory above the guard's own files is every build; it does not name them.

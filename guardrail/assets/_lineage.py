@@ -81,15 +81,18 @@ class Lineage:
     Args:
         path: where they are kept; None keeps them in memory.
         sole: nobody else writes there as long as this is open, so that it need not be asked whether anybody did.
+        readonly: what is there counts, and nothing is written: what is noted on top of it is kept in memory.
 
     Raises:
         ConfigError: if it cannot be used.
     """
 
-    def __init__(self, path: Path | None = None, *, sole: bool = False) -> None:
+    def __init__(self, path: Path | None = None, *, sole: bool = False, readonly: bool = False) -> None:
         self._path = path
         self._sole = sole
-        self._file = StateFile(path, busy=BUSY_SECONDS) if path is not None else None
+        self._readonly = readonly
+        there = path is not None and (not readonly or path.exists())
+        self._file = StateFile(path, busy=BUSY_SECONDS, readonly=readonly) if path is not None and there else None
         self._lock = self._file.lock if self._file is not None else threading.RLock()
         self._db: sqlite3.Connection | None = None
         self._closed = False
@@ -106,13 +109,14 @@ class Lineage:
         import sqlite3
 
         try:
-            self._file.create()
-            self._connection(self._file).executescript(_SCHEMA)
+            if not readonly:
+                self._file.create()
+                self._connection(self._file).executescript(_SCHEMA)
             self._take_in(self._file)
         except (OSError, sqlite3.Error, AnalysisFault) as error:
             self.close()
             mend = remedy(error, "which files were made from assets")
-            raise ConfigError(f"the lineage `{path}` cannot be opened: {error}: {mend}") from None
+            raise ConfigError(f"the lineage `{path}` cannot be opened: {mend}") from None
 
     def __len__(self) -> int:
         return len(self._paths) + sum(len(known) for known in self._patterns.values())
@@ -314,7 +318,7 @@ class Lineage:
             raise AnalysisFault(f"what was made from assets cannot be read: {error}") from None
 
     def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if self._file is None or not rows:
+        if self._file is None or self._readonly or not rows:
             return
         import sqlite3
 

@@ -36,9 +36,10 @@ class Change:
         tool: what was called.
         was: its outcome then.
         now: its outcome under the new policy, `fault` if there is none.
-        gone: rules that no longer fire, or ask for something else.
-        come: rules that fire now, or ask for something else.
+        gone: rules that no longer fire.
+        come: rules that fire now.
         why: what the fault is, if it is one.
+        other: rules that fire as before, where none comes or goes: one of them asks for something else now.
     """
 
     seq: int
@@ -48,6 +49,7 @@ class Change:
     gone: tuple[str, ...]
     come: tuple[str, ...]
     why: str = ""
+    other: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ class Replay:
     def lines(self) -> Iterator[str]:
         """As text, a line for each change and one for the whole."""
         for change in self.changes[:MAX_SHOWN]:
-            rules = " ".join([*(f"-{rule}" for rule in change.gone), *(f"+{rule}" for rule in change.come)])
+            signed = (("-", change.gone), ("+", change.come), ("~", change.other))
+            rules = " ".join(f"{sign}{rule}" for sign, named in signed for rule in named)
             arrow = change.was if change.was == change.now else f"{change.was} -> {change.now}"
             yield f"{change.seq:>7}  {arrow:<20}  {change.tool}  {rules}{change.why}"
         if len(self.changes) > MAX_SHOWN:
@@ -179,4 +182,5 @@ def _compared(engine: Any, record: dict[str, Any], document: str) -> Change | No
     come = tuple(sorted(now - set(rules))) if len(rules) < MAX_RECORDED_RULES else ()
     if answer.outcome == was and not gone and not come:
         return None
-    return Change(seq=seq, tool=tool, was=was, now=answer.outcome, gone=gone, come=come)
+    other = () if gone or come else tuple(sorted(now))
+    return Change(seq=seq, tool=tool, was=was, now=answer.outcome, gone=gone, come=come, other=other)

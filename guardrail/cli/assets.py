@@ -374,9 +374,10 @@ def _of_manifest(name: str) -> tuple[str, tuple[Claim, ...]]:
 
 
 def _match(args: argparse.Namespace) -> int:
+    # First, because it says what has to be installed.
+    _, registry = _open(args)
     from guardrail.assets.identity._match import match
 
-    _, registry = _open(args)
     code = EXIT_OK
     rows: list[dict[str, Any]] = []
     with registry:

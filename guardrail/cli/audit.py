@@ -87,6 +87,9 @@ def run(args: argparse.Namespace) -> int:
             )
             raise ConfigError(f"there is no trail at `{directory}`: {how}")
         code: int = args.act(args, directory)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever reads what is printed has enough; nothing is wrong with the trail
     except OSError as error:
         raise ConfigError(f"cannot read the trail at `{directory}`: {(error.strerror or str(error)).lower()}") from None
     return code
@@ -209,12 +212,16 @@ def _show(args: argparse.Namespace, directory: str) -> int:
 def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dict[str, Any]]]:
     from guardrail.audit._verify import read_records
 
+    following = missing = 0
     for seq, record in read_records(directory):
+        missing, following = missing + max(0, seq - following), seq + 1
         if args.kind and record.get("kind") not in args.kind:
             continue
         if args.session is not None and record.get("session") != args.session:
             continue
         yield seq, record
+    if missing:
+        print(f"note: {counted(missing, 'record')} cannot be read: see `guardrail audit verify`", file=sys.stderr)
 
 
 def _line(seq: int, record: dict[str, Any]) -> str:

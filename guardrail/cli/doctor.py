@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
     from guardrail.printing import visible
 
-    findings = list(_findings(args.config))
+    # What keeps the guard from opening is met by more than one look; it is said once.
+    findings = list({finding.detail: finding for finding in reversed(list(_findings(args.config)))}.values())[::-1]
     if args.json:
         print(orjson.dumps(msgspec.to_builtins(findings), option=orjson.OPT_INDENT_2).decode())
     else:
@@ -93,6 +94,7 @@ def _findings(given: str | None) -> Iterator[Finding]:
     yield _catalogue_finding()
     yield from _mandate_findings(config, book)
     yield _trail_finding(config)
+    yield from _state_findings(config)
     yield from _service_findings(config)
     yield from _strength_findings(config)
 
@@ -403,7 +405,52 @@ def _trail_finding(config: Config) -> Finding:
             detail=f"cannot write to `{parent}`: {_cause(error)}, so every call would be denied: "
             "set `trail.directory` to where the guard may write",
         )
+    wrong = _wrong_in_trail(directory, config.trail.origin)
+    if wrong:
+        return Finding(name="trail", state="problem", detail=wrong)
     return Finding(name="trail", state="ok", detail=f"{directory}, signed with a key kept in the same place")
+
+
+def _wrong_in_trail(directory: Path, origin: str) -> str:
+    """Why a guard would not go on with this trail, or what is not as it was written; empty if neither."""
+    from guardrail.audit import verify
+    from guardrail.audit._note import open_signer
+    from guardrail.errors import TrailError
+
+    try:
+        size = sum(path.stat().st_size for path in directory.glob("*.seg"))
+        if not size:
+            return ""
+        open_signer(directory, origin, fresh=False)
+        report = verify(directory, deep=False) if size <= _MOST_TRAIL_BYTES else None
+    except TrailError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot read the trail `{directory}`: {_cause(error)}: let the user that the guard runs as read it"
+    if report is None or report.ok:
+        return ""
+    return f"`{directory}` is not as it was written: {report.problems[0]}: run `guardrail audit verify`"
+
+
+_MOST_TRAIL_BYTES = 64 * 1024 * 1024
+"""Largest trail that is verified in passing, in bytes."""
+
+
+def _state_findings(config: Config) -> Iterator[Finding]:
+    """The files of state that only a guard with a trail opens; the others are opened with the policy."""
+    from guardrail.audit import beside_trail
+    from guardrail.history._store import LOST
+    from guardrail.review._schema import LOST as LOST_REVIEWS
+    from guardrail.storage import why_unusable
+
+    reviews = config.path(config.review.store) if config.review.store else beside_trail(config, "reviews.db")
+
+    for what, path, lost in (
+        ("the history", beside_trail(config, "history.db"), LOST),
+        ("the review store", reviews, LOST_REVIEWS),
+    ):
+        if wrong := why_unusable(path, lost):
+            yield Finding(name="state", state="problem", detail=f"{what} `{path}` cannot be opened: {wrong}")
 
 
 def _cause(error: OSError) -> str:

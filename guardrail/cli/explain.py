@@ -49,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
     if args.specs is not None:
         from guardrail.cli._specs import show
 
-        return show(args.specs, as_json=args.json)
+        # A name behind another option, as in `--specs --json cp`, is taken for the command.
+        names = args.specs if args.command is None else [*args.specs, args.command]
+        return show(names, as_json=args.json)
     from guardrail.guard import Guard
     from guardrail.model import MAX_CALL_BYTES, Subject, ToolCall
 
@@ -183,9 +185,10 @@ def _orders(guard: Guard, call: ToolCall) -> list[str]:
     """The mandates that count for this call, and why the others do not."""
     import time
 
+    from guardrail.cli.mandates import summary
     from guardrail.printing import visible
 
-    lines = [f"mandate {m.id} of {m.issuer}: {visible(m.text)}" for m in _mandates(guard, call)]
+    lines = [visible(f"mandate {m.id} of {m.issuer}: {m.text or summary(m)}") for m in _mandates(guard, call)]
     if not lines:
         lines.append("no mandate for this subject: nothing on an asset is sanctioned")
     problems = guard.mandates.why_not(call.subject, call.session, time.time_ns() // 1000)

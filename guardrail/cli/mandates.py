@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from guardrail.config import Config
     from guardrail.mandates import Mandate, MandateBook
 
 EXIT_OK: Final = 0
@@ -77,6 +80,13 @@ def add(verbs: Any) -> None:
     new.add_argument("--registered-from", metavar="DATE", help="only assets registered on that day or later")
     new.add_argument("--registered-until", metavar="DATE", help="only assets registered on that day or before")
     new.add_argument("--must", action="append", default=[], metavar="ASSET", help="an asset that must be deleted")
+    new.add_argument(
+        "--must-call",
+        action="append",
+        default=[],
+        metavar="ASSET",
+        help="a service that must be called, such as one that shuts a model down",
+    )
     new.add_argument("--from", dest="start", metavar="TIME", help="RFC 3339, from when on it holds; default now")
     new.add_argument("--until", dest="end", metavar="TIME", help="RFC 3339, until when; default after --days")
     new.add_argument("--days", type=float, default=7, help="how long it holds, in days; default 7")
@@ -103,7 +113,7 @@ def add(verbs: Any) -> None:
     listing.set_defaults(run=run, act=_list)
 
     revoke = actions.add_parser(
-        "revoke", help="take an order back, at once and for good", epilog=f"{_REVOKE}\n{_EXITS}"
+        "revoke", help="take an order back, at once and for good", description=_REVOKE, epilog=_EXITS
     )
     revoke.add_argument("mandate", metavar="ID|FILE", help="the mandate's id, or its signed file")
     revoke.add_argument("--key", required=True, metavar="FILE", help="private key of the issuer or of a revoker")
@@ -158,7 +168,9 @@ def _new(args: argparse.Namespace) -> int:
         "not_after": end,
         "grants": [_grant(args)] if args.effect or args.asset or args.target else [],
         "obligations": [
-            {"id": f"delete-{number}", "effect": "delete", "asset": asset} for number, asset in enumerate(args.must, 1)
+            {"id": f"{effect}-{number}", "effect": effect, "asset": asset}
+            for effect, assets in (("delete", args.must), ("service", args.must_call))
+            for number, asset in enumerate(assets, 1)
         ],
     }
     order |= {name: value for name in ("model", "session", "text") if (value := getattr(args, name))}
@@ -168,7 +180,7 @@ def _new(args: argparse.Namespace) -> int:
         sys.stdout.write(text)
     else:
         _write(Path(args.out), text.encode())
-        print(visible(f"wrote {args.out}: {_summary(mandate)}"))
+        print(visible(f"wrote {args.out}: {summary(mandate)}"))
         print(f"it grants nothing yet: read it, then sign it with `guardrail mandates sign {args.out} --key FILE`")
     _print_without_target(mandate)
     return EXIT_OK
@@ -208,16 +220,21 @@ def _grant(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sign(args: argparse.Namespace) -> int:
+    from guardrail.errors import ConfigError
     from guardrail.mandates import Mandate, sign
     from guardrail.mandates._book import SUFFIX
     from guardrail.mandates._signing import load_key
     from guardrail.printing import visible
 
-    mandate = Mandate.from_json(sys.stdin.buffer.read() if args.file == "-" else _read(args.file))
+    text = sys.stdin.buffer.read() if args.file == "-" else _read(args.file)
+    try:
+        mandate = Mandate.from_json(text)
+    except ConfigError as error:
+        raise ConfigError(f"`{args.file}` is {error}") from None
     signed = sign(mandate, load_key(args.key))
     out = Path(args.out or f"{mandate.id}{SUFFIX}")
     _write(out, signed)
-    print(visible(f"signed {out}: {_summary(mandate)}"))
+    print(visible(f"signed {out}: {summary(mandate)}"))
     _print_without_target(mandate)
     if not out.name.endswith(SUFFIX):
         print(visible(f"note: no guard reads `{out.name}`: its name must end in `{SUFFIX}`"), file=sys.stderr)
@@ -251,21 +268,18 @@ def _revoke(args: argparse.Namespace) -> int:
     from guardrail.mandates import Revocation, revoke
     from guardrail.mandates._book import REVOKED
     from guardrail.mandates._revocation import open_revocation
-    from guardrail.mandates._signing import load_key, public_text, read_public
+    from guardrail.mandates._signing import load_key, public_keys, public_text, read_public
     from guardrail.printing import visible
 
     config = load(find_config(args.config))
     key = load_key(args.key)
-    people = {person.name: read_public(person.key) for person in config.people}
+    people = public_keys(config)
     by = next((name for name, public in people.items() if public == read_public(public_text(key))), None)
     if by is None:
         raise ConfigError(f"the key `{args.key}` is that of no [[person]] of the configuration: use the issuer's")
     mandate, order = _order_to_revoke(args.mandate, config, by, people)
     if order is None and by not in config.mandates.revokers:
-        raise ConfigError(
-            f"no mandate `{mandate}` of `{by}` lies in `mandates.directory`: give its signed file, "
-            "which shows that it is yours to revoke"
-        )
+        raise ConfigError(_not_yours(mandate, by, config, people))
     revocation = Revocation(
         mandate=mandate,
         by=by,
@@ -291,10 +305,36 @@ def _revoke(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _order_to_revoke(text: str, config: Any, by: str, people: dict[str, bytes]) -> tuple[str, bytes | None]:
-    """The id of a mandate, and its signed file if it is to be found."""
+def _not_yours(mandate: str, by: str, config: Config, people: dict[str, bytes]) -> str:
+    """Why somebody who is no revoker cannot revoke an id, and what to do."""
+    issuers = sorted({found.issuer for _, found in _genuine(config, people) if found.id == mandate})
+    if issuers:
+        whose = " and ".join(f"`{issuer}`" for issuer in issuers)
+        return (
+            f"`{mandate}` is of {whose}, and `{by}` may not revoke it: use the issuer's key, "
+            f"or put `{by}` into `mandates.revokers`"
+        )
+    return (
+        f"no mandate `{mandate}` of `{by}` lies in `mandates.directory`: give its signed file, "
+        "which shows that it is yours to revoke"
+    )
+
+
+def _genuine(config: Config, people: dict[str, bytes]) -> Iterator[tuple[bytes, Mandate]]:
+    """The signed files in the directory of mandates that can be read, each with its mandate."""
     from guardrail.errors import ConfigError
     from guardrail.mandates._book import SUFFIX
+    from guardrail.mandates._signing import open_envelope
+
+    for path in sorted(config.path(config.mandates.directory).glob(f"*{SUFFIX}")):
+        with contextlib.suppress(ConfigError):
+            data = _read(str(path))
+            yield data, open_envelope(data, people)
+
+
+def _order_to_revoke(text: str, config: Config, by: str, people: dict[str, bytes]) -> tuple[str, bytes | None]:
+    """The id of a mandate, and its signed file if it is to be found."""
+    from guardrail.errors import ConfigError
     from guardrail.mandates._signing import open_envelope
 
     if os.path.isfile(text):
@@ -303,12 +343,7 @@ def _order_to_revoke(text: str, config: Any, by: str, people: dict[str, bytes]) 
     if not config.mandates.directory:
         raise ConfigError("`mandates.directory` is not set, so no guard of this configuration has any mandate")
     found: bytes | None = None
-    for path in sorted(config.path(config.mandates.directory).glob(f"*{SUFFIX}")):
-        try:
-            data = _read(str(path))
-            mandate = open_envelope(data, people)
-        except ConfigError:
-            continue
+    for data, mandate in _genuine(config, people):
         if mandate.id == text and (mandate.issuer == by or by in config.mandates.revokers):
             found = data
     return text, found
@@ -326,10 +361,10 @@ def _verify(args: argparse.Namespace) -> int:
     from guardrail.config import load
     from guardrail.errors import ConfigError
     from guardrail.mandates import MandateBook
-    from guardrail.mandates._signing import open_envelope, read_public
+    from guardrail.mandates._signing import open_envelope, public_keys
 
     config = load(find_config(args.config))
-    people = {person.name: read_public(person.key) for person in config.people}
+    people = public_keys(config)
     book = MandateBook(config, _ledger(config, readonly=True))
     now_us = time.time_ns() // 1000
     rows: list[dict[str, Any]] = []
@@ -405,10 +440,10 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> int:
 def _fields(mandate: Mandate) -> dict[str, Any]:
     import msgspec
 
-    return {"id": mandate.id, "summary": _summary(mandate), "mandate": msgspec.to_builtins(mandate)}
+    return {"id": mandate.id, "summary": summary(mandate), "mandate": msgspec.to_builtins(mandate)}
 
 
-def _summary(mandate: Mandate) -> str:
+def summary(mandate: Mandate) -> str:
     """What a person should read before and after signing."""
     grants = [
         f"{'/'.join(grant.effects)} {' '.join(grant.assets)}"
@@ -416,7 +451,7 @@ def _summary(mandate: Mandate) -> str:
         + (f" registered from {grant.registered_from}" if grant.registered_from else "")
         + (f" registered until {grant.registered_until}" if grant.registered_until else "")
         + (" with approval" if grant.approval else "")
-        + (f" at most {grant.uses} times" if grant.uses is not None else "")
+        + (f" at most {'once' if grant.uses == 1 else f'{grant.uses} times'}" if grant.uses is not None else "")
         for grant in mandate.grants
     ]
     duties = [f"must {duty.effect} {duty.asset}" for duty in mandate.obligations]

@@ -108,7 +108,7 @@ class HistoryStore:
             self._forget_old(db)
         except (OSError, sqlite3.Error) as error:
             self.close()
-            raise ConfigError(f"the history `{path}` cannot be opened: {error}: {remedy(error, LOST)}") from None
+            raise ConfigError(f"the history `{path}` cannot be opened: {remedy(error, LOST)}") from None
 
     def close(self) -> None:
         """Let go of the file."""

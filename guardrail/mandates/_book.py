@@ -25,7 +25,7 @@ from guardrail.mandates._ledger import MandateLedger, Use
 from guardrail.mandates._mandate import MAX_MANDATE_BYTES, Mandate, MandateGrant, microseconds
 from guardrail.mandates._revocation import MAX_REVOCATION_BYTES, Ended, kept_revocation, open_revocation
 from guardrail.mandates._separation import Separation
-from guardrail.mandates._signing import open_envelope, read_public
+from guardrail.mandates._signing import open_envelope, public_keys
 from guardrail.model import MandateUse, Subject
 
 SUFFIX: Final = ".mandate.json"
@@ -111,7 +111,7 @@ class MandateBook:
     """
 
     def __init__(self, config: Config, ledger: MandateLedger | None = None) -> None:
-        self._people = {person.name: read_public(person.key) for person in config.people}
+        self._people = public_keys(config)
         self._revokers = frozenset(config.mandates.revokers)
         self._ledger = ledger if ledger is not None else MandateLedger()
         self.separation = Separation(config)

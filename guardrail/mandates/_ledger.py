@@ -93,10 +93,12 @@ class MandateLedger:
             if not readonly:
                 self._file.create()
                 self._file.connection().executescript(_SCHEMA)
+            else:
+                self._file.connection().execute("select count(*) from sqlite_master").fetchone()
         except (OSError, sqlite3.Error) as error:
             self.close()
             raise ConfigError(
-                f"what was used and revoked of mandates, `{path}`, cannot be opened: {error}: "
+                f"what was used and revoked of mandates, `{path}`, cannot be opened: "
                 + remedy(error, "which uses were counted, what was revoked, and what is owed")
             ) from None
 

@@ -22,6 +22,8 @@ from guardrail.mandates._mandate import MAX_MANDATE_BYTES, Mandate, sentence
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from guardrail.config import Config
+
 PAYLOAD_TYPE: Final = "application/vnd.guardrail.mandate.v1+json"
 KEY_PREFIX: Final = "ed25519:"
 _KEY_BYTES: Final = 32
@@ -117,6 +119,21 @@ def read_public(text: str) -> bytes:
     if raw is None or len(raw) != _KEY_BYTES:
         raise ConfigError(f"`{text}` is not a public key: it must be `{KEY_PREFIX}` and 32 bytes in base64")
     return raw
+
+
+def public_keys(config: Config) -> dict[str, bytes]:
+    """The public key of each person of a configuration, by name.
+
+    Raises:
+        ConfigError: if one of them is none.
+    """
+    keys: dict[str, bytes] = {}
+    for person in config.people:
+        try:
+            keys[person.name] = read_public(person.key)
+        except ConfigError as error:
+            raise ConfigError(f"the `key` of the [[person]] `{person.name}`: {error}") from None
+    return keys
 
 
 def key_id(public: bytes) -> str:

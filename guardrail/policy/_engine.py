@@ -139,9 +139,9 @@ def _read_key(path: Path, key_id: str) -> str:
         with path.open("rb") as stream:
             return stream.read(MAX_KEY_BYTES).decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not text"
         raise ConfigError(
-            f"cannot read the key `{key_id}` of `[[policy.key]]`, `{path}`: {error};"
-            " name a file with a public key in PEM"
+            f"cannot read the key `{key_id}` of `[[policy.key]]`, `{path}`: {why}; name a file with a public key in PEM"
         ) from None
 
 

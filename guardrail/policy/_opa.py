@@ -63,6 +63,7 @@ class OpaEngine:
         self.rules: Final[RuleBook] = bundle.rules
         self._url = _split(url)
         self._shown = url
+        self._shipped = bundle.directory.is_relative_to(policies_directory())
         self._token = token
         self._lock = threading.Lock()
         self._line: _Line | None = None
@@ -168,7 +169,13 @@ class OpaEngine:
             raise ConfigError(f"{error}; {self._help()}") from None
 
     def _help(self) -> str:
-        return f"start one with `{shlex.join(server_command(self._shown))}`"
+        if self._shipped:
+            return f"start one with `{shlex.join(server_command(self._shown))}`"
+        command = (*_serve(self._shown), "--bundle", "RULES.tar.gz")
+        return (
+            f"start one with `{shlex.join(command)}`, where RULES.tar.gz is what `guardrail policy build "
+            "--rego-bundle` made together with `policy.bundle`"
+        )
 
 
 def server_command(url: str, root: Path | None = None) -> tuple[str, ...]:
@@ -178,10 +185,13 @@ def server_command(url: str, root: Path | None = None) -> tuple[str, ...]:
         url: as in `policy.url`.
         root: bundle root with the sources; that of the policy that ships by default.
     """
-    address = url if url.startswith("unix:") else urlsplit(url).netloc
-    serve = ("opa", "run", "--server", "--skip-version-check", "--addr", address)
     # Built files would be taken for data, and tests for rules.
-    return (*serve, "--bundle", str(root or policies_directory()), "--ignore", "build,*_test.rego")
+    return (*_serve(url), "--bundle", str(root or policies_directory()), "--ignore", "build,*_test.rego")
+
+
+def _serve(url: str) -> tuple[str, ...]:
+    address = url if url.startswith("unix:") else urlsplit(url).netloc
+    return ("opa", "run", "--server", "--skip-version-check", "--addr", address)
 
 
 class _Line:

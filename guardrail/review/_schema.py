@@ -13,6 +13,7 @@ import msgspec
 
 from guardrail.model import Outcome, Reason
 from guardrail.review._records import Answer, CallKey, Review, ReviewError, TurnKey
+from guardrail.storage import remedy
 
 if TYPE_CHECKING:
     # Loaded where a store is opened: `import guardrail` is on the path of every harness hook.
@@ -23,6 +24,9 @@ SCHEMA_VERSION: Final = 1
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that holds the file, in seconds."""
+
+LOST: Final = "what was asked of people, and what they allowed,"
+"""What nobody knows any more without the file."""
 
 _TABLES: Final = """
 create table review (
@@ -87,12 +91,12 @@ def connect(path: Path | None) -> sqlite3.Connection:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = sqlite3.connect(name, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except failures() as error:
-        raise ReviewError(f"cannot open the review store `{name}`: {cause(error)}") from None
+        raise ReviewError(f"cannot open the review store `{name}`: {_remedy(error)}") from None
     try:
         _prepare(db)
     except failures() as error:
         db.close()
-        raise ReviewError(f"cannot use the review store `{name}`: {cause(error)}") from None
+        raise ReviewError(f"cannot use the review store `{name}`: {_remedy(error)}") from None
     except ReviewError:
         db.close()
         raise
@@ -104,6 +108,10 @@ def failures() -> tuple[type[Exception], ...]:
     import sqlite3
 
     return (sqlite3.Error, OSError, UnicodeError, OverflowError)
+
+
+def _remedy(error: Exception) -> str:
+    return remedy(error, LOST)
 
 
 def cause(error: BaseException) -> str:

@@ -113,7 +113,7 @@ class Registry:
             self.key = self._secret()
         except (OSError, sqlite3.Error) as error:
             mend = remedy(error, "what assets are known by, until `guardrail assets register`,")
-            raise ConfigError(f"the registry `{path}` cannot be opened: {error}: {mend}") from None
+            raise ConfigError(f"the registry `{path}` cannot be opened: {mend}") from None
 
     def __enter__(self) -> Self:
         return self

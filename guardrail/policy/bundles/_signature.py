@@ -228,9 +228,9 @@ def load_public_key(key: VerificationKey) -> Any:
             if b"BEGIN CERTIFICATE" in text
             else load_pem_public_key(text)
         )
-    except Exception as error:  # noqa: BLE001 - the library documents no common base: ValueError, UnsupportedAlgorithm, …
+    except Exception:  # noqa: BLE001 - the library documents no common base: ValueError, UnsupportedAlgorithm, …
         raise ConfigError(
-            f"the key `{key.id}` in `[[policy.key]]` is no public key or certificate in PEM: {type(error).__name__};"
+            f"the key `{key.id}` in `[[policy.key]]` is no public key or certificate in PEM:"
             " give the public half, such as of `openssl ec -in key.pem -pubout`"
         ) from None
     if key.algorithm in _CURVES:

@@ -113,8 +113,8 @@ class BundleFiles:
                 return stream.read(MAX_ARCHIVE_BYTES + 1)
         except OSError as error:
             raise ConfigError(
-                f"cannot read the policy bundle `{self.name}`: {error.strerror};"
-                " set `policy.bundle` to a directory or archive made by `guardrail policy build`"
+                f"cannot read the policy bundle `{self.name}`: {(error.strerror or str(error)).lower()};"
+                " name a directory or archive made by `guardrail policy build`"
             ) from None
 
 
