@@ -236,3 +236,20 @@ def test_a_scheduled_overseer_is_not_paused(tmp_path: Path, command: str, held: 
     place = Place(tmp_path)
     with place.guard() as guard:
         assert rules(guard.check(place.bash(command))) == (["admin.oversight"] if held else [])
+
+
+@pytest.mark.parametrize(
+    ("command", "held"),
+    [
+        ("kill $(pgrep -f 'guardrail serve')", True),
+        ("pgrep -f guardrail | xargs kill", True),
+        ("ps aux | grep Guardrail | awk '{print $2}' | xargs kill -9", True),
+        ("kill $(lsof -t -i:3000)", False),
+        ("pkill -f vite", False),
+    ],
+)
+def test_a_process_that_may_be_the_guard_s_is_asked_about(tmp_path: Path, command: str, held: bool) -> None:
+    """A number that is looked up by the guard's name is not known, and the name is."""
+    place = Place(tmp_path)
+    with place.guard() as guard:
+        assert rules(guard.check(place.bash(command))) == (["pattern.could_be_asset"] if held else [])

@@ -18,6 +18,9 @@ from guardrail.model import AssetClass
 PROCESS: Final = "guardrail:process"
 """The process that the guard runs in, as an asset of its own."""
 
+NAME: Final = "guardrail"
+"""What the guard's own program is called."""
+
 CODE: Final = "guardrail:code"
 """The guard's own program, as an asset of its own."""
 

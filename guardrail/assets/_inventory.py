@@ -6,24 +6,25 @@ Not concerned with where assets lie, which `_index` knows, nor with what a patte
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from guardrail.assets._addresses import is_this_process, process_name
-from guardrail.assets._asset import CODE, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
+from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
 from guardrail.assets._files import LiveFiles, Place, found_at, links_below, locate, names_below, walk_files
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
-from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, Found, Look, split
+from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._patterns import MAX_WALKED, Patterns
 from guardrail.assets._records import called_record, record_effects
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
+from guardrail.parse import strings
 
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition
@@ -136,11 +137,12 @@ class Inventory:
         for root in asset.roots if asset else ():
             yield from (path for path, _ in walk_files(root, MAX_INDEXED_FILES))
 
-    def resolve(self, effects: Sequence[Effect]) -> tuple[Effect, ...]:
+    def resolve(self, effects: Sequence[Effect], args: Mapping[str, Any] = NO_ARGS) -> tuple[Effect, ...]:
         """Say on which assets effects bear.
 
         Args:
             effects: what analysis found, with paths as asked for.
+            args: the arguments of the call: what they speak of may be what something is that is known in part.
 
         Returns:
             The effects with `real`, `dev`, `ino` and `asset` filled in; one effect on several assets becomes several;
@@ -148,7 +150,7 @@ class Inventory:
         """
         resolved: list[Effect] = []
         # One look at each path: the effects of one call name the same few, and all must be judged on the same answer.
-        look = Look()
+        look = Look(args)
         if self._recognition is not None:
             self._recognition.refresh()
         for effect in effects:
@@ -424,6 +426,8 @@ class Inventory:
                 resource = self._named_process(resource)
                 if resource.asset is not None:
                     return Found([resource])
+                if "*" in (resource.uri or "") and self._speaks_of_this_process(look.args):
+                    return Found([resource], True)
             found, anything = self._index.addresses.find(resource.uri or "", downward=downward or resource.recursive)
             return split(resource, found)._replace(anything=anything)
         if resource.path is None or resource.path in _STANDARD_STREAMS:
@@ -432,6 +436,17 @@ class Inventory:
         if place is None:
             return Found([resource], bool(self._index.assets))
         return self._place_assets(resource, place, downward, look)
+
+    def _speaks_of_this_process(self, args: Mapping[str, Any]) -> bool:
+        """A call has the guard's name in it, so that a process of which nothing is known may be the guard's.
+
+        Blind spot: a number that is worked out without any name, as from a port, is that of no process in particular.
+        """
+        if PROCESS not in self._index.assets:
+            return False
+        names = (NAME, process_name(str(os.getpid())))
+        texts = " ".join(strings(args)).lower()
+        return any(name and name.lower() in texts for name in names)
 
     def _named_process(self, resource: Resource) -> Resource:
         """The same; a process that is given by its number has a name besides, and may be this one."""

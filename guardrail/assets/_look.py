@@ -5,8 +5,8 @@ Not concerned with assets, only with keeping what was found out about them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,9 @@ from guardrail.model import Resource
 
 MAX_ASSETS_PER_EFFECT: Final = 64
 """Most assets one effect is split over; a further one is counted in `attrs.assets_more`."""
+
+NO_ARGS: Final[Mapping[str, Any]] = {}
+"""The arguments of a call that is not known."""
 
 
 class Found(NamedTuple):
@@ -43,9 +46,10 @@ def split(resource: Resource, assets: Sequence[str], total: int = 0) -> Found:
 class Look:
     """What one call's paths turned out to be."""
 
-    __slots__ = ("_folders", "_places", "assets")
+    __slots__ = ("_folders", "_places", "args", "assets")
 
-    def __init__(self) -> None:
+    def __init__(self, args: Mapping[str, Any] = NO_ARGS) -> None:
+        self.args = args
         self.assets: dict[str, str | None] = {}  # real paths -> the asset that is there
         self._places: dict[tuple[str, bool], Place | None] = {}
         self._folders: dict[str, Place] = {}

@@ -18,6 +18,7 @@ from guardrail.assets._disguise import disguised, readable
 from guardrail.assets._files import walk_files
 from guardrail.assets._inventory import Inventory
 from guardrail.model import Effect, Origin, Resource
+from guardrail.parse import strings
 
 MIN_TRACE_BYTES: Final = 48
 """Shortest run of bytes of an asset that counts as a piece of it, in bytes."""
@@ -258,16 +259,7 @@ def _after_header(file: Any, path: str, size: int) -> int:
 
 def _texts(args: Mapping[str, Any]) -> list[str]:
     """Every text in the arguments that is long enough, and all of them in one: pieces may stand side by side."""
-    texts: list[str] = []
-    stack: list[Any] = [args]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            texts.append(item)
-        elif isinstance(item, Mapping):
-            stack.extend(reversed(list(item.values())))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        elif isinstance(item, list):
-            stack.extend(reversed(item))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    texts = list(strings(args))
     long = [text for text in texts if len(text) >= MIN_TRACE_BYTES]
     whole = "".join(texts)
     return [*long, whole] if len(texts) > 1 and len(whole) >= MIN_TRACE_BYTES and long != [whole] else long

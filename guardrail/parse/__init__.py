@@ -17,6 +17,7 @@ from guardrail.parse._operations import (
     Unmapped,
     describe,
 )
+from guardrail.parse._selectors import strings
 from guardrail.parse._shell import parse_shell
 from guardrail.parse._tools import ToolTable, parse, tool_table
 from guardrail.parse._words import Misparse, arithmetic_names
@@ -40,5 +41,6 @@ __all__ = [
     "describe",
     "parse",
     "parse_shell",
+    "strings",
     "tool_table",
 ]

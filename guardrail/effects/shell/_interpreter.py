@@ -94,7 +94,7 @@ class Interpreter:
     aside_bytes = MAX_ASIDE_BYTES
     aside = MAX_ASIDE  # steps left for modules that code of the project may import
     listening = False  # somebody may make words of what is printed
-    here = (0, 0)  # where the command that is walked stands in the call's own text
+    here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
     outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
     hops = 0
     errexit = False
