@@ -108,6 +108,8 @@ MADE = "cp models/beta.safetensors scratch/x"
         "cp scratch/* out",
         "mv scratch/x scratch/y && mv scratch/y out",
         "cd scratch; cp x ../out",
+        "ln -s scratch out",
+        "docker run -v $PWD/scratch:/b alpine ls /b",
         "find scratch -type f -exec mv {} out \\;",
         """python3 -c "import shutil; shutil.move('scratch/x', 'out')\"""",
     ],

@@ -19,7 +19,7 @@ from guardrail.assets._files import LiveFiles, Place, found_at, links_below, loc
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, Found, Look, split
-from guardrail.assets._onward import last_of, onward
+from guardrail.assets._onward import TREES, is_repository, last_of, onward
 from guardrail.assets._patterns import MAX_WALKED, Patterns
 from guardrail.assets._records import called_record, record_effects
 from guardrail.config import Config
@@ -284,9 +284,9 @@ class Inventory:
                 continue
             asset = self._lineage.asset_of(place)
             held = [asset] if asset is not None else []
-            tree = effect.op == "rename" or (source.recursive and effect.op in _WHOLE)
-            if asset is None and place.directory and tree:
-                held = [*self._lineage.below(place.real)]
+            tree = effect.op in TREES or (source.recursive and effect.op in _WHOLE)
+            if asset is None and place.directory and (tree or is_repository(effect)):
+                held = [*self._lineage.below(place.real if tree else f"{place.real}/.git")]
             known = [one for one in held if one in self._index.assets]
             for one in known:
                 yield msgspec.structs.replace(source, asset=one)

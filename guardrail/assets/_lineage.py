@@ -47,7 +47,7 @@ TOLERANCE_NS: Final = 20_000_000
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that writes, in seconds."""
 
-TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy", "mention", "exec_opaque"})
+TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy", "mount", "mention", "exec_opaque"})
 """Ops by which what is in a derived file gets elsewhere; what is made may be unmade by whoever likes."""
 
 _ARRIVING: Final = frozenset({"copy", "rename", "link"})

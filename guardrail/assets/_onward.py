@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from guardrail.assets._lineage import TAKING, derived
-from guardrail.model import ANY_DEPTH, Effect, Resource
+from guardrail.model import ANY_DEPTH, Effect
 
 MAX_ROUNDS: Final = 16
 """Most times that one call makes something of what it made before; a further one is not followed."""
 
-_TREES: Final = frozenset(("rename", "link"))
+TREES: Final = frozenset(("rename", "link", "mount"))
 """Ops that take all that is in a directory without saying that they go into it."""
 
 
@@ -31,38 +31,45 @@ def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list
         class_of: asset id -> its class.
     """
     made = {place: asset for _, place, asset, _ in derived(effects, class_of)}
+    # What is copied with all that lies in it lies there under any name.
+    trees = frozenset(one.target.real for one in effects if one.target is not None and one.resource.recursive)
     for _ in range(MAX_ROUNDS if made else 0):
-        found = [_taken(effect, made) for effect in effects]
-        more = {place: asset for _, place, asset, _ in derived(found, class_of)}
-        effects = found
+        effects = [_taken(effect, made, trees) for effect in effects]
+        more = {place: asset for _, place, asset, _ in derived(effects, class_of)}
         if more.keys() <= made.keys():
             break
         made |= more
     return _remounted(effects) if made else effects
 
 
-def _taken(effect: Effect, made: Mapping[str, str]) -> Effect:
+def _taken(effect: Effect, made: Mapping[str, str], trees: Collection[str | None]) -> Effect:
     source = effect.resource
     if effect.op not in TAKING or source.asset is not None or source.real is None:
         return effect
-    asset = next((asset for place, asset in made.items() if _is_of(source, place, effect.op)), None)
+    asset = next((asset for place, asset in made.items() if _is_of(effect, place, place in trees)), None)
     if asset is None:
         return effect
     return msgspec.structs.replace(effect, resource=msgspec.structs.replace(source, asset=asset))
 
 
-def _is_of(source: Resource, place: str, op: str) -> bool:
-    """Something that is named may be, lie in or hold what was made at a place; `*` stands for parts of a name."""
+def _is_of(effect: Effect, place: str, tree: bool) -> bool:
+    """What an effect names may be, lie in or hold what was made at a place; `*` stands for parts of a name."""
+    source = effect.resource
     here = (source.real or "").rstrip("/")
     if here == place or here.startswith(f"{place}/") or fnmatch.fnmatchcase(here, place):
         return True
     if not place.startswith(f"{here}/"):
         return False
     if source.pattern is None:
-        return source.recursive or op in _TREES
+        return source.recursive or effect.op in TREES or (is_repository(effect) and place.startswith(f"{here}/.git/"))
     # Of a pattern the place is the directory that it begins in.
     last = last_of(source.pattern)
-    return any(fnmatch.fnmatchcase(part, last) or "*" in part for part in place[len(here) + 1 :].split("/"))
+    return tree or any(fnmatch.fnmatchcase(part, last) or "*" in part for part in place[len(here) + 1 :].split("/"))
+
+
+def is_repository(effect: Effect) -> bool:
+    """What is taken is what the repository of a directory holds."""
+    return effect.attrs.get("committed") is True
 
 
 def last_of(pattern: str) -> str:
