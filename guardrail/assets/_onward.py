@@ -31,15 +31,17 @@ def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list
         class_of: asset id -> its class.
     """
     made = {place: asset for _, place, asset, _ in derived(effects, class_of)}
+    if not made:
+        return effects
     # What is copied with all that lies in it lies there under any name.
     trees = frozenset(one.target.real for one in effects if one.target is not None and one.resource.recursive)
-    for _ in range(MAX_ROUNDS if made else 0):
+    for _ in range(MAX_ROUNDS):
         effects = [_taken(effect, made, trees) for effect in effects]
         more = {place: asset for _, place, asset, _ in derived(effects, class_of)}
         if more.keys() <= made.keys():
             break
         made |= more
-    return _remounted(effects) if made else effects
+    return _remounted(effects)
 
 
 def _taken(effect: Effect, made: Mapping[str, str], trees: Collection[str | None]) -> Effect:
