@@ -89,6 +89,16 @@ def test_a_process_number_means_the_process_behind_it() -> None:
     assert _assets(inventory, "signal", "process:999999999") == [None]
 
 
+@pytest.mark.parametrize("part", [slice(None), slice(0, 1), slice(0, 2)])
+def test_a_signal_to_the_name_of_the_guards_own_process_bears_on_it(part: slice, tmp_path: Path) -> None:
+    """By the name of its program, or by more of its command line; a name of something else is of no concern."""
+    words = Path("/proc/self/cmdline").read_bytes().decode().split("\0")[:-1][part]
+    name = " ".join(words) if len(words) > 1 else words[0].rpartition("/")[2]
+    inventory = Inventory(config_module.parse(""), own=[("guardrail:config", str(tmp_path))])
+    assert _assets(inventory, "signal", f"process:{name}") == ["guardrail:process"]
+    assert _assets(inventory, "signal", "process:redis-server") == [None]
+
+
 @pytest.mark.parametrize("uri", ["beta", "s3://models/*", "s3:", "s3://a b", ""])
 def test_what_is_no_address_is_refused(uri: str) -> None:
     """With a sentence that says how to write one."""

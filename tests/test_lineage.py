@@ -93,6 +93,48 @@ def test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen(world:
     assert outcome(world, "tar czf /tmp/out.tgz scratch", "3")[0] is Outcome.DENY
 
 
+MADE = "cp models/beta.safetensors scratch/x"
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "mv scratch/x out",
+        "cp scratch/x out",
+        "cat scratch/x > out",
+        "scp scratch/x h:",
+        "cp -r scratch out",
+        "mv scratch out",
+        "cp scratch/* out",
+        "mv scratch/x scratch/y && mv scratch/y out",
+        "cd scratch; cp x ../out",
+        "ln -s scratch out",
+        "docker run -v $PWD/scratch:/b alpine ls /b",
+        "find scratch -type f -exec mv {} out \\;",
+        """python3 -c "import shutil; shutil.move('scratch/x', 'out')\"""",
+    ],
+)
+def test_what_a_call_makes_of_an_asset_is_that_asset_to_the_rest_of_the_call(world: Path, then: str) -> None:
+    """Whatever the order: a loop has none; and to a later call, also below a directory that is moved as a whole."""
+    assert outcome(world, f"{MADE}; {then}", "1")[0] is not Outcome.ALLOW
+    assert outcome(world, f"while true; do {then}; {MADE}; done", "2")[0] is not Outcome.ALLOW
+    assert outcome(world, "cp models/beta.safetensors scratch/x", "3", run=True)[0] is Outcome.ALLOW
+    assert outcome(world, then, "4")[0] is not Outcome.ALLOW
+
+
+@pytest.mark.parametrize(
+    "then", ["sha256sum scratch/x", "cp notes.txt out", "ls -l scratch", "find . -name '*.txt' -exec mv {} out \\;"]
+)
+def test_the_rest_of_a_call_that_makes_something_of_an_asset_is_as_free_as_before(world: Path, then: str) -> None:
+    """Looking at the copy, and taking what is none."""
+    assert outcome(world, f"{MADE}; {then}", "1")[0] is Outcome.ALLOW
+
+
+def test_what_is_copied_to_where_the_call_mounts_something_goes_who_knows_where(world: Path) -> None:
+    """The order is for the directory, and not for what is mounted over it."""
+    assert outcome(world, f"mount --bind /tmp scratch && {MADE}", "1")[0] is Outcome.DENY
+
+
 def test_a_file_that_gets_the_number_of_one_that_is_gone_is_another(world: Path) -> None:
     """An inode is known with the time at which it was made."""
     lineage = Lineage(world / "lineage.db")

@@ -185,9 +185,22 @@ def _parents(uri: str) -> Iterator[str]:
         yield uri
 
 
-def is_this_process(pid: str) -> bool:
-    """Whether a signal to that number reaches this process: its own, `-` and that of its group, or `-1` for all."""
-    return pid == "-1" or pid == str(os.getpid()) or pid == f"-{os.getpgrp()}"
+def is_this_process(name: str) -> bool:
+    """Whether a signal reaches this process: to its number, `-` and that of its group, `-1` for all, or to its name.
+
+    Whether a whole command line is meant, as for `pkill -f`, is not known: a word of it counts by how it begins, and
+    any part that is more than a word.
+    """
+    if name.lstrip("-").isdecimal():
+        return name == "-1" or name == str(os.getpid()) or name == f"-{os.getpgrp()}"
+    if len(name) < MIN_PROCESS_NAME or "*" in name:
+        return False
+    line = _command_line(str(os.getpid()))
+    words = (word.rpartition("/")[2] for word in line.split(" "))
+    return any(word.startswith(name) for word in words) or (_COMPOSED.search(name) is not None and name in line)
+
+
+_COMPOSED: Final = re.compile(r"[\s./]")
 
 
 _INTERPRETERS: Final = re.compile(r"(?:python|pypy|node|bash|sh|dash|zsh|perl|ruby)[\d.]*")

@@ -19,6 +19,7 @@ from guardrail.assets._files import LiveFiles, Place, found_at, links_below, loc
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
+from guardrail.assets._onward import TREES, is_repository, last_of, onward
 from guardrail.assets._patterns import MAX_WALKED, Patterns
 from guardrail.assets._records import called_record, record_effects
 from guardrail.config import Config
@@ -159,7 +160,13 @@ class Inventory:
                 resolved.append(variable_effect(effect, asset_id, control, self._index.assets[asset_id].controls))
                 continue
             resolved.extend(self._resolve_one(effect, look))
+        if any(effect.resource.asset is not None for effect in resolved):
+            resolved = onward(_deleted(resolved), self._class_of)
         return returned(resolved)
+
+    def _class_of(self, asset_id: str) -> str | None:
+        asset = self._index.assets.get(asset_id)
+        return asset.asset_class if asset is not None else None
 
     # -- one effect ---------------------------------------------------------------------------------------------
 
@@ -268,13 +275,22 @@ class Inventory:
             place = None
             if source.asset is None and source.path is not None and source.path not in _STANDARD_STREAMS:
                 place = look.at(source.path, nofollow=source.nofollow)
-            if place is None or self._lineage is None or not place.exists:
+            if self._lineage is None or (place is None and source.pattern is None) or (place and not place.exists):
                 yield source
+                continue
+            if place is None:
+                name = last_of(source.pattern or "")
+                below = self._lineage.named_below(source.real, name) if source.real and not source.asset else ()
+                known = [one for one in below if one in self._index.assets]
+                yield from (msgspec.structs.replace(source, asset=one) for one in known)
+                if not known:
+                    yield source
                 continue
             asset = self._lineage.asset_of(place)
             held = [asset] if asset is not None else []
-            if asset is None and place.directory and source.recursive and effect.op in _WHOLE:
-                held = [*self._lineage.below(place.real)]
+            tree = effect.op in TREES or (source.recursive and effect.op in _WHOLE)
+            if asset is None and place.directory and (tree or is_repository(effect)):
+                held = [*self._lineage.below(place.real if tree else f"{place.real}/.git")]
             known = [one for one in held if one in self._index.assets]
             for one in known:
                 yield msgspec.structs.replace(source, asset=one)
@@ -474,3 +490,16 @@ class Inventory:
         return split(
             base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
         )
+
+
+def _deleted(effects: list[Effect]) -> list[Effect]:
+    """The same; what is written over for its deletion is so only if it is deleted, and not a link that leads to it."""
+    if not any("destroys" in effect.attrs for effect in effects):
+        return effects
+    gone = {effect.resource.asset for effect in effects if effect.op == "delete"}
+    return [
+        effect
+        if "destroys" not in effect.attrs or effect.resource.asset in gone
+        else msgspec.structs.replace(effect, attrs={k: v for k, v in effect.attrs.items() if k != "destroys"})
+        for effect in effects
+    ]

@@ -47,7 +47,7 @@ TOLERANCE_NS: Final = 20_000_000
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that writes, in seconds."""
 
-TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy", "mention", "exec_opaque"})
+TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy", "mount", "mention", "exec_opaque"})
 """Ops by which what is in a derived file gets elsewhere; what is made may be unmade by whoever likes."""
 
 _ARRIVING: Final = frozenset({"copy", "rename", "link"})
@@ -168,6 +168,28 @@ class Lineage:
             self._refresh()
             return tuple(self._above.get(real.rstrip("/") or "/", ()))
 
+    def named_below(self, real: str, name: str) -> Sequence[str]:
+        """The assets of which something was made below a directory, of which a file could have such a name.
+
+        Args:
+            real: the directory.
+            name: the name, which may hold `*`, `?` and `[`.
+        """
+        head = f"{real.rstrip('/')}/"
+        with self._lock:
+            self._refresh()
+            if (real.rstrip("/") or "/") not in self._above:
+                return ()
+            found = [
+                asset
+                for path, asset in self._paths.items()
+                if path.startswith(head) and (fnmatch.fnmatchcase(os.path.basename(path), name) or os.path.isdir(path))
+            ]
+            for folder, patterns in self._patterns.items():
+                if f"{folder.rstrip('/')}/".startswith(head):
+                    found += patterns.values()
+        return tuple(dict.fromkeys(found))
+
     def _by_name(self, real: str) -> str | None:
         path = real
         while path:
@@ -193,7 +215,7 @@ class Lineage:
         Raises:
             AnalysisFault: if it cannot be kept: then the call must not run.
         """
-        facts = list(dict.fromkeys(_facts(effects, class_of)))
+        facts = list(dict.fromkeys(derived(effects, class_of)))
         if not facts:
             return
         now = time.time_ns()
@@ -336,7 +358,13 @@ class Lineage:
         return db
 
 
-def _facts(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str]]:
+def derived(effects: Sequence[Effect], class_of: Callable[[str], str | None]) -> Iterator[tuple[str, str, str, str]]:
+    """What effects make of assets: `path` or `pattern`, the place, the asset and the op.
+
+    Args:
+        effects: what a call would do, resolved.
+        class_of: asset id -> its class.
+    """
     for effect in effects:
         asset, target = effect.resource.asset, effect.target
         if asset is None or target is None or target.asset is not None or effect.op not in _ARRIVING:

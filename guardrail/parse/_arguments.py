@@ -449,7 +449,7 @@ class Form:
     def _strings(self, role: str, row: Row) -> Iterator[str]:
         """Every string that the selectors of a role lead to, at any depth."""
         for _, value in row.given.get(role, ()):
-            yield from strings(value)
+            yield from strings(value, keys=role == "mention")
 
     def _flag(self, role: str, row: Row) -> bool:
         values = row.given.get(role, ())

@@ -116,6 +116,7 @@ _PRINTING: Final = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q"
 _MANAGERS: Final = frozenset(("npm", "pnpm", "yarn", "bun"))
 _INSTALLS: Final = frozenset(("install", "i", "ci", "add", "rebuild", "update", "up"))
 _INSTALLED: Final = ("preinstall", "install", "postinstall", "prepublish", "prepare")
+_PACKED: Final = ("prepublishOnly", "prepare", "prepack", "postpack")
 _RUNS: Final = frozenset(("run", "run-script", "rum", "urn"))
 _PLAIN_RUNS: Final = frozenset(("test", "t", "start", "stop", "restart", "publish", "pack", "version"))
 _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
@@ -250,7 +251,7 @@ def _names(manager: str, words: Sequence[str]) -> list[str]:
         chosen = "test" if first == "t" else first
     else:
         return []
-    return [f"pre{chosen}", chosen, f"post{chosen}"]
+    return [f"pre{chosen}", chosen, f"post{chosen}", *(_PACKED if chosen in ("pack", "publish") else ())]
 
 
 class _PackageFile(msgspec.Struct, frozen=True):

@@ -69,7 +69,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     if dashed or entry.stdin == "always":
         sources = merge(sources, call.stdin.sources)
     carried = sources if reveals in ("content", "some") else ()
-    _emitted(call, parsed)
+    _emitted(call, parsed, carried)
     for role, field in roles:
         if role in _TAKEN:
             continue
@@ -104,7 +104,7 @@ def _listed(call: Call, parsed: Parsed) -> None:
             parsed.operands.extend(call.listed(field, "\0" if role == "names0" else "\n"))
 
 
-def _emitted(call: Call, parsed: Parsed) -> None:
+def _emitted(call: Call, parsed: Parsed, carried: tuple[Resource, ...]) -> None:
     """Effects that the command has whatever its operands are."""
     entry = parsed.spec.entry
     if parsed.spec.look and parsed.flags & parsed.spec.look:
@@ -115,6 +115,8 @@ def _emitted(call: Call, parsed: Parsed) -> None:
     for text in emits:
         op, _, rest = text.partition("@")
         scheme, _, name = rest.partition(":")
+        for source in carried if op in ("write", "net_send") else ():
+            call.emit("copy", source, at(scheme, name), flow=("argument",))
         call.emit(_op(op), at(scheme, name), attrs=verb(call))
 
 

@@ -455,11 +455,19 @@ def _script(call: Call, field: Field) -> Sequence[str]:
     if place.path is None or not field.known:
         call.opaque("dynamic", resource=place, reason="the awk program is not known")
         return ()
+    if "/" not in field.text:
+        if "AWKPATH" in call.state.vars:
+            call.opaque("dynamic", resource=place, reason="the awk program is looked for along AWKPATH")
+            return ()
+        other = f"{place.path}.awk"
+        if not _is_there(call, place.path) and _is_there(call, other):
+            place = msgspec.structs.replace(place, path=other)
+    path = place.path or ""
     texts = script_texts(call, place)
     if texts:
         call.emit("read", place, attrs={"reveals": "none"})
         return texts
-    authored = call.shell.emit.changed(place.path)
+    authored = call.shell.emit.changed(path)
     call.shell.emit.opaque(
         "script", place, spec=call.name, span=call.span, attrs={"authored": True} if authored else None
     )
@@ -467,6 +475,10 @@ def _script(call: Call, field: Field) -> Sequence[str]:
         call.mention(call.args)
         call.mention_input()
     return ()
+
+
+def _is_there(call: Call, path: str) -> bool:
+    return call.shell.view.kind(path) is not None or call.shell.emit.changed(path)
 
 
 def awk(call: Call, parsed: Parsed) -> Stream:

@@ -253,13 +253,15 @@ def truncate(call: Call, parsed: Parsed) -> Stream:
 
 def shred(call: Call, parsed: Parsed) -> Stream:
     """`shred`: writes over a file, and with `-u` takes it away; of a link the file that it leads to is written."""
+    removes = parsed.has("-u", "--remove")
+    sources: tuple[Resource, ...] = ()
     for field in parsed.values_of("--random-source"):
-        call.read(field, reveals="none")
+        # What is written over a file is the bytes of that source as they are.
+        sources = merge(sources, call.read(field, reveals="none" if removes else "content"))
     for field in parsed.operands:
         if field.text == "-":
             continue
-        removes = parsed.has("-u", "--remove")
-        call.put("write", call.place(field), (), attrs={"destroys": True} if removes else None)
+        call.put("write", call.place(field), () if removes else sources, attrs={"destroys": True} if removes else None)
         if removes:
             call.emit("delete", call.place(field, nofollow=True))
     return NOTHING

@@ -24,6 +24,11 @@ def wrapper(call: Call, parsed: Parsed) -> Stream:
     """The rest of the words is a command; the spec's own operands come first."""
     skip = len(parsed.spec.entry.operands)
     _roles(call, parsed)
+    if call.name in ("strace", "ltrace"):
+        # What is traced is stopped, and may be given signals and answers that are not the system's.
+        for field in parsed.values_of("-p"):
+            for number in re.split(r"[\s,]+", field.text):
+                call.emit("signal", at("process", number), attrs={"verb": call.name})
     rest = parsed.operands[skip:]
     if any(field.many for field in parsed.operands[:skip]):
         return call.opaque("dynamic", reason="where the command begins is not known")

@@ -211,18 +211,18 @@ def _tails(word: str) -> Iterator[str]:
     for token in _TOKEN.findall(word):
         if token != word and ("/" in token or "." in token):
             yield token
-        if "/" in token and _EDGED.search(token) is not None:
+        if ("/" in token or "." in token) and _EDGED.search(token) is not None:
             yield from _cores(token)
     if "{" in word:
         yield from _unbraced(word)
 
 
 def _cores(token: str) -> Iterator[str]:
-    """The paths in a token that has marks of some language around it: `/a}`, `[/a]`, `/a#x`, `/a!`."""
+    """The paths in a token that has marks of some language around it: `/a}`, `[/a]`, `[a.txt]`, `/a#x`, `/a!`."""
     for piece in _BARE.findall(token):
         core = piece.rstrip(_CLOSING)
         for head in (core, *(core.partition(mark)[0] for mark in "#?%^~!+" if mark in core)):
-            if "/" in head:
+            if "/" in head or "." in head:
                 yield head
                 yield from (head.rpartition(mark)[2] for mark in ":@" if mark in head)
 

@@ -37,6 +37,11 @@ CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
             r"(?:\s*(?:-?[jksinw]+\d*|--(?:jobs|silent|quiet|no-print-directory|output-sync)(?:=\w+)?|-[lj]\s*[\d.]+))*"
         ),
     ),
+    (re.compile(r"GOFLAGS"), re.compile(r"(?!.*(?:exec|tool|overlay)).*", re.DOTALL)),
+    (
+        re.compile(r"(?:CARGO_\w*_?)?RUST(?:DOC)?FLAGS"),
+        re.compile(r"(?!.*(?:linker=\S*/|-B|-fuse-ld=\S*/|plugin=|-specs|-wrapper|runtool)).*", re.DOTALL),
+    ),
     (
         re.compile(r"(?:JDK_JAVA|MAVEN|GRADLE|JAVA|ANT|SBT|KAFKA|SPARK_DAEMON_JAVA|HADOOP)_OPTS|JDK_JAVA_OPTIONS"),
         re.compile(r"(?:\s*(?:-X(?:m[sxn]|ss)\w+|-D[\w.-]+(?:=[\w.:-]*)?|-XX:[+-]\w+|-XX:\w+=\d\w*|-server|-ea))*"),

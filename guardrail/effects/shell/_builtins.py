@@ -35,6 +35,7 @@ from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import calculate, look_at
 from guardrail.effects.shell._reading import read
+from guardrail.effects.shell._streams import joined, perhaps, sometimes
 from guardrail.effects.shell._traps import arm, changed, set_trap
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
@@ -365,15 +366,14 @@ def source(call: Call) -> Stream:
         return out
     field = _beside(call, call.args[0])
     resource = call.place(field)
-    text = None
+    texts: Sequence[str] = ()
     if is_stream(resource.path) or (resource.path is not None and call.shell.view.kind(resource.path) == "other"):
         return _source_stream(call, resource)
     if "/" in field.text and activated(call, resource):
         return NOTHING
     if resource.path is not None and "/" in field.text:
         texts = script_texts(call, resource)
-        text = texts[0] if len(texts) == 1 else None
-    if text is None:
+    if not texts:
         # Without a slash the file is looked for along PATH.
         code: Code = "script" if resource.path is not None and "/" in field.text else "dynamic"
         authored = resource.path is not None and call.shell.emit.changed(resource.path)
@@ -383,10 +383,26 @@ def source(call: Call) -> Stream:
     call.emit("read", resource, attrs={"reveals": "some"})
     missed = None if call.shell.contents.sure(resource.path or "") else call.state.copy()
     call.state.vars["BASH_SOURCE"] = Value(alternatives=(field.text,), items=(("0", field.text),))
-    end, out = _returned(call, text, call.stdin)
+    end, out = _returned(call, texts[0], call.stdin) if len(texts) == 1 else _either(call, texts)
     end.vars["BASH_SOURCE"] = Value(plural=True)  # of a function it is the file that defines it
     call.state.assume(end if missed is None else end.join(missed))
     return out
+
+
+def _either(call: Call, texts: Sequence[str]) -> tuple[State, Stream]:
+    """The same of texts of which one is sourced: what this call put there, or what was there before."""
+    before = call.state.copy()
+    ends: list[State] = []
+    outputs: list[Stream] = []
+    for text in texts:
+        call.state.assume(before.copy())
+        mark = call.shell.contents.mark()
+        with call.perhaps():
+            end, out = _returned(call, text, call.stdin)
+        call.shell.contents.weaken(mark, anywhere=True)
+        ends.append(end)
+        outputs.append(perhaps(out))
+    return joined(ends), sometimes(outputs)
 
 
 def _returned(call: Call, text: str, stdin: Stream) -> tuple[State, Stream]:

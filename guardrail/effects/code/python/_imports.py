@@ -240,7 +240,8 @@ class Importing(Calling):
                 above, _, last = made.rpartition("/")
                 if last == "__init__.py":
                     above, _, last = above.rpartition("/")
-                if above == folder.rstrip("/") and is_known(last.partition(".")[0]) and made != self.file:
+                loaded = "." not in last or "*" in last or last.endswith(_LOADED)
+                if loaded and above == folder.rstrip("/") and is_known(last.partition(".")[0]) and made != self.file:
                     self._found(made)
 
     # -- modules that the session wrote
@@ -401,6 +402,10 @@ def pinned(call: Call) -> dict[str, tuple[str, ...]]:
     """What the modules hold that this call wrote: as a process finds them when it starts, whatever runs in it."""
     made = [path for path in call.shell.emit.made if path.endswith(".py") and "*" not in path]
     return {path: script_texts(call, place(path, None)) for path in made if call.shell.contents.knows(path)}
+
+
+_LOADED: Final = (".py", ".pyc", ".so")
+"""How the names of files end that Python loads as modules."""
 
 
 def is_known(stem: str) -> bool:

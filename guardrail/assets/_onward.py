@@ -1,0 +1,95 @@
+"""What one part of a call makes of an asset, and another part of the same call takes onward.
+
+Not concerned with the order of the parts: loops and what runs in the background have none. What earlier calls made is
+known to `_lineage`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.assets._lineage import TAKING, derived
+from guardrail.model import ANY_DEPTH, Effect
+
+MAX_ROUNDS: Final = 16
+"""Most times that one call makes something of what it made before; a further one is not followed."""
+
+TREES: Final = frozenset(("rename", "link", "mount"))
+"""Ops that take all that is in a directory without saying that they go into it."""
+
+
+def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list[Effect]:
+    """The same; what is made of an asset counts as that wherever else the call takes it from.
+
+    Args:
+        effects: what one call would do, resolved.
+        class_of: asset id -> its class.
+    """
+    made = {place: asset for _, place, asset, _ in derived(effects, class_of)}
+    if not made:
+        return effects
+    # What is copied with all that lies in it lies there under any name.
+    trees = frozenset(one.target.real for one in effects if one.target is not None and one.resource.recursive)
+    for _ in range(MAX_ROUNDS):
+        effects = [_taken(effect, made, trees) for effect in effects]
+        more = {place: asset for _, place, asset, _ in derived(effects, class_of)}
+        if more.keys() <= made.keys():
+            break
+        made |= more
+    return _remounted(effects)
+
+
+def _taken(effect: Effect, made: Mapping[str, str], trees: Collection[str | None]) -> Effect:
+    source = effect.resource
+    if effect.op not in TAKING or source.asset is not None or source.real is None:
+        return effect
+    asset = next((asset for place, asset in made.items() if _is_of(effect, place, place in trees)), None)
+    if asset is None:
+        return effect
+    return msgspec.structs.replace(effect, resource=msgspec.structs.replace(source, asset=asset))
+
+
+def _is_of(effect: Effect, place: str, tree: bool) -> bool:
+    """What an effect names may be, lie in or hold what was made at a place; `*` stands for parts of a name."""
+    source = effect.resource
+    here = (source.real or "").rstrip("/")
+    if here == place or here.startswith(f"{place}/") or fnmatch.fnmatchcase(here, place):
+        return True
+    if not place.startswith(f"{here}/"):
+        return False
+    if source.pattern is None:
+        return source.recursive or effect.op in TREES or (is_repository(effect) and place.startswith(f"{here}/.git/"))
+    # Of a pattern the place is the directory that it begins in.
+    last = last_of(source.pattern)
+    return tree or any(fnmatch.fnmatchcase(part, last) or "*" in part for part in place[len(here) + 1 :].split("/"))
+
+
+def is_repository(effect: Effect) -> bool:
+    """What is taken is what the repository of a directory holds."""
+    return effect.attrs.get("committed") is True
+
+
+def last_of(pattern: str) -> str:
+    """The last name in a pattern."""
+    return posixpath.basename(pattern.replace(ANY_DEPTH, "").rstrip("/"))
+
+
+def _remounted(effects: list[Effect]) -> list[Effect]:
+    """The same; what arrives where the call mounts something is not known to arrive there."""
+    mounts = [one.target.real for one in effects if one.op == "mount" and one.target is not None and one.target.real]
+    return [_elsewhere(effect, mounts) for effect in effects] if mounts else effects
+
+
+def _elsewhere(effect: Effect, mounts: Sequence[str]) -> Effect:
+    target = effect.target
+    if effect.op == "mount" or effect.resource.asset is None or target is None or target.real is None:
+        return effect
+    if not any(f"{target.real}/".startswith(f"{place.rstrip('/')}/") for place in mounts):
+        return effect
+    anywhere = msgspec.structs.replace(target, path=None, real=None, pattern="**")
+    return msgspec.structs.replace(effect, target=anywhere)
