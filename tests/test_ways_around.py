@@ -243,6 +243,7 @@ def test_a_scheduled_overseer_is_not_paused(tmp_path: Path, command: str, held: 
     [
         ("kill $(pgrep -f 'guardrail serve')", True),
         ("pgrep -f guardrail | xargs kill", True),
+        ("kill -9 $PPID", True),
         ("ps aux | grep Guardrail | awk '{print $2}' | xargs kill -9", True),
         ("kill $(lsof -t -i:3000)", False),
         ("pkill -f vite", False),

@@ -454,13 +454,14 @@ class Inventory:
         return self._place_assets(resource, place, downward, look)
 
     def _speaks_of_this_process(self, args: Mapping[str, Any]) -> bool:
-        """A call has the guard's name in it, so that a process of which nothing is known may be the guard's.
+        """A call has a name of the guard's process in it, so that a process of which nothing is known may be the guard's.
 
         Blind spot: a number that is worked out without any name, as from a port, is that of no process in particular.
         """
         if PROCESS not in self._index.assets:
             return False
-        names = (NAME, process_name(str(os.getpid())))
+        # What runs a tool is the parent of its shell.
+        names = (NAME, process_name(str(os.getpid())), "ppid")
         texts = " ".join(strings(args)).lower()
         return any(name and name.lower() in texts for name in names)
 
