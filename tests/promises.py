@@ -1587,6 +1587,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_assets_controls.py::test_an_edit_by_any_tool_is_judged_by_the_keys_it_changes",
             "tests/test_assets_controls.py::test_a_file_that_is_read_over_a_control_file_bears_on_it",
             "tests/test_assets_controls.py::test_a_variable_that_stands_for_a_control_is_a_change_of_it",
+            "tests/test_assets_controls.py::test_an_unknown_tool_that_is_given_a_control_by_name_is_asked_about",
         ),
     ),
     Promise(

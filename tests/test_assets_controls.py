@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from guardrail import Guard, ToolCall
 from guardrail import config as config_module
 from guardrail.assets import Inventory, LiveFiles
 from guardrail.config import LimitConfig
@@ -159,3 +160,21 @@ def test_a_format_without_types_says_the_safe_value_in_letters(world: Path) -> N
     for text, weakened in (("True", False), ("false", True), ("1", True)):
         (effect,) = (e for e in resolved(world, f"sed -i 's/= true/= {text}/' etc/c.ini") if e.op == "set_key")
         assert effect.attrs["weakened"] is weakened
+
+
+@pytest.mark.parametrize(
+    ("args", "held"),
+    [
+        ({"shutdown_enabled": False}, True),
+        ({"settings": {"shutdown_enabled": False}}, True),
+        ({"key": "shutdown_enabled", "value": False}, True),
+        ({"limits": 3, "log": "debug"}, False),
+    ],
+)
+def test_an_unknown_tool_that_is_given_a_control_by_name_is_asked_about(
+    world: Path, args: dict[str, Any], held: bool
+) -> None:
+    """Whatever file or service it sets it in; a name of one word is that of many things."""
+    with Guard.open(world / "guardrail.toml", record=False) as guard:
+        decision = guard.check(ToolCall(tool="configure_it", args=args, cwd=str(world)))
+    assert ([reason.rule for reason in decision.reasons] == ["opaque.names_asset"]) is held

@@ -6,6 +6,7 @@ Not concerned with where assets lie, which `_index` knows, nor with what a patte
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +62,10 @@ _STANDARD_STREAMS: Final = frozenset(
 
 _ANYBODY: Final = "?"
 """Whose a file is that cannot be read; no asset has such an id."""
+
+
+_SEVERAL: Final = re.compile(r"[a-z0-9][._-][a-z0-9]|[a-z][A-Z]")
+"""A name of several words."""
 
 
 class Inventory:
@@ -160,6 +165,8 @@ class Inventory:
                 resolved.append(variable_effect(effect, asset_id, control, self._index.assets[asset_id].controls))
                 continue
             resolved.extend(self._resolve_one(effect, look))
+            if self._index.by_key and effect.op == "exec_opaque" and (effect.resource.uri or "").startswith("tool:"):
+                resolved.extend(self._by_control(effect, args))
         if any(effect.resource.asset is not None for effect in resolved):
             resolved = onward(_deleted(resolved), self._class_of)
         return returned(resolved)
@@ -288,7 +295,8 @@ class Inventory:
                 continue
             asset = self._lineage.asset_of(place)
             held = [asset] if asset is not None else []
-            tree = effect.op in TREES or (source.recursive and effect.op in _WHOLE)
+            named = effect.op == "mention" and not effect.attrs.get("cwd")
+            tree = named or effect.op in TREES or (source.recursive and effect.op in _WHOLE)
             if asset is None and place.directory and (tree or is_repository(effect)):
                 held = [*self._lineage.below(place.real if tree else f"{place.real}/.git")]
             known = [one for one in held if one in self._index.assets]
@@ -304,6 +312,24 @@ class Inventory:
         key = effect.attrs.get("key")
         found = self._index.by_key.get(key, ()) if isinstance(key, str) else ()
         return [msgspec.structs.replace(effect.resource, asset=asset) for asset in found]
+
+    def _by_control(self, effect: Effect, args: Mapping[str, Any]) -> Iterator[Effect]:
+        """Mentions of the control configs that an argument of an unknown tool is called like a key of.
+
+        A name of one word is that of many things; what is called `shutdown_enabled` is not.
+        """
+        known = self._index.by_key
+        texts = dict.fromkeys(text for text in strings(args, keys=True) if text in known and _SEVERAL.search(text))
+        for asset in dict.fromkeys(asset for text in texts for asset in known[text]):
+            named = msgspec.structs.replace(effect.resource, asset=asset)
+            yield msgspec.structs.replace(
+                effect,
+                op="mention",
+                resource=named,
+                attrs={"key": next(iter(texts))},
+                precision="opaque",
+                modality="may",
+            )
 
     def _by_name(
         self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
@@ -454,7 +480,7 @@ class Inventory:
         return self._place_assets(resource, place, downward, look)
 
     def _speaks_of_this_process(self, args: Mapping[str, Any]) -> bool:
-        """A call has a name of the guard's process in it, so that a process of which nothing is known may be the guard's.
+        """A call has a name of the guard's process in it, so that one of which nothing is known may be that.
 
         Blind spot: a number that is worked out without any name, as from a port, is that of no process in particular.
         """
