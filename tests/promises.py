@@ -1916,6 +1916,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_ways_around.py::test_a_model_is_not_doubled_through_the_server_that_serves_it",
             "tests/test_ways_around.py::test_nobody_is_locked_out_and_no_oversight_ended_unseen",
             "tests/test_ways_around.py::test_the_guard_is_not_uninstalled",
+            "tests/test_ways_around.py::test_a_copy_that_goes_on_and_on_is_followed_or_not_let_go",
             "tests/test_ways_around.py::test_a_process_that_may_be_the_guard_s_is_asked_about",
             "tests/test_ways_around.py::test_a_scheduled_overseer_is_not_paused",
             "tests/test_ways_around.py::test_what_oversees_a_host_is_not_taken_away_with_its_package",

@@ -254,3 +254,15 @@ def test_a_process_that_may_be_the_guard_s_is_asked_about(tmp_path: Path, comman
     place = Place(tmp_path)
     with place.guard() as guard:
         assert rules(guard.check(place.bash(command))) == (["pattern.could_be_asset"] if held else [])
+
+
+@pytest.mark.parametrize("steps", [2, 17, 40, 80])
+def test_a_copy_that_goes_on_and_on_is_followed_or_not_let_go(tmp_path: Path, steps: int) -> None:
+    """However many names it has had within the call by the time that it leaves where it was ordered to be."""
+    place = Place(tmp_path)
+    place.order(grants=[{"effects": ["copy"], "assets": ["model:beta"], "targets": [f"{tmp_path}/backup/**"]}])
+    hops = "".join(f"; cp backup/{number} backup/{number + 1}" for number in range(steps))
+    line = f"cp models/beta.safetensors backup/0{hops}"
+    with place.guard() as guard:
+        decision = guard.check(place.bash(f"{line}; cp backup/{steps} /tmp/out"))
+    assert rules(decision) == (["copy.unsanctioned"] if steps < 64 else ["guardrail.fault"])

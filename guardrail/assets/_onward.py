@@ -14,10 +14,11 @@ from typing import Final
 import msgspec
 
 from guardrail.assets._lineage import TAKING, derived
+from guardrail.errors import AnalysisFault
 from guardrail.model import ANY_DEPTH, Effect
 
-MAX_ROUNDS: Final = 16
-"""Most times that one call makes something of what it made before; a further one is not followed."""
+MAX_ROUNDS: Final = 64
+"""Most times that one call makes something of what it made before; one that does so more often is not judged."""
 
 TREES: Final = frozenset(("rename", "link", "mount"))
 """Ops that take all that is in a directory without saying that they go into it."""
@@ -29,19 +30,25 @@ def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list
     Args:
         effects: what one call would do, resolved.
         class_of: asset id -> its class.
+
+    Raises:
+        AnalysisFault: if there are more than `MAX_ROUNDS` steps from an asset to what is made of it.
     """
     made = {place: asset for _, place, asset, _ in derived(effects, class_of)}
     if not made:
         return effects
     # What is copied with all that lies in it lies there under any name.
     trees = frozenset(one.target.real for one in effects if one.target is not None and one.resource.recursive)
+    fresh = made
     for _ in range(MAX_ROUNDS):
-        effects = [_taken(effect, made, trees) for effect in effects]
-        more = {place: asset for _, place, asset, _ in derived(effects, class_of)}
-        if more.keys() <= made.keys():
-            break
-        made |= more
-    return _remounted(effects)
+        effects = [_taken(effect, fresh, trees) for effect in effects]
+        found = derived(effects, class_of)
+        fresh = {place: asset for _, place, asset, _ in found if place not in made}
+        if not fresh:
+            return _remounted(effects)
+        made |= fresh
+    # INVARIANT: what is not followed to its end is not let go on.
+    raise AnalysisFault(f"a call copies what it made of an asset on and on, more than {MAX_ROUNDS} times: split it")
 
 
 def _taken(effect: Effect, made: Mapping[str, str], trees: Collection[str | None]) -> Effect:
