@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -368,6 +369,8 @@ def test_a_computed_edit_is_what_the_tool_really_does(row: Row, tmp_path: Path) 
     """The command runs on a copy; what was computed before is compared with what is there afterwards."""
     tool = row.command.split()[0]
     if tool in ("sed", "perl", "jq", "yq", "ed", "ex", "vim", "awk", "patch", "git") and shutil.which(tool) is None:
+        if os.environ.get("CI") and tool != "yq":  # of which there are two, and a host has either
+            pytest.fail(f"{tool} is needed in CI")
         pytest.skip(f"{tool} is not installed")
     if tool == "yq" and b"python" not in Path(shutil.which("yq") or "/dev/null").read_bytes()[:64]:
         pytest.skip("another yq is installed")

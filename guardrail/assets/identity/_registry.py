@@ -6,12 +6,11 @@ some bytes are a private model, so only its owner may read it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import sqlite3
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,7 +21,7 @@ from guardrail.assets.identity._claims import Claim
 from guardrail.assets.identity._fingerprint import Fingerprint
 from guardrail.assets.identity._sketch import Sketch
 from guardrail.errors import ConfigError
-from guardrail.storage import remedy
+from guardrail.storage import remedy, transaction
 
 KEY_BYTES: Final = 32
 """Size of the deployment's secret, in bytes."""
@@ -134,7 +133,7 @@ class Registry:
 
     def put(self, asset: str, path: str, state: bytes, found: Fingerprint) -> None:
         """Register a file of an asset, in place of what was registered at its path."""
-        with self._transaction():
+        with transaction(self._db):
             self._forget("path = ?", path)
             row = (asset, path, state, found.size, found.sha256, found.blake3, found.windows)
             cursor = self._db.execute(
@@ -159,7 +158,7 @@ class Registry:
 
     def drop(self, asset: str) -> None:
         """Forget all files of an asset, and all that is claimed of them."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("delete from claims where asset = ?", (asset,))
             self._forget("asset = ?", asset)
 
@@ -168,16 +167,6 @@ class Registry:
             for table in ("tensors", "samples", "anchors", "sketches"):
                 self._db.execute(f"delete from {table} where file = ?", (number,))  # noqa: S608
             self._db.execute("delete from files where id = ?", (number,))
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._db.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
 
     def files(self, asset: str | None = None) -> Iterator[tuple[str, str, int]]:
         """Asset, path and size of each registered file."""
@@ -214,7 +203,7 @@ class Registry:
 
     def claim(self, asset: str, source: str, claims: Sequence[Claim]) -> None:
         """Note what a source says of an asset's files, in place of what it said before."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("delete from claims where asset = ? and source = ?", (asset, source))
             self._db.executemany(
                 "insert or replace into claims values (?, ?, ?, ?, ?)",
@@ -291,7 +280,7 @@ class Registry:
             found: its fingerprint.
             now: the time, in microseconds since 1970.
         """
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute(
                 "insert or replace into remembered values (?, ?, ?)", (state, now, msgspec.msgpack.encode(found))
             )
