@@ -276,12 +276,16 @@ def test_a_slip_on_the_command_line_is_told_in_one_sentence(world: Path, args: l
 
 
 def test_output_that_cannot_be_written_is_a_fault_and_no_traceback(world: Path) -> None:
-    """A full disk or a terminal that knows no umlauts."""
-    with open("/dev/full", "wb") as full:
-        command = [sys.executable, "-m", "guardrail", "check", "ls"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=world, timeout=SECONDS, check=False)
-    assert done.returncode == 1
-    assert done.stderr == b"guardrail: No space left on device\n"
+    """A full disk, with and without a buffer in between, or a terminal that knows no umlauts."""
+    command = [sys.executable, "-m", "guardrail", "check", "ls"]
+    for unbuffered in ("1", ""):
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, cwd=world, env=env, timeout=SECONDS, check=False
+            )
+        assert done.returncode == 1
+        assert done.stderr == b"guardrail: No space left on device\n"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "guardrail", "check", "cat ünïcode"]
     done = subprocess.run(command, env=environment, capture_output=True, cwd=world, timeout=SECONDS, check=False)

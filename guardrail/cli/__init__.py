@@ -98,8 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"guardrail: {error}", file=sys.stderr)
         return EXIT_FAULT
     except BrokenPipeError:
-        # The reader went away; what is left in the buffer must not raise again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # the reader went away
         return EXIT_FAULT
     except KeyboardInterrupt:
         return 130
@@ -107,8 +106,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"guardrail: {error.strerror or error}{f': `{error.filename}`' if error.filename else ''}", file=sys.stderr
         )
+        _drop_output()
         return EXIT_FAULT
     return code
+
+
+def _drop_output() -> None:
+    """What is left in the buffer must not raise again when the interpreter ends: its exit code would be another."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def add_call_options(sub: argparse.ArgumentParser) -> None:
