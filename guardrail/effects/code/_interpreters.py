@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 import itertools
 import posixpath
 import re
@@ -67,6 +68,9 @@ _ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba mic
 _PROJECTS: Final = TESTERS | LOADERS
 _CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
 _SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
+MAX_NAMES: Final = 1024
+"""Most names of commands of which it is kept whether they are interpreters."""
+
 _SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
 _OTHER_VERSION = re.compile(r"(?:perl|ruby|lua|php|node)[0-9.]+")
 _HARMLESS_PYTHON = re.compile(
@@ -78,6 +82,7 @@ _CODE = re.compile(r"[(){};\s$]")
 _PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
 
 
+@functools.lru_cache(maxsize=MAX_NAMES)
 def interpreter_of(name: str) -> str | None:
     """The kind of code a program runs: `shell`, `python`, `other`, or None."""
     if name in _SHELLS:

@@ -239,7 +239,7 @@ def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...
     elif role in ("delete", "spent"):
         call.emit("delete", call.place(field, recursive=recursive, nofollow=True))
     if role == "mkdir" and place.path is not None:
-        call.shell.directories.add(place.path.rstrip("/"))
+        call.shell.directories |= {place.path.rstrip("/")}
 
 
 def _run(call: Call, field: Field, *, shell: bool) -> None:

@@ -200,7 +200,7 @@ def _looked_into(call: Call, rest: Sequence[Field]) -> None:
     """
     emit, shell = call.shell.emit, call.shell
     first = len(emit.effects)
-    kept = (emit.contents, set(emit.made), set(emit.placed), set(emit.meant), set(shell.directories))
+    kept = (emit.contents, set(emit.made), set(emit.placed), set(emit.meant), shell.directories)
     emit.contents = Contents(shell.view)
     try:
         with call.perhaps():

@@ -129,7 +129,7 @@ def install(call: Call, parsed: Parsed) -> Stream:
             place = call.place(field, kind="dir")
             call.emit("create", place)
             if place.path is not None:
-                call.shell.directories.add(place.path.rstrip("/"))
+                call.shell.directories |= {place.path.rstrip("/")}
         return NOTHING
     for field in parsed.values_of("--strip-program"):
         apply_role(call, "run", field, (), recursive=False)

@@ -91,7 +91,7 @@ def _mounted(call: Call, sources: Sequence[Field], point: Field, *, image: bool)
         call.emit("mount", place, where)
     call.emit("mount", where)
     if where.path is not None:
-        call.shell.directories.add(where.path.rstrip("/"))
+        call.shell.directories |= {where.path.rstrip("/")}
 
 
 def _far(call: Call, field: Field) -> Resource | None:

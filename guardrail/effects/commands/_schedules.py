@@ -112,7 +112,7 @@ _KEPT: Final = re.compile(r"Standard(?:Output|Error)=(file|append|truncate):(.+)
 
 def _properties(call: Call, parsed: Parsed) -> None:
     """What a service is given besides its command: variables, and properties that name files or commands."""
-    call.shell.handed += [field.text for field in parsed.values_of("--setenv") if field.known]
+    call.shell.handed += tuple(field.text for field in parsed.values_of("--setenv") if field.known)
     for field in parsed.values_of("--property"):
         call.mention_text(field.text)
         name, _, text = field.text.partition("=")

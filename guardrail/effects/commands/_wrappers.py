@@ -116,7 +116,7 @@ def env(call: Call, parsed: Parsed) -> Stream:
     while rest and (match := _ASSIGNMENT.fullmatch(rest[0].text)):
         value = Value(alternatives=(match[2],), sources=rest[0].sources)
         set_variable(call.shell, state, match[1], value)
-        call.shell.handed += given(value)
+        call.shell.handed += tuple(given(value))
         rest.pop(0)
     if rest and rest[0].text == "-":
         rest.pop(0)

@@ -133,7 +133,7 @@ def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
     if _LOADER.fullmatch(name):
         if name == LIBRARIES and state.path is not None and not state.traits.get(name) and _is_system(value):
             parts = (part for text in value.alternatives for part in text.split(":"))
-            shell.libraries.update(part.rstrip("/\0") for part in parts)
+            shell.libraries |= {part.rstrip("/\0") for part in parts}
         else:
             state.path = None
         _say(shell, name)

@@ -74,7 +74,7 @@ def activated(call: Call, resource: Resource) -> bool:
         state.vars[name] = Value()
     if state.path is not None:
         set_variable(call.shell, state, "PATH", Value(alternatives=(":".join((folder, *state.path, "\0")),)))
-        call.shell.environments.add(folder)
+        call.shell.environments |= {folder}
     return True
 
 

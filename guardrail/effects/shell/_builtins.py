@@ -188,7 +188,7 @@ def _declare(call: Call, name: str, field: Field, letters: str) -> None:
     # What is exported reaches every program that is started afterwards.
     exports = call.name == "export" or "x" in letters
     if exports and name != "PATH" and (equals or not local):
-        shell.exported.update(dict.fromkeys(given(state.vars.get(name, UNKNOWN))))
+        shell.exported = tuple(dict.fromkeys((*shell.exported, *given(state.vars.get(name, UNKNOWN)))))
 
 
 def _assigned(call: Call, name: str, field: Field, letters: str, *, fresh: bool) -> Value:

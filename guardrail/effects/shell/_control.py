@@ -300,7 +300,7 @@ def _bodies(shell: Interpreter, bodies: Sequence[Block], state: State, stdin: St
 def function(shell: Interpreter, node: Function, state: State, _stdin: Stream) -> Done:
     """A definition, which runs nothing yet."""
     state.functions[node.name] = (node.body,)
-    shell.defined[node.name] = (*shell.defined.get(node.name, (None,)), node.body)
+    shell.defined = {**shell.defined, node.name: (*shell.defined.get(node.name, (None,)), node.body)}
     if shell.armed:
         rearm(shell, state)
     if node.name == "command_not_found_handle":

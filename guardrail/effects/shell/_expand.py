@@ -80,7 +80,7 @@ class Runner(Protocol):
     """What expansion needs of the interpreter: run the commands of a substitution."""
 
     contents: Contents
-    handed: list[str]
+    handed: tuple[str, ...]
     spoken: tuple[Resource, ...]
 
     def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
@@ -497,7 +497,7 @@ class Expander:
                 self.runner.defer(part.script, state)
                 return f"/dev/fd/{NUM}", (), False
             out = self.runner.substitute(part.script, state, beside=True)
-            self.runner.handed += texts_of(out)
+            self.runner.handed += tuple(texts_of(out))
             return f"/dev/fd/{NUM}", out.sources, False
         if isinstance(part, Computed):
             return self._computed(part, state, chosen, span)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from types import EllipsisType
+from types import EllipsisType, MappingProxyType
 from typing import Any, Final
 
 from guardrail.config import LimitConfig
@@ -103,6 +103,21 @@ class Interpreter:
     carried = 0  # names that were moved by then
     written_before = False  # the session wrote files in earlier calls
     last: State | None = None  # what held when that was last looked at
+    wrote: Wrote = Nothing()
+    # None of these is changed in place: whoever has more to say puts another one there.
+    directories: frozenset[str] = frozenset()  # that the call made
+    libraries: frozenset[str] = frozenset()  # directories of the system that libraries were said to be in
+    environments: frozenset[str] = frozenset()  # directories of programs that an activated environment puts first
+    uncovered: frozenset[str] = frozenset()  # variables of which it is not known to which function they belong
+    relied: frozenset[str] = frozenset()  # variables that a trap uses, and that were set here
+    armed: tuple[str, ...] = ()  # texts of traps that may run between any two commands
+    handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
+    exported: tuple[str, ...] = ()  # texts that reach everything that is started
+    deferred: tuple[tuple[Script, State], ...] = ()
+    traps: Mapping[str, Trap] = MappingProxyType({})  # texts that run in the end, or before
+    awaited: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # variables -> the traps that use them
+    defined: Mapping[str, tuple[Statement | None, ...]] = MappingProxyType({})
+    pinned: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # what files hold for the process that starts now
 
     def __init__(self, view: FileView, limits: LimitConfig, environment: Mapping[str, str], start: str | None) -> None:
         self.view = view
@@ -111,24 +126,10 @@ class Interpreter:
         self.contents = Contents(view)
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
-        self.directories: set[str] = set()
-        self.libraries: set[str] = set()  # directories of the system that libraries were said to be in
-        self.environments: set[str] = set()  # directories of programs that an activated environment puts before others
         self.locals: list[dict[str, Value | None]] = []
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
         self.aborts: list[State | None] = []  # for each text that runs, what holds where an error left a line of it
-        self.armed: list[str] = []  # texts of traps that may run between any two commands
-        self.uncovered: set[str] = set()  # variables of which it is not known to which function they belong
-        self.deferred: list[tuple[Script, State]] = []
-        self.traps: dict[str, Trap] = {}  # texts that run in the end, or before
-        self.relied: set[str] = set()  # variables that a trap uses, and that were set here
-        self.awaited: dict[str, dict[str, None]] = {}  # variables -> the traps that use them
-        self.defined: dict[str, tuple[Statement | None, ...]] = {}
-        self.wrote: Wrote = Nothing()
-        self.pinned: dict[str, tuple[str, ...]] = {}  # what files of the call hold for the process that starts now
-        self.handed: list[str] = []  # texts that reach what runs now other than by its words and its input
-        self.exported: dict[str, None] = {}  # texts that reach everything that is started
 
     def authored(self, path: str) -> bool:
         """Whether what is at a path was written by the session: by this call, or in one before."""
@@ -138,6 +139,8 @@ class Interpreter:
 
     def run_text(self, text: str, state: State, stdin: Stream = SOMETHING) -> Done:
         """Interpret a shell text in a shell of its own, one level deeper."""
+        if not (self.locals or self.loops or self.returns):
+            return self.run_here(text, state, stdin)
         frames = self.locals, self.loops, self.returns
         self.locals, self.loops, self.returns = [], [], []
         try:
@@ -313,7 +316,7 @@ class Interpreter:
             if name in frame:
                 frame[name] = unknown
         state.vars[name] = unknown
-        self.uncovered.add(name)
+        self.uncovered |= {name}
 
     def jump(self, name: str, state: State) -> None:
         """`break`, `continue`, `return` or `exit`: what follows may not run, and the state may be what it is now."""
@@ -381,11 +384,11 @@ class Interpreter:
 
     def defer(self, script: Script, state: State) -> None:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
-        self.deferred.append((script, state.copy()))
+        self.deferred = (*self.deferred, (script, state.copy()))
 
     def _deferred(self, statement: Statement, stdin: Stream, done: Done) -> None:
         """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
-        waiting, self.deferred = self.deferred, []
+        waiting, self.deferred = self.deferred, ()
         sources = merge(merge(done[2].sources, stdin.sources), self.diverted)
         if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
             self._all_later(waiting, sources, statement, done)

@@ -48,7 +48,7 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
     """One simple command."""
     shell.emit.step()
     span = shell.here = shell.outer or (node.start, node.end)
-    before = len(shell.handed)
+    before = shell.handed
     try:
         if not node.words:
             return _assignments(shell, node, state, stdin, span)
@@ -57,7 +57,7 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
         return _command(shell, node, state, stdin, span)
     finally:
         # What it was handed it passed on to all that it ran: functions, and what is wrapped.
-        del shell.handed[before:]
+        shell.handed = before
 
 
 def _assignments(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
@@ -165,7 +165,7 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
     inner = state.copy()
     for one in node.assigns:
         assign(shell, one, inner)
-        shell.handed += given(inner.vars.get(one.name, UNKNOWN))
+        shell.handed += tuple(given(inner.vars.get(one.name, UNKNOWN)))
     ok, bad, out = _vectors(shell, vectors, node, inner, stdin, span)
     keeps = not _external(vectors, state)
     for end in (ok,) if ok is bad else (ok, bad):

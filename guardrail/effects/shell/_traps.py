@@ -64,7 +64,8 @@ def set_trap(shell: Interpreter, state: State, text: str) -> None:
         state: the shell that it runs in.
         text: the text.
     """
-    trap = shell.traps[text] = _looked_at(shell, state, text)
+    trap = _looked_at(shell, state, text)
+    shell.traps = {**shell.traps, text: trap}
     for name in (*_SETTINGS, *trap.names):
         value = state.vars.get(name)
         if value is None and name not in _SETTINGS:
@@ -72,15 +73,19 @@ def set_trap(shell: Interpreter, state: State, text: str) -> None:
             if not name.islower() or state.args is None:
                 continue
         elif value is not None:
-            shell.relied.add(name)
-        shell.awaited.setdefault(name, {})[text] = None
+            shell.relied |= {name}
+        shell.awaited = {**shell.awaited, name: _joined(shell.awaited.get(name, ()), (text,))}
     _run(shell, state, text)
+
+
+def _joined(some: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*some, *more)))
 
 
 def changed(shell: Interpreter, state: State, name: str | None = None) -> None:
     """A variable was given a value that a trap may look at, or something else changed that all of them do."""
     if name is not None:
-        shell.relied.add(name)
+        shell.relied |= {name}
     for text in tuple(shell.traps if name is None else shell.awaited[name]):
         _again(shell, state, text)
 
@@ -141,9 +146,8 @@ def _run(shell: Interpreter, state: State, text: str) -> None:
     shell.traps = {**outer, **shell.traps}
     outer[text].files.update(_used(shell.emit.effects[before:]))
     shell.regarded = len(shell.emit.effects)
-    for name, texts in shell.awaited.items():
-        awaited.setdefault(name, {}).update(texts)
-    shell.awaited = awaited
+    also = {name: _joined(awaited.get(name, ()), texts) for name, texts in shell.awaited.items()}
+    shell.awaited = {**awaited, **also}
 
 
 def _used(effects: Sequence[Effect]) -> Iterator[str]:
@@ -216,7 +220,7 @@ def arm(shell: Interpreter, state: State, text: str) -> None:
         state: the shell that it may change.
         text: the text.
     """
-    shell.armed.append(text)
+    shell.armed = (*shell.armed, text)
     if _JUMPS.search(text):
         shell.dynamic("a trap leaves what runs", (0, 0))
     _shake(shell, state, text)
