@@ -31,7 +31,7 @@ from guardrail.assets.identity._anchors import anchors
 from guardrail.assets.identity._claims import Unfit, claims_of
 from guardrail.assets.identity._fingerprint import CHUNK_BYTES, fingerprint, windows
 from guardrail.assets.identity._formats import format_of_head
-from guardrail.assets.identity._match import Match, match
+from guardrail.assets.identity._match import MIN_ANCHORS, Match, match
 from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._scan import scan
 from guardrail.assets.identity._tensors import Malformed, tensors_of
@@ -176,6 +176,25 @@ def test_anchors_do_not_depend_on_how_a_file_is_cut_into_pieces(tmp_path: Path) 
     data = np.random.default_rng(4).bytes(3 * CHUNK_BYTES + 777)
     path.write_bytes(data)
     assert fingerprint(str(path), KEY).anchors == anchors(data).tobytes()
+    assert fingerprint(str(path), KEY, asset=True).anchors == anchors(data, ways=1).tobytes()
+    assert set(anchors(data, ways=1)) < set(anchors(data))
+
+
+@pytest.mark.parametrize("moved", range(8))
+def test_of_an_asset_a_piece_is_found_by_whatever_offset_its_bytes_were_moved(moved: int) -> None:
+    """Only every fourth offset of an asset is kept; of the piece all are looked at."""
+    data = np.random.default_rng(11).bytes(24 << 20)
+    known = set(anchors(data, ways=1).tolist())
+    piece = b"x" * moved + data[3 << 20 : 15 << 20]
+    assert len(known & set(anchors(piece).tolist())) >= MIN_ANCHORS
+
+
+def test_an_asset_whose_tensors_are_known_has_one_digest_of_the_whole(tmp_path: Path) -> None:
+    """The other is of no use to those who look for it, and would cost a tenth of the time."""
+    path = safetensors(tmp_path / "m.safetensors", weights(5))
+    asset, other = fingerprint(str(path), KEY, asset=True), fingerprint(str(path), KEY)
+    assert (asset.blake3, len(other.blake3)) == (b"", 32)
+    assert (asset.sha256, asset.tensors) == (other.sha256, other.tensors)
 
 
 def test_constant_runs_have_no_anchors() -> None:
@@ -214,7 +233,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, model: Tensors) -> Iterat
     with Registry(base / "identity.db") as opened:
         for asset, tensors in (("model:beta", model), ("model:gamma", weights(8))):
             path = safetensors(base / f"{asset[6:]}.safetensors", tensors)
-            opened.put(asset, str(path), state_of(path.lstat()), fingerprint(str(path), opened.key))
+            opened.put(asset, str(path), state_of(path.lstat()), fingerprint(str(path), opened.key, asset=True))
         yield opened
 
 
@@ -354,9 +373,9 @@ def test_a_file_that_is_registered_anew_replaces_itself(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_bytes(path.read_bytes())
     with Registry(tmp_path / "identity.db") as registry:
-        registry.put("model:m", str(path), state_of(path.lstat()), fingerprint(str(path), registry.key))
+        registry.put("model:m", str(path), state_of(path.lstat()), fingerprint(str(path), registry.key, asset=True))
         safetensors(path, weights(2, 4))
-        registry.put("model:m", str(path), state_of(path.lstat()), fingerprint(str(path), registry.key))
+        registry.put("model:m", str(path), state_of(path.lstat()), fingerprint(str(path), registry.key, asset=True))
         assert match(str(old), registry).conclusion == "none"
         assert [name for name, _, _ in registry.files()] == ["model:m"]
         registry.drop("model:m")

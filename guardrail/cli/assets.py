@@ -254,7 +254,7 @@ def _register_one(registry: Registry, asset: str, files: Sequence[str]) -> Itera
                 continue
             state = state_of(status)
             if not registry.is_current(path, state):
-                registry.put(asset, path, state, fingerprint(path, registry.key, progress.bytes))
+                registry.put(asset, path, state, fingerprint(path, registry.key, progress.bytes, asset=True))
                 row["state"] = "registered"
         except OSError as error:
             row |= {"state": "not read", "reason": error.strerror or str(error)}

@@ -23,16 +23,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrail.assets.identity._anchors import ANCHOR_BYTES, anchors
+from guardrail.assets.identity._anchors import ANCHOR_BYTES, WAYS, anchors
 from guardrail.assets.identity._formats import Format, format_of
 from guardrail.assets.identity._sketch import Sketch, matrix_of, sketch
 from guardrail.assets.identity._tensors import Malformed, Tensor, tensors_of
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """What is read at once, in bytes."""
-
-PARTS: Final = 4
-"""Things that are worked out of every piece; each has a thread of its own."""
 
 PIECES: Final = 4
 """Pieces that are held at once: a part that is behind does not keep the others waiting."""
@@ -60,11 +57,11 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         size: in bytes.
         kind: its format, if it is one that is known.
         sha256: digest of the whole.
-        blake3: digest of the whole.
+        blake3: digest of the whole; empty for an asset that tells where its tensors lie.
         windows: keyed digest of its size and of windows in it: cheap to compare, and a question only.
         tensors: digest of a tensor's bytes -> its size in bytes.
         samples: keyed digests of some windows in each tensor: cheap to compare, and a question only.
-        anchors: ids of its content anchors, as little-endian u8, in order.
+        anchors: ids of its content anchors, as little-endian u8, in order; of an asset those at every fourth offset.
         sketches: of its largest tensors.
     """
 
@@ -108,13 +105,14 @@ def sample(fd: int, tensor: Tensor, key: bytes) -> bytes:
     return digest.digest()
 
 
-def fingerprint(path: str, key: bytes, progress: Progress | None = None) -> Fingerprint:
+def fingerprint(path: str, key: bytes, progress: Progress | None = None, *, asset: bool = False) -> Fingerprint:
     """Read a whole file and take everything it can be known by.
 
     Args:
         path: of a regular file; a link at its end is not followed.
         key: secret of the deployment, 32 bytes.
         progress: told as bytes are read.
+        asset: it is an asset's, and what others will be compared with: the least that finds them is enough.
 
     Raises:
         OSError: if it cannot be read, or shrinks while it is.
@@ -124,12 +122,12 @@ def fingerprint(path: str, key: bytes, progress: Progress | None = None) -> Fing
         size = os.fstat(fd).st_size
         kind = format_of(fd, size)
         tensors = _tensors(file, kind, size)
-        whole = _read(file, size, tensors, progress)
+        whole = _read(file, size, _Whole(tensors, asset=asset), progress)
         return Fingerprint(
             size=size,
             kind=kind,
             sha256=whole.sha.digest(),
-            blake3=whole.all.digest(),
+            blake3=whole.all.digest() if whole.all is not None else b"",
             windows=windows(fd, size, key),
             tensors=whole.tensors,
             samples=tuple(dict.fromkeys(sample(fd, tensor, key) for tensor in tensors)),
@@ -148,10 +146,14 @@ def _tensors(file: BinaryIO, kind: Format | None, size: int) -> list[Tensor]:
 class _Whole:
     """What is worked out while the bytes go by."""
 
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, tensors: Sequence[Tensor], *, asset: bool) -> None:
         self.sha = hashlib.sha256()
-        self.all = blake3.blake3()
+        # The second digest of the whole is for those who only know that one. Of an asset all bytes that matter have
+        # their digest with their tensors.
+        self.all = None if asset and tensors else blake3.blake3()
+        self._ways = 1 if asset else WAYS
         self.tensors: dict[bytes, int] = {}
+        self.telling = bool(tensors)
         self._waiting = list(reversed(tensors))
         self._open: list[tuple[Tensor, Any]] = []
         self._ids: list[NDArray[np.uint64]] = []
@@ -164,19 +166,21 @@ class _Whole:
             data: the piece, which must stay as it is until all parts are done.
             at: where it begins in the file.
         """
+        whole = self.all
         return (
             lambda: self.sha.update(data),
-            lambda: self.all.update(data),
-            lambda: self._feed_tensors(data, at),
+            *((lambda: whole.update(data),) if whole is not None else ()),
+            *((lambda: self._feed_tensors(data, at),) if self.telling else ()),
             lambda: self._feed_anchors(data),
         )
 
     def _feed_anchors(self, data: memoryview) -> None:
-        self._ids.append(anchors(data))
+        self._ids.append(anchors(data, ways=self._ways))
         # An anchor across two chunks is seen in what is glued together of both.
         edge = self._tail + bytes(data[: ANCHOR_BYTES + 2])
-        self._ids.append(anchors(edge))
-        self._tail = bytes(data[-(ANCHOR_BYTES - 1) :])
+        self._ids.append(anchors(edge, ways=self._ways))
+        # INVARIANT: the glued piece begins at an offset that is looked at, as each chunk does.
+        self._tail = bytes(data[-(ANCHOR_BYTES - (1 if self._ways == WAYS else WAYS)) :])
 
     def _feed_tensors(self, data: memoryview, at: int) -> None:
         end = at + len(data)
@@ -196,16 +200,18 @@ class _Whole:
         return np.unique(np.concatenate(self._ids)) if self._ids else np.empty(0, np.uint64)
 
 
-def _read(file: FileIO, size: int, tensors: Sequence[Tensor], progress: Progress | None) -> _Whole:
-    whole = _Whole(tensors)
+def _read(file: FileIO, size: int, whole: _Whole, progress: Progress | None) -> _Whole:
     file.seek(0)
     at = 0
     running: deque[list[Future[object]]] = deque()
     # All of them let go of the interpreter's lock on pieces of this size. Each part takes the pieces in their order.
     with contextlib.ExitStack() as stack:
-        lines = [stack.enter_context(ThreadPoolExecutor(1, "guardrail-fingerprint")) for _ in range(PARTS)]
+        lines: list[ThreadPoolExecutor] = []
         for data in _chunks(file):
-            running.append([line.submit(part) for line, part in zip(lines, whole.parts(data, at), strict=True)])
+            parts = whole.parts(data, at)
+            while len(lines) < len(parts):
+                lines.append(stack.enter_context(ThreadPoolExecutor(1, "guardrail-fingerprint")))
+            running.append([line.submit(part) for line, part in zip(lines, parts, strict=True)])
             at += len(data)
             if progress is not None:
                 progress(len(data))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.assets._dates import says
-from guardrail.assets.identity._anchors import ANCHOR_BYTES, anchors
+from guardrail.assets.identity._anchors import ANCHOR_BYTES, WAYS, anchors
 from guardrail.assets.identity._fingerprint import Fingerprint, Progress, can_read, fingerprint, rows_of
 from guardrail.assets.identity._formats import Format
 from guardrail.assets.identity._registry import Registry, state_of
@@ -178,7 +178,8 @@ def _of_anchors(registry: Registry, ids: NDArray[np.int64], *, inside: bool = Fa
         known = registry.get(number)
         if known is None or shared < min(MIN_ANCHORS, _own_anchors(known.fingerprint)):
             continue
-        score = min(1.0, shared / max(1, len(ids)))
+        # Of what is asked about all offsets were looked at, of an asset one in so many.
+        score = min(1.0, WAYS * shared / max(1, len(ids)))
         where = "what is packed in it" if inside else "it"
         says = f"{where} holds {shared} of the {_own_anchors(known.fingerprint)} anchors of {known.path}"
         yield Evidence(asset=known.asset, path=known.path, level="anchors", score=score, says=says)

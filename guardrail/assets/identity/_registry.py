@@ -40,7 +40,7 @@ create table if not exists meta (name text primary key, value blob) without rowi
 create table if not exists files (
     id integer primary key, asset text not null, path text not null unique, state blob not null, size integer not null,
     sha256 blob not null, blake3 blob not null, windows blob not null, data blob not null);
-create index if not exists files_blake3 on files (blake3);
+drop index if exists files_blake3;
 create index if not exists files_sha256 on files (sha256);
 create index if not exists files_size on files (size);
 create index if not exists files_asset on files (asset);
@@ -220,7 +220,7 @@ class Registry:
 
     def of_digest(self, found: Fingerprint) -> list[int]:
         """Registered files with the same content."""
-        return [number for (number,) in self._db.execute("select id from files where blake3 = ?", (found.blake3,))]
+        return [number for (number,) in self._db.execute("select id from files where sha256 = ?", (found.sha256,))]
 
     def has_size(self, size: int) -> bool:
         """Whether any registered file has this size: the first question, and for most files the last."""

@@ -140,14 +140,16 @@ def _run(shell: Interpreter, state: State, text: str) -> None:
     if "HOME" in state.vars:
         later.vars["HOME"] = state.vars["HOME"]
     before, outer = len(shell.emit.effects), shell.traps
-    awaited, shell.awaited = shell.awaited, {}  # what it sets itself is no change from outside
+    awaited = shell.awaited
+    shell.awaited = {}  # what it sets itself is no change from outside
     shell.traps = {}  # and what it writes, it reads as it is by then
     shell.run_later(text, later)
     shell.traps = {**outer, **shell.traps}
     outer[text].files.update(_used(shell.emit.effects[before:]))
     shell.regarded = len(shell.emit.effects)
-    also = {name: _joined(awaited.get(name, ()), texts) for name, texts in shell.awaited.items()}
-    shell.awaited = {**awaited, **also}
+    for name, texts in shell.awaited.items():
+        awaited = {**awaited, name: _joined(awaited.get(name, ()), texts)}
+    shell.awaited = awaited
 
 
 def _used(effects: Sequence[Effect]) -> Iterator[str]:
