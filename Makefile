@@ -44,7 +44,7 @@ test: $(VENV)/.test $(MLFLOW_VENV)/.ready tools ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
-lint: $(VENV)/.test tools ## style, types, direction of imports, policies
+lint: $(VENV)/.test tools regal ## style, types, direction of imports, policies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -55,6 +55,8 @@ lint: $(VENV)/.test tools ## style, types, direction of imports, policies
 	$(BIN)/python scripts/effects_page.py --check
 	@if command -v opa >/dev/null; then set -ex; opa check --strict policies; opa fmt --fail --list policies/guardrail; \
 		else echo "lint: no opa on PATH, so the Rego sources were not linted; see \`make tools\`"; fi
+	@if command -v regal >/dev/null; then set -ex; regal lint policies; \
+		else echo "lint: no regal on PATH, so the Rego sources were not linted by it; see \`make regal\`"; fi
 
 .PHONY: check
 check: lint test ## lint and test
@@ -142,6 +144,22 @@ tools: .tools/.opa-$(OPA_VERSION) ## OPA, built by `go install` into .tools/; wi
 		&& CGO_ENABLED=0 GOBIN="$(TOOLS)" go install $(OPA_MODULE)@$(OPA_VERSION); then touch $@; \
 	else echo "tools: OPA $(OPA_VERSION) could not be built, so the tests that compare with it are skipped" >&2; \
 		[ "$${CI:-}" != true ]; fi
+
+# Its module file pins it and all that it is made of, by hash.
+REGAL_PINS := requirements/regal/go.mod requirements/regal/go.sum
+
+.PHONY: regal
+regal: .tools/.regal ## the linter of Rego, built by `go install` into .tools/; without Go it is not asked, and that is said
+
+.tools/.regal: $(REGAL_PINS)
+	@mkdir -p $(TOOLS)
+	@if ! command -v go >/dev/null; then \
+		if ! command -v regal >/dev/null; then \
+			echo "regal: no Go here to build Regal with, so \`make lint\` goes without it" >&2; [ "$${CI:-}" != true ]; fi; \
+	elif echo "regal: building it, about two minutes the first time" && cd requirements/regal \
+		&& CGO_ENABLED=0 GOBIN="$(TOOLS)" go install -mod=readonly -trimpath github.com/open-policy-agent/regal; \
+		then touch $(CURDIR)/$@; \
+	else echo "regal: it could not be built, so \`make lint\` goes without it" >&2; [ "$${CI:-}" != true ]; fi
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -34,11 +34,16 @@ decision := {"outcome": outcome, "hits": hits, "uses": uses, "revision": data.gu
 uses contains use if {
 	count(input.context.mandates) > 0
 	some family
+
+	# Only the sets of this name are wanted of a family, and nothing else of it is worked out.
+	# regal ignore:mixed-iteration
 	some use in data.guardrail.rules[family].uses
 }
 
 default outcome := "deny"
 
+# The strictest first, which is the default too.
+# regal ignore:rule-assigns-default
 outcome := "deny" if {
 	some hit in hits
 	hit.outcome == "deny"
@@ -107,6 +112,7 @@ judged contains object.union(hit, rolled_out(hit.id, outcome_of(hit))) if {
 
 # METADATA
 # title: A rule that gives no id
+# scope: rule
 # custom:
 #   id: guardrail.malformed_rule
 #   severity: critical
@@ -124,6 +130,8 @@ named(hit) if is_string(hit.id)
 
 raw contains hit if {
 	some family
+
+	# regal ignore:mixed-iteration
 	some hit in data.guardrail.rules[family].hits
 }
 
@@ -159,6 +167,6 @@ maturity(id) := "deny" if {
 	word := chosen(data.guardrail.settings.maturity, id)
 } else := "deny"
 
-chosen(table, id) := table[id] if table[id]
+chosen(table, id) := table[id]
 
 chosen(table, id) := table["*"] if not table[id]

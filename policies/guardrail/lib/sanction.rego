@@ -37,10 +37,9 @@ past contains input.context.history
 past contains input.context.history.agent
 
 # Both sides count: what is taken, and what is overwritten.
-touched(e) := {asset |
+touched(e) := {side.properties.asset |
 	some side in [e.resource, e.properties.target]
-	asset := side.properties.asset
-	not is_null(asset)
+	not is_null(side.properties.asset)
 }
 
 # A key of a control file may be set to anything if it controls nothing, and to its safe value.

@@ -204,12 +204,14 @@ hits contains {"id": "admin.device", "i": i} if {
 }
 
 device(id) if {
+	not no_device(id)
 	some prefix in data.guardrail.settings.administration.devices
 	startswith(id, prefix)
-	count([other |
-		some other in data.guardrail.settings.administration.not_devices
-		startswith(id, other)
-	]) == 0
+}
+
+no_device(id) if {
+	some prefix in data.guardrail.settings.administration.not_devices
+	startswith(id, prefix)
 }
 
 # What looks only, or only runs, changes nothing.

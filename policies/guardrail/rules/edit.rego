@@ -26,14 +26,14 @@ import data.guardrail.lib.sanction
 #       - {op: append, asset: "model:beta", mandate: {effects: [append], assets: ["**"]}}
 hits contains {"id": "edit.unsanctioned", "outcome": claim.outcome, "i": claim.i, "asset": claim.asset} if {
 	some claim in sanction.claims
-	edits(claim)
+	about_content(claim)
 	claim.standing == "none"
 }
 
-edits(claim) if claim.family == "edit"
+about_content(claim) if claim.family == "edit"
 
 # The keys of a control file are judged one by one in `control`.
-edits(claim) if {
+about_content(claim) if {
 	claim.family == "keys"
 	claim.class != "control"
 }

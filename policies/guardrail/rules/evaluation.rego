@@ -136,14 +136,14 @@ hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
 }
 
 hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
+	data.guardrail.settings.evaluation.relation != "none"
 	some [i, asset, attrs] in scores
 	attrs.any_subject == true
-	data.guardrail.settings.evaluation.relation != "none"
 }
 
 hits contains {"id": "evaluation.related_judge", "i": i, "asset": asset} if {
-	some [i, asset, _] in scores
 	"evaluation" in data.guardrail.settings.judging.classes
+	some [i, asset, _] in scores
 	some about in sanction.touched(input.evaluations[i])
 	about.id == asset
 	about.relation in data.guardrail.settings.judging.relations

@@ -20,6 +20,7 @@ test_a_score_of_which_nothing_is_known_raises_no_question_here if {
 }
 
 test_each_fact_has_its_rule if {
+	ids == {"evaluation.items_dropped"} with input as score({"dropped": 1, "edited": true})
 	every fact, rule in {
 		"crosses": "evaluation.moved_over_threshold",
 		"edited": "evaluation.edited_afterwards",
@@ -27,7 +28,6 @@ test_each_fact_has_its_rule if {
 	} {
 		ids == {rule} with input as score({"item": "q1", fact: true})
 	}
-	ids == {"evaluation.items_dropped"} with input as score({"dropped": 1, "edited": true})
 }
 
 test_facts_about_what_is_no_evaluation_mean_nothing if {

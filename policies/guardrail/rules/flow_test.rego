@@ -22,7 +22,7 @@ test_a_copy_that_stays_is_not_held if {
 test_every_label_must_be_covered if {
 	grant := {"effects": ["net_send"], "assets": ["model:beta"], "targets": ["ssh://h/*"], "approval": false}
 	one := {"history": {"labels": ["model:beta"]}, "mandates": [fixture.mandate(grant)]}
-	two := {"history": {"labels": ["model:beta", "model:gamma"]}, "mandates": [fixture.mandate(grant)]}
 	count(flow.hits) == 0 with input as fixture.document([fixture.toward("net_send", null, away)], one)
+	two := {"history": {"labels": ["model:beta", "model:gamma"]}, "mandates": [fixture.mandate(grant)]}
 	count(flow.hits) == 1 with input as fixture.document([fixture.toward("net_send", null, away)], two)
 }

@@ -138,10 +138,10 @@ something_to_take if {
 }
 
 found(host) if {
+	not listed(host)
 	some before in past
 	before.reconnaissance > 0
 	before.contact[host] in {"new", "found"}
-	not listed(host)
 }
 
 listed(host) if {
