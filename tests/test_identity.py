@@ -96,6 +96,9 @@ def test_no_beginning_of_a_file_is_an_error(head: bytes) -> None:
         ({"Manifest.json", "net.mlmodel"}, "coreml"),
         ({"blobs", "manifests"}, "ollama"),
         ({"blobs", "refs", "snapshots"}, "hf-cache"),
+        ({"tokenizer.json", "tokenizer_config.json", "config.json"}, "tokenizer"),
+        ({"vocab.json", "merges.txt"}, "tokenizer"),
+        ({"vocab.json"}, None),
         ({"README.md", "src"}, None),
         ({"config.json", "main.py"}, None),
     ],
@@ -400,6 +403,10 @@ def test_a_scan_finds_each_model_once_and_in_its_stores(tmp_path: Path) -> None:
     (tmp_path / "lora/adapter_config.json").write_text("{}")
     safetensors(tmp_path / "lora/adapter_model.safetensors", some)
     in_gguf(tmp_path / "chat.log", some)
+    for folder in ("words", "own"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tokenizer.json").write_text("{}")
+    in_gguf(tmp_path / "own/other.gguf", some)
     (tmp_path / "notes.txt").write_text("no model")
     (tmp_path / "small.pkl").write_bytes(HEADS["pickle"])
     cache = tmp_path / "hub/models--org--name"
@@ -426,6 +433,8 @@ def test_a_scan_finds_each_model_once_and_in_its_stores(tmp_path: Path) -> None:
         "checkpoint-5": ("checkpoint", "checkpoint"),
         "lora": ("adapter", "adapter"),
         "chat": ("gguf", "weights"),
+        "other": ("gguf", "weights"),
+        "words": ("tokenizer", "weights"),
         "org/name": ("hf-cache", "weights"),
         "tiny:latest": ("ollama", "weights"),
     }
@@ -727,9 +736,13 @@ def test_from_a_scan_to_a_match_by_the_command_line_alone(
     """What the scan prints goes into guardrail.toml as it is; registered once, a converted copy is recognised."""
     (tmp_path / "models").mkdir()
     safetensors(tmp_path / "models/beta.safetensors", model)
+    (tmp_path / "models/words").mkdir()
+    (tmp_path / "models/words/spiece.model").write_bytes(b"x")
     assert main(["assets", "scan", str(tmp_path / "models")]) == 0
     config = tmp_path / "guardrail.toml"
-    config.write_text(capsys.readouterr().out + f'[trail]\ndirectory = "{tmp_path}/trail"\n')
+    printed = capsys.readouterr().out
+    assert '# [[asset]]\n# id = "model:words"' in printed  # told, and left to a person
+    config.write_text(printed + f'[trail]\ndirectory = "{tmp_path}/trail"\n')
     assert main(["assets", "register", "--config", str(config)]) == 0
     assert "registered  model:beta" in capsys.readouterr().out
     assert main(["assets", "register", "--config", str(config)]) == 0

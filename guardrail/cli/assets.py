@@ -181,9 +181,11 @@ def _print_scan(found: Sequence[Proposal], unreadable: Sequence[str], entries: i
         print(json.dumps({"assets": rows, "entries": entries, "unreadable": list(unreadable)}, indent=2))
         return
     for name, one in _named(found):
+        # A tokenizer is found, and told; models share them, so that a person has to want it guarded.
+        mark = "# " if one.kind == "tokenizer" else ""
         print(f"# {one.kind}, {_size(one.size)}")
-        print(f'[[asset]]\nid = {json.dumps(name)}\nclass = "{one.asset_class}"')
-        print(f"paths = {json.dumps(list(one.paths))}\n")
+        print(f'{mark}[[asset]]\n{mark}id = {json.dumps(name)}\n{mark}class = "{one.asset_class}"')
+        print(f"{mark}paths = {json.dumps(list(one.paths))}\n")
     print(f"{len(found)} found among {entries} entries", file=sys.stderr)
     for line in unreadable:
         print(visible(f"not read: {line}"), file=sys.stderr)

@@ -22,7 +22,7 @@ MAX_HEADER_BYTES: Final = 100_000_000
 Format = Literal[
     "safetensors", "gguf", "ggml", "torch", "pickle", "keras", "hdf5", "npy", "npz", "tflite", "onnx", "executorch",
     "tensorrt", "sharded", "adapter", "checkpoint", "saved-model", "transformers", "coreml", "nemo", "ollama",
-    "hf-cache", "tar", "zip", "gzip", "zstd", "xz", "lz4", "bzip2",
+    "hf-cache", "tokenizer", "tar", "zip", "gzip", "zstd", "xz", "lz4", "bzip2",
 ]  # fmt: skip
 """A format of files or directories that hold models, or a container that may hold one."""
 
@@ -152,4 +152,11 @@ def format_of_directory(names: Collection[str]) -> Format | None:
         return "hf-cache"
     if "config.json" in has and any_ends(".safetensors", ".bin", ".npz", ".gguf", ".h5", ".msgpack"):
         return "transformers"
+    if has & _TOKENIZERS or {"vocab.json", "merges.txt"} <= has:
+        return "tokenizer"
     return None
+
+
+_TOKENIZERS: Final = frozenset(
+    "tokenizer.json tokenizer.model spiece.model sentencepiece.bpe.model tokenizer_config.json".split()
+)

@@ -24,6 +24,9 @@ MAX_MANIFEST_BYTES: Final = 1024 * 1024
 """Largest manifest of a store that is read, in bytes."""
 
 _WHOLE: Final = frozenset(("sharded", "adapter", "checkpoint", "saved-model", "transformers", "coreml"))
+_BESIDE_TOKENIZERS: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx", ".h5")
+"""Endings of files that are weights: what lies beside them is of that model."""
+
 _DEEP: Final = frozenset(("saved-model", "coreml"))
 _STORES: Final = frozenset(("hf-cache", "ollama"))
 _ANYTHING: Final = frozenset(("pickle", "npy", "npz", "hdf5"))
@@ -39,7 +42,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         name: a short one, from its place.
         asset_class: what sort of asset it would be.
-        kind: its format.
+        kind: its format; a `tokenizer` by itself is no weights, and mostly not worth guarding: models share them.
         paths: where it lies, absolute; with the places that other names of the same bytes lead to.
         size: in bytes, of all its files.
     """
@@ -139,6 +142,8 @@ class _Walk:
         if kind is not None and whole:
             size = _size_below(path) if kind in _DEEP else sum(_size(entry) for entry in entries)
             self._propose(path, kind, (path,), size)
+        elif kind == "tokenizer" and not any(entry.name.endswith(_BESIDE_TOKENIZERS) for entry in entries):
+            self._propose(path, kind, (path,), sum(_size(entry) for entry in entries))
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
