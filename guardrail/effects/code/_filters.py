@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects.code._lent import lent_texts
-from guardrail.effects.code._literal_calls import Calls, literal_calls
+from guardrail.effects.code._literal_calls import literal_calls
+from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._one_liners import kept_as, starts_otherwise
 from guardrail.effects.code._perl import Program, perl_files

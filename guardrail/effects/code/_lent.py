@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from guardrail.effects.code._literal_calls import Calls
+from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._tokens import Token
 
 _HANDING: Final = frozenset(
