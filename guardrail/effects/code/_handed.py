@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call

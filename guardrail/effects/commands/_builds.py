@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.code._interpreters import run_nested
+from guardrail.effects.code._programs import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.code._interpreters import run_nested
+from guardrail.effects.code._programs import run_nested
 from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.code._interpreters import run_nested
+from guardrail.effects.code._programs import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below, configured

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._interpreters import interpreter_of
+from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import (

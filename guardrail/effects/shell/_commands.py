@@ -13,8 +13,11 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import OWNERS, note_own
 from guardrail.effects.code._handed import STARTING, note_handed
-from guardrail.effects.code._interpreters import interpreter_of, run_interpreter, run_nested, run_script
+from guardrail.effects.code._interpreters import run_interpreter
+from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._placed import TAKING, note_placed
+from guardrail.effects.code._programs import run_nested
+from guardrail.effects.code._running import run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES

@@ -8,11 +8,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
@@ -34,15 +33,29 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._braces import braces
+from guardrail.effects.shell._certainty import (
+    SETTING,
+    TEXTUAL,
+    UNSURE,
+    certain,
+    depends,
+    is_given,
+    is_outer,
+    may_be_nothing,
+    names_in,
+    one_of_many,
+    sets_path,
+    settle,
+    vanishes,
+)
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
 from guardrail.effects.shell._listings import is_setup, lines_within, one_of
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
-from guardrail.effects.shell._streams import succeeds
-from guardrail.effects.shell._told import surely_tells
+from guardrail.effects.shell._runner import Runner
 from guardrail.model import Resource
-from guardrail.parse.ir import AndOr, Command, Computed, Expansion, Param, Part, Process, Script, Simple, Text, Word
+from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Text, Word
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -67,45 +80,10 @@ _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
 _LOOSE = re.compile(r"[\s*?\[\\]")
-_VARIABLE: Final = re.compile(r"[A-Za-z_]")
-_TEXTUAL: Final = frozenset(("echo", "export", "printf"))
-"""Commands whose words are only text, or values of variables."""
 
 
 _LONE: Final = Text(text="$")
 """A dollar that begins nothing."""
-
-
-class Runner(Protocol):
-    """What expansion needs of the interpreter: run the commands of a substitution."""
-
-    contents: Contents
-    handed: tuple[str, ...]
-    spoken: tuple[Resource, ...]
-
-    def substitute(self, script: Script, state: State, *, beside: bool = False) -> Stream:
-        """Effects of the commands in a subshell, and their output."""
-        ...
-
-    def dynamic(self, reason: str, span: tuple[int, int]) -> None:
-        """Code that is not known may run here."""
-        ...
-
-    def defer(self, script: Script, state: State) -> None:
-        """Commands that read what the command at hand will write."""
-        ...
-
-    def noticed(self, name: str, state: State) -> None:
-        """A variable was given a value by an expansion."""
-        ...
-
-    def jump(self, name: str, state: State) -> None:
-        """The shell may end here, as by a command of this name."""
-        ...
-
-    def abort(self, state: State) -> None:
-        """What is worked out here may be an error, which ends the line."""
-        ...
 
 
 class Expander:
@@ -143,7 +121,7 @@ class Expander:
             chosen = {name: value for (name, _), value in zip(choices, values, strict=True)}
             ends.append(state.copy())
             yield self.whole(words, ends[-1], chosen)
-        _settle(state, ends)
+        settle(state, ends)
 
     def _arrays(self, words: Sequence[Word], state: State) -> str | None:
         """An array in the words that is one of several; None if there is not exactly one."""
@@ -151,7 +129,7 @@ class Expander:
             name
             for word in words
             if word.plain is None
-            for name in _names(word.parts)
+            for name in names_in(word.parts)
             if name in state.vars and state.vars[name].variants
         }
         return next(iter(names)) if len(names) == 1 else None
@@ -164,14 +142,14 @@ class Expander:
             ends.append(state.copy())
             ends[-1].vars[name] = one
             yield self.whole(words, ends[-1], {})
-        _settle(state, ends)
+        settle(state, ends)
 
     def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
         names = {
             name
             for word in words
             if word.plain is None
-            for name in _names(word.parts)
+            for name in names_in(word.parts)
             if name in state.vars and len(state.vars[name].alternatives) > 1
         }
         if not names:
@@ -197,7 +175,7 @@ class Expander:
                 out.append(Field(text=word.plain, span=(word.start, word.end)))
             else:
                 # Words nested in a substitution have a command of their own.
-                before, self._veiled = self._veiled, head not in _TEXTUAL
+                before, self._veiled = self._veiled, head not in TEXTUAL
                 out.extend(self.fields(word, state, chosen if chosen is not None else {}))
                 self._veiled = before
                 self._head = head
@@ -213,14 +191,14 @@ class Expander:
     def fields(self, word: Word, state: State, chosen: dict[str, str]) -> Iterator[Field]:
         """The fields of one word, globs expanded on the live filesystem."""
         span = (word.start, word.end)
-        if word.assignment or (self._head in _SETTING and _sets_path(word)):
+        if word.assignment or (self._head in SETTING and sets_path(word)):
             first = word.parts[0] if word.parts else None
             if isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}=")):
                 state = assuming(state, first.text.partition("=")[0])
             self._whole = len(word.parts) == 2
             text, sources = self._join(word.parts, state, chosen, tilde=False)
             self._whole = False
-            void = len(word.parts) == 2 and _may_be_nothing(word.parts[1], text)
+            void = len(word.parts) == 2 and may_be_nothing(word.parts[1], text)
             yield Field(text=text, sources=sources, span=span, void=void)
             return
         for parts in braces(word.parts, self.emit.expand):
@@ -245,7 +223,7 @@ class Expander:
             self._whole = len(word.parts) == 1
             text, merged = self._join(word.parts, state, {}, tilde=True)
             self._whole = False
-            empty = len(word.parts) == 1 and _may_be_nothing(word.parts[0], text)
+            empty = len(word.parts) == 1 and may_be_nothing(word.parts[0], text)
             return Value(alternatives=(text, "") if empty else (text,), sources=merged)
         ends: list[State] = []
         for values in itertools.product(*(alternatives for _, alternatives in choices)):
@@ -254,7 +232,7 @@ class Expander:
             text, more = self._join(word.parts, ends[-1], names, tilde=True)
             found.append(text)
             merged = merge(merged, more)
-        _settle(state, ends)
+        settle(state, ends)
         return Value(alternatives=tuple(dict.fromkeys(found)), sources=merged)
 
     def _join(
@@ -274,7 +252,7 @@ class Expander:
                 text.append(raw)
             else:
                 one, more = self.joined(part, state, chosen)
-                one = TOP if _vanishes(parts, index, one) else one
+                one = TOP if vanishes(parts, index, one) else one
                 text.append(one if len(one) <= room else "")
                 room -= len(one)
                 sources = merge(sources, more)
@@ -322,13 +300,13 @@ class Expander:
                 piece.sources = merge(piece.sources, sources)
                 piece = self._listed(part.quoted, part.name == "*", state, state.args, piece, done)
             elif isinstance(part, Expansion):
-                found = _certain(parts, index, expansion(self, part, state, chosen, span))
+                found = certain(parts, index, expansion(self, part, state, chosen, span))
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                text = TOP if _vanishes(parts, index, text) and not self._is_edit(parts, state) else text
+                text = TOP if vanishes(parts, index, text) and not self._is_edit(parts, state) else text
                 if not piece.text and text == TOP:
-                    piece.outer = _is_outer(part, state)
+                    piece.outer = is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
                     # What files hold may be private: only commands that print it need to know.
                     spelled = is_public(text, sources) or undashed(text) or self.runner.contents.own(sources)
@@ -350,11 +328,11 @@ class Expander:
         if isinstance(part, Param) and not part.quoted and state.ifs and state.globs:
             text, sources = self.lookup(part.name, state, chosen)
             if DEEP in text:
-                return [_one_of_many(one, sources) for one in lines_within(text)] or None
+                return [one_of_many(one, sources) for one in lines_within(text)] or None
         if isinstance(part, Expansion) and part.quoted and part.index == "@" and not (part.prefix or part.op):
             value = state.vars.get(part.name)
             if value is not None and value.each:
-                return [_one_of_many(text, value.sources) for text in value.each]
+                return [one_of_many(text, value.sources) for text in value.each]
         return None
 
     def _is_edit(self, parts: Sequence[Part], state: State) -> bool:
@@ -390,7 +368,7 @@ class Expander:
         if found.listed:
             return self._listed(part.quoted, "*" in (part.name, part.index), state, found.texts, piece, done)
         text = found.texts[0]
-        if text == TOP and part.arg is not None and _is_given(part, state):
+        if text == TOP and part.arg is not None and is_given(part, state):
             piece.outer, piece.counted = not piece.text, part.arg.plain is not None and part.arg.plain.isdecimal()
         if part.quoted:
             piece.literal(text)
@@ -488,7 +466,7 @@ class Expander:
             whole, self._whole = self._whole, False
             out = self._substituted(part, state)
             listed = one_of(out.listed)
-            if _UNSURE.search(listed) is None and not (whole and _depends(part.script)):
+            if UNSURE.search(listed) is None and not (whole and depends(part.script)):
                 listed = TOP  # it may be missing, or there any number of times
             text = out.text.rstrip("\n") if out.text is not None else listed
             return text, out.sources, False
@@ -578,96 +556,3 @@ class Expander:
         else:
             home = TOP
         return home + slash + tail
-
-
-def _one_of_many(text: str, sources: tuple[Resource, ...]) -> Piece:
-    """Any number of words, each of which is such a name."""
-    piece = Piece()
-    piece.many, piece.named, piece.sources = True, True, sources
-    piece.literal(text)
-    return piece
-
-
-_SETTING: Final = frozenset(("env", "sudo", "doas"))
-"""Commands whose words may be assignments."""
-
-
-def _sets_path(word: Word) -> bool:
-    first = word.parts[0] if word.parts else None
-    return isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}="))
-
-
-_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
-
-
-def _may_be_nothing(part: Part, text: str) -> bool:
-    """A substitution of which something is known, if its commands print anything, or an element that may not exist."""
-    if isinstance(part, Expansion):
-        return part.index is not None and text == TOKEN
-    if isinstance(part, Param):
-        return part.name in GIVEN_NAMES and text == TOKEN  # in a container nobody may have set it
-    if not isinstance(part, Command) or text == TOP:
-        return False
-    if _UNSURE.search(text) is None:
-        return _depends(part.script)
-    return not surely_tells(part.script, text.rpartition("=")[2])
-
-
-def _depends(script: Script) -> bool:
-    """One command whose output is there if another one succeeds: `cd DIR && pwd`."""
-    statement = script.body[0] if len(script.body) == 1 else None
-    if not isinstance(statement, AndOr) or succeeds(statement.first):
-        return False
-    return [(op, type(last)) for op, last in statement.rest] == [("&&", Simple)]
-
-
-def _vanishes(parts: Sequence[Part], index: int, text: str) -> bool:
-    """An expansion that is a whole directory of a path: without it what follows is another path."""
-    if index + 1 == len(parts) or not _may_be_nothing(parts[index], text):
-        return False
-    before, after = parts[index - 1] if index else None, parts[index + 1]
-    if isinstance(before, Text) and before.text and before.text[-1] not in "/=:":
-        return False
-    return not isinstance(after, Text) or after.text[:1] == "/"
-
-
-def _certain(parts: Sequence[Part], index: int, found: Found) -> Found:
-    """What an expansion gives, where a path is not another one without it."""
-    if found.texts is None or len(found.texts) != 1 or not _vanishes(parts, index, found.texts[0]):
-        return found
-    return msgspec.structs.replace(found, texts=(TOP,))
-
-
-def _is_outer(part: Part, state: State) -> bool:
-    """A variable that the call was given, and which it did not set itself."""
-    return isinstance(part, Param) and part.name not in state.vars and _VARIABLE.match(part.name) is not None
-
-
-def _is_given(part: Expansion, state: State) -> bool:
-    """`${x:-word}` of such a variable, where the word is no path and no option."""
-    plain = part.arg.plain if part.arg is not None and part.op in (":-", "-") and part.index is None else None
-    given = part.name not in state.vars and _VARIABLE.match(part.name) is not None
-    return given and plain is not None and _DEFAULT.fullmatch(plain) is not None
-
-
-_DEFAULT: Final = re.compile(r"\w[\w.:,+-]*|\.|", re.ASCII)
-
-
-def _names(parts: Sequence[Part]) -> Iterator[str]:
-    """Variables whose text is looked at by some parts of a word."""
-    for part in parts:
-        if isinstance(part, Param):
-            yield part.name
-        elif isinstance(part, Expansion):
-            yield part.name
-            for word in (part.arg, part.other):
-                if word is not None and word.plain is None:
-                    yield from _names(word.parts)
-
-
-def _settle(state: State, ends: Sequence[State]) -> None:
-    """What the words assign, whichever of the values their variables have."""
-    end = ends[0]
-    for other in ends[1:]:
-        end = end.join(other)
-    state.assume(end)

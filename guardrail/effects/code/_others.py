@@ -1,0 +1,155 @@
+"""Interpreters that are neither a shell nor Python: Node, Ruby, Perl and their like, and IPython."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from typing import Final
+
+from guardrail.effects.code._dialogues import dialogue
+from guardrail.effects.code._filters import is_filter, is_given_filter
+from guardrail.effects.code._one_liners import one_liner
+from guardrail.effects.code._programs import scripts
+from guardrail.effects.code._running import from_stdin, inline, run_script
+from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._sessions import told
+from guardrail.effects.code._starting import analysed
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import (
+    NOTHING,
+    Field,
+    Stream,
+)
+from guardrail.model import Resource
+
+_SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
+
+
+def other(call: Call) -> Stream:
+    args = call.args
+    plain: tuple[str, ...] = ("--version", "--help")
+    if _SHORT_VERSION.fullmatch(call.name):
+        plain = ("--version", "--help", "-v", "-V", "-h")  # of shells, `-v` is another thing
+    if args and all(field.text in plain for field in args):
+        return NOTHING
+    spoken = dialogue(call) if call.name == "expect" else None
+    if spoken is not None:
+        return spoken
+    if not args:
+        return from_stdin(call, f"{call.name} takes its code from its input")
+    asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
+    if asked is not None:
+        return asked
+    if call.name in ("node", "nodejs"):
+        count = next((at for at, field in enumerate(args[:-1]) if field.text not in _NODE_PLAIN), len(args) - 1)
+        args = call.args = args[count:]
+    first = args[0]
+    if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
+        return run_script(call, "other", first, args[1:])
+    known = _project_tool(call)
+    known = one_liner(call) if known is None else known
+    known = is_filter(call) if known is None else known
+    known = is_given_filter(call) if known is None and first.text == "-" else known
+    return known if known is not None else inline(call, f"{call.name} code")
+
+
+_NODE_PLAIN: Final = frozenset(
+    "--trace-warnings --no-warnings --trace-deprecation --no-deprecation --trace-uncaught --enable-source-maps "
+    "--unhandled-rejections=strict --throw-deprecation".split()
+)
+"""Options of Node that say what is told of errors, and nothing of what runs."""
+_MAGIC: Final = frozenset(
+    "cat cd cp ldir less lf lk ll ls lx man mkdir more mv rm rmdir run edit ed load loadpy sx sc system bash sh script "
+    "writefile save store macro alias unalias env set_env bookmark pushd popd reset rerun recall notebook logstart "
+    "pip conda mamba micromamba uv pdb debug prun time timeit exec".split()
+)
+"""Words that IPython may take for commands of its own where Python would take them for names."""
+_ESCAPED: Final = re.compile(r"\?\s*$|=\s*[!%]", re.MULTILINE)
+"""What only IPython understands, at the end of a line or after a name."""
+_PYTHON_LINE: Final = re.compile(
+    r"\s*(?:#.*|(?:import|from|for|while|if|elif|with|def|class|return|assert|raise|del|async|lambda|not|await)\b.*"
+    r"|(?:else|try|finally|pass|break|continue)\b.*|except\b.*|@\w.*|(?P<name>[A-Za-z_]\w*)(?:[.(\[]|\s*[-+*/|&]?=(?!\s*[!%])).*"
+    r"|[)\]}\"'\d].*|)"
+)
+"""A line that IPython gives to Python as it stands."""
+
+
+def _ipython(call: Call) -> Stream | None:
+    """`ipython -c CODE` of nothing but Python; None for anything else."""
+    args = call.args
+    if (
+        len(args) != 2
+        or args[0].text != "-c"
+        or not args[1].known
+        or re.search(r"\?\s*$|=\s*[!%]", args[1].text, re.MULTILINE)
+    ):
+        return None
+    for line in args[1].text.split("\n"):
+        match = _PYTHON_LINE.fullmatch(line)
+        if match is None or match["name"] in _MAGIC:
+            return None
+    return analysed(call, args[1].text, [Field(text="-c")])
+
+
+_NODE_TEST: Final = re.compile(r"(?:.*/test/.*|.*/(?:test|test-[^/]*|[^/]*[._-]test))\.(?:[cm]?[jt]s)")
+"""Files that `node --test` runs without being told."""
+
+
+def _node_tests(call: Call) -> Stream | None:
+    """`node --test [FILE…]`: the tests of the project, and of them those that the session wrote, as scripts."""
+    args = call.args[1:]
+    if any(field.many or (field.glob is None and not field.known) for field in args):
+        return None
+    files = [field for field in args if field.text[:1] != "-"]
+    patterns = [call.place(field) for field in files]
+    written = list(written_files(call, "") or ())
+    for path in written:
+        # Of a directory the files are run, and not what it means as a module.
+        if any(other.startswith(f"{path}/") for other in written) and call.shell.view.kind(path) in (None, "dir"):
+            continue
+        if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
+            with call.perhaps():
+                run_script(call, "other", Field(text=path, span=call.span), ())
+    # Last, as by then nothing is known of the files any more.
+    return call.opaque("program", reason="the tests of the project")
+
+
+def _is_meant(call: Call, place: Resource, path: str) -> bool:
+    """A file is the one that is named, fits the pattern, or lies in the directory."""
+    if place.path is None:
+        return fnmatch.fnmatchcase(path, place.pattern or "*")
+    there = {posixpath.normpath(place.path), call.shell.view.identity(place.path)}
+    return path in there or call.shell.view.identity(path) in there or any(path.startswith(f"{one}/") for one in there)
+
+
+_TOOLS: Final = {
+    "bun": frozenset("install i add remove rm run test build update outdated pm link init create upgrade x".split()),
+    "deno": frozenset("fmt lint test check cache task info types doc bench add remove install outdated".split()),
+}
+"""What package managers and builders do that is no code of the command line."""
+
+_LOOKS: Final = {
+    "node": ("--check", "-c"),
+    "nodejs": ("--check", "-c"),
+    "php": ("-l", "--syntax-check"),
+    "ruby": ("-c", "-wc"),
+}
+"""Options with which a file is only parsed."""
+
+
+def _project_tool(call: Call) -> Stream | None:
+    """An interpreter that is asked to install, to build, to test, or to look at a file; None for anything else."""
+    args = call.args
+    if args[0].text == "--test" and call.name in ("node", "nodejs"):
+        return _node_tests(call)
+    if not all(field.known for field in args) and call.name not in _TOOLS:
+        return None
+    words = [field.text for field in args]
+    if call.name in _TOOLS and words[0] in _TOOLS[call.name] and args[0].known:
+        out = call.opaque("program")
+        scripts(call, args[1:])
+        return out
+    if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
+        return Stream(sources=call.read(args[1], reveals="some"))
+    return None

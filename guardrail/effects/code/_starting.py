@@ -1,0 +1,43 @@
+"""What an interpreter is told before its code runs: options, and variables of the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from guardrail.effects.code._drivers import note_own
+from guardrail.effects.code._running import inline
+from guardrail.effects.code.python._run import run_code
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._environment import note_start_file
+from guardrail.effects.domain._values import (
+    Field,
+    Stream,
+)
+
+_HARMLESS_PYTHON = re.compile(
+    r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE"
+    r"|ASYNCIODEBUG|TRACEMALLOC|DEVMODE|MALLOC|MALLOCSTATS|PROFILEIMPORTTIME|NODEBUGRANGES|COERCECLOCALE|SAFEPATH"
+    r"|INTMAXSTRDIGITS|VERBOSE|_(?!PRESITE)[A-Z0-9_]*)?"
+)
+CODE = re.compile(r"[(){};\s$]")
+
+
+def started(call: Call, options: str) -> None:
+    """The files that an interactive shell, or one of a login, runs first."""
+    for letter in "il":
+        if letter in options:
+            note_own(call, f"bash -{letter}")
+    if "i" in options:
+        note_start_file(call)
+
+
+def changed_start(call: Call) -> bool:
+    """What Python loads at its start may be another thing."""
+    return any(name.startswith("PYTHON") and not _HARMLESS_PYTHON.fullmatch(name) for name in call.state.vars)
+
+
+def analysed(call: Call, code: str, argv: Sequence[Field]) -> Stream:
+    if changed_start(call):
+        return inline(call, "what python loads at its start was changed")
+    return run_code(call, code, argv)
