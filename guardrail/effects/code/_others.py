@@ -11,10 +11,10 @@ from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._one_liners import one_liner
 from guardrail.effects.code._programs import scripts
-from guardrail.effects.code._running import from_stdin, inline, run_script
+from guardrail.effects.code._running import from_stdin, run_script
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code._sessions import told
-from guardrail.effects.code._starting import analysed
+from guardrail.effects.code._starting import analysed, inline
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
     NOTHING,

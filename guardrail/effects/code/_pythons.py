@@ -12,8 +12,8 @@ from guardrail.effects.code._modules import SERVING, module_of
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._programs import PROJECTS, scripts
 from guardrail.effects.code._projects import note_shadows, note_start, project_code
-from guardrail.effects.code._running import args_tail, from_stdin, inline, operands, run_script
-from guardrail.effects.code._starting import analysed, changed_start
+from guardrail.effects.code._running import args_tail, from_stdin, operands, run_script
+from guardrail.effects.code._starting import analysed, changed_start, inline
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 from collections.abc import Callable, Sequence
@@ -14,9 +13,9 @@ from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
-from guardrail.effects.code._starting import CODE, analysed, changed_start, started
+from guardrail.effects.code._starting import analysed, changed_start, inline, started
 from guardrail.effects.code.python._run import run_file, run_own
-from guardrail.effects.domain._call import MAX_SPELLINGS, Call
+from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place, spellings
 from guardrail.effects.domain._values import (
     NOTHING,
@@ -236,17 +235,3 @@ def _after_dash(args: Sequence[Field]) -> Sequence[Field]:
     """What stands after the `-` that means standard input."""
     index = next((i for i, field in enumerate(args) if field.text in ("-", "/dev/stdin")), len(args))
     return args[index + 1 :]
-
-
-def inline(call: Call, reason: str) -> Stream:
-    """Code in an argument that is not looked into: say so, and mention every path in its text."""
-    code = [field for field in call.args if CODE.search(field.text)]
-    out = call.opaque("inline", reason=reason, words=[field for field in call.args if field not in code])
-    call.mention(Field(text="", sources=field.sources) for field in code)
-    for field in code:
-        for text in itertools.islice(spellings(field.text), MAX_SPELLINGS):
-            if text.strip("/ \t\n"):  # a slash alone divides, or begins a pattern
-                call.name_text(text)
-    for field in call.args:
-        call.mention_text(field.text)
-    return out
