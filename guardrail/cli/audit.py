@@ -1,4 +1,4 @@
-"""`guardrail audit`: verify the trail, or show what it holds."""
+"""`guardrail audit`: verify the trail, show what it holds, prove one record of it, and hand it on in other formats."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from guardrail.cli import positive
+from guardrail.cli import _trail_export, _trail_prove, _trail_show
 from guardrail.cli._words import counted
 
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
-KINDS: Final = ("config", "intent", "decision", "result", "obligation")
-"""What records the guard writes."""
+KINDS: Final = (
+    "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order", "asset",
+    "key", "redaction", "checkpoint", "gap",
+)  # fmt: skip
+"""What kinds of records a trail may hold."""
 
 
 def add(verbs: Any) -> None:
     """Add this verb to the command line."""
     audit = verbs.add_parser(
         "audit",
-        help="verify the trail, or show it",
-        description="Verify the audit trail from its bytes alone, or show what it holds.",
+        help="verify the trail, show it, prove a record, export it",
+        description="Verify the audit trail from its bytes alone, show what it holds, prove one record, or export it.",
         epilog="exit codes: 0 the trail is as it was written, 1 it is not, 2 usage",
     )
     actions = audit.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_verify(actions)
-    _add_show(actions)
+    for module in (_trail_show, _trail_prove, _trail_export):
+        module.add(actions, _where, KINDS)
 
 
 def _add_verify(actions: Any) -> None:
@@ -47,20 +50,6 @@ def _add_verify(actions: Any) -> None:
         "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
     )
     verify.set_defaults(run=run, act=_verify)
-
-
-def _add_show(actions: Any) -> None:
-    show = actions.add_parser(
-        "show",
-        help="list the records",
-        description="List the records of a trail; showing them proves nothing, `verify` does.",
-    )
-    _where(show)
-    kinds = ", ".join(KINDS)
-    show.add_argument("--kind", action="append", metavar="KIND", help=f"only this kind of {kinds}; may be repeated")
-    show.add_argument("--session", metavar="NAME", help="only records of this session")
-    show.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
-    show.set_defaults(run=run, act=_show)
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
@@ -190,40 +179,6 @@ def _print_report(report: Any) -> None:
 # ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _show(args: argparse.Namespace, directory: str) -> int:
-    from collections import deque
-
-    from guardrail.errors import ConfigError
-
-    unknown = next((kind for kind in args.kind or () if kind not in KINDS), None)
-    if unknown is not None:
-        raise ConfigError(f"no record is of the kind `{unknown}`: use one of {', '.join(f'`{k}`' for k in KINDS)}")
-    rows: Any = _chosen(args, directory)
-    if args.last:
-        rows = deque(rows, maxlen=args.last)
-    for seq, record in rows:
-        if args.json:
-            print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
-        else:
-            print(_line(seq, record))
-    return EXIT_OK
-
-
-def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    from guardrail.audit._verify import read_records
-
-    following = missing = 0
-    for seq, record in read_records(directory):
-        missing, following = missing + max(0, seq - following), seq + 1
-        if args.kind and record.get("kind") not in args.kind:
-            continue
-        if args.session is not None and record.get("session") != args.session:
-            continue
-        yield seq, record
-    if missing:
-        print(f"note: {counted(missing, 'record')} cannot be read: see `guardrail audit verify`", file=sys.stderr)
-
-
 def _line(seq: int, record: dict[str, Any]) -> str:
     """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
     from guardrail.printing import visible
@@ -261,10 +216,14 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
-    named = str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    named = str(next((record[name] for name in _NAMED if isinstance(record.get(name), str) and record[name]), ""))
     # Why a policy was refused, or what is left of what is owed.
     why = record.get("why") or _joined_text(record.get("evidence"))
     return f"{named}: {why}" if why else named
+
+
+_NAMED: Final = ("obligation", "mandate", "escalation", "grant", "order", "policy", "reason")
+"""Where a record of another kind says what it is about."""
 
 
 def _joined_text(value: object) -> str:

@@ -1,0 +1,109 @@
+"""Which records are wanted. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from guardrail.audit.reading import fields
+from guardrail.audit.reading.fields import Record
+
+MAX_OPEN: Final = 65_536
+"""Most released calls whose results are waited for at once; beyond that the oldest result is not found any more."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record must be to be chosen; every condition that is given has to hold, an empty one is none.
+
+    Args:
+        first: lowest record number.
+        last: highest record number.
+        since_us: earliest time, in microseconds since the epoch.
+        until_us: the time before which it was written, in microseconds since the epoch.
+        kinds: one of these kinds.
+        ids: its own id, its decision's, or that of the escalation, grant, mandate or duty it is about.
+        calls: the caller's id of the call.
+        agents: id of the agent.
+        sessions: name of the conversation or run.
+        assets: at least one of these assets.
+        rules: at least one of these rules.
+    """
+
+    first: int | None = None
+    last: int | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    kinds: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+
+    def in_range(self, seq: int, record: Record) -> bool:
+        """Whether number, time and kind are those asked for."""
+        if (self.first is not None and seq < self.first) or (self.last is not None and seq > self.last):
+            return False
+        if self.kinds and fields.kind_of(record) not in self.kinds:
+            return False
+        return self.in_time(fields.time_of(record))
+
+    def in_time(self, t_us: int | None) -> bool:
+        """Whether a time lies in the period; a record without a time lies in none that has a bound."""
+        if self.since_us is None and self.until_us is None:
+            return True
+        if t_us is None or (self.since_us is not None and t_us < self.since_us):
+            return False
+        return self.until_us is None or t_us < self.until_us
+
+    def is_about(self, record: Record) -> bool:
+        """Whether what it says is what was asked for, as far as the record itself says it."""
+        wanted = (
+            (self.ids, fields.ids_of),
+            (self.calls, lambda r: (fields.call_of(r),)),
+            (self.agents, lambda r: (fields.agent_of(r),)),
+            (self.sessions, lambda r: (fields.session_of(r),)),
+            (self.assets, fields.assets_of),
+            (self.rules, fields.rules_of),
+        )
+        return all(not given or any(value in given for value in says(record)) for given, says in wanted)
+
+    @property
+    def by_content(self) -> bool:
+        """Whether it asks for more than number, time and kind."""
+        return bool(self.ids or self.calls or self.agents or self.sessions or self.assets or self.rules)
+
+
+class Chooser:
+    """Chooses records as they come, in the order of the trail.
+
+    A result names its intent and nothing else, so it is chosen with the intent that it belongs to.
+
+    Args:
+        selection: what is asked for.
+    """
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._open: OrderedDict[int, None] = OrderedDict()
+
+    def wants(self, seq: int, record: Record) -> bool:
+        """Whether this record is one of those asked for."""
+        selection = self._selection
+        if not selection.by_content:
+            return selection.in_range(seq, record)
+        about = selection.is_about(record)
+        kind = fields.kind_of(record)
+        if kind == "result":
+            intent = fields.number(record.get("intent"))
+            if intent in self._open:
+                del self._open[intent]
+                about = True
+        elif kind == "intent" and about:
+            self._open[seq] = None
+            if len(self._open) > MAX_OPEN:
+                self._open.popitem(last=False)
+        return about and selection.in_range(seq, record)
