@@ -512,6 +512,29 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.proofs",
+        source="issue 5; RFC 6962 section 2.1; C2SP tlog-tiles",
+        behaviour="inclusion and consistency proofs are those of the published vectors, and no changed one holds",
+        tests=(
+            "tests/test_audit_proofs.py::test_proofs_are_those_of_certificate_transparency",
+            "tests/test_audit_proofs.py::test_every_proof_of_every_small_tree_holds_and_no_changed_one_does",
+            "tests/test_audit_proofs.py::test_what_cannot_be_proven_is_refused_with_the_reason",
+        ),
+    ),
+    Promise(
+        id="audit.tiles",
+        source="issue 5; C2SP tlog-tiles",
+        behaviour="a proof needs tiles and not the records, and tiles that a crash took are worked out again",
+        tests=(
+            "tests/test_audit_proofs.py::test_tiles_are_named_as_c2sp_says",
+            "tests/test_audit_proofs.py::test_a_tree_of_many_levels_comes_back_from_its_tiles_alone",
+            "tests/test_audit_proofs.py::test_a_proof_reads_tiles_and_not_the_records",
+            "tests/test_audit_proofs.py::test_a_tile_that_is_lost_short_or_empty_is_worked_out_from_the_records",
+            "tests/test_audit_proofs.py::test_tiles_go_on_after_a_restart_with_and_without_the_saved_frontier",
+            "tests/test_audit_proofs.py::test_the_verifier_finds_a_changed_tile_and_passes_over_one_that_was_cut",
+        ),
+    ),
+    Promise(
         id="audit.durable",
         source="design",
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from guardrail.audit._files import FULL, replace
 from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
 from guardrail.audit._segment import CHAIN_BYTES, MAGIC, NO_PREVIOUS, read_frame, segment_name
+from guardrail.audit._tiles import Tiles, edge_roots, split_hashes
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.errors import TrailError
 
@@ -27,6 +28,7 @@ class Recovered(NamedTuple):
     """Where writing goes on."""
 
     tree: Frontier
+    tiles: Tiles
     previous: bytes
     tail: Path | None
     at: int
@@ -55,7 +57,7 @@ def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recover
         quick = _Replay(directory, known, last)
         if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
             return quick.finish()
-    full = _Replay(directory, Recovered(Frontier(), NO_PREVIOUS, None, 0), last)
+    full = _Replay(directory, Recovered(Frontier(), Tiles(directory), NO_PREVIOUS, None, 0), last)
     full.read(files)
     return full.finish()
 
@@ -67,6 +69,7 @@ class _Replay:
         self._directory = directory
         self._last = last
         self._tree = Frontier(start.tree.size, start.tree.roots)
+        self._tiles = Tiles(directory, start.tree.size, start.tiles.edge)
         self._previous: bytes = start.previous
         self._tail: Path | None = None
         self._at = 0
@@ -82,6 +85,8 @@ class _Replay:
                     f"but the next one is `{path.name}`: {MENDING}"
                 )
             data = path.read_bytes()
+            # Only tiles that the last segment fills are mended; others are worked out when they are asked for.
+            self._tiles.drop()
             self._frames(data)
             self._tail = path
             rest = data[self._at :]
@@ -98,6 +103,7 @@ class _Replay:
                 break
             digest = leaf_hash(frame.leaf)
             tree.add(digest)
+            self._tiles.add(digest)
             self._previous, self._at = digest[:CHAIN_BYTES], frame.end
             if self._last and tree.size == self._last.size:
                 self._signed_root = tree.root()
@@ -133,19 +139,20 @@ class _Replay:
             those = f"its first {last.size} records are not those that were signed"
             first = "its first record is not the one that was signed" if last.size == 1 else those
             raise TrailError(f"the trail `{self._directory}` is damaged: {first}: {MENDING}")
-        return Recovered(self._tree, self._previous, self._tail, self._at)
+        self._tiles.flush()
+        return Recovered(self._tree, self._tiles, self._previous, self._tail, self._at)
 
 
 def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
 
 
-def save_frontier(directory: Path, signer: Signer, tree: Frontier, previous: bytes) -> None:
+def save_frontier(directory: Path, signer: Signer, tree: Frontier, tiles: Tiles, previous: bytes) -> None:
     """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening."""
     value = {
         "note": signer.sign(Checkpoint(tree.size, tree.root())),
         "previous": previous.hex(),
-        "roots": [root.hex() for root in tree.roots],
+        "edge": [b"".join(row).hex() for row in tiles.edge],
     }
     try:
         replace(directory / FRONTIER_FILE, json.dumps(value, sort_keys=True, indent=1).encode() + b"\n")
@@ -160,10 +167,11 @@ def _load_frontier(directory: Path, signer: Signer) -> Recovered | None:
         checkpoint = signer.read(value["note"])
         if checkpoint is None:
             return None
-        tree = Frontier(checkpoint.size, [bytes.fromhex(root) for root in value["roots"]])
+        tiles = Tiles(directory, checkpoint.size, [split_hashes(bytes.fromhex(row)) for row in value["edge"]])
+        tree = Frontier(checkpoint.size, edge_roots(tiles.edge))
         previous = bytes.fromhex(value["previous"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if tree.root() != checkpoint.root or len(previous) != CHAIN_BYTES:
         return None
-    return Recovered(tree, previous, None, 0)
+    return Recovered(tree, tiles, previous, None, 0)

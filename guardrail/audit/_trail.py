@@ -299,12 +299,13 @@ def _open_segments(
     def seal() -> None:
         # The note comes first: a frontier is believed only as far as the signed checkpoints reach.
         if checkpoints.append(segments.tree):
-            save_frontier(path, signer, segments.tree, segments.previous)
+            save_frontier(path, signer, segments.tree, segments.tiles, segments.previous)
 
     segments = Segments(
         path,
         segment_bytes,
         tree=found.tree,
+        tiles=found.tiles,
         previous=found.previous,
         tail=found.tail,
         at=found.at,

@@ -149,7 +149,7 @@ class _Walk:
         self.good_notes = 0
         self.signed = 0
         self.live = _in_use(directory)
-        self.tree = Tree()
+        self.tree = Tree(self._tile)
         # INVARIANT: `whole` is false from the first record on that could not be read, and no root is compared after it.
         self.whole = True
         self.records = 0
@@ -413,6 +413,18 @@ class _Walk:
             self.next_check += 1
             self._advance_check()
 
+    def _tile(self, level: int, index: int, hashes: bytes) -> None:
+        """Compare a tile that is on disk; it proves nothing, but a wrong one would make wrong proofs."""
+        name = _tile_name(level, index)
+        try:
+            data = (self.directory / name).read_bytes()
+        except FileNotFoundError:
+            return  # worked out from the records when it is asked for
+        if len(data) != len(hashes) or bytes(32) in {data[at : at + 32] for at in range(0, len(data), 32)}:
+            return  # what a crash leaves of it: nobody reads that
+        if data != hashes and not self.suspect:
+            self.problem("does not fit the records; remove it, it can be worked out again", file=name, offset=0)
+
     # ── 6. the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def finish(self) -> None:
@@ -451,8 +463,8 @@ class _Walk:
 class _Frontier:
     """The writer's short cut, `frontier`: it proves nothing, but a wrong one would mislead the next start."""
 
-    def __init__(self, note: Note, previous: str, roots: list[str]) -> None:
-        self.note, self.previous, self.roots = note, previous, roots
+    def __init__(self, note: Note, previous: str, edge: list[str]) -> None:
+        self.note, self.previous, self.edge = note, previous, edge
 
     @classmethod
     def read(cls, walk: _Walk) -> _Frontier | None:
@@ -465,7 +477,7 @@ class _Frontier:
         try:
             value = json.loads(data)
             as_left = json.dumps(value, sort_keys=True, indent=1).encode() + b"\n" == data
-            roots, previous, text = value["roots"], value["previous"], str(value["note"])
+            edge, previous, text = value["edge"], value["previous"], str(value["note"])
         except (ValueError, KeyError, TypeError):
             walk.problem("cannot be read; remove it, it will be made anew", file="frontier", offset=0)
             return None
@@ -473,13 +485,13 @@ class _Frontier:
             walk.problem("is not as the writer leaves it; remove it, it will be made anew", file="frontier", offset=0)
             return None
         note = walk.note(text.encode(), "frontier", 0)
-        return None if note is None else cls(note, previous, roots)
+        return None if note is None else cls(note, previous, edge)
 
     def compare(self, walk: _Walk, first: int) -> None:
         if first != self.note.size or not walk.whole or walk.suspect:
             return
-        expected = [digest.hex() for digest in walk.tree.stack], (walk.previous or b"").hex(), walk.tree.root()
-        if (self.roots, self.previous, self.note.root) != expected:
+        expected = [b"".join(row).hex() for row in walk.tree.rows], (walk.previous or b"").hex(), walk.tree.root()
+        if (self.edge, self.previous, self.note.root) != expected:
             walk.problem("does not fit the records; remove it, it will be made anew", file="frontier", offset=0)
 
 
@@ -491,6 +503,14 @@ def _not_signed(number: int) -> str:
     if number == 1:
         return "the first record is not the one that was signed"
     return f"the first {number} records are not those that were signed"
+
+
+def _tile_name(level: int, index: int) -> str:
+    """Where C2SP tlog-tiles puts a full tile."""
+    name = f"{index % 1000:03d}"
+    while index := index // 1000:
+        name = f"x{index % 1000:03d}/{name}"
+    return f"tile/{level}/{name}"
 
 
 def _one_of(first: int, last: int) -> str:

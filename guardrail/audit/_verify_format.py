@@ -210,21 +210,48 @@ def _integer(text: str) -> int:
 
 
 class Tree:
-    """An RFC 6962 tree, folded as leaves come. The verifier's own."""
+    """An RFC 6962 tree, folded as leaves come. The verifier's own.
 
-    __slots__ = ("size", "stack")
+    Args:
+        on_tile: called with level, index and the 256 hashes of each tile of C2SP tlog-tiles that becomes full.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("on_tile", "rows", "size", "stack")
+
+    def __init__(self, on_tile: Callable[[int, int, bytes], None] | None = None) -> None:
         self.size = 0
         self.stack: list[bytes] = []
+        self.rows: list[list[bytes]] = [[]]
+        self.on_tile = on_tile
 
     def push(self, digest: bytes) -> None:
         """Take the next leaf hash."""
         carry = self.size
-        self.size += 1
+        self.size = carry + 1
+        self.rows[0].append(digest)
+        if carry & 255 == 255:
+            self._push_last(digest, carry)
+            return
         while carry & 1:
             digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
             carry >>= 1
+        self.stack.append(digest)
+
+    def _push_last(self, digest: bytes, carry: int) -> None:
+        """Take the leaf that fills a tile, and perhaps tiles above it."""
+        height = 0
+        while carry & 1:
+            digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
+            carry >>= 1
+            height += 1
+            if height % 8 == 0:
+                level = height // 8
+                if self.on_tile is not None:
+                    self.on_tile(level - 1, carry, b"".join(self.rows[level - 1]))
+                self.rows[level - 1] = []
+                if level == len(self.rows):
+                    self.rows.append([])
+                self.rows[level].append(digest)
         self.stack.append(digest)
 
     def root(self) -> bytes:
