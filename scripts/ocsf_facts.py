@@ -5,7 +5,7 @@
 SCHEMA.json is the compiled schema of one release, as the OCSF schema server exports it (`/export/schema`) and as the
 package `ocsf-json-schema` carries it (`ocsf_json_schema/ocsf/1.8.0.json`); its sources are `ocsf/ocsf-schema`.
 Taken are numbers and names of classes, their attributes with type, requirement and profile, the numbers of their
-enumerations, constraints, and the patterns of types. No descriptions and no captions are taken.
+enumerations, constraints, and the base and bounds of types. No descriptions and no captions are taken.
 With `--check` nothing is written; exit 1 says that the file is not what this schema gives.
 """
 
@@ -47,7 +47,7 @@ def facts(data: bytes) -> dict[str, Any]:
         "sha256": hashlib.sha256(data).hexdigest(),
         "version": schema["version"],
         "types": {
-            name: {key: value[key] for key in ("type", "regex", "max_len", "range", "values") if key in value}
+            name: {key: value[key] for key in ("type", "max_len", "range") if key in value}
             for name, value in sorted(types.items())
         },
         "classes": {
@@ -78,8 +78,8 @@ def _attribute(item: dict[str, Any]) -> dict[str, Any]:
         found["object"] = True
     if item.get("is_array"):
         found["array"] = True
-    if item.get("profile"):
-        found["profile"] = item["profile"]
+    if item.get("profiles"):
+        found["profiles"] = sorted(item["profiles"])
     if item.get("enum"):
         found["enum"] = sorted(item["enum"], key=lambda key: (len(key), key))
     return found

@@ -45,9 +45,7 @@ def add(actions: Any, where: Any, kinds: tuple[str, ...]) -> None:
         )
         add_selection(parser)
         default = "all" if parser is show else str(LAST)
-        parser.add_argument(
-            "--last", type=positive, metavar="N", help=f"only the last N of them; default {default}"
-        )
+        parser.add_argument("--last", type=positive, metavar="N", help=f"only the last N of them; default {default}")
     from guardrail.cli import audit
 
     show.set_defaults(run=audit.run, act=_show)
@@ -129,7 +127,8 @@ def _index(args: argparse.Namespace, directory: str) -> int:
     shown = sys.stderr.isatty()
     try:
         size = build_index(
-            directory, progress=(lambda n: print(f"\r{counted(n, 'record')}", end="", file=sys.stderr)) if shown else None
+            directory,
+            progress=(lambda n: print(f"\r{counted(n, 'record')}", end="", file=sys.stderr)) if shown else None,
         )
     except IndexUnusable as error:
         raise TrailError(f"the index of `{directory}` cannot be made: {error}") from None

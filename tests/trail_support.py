@@ -1,0 +1,99 @@
+"""Trails that hold one of every kind of record, and many of the common ones, for those who read trails."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from guardrail.audit import Trail
+
+HOSTILE = '<script>alert(1)</script>"\'&<img src=x onerror=alert(2)>\u202egnp.exe\x1b[2J\x00=cmd|1'
+"""What an agent may call itself: markup, quotes, bidirectional and control characters, a formula."""
+
+OPS = (
+    ("read", "/srv/models/beta/w.safetensors", ""), ("copy", "/srv/models/beta/w.safetensors", "/tmp/w"),
+    ("delete", "/srv/models/beta/", ""), ("set_times", "/tmp/w", ""), ("exec", "python3", ""), ("list", "/srv", ""),
+    ("net_send", "/srv/models/beta/w.safetensors", "ssh://host/x"), ("api_delete", "mlflow:beta/1", ""),
+    ("set_key", "/etc/acme/shutdown.yaml", ""), ("exec_opaque", "any", ""), ("rename", "/tmp/w", "/tmp/v"),
+    ("service", "systemd:beta", ""), ("signal", "process:17", ""), ("mount", "/mnt", ""), ("copy", "s3://b/w", "/tmp/w"),
+)  # fmt: skip
+
+
+def decision(number: int, outcome: str = "deny", *, agent: str = "ops-agent", **more: Any) -> dict[str, Any]:
+    """A record as the guard writes it for one call."""
+    op, resource, target = OPS[number % len(OPS)]
+    effect = {"op": op, "resource": resource, "precision": "exact", **({"target": target} if target else {})}
+    asset = ["model:beta"] if number % 3 else []
+    rules = {"allow": [], "escalate": ["review.needed"], "deny": ["copy.unsanctioned", "times.forged"]}[outcome]
+    return {
+        "kind": "intent" if outcome == "allow" else "decision",
+        "decision_id": f"d-{number}",
+        "call": {"id": f"call_{number}", "tool": "bash", "digest": f"sha256:{number:064x}"},
+        "session": f"s{number % 7}",
+        "subject": {"id": agent, "model": "acme/alpha", "principal": "user:dana@example.com"},
+        "effects": [effect],
+        "assets": asset,
+        "decision": {"outcome": outcome, "rules": rules, "policy": "r1 sha256:ab", "engine": "wasm", "elapsed_us": 300},
+        **more,
+    }
+
+
+def everything() -> Iterator[dict[str, Any]]:
+    """One record of every kind, and of every outcome; number 3 is an intent whose result is number 4."""
+    yield {"kind": "config", "event": "opened", "policy": "r1", "engine": "wasm", "inventory": 2, "mode": "enforce",
+           "unsafe_fail_open": False}  # fmt: skip
+    yield decision(1)
+    yield decision(2, "escalate")
+    yield decision(3, "allow", mandates=[{"mandate": "m-1", "grant": 1}], grant="g-1")
+    yield {"kind": "result", "intent": 3, "decision_id": "d-3", "call": "call_3", "result": "completed"}
+    yield {"kind": "escalation", "escalation": "d-2", "state": "pending", "subject": {"id": "ops-agent"},
+           "rule": "review.needed", "assets": ["model:beta"], "risk": "high"}  # fmt: skip
+    yield {"kind": "vote", "escalation": "d-2", "verdict": "approve", "voter": "dana@example.com"}
+    yield {"kind": "grant", "grant": "g-1", "escalation": "d-2", "state": "active", "approver": "dana@example.com"}
+    yield {"kind": "redemption", "grant": "g-1", "result": "completed", "seq_intent": 3}
+    yield {"kind": "order", "order": "o-1", "state": "issued", "assets": ["model:beta"], "issuer": "dana@example.com"}
+    yield {"kind": "obligation", "obligation": "m-1/gone", "mandate": "m-1", "subject": "ops-agent", "effect": "delete",
+           "asset": "model:beta", "state": "open", "attempts": {}, "evidence": []}  # fmt: skip
+    yield {"kind": "obligation", "obligation": "m-1/gone", "mandate": "m-1", "subject": "ops-agent", "effect": "delete",
+           "asset": "model:beta", "state": "met", "attempts": {"allow": 1}, "evidence": ["gone"]}  # fmt: skip
+    yield {"kind": "obligation", "obligation": "m-2/gone", "mandate": "m-2", "subject": "ops-agent", "effect": "delete",
+           "asset": "model:beta", "state": "unmet", "attempts": {}, "evidence": ["`/w` is there"]}  # fmt: skip
+    yield {"kind": "config", "event": "policy_loaded", "policy": "r2", "source": "server"}
+    yield {"kind": "config", "event": "policy_refused", "policy": "r0", "source": "server", "why": "it is older"}
+    yield decision(4, "deny", fault="the engine trapped") | {"effects": [], "assets": []}
+    yield decision(5, "allow", mode="observe", observed={"outcome": "deny", "rules": ["copy.unsanctioned"]})
+    yield decision(6, "allow", unsafe_fail_open=True, fault="the engine trapped")
+    yield decision(7, agent=HOSTILE) | {"call": {"id": HOSTILE, "tool": HOSTILE, "digest": "x"}}
+    yield {"kind": "gap", "lost": 3, "reason": "disk full"}
+    yield {"kind": "key", "key": "k2", "event": "rotated"}
+    yield {"kind": "redaction", "target": 3, "pointer": "/args", "reason": "personal data", "authority": "dpo@example.com"}
+    yield {"kind": "checkpoint", "size": 20, "witness": "w.example", "event": "cosigned"}
+    yield {"kind": "asset", "asset": "model:beta", "state": "retiring"}
+    yield {"kind": "odd", "decision": 3, "effects": 4, "call": 5, "assets": None, "subject": [], "t": {"a": [None]}}
+    yield {"kind": "result", "intent": "x", "result": 3}
+    yield {"kind": "intent", "effects": [1, {"op": 2, "resource": None}], "decision": {"outcome": 7, "rules": 8}}
+
+
+def make_everything(directory: Path) -> Path:
+    """A closed trail of `everything`."""
+    with Trail.open(directory, segment_bytes=4096, checkpoint_seconds=1e6) as trail:
+        for record in everything():
+            trail.append(record)
+    return directory
+
+
+def many(count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
+    """Decisions and results of a busy fleet, in a fixed mixture."""
+    chance = random.Random(seed)
+    seq = 0
+    while seq < count:
+        outcome = chance.choices(("allow", "escalate", "deny"), (90, 4, 6))[0]
+        record = decision(seq, outcome, agent=f"agent-{chance.randrange(40)}")
+        yield record
+        seq += 1
+        if outcome == "allow" and seq < count:
+            yield {"kind": "result", "intent": seq - 1, "decision_id": record["decision_id"],
+                   "call": record["call"]["id"], "result": "completed"}  # fmt: skip
+            seq += 1
