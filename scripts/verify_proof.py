@@ -131,9 +131,8 @@ def main():
     parser.add_argument("--key", required=True, metavar="VKEY")
     parser.add_argument("--witness", action="append", default=[], metavar="VKEY")
     args = parser.parse_args()
-    keys = (args.key, *args.witness)
     try:
-        keys = [pathlib.Path(key).read_text("utf-8") if pathlib.Path(key).is_file() else key for key in keys]
+        keys = [pathlib.Path(k).read_text() if pathlib.Path(k).is_file() else k for k in (args.key, *args.witness)]
         record, index, origin, size = check(pathlib.Path(args.proof).read_bytes().decode(), keys[0], keys[1:])
     except OSError as error:
         print(f"cannot read `{error.filename}`: {error.strerror}", file=sys.stderr)

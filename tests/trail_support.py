@@ -9,7 +9,7 @@ from typing import Any
 
 from guardrail.audit import Trail
 
-HOSTILE = '<script>alert(1)</script>"\'&<img src=x onerror=alert(2)>\u202egnp.exe\x1b[2J\x00=cmd|1'
+HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\u202egnp.exe\x1b[2J\x00=cmd|1"
 """What an agent may call itself: markup, quotes, bidirectional and control characters, a formula."""
 
 OPS = (
@@ -17,7 +17,8 @@ OPS = (
     ("delete", "/srv/models/beta/", ""), ("set_times", "/tmp/w", ""), ("exec", "python3", ""), ("list", "/srv", ""),
     ("net_send", "/srv/models/beta/w.safetensors", "ssh://host/x"), ("api_delete", "mlflow:beta/1", ""),
     ("set_key", "/etc/acme/shutdown.yaml", ""), ("exec_opaque", "any", ""), ("rename", "/tmp/w", "/tmp/v"),
-    ("service", "systemd:beta", ""), ("signal", "process:17", ""), ("mount", "/mnt", ""), ("copy", "s3://b/w", "/tmp/w"),
+    ("service", "systemd:beta", ""), ("signal", "process:17", ""), ("mount", "/mnt", ""),
+    ("copy", "s3://b/w", "/tmp/w"),
 )  # fmt: skip
 
 
@@ -66,14 +67,45 @@ def everything() -> Iterator[dict[str, Any]]:
     yield decision(5, "allow", mode="observe", observed={"outcome": "deny", "rules": ["copy.unsanctioned"]})
     yield decision(6, "allow", unsafe_fail_open=True, fault="the engine trapped")
     yield decision(7, agent=HOSTILE) | {"call": {"id": HOSTILE, "tool": HOSTILE, "digest": "x"}}
+    yield from reviewed()
+    yield {"kind": "obligation", "event": "opened", "terms": {"id": "m-3/gone", "mandate": "m-3", "subject": "ops-*",
+           "effect": "delete", "asset": "model:beta", "opened_us": 1, "due_us": 2}}  # fmt: skip
+    yield {"kind": "obligation", "event": "looked", "obligation": "m-3/gone", "result": "present", "at_us": 3,
+           "evidence": ["`/w` is there"], "findings": [{"kind": "moved", "says": "it is at `/v`"}]}  # fmt: skip
+    yield {"kind": "result", "intents": [16, 17], "result": "unknown"}
     yield {"kind": "gap", "lost": 3, "reason": "disk full"}
     yield {"kind": "key", "key": "k2", "event": "rotated"}
-    yield {"kind": "redaction", "target": 3, "pointer": "/args", "reason": "personal data", "authority": "dpo@example.com"}
+    yield {
+        "kind": "redaction",
+        "target": 3,
+        "pointer": "/args",
+        "reason": "personal data",
+        "authority": "dpo@example.com",
+    }
     yield {"kind": "checkpoint", "size": 20, "witness": "w.example", "event": "cosigned"}
     yield {"kind": "asset", "asset": "model:beta", "state": "retiring"}
     yield {"kind": "odd", "decision": 3, "effects": 4, "call": 5, "assets": None, "subject": [], "t": {"a": [None]}}
     yield {"kind": "result", "intent": "x", "result": 3}
     yield {"kind": "intent", "effects": [1, {"op": 2, "resource": None}], "decision": {"outcome": 7, "rules": 8}}
+
+
+def reviewed() -> Iterator[dict[str, Any]]:
+    """An escalation as review records it: opened, approved, used; and another one that nobody answered."""
+    held = {"id": "e-1", "digest": "sha256:e", "agent": "ops-agent", "session": "s1", "created_us": 1, "expires_us": 9,
+            "leave_seconds": 900, "shown": [["copy.unsanctioned", "model:beta"]], "assets": ["model:beta"]}  # fmt: skip
+    yield {"kind": "escalation", "event": "opened", "escalation": "e-1", "at_us": 1, "held": held}
+    yield {"kind": "vote", "event": "voted", "escalation": "e-1", "at_us": 2,
+           "vote": {"voter": "kim@example.com", "verdict": "approve", "at_us": 2, "proof": "ed25519:k1"}}  # fmt: skip
+    yield {"kind": "grant", "event": "issued", "escalation": "e-1", "at_us": 3,
+           "grant": {"id": "g-9", "digest": "sha256:e", "approver": "kim@example.com", "expires_us": 9}}  # fmt: skip
+    yield {"kind": "redemption", "event": "reserved", "escalation": "e-1", "at_us": 4, "grant": "g-9", "use": 1,
+           "holder": "p1"}  # fmt: skip
+    yield {"kind": "redemption", "event": "finished", "escalation": "e-1", "at_us": 5, "grant": "g-9", "use": 1,
+           "ending": "completed"}  # fmt: skip
+    yield {"kind": "grant", "event": "withdrawn", "escalation": "e-1", "at_us": 6, "grant": "g-9", "why": "revoked",
+           "by": "kim@example.com"}  # fmt: skip
+    yield {"kind": "escalation", "event": "opened", "escalation": "e-2", "at_us": 7, "held": held | {"id": "e-2"}}
+    yield {"kind": "escalation", "event": "closed", "escalation": "e-2", "at_us": 8, "state": "expired"}
 
 
 def make_everything(directory: Path) -> Path:

@@ -181,25 +181,22 @@ def _print_report(report: Any) -> None:
 
 def _line(seq: int, record: dict[str, Any]) -> str:
     """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
+    from guardrail.audit.reading import fields
     from guardrail.printing import visible
 
-    decision, subject = _table(record.get("decision")), _table(record.get("subject"))
-    outcome = decision.get("outcome") or record.get("result") or record.get("state") or record.get("event") or "-"
-    assets = _list(record.get("assets")) or ([record["asset"]] if record.get("asset") else [])
-    fields = [
+    shown = [
         f"{seq:>7}",
         _time(record.get("t_us")),
         f"{record.get('kind', '?')!s:<10}",
-        f"{outcome!s:<9}",
-        _joined(decision.get("rules")),
-        _joined(assets),
-        # An obligation names its subject, a decision has it as a table with the model and the principal.
-        str(subject.get("id") or (not subject and record.get("subject")) or "-"),
+        f"{fields.status_of(record) or '-':<9}",
+        _joined(fields.rules_of(record)),
+        _joined(fields.assets_of(record)),
+        fields.agent_of(record) or _joined(fields.people_of(record)),
         _about(record),
         _observed(record),
     ]
     # Names in records come from agents: nothing of theirs may repaint the terminal.
-    return visible("  ".join(field for field in fields if field))
+    return visible("  ".join(field for field in shown if field))
 
 
 def _observed(record: dict[str, Any]) -> str:
@@ -209,6 +206,8 @@ def _observed(record: dict[str, Any]) -> str:
 
 
 def _about(record: dict[str, Any]) -> str:
+    from guardrail.audit.reading import fields
+
     call, effects = _table(record.get("call")), [_table(effect) for effect in _list(record.get("effects"))]
     if call and "effects" in record:
         ops = dict.fromkeys(str(effect.get("op")) for effect in effects)
@@ -216,14 +215,10 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
-    named = str(next((record[name] for name in _NAMED if isinstance(record.get(name), str) and record[name]), ""))
+    named = fields.name_of(record)
     # Why a policy was refused, or what is left of what is owed.
     why = record.get("why") or _joined_text(record.get("evidence"))
     return f"{named}: {why}" if why else named
-
-
-_NAMED: Final = ("obligation", "mandate", "escalation", "grant", "order", "policy", "reason")
-"""Where a record of another kind says what it is about."""
 
 
 def _joined_text(value: object) -> str:

@@ -197,7 +197,7 @@ def _deleted(hit: Hit, own: Event) -> Event:
 
 ENTITY_ACTIVITY: Final = {
     "pending": 1, "issued": 1, "active": 1, "open": 1, "revoked": 4, "cancelled": 4, "expired": 11, "suspended": 12,
-    "resumed": 13, "draft": 1,
+    "resumed": 13, "draft": 1, "opened": 1, "withdrawn": 4,
 }  # fmt: skip
 
 
@@ -212,15 +212,11 @@ def _entity(hit: Hit) -> Iterator[Event]:
     )
     out["entity"] = {"name": kind, "uid": printable(uid), "type_id": base.OTHER, "type": kind}
     out["status_id"] = base.FAILURE if denied else base.SUCCESS
-    who = next((value for name in PEOPLE if (value := text(own.get(name)))), "")
+    who = next(iter(fields.people_of(record)), "")
     if who:
         out["actor"] = {"user": {"uid": printable(who)}}
     out["message"] = printable(f"{kind} {uid}: {status or 'recorded'}")
     yield out
-
-
-PEOPLE: Final = ("voter", "approver", "issuer", "by", "answered_by", "revoked_by", "cancelled_by", "actor")
-"""Where a record says which person acted."""
 
 
 def _config(hit: Hit) -> Iterator[Event]:

@@ -166,13 +166,12 @@ class Index:
         self._db.executemany(
             "INSERT OR IGNORE INTO named VALUES(?,?,?)", [(*name, found.seq) for name in _names(record)]
         )
-        intent = fields.number(record.get("intent"))
-        if kind == "result" and intent is not None:
+        if kind == "result":
             # A result is found by everything that its intent is found by.
-            self._db.execute(
+            self._db.executemany(
                 "INSERT OR IGNORE INTO named SELECT field, value, ? FROM named WHERE seq = ? AND EXISTS"
                 " (SELECT 1 FROM record WHERE seq = ? AND kind = 'intent')",
-                (found.seq, intent, intent),
+                [(found.seq, intent, intent) for intent in fields.intents_of(record)],
             )
 
     def find(self, selection: Selection) -> Iterator[Found]:

@@ -98,10 +98,10 @@ class Chooser:
         about = selection.is_about(record)
         kind = fields.kind_of(record)
         if kind == "result":
-            intent = fields.number(record.get("intent"))
-            if intent in self._open:
-                del self._open[intent]
-                about = True
+            for intent in fields.intents_of(record):
+                if intent in self._open:
+                    del self._open[intent]
+                    about = True
         elif kind == "intent" and about:
             self._open[seq] = None
             if len(self._open) > MAX_OPEN:

@@ -40,8 +40,8 @@ def number(value: object) -> int | None:
 
 
 def body(record: Record) -> dict[str, Any]:
-    """What a record of review or duties is about: the object of its kind's name, or the record itself."""
-    return table(record.get(kind_of(record))) or record
+    """What a record of review or duties is about: the object under its kind, what it holds, or the record itself."""
+    return table(record.get(kind_of(record))) or table(record.get("held")) or table(record.get("terms")) or record
 
 
 def kind_of(record: Record) -> str:
@@ -59,7 +59,7 @@ def agent_of(record: Record) -> str:
     own = body(record)
     subject = own.get("subject", record.get("subject"))
     named = table(subject)
-    return text(subject) or text(named.get("id")) or text(named.get("agent"))
+    return text(subject) or text(named.get("id")) or text(named.get("agent")) or text(own.get("agent"))
 
 
 def session_of(record: Record) -> str:
@@ -77,7 +77,8 @@ def assets_of(record: Record) -> list[str]:
 def rules_of(record: Record) -> list[str]:
     """Ids of the rules that fired."""
     own = body(record)
-    named = texts(table(record.get("decision")).get("rules")) or [text(own.get("rule"))]
+    shown = [text(items(pair)[0]) for pair in items(own.get("shown")) if items(pair)]
+    named = texts(table(record.get("decision")).get("rules")) or [*shown, text(own.get("rule"))]
     return [rule for rule in dict.fromkeys(named) if rule]
 
 
@@ -87,11 +88,11 @@ def outcome_of(record: Record) -> str:
 
 
 def status_of(record: Record) -> str:
-    """The one word on how it stands: outcome, result, state, event, verdict, action."""
+    """The one word on how it stands: outcome, result, ending, state, verdict, event."""
     own = body(record)
     for value in (
         outcome_of(record),
-        *(source.get(name) for source in (record, own) for name in ("result", "state", "event", "verdict", "action")),
+        *(source.get(name) for name in ("result", "ending", "state", "verdict", "event") for source in (record, own)),
     ):
         if isinstance(value, str) and value:
             return value
@@ -106,6 +107,23 @@ def decision_id_of(record: Record) -> str:
 def call_of(record: Record) -> str:
     """The caller's id of the call."""
     return text(record.get("call")) or text(table(record.get("call")).get("id"))
+
+
+def intents_of(record: Record) -> list[int]:
+    """Numbers of the intents that a result answers."""
+    named = [number(record.get("intent")), *(number(item) for item in items(record.get("intents")))]
+    return [seq for seq in named if seq is not None]
+
+
+def people_of(record: Record) -> list[str]:
+    """The people who acted, each once."""
+    own = body(record)
+    named = [text(source.get(name)) for source in (own, record) for name in PEOPLE]
+    return [person for person in dict.fromkeys(named) if person]
+
+
+PEOPLE: Final = ("voter", "approver", "issuer", "by", "answered_by", "revoked_by", "actor", "authority")
+"""Where a record says which person acted."""
 
 
 def tool_of(record: Record) -> str:
@@ -128,6 +146,15 @@ def ids_of(record: Record) -> set[str]:
         record.get("obligation"),
     )  # fmt: skip
     return {value for value in named if isinstance(value, str) and value}
+
+
+def name_of(record: Record) -> str:
+    """Name of the duty, order, escalation, grant or policy that it is about, or nothing."""
+    own = body(record)
+    if own is not record and text(own.get("id")):
+        return text(own.get("id"))
+    names = ("obligation", "mandate", "escalation", "grant", "order", "policy")
+    return next((text(record.get(name)) for name in names if text(record.get(name))), "")
 
 
 def moment(t_us: int | None) -> str:

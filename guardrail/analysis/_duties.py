@@ -1,0 +1,114 @@
+"""What was owed and how it ended, and what people ordered. Pure."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from guardrail.analysis._counts import Counts
+from guardrail.audit.reading import fields
+from guardrail.audit.reading.fields import UNKNOWN, Record, table, text, texts
+
+MAX_DUTIES: Final = 5_000
+"""Most duties that are followed one by one; of more, the oldest are only counted."""
+
+DONE: Final = frozenset({"met", "discharged"})
+"""States in which nothing is owed any more, because it was done."""
+
+
+class Duty(msgspec.Struct, kw_only=True):
+    """One duty as it stood last.
+
+    Args:
+        name: its id.
+        what: effect and asset.
+        agent: who owes it.
+        state: the last state that was recorded.
+        seq: number of the record that says so.
+        t_us: when, in microseconds since the epoch.
+        tries: calls that would have done it, by outcome.
+        violations: what was wrong with it.
+        evidence: what the last look saw.
+    """
+
+    name: str
+    what: str = UNKNOWN
+    agent: str = UNKNOWN
+    state: str = UNKNOWN
+    seq: int = 0
+    t_us: int | None = None
+    tries: tuple[str, ...] = ()
+    violations: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
+
+
+class Duties:
+    """Folds records of obligations and orders."""
+
+    def __init__(self) -> None:
+        self.duties: OrderedDict[str, Duty] = OrderedDict()
+        self.forgotten = 0
+        self.orders = Counts()
+        self.mandates = Counts()
+
+    @property
+    def states(self) -> Counts:
+        """How many stand how."""
+        found = Counts()
+        for duty in self.duties.values():
+            found.add("all", duty.state)
+        return found
+
+    def used(self, record: Record) -> None:
+        """A decision that rests on orders."""
+        for use in fields.items(record.get("mandates")):
+            self.mandates.add(text(table(use).get("mandate")) or UNKNOWN, "calls")
+
+    def take(self, seq: int, record: Record, t_us: int | None) -> None:
+        """Go on by one record."""
+        if fields.kind_of(record) == "order":
+            self.orders.add("all", fields.status_of(record) or UNKNOWN)
+            return
+        own = fields.body(record)
+        name = text(record.get("obligation")) or text(own.get("id")) or UNKNOWN
+        duty = self.duties.pop(name, None) or Duty(name=name)
+        self.duties[name] = duty
+        duty.seq, duty.t_us = seq, t_us
+        duty.agent = fields.agent_of(record) or duty.agent
+        if asset := text(own.get("asset")):
+            duty.what = f"{text(own.get('effect')) or 'act on'} {asset}"
+        duty.state = _state(record, duty.state)
+        _note(duty, record)
+        if len(self.duties) > MAX_DUTIES:
+            self.duties.popitem(last=False)
+            self.forgotten += 1
+
+
+def _state(record: Record, before: str) -> str:
+    own = fields.body(record)
+    said = text(own.get("state")) or text(record.get("state"))
+    event = text(record.get("event"))
+    if said:
+        return said
+    named = {"opened": "open", "attempted": "attempted", "discharged": "discharged", "withdrawn": "withdrawn",
+             "violated": "violated", "breached": "breached"}  # fmt: skip
+    if event == "looked":
+        seen = text(record.get("result")) or UNKNOWN
+        return before if before in DONE else f"looked: {seen}"
+    return named.get(event, before)
+
+
+def _note(duty: Duty, record: Record) -> None:
+    attempts = table(record.get("attempts"))
+    if attempts:
+        duty.tries = tuple(f"{fields.number(count) or 0} {outcome}" for outcome, count in sorted(attempts.items()))
+    elif text(record.get("event")) == "attempted":
+        duty.tries = (*duty.tries, f"1 {text(record.get('outcome')) or UNKNOWN}")[-8:]
+    found = [text(table(item).get("kind")) or text(item) for item in fields.items(record.get("violations"))]
+    if text(record.get("event")) == "violated":
+        found.append(text(record.get("violation")) or text(table(record.get("violation")).get("kind")) or UNKNOWN)
+    duty.violations = tuple(dict.fromkeys((*duty.violations, *filter(None, found))))[:16]
+    if seen := texts(record.get("evidence")):
+        duty.evidence = tuple(seen[:4])

@@ -1,0 +1,314 @@
+"""The sections of the report, in their order. Pure.
+
+INVARIANT: every sentence here says what the records show, and none says that anything is fulfilled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from guardrail.analysis import _charts as charts
+from guardrail.analysis._counts import Counts
+from guardrail.analysis._decisions import KEPT, OUTCOMES
+from guardrail.analysis._markup import Html, join, table, tag
+from guardrail.audit.reading.fields import UNKNOWN, moment
+
+if TYPE_CHECKING:
+    from guardrail.analysis._html import Made
+    from guardrail.analysis._summary import Summary
+
+MOST_STEPS: Final = 48
+"""Most bars over time."""
+
+MOST_BARS: Final = 12
+"""Most bars by name; the table after them has `MOST_ROWS`."""
+
+MOST_ROWS: Final = 40
+
+BOUNDS: Final = (
+    (60_000_000, "up to 1 minute"), (300_000_000, "up to 5 minutes"), (900_000_000, "up to 15 minutes"),
+    (3_600_000_000, "up to 1 hour"), (14_400_000_000, "up to 4 hours"), (86_400_000_000, "up to 1 day"),
+)  # fmt: skip
+"""How response times are sorted, in microseconds."""
+
+
+# ── the head ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def about(summary: Summary, made: Made) -> Html:
+    """What it is about."""
+    since, until = summary.selection.since_us, summary.selection.until_us
+    low = f"from {moment(since)}" if since is not None else "from the first record"
+    high = f"up to and without {moment(until)}" if until is not None else "to the last record"
+    return join(
+        (
+            tag("p", f"Period: {low} {high}. All times are UTC.", class_="soft"),
+            tag(
+                "p",
+                f"Ledger {made.verification.get('origin') or UNKNOWN}, {summary.records:,} records in the period, "
+                f"read from {made.trail}. Made {moment(made.at_us)} by Guardrail {made.version}.",
+                class_="soft",
+            ),
+        )
+    )
+
+
+def verdict(made: Made) -> Html:
+    """Which verification ran, and what it found."""
+    found = made.verification
+    ok, deep = bool(found.get("ok")), bool(found.get("deep"))
+    kind = (
+        "deep verification (every byte, every record)"
+        if deep
+        else "light verification (every byte, records not parsed)"
+    )
+    key = (
+        "The verifier key was given from elsewhere."
+        if found.get("key_source") == "given"
+        else "The verifier key is the trail's own, so this shows only that the trail agrees with itself."
+    )
+    problems = [str(problem) for problem in found.get("problems") or ()]
+    more = found.get("more") or 0
+    return tag(
+        "div",
+        tag("p", tag("strong", "As written" if ok else "NOT as written"), f": {kind} of the whole trail."),
+        tag(
+            "p",
+            f"{found.get('records', 0):,} records, {found.get('signed', 0):,} of them signed by "
+            f"{found.get('checkpoints', 0):,} checkpoints; root ",
+            tag("code", found.get("root") or "not computed"),
+            f". {key}",
+        ),
+        tag("ul", *(tag("li", problem) for problem in problems[:20])) if problems else "",
+        tag("p", f"and {more + max(0, len(problems) - 20)} more problems") if more or len(problems) > 20 else "",
+        class_="verdict ok" if ok else "verdict",
+    )
+
+
+def tiles(summary: Summary) -> Html:
+    """The numbers that are looked for first."""
+    decisions, reviews = summary.decisions, summary.reviews
+    broken = sum(1 for duty in summary.duties.duties.values() if duty.violations or duty.state in ("unmet", "violated"))
+    shown = (
+        ("decisions", decisions.total), ("allowed", decisions.outcomes.total("allow")),
+        ("held for a person", decisions.outcomes.total("escalate")), ("denied", decisions.outcomes.total("deny")),
+        ("faults", decisions.faults), ("escalations open", reviews.unanswered), ("duties not done", broken),
+    )  # fmt: skip
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", f"{number:,}")) for name, number in shown), class_="tiles")
+
+
+# ── decisions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def time(summary: Summary) -> Html:
+    """Decisions over time, by outcome."""
+    timeline, selection = summary.decisions.over_time, summary.selection
+    if not summary.decisions.total:
+        return tag("p", "No decision was recorded in this period.", class_="none")
+    columns = _columns(summary.decisions.outcomes)
+    steps = timeline.steps(MOST_STEPS, selection.since_us, selection.until_us)
+    width = timeline.width
+    rows = [(charts.label(at, width), *(row.get(column, 0) for column in columns)) for at, row in steps if row]
+    caption = f"Decisions in steps of {charts.span(width)}; steps without any are left out"
+    return join(
+        (
+            charts.legend(columns),
+            charts.over_time("Decisions over time", steps, columns, width),
+            table(caption, ("Beginning (UTC)", *columns), rows, numbers=len(columns)),
+        )
+    )
+
+
+def _columns(outcomes: Counts) -> tuple[str, ...]:
+    return (*OUTCOMES, UNKNOWN) if outcomes.total(UNKNOWN) else OUTCOMES
+
+
+def names(summary: Summary) -> Html:
+    """Decisions by whom, on what, and why."""
+    decisions = summary.decisions
+    columns = _columns(decisions.outcomes)
+    parts: list[Html] = [charts.legend(columns)]
+    for title, counts in (
+        ("Agents", decisions.agents), ("Assets", decisions.assets), ("Rules that fired", decisions.rules),
+        ("What calls would do", decisions.ops),
+    ):  # fmt: skip
+        parts += [tag("h3", title), _ranked(title, counts, columns)]
+    return join(parts)
+
+
+def _ranked(title: str, counts: Counts, columns: tuple[str, ...]) -> Html:
+    rows = counts.largest(MOST_ROWS)
+    if not rows:
+        return tag("p", "Nothing in this period.", class_="none")
+    more = len(counts) - len(rows)
+    caption = f"{title}: decisions by outcome" + (f"; {more:,} with fewer are not listed" if more else "")
+    if counts.cut:
+        caption += "; too many names to tell all of them apart, the rest count as (others)"
+    cells = [(name, *(row.get(column, 0) for column in columns)) for name, row in rows]
+    return join(
+        (
+            charts.by_name(title, rows[:MOST_BARS], columns),
+            table(caption, ("Name", *columns), cells, numbers=len(columns)),
+        )
+    )
+
+
+def faults(summary: Summary) -> Html:
+    """Failures in judging."""
+    decisions = summary.decisions
+    said = "A fault is a failure in judging; unless the guard runs with unsafe_fail_open, the call does not run then."
+    rows = [
+        (f"record {seq}", moment(t_us), outcome, message)
+        for seq, t_us, outcome, message in reversed(decisions.newest_faults)
+    ]
+    caption = f"The newest of {decisions.faults:,} faults, at most {KEPT}"
+    return join((tag("p", said), table(caption, ("Record", "Time (UTC)", "Outcome", "What failed"), rows)))
+
+
+# ── people ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reviews(summary: Summary) -> Html:
+    """Who was asked, who answered, how long it took, and what leave came of it."""
+    found = summary.reviews
+    if not found.opened and not len(found.voters) and not len(found.grants):
+        return tag("p", "Nobody was asked anything in this period.", class_="none")
+    endings = [*columns_of(found.endings, "how"), ("open at the end of the period", found.unanswered)]
+    parts = [
+        tag("p", f"Escalations opened: {found.opened:,}. An unanswered one releases nothing."),
+        table("How escalations ended", ("Ending", "Escalations"), endings, numbers=1),
+        _response(summary),
+    ]
+    people = [
+        (name, *(row.get(c, 0) for c in ("approved", "denied", "respond")))
+        for name, row in found.voters.largest(MOST_ROWS)
+    ]
+    if people:
+        parts.append(table("Who answered", ("Person", "Approved", "Denied", "Answered otherwise"), people, numbers=3))
+        parts.append(table("How votes were proven", ("Proof", "Votes"), columns_of(found.proofs, "all"), numbers=1))
+    elif found.opened:
+        parts.append(tag("p", "Who answered is unknown: this trail has no records of votes.", class_="none"))
+    grants = [
+        (f"{name}: {what}", number) for name, row in found.grants.largest(9) for what, number in sorted(row.items())
+    ]
+    parts.append(table("Grants and their uses", ("What happened", "Times"), grants, numbers=1))
+    rows = [
+        (f"record {asked.seq}", moment(asked.opened_us), asked.agent, asked.rule, asked.ending or "open",
+         ", ".join(asked.who) or UNKNOWN, _took(asked.took_us))
+        for asked in reversed(found.newest)
+    ]  # fmt: skip
+    heads = ("Opened by", "Time (UTC)", "Agent", "Rule", "Ending", "Who", "After")
+    parts.append(table(f"The newest escalations, at most {KEPT}", heads, rows))
+    return join(parts)
+
+
+def columns_of(counts: Counts, name: str) -> list[tuple[str, int]]:
+    return sorted(dict(next((row for key, row in counts.largest(99) if key == name), {})).items())
+
+
+def _response(summary: Summary) -> Html:
+    took = summary.reviews.took
+    if not took.count:
+        return tag("p", "No escalation was answered in this period.", class_="none")
+    found = took.within(tuple(bound for bound, _ in BOUNDS))
+    rows: list[tuple[str, Mapping[str, int]]] = [
+        (name, {"answers": number}) for (_, name), number in zip((*BOUNDS, (0, "longer")), found, strict=True)
+    ]
+    median, most = _took(took.share(0.5)), _took(took.share(1.0))
+    said = f"Answers: {took.count:,}. Half of them came within {median}, the slowest after {most}."
+    if took.cut:
+        said += " Times are of the first answers only; there are too many to keep."
+    cells = [(name, row["answers"]) for name, row in rows]
+    return join(
+        (
+            tag("p", said),
+            charts.by_name("Time to an answer", rows, ("answers",)),
+            table("Time from question to answer", ("Time", "Answers"), cells, numbers=1),
+        )
+    )
+
+
+def _took(duration_us: int | None) -> str:
+    return UNKNOWN if duration_us is None else charts.span(duration_us / 1_000_000)
+
+
+def duties(summary: Summary) -> Html:
+    """What was ordered and owed, and how it ended."""
+    found = summary.duties
+    rows = [
+        (duty.name, duty.what, duty.agent, duty.state, ", ".join(duty.violations) or "-",
+         ", ".join(duty.tries) or "none", "; ".join(duty.evidence) or "-", f"record {duty.seq}")
+        for duty in list(found.duties.values())[-MOST_ROWS:]
+    ]  # fmt: skip
+    heads = ("Duty", "What is owed", "By", "State", "Violations", "Tries", "Seen last", "Record")
+    more = len(found.duties) + found.forgotten - len(rows)
+    caption = "Obligations as they stood last" + (f"; {more:,} older ones are not listed" if more else "")
+    states = [(state, number) for state, number in columns_of(found.states, "all")]
+    mandates = [(name, row.get("calls", 0)) for name, row in found.mandates.largest(MOST_ROWS)]
+    orders = [(state, number) for state, number in columns_of(found.orders, "all")]
+    return join(
+        (
+            tag("p", "A duty without a try that is not done is what a refusal or an omission looks like."),
+            table("Obligations by state", ("State", "Duties"), states, numbers=1),
+            table(caption, heads, rows),
+            table("Orders", ("State", "Records"), orders, numbers=1),
+            table("Calls that were released on an order", ("Mandate", "Calls"), mandates, numbers=1),
+        )
+    )
+
+
+# ── the evidence itself ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def controls(summary: Summary) -> Html:
+    """For which controls the records are evidence."""
+    parts = [
+        tag(
+            "p",
+            "The records are evidence relevant to these controls. Whether a control is met is for an auditor to say; "
+            "what is asked is put in our words.",
+        )
+    ]
+    for source in summary.controls.sources:
+        rows = [
+            (control.control, control.asks, _evidence(summary, control.queries), control.also or "-")
+            for control in source.control
+        ]
+        heads = ("Control", "Asks", "Evidence relevant to it", "See also")
+        parts += [tag("h3", source.source), table(f"{source.source}, {source.edition}", heads, rows)]
+        if source.note:
+            parts.append(tag("p", source.note, class_="soft"))
+    return join(parts)
+
+
+def _evidence(summary: Summary, queries: tuple[str, ...]) -> Html:
+    lines: list[Html] = []
+    for name in queries:
+        query, found = summary.controls.queries[name], summary.controls.found[name]
+        such = f", such as {', '.join(map(str, found.examples))}" if found.examples else ""
+        lines.append(tag("div", f"{found.count:,} × {query.shows}{such}"))
+    return join(lines) if lines else tag("div", "-")
+
+
+def check(made: Made) -> Html:
+    """What to type to see the same."""
+    lines = (
+        (
+            "guardrail audit verify --key VKEY --checkpoint FILE",
+            "is the trail what was written? Key and checkpoint from elsewhere.",
+        ),
+        ("guardrail audit show --seq N", "what does the record of this number say?"),
+        (
+            "guardrail audit prove N -o N.tlog-proof",
+            "the proof of that record, for whoever has no access to the trail.",
+        ),
+        ("python verify_proof.py N.tlog-proof --key VKEY", "check such a proof without Guardrail."),
+    )
+    key = made.verification.get("key") or UNKNOWN
+    return join(
+        (
+            tag("dl", *(part for command, why in lines for part in (tag("dt", tag("code", command)), tag("dd", why)))),
+            tag("p", "Verifier key that was used: ", tag("code", key)),
+        )
+    )
