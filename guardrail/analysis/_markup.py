@@ -8,7 +8,7 @@ from typing import Final
 
 from guardrail.printing import visible
 
-MAX_CHARS: Final = 240
+MAX_CHARS: Final = 600
 """Longest text of a record that is shown in one place, in characters; what is cut ends in an ellipsis."""
 
 _VOID: Final = frozenset({"meta", "rect", "line", "path"})
