@@ -49,9 +49,14 @@ class Counts:
         """How often a thing was seen, under any name."""
         return sum(row.get(column, 0) for row in self._rows.values())
 
+    def row(self, name: str) -> Mapping[str, int]:
+        """What was seen under a name."""
+        return self._rows.get(name, {})
+
     def largest(self, most: int) -> list[tuple[str, Mapping[str, int]]]:
         """The rows with the largest sums, in their order; among equals by name."""
-        return sorted(self._rows.items(), key=lambda item: (-sum(item[1].values()), item[0]))[:most]
+        rows: list[tuple[str, Mapping[str, int]]] = list(self._rows.items())
+        return sorted(rows, key=lambda item: (-sum(item[1].values()), item[0]))[:most]
 
 
 class Timeline:

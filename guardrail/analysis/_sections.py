@@ -204,7 +204,7 @@ def reviews(summary: Summary) -> Html:
 
 
 def columns_of(counts: Counts, name: str) -> list[tuple[str, int]]:
-    return sorted(dict(next((row for key, row in counts.largest(99) if key == name), {})).items())
+    return sorted(counts.row(name).items())
 
 
 def _response(summary: Summary) -> Html:

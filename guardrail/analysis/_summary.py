@@ -69,10 +69,10 @@ class Summary:
             "escalations": {
                 "opened": reviews.opened,
                 "unanswered": reviews.unanswered,
-                "endings": dict(next((row for name, row in reviews.endings.largest(2) if name == "how"), {})),
+                "endings": dict(reviews.endings.row("how")),
                 "median_us": reviews.took.share(0.5),
             },
-            "obligations": dict(next((row for _, row in self.duties.states.largest(1)), {})),
+            "obligations": dict(self.duties.states.row("all")),
             "coverage": {
                 "openings": coverage.openings,
                 "unsafe_fail_open": coverage.unsafe_openings,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import BinaryIO, cast
 
 from guardrail.errors import ConfigError
 
 
 @contextlib.contextmanager
-def written(path: str) -> Iterator[BinaryIO]:
+def written(path: str) -> Generator[BinaryIO]:
     """A file to write to, which takes its place only when everything has been written; a device is written to directly.
 
     Raises:

@@ -7,13 +7,13 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from guardrail.cli import positive
 from guardrail.cli._trail_options import add_selection, selection_of
 from guardrail.cli._words import counted
 
-LAST: int = 10
+LAST: Final = 10
 """How many records `tail` begins with, unless told otherwise."""
 
 
@@ -107,13 +107,13 @@ def _tail(args: argparse.Namespace, directory: str) -> int:
 
 
 def _print(hits: Iterable[Any], *, as_json: bool) -> None:
-    from guardrail.cli import audit
+    from guardrail.cli import _trail_line
 
     for found, record in hits:
         if as_json:
             print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
         else:
-            print(audit._line(found.seq, record))
+            print(_trail_line.line(found.seq, record))
 
 
 def _note(text: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import sys
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from guardrail.cli import _trail_export, _trail_prove, _trail_show
 from guardrail.cli._words import counted
@@ -174,72 +173,3 @@ def _print_report(report: Any) -> None:
         print("              keep the key and a checkpoint elsewhere, and pass them as --key and --checkpoint")
     rate = report.records / report.seconds if report.seconds > 0 else 0
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
-
-
-# ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _line(seq: int, record: dict[str, Any]) -> str:
-    """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
-    from guardrail.audit.reading import fields
-    from guardrail.printing import visible
-
-    shown = [
-        f"{seq:>7}",
-        _time(record.get("t_us")),
-        f"{record.get('kind', '?')!s:<10}",
-        f"{fields.status_of(record) or '-':<9}",
-        _joined(fields.rules_of(record)),
-        _joined(fields.assets_of(record)),
-        fields.agent_of(record) or _joined(fields.people_of(record)),
-        _about(record),
-        _observed(record),
-    ]
-    # Names in records come from agents: nothing of theirs may repaint the terminal.
-    return visible("  ".join(field for field in shown if field))
-
-
-def _observed(record: dict[str, Any]) -> str:
-    """What a call that ran would have met with every rule rolled out."""
-    observed = _table(record.get("observed"))
-    return f"[observed: {observed.get('outcome')} by {_joined(observed.get('rules'))}]" if observed else ""
-
-
-def _about(record: dict[str, Any]) -> str:
-    from guardrail.audit.reading import fields
-
-    call, effects = _table(record.get("call")), [_table(effect) for effect in _list(record.get("effects"))]
-    if call and "effects" in record:
-        ops = dict.fromkeys(str(effect.get("op")) for effect in effects)
-        first = next((str(effect["resource"]) for effect in effects if effect.get("resource")), "")
-        return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
-    if isinstance(record.get("intent"), int):
-        return f"of record {record['intent']}"
-    named = fields.name_of(record)
-    # Why a policy was refused, or what is left of what is owed.
-    why = record.get("why") or _joined_text(record.get("evidence"))
-    return f"{named}: {why}" if why else named
-
-
-def _joined_text(value: object) -> str:
-    return "; ".join(map(str, _list(value)))
-
-
-def _joined(value: object) -> str:
-    return ",".join(map(str, _list(value))) or "-"
-
-
-def _table(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _time(value: object) -> str:
-    try:
-        moment = dt.datetime.fromtimestamp(cast("int", value) / 1_000_000, dt.UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "no time"
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"

@@ -144,11 +144,12 @@ def _result(hit: Hit) -> Iterator[Event]:
     record = hit[1]
     result = text(record.get("result")) or fields.UNKNOWN
     out = base.event(hit, base.API, base.OTHER, name="result")
-    out["api"] = {"operation": "result"}
+    api: Event = {"operation": "result"}
     if call := fields.call_of(record):
-        out["api"]["request"] = {"uid": printable(call)}
+        api["request"] = {"uid": printable(call)}
     if error := text(record.get("error")):
-        out["api"]["response"] = {"error": printable(error)}
+        api["response"] = {"error": printable(error)}
+    out["api"] = api
     out["actor"] = base.actor(record)
     out["src_endpoint"] = {"instance_uid": base.device(record)["instance_uid"]}
     out["status_id"] = {"completed": base.SUCCESS, "failed": base.FAILURE}.get(

@@ -26,8 +26,8 @@ class ParquetTable:
 
     def __init__(self, stream: BinaryIO) -> None:
         try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
+            import pyarrow as pa  # type: ignore[import-untyped]
+            import pyarrow.parquet as pq  # type: ignore[import-untyped]
         except ImportError:
             raise ConfigError(
                 "Parquet needs `pyarrow`: install `guardrail-runtime[parquet]`, or export as csv or jsonl"

@@ -47,13 +47,41 @@ def _listed(name: str) -> Callable[[Hit], Any]:
     return _texts(lambda record: [text(effect.get(name)) for effect in fields.effects_of(record)])
 
 
+def _seq(hit: Hit) -> int:
+    return hit[0].seq
+
+
+def _hash(hit: Hit) -> str:
+    return leaf_hash(hit[0].leaf).hex()
+
+
+def _policy(record: Record) -> str:
+    return text(table(record.get("decision")).get("policy")) or text(record.get("policy"))
+
+
+def _engine(record: Record) -> str:
+    return text(table(record.get("decision")).get("engine")) or text(record.get("engine"))
+
+
+def _elapsed(record: Record) -> int | None:
+    return number(table(record.get("decision")).get("elapsed_us"))
+
+
+def _intent(record: Record) -> int | None:
+    return number(record.get("intent"))
+
+
+def _unsafe(record: Record) -> bool:
+    return record.get("unsafe_fail_open") is True
+
+
 def _mandates(record: Record) -> list[str]:
     used = [text(table(use).get("mandate")) for use in fields.items(record.get("mandates"))]
     return [mandate for mandate in (*used, text(record.get("mandate"))) if mandate]
 
 
 COLUMNS: Final = (
-    Column("seq", "int", lambda hit: hit[0].seq),
+    Column("seq", "int", _seq),
     Column("time", "time", _of(fields.time_of)),
     Column("kind", "text", _text(fields.kind_of)),
     Column("id", "text", _own("id")),
@@ -72,18 +100,18 @@ COLUMNS: Final = (
     Column("ops", "texts", _listed("op")),
     Column("resources", "texts", _listed("resource")),
     Column("targets", "texts", _listed("target")),
-    Column("policy", "text", _text(lambda r: text(table(r.get("decision")).get("policy")) or text(r.get("policy")))),
-    Column("engine", "text", _text(lambda r: text(table(r.get("decision")).get("engine")) or text(r.get("engine")))),
-    Column("elapsed_us", "int", _of(lambda r: number(table(r.get("decision")).get("elapsed_us")))),
+    Column("policy", "text", _text(_policy)),
+    Column("engine", "text", _text(_engine)),
+    Column("elapsed_us", "int", _of(_elapsed)),
     Column("mode", "text", _own("mode")),
     Column("observed", "text", _member("observed", "outcome")),
     Column("grant", "text", _own("grant")),
     Column("mandates", "texts", _texts(_mandates)),
-    Column("intent", "int", _of(lambda r: number(r.get("intent")))),
+    Column("intent", "int", _of(_intent)),
     Column("fault", "text", _own("fault")),
     Column("error", "text", _own("error")),
-    Column("unsafe_fail_open", "bool", _of(lambda r: r.get("unsafe_fail_open") is True)),
+    Column("unsafe_fail_open", "bool", _of(_unsafe)),
     Column("log", "text", _own("log")),
-    Column("leaf_sha256", "text", lambda hit: leaf_hash(hit[0].leaf).hex()),
+    Column("leaf_sha256", "text", _hash),
 )
 """Every column, in order; a value that is not there is None, or an empty list."""

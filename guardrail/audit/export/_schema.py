@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from guardrail.audit.reading.fields import number, table, texts
+from guardrail.audit.reading.fields import items, number, table, texts
 
 FACTS_FILE: Final = Path(__file__).with_name("ocsf-facts.json")
 """The facts, with their source, release and the digest of what they were cut from."""
@@ -30,10 +30,10 @@ def facts() -> dict[str, Any]:
 def problems(event: object) -> list[str]:
     """What of an event is not as the schema says, each with its place; nothing for a good one."""
     found = table(event)
-    uid = found.get("class_uid")
-    kind = facts()["classes"].get(str(uid)) if isinstance(uid, int) else None
-    if kind is None:
-        return [f"class_uid: `{uid}` is no class that is known here"]
+    uid = number(found.get("class_uid"))
+    kind = None if uid is None else facts()["classes"].get(str(uid))
+    if uid is None or kind is None:
+        return [f"class_uid: `{found.get('class_uid')}` is no class that is known here"]
     profiles = texts(table(found.get("metadata")).get("profiles"))
     out = [
         f"metadata.profiles: `{name}` is no profile of the class" for name in profiles if name not in kind["profiles"]
@@ -79,8 +79,7 @@ def _attribute(value: object, known: dict[str, Any], at: str, profiles: frozense
         if not isinstance(value, list):
             yield f"{at}: is no array"
             return
-        values: list[object] = value
-        for place, item in enumerate(values):
+        for place, item in enumerate(items(value)):  # pyright: ignore[reportUnknownArgumentType]
             yield from _value(item, known, f"{at}[{place}]", profiles)
     else:
         yield from _value(value, known, at, profiles)
@@ -92,7 +91,7 @@ def _value(value: object, known: dict[str, Any], at: str, profiles: frozenset[st
         if not isinstance(value, dict):
             yield f"{at}: is no object"
         elif name in facts()["objects"]:
-            yield from _members(table(value), facts()["objects"][name], f"{at}.", profiles)
+            yield from _members(table(cast("object", value)), facts()["objects"][name], f"{at}.", profiles)
         elif name != "object":
             yield f"{at}: nothing is known here of the object `{name}`"
         return

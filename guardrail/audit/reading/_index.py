@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -124,7 +124,8 @@ class Index:
         """
         with _usable():
             last = self._last()
-        done, batch = 0, []
+        done = 0
+        batch: list[Found] = []
         for found in read_leaves(self._directory, last):
             batch.append(found)
             if len(batch) >= BATCH:
@@ -278,7 +279,7 @@ def _marks(values: tuple[str, ...]) -> str:
 
 
 @contextlib.contextmanager
-def _usable() -> Iterator[None]:
+def _usable() -> Generator[None]:
     """Whatever SQLite says, the index is what is wrong, and it can be made anew."""
     try:
         yield

@@ -61,15 +61,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     def is_about(self, record: Record) -> bool:
         """Whether what it says is what was asked for, as far as the record itself says it."""
-        wanted = (
-            (self.ids, fields.ids_of),
-            (self.calls, lambda r: (fields.call_of(r),)),
-            (self.agents, lambda r: (fields.agent_of(r),)),
-            (self.sessions, lambda r: (fields.session_of(r),)),
-            (self.assets, fields.assets_of),
-            (self.rules, fields.rules_of),
+        return (
+            (not self.ids or not fields.ids_of(record).isdisjoint(self.ids))
+            and (not self.calls or fields.call_of(record) in self.calls)
+            and (not self.agents or fields.agent_of(record) in self.agents)
+            and (not self.sessions or fields.session_of(record) in self.sessions)
+            and (not self.assets or any(asset in self.assets for asset in fields.assets_of(record)))
+            and (not self.rules or any(rule in self.rules for rule in fields.rules_of(record)))
         )
-        return all(not given or any(value in given for value in says(record)) for given, says in wanted)
 
     @property
     def by_content(self) -> bool:
