@@ -24,6 +24,7 @@ import msgspec
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
+from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -568,6 +569,8 @@ class Guard:
                 },
                 durable=True,
             )
+            # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
+            settle_unfinished(self.trail, self.inventory, self.recognition)
 
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""

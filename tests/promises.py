@@ -535,6 +535,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.unknown_results",
+        source="issue 5",
+        behaviour="a call that a crash cut off gets a result `unknown` at the next start, with what is found at its assets",
+        tests=(
+            "tests/test_audit_aftermath.py::test_an_intent_without_a_result_is_answered_at_the_next_start",
+            "tests/test_audit_aftermath.py::test_what_is_open_is_the_same_with_and_without_the_saved_frontier",
+            "tests/test_audit_aftermath.py::test_a_start_reads_the_last_segment_only",
+            "tests/test_audit_aftermath.py::test_a_list_of_open_intents_that_does_not_fit_is_found",
+            "tests/test_audit_aftermath.py::test_what_is_kept_in_mind_and_read_again_is_bounded",
+        ),
+    ),
+    Promise(
         id="audit.durable",
         source="design",
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",

@@ -10,13 +10,14 @@ import collections
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.audit._note import CheckpointFile
 from guardrail.audit._place import cannot
 from guardrail.audit._segment import Segments
+from guardrail.audit._unfinished import Unfinished
 from guardrail.errors import TrailError
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class Entry:
         last: nothing comes after this; the writer ends.
     """
 
-    __slots__ = ("future", "last", "leaf", "loop", "waiter")
+    __slots__ = ("future", "last", "leaf", "loop", "record", "waiter")
 
     def __init__(self, leaf: bytes | None = None, *, last: bool = False) -> None:
         self.leaf = leaf
         self.last = last
+        self.record: Mapping[str, Any] = {}
         self.waiter: threading.Lock | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[None] | None = None
@@ -70,11 +72,17 @@ class Writer:
         directory: the trail, for messages.
         segments: its open end.
         checkpoints: its checkpoints.
+        unfinished: its open intents.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
     """
 
     def __init__(
-        self, directory: Path, segments: Segments, checkpoints: CheckpointFile, checkpoint_seconds: float
+        self,
+        directory: Path,
+        segments: Segments,
+        checkpoints: CheckpointFile,
+        unfinished: Unfinished,
+        checkpoint_seconds: float,
     ) -> None:
         self.order = threading.Lock()
         """Held by whoever numbers and queues: the queue is in the order of the log."""
@@ -85,6 +93,7 @@ class Writer:
         self._directory = directory
         self._segments = segments
         self._checkpoints = checkpoints
+        self._unfinished = unfinished
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
         self._entries: collections.deque[Entry] = collections.deque()
@@ -169,10 +178,13 @@ class Writer:
             return None
         return max(0.001, self._signed_at + self._checkpoint_seconds - time.monotonic())
 
-    def _write(self, batch: Iterable[Entry]) -> None:
+    def _write(self, batch: Sequence[Entry]) -> None:
         leaves = [entry.leaf for entry in batch if entry.leaf is not None]
         if leaves:
+            first = self.size
             self._segments.write(leaves)
+            for place, entry in enumerate(entry for entry in batch if entry.leaf is not None):
+                self._unfinished.take(entry.record, first + place)
             self.size, self.roots = self._segments.tree.size, self._segments.tree.roots
         elif self.low:
             self._segments.grow(0)
