@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from guardrail.audit.reading._proof_file import prove
 from guardrail.cli import main
 from guardrail.errors import TrailError
-from tests.audit_support import ROOT, crashed_trail, flip, make_trail, segments
+from tests.audit_support import ROOT, crashed_trail, flip, make_trail, open_trail, segments
 
 SCRIPT = ROOT / "scripts" / "verify_proof.py"
 
@@ -203,3 +203,16 @@ def test_what_cannot_be_proven_is_one_sentence(tmp_path: Path, trail: Path, caps
     assert main(["audit", "prove", "1", str(trail), "-o", str(tmp_path / "no" / "p")]) == 2
     with pytest.raises(SystemExit):
         main(["audit", "prove", "x", str(trail)])
+
+
+def test_a_proof_carries_the_cosignatures_there_are(tmp_path: Path) -> None:
+    """The latest checkpoint that witnesses have signed and that covers the record; else the ledger's own."""
+    directory = make_trail(tmp_path / "t", 9)
+    early = "".join((directory / "checkpoints").read_text().splitlines(keepends=True)[-5:])
+    cosigned, witness = _cosigned(early, Ed25519PrivateKey.generate())
+    (directory / "cosigned").write_text(cosigned)
+    with open_trail(directory) as trail:
+        trail.append({"kind": "odd"})
+    key = (directory / "trail.vkey").read_text()
+    assert verifier.check(prove(directory, 3).text, key, [witness])[3] == 9
+    assert verifier.check(prove(directory, 9).text, key)[3] == 10

@@ -283,3 +283,16 @@ def test_an_index_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         guardrail("index", directory)
     with pytest.raises(IndexUnusable):
         Index.open(directory)
+
+
+def test_what_was_pruned_is_neither_missing_nor_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rest is listed without a warning, and the index forgets what left."""
+    directory = make_trail(tmp_path / "t", 40)
+    build_index(directory)
+    first = int(segments(directory)[1].name[:20])
+    segments(directory)[0].unlink()
+    assert guardrail("show", directory) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 40 - first
+    assert shown.err == ""
+    assert build_index(directory) == 40 - first

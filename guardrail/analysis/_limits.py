@@ -74,9 +74,22 @@ def _limits(summary: Summary, made: Made) -> Sequence[str]:
         f"Results: {found.unanswered} released calls have none, since {NO_RESULT}; {unknown} are recorded as unknown.",
         f"Clock: it went back by more than a second {found.back} times; the order of records is their number.",
         f"Redactions: {found.redactions}. Changes of the ledger's key: {found.keys}.",
+        _retention(made),
         _tamper(summary, made),
         NOT_RECORDED,
         DIGESTS_ONLY,
+    )
+
+
+def _retention(made: Made) -> str:
+    pruned, holds = made.verification.get("pruned"), made.verification.get("holds") or ()
+    gone = "nothing was pruned"
+    if pruned:
+        gone = f"records before {pruned.get('minimum')} were pruned, by the order in record {pruned.get('record')}"
+    missing = made.verification.get("disclosures_missing") or 0
+    return (
+        f"Retention: {gone}; legal holds in force: {', '.join(map(str, holds)) or 'none'}; "
+        f"{missing} disclosures are gone without a redaction."
     )
 
 
@@ -85,6 +98,10 @@ def _tamper(summary: Summary, made: Made) -> str:
     signed = (
         f" The trail was last signed {_ago(made.at_us, made.checkpoint_us)}." if made.checkpoint_us is not None else ""
     )
+    seen = made.verification.get("witnesses") or ()
+    if seen:
+        told = ", ".join(f"{name} {size:,} records {_ago(made.at_us, when * 1_000_000)}" for name, size, when in seen)
+        return f"Tamper window: the witnesses that were asked for have cosigned: {told}.{signed}"
     if made.verification.get("checkpoint_given"):
         return f"Tamper window: this report was checked against a checkpoint that was kept elsewhere.{signed}"
     if left is None:

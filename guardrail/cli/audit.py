@@ -17,7 +17,7 @@ EXIT_USAGE: Final = 2
 
 KINDS: Final = (
     "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order",
-    "asset", "key", "redaction", "checkpoint", "gap",
+    "asset", "key", "retention", "redaction", "checkpoint", "gap",
 )  # fmt: skip
 """What kinds of records a trail may hold."""
 

@@ -34,6 +34,10 @@ def add(verbs: Any) -> None:
     report.add_argument(
         "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
     )
+    report.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY",
+        help="verifier key of a witness that must have cosigned the trail; may be repeated",
+    )  # fmt: skip
     report.add_argument("--no-index", action="store_true", help="read the trail itself, even if it has an index")
     report.add_argument("--json", action="store_true", help="print the main numbers as JSON too")
     report.set_defaults(run=run)
@@ -93,6 +97,7 @@ def _verified(args: argparse.Namespace, directory: str) -> dict[str, Any]:
         deep=not args.light,
         vkey=audit._key(args.key),
         checkpoint=audit._read(args.checkpoint) if args.checkpoint else None,
+        witnesses=[key for given in args.witness if (key := audit._key(given))],
         progress=audit._progress if sys.stderr.isatty() else None,
     )
     listed = [str(problem) for problem in report.problems]

@@ -123,6 +123,7 @@ class Index:
             OSError: if the trail cannot be read.
         """
         with _usable():
+            self._forget_pruned()
             last = self._last()
         done = 0
         batch: list[Found] = []
@@ -136,6 +137,14 @@ class Index:
                     progress(done)
         if batch:
             self._take(batch)
+
+    def _forget_pruned(self) -> None:
+        """Segments that left the trail leave the index too."""
+        left = min((path.name for path in self._directory.glob("*.seg")), default="")
+        low = self._db.execute("SELECT min(seq) FROM record").fetchone()[0]
+        if left[:20].isdigit() and low is not None and low < int(left[:20]):
+            self._db.execute("DELETE FROM named WHERE seq < ?", (int(left[:20]),))
+            self._db.execute("DELETE FROM record WHERE seq < ?", (int(left[:20]),))
 
     def _last(self) -> Place | None:
         row = self._db.execute("SELECT seq, segment, place, hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from guardrail.audit._proof import inclusion_proof
-from guardrail.audit._verify_format import split_notes
+from guardrail.audit._verify_note import split_notes
 from guardrail.audit.reading._leaves import Found, Place, read_leaves
 from guardrail.errors import TrailError
 
@@ -28,7 +28,7 @@ class Proof(NamedTuple):
 
 
 def prove(directory: Path | str, seq: int) -> Proof:
-    """The proof of one record under the latest checkpoint.
+    """The proof of one record, under the latest checkpoint that witnesses have cosigned and that covers it, if any.
 
     Args:
         directory: the trail.
@@ -38,7 +38,7 @@ def prove(directory: Path | str, seq: int) -> Proof:
         TrailError: if there is no such record, it is not signed yet, or the trail is damaged.
         OSError: if the trail cannot be read.
     """
-    note, size = _last_checkpoint(Path(directory))
+    note, size = _checkpoint(Path(directory), seq)
     if seq >= size:
         last = f"the last signed one is {size - 1}" if size else "none is"
         raise TrailError(f"record {seq} is not signed yet, {last}: try again when the trail has been signed")
@@ -50,17 +50,22 @@ def prove(directory: Path | str, seq: int) -> Proof:
     return Proof("\n".join(lines) + "\n\n" + note, seq, size)
 
 
-def _last_checkpoint(directory: Path) -> tuple[str, int]:
-    """The latest note with its size; whether its signature holds is for whoever gets the proof to see."""
-    path = directory / "checkpoints"
+def _checkpoint(directory: Path, seq: int) -> tuple[str, int]:
+    """The note to prove under, with its size; whether its signatures hold is for whoever gets the proof to see."""
+    cosigned = _largest(directory / "cosigned")
+    own = _largest(directory / "checkpoints")
+    if own[1] < 0 and cosigned[1] < 0:
+        raise TrailError(f"the trail `{directory}` has no checkpoint, so nothing in it can be proven")
+    return cosigned if cosigned[1] > seq else own
+
+
+def _largest(path: Path) -> tuple[str, int]:
     best = ("", -1)
     for _, data in split_notes(path.read_bytes() if path.is_file() else b""):
         text = data.decode("utf-8", "replace")
         size = text.split("\n", 2)[1] if text.count("\n") > 2 else ""
         if text.endswith("\n") and size.isascii() and size.isdigit() and int(size) >= best[1]:
             best = (text, int(size))
-    if best[1] < 0:
-        raise TrailError(f"the trail `{directory}` has no checkpoint, so nothing in it can be proven")
     return best
 
 

@@ -51,8 +51,11 @@ def search(
 
 def _scan(directory: Path | str, selection: Selection, note: Note) -> Iterator[Hit]:
     chooser = Chooser(selection)
-    following = missing = 0
+    following, missing = -1, 0
     for found in read_leaves(directory):
+        if following < 0:
+            # What was pruned is not missing: the first segment that is left is named for its first record.
+            following = int(found.file[:20]) if found.file[:20].isdigit() else 0
         missing, following = missing + max(0, found.seq - following), found.seq + 1
         record = found.record()
         if record is None:
