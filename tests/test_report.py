@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from guardrail.audit.reading.fields import moment
 from guardrail.cli import main
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
-from tests.audit_support import flip, make_trail, open_trail, segments
+from tests.audit_support import ROOT, flip, make_trail, open_trail, segments
 from tests.trail_support import HOSTILE, decision, everything, many, reviewed
 
 DAY_US = 86_400_000_000
@@ -453,6 +454,32 @@ def test_an_index_saves_reading_what_came_before(tmp_path: Path) -> None:
         told = text_of(out.read_text())
         pages.append(re.sub(r"Made \S+|[0-9.]+ \w+ before this report", "", told))
     assert pages[0] == pages[1]
+
+
+def test_the_commands_of_the_page_work_as_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line after a prompt in docs/audit.md, in its order, beside a guard's real trail."""
+    text = (ROOT / "docs/audit.md").read_text()
+    (tmp_path / "guardrail.toml").write_text(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0])
+    (tmp_path / "models/beta").mkdir(parents=True)
+    (tmp_path / "models/beta/w").write_bytes(b"W")
+    with Guard.open(tmp_path / "guardrail.toml") as guard:
+        for command in ("ls models", "cp models/beta/w x", "cat models/beta/w"):
+            call = ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path), subject=Subject(id="ops-agent"))
+            guard.check(call)
+    shutil.copy(tmp_path / "trail/trail.vkey", tmp_path)
+    shutil.copy(ROOT / "scripts/verify_proof.py", tmp_path)
+    lines = [line[2:] for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert len(lines) >= 14
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        program, *words = line.split()
+        if program == "guardrail":
+            assert main(words) == 0, line
+        else:
+            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith("proven: record 2")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
 # ── a real browser ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,9 @@ PLOT: Final = 180
 WIDEST: Final = 64.0
 """Widest bar over time, in units: a single step must not look like a wall."""
 
+ROOMY: Final = 110
+"""From this width of a step on, its time has room right below it, in units."""
+
 LEFT: Final = 56
 ROW: Final = 24
 NAMES: Final = 230
@@ -55,8 +58,9 @@ def over_time(title: str, steps: Steps, columns: tuple[str, ...], width: int) ->
         parts.append(tag("g", tag("title", f"{label(at, width)}: {said}"), *bars))
     for place in _labelled(len(steps)):
         x = LEFT + (place + 0.5) * slot
-        anchor = "start" if place == 0 else "end" if place == len(steps) - 1 and len(steps) > 1 else "middle"
-        edge = LEFT if place == 0 else WIDTH if anchor == "end" else x
+        anchor, edge = "middle", x
+        if slot < ROOMY and place in (0, len(steps) - 1):
+            anchor, edge = ("start", float(LEFT)) if place == 0 else ("end", float(WIDTH))
         parts.append(tag("text", label(steps[place][0], width), x=f"{edge:.1f}", y=PLOT + 28, text_anchor=anchor))
     said = f"{len(steps)} steps of {span(width)}, at most {most} in one. The table after it has the numbers."
     return _image(title, said, PLOT + 36, parts)

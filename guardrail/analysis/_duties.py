@@ -14,6 +14,9 @@ from guardrail.audit.reading.fields import UNKNOWN, Record, table, text, texts
 MAX_DUTIES: Final = 5_000
 """Most duties that are followed one by one; of more, the oldest are only counted."""
 
+MAX_STATES: Final = 8
+"""Most states that are told of one duty; of more, the last ones."""
+
 DONE: Final = frozenset({"met", "discharged"})
 """States in which nothing is owed any more, because it was done."""
 
@@ -26,6 +29,7 @@ class Duty(msgspec.Struct, kw_only=True):
         what: effect and asset.
         agent: who owes it.
         state: the last state that was recorded.
+        states: every state that it was seen in, in their order; at most `MAX_STATES`.
         seq: number of the record that says so.
         t_us: when, in microseconds since the epoch.
         tries: calls that would have done it, by outcome.
@@ -37,6 +41,7 @@ class Duty(msgspec.Struct, kw_only=True):
     what: str = UNKNOWN
     agent: str = UNKNOWN
     state: str = UNKNOWN
+    states: tuple[str, ...] = ()
     seq: int = 0
     t_us: int | None = None
     tries: tuple[str, ...] = ()
@@ -80,6 +85,8 @@ class Duties:
         if asset := text(own.get("asset")):
             duty.what = f"{text(own.get('effect')) or 'act on'} {asset}"
         duty.state = _state(record, duty.state)
+        if duty.states[-1:] != (duty.state,):
+            duty.states = (*duty.states, duty.state)[-MAX_STATES:]
         _note(duty, record)
         if len(self.duties) > MAX_DUTIES:
             self.duties.popitem(last=False)

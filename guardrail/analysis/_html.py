@@ -61,7 +61,13 @@ def page(summary: Summary, made: Made) -> str:
         ("check", "How to check this report", sections.check(made)),
     ]
     body = [
-        tag("header", tag("h1", title), sections.about(summary, made), sections.verdict(made), sections.tiles(summary)),
+        tag(
+            "header",
+            tag("h1", "Guardrail report"),
+            sections.about(summary, made),
+            sections.verdict(made),
+            sections.tiles(summary),
+        ),
         tag(
             "nav",
             tag("ul", *(tag("li", tag("a", name, href=f"#{key}")) for key, name, _ in parts)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from guardrail.analysis import _charts as charts
 from guardrail.analysis._decisions import KEPT
 from guardrail.analysis._markup import Html, join, table, tag
-from guardrail.analysis._sections import MOST_ROWS, columns_of
+from guardrail.analysis._sections import MOST_ROWS, columns_of, when
 from guardrail.audit.reading.fields import UNKNOWN, moment
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ DIGESTS_ONLY: Final = (
 def policy(summary: Summary) -> Html:
     """Which policy was in force, and what changed."""
     rows = [
-        (f"record {seq}", moment(t_us), event, revision, why or "-")
+        (f"record {seq}", when(t_us), event, revision, why or "-")
         for seq, t_us, event, revision, why in reversed(summary.coverage.changes)
     ]
     heads = ("Record", "Time (UTC)", "Event", "Policy", "Source or reason")

@@ -159,11 +159,18 @@ def faults(summary: Summary) -> Html:
     decisions = summary.decisions
     said = "A fault is a failure in judging; unless the guard runs with unsafe_fail_open, the call does not run then."
     rows = [
-        (f"record {seq}", moment(t_us), outcome, message)
+        (f"record {seq}", when(t_us), outcome, message)
         for seq, t_us, outcome, message in reversed(decisions.newest_faults)
     ]
+    if not rows:
+        return join((tag("p", said), tag("p", "No fault was recorded in this period.", class_="none")))
     caption = f"The newest of {decisions.faults:,} faults, at most {KEPT}"
     return join((tag("p", said), table(caption, ("Record", "Time (UTC)", "Outcome", "What failed"), rows)))
+
+
+def when(t_us: int | None) -> str:
+    """A time in a table whose head says that it is UTC."""
+    return moment(t_us).replace("T", " ")[:19]
 
 
 # ── people ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -194,7 +201,7 @@ def reviews(summary: Summary) -> Html:
     ]
     parts.append(table("Grants and their uses", ("What happened", "Times"), grants, numbers=1))
     rows = [
-        (f"record {asked.seq}", moment(asked.opened_us), asked.agent, asked.rule, asked.ending or "open",
+        (f"record {asked.seq}", when(asked.opened_us), asked.agent, asked.rule, asked.ending or "open",
          ", ".join(asked.who) or UNKNOWN, _took(asked.took_us))
         for asked in reversed(found.newest)
     ]  # fmt: skip
@@ -237,13 +244,15 @@ def duties(summary: Summary) -> Html:
     """What was ordered and owed, and how it ended."""
     found = summary.duties
     rows = [
-        (duty.name, duty.what, duty.agent, duty.state, ", ".join(duty.violations) or "-",
+        (duty.name, duty.what, duty.agent, ", then ".join(duty.states), ", ".join(duty.violations) or "-",
          ", ".join(duty.tries) or "none", "; ".join(duty.evidence) or "-", f"record {duty.seq}")
         for duty in list(found.duties.values())[-MOST_ROWS:]
     ]  # fmt: skip
-    heads = ("Duty", "What is owed", "By", "State", "Violations", "Tries", "Seen last", "Record")
+    heads = ("Duty", "What is owed", "By", "States", "Violations", "Tries", "Seen last", "Record")
     more = len(found.duties) + found.forgotten - len(rows)
-    caption = "Obligations as they stood last" + (f"; {more:,} older ones are not listed" if more else "")
+    caption = "Obligations, with every state that they were seen in" + (
+        f"; {more:,} older ones are not listed" if more else ""
+    )
     states = [(state, number) for state, number in columns_of(found.states, "all")]
     mandates = [(name, row.get("calls", 0)) for name, row in found.mandates.largest(MOST_ROWS)]
     orders = [(state, number) for state, number in columns_of(found.orders, "all")]

@@ -40,29 +40,31 @@ class ParquetTable:
             "texts": arrow.list_(arrow.string()),
             "bool": arrow.bool_(),
         }
-        listed = [(column.name, types[column.type]) for column in COLUMNS]
-        self._schema = arrow.schema([*listed, ("record", arrow.string())])
-        self._batch: Any = arrow.RecordBatch
+        self._arrow = arrow
+        self._types = [*(types[column.type] for column in COLUMNS), arrow.string()]
+        names = [*(column.name for column in COLUMNS), "record"]
+        self._schema = arrow.schema(list(zip(names, self._types, strict=True)))
         self._writer: Any = pq.ParquetWriter(stream, self._schema, compression="zstd")
-        self._rows: list[dict[str, Any]] = []
+        self._values: list[list[Any]] = [[] for _ in self._types]
 
     def take(self, hit: Hit) -> int:
         """Add one row."""
-        row = {column.name: column.value(hit) for column in COLUMNS}
-        for column in COLUMNS:
-            value = row[column.name]
-            if column.type in ("int", "time") and value is not None and not -_INT64 <= value < _INT64:
-                row[column.name] = None  # no writer of ours records such a number; `record` has it
-        row["record"] = hit[0].leaf.decode("utf-8", "replace")
-        self._rows.append(row)
-        if len(self._rows) >= GROUP_ROWS:
+        for values, column in zip(self._values, COLUMNS, strict=False):
+            value = column.value(hit)
+            # No writer of ours records a number beyond 64 bits; `record` has it.
+            numeric = column.type in ("int", "time") and value is not None
+            values.append(None if numeric and not -_INT64 <= value < _INT64 else value)
+        self._values[-1].append(hit[0].leaf.decode("utf-8", "replace"))
+        if len(self._values[-1]) >= GROUP_ROWS:
             self._flush()
         return 1
 
     def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_batch(self._batch.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
+        if self._values[-1]:
+            columns = zip(self._values, self._types, strict=True)
+            arrays = [self._arrow.array(values, kind) for values, kind in columns]
+            self._writer.write_batch(self._arrow.record_batch(arrays, schema=self._schema))
+            self._values = [[] for _ in self._types]
 
     def close(self) -> None:
         """Write the last row group and the footer."""
