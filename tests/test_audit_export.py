@@ -60,13 +60,17 @@ def test_only_what_is_asked_for_is_exported(trail: Path, tmp_path: Path, capsys:
     assert capsys.readouterr().out.count("\r\n") == 2
 
 
-def test_an_export_that_fails_leaves_what_was_there(trail: Path, tmp_path: Path) -> None:
+def test_an_export_that_fails_leaves_what_was_there(
+    trail: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A half written file is never taken for a whole one."""
     out = tmp_path / "x"
     out.write_text("before")
     assert main(["audit", "export", str(trail), "--format", "csv", "--check", "-o", str(out)]) == 2
     assert main(["audit", "export", str(trail), "--format", "csv", "-o", str(tmp_path / "no" / "x")]) == 2
     assert main(["audit", "export", str(tmp_path / "none"), "--format", "csv", "-o", str(out)]) == 2
+    assert main(["audit", "export", str(trail), "--format", "jsonl", "-o", "/dev/full"]) == 1
+    assert "cannot write `/dev/full`: no space left on device: free some space" in capsys.readouterr().err
     assert out.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x"]
 

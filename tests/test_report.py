@@ -428,6 +428,9 @@ def test_the_verdict_of_the_verifier_stands_at_the_top(tmp_path: Path, capsys: p
     text = text_of(out.read_text())
     assert "light verification (every byte, records not parsed)" in text
     assert "The verifier key was given from elsewhere." in text
+    with open_trail(directory):
+        assert main(["report", str(directory), "-o", str(out)]) == 0
+        assert "The trail was open for writing" in text_of(out.read_text())
     flip(segments(directory)[0], 40)
     assert main(["report", str(directory), "-o", str(out)]) == 1
     text = text_of(out.read_text())

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from guardrail.analysis._html import Made
     from guardrail.analysis._summary import Summary
 
+OPEN: Final = "The trail was open for writing: what came after the start of the verification is not covered by it."
+
 MOST_STEPS: Final = 48
 """Most bars over time."""
 
@@ -80,6 +82,7 @@ def verdict(made: Made) -> Html:
             tag("code", found.get("root") or "not computed"),
             f". {key}",
         ),
+        tag("p", OPEN) if found.get("live") else "",
         tag("ul", *(tag("li", problem) for problem in problems[:20])) if problems else "",
         tag("p", f"and {more + max(0, len(problems) - 20)} more problems") if more or len(problems) > 20 else "",
         class_="verdict ok" if ok else "verdict",

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Generator
-from typing import BinaryIO, cast
+from typing import BinaryIO, Final, cast
 
-from guardrail.errors import ConfigError
+from guardrail.errors import ConfigError, GuardrailError
+
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Error numbers that mean there is no room."""
+
+
+class OutputError(GuardrailError):
+    """A file that was asked for cannot be written."""
 
 
 @contextlib.contextmanager
@@ -17,7 +25,8 @@ def written(path: str) -> Generator[BinaryIO]:
 
     Raises:
         ConfigError: if the place cannot be written to.
-        OSError: if writing fails later on; what was there before is still there then.
+        OutputError: if there is no room for all of it; what was there before is still there then.
+        OSError: if something else fails meanwhile, with the same effect.
     """
     try:
         if os.path.exists(path) and not os.path.isfile(path):
@@ -34,8 +43,13 @@ def written(path: str) -> Generator[BinaryIO]:
         if fresh:
             os.chmod(fresh, 0o600)
             os.replace(fresh, path)
-    except BaseException:
+    except BaseException as error:
         if fresh:
             with contextlib.suppress(OSError):
                 os.unlink(fresh)
+        # Only writing can fail like this: whatever else was done meanwhile, such as reading a trail, cannot.
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise OutputError(
+                f"cannot write `{path}`: {(error.strerror or str(error)).lower()}: free some space"
+            ) from None
         raise

@@ -52,8 +52,8 @@ class ParquetTable:
         for values, column in zip(self._values, COLUMNS, strict=False):
             value = column.value(hit)
             # No writer of ours records a number beyond 64 bits; `record` has it.
-            numeric = column.type in ("int", "time") and value is not None
-            values.append(None if numeric and not -_INT64 <= value < _INT64 else value)
+            beyond = isinstance(value, int) and not -_INT64 <= value < _INT64
+            values.append(None if beyond else value)
         self._values[-1].append(hit[0].leaf.decode("utf-8", "replace"))
         if len(self._values[-1]) >= GROUP_ROWS:
             self._flush()
