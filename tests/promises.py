@@ -704,6 +704,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="text of records is only ever text in the report, which runs and loads nothing",
         tests=(
             "tests/test_report.py::test_text_of_records_is_only_ever_text",
+            "tests/test_report.py::test_no_record_of_any_shape_keeps_the_rest_from_being_told",
             "tests/test_report.py::test_the_page_asks_for_nothing_and_runs_nothing",
             "tests/test_report.py::test_a_browser_opens_the_report_without_a_complaint",
             "tests/test_report.py::test_a_browser_would_complain",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html.parser
+import io
 import itertools
 import json
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guardrail import Guard, Subject, ToolCall
 from guardrail.analysis import Summary, page
@@ -23,7 +26,10 @@ from guardrail.analysis import _counts as counts
 from guardrail.analysis._charts import ceiling, label, span
 from guardrail.analysis._html import Made
 from guardrail.analysis._markup import MAX_CHARS, escaped, table, tag
-from guardrail.audit.reading import Selection, begin_of, read_leaves
+from guardrail.audit.export import export
+from guardrail.audit.export._ocsf import events
+from guardrail.audit.export._schema import problems
+from guardrail.audit.reading import Found, Selection, begin_of, read_leaves
 from guardrail.audit.reading._index import build_index
 from guardrail.audit.reading.fields import moment
 from guardrail.cli import main
@@ -128,9 +134,12 @@ def test_duties_stand_as_they_were_recorded_last() -> None:
     """With tries, violations and what was seen; a duty without a try that is not done is a refusal."""
     found = summary_of(everything()).duties.duties
     assert {name: duty.state for name, duty in found.items()} == {
-        "m-1/gone": "met", "m-2/gone": "unmet", "m-3/gone": "looked: present",
+        "m-1/gone": "discharged", "m-2/gone": "unmet", "m-3/gone": "unmet",
     }  # fmt: skip
+    assert found["m-1/gone"].states == ("open", "met", "discharged")
     assert found["m-1/gone"].tries == ("1 allow",)
+    assert found["m-3/gone"].tries == ("1 allow", "2 deny")
+    assert found["m-3/gone"].violations == ("moved",)
     assert found["m-2/gone"].tries == ()
     assert found["m-2/gone"].evidence == ("`/w` is there",)
 
@@ -170,6 +179,37 @@ def test_what_is_missing_or_not_known_is_said() -> None:
     assert "was checked against a checkpoint that was kept elsewhere" in text_of(
         shown(summary_of([]), checkpoint_given=True)
     )
+
+
+_LEAVES = (
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=8) | st.sampled_from((HOSTILE, "x"))
+)
+_SHAPES = st.recursive(
+    _LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(("id", "op", "kind", "outcome", "rules", "voter", "x")), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+_NAMES = sorted({name for record in everything() for name in record} | {"t_us", "boot", "log", "seq"})
+_KINDS = sorted({str(record["kind"]) for record in everything()})
+
+
+@given(st.sampled_from(_KINDS), st.dictionaries(st.sampled_from(_NAMES), _SHAPES, max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_no_record_of_any_shape_keeps_the_rest_from_being_told(kind: str, record: dict[str, Any]) -> None:
+    """Neither the report nor an export stops at what another version, or an enemy, has written."""
+    odd = {**record, "kind": kind}
+    summary = summary_of([odd, decision(1)])
+    assert summary.records == 2
+    structure(shown(summary))
+    hit = (Found(0, json.dumps(odd).encode(), "0" * 20 + ".seg", 0), odd)
+    assert [problem for event in events(hit) for problem in problems(event)] == []
+    for form in ("csv", "parquet"):
+        stream = io.BytesIO()
+        stream.close = lambda: None  # type: ignore[method-assign]
+        export([hit], stream, form)
 
 
 # ── bounded memory ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -54,7 +54,8 @@ def everything() -> Iterator[dict[str, Any]]:
     yield {"kind": "vote", "escalation": "d-2", "verdict": "approve", "voter": "dana@example.com"}
     yield {"kind": "grant", "grant": "g-1", "escalation": "d-2", "state": "active", "approver": "dana@example.com"}
     yield {"kind": "redemption", "grant": "g-1", "result": "completed", "seq_intent": 3}
-    yield {"kind": "order", "order": "o-1", "state": "issued", "assets": ["model:beta"], "issuer": "dana@example.com"}
+    yield {"kind": "order", "event": "issued", "mandate": "m-1", "digest": "ab", "issuer": "dana@example.com",
+           "subject": "ops-*", "obligations": ["delete model:beta"]}  # fmt: skip
     yield {"kind": "obligation", "obligation": "m-1/gone", "mandate": "m-1", "subject": "ops-agent", "effect": "delete",
            "asset": "model:beta", "state": "open", "attempts": {}, "evidence": []}  # fmt: skip
     yield {"kind": "obligation", "obligation": "m-1/gone", "mandate": "m-1", "subject": "ops-agent", "effect": "delete",
@@ -68,10 +69,13 @@ def everything() -> Iterator[dict[str, Any]]:
     yield decision(6, "allow", unsafe_fail_open=True, fault="the engine trapped")
     yield decision(7, agent=HOSTILE) | {"call": {"id": HOSTILE, "tool": HOSTILE, "digest": "x"}}
     yield from reviewed()
-    yield {"kind": "obligation", "event": "opened", "terms": {"id": "m-3/gone", "mandate": "m-3", "subject": "ops-*",
-           "effect": "delete", "asset": "model:beta", "opened_us": 1, "due_us": 2}}  # fmt: skip
-    yield {"kind": "obligation", "event": "looked", "obligation": "m-3/gone", "result": "present", "at_us": 3,
-           "evidence": ["`/w` is there"], "findings": [{"kind": "moved", "says": "it is at `/v`"}]}  # fmt: skip
+    yield {"kind": "obligation", "obligation": "m-3/gone", "n": 2, "mandate": "m-3", "subject": "ops-*",
+           "effect": "delete", "asset": "model:beta", "state": "unmet", "stage": "attempted",
+           "attempts": {"allow": 1, "deny": 2}, "evidence": ["`/w` is there"], "alarms": ["moved"],
+           "what": {"event": "looked", "result": "present", "findings": [{"kind": "moved", "says": "at"}]}}  # fmt: skip
+    yield {"kind": "obligation", "obligation": "m-1/gone", "n": 5, "mandate": "m-1", "subject": "ops-agent",
+           "effect": "delete", "asset": "model:beta", "state": "met", "stage": "discharged", "attempts": {"allow": 1},
+           "evidence": ["gone twice"], "what": {"event": "discharged", "certificate": "ab"}}  # fmt: skip
     yield {"kind": "result", "intents": [16, 17], "result": "unknown"}
     yield {"kind": "gap", "lost": 3, "reason": "disk full"}
     yield {"kind": "key", "key": "k2", "event": "rotated"}

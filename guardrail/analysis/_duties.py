@@ -17,6 +17,9 @@ MAX_DUTIES: Final = 5_000
 MAX_STATES: Final = 8
 """Most states that are told of one duty; of more, the last ones."""
 
+MAX_VIOLATIONS: Final = 16
+"""Most kinds of violations that are told of one duty."""
+
 DONE: Final = frozenset({"met", "discharged"})
 """States in which nothing is owed any more, because it was done."""
 
@@ -94,28 +97,17 @@ class Duties:
 
 
 def _state(record: Record, before: str) -> str:
+    """How it stands: `met` from the moment that it was seen to be done, `discharged` when nothing is owed any more."""
     own = fields.body(record)
-    said = text(own.get("state")) or text(record.get("state"))
-    event = text(record.get("event"))
-    if said:
-        return said
-    named = {"opened": "open", "attempted": "attempted", "discharged": "discharged", "withdrawn": "withdrawn",
-             "violated": "violated", "breached": "breached"}  # fmt: skip
-    if event == "looked":
-        seen = text(record.get("result")) or UNKNOWN
-        return before if before in DONE else f"looked: {seen}"
-    return named.get(event, before)
+    stage = text(own.get("stage")) or text(record.get("stage"))
+    if stage == "discharged":
+        return stage
+    return text(own.get("state")) or text(record.get("state")) or before
 
 
 def _note(duty: Duty, record: Record) -> None:
-    attempts = table(record.get("attempts"))
-    if attempts:
+    if attempts := table(record.get("attempts")):
         duty.tries = tuple(f"{fields.number(count) or 0} {outcome}" for outcome, count in sorted(attempts.items()))
-    elif text(record.get("event")) == "attempted":
-        duty.tries = (*duty.tries, f"1 {text(record.get('outcome')) or UNKNOWN}")[-8:]
-    found = [text(table(item).get("kind")) or text(item) for item in fields.items(record.get("violations"))]
-    if text(record.get("event")) == "violated":
-        found.append(text(record.get("violation")) or text(table(record.get("violation")).get("kind")) or UNKNOWN)
-    duty.violations = tuple(dict.fromkeys((*duty.violations, *filter(None, found))))[:16]
+    duty.violations = tuple(dict.fromkeys((*duty.violations, *fields.violations_of(record))))[:MAX_VIOLATIONS]
     if seen := texts(record.get("evidence")):
         duty.evidence = tuple(seen[:4])

@@ -92,11 +92,11 @@ def verdict(made: Made) -> Html:
 def tiles(summary: Summary) -> Html:
     """The numbers that are looked for first."""
     decisions, reviews = summary.decisions, summary.reviews
-    broken = sum(1 for duty in summary.duties.duties.values() if duty.violations or duty.state in ("unmet", "violated"))
+    broken = sum(1 for duty in summary.duties.duties.values() if duty.violations or duty.state == "unmet")
     shown = (
         ("decisions", decisions.total), ("allowed", decisions.outcomes.total("allow")),
         ("held for a person", decisions.outcomes.total("escalate")), ("denied", decisions.outcomes.total("deny")),
-        ("faults", decisions.faults), ("escalations open", reviews.unanswered), ("duties not done", broken),
+        ("faults", decisions.faults), ("escalations open", reviews.unanswered), ("duties not as ordered", broken),
     )  # fmt: skip
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", f"{number:,}")) for name, number in shown), class_="tiles")
 

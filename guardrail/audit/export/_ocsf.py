@@ -170,7 +170,7 @@ def _obligation(hit: Hit) -> Iterator[Event]:
     uid = printable(text(own.get("id")) if own is not record else text(record.get("obligation"))) or fields.UNKNOWN
     what = printable(f"{text(own.get('effect')) or 'duty'} {text(own.get('asset'))}".strip())
     activity = 1 if state == "open" else 3 if state in CLOSED else 2
-    broken = state in BROKEN or bool(fields.items(own.get("violations")))
+    broken = state in BROKEN or bool(fields.violations_of(record))
     out = base.event(hit, base.COMPLIANCE, activity, severity=base.HIGH if broken else base.INFORMATIONAL)
     out["finding_info"] = {"uid": uid, "title": what}
     out["compliance"] = {
@@ -182,7 +182,7 @@ def _obligation(hit: Hit) -> Iterator[Event]:
     out["message"] = f"{what}: {printable(state)}"
     out["unmapped"] = {"guardrail.subject": printable(fields.agent_of(record)), "guardrail.state": printable(state)}
     yield out
-    if text(own.get("effect")) == "delete" and state in DONE:
+    if text(own.get("effect")) == "delete" and state in DONE and not broken:
         yield _deleted(hit, own)
 
 
@@ -204,13 +204,10 @@ ENTITY_ACTIVITY: Final = {
 
 def _entity(hit: Hit) -> Iterator[Event]:
     record = hit[1]
-    kind, own, status = fields.kind_of(record), fields.body(record), fields.status_of(record)
+    kind, status = fields.kind_of(record), fields.status_of(record)
     denied = status in ("deny", "denied", "reject", "rejected", "expired")
     out = base.event(hit, base.ENTITY, ENTITY_ACTIVITY.get(status, 3), severity=base.MEDIUM)
-    uid = next(
-        (value for name in (kind, "id", "escalation", "grant", "order") if (value := text(own.get(name)))),
-        fields.UNKNOWN,
-    )
+    uid = fields.name_of(record) or fields.UNKNOWN
     out["entity"] = {"name": kind, "uid": printable(uid), "type_id": base.OTHER, "type": kind}
     out["status_id"] = base.FAILURE if denied else base.SUCCESS
     who = next(iter(fields.people_of(record)), "")

@@ -148,6 +148,12 @@ def ids_of(record: Record) -> set[str]:
     return {value for value in named if isinstance(value, str) and value}
 
 
+def violations_of(record: Record) -> list[str]:
+    """What is said to be wrong with a duty, in one word each: what people had to hear of, and what is listed."""
+    listed = [text(table(item).get("kind")) or text(item) for item in items(body(record).get("violations"))]
+    return [kind for kind in dict.fromkeys((*texts(record.get("alarms")), *listed)) if kind]
+
+
 def name_of(record: Record) -> str:
     """Name of the duty, order, escalation, grant or policy that it is about, or nothing."""
     own = body(record)
