@@ -197,7 +197,7 @@ _KINDS = sorted({str(record["kind"]) for record in everything()})
 
 
 @given(st.sampled_from(_KINDS), st.dictionaries(st.sampled_from(_NAMES), _SHAPES, max_size=6))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_no_record_of_any_shape_keeps_the_rest_from_being_told(kind: str, record: dict[str, Any]) -> None:
     """Neither the report nor an export stops at what another version, or an enemy, has written."""
     odd = {**record, "kind": kind}
@@ -206,10 +206,9 @@ def test_no_record_of_any_shape_keeps_the_rest_from_being_told(kind: str, record
     structure(shown(summary))
     hit = (Found(0, json.dumps(odd).encode(), "0" * 20 + ".seg", 0), odd)
     assert [problem for event in events(hit) for problem in problems(event)] == []
-    for form in ("csv", "parquet"):
-        stream = io.BytesIO()
-        stream.close = lambda: None  # type: ignore[method-assign]
-        export([hit], stream, form)
+    stream = io.BytesIO()
+    stream.close = lambda: None  # type: ignore[method-assign]
+    export([hit], stream, "csv")
 
 
 # ── bounded memory ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -223,7 +223,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(SELECTIONS)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_index_finds_what_reading_everything_finds(mixed: Path, selection: Selection) -> None:
     """Whatever is asked for; results come with the intents that they belong to."""
     with Index.open(mixed) as index:

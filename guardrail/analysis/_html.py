@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from guardrail.analysis import _limits as limits
+from guardrail.analysis import _people as people
 from guardrail.analysis import _sections as sections
 from guardrail.analysis._markup import Html, join, tag, trusted
 from guardrail.audit.reading.fields import moment
@@ -53,8 +54,8 @@ def page(summary: Summary, made: Made) -> str:
         ("time", "Decisions over time", sections.time(summary)),
         ("who", "By agent, asset and rule", sections.names(summary)),
         ("faults", "Faults", sections.faults(summary)),
-        ("reviews", "Escalations and grants", sections.reviews(summary)),
-        ("duties", "Orders and obligations", sections.duties(summary)),
+        ("reviews", "Escalations and grants", people.reviews(summary)),
+        ("duties", "Orders and obligations", people.duties(summary)),
         ("policy", "Policy and configuration", limits.policy(summary)),
         ("limits", "Coverage and limits", limits.limits(summary, made)),
         ("controls", "Controls this is evidence for", sections.controls(summary)),

@@ -156,7 +156,7 @@ def _result(hit: Hit) -> Iterator[Event]:
         result, base.OTHER if result != "unknown" else 0
     )
     out["status"] = printable(result)
-    out["unmapped"] = {"guardrail.intent": fields.number(record.get("intent")) or 0}
+    out["unmapped"] = {"guardrail.intents": fields.intents_of(record)}
     yield out
 
 

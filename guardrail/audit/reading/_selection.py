@@ -11,7 +11,7 @@ from guardrail.audit.reading import fields
 from guardrail.audit.reading.fields import Record
 
 MAX_OPEN: Final = 65_536
-"""Most released calls whose results are waited for at once; beyond that the oldest result is not found any more."""
+"""Most released calls that are remembered for their results; those that have one are the first to be forgotten."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,8 @@ class Chooser:
         if kind == "result":
             for intent in fields.intents_of(record):
                 if intent in self._open:
-                    del self._open[intent]
+                    # A second result is wrong, and found all the same; what is answered is the first to be forgotten.
+                    self._open.move_to_end(intent, last=False)
                     about = True
         elif kind == "intent" and about:
             self._open[seq] = None
