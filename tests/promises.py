@@ -693,6 +693,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_report.py::test_the_verdict_of_the_verifier_stands_at_the_top",
             "tests/test_report.py::test_what_is_missing_or_not_known_is_said",
+            "tests/test_report.py::test_what_witnesses_have_seen_is_said_and_checked_if_asked_for",
             "tests/test_report.py::test_names_that_agents_make_up_do_not_fill_the_memory",
             "tests/test_report.py::test_a_long_time_becomes_wider_steps",
             "tests/test_report.py::test_durations_have_shares_and_bounds",

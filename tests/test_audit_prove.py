@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import hashlib
 import importlib.util
 import json
 import subprocess
@@ -19,6 +18,7 @@ from guardrail.audit.reading._proof_file import prove
 from guardrail.cli import main
 from guardrail.errors import TrailError
 from tests.audit_support import ROOT, crashed_trail, flip, make_trail, open_trail, segments
+from tests.trail_support import cosigned_by
 
 SCRIPT = ROOT / "scripts" / "verify_proof.py"
 
@@ -158,22 +158,11 @@ def test_a_proof_under_another_key_proves_nothing(trail: Path, vkey: str, tmp_pa
         verifier.check(proof, vkey, [vkey])
 
 
-def _cosigned(note: str, key: Ed25519PrivateKey, name: str = "w.example") -> tuple[str, str]:
-    """A checkpoint with a witness's cosignature/v1, and the witness's key."""
-    public = b"\x04" + key.public_key().public_bytes_raw()
-    key_id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
-    body = note.partition("\n\n")[0] + "\n"
-    signature = key.sign(f"cosignature/v1\ntime 1700000000\n{body}".encode())
-    blob = key_id + (1700000000).to_bytes(8, "big") + signature
-    line = f"— {name} {base64.b64encode(blob).decode()}\n"
-    return note + line, f"{name}+{key_id.hex()}+{base64.b64encode(public).decode()}"
-
-
 def test_a_witness_that_is_asked_for_must_have_signed(trail: Path, vkey: str) -> None:
     """Its cosignature counts, its absence or a changed time does not; unknown signatures are passed over."""
     proof = prove(trail, 7).text
     head, _, note = proof.partition("\n\n")
-    cosigned, witness = _cosigned(note, Ed25519PrivateKey.generate())
+    cosigned, witness = cosigned_by(note, Ed25519PrivateKey.generate())
     both = head + "\n\n" + cosigned
     verifier.check(both, vkey, [witness])
     verifier.check(both, vkey)
@@ -209,7 +198,7 @@ def test_a_proof_carries_the_cosignatures_there_are(tmp_path: Path) -> None:
     """The latest checkpoint that witnesses have signed and that covers the record; else the ledger's own."""
     directory = make_trail(tmp_path / "t", 9)
     early = "".join((directory / "checkpoints").read_text().splitlines(keepends=True)[-5:])
-    cosigned, witness = _cosigned(early, Ed25519PrivateKey.generate())
+    cosigned, witness = cosigned_by(early, Ed25519PrivateKey.generate())
     (directory / "cosigned").write_text(cosigned)
     with open_trail(directory) as trail:
         trail.append({"kind": "odd"})

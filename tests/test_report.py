@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ from guardrail.cli import main
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from tests.audit_support import ROOT, flip, make_trail, open_trail, segments
-from tests.trail_support import HOSTILE, decision, everything, many, reviewed
+from tests.trail_support import HOSTILE, cosigned_by, decision, everything, many, reviewed
 
 DAY_US = 86_400_000_000
 
@@ -477,6 +479,23 @@ def test_the_verdict_of_the_verifier_stands_at_the_top(tmp_path: Path, capsys: p
     assert "the record is damaged" in text
     assert main(["report", str(directory), "-o", str(tmp_path / "no" / "r")]) == 2
     assert main(["report", str(tmp_path / "none"), "-o", str(out)]) == 2
+
+
+def test_what_witnesses_have_seen_is_said_and_checked_if_asked_for(tmp_path: Path) -> None:
+    """Without their key the cosignatures are only told; with it the verifier decides, and one may be missing."""
+    directory, out = make_trail(tmp_path / "t", 12), tmp_path / "r.html"
+    note = "".join((directory / "checkpoints").read_text().splitlines(keepends=True)[-5:])
+    cosigned, witness = cosigned_by(note, Ed25519PrivateKey.generate(), at_s=int(time.time()) - 60)
+    (directory / "cosigned").write_text(cosigned)
+    assert main(["report", str(directory), "-o", str(out)]) == 0
+    text = text_of(out.read_text())
+    assert "cosignatures lie with the trail: w.example 12 records, 1 minute" in text
+    assert "They were not checked" in text
+    assert main(["report", str(directory), "-o", str(out), "--witness", witness]) == 0
+    assert "the witnesses that were asked for have cosigned: w.example 12 records" in text_of(out.read_text())
+    stranger = cosigned_by(note, Ed25519PrivateKey.generate())[1]
+    assert main(["report", str(directory), "-o", str(out), "--witness", stranger]) == 1
+    assert "NOT as written" in text_of(out.read_text())
 
 
 def test_an_index_saves_reading_what_came_before(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail.audit import Trail
 
@@ -133,3 +137,16 @@ def many(count: int, seed: int = 1) -> Iterator[dict[str, Any]]:
             yield {"kind": "result", "intent": seq - 1, "decision_id": record["decision_id"],
                    "call": record["call"]["id"], "result": "completed"}  # fmt: skip
             seq += 1
+
+
+def cosigned_by(
+    note: str, key: Ed25519PrivateKey, name: str = "w.example", at_s: int = 1_700_000_000
+) -> tuple[str, str]:
+    """A checkpoint with a witness's cosignature/v1, and the witness's key."""
+    public = b"\x04" + key.public_key().public_bytes_raw()
+    key_id = hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    body = note.partition("\n\n")[0] + "\n"
+    signature = key.sign(f"cosignature/v1\ntime {at_s}\n{body}".encode())
+    blob = key_id + at_s.to_bytes(8, "big") + signature
+    line = f"— {name} {base64.b64encode(blob).decode()}\n"
+    return note + line, f"{name}+{key_id.hex()}+{base64.b64encode(public).decode()}"

@@ -33,6 +33,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
         version: of this program.
         verification: the verifier's report, as plain values.
         checkpoint_us: when the trail was last signed, as far as the file of checkpoints says.
+        cosigned: what witnesses are said to have seen, by cosignatures that lie with the trail: name, number of
+            records, and when, in seconds since the epoch; checked only where the verifier was given their keys.
     """
 
     at_us: int
@@ -40,6 +42,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     verification: Mapping[str, Any]
     checkpoint_us: int | None = None
+    cosigned: tuple[tuple[str, int, int], ...] = ()
 
 
 def page(summary: Summary, made: Made) -> str:

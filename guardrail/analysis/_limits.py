@@ -100,10 +100,14 @@ def _tamper(summary: Summary, made: Made) -> str:
     )
     seen = made.verification.get("witnesses") or ()
     if seen:
-        told = ", ".join(f"{name} {size:,} records {_ago(made.at_us, when * 1_000_000)}" for name, size, when in seen)
-        return f"Tamper window: the witnesses that were asked for have cosigned: {told}.{signed}"
+        return f"Tamper window: the witnesses that were asked for have cosigned: {_told(made, seen)}.{signed}"
     if made.verification.get("checkpoint_given"):
         return f"Tamper window: this report was checked against a checkpoint that was kept elsewhere.{signed}"
+    if made.cosigned:
+        return (
+            f"Tamper window: cosignatures lie with the trail: {_told(made, made.cosigned)}. "
+            f"They were not checked, since no verifier key of a witness was given.{signed}"
+        )
     if left is None:
         return (
             "Tamper window: no checkpoint is on record as having left this host in the period, so whoever holds this "
@@ -113,6 +117,10 @@ def _tamper(summary: Summary, made: Made) -> str:
         f"Tamper window: the last checkpoint on record as having left this host did so {_ago(made.at_us, left)}; "
         f"what came after it could be written anew by whoever holds this directory and its key.{signed}"
     )
+
+
+def _told(made: Made, seen: Sequence[tuple[str, int, int]]) -> str:
+    return ", ".join(f"{name} {size:,} records, {_ago(made.at_us, at_s * 1_000_000)}" for name, size, at_s in seen)
 
 
 def _ago(now_us: int, then_us: int) -> str:

@@ -15,6 +15,9 @@ from guardrail.cli._words import counted
 EXIT_OK = 0
 EXIT_DAMAGED = 1
 
+COSIGNATURE_BYTES = 72
+"""Length of a timestamped Ed25519 cosignature, in bytes: the time and the signature."""
+
 
 def add(verbs: Any) -> None:
     """Add this verb to the command line."""
@@ -71,6 +74,7 @@ def _report(args: argparse.Namespace, directory: str) -> int:
         version=__version__,
         verification=found,
         checkpoint_us=_signed_us(directory),
+        cosigned=_cosigned(directory),
     )
     text = page(summary, made)
     with written(args.output) as stream:
@@ -126,3 +130,24 @@ def _signed_us(directory: str) -> int | None:
         return os.stat(os.path.join(directory, "checkpoints")).st_mtime_ns // 1000
     except OSError:
         return None
+
+
+def _cosigned(directory: str) -> tuple[tuple[str, int, int], ...]:
+    """What witnesses are said to have seen: name, records, and seconds since the epoch; not checked here."""
+    from guardrail.audit._verify_note import cosigned_at, read_note, split_notes
+
+    try:
+        with open(os.path.join(directory, "cosigned"), "rb") as stream:
+            data = stream.read()
+    except OSError:
+        return ()
+    found: dict[str, tuple[str, int, int]] = {}
+    for _, text in split_notes(data):
+        try:
+            note = read_note(text, cosigned=True)
+        except ValueError:
+            continue  # `verify` says so
+        for line in note.lines:
+            if line.name != note.origin and len(line.signature) == COSIGNATURE_BYTES:
+                found[line.name] = (line.name, note.size, cosigned_at(line.signature))
+    return tuple(found.values())
