@@ -17,7 +17,7 @@ import functools
 import math
 import re
 from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 
@@ -157,11 +157,11 @@ def masked_value(value: Any, name: str = "") -> Any:
     """
     if isinstance(value, dict):
         # A change of one key of a file has the key's name beside its values.
-        named = value.get("key")
-        about = str(named).rpartition(".")[2] if isinstance(named, str) else ""
+        members = cast("dict[Any, Any]", value)
+        named = members.get("key")
+        about = named.rpartition(".")[2] if isinstance(named, str) else ""
         return {
-            key: masked_value(item, about if about and key in _VALUES else str(key))  # pyright: ignore[reportUnknownArgumentType]
-            for key, item in value.items()
+            key: masked_value(item, about if about and key in _VALUES else str(key)) for key, item in members.items()
         }
     if isinstance(value, list | tuple):
         return [masked_value(item, name) for item in value]  # pyright: ignore[reportUnknownVariableType]

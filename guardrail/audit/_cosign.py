@@ -33,8 +33,11 @@ COSIGNED_FILE: Final = "cosigned"
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None  # a witness answers itself
+    # A witness answers itself.
+    def http_error_302(self, req: object, fp: object, code: int, msg: str, headers: object) -> None:
+        """Follow nothing: the caller sees the status."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 class WitnessClient:

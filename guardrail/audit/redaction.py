@@ -5,7 +5,7 @@ A crash in between leaves a disclosure that the verifier finds; redacting it aga
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from guardrail.audit._unfinished import read_again
 from guardrail.audit.disclosure import take_away
@@ -35,7 +35,7 @@ def redact(trail: Trail, seq: int, pointer: str, *, reason: str, by: str) -> boo
     record = read_again(trail.directory, [seq]).get(seq)
     if record is None:
         raise TrailError(f"there is no record {seq} in the trail `{trail.directory}`")
-    disclosed = record.get("disclosures") or {}
+    disclosed = cast("dict[str, str]", record.get("disclosures") or {})
     if pointer not in disclosed:
         has = ", ".join(f"`{name}`" for name in sorted(disclosed)) or "nothing"
         raise TrailError(f"record {seq} disclosed no `{pointer}`, it disclosed {has}")

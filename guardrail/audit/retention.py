@@ -234,7 +234,7 @@ def _about_retention(directory: Path) -> Iterator[dict[str, Any]]:
             continue
         while frame := read_frame(data, at):
             at = frame.end
-            record = orjson.loads(frame.leaf) if _RETENTION in frame.leaf else {}
+            record: dict[str, Any] = orjson.loads(frame.leaf) if _RETENTION in frame.leaf else {}
             if record.get("kind") == "retention":
                 yield record
 
