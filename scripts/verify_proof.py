@@ -49,7 +49,7 @@ def natural(text):
 
 def read_key(vkey, kind):
     """Name, key id and public key of a C2SP verifier key."""
-    parts = vkey.strip("\n").split("+", 2)
+    parts = vkey.split("+", 2)
     material = unbase64(parts[2]) if len(parts) == 3 else b""
     if len(material) != 33 or material[0] != kind or not parts[0]:
         raise NotProven("the key given is not a verifier key of the type needed")
@@ -88,22 +88,22 @@ def root_of(leaf, index, size, path):
 
 
 def signed(checkpoint, vkey, kind):
-    """Whether this key signed the checkpoint; a wrong signature of a known key is not passed over."""
-    (name, key_id, public), found = read_key(vkey, kind), False
+    """Whether one of these keys signed the checkpoint; a wrong signature of a known key is not passed over."""
+    keys, found = {read_key(line, kind)[:2]: read_key(line, kind)[2] for line in vkey.split("\n") if line}, False
     text, signatures = (checkpoint.partition("\n\n")[0] + "\n").encode(), checkpoint.partition("\n\n")[2]
     for line in signatures.splitlines():
         dash, signer, blob = [*line.split(" "), "", ""][:3]
         raw = unbase64(blob)
-        if dash != "—" or signer != name or raw[:4] != key_id:
+        if dash != "—" or (signer, raw[:4]) not in keys:
             continue
         when = b"cosignature/v1\ntime %d\n" % int.from_bytes(raw[4:12], "big") if kind == COSIGNATURE else b""
         try:
-            public.verify(raw[12:] if when else raw[4:], when + text)
+            keys[signer, raw[:4]].verify(raw[12:] if when else raw[4:], when + text)
         except InvalidSignature:
-            raise NotProven(f"the signature of `{name}` is wrong") from None
+            raise NotProven(f"the signature of `{signer}` is wrong") from None
         found = True
     if not found:
-        raise NotProven(f"the checkpoint is not signed by `{name}`")
+        raise NotProven(f"the checkpoint is not signed by `{vkey.partition('+')[0]}`")
 
 
 def check(proof, vkey, witnesses=()):
@@ -119,7 +119,7 @@ def check(proof, vkey, witnesses=()):
     for witness in witnesses:
         signed(checkpoint, witness, COSIGNATURE)
     record = json.loads(leaf)
-    if (record["seq"], record["log"], read_key(vkey, ED25519)[0]) != (index, origin, origin):
+    if (record["seq"], record["log"], vkey.partition("+")[0]) != (index, origin, origin):
         raise NotProven("record, checkpoint and key are not of one number and ledger")
     return record, index, origin, size
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from guardrail.audit._place import beside_trail, trail_directory
 from guardrail.audit._trail import Trail
+from guardrail.audit.disclosure import Disclosures
 
 if TYPE_CHECKING:
     from guardrail.audit._verify import verify
 
-__all__ = ["Trail", "beside_trail", "trail_directory", "verify"]
+__all__ = ["Disclosures", "Trail", "beside_trail", "trail_directory", "verify"]
 
 
 def __getattr__(name: str) -> object:

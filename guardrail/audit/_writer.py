@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.audit._note import CheckpointFile
 from guardrail.audit._place import cannot
+from guardrail.audit._publish import Publisher
 from guardrail.audit._segment import Segments
 from guardrail.audit._unfinished import Unfinished
 from guardrail.errors import TrailError
@@ -73,6 +74,7 @@ class Writer:
         segments: its open end.
         checkpoints: its checkpoints.
         unfinished: its open intents.
+        publisher: where checkpoints go from here.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
     """
 
@@ -82,6 +84,7 @@ class Writer:
         segments: Segments,
         checkpoints: CheckpointFile,
         unfinished: Unfinished,
+        publisher: Publisher,
         checkpoint_seconds: float,
     ) -> None:
         self.order = threading.Lock()
@@ -94,6 +97,7 @@ class Writer:
         self._segments = segments
         self._checkpoints = checkpoints
         self._unfinished = unfinished
+        self._publisher = publisher
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
         self._entries: collections.deque[Entry] = collections.deque()
@@ -119,6 +123,11 @@ class Writer:
         if urgent or not self._armed:
             self._armed = True
             self._wake.put(urgent)
+
+    def offer_last(self) -> None:
+        """Publish the last checkpoint again, for a place that was added."""
+        if self._checkpoints.last is not None:
+            self._publisher.offer(self._checkpoints.last, self._checkpoints.last_note)
 
     def ended(self, timeout: float) -> bool:
         """Whether the thread has ended, after waiting for it at most `timeout` seconds."""
@@ -195,6 +204,8 @@ class Writer:
             self._signed_at = now
             if not self._checkpoints.append(self._segments.tree):
                 self._segments.low = True
+            elif self._checkpoints.last is not None:
+                self._publisher.offer(self._checkpoints.last, self._checkpoints.last_note)
 
     def _settle(self, batch: Iterable[Entry]) -> None:
         loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}

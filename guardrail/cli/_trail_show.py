@@ -7,6 +7,7 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from guardrail.cli import positive
@@ -46,6 +47,7 @@ def add(actions: Any, where: Any, kinds: tuple[str, ...]) -> None:
         add_selection(parser)
         default = "all" if parser is show else str(LAST)
         parser.add_argument("--last", type=positive, metavar="N", help=f"only the last N of them; default {default}")
+    show.add_argument("--open", action="store_true", help="also what the records disclosed, as far as it is left")
     from guardrail.cli import audit
 
     show.set_defaults(run=audit.run, act=_show)
@@ -78,7 +80,7 @@ def _show(args: argparse.Namespace, directory: str) -> int:
     hits: Any = search(directory, selection_of(args), index=not args.no_index, note=_note)
     if args.last:
         hits = deque(hits, maxlen=args.last)
-    _print(hits, as_json=args.json)
+    _print(hits, as_json=args.json, disclosed_in=directory if args.open else None)
     return 0
 
 
@@ -106,14 +108,20 @@ def _tail(args: argparse.Namespace, directory: str) -> int:
     return 0
 
 
-def _print(hits: Iterable[Any], *, as_json: bool) -> None:
+def _print(hits: Iterable[Any], *, as_json: bool, disclosed_in: str | None = None) -> None:
+    from guardrail.audit.disclosure import opened
     from guardrail.cli import _trail_line
+    from guardrail.printing import visible
 
     for found, record in hits:
+        left = opened(Path(disclosed_in), record) if disclosed_in is not None else {}
         if as_json:
-            print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
-        else:
-            print(_trail_line.line(found.seq, record))
+            shown = {**record, "opened": left} if left else record
+            print(json.dumps(shown, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
+            continue
+        print(_trail_line.line(found.seq, record))
+        for pointer, value in left.items():
+            print(visible(f"         {pointer} = {value}"))
 
 
 def _note(text: str) -> None:

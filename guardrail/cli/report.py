@@ -102,6 +102,8 @@ def _verified(args: argparse.Namespace, directory: str) -> dict[str, Any]:
         vkey=audit._key(args.key),
         checkpoint=audit._read(args.checkpoint) if args.checkpoint else None,
         witnesses=[key for given in args.witness if (key := audit._key(given))],
+        people=None if args.directory else audit._people(args.config),
+        jobs=len(os.sched_getaffinity(0)),
         progress=audit._progress if sys.stderr.isatty() else None,
     )
     listed = [str(problem) for problem in report.problems]

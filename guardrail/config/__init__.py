@@ -26,6 +26,7 @@ from guardrail.config._settings import (
     ServiceConfig,
     TrailConfig,
     Weakens,
+    WitnessConfig,
     dotted,
     is_protected,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ServiceConfig",
     "TrailConfig",
     "Weakens",
+    "WitnessConfig",
     "dotted",
     "is_protected",
     "load",

@@ -17,6 +17,7 @@ from guardrail.config._settings import (
     Config,
     DecisionLogConfig,
     PolicyConfig,
+    TrailConfig,
     dotted,
     is_protected,
 )
@@ -35,6 +36,7 @@ MAX_REFERENCE: Final = 1_000
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+_VKEY: Final = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -54,12 +56,23 @@ def check(config: Config, where: str) -> None:
     wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
+    wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
     if wrong:
         raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
+
+
+def _witness_problems(trail: TrailConfig) -> list[str]:
+    problems = [f"witness `{name}` is listed twice" for name in _twice([witness.key for witness in trail.witnesses])]
+    for witness in trail.witnesses:
+        if not _WEB.fullmatch(witness.url):
+            problems.append(f"`trail.witness`: `{witness.url}` must be `https://host/path`")
+        if not _VKEY.fullmatch(witness.key):
+            problems.append(f"`trail.witness`: `{witness.key}` is no verifier key such as `name+0123abcd+base64`")
+    return problems
 
 
 def _policy_problems(policy: PolicyConfig) -> list[str]:
