@@ -728,6 +728,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_prove.py::test_a_proof_under_another_key_proves_nothing",
             "tests/test_audit_prove.py::test_a_witness_that_is_asked_for_must_have_signed",
             "tests/test_audit_prove.py::test_a_proof_carries_the_cosignatures_there_are",
+            "tests/test_audit_prove.py::test_a_proof_after_a_change_of_keys_is_checked_with_all_of_them",
             "tests/test_audit_prove.py::test_what_cannot_be_proven_is_one_sentence",
         ),
     ),

@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail.audit.reading._proof_file import prove
+from guardrail.audit.rotation import begin, finish
 from guardrail.cli import main
 from guardrail.errors import TrailError
 from tests.audit_support import ROOT, crashed_trail, flip, make_trail, open_trail, segments
@@ -205,3 +206,21 @@ def test_a_proof_carries_the_cosignatures_there_are(tmp_path: Path) -> None:
     key = (directory / "trail.vkey").read_text()
     assert verifier.check(prove(directory, 3).text, key, [witness])[3] == 9
     assert verifier.check(prove(directory, 9).text, key)[3] == 10
+
+
+def test_a_proof_after_a_change_of_keys_is_checked_with_all_of_them(tmp_path: Path) -> None:
+    """The file of verifier keys has one a line; the first one alone did not sign what came after it retired."""
+    directory = make_trail(tmp_path / "t", 3)
+    first = (directory / "trail.vkey").read_text()
+    with open_trail(directory) as trail:
+        begin(trail, "guardrail.local/trail")
+    with open_trail(directory) as trail:
+        finish(trail, "guardrail.local/trail")
+    with open_trail(directory) as trail:
+        trail.append({"kind": "odd"})
+    keys = (directory / "trail.vkey").read_text()
+    assert keys.count("\n") == 2
+    proof = prove(directory, 1).text
+    assert verifier.check(proof, keys)[3] == 6
+    with pytest.raises(ValueError, match="is not signed by"):
+        verifier.check(proof, first)
