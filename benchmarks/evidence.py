@@ -21,7 +21,6 @@ from typing import NamedTuple
 from guardrail.audit import Trail
 from tests.trail_support import many
 
-
 PARTS = ("audit prove", "audit show --id, index")
 """Commands that do not read the whole trail, so that a rate says nothing of them."""
 

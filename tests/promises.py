@@ -695,6 +695,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a trail is read and followed in flat memory, past damage, pruning and the end of a segment, each record once",
         tests=(
             "tests/test_trail_reading.py::test_every_leaf_is_read_whatever_the_chunks_are",
+            "tests/test_trail_reading.py::test_a_trail_that_is_not_there_is_no_empty_one",
             "tests/test_trail_reading.py::test_a_damaged_record_is_passed_over_and_counted",
             "tests/test_trail_reading.py::test_memory_does_not_grow_with_the_trail",
             "tests/test_trail_reading.py::test_a_followed_trail_shows_what_is_written_next",

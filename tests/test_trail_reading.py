@@ -57,6 +57,15 @@ def test_every_leaf_is_read_whatever_the_chunks_are(tmp_path: Path, monkeypatch:
     assert list(read_leaves(directory, middle)) == whole[31:]
 
 
+def test_a_trail_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    """Whoever searches it is told, and does not take nothing for an answer."""
+    for place in (tmp_path / "none", "postgresql://host/trail"):
+        with pytest.raises(OSError, match="No such file"):
+            list(read_leaves(place))
+        with pytest.raises(OSError, match="No such file"):
+            seqs(Path(place), Selection())
+
+
 def test_a_damaged_record_is_passed_over_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Those behind it are still read, in every chunk size, and the listing says that one is missing."""
     directory = make_trail(tmp_path / "t", 40)

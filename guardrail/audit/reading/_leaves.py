@@ -78,7 +78,8 @@ def read_leaves(directory: Path | str, start: Place | None = None) -> Iterator[F
     Raises:
         OSError: if the directory or a file in it cannot be read.
     """
-    for path in sorted(Path(directory).glob("*.seg")):
+    # Listing raises where there is no directory: a trail that lies elsewhere must not read like an empty one.
+    for path in sorted(Path(directory) / name for name in os.listdir(directory) if name.endswith(".seg")):
         if start is None or path.name > start.file:
             yield from _read_segment(path, 0)
         elif path.name == start.file:
