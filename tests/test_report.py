@@ -253,8 +253,8 @@ def test_durations_have_shares_and_bounds(monkeypatch: pytest.MonkeyPatch) -> No
         found.add(value)
     assert (found.share(0.5), found.share(1.0), found.count, found.cut) == (10, 40, 5, True)
     assert found.within((10, 20)) == [2, 1, 1]
-    assert [span(value) for value in (0, 0.004, 1, 90, 3600, 200_000)] == [
-        "0 seconds", "0.004 seconds", "1 second", "1.5 minutes", "1 hour", "2.3 days",
+    assert [span(value) for value in (0, 0.004, 0.9996, 1, 90, 3600, 200_000)] == [
+        "0 seconds", "4 ms", "1000 ms", "1 second", "1.5 minutes", "1 hour", "2.3 days",
     ]  # fmt: skip
     assert [ceiling(value) for value in (0, 1, 3, 5, 10, 11, 40, 41)] == [2, 2, 4, 10, 10, 20, 40, 100]
     assert label(2**60, 1) == "no time"

@@ -161,5 +161,7 @@ def span(seconds: float) -> str:
         if seconds >= size:
             number = f"{seconds / size:.1f}".removesuffix(".0")
             return f"{number} {unit}{'' if number == '1' else 's'}"
-    number = f"{seconds:.1f}".removesuffix(".0") if seconds >= 0.1 or seconds == 0 else f"{seconds:.3f}"
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.01 else f"{seconds * 1000:.1f}".removesuffix(".0") + " ms"
+    number = f"{seconds:.1f}".removesuffix(".0")
     return f"{number} second{'' if number == '1' else 's'}"

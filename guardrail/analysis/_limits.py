@@ -23,8 +23,8 @@ NOT_RECORDED: Final = (
 )
 
 DIGESTS_ONLY: Final = (
-    "Tool arguments and output are not in the records, only digests of the calls. Names come from agents, and are "
-    "shown escaped."
+    "Tool arguments and output are in the records as digests only; where they are disclosed at all, they lie beside "
+    "the trail and can be redacted. Names come from agents, and are shown escaped."
 )
 
 
