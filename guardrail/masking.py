@@ -17,7 +17,7 @@ import functools
 import math
 import re
 from collections import Counter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -157,7 +157,7 @@ def masked_value(value: Any, name: str = "") -> Any:
     """
     if isinstance(value, dict):
         # A change of one key of a file has the key's name beside its values.
-        members = cast("dict[Any, Any]", value)
+        members = value
         named = members.get("key")
         about = named.rpartition(".")[2] if isinstance(named, str) else ""
         return {
