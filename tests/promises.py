@@ -643,6 +643,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.faults",
+        source="issue 5",
+        behaviour="a script that anybody can run breaks a trail in every way and counts what was lost and what was found",
+        tests=("tests/test_trail_faults.py::test_a_small_run_loses_nothing_and_finds_everything",),
+    ),
+    Promise(
+        id="audit.figures",
+        source="issue 5",
+        behaviour="a benchmark measures appends beside SQLite in one run, at any length, and the verifier for each core",
+        tests=("tests/test_trail_faults.py::test_the_benchmark_measures_what_it_says",),
+    ),
+    Promise(
         id="audit.durable",
         source="design",
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",
