@@ -199,11 +199,9 @@ def table(found: dict[str, Any]) -> str:
     lines = ["durable appends        records/s    p50 ms   p99 ms   max ms"]
     for row in found["appends"]:
         for name in ("trail", "sqlite"):
-            one = row[name]
-            lines.append(
-                f"{row['writers']:>3} writers  {name:<8} {one['rate']:>10,.0f} {one['p50_ms']:>9.2f} {one['p99_ms']:>8.2f}"
-                f" {one['max_ms']:>8.1f}" + (f"   {row['times']:.1f} times" if name == "trail" else "")
-            )
+            one, times = row[name], f"   {row['times']:.1f} times" if name == "trail" else ""
+            figures = f"{one['rate']:>10,.0f} {one['p50_ms']:>9.2f} {one['p99_ms']:>8.2f} {one['max_ms']:>8.1f}"
+            lines.append(f"{row['writers']:>3} writers  {name:<8} {figures}{times}")
     lines += ["", "leaves already    one batch us   of that the tree us"]
     lines += [f"{row['leaves']:>14,} {row['batch_us']:>15.1f} {row['tree_us']:>21.2f}" for row in found["lengths"]]
     if found["verify"]:
@@ -211,9 +209,8 @@ def table(found: dict[str, Any]) -> str:
     for row in found["verify"]:
         kind = "deep" if row["deep"] else "light"
         cpu = f"{row['rate_cpu']:,.0f}" if row["rate_cpu"] else "-"
-        lines.append(
-            f"{kind:<8} {row['bytes']} bytes each {row['jobs']:>6} {row['rate']:>13,.0f} {cpu:>13}   of {row['records']:,}"
-        )
+        figures = f"{row['jobs']:>6} {row['rate']:>13,.0f} {cpu:>13}"
+        lines.append(f"{kind:<8} {row['bytes']} bytes each {figures}   of {row['records']:,}")
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import functools
 import math
 import re
 from collections import Counter
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 
@@ -155,9 +155,10 @@ def masked_value(value: Any, name: str = "") -> Any:
     Returns:
         The same with masked text; the value of a secret name is masked whatever it is, but true, false and null.
     """
+    whole: Any = value
     if isinstance(value, dict):
         # A change of one key of a file has the key's name beside its values.
-        members = cast("dict[Any, Any]", value)
+        members: dict[Any, Any] = whole
         named = members.get("key")
         about = named.rpartition(".")[2] if isinstance(named, str) else ""
         return {

@@ -643,6 +643,31 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.faults",
+        source="issue 5",
+        behaviour="a script that anybody can run breaks a trail in every way and counts what was lost and what was found",
+        tests=("tests/test_trail_faults.py::test_a_small_run_loses_nothing_and_finds_everything",),
+    ),
+    Promise(
+        id="audit.figures",
+        source="issue 5",
+        behaviour="a benchmark measures appends beside SQLite in one run, at any length, and the verifier for each core",
+        tests=("tests/test_trail_faults.py::test_the_benchmark_measures_what_it_says",),
+    ),
+    Promise(
+        id="audit.unavailable",
+        source="issue 5",
+        behaviour="a disk that hangs, fails, is full or read-only denies calls within the timeout, with the reason",
+        tests=(
+            "tests/test_trail_unavailable.py::test_the_default_is_two_seconds",
+            "tests/test_trail_unavailable.py::test_a_disk_that_hangs_denies_in_time_and_is_used_again_when_it_answers",
+            "tests/test_trail_unavailable.py::test_a_disk_that_fails_denies_until_the_guard_is_started_again",
+            "tests/test_trail_unavailable.py::test_a_disk_that_does_not_take_a_disclosure_denies_in_time",
+            "tests/test_audit.py::test_on_a_full_disk_denials_are_still_written_and_releases_are_not",
+            "tests/test_audit.py::test_a_disk_that_hangs_costs_a_caller_the_timeout_and_no_more",
+        ),
+    ),
+    Promise(
         id="audit.durable",
         source="design",
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",
