@@ -804,6 +804,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_report.py::test_escalations_are_followed_to_their_answer",
             "tests/test_report.py::test_a_trail_without_records_of_review_still_shows_that_a_call_was_let_through",
             "tests/test_report.py::test_a_denial_by_a_person_ends_an_escalation",
+            "tests/test_report.py::test_leave_that_people_took_at_once_is_told_apart",
             "tests/test_report.py::test_duties_stand_as_they_were_recorded_last",
             "tests/test_report.py::test_only_the_period_counts_and_its_bounds_are_said",
             "tests/test_report.py::test_an_index_saves_reading_what_came_before",

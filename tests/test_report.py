@@ -123,6 +123,16 @@ def test_a_trail_without_records_of_review_still_shows_that_a_call_was_let_throu
     assert "Who answered is unknown" in text_of(shown(summary))
 
 
+def test_leave_that_people_took_at_once_is_told_apart() -> None:
+    """Break-glass was asked for by no rule, and whether it was looked at afterwards is counted."""
+    opened = next(reviewed())
+    taken = {**opened, "held": {**opened["held"], "glass": True, "shown": []}}
+    seen = {"kind": "escalation", "event": "reviewed", "escalation": "e-1", "by": "finn"}
+    found = summary_of([taken, seen]).reviews
+    assert found.newest[0].rule == "break-glass"
+    assert dict(found.grants.row("break-glass")) == {"opened": 1, "reviewed": 1}
+
+
 def test_a_denial_by_a_person_ends_an_escalation() -> None:
     """One is enough, unless it does not count."""
     opened = next(reviewed())

@@ -21,6 +21,10 @@ MAX_OPEN: Final = 20_000
 """Most unanswered escalations that are followed at once; of more, the oldest count as unanswered."""
 
 
+BREAK_GLASS: Final = "break-glass"
+"""Stands where no rule asked: people took leave to act at once, and owe a review of it."""
+
+
 class Asked(msgspec.Struct, kw_only=True):
     """One escalation.
 
@@ -103,13 +107,16 @@ class Reviews:
 
     def _escalation(self, seq: int, record: Record, t_us: int | None, name: str, event: str, status: str) -> None:
         if event == "reviewed":
-            self.grants.add("break-glass", "reviewed")
+            self.grants.add(BREAK_GLASS, "reviewed")
         elif event == "closed" or status in ("approved", "denied", "expired", "cancelled", "superseded"):
             self._end(name, status if status != "closed" else UNKNOWN, t_us, *fields.people_of(record))
         elif name in self._open:
             self._open[name].agent = fields.agent_of(record) or self._open[name].agent
         else:
-            rules = fields.rules_of(record)
+            glass = fields.body(record).get("glass") is True
+            rules = [BREAK_GLASS] if glass else fields.rules_of(record)
+            if glass:
+                self.grants.add(BREAK_GLASS, "opened")
             agent = fields.agent_of(record) or UNKNOWN
             self._begin(name, Asked(seq=seq, opened_us=t_us, agent=agent, rule=rules[0] if rules else UNKNOWN))
 
