@@ -51,7 +51,7 @@ def test_only_what_is_asked_for_is_exported(trail: Path, tmp_path: Path, capsys:
     out = tmp_path / "x.jsonl"
     words = ["audit", "export", str(trail), "--format", "jsonl", "-o", str(out)]
     assert main([*words, "--agent", "ops-agent", "--asset", "model:beta", "--kind", "intent", "--kind", "result"]) == 0
-    assert [json.loads(line)["seq"] for line in out.read_text().splitlines()] == [16, 29]
+    assert [json.loads(line)["seq"] for line in out.read_text().splitlines()] == [16, 30]
     assert "2 records as 2 lines" in capsys.readouterr().err
     assert main([*words, "--until", "2020-01-01", "--json"]) == 0
     assert out.read_bytes() == b""

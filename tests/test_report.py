@@ -150,6 +150,8 @@ def test_duties_stand_as_they_were_recorded_last() -> None:
     }  # fmt: skip
     assert found["m-1/gone"].states == ("open", "met", "discharged")
     assert found["m-1/gone"].tries == ("1 allow",)
+    assert (found["m-1/gone"].word, found["m-1/gone"].certificate) == ("dana@example.com", "ab")
+    assert "the guard, on the word of dana@example.com" in text_of(shown(summary_of(everything())))
     assert found["m-3/gone"].tries == ("1 allow", "2 deny")
     assert found["m-3/gone"].violations == ("moved",)
     assert found["m-2/gone"].tries == ()
@@ -413,7 +415,7 @@ def test_colours_can_be_told_from_the_page(theme: int) -> None:
 
 
 FORBIDDEN = re.compile(
-    r"complian|complies|comply|conform|certif|fulfil|satisf|\bmeets\b|\bpass(es|ed)?\b", re.IGNORECASE
+    r"complian|complies|comply|conform|certif(?!icate)|fulfil|satisf|\bmeets\b|\bpass(es|ed)?\b", re.IGNORECASE
 )
 
 

@@ -157,8 +157,8 @@ def test_records_are_found_by_everything_that_people_know_of_them(
         (("--asset", "model:beta", "--kind", "intent"), [16]),
         (("--session", "s3",), [3, 4]),
         (("--agent", HOSTILE), [18]),
-        (("--agent", "ops-agent", "--kind", "result"), [4, 29]),
-        (("--since", "1h", "--kind", "gap"), [30]),
+        (("--agent", "ops-agent", "--kind", "result"), [4, 30]),
+        (("--since", "1h", "--kind", "gap"), [31]),
         (("--until", "1h"), []),
     ]  # fmt: skip
     for _ in range(2):
@@ -167,7 +167,7 @@ def test_records_are_found_by_everything_that_people_know_of_them(
             shown = [json.loads(line)["seq"] for line in capsys.readouterr().out.splitlines()]
             assert shown == expected, words
         assert guardrail("index", directory) == 0
-        assert "38 records" in capsys.readouterr().out
+        assert "39 records" in capsys.readouterr().out
 
 
 def test_times_and_numbers_that_are_none_are_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ def everything() -> Iterator[dict[str, Any]]:
            "effect": "delete", "asset": "model:beta", "state": "unmet", "stage": "attempted",
            "attempts": {"allow": 1, "deny": 2}, "evidence": ["`/w` is there"], "alarms": ["moved"],
            "what": {"event": "looked", "result": "present", "findings": [{"kind": "moved", "says": "at"}]}}  # fmt: skip
+    yield {"kind": "obligation", "obligation": "m-1/gone", "n": 4, "mandate": "m-1", "subject": "ops-agent",
+           "effect": "delete", "asset": "model:beta", "state": "met", "stage": "absent_1", "attempts": {"allow": 1},
+           "evidence": ["gone"], "what": {"event": "worded", "by": "dana@example.com", "digest": "cd"}}  # fmt: skip
     yield {"kind": "obligation", "obligation": "m-1/gone", "n": 5, "mandate": "m-1", "subject": "ops-agent",
            "effect": "delete", "asset": "model:beta", "state": "met", "stage": "discharged", "attempts": {"allow": 1},
            "evidence": ["gone twice"], "what": {"event": "discharged", "certificate": "ab"}}  # fmt: skip

@@ -38,6 +38,8 @@ class Duty(msgspec.Struct, kw_only=True):
         tries: calls that would have done it, by outcome.
         violations: what was wrong with it.
         evidence: what the last look saw.
+        word: who said that the guard shall do it itself.
+        certificate: digest of the certificate that it was done.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Duty(msgspec.Struct, kw_only=True):
     tries: tuple[str, ...] = ()
     violations: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    word: str = ""
+    certificate: str = ""
 
 
 class Duties:
@@ -109,5 +113,9 @@ def _note(duty: Duty, record: Record) -> None:
     if attempts := table(record.get("attempts")):
         duty.tries = tuple(f"{fields.number(count) or 0} {outcome}" for outcome, count in sorted(attempts.items()))
     duty.violations = tuple(dict.fromkeys((*duty.violations, *fields.violations_of(record))))[:MAX_VIOLATIONS]
+    what = table(record.get("what"))
+    if text(what.get("event")) == "worded":
+        duty.word = text(what.get("by")) or UNKNOWN
+    duty.certificate = text(what.get("certificate")) or duty.certificate
     if seen := texts(record.get("evidence")):
         duty.evidence = tuple(seen[:4])

@@ -12,6 +12,7 @@ from guardrail.analysis._sections import MOST_ROWS, columns_of, when
 from guardrail.audit.reading.fields import UNKNOWN
 
 if TYPE_CHECKING:
+    from guardrail.analysis._duties import Duty
     from guardrail.analysis._summary import Summary
 
 BOUNDS: Final = (
@@ -86,7 +87,7 @@ def duties(summary: Summary) -> Html:
     found = summary.duties
     rows = [
         (duty.name, duty.what, duty.agent, ", then ".join(duty.states), ", ".join(duty.violations) or "-",
-         ", ".join(duty.tries) or "none", "; ".join(duty.evidence) or "-", f"record {duty.seq}")
+         _tries(duty), _seen(duty), f"record {duty.seq}")
         for duty in list(found.duties.values())[-MOST_ROWS:]
     ]  # fmt: skip
     heads = ("Duty", "What is owed", "By", "States", "Violations", "Tries", "Seen last", "Record")
@@ -106,3 +107,13 @@ def duties(summary: Summary) -> Html:
             table("Calls that were released on an order", ("Mandate", "Calls"), mandates, numbers=1),
         )
     )
+
+
+def _tries(duty: Duty) -> str:
+    tries = [*duty.tries, *([f"the guard, on the word of {duty.word}"] if duty.word else [])]
+    return ", ".join(tries) or "none"
+
+
+def _seen(duty: Duty) -> str:
+    seen = [*duty.evidence, *([f"certificate {duty.certificate}"] if duty.certificate else [])]
+    return "; ".join(seen) or "-"
