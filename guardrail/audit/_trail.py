@@ -16,13 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
+from guardrail.audit._batches import Entry
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
-from guardrail.audit._writer import Entry, Writer
+from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
 MAX_WAITING: Final = 100_000
