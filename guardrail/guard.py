@@ -23,7 +23,7 @@ import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import Trail, beside_trail, trail_directory
+from guardrail.audit import AnyTrail, beside_trail, open_trail, trail_directory
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -101,7 +101,7 @@ class Guard:
         config: Config,
         *,
         engine: PolicyEngine,
-        trail: Trail | None,
+        trail: AnyTrail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
         log: DecisionLog | None = None,
@@ -167,10 +167,10 @@ class Guard:
         settings = config if isinstance(config, Config) else _config.load(config)
         news = _News()
         judge = engine if engine is not None else _open_engine(settings, record, news)
-        trail: Trail | None = None
+        trail: AnyTrail | None = None
         try:
             if record:
-                trail = _open_trail(settings)
+                trail = open_trail(settings)
             store = _review_store(settings) if record else None
             reviews = ReviewStore(store, grant_seconds=settings.review.grant_seconds)
             log = _open_log(settings) if record else None
@@ -599,7 +599,7 @@ class _News:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[PolicyNews] = []
-        self._trail: Trail | None = None
+        self._trail: AnyTrail | None = None
         self._telemetry: Telemetry | None = None
 
     def __call__(self, news: PolicyNews) -> None:
@@ -610,7 +610,7 @@ class _News:
                 return
         self._write(news)
 
-    def tell(self, trail: Trail | None, telemetry: Telemetry) -> None:
+    def tell(self, trail: AnyTrail | None, telemetry: Telemetry) -> None:
         """Where they go from now on."""
         with self._lock:
             self._trail, self._telemetry = trail, telemetry
@@ -647,16 +647,6 @@ def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
     return beside_trail(config, "reviews.db")
-
-
-def _open_trail(config: Config) -> Trail:
-    return Trail.open(
-        trail_directory(config),
-        origin=config.trail.origin,
-        segment_bytes=config.trail.segment_bytes,
-        checkpoint_seconds=config.trail.checkpoint_seconds,
-        timeout_seconds=config.trail.timeout_seconds,
-    )
 
 
 def _own_files(config: Config) -> list[tuple[str, str]]:
