@@ -14,7 +14,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from guardrail.errors import TrailError
 
@@ -49,7 +49,7 @@ class Entry:
         self.future: asyncio.Future[None] | None = None
 
     @classmethod
-    def waited_for(cls) -> tuple[Entry, threading.Lock]:
+    def waited_for(cls) -> tuple[Self, threading.Lock]:
         """An entry, and the lock that a thread acquires again when it is done."""
         entry, waiter = cls(), threading.Lock()
         waiter.acquire()
