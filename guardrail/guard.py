@@ -23,7 +23,7 @@ import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import AnyTrail, beside_trail, open_trail, trail_directory
+from guardrail.audit import AnyTrail, beside_trail, open_trail, trail_directory, trail_key
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -501,8 +501,8 @@ class Guard:
         return _Keep(result_record(call, decision, error), bool(decision.assets))
 
     def _finish(self, keep: _Keep) -> None:
-        # The tool has run: its answer is not withheld for want of a record, but the trail has failed for good and
-        # denies every later call, and the intent without a result shows the gap.
+        # The tool has run: its answer is not withheld for want of a record, but the trail denies every later call until
+        # it takes records again, and the intent without a result shows the gap.
         if self.trail is None:
             return
         try:
@@ -670,7 +670,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))
-    own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
+    own.append(("guardrail:key", str(trail_key(config))))
     state = [_review_store(config), *(beside_trail(config, f"{name}.db") for name in _STATE)]
     # SQLite keeps what was written last beside the file. All of it is one asset: what goes through the directory that
     # it lies in, as `git status` does, bears on it once.

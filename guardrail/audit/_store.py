@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from guardrail.audit._note import KEY_FILE
 from guardrail.audit._place import trail_directory
 from guardrail.audit._trail import Trail
-from guardrail.config import Config
+from guardrail.config import Config, secret
+from guardrail.errors import TrailError
 
 
 class AnyTrail(Protocol):
@@ -47,12 +51,50 @@ def open_trail(config: Config) -> AnyTrail:
         config: its `[trail]` names the store.
 
     Raises:
+        ConfigError: if the store is in an environment variable that is not set.
         TrailError: if it cannot be used, or what it holds is not what was written.
     """
-    return Trail.open(
-        trail_directory(config),
-        origin=config.trail.origin,
-        segment_bytes=config.trail.segment_bytes,
-        checkpoint_seconds=config.trail.checkpoint_seconds,
-        timeout_seconds=config.trail.timeout_seconds,
+    directory, settings = trail_directory(config), config.trail
+    if not settings.store:
+        return Trail.open(
+            directory,
+            origin=settings.origin,
+            segment_bytes=settings.segment_bytes,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            timeout_seconds=settings.timeout_seconds,
+        )
+    need_driver()
+    from guardrail.audit.postgres import PostgresTrail
+
+    return PostgresTrail.open(
+        trail_place(config),
+        directory=directory,
+        key=trail_key(config),
+        origin=settings.origin,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        timeout_seconds=settings.timeout_seconds,
     )
+
+
+def trail_place(config: Config) -> str:
+    """What `verify` and the command line are given for the trail of a configuration: a directory, or a database.
+
+    Raises:
+        ConfigError: if the store is in an environment variable that is not set.
+    """
+    return secret(config.trail.store, "trail.store") or str(trail_directory(config))
+
+
+def trail_key(config: Config) -> Path:
+    """The file with the private key of the trail of a configuration."""
+    return config.path(config.trail.key) if config.trail.key else trail_directory(config) / KEY_FILE
+
+
+def need_driver() -> None:
+    """Make sure that there is a driver for PostgreSQL.
+
+    Raises:
+        TrailError: if it is not installed.
+    """
+    if importlib.util.find_spec("psycopg") is None:
+        raise TrailError("a trail in PostgreSQL needs `psycopg`: pip install 'guardrail-runtime[postgres]'")

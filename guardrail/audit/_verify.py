@@ -57,7 +57,7 @@ def verify(
     """Check a trail from its bytes alone.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or a database as `postgresql://…` or `service=…`.
         deep: also parse every leaf, check its canonical form, and pair intents with results.
         vkey: verifier key, best one that was kept elsewhere; without it, the trail's own.
         checkpoint: a signed note that was kept elsewhere; the trail must contain exactly what it covers.
@@ -69,7 +69,12 @@ def verify(
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
+        TrailError: if the database cannot be read.
     """
+    if _is_store(directory):
+        from guardrail.audit.postgres._verify import verify_rows
+
+        return verify_rows(str(directory), deep=deep, vkey=vkey, checkpoint=checkpoint, progress=progress, limit=limit)
     started = time.monotonic()
     walk = _Walk(Path(directory), deep=deep, limit=limit, progress=progress)
     walk.take_key(vkey)
@@ -84,7 +89,13 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
+        TrailError: if the database cannot be read.
     """
+    if _is_store(directory):
+        from guardrail.audit.postgres._verify import read_rows
+
+        yield from read_rows(str(directory))
+        return
     for path in sorted(Path(directory).glob("*.seg")):
         data, at = path.read_bytes(), 0
         while at >= 0:
@@ -98,6 +109,10 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
             except ValueError:
                 continue
             yield seq, record
+
+
+def _is_store(place: Path | str) -> bool:
+    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://", "service="))
 
 
 def _frame(data: bytes, at: int) -> tuple[int, bytes, int] | None:
@@ -153,7 +168,7 @@ class _Walk:
         # INVARIANT: `whole` is false from the first record on that could not be read, and no root is compared after it.
         self.whole = True
         self.records = 0
-        self.seq = 0
+        self.seq: int = 0
         self.previous: bytes | None = bytes(8)
         self.place: int = -1
         self.done = self.total = self.segments = 0
@@ -198,10 +213,13 @@ class _Walk:
 
     # ── 2. the checkpoints ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take_checkpoints(self, kept: str | None) -> None:
+    def _notes(self) -> Iterator[tuple[int, bytes]]:
         path = self.directory / "checkpoints"
+        return split_notes(path.read_bytes() if path.is_file() else b"")
+
+    def take_checkpoints(self, kept: str | None) -> None:
         largest = -1
-        for offset, data in split_notes(path.read_bytes() if path.is_file() else b""):
+        for offset, data in self._notes():
             if self.live and not data.endswith(b"\n"):
                 break  # being written right now
             note = self.note(data, "checkpoints", offset)
@@ -362,12 +380,12 @@ class _Walk:
 
     # ── 4. the leaf ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _leaf(self, leaf: bytes, seq: int, name: str, at: int) -> None:
+    def _leaf(self, leaf: bytes, seq: int, name: str, at: int | None) -> dict[str, Any] | None:
         try:
             record = read_leaf(leaf)
         except ValueError as error:
             self.problem(f"the record {error}", file=name, offset=at, seq=seq)
-            return
+            return None
         if record.get("seq") != seq:
             self.problem(f"the record calls itself record {record.get('seq')}", file=name, offset=at, seq=seq)
         if self.key is not None and record.get("log") != self.key.name:
@@ -378,10 +396,11 @@ class _Walk:
             self.open_intents.add(seq)
         elif kind == "result":
             self._result(record.get("intent"), seq, name, at)
+        return record
 
     # ── 7. pairs ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _result(self, intent: object, seq: int, name: str, at: int) -> None:
+    def _result(self, intent: object, seq: int, name: str, at: int | None) -> None:
         if not isinstance(intent, int) or intent not in self.intents:
             if self.whole:  # otherwise its intent may be among the records that could not be read
                 self.problem(f"the result of `{intent}`, which is no intent before it", file=name, offset=at, seq=seq)

@@ -5,6 +5,6 @@ Not concerned with how records are made or checked, which is the same for every 
 
 from __future__ import annotations
 
-from guardrail.audit.postgres._trail import PostgresTrail
+from guardrail.audit.postgres._trail import PostgresTrail, migrate_store
 
-__all__ = ["PostgresTrail"]
+__all__ = ["PostgresTrail", "migrate_store"]

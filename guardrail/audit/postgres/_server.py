@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -90,7 +90,7 @@ def cause(error: Exception) -> str:
 
 
 @contextmanager
-def told(where: str) -> Iterator[None]:
+def told(where: str) -> Generator[None]:
     """Errors of the driver as errors of the trail: passing ones as `Unreachable`, others as they are.
 
     Raises:
@@ -189,7 +189,7 @@ class Server:
         )
 
     @contextmanager
-    def call(self) -> Iterator[psycopg.Connection[Any]]:
+    def call(self) -> Generator[psycopg.Connection[Any]]:
         """The connection, for one call that others may `cut` when it takes too long.
 
         Raises:

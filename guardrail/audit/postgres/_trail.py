@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from guardrail.audit._note import KEY_FILE, Signer, _create_key, _load_key
 from guardrail.audit._place import cannot, take_lock
@@ -27,6 +27,9 @@ from guardrail.audit.postgres._server import Limits, Server, Unreachable, place,
 from guardrail.audit.postgres._tables import Tables
 from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import TrailError
+
+MIGRATE_SECONDS: Final = 60.0
+"""Longest time for one step of making or updating the tables, in seconds."""
 
 
 class PostgresTrail:
@@ -261,6 +264,29 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def migrate_store(store: str) -> list[str]:
+    """Make the tables of a shared ledger, or bring them up to this release.
+
+    Args:
+        store: connection string of a role that may create a schema.
+
+    Returns:
+        Names of the steps that were applied.
+
+    Raises:
+        TrailError: if the server cannot be used, the role may not, or the tables are of a later release.
+    """
+    try:
+        server = Server(store, Limits.within(MIGRATE_SECONDS))
+        try:
+            with told(server.where):
+                return migrate(server.connection, server.where)
+        finally:
+            server.close()
+    except Unreachable as error:
+        raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
 
 
 def _open_writer(
