@@ -167,11 +167,13 @@ class _Walk:
         self.tree = Tree()
         # INVARIANT: `whole` is false from the first record on that could not be read, and no root is compared after it.
         self.whole = True
-        self.records = 0
+        self.records: int = 0
         self.seq: int = 0
         self.previous: bytes | None = bytes(8)
         self.place: int = -1
-        self.done = self.total = self.segments = 0
+        self.done: int = 0
+        self.total: int = 0
+        self.segments: int = 0
         self.open_intents: set[int] = set()
         self.intents: set[int] = set()
         self.next_check = 0

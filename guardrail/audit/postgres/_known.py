@@ -37,10 +37,19 @@ class Known:
 
     def __init__(self, directory: Path, signer: Signer, where: str) -> None:
         self.tree = Frontier()
+        self.last = Frontier()
+        """The newest tree that was seen, perhaps not folded yet."""
         self.signed = -1
+        self._directory = directory
         self._path = directory / CHECKPOINT_FILE
         self._signer = signer
         self.where = where
+
+    def copy(self) -> Known:
+        """The same knowledge, for another thread to go on from."""
+        copied = Known(self._directory, self._signer, self.where)
+        copied.tree, copied.last = self.tree, self.last
+        return copied
 
     def begin(self, tables: Tables) -> None:
         """Take up what was known, and follow the ledger to its end.
@@ -110,10 +119,15 @@ class Known:
         Raises:
             TrailError: if it is smaller, or another one of the same size.
         """
-        if now.size < self.tree.size:
-            raise TrailError(self._put_back(now.size, self.tree.size))
-        if now.size == self.tree.size and now.roots != self.tree.roots:
-            raise TrailError(self._replaced(now.size))
+        for seen in (self.last, self.tree):
+            if now.size < seen.size:
+                raise TrailError(self._put_back(now.size, seen.size))
+            if now.size == seen.size and now.roots != seen.roots:
+                raise TrailError(self._replaced(now.size))
+
+    def saw(self, now: Frontier) -> None:
+        """Remember a tree that this replica wrote, or was shown while it held the ledger."""
+        self.last = now
 
     def advance(self, before: Frontier, after: Frontier) -> None:
         """Take over what this replica wrote itself, if it knew all that stood before."""
@@ -128,8 +142,11 @@ class Known:
             Unreachable: if the server cannot be asked.
         """
         self.check(now)
+        if self.tree.size < self.last.size < now.size:
+            self.follow(tables, self.last)
         self._fold(tables, now.size)
         self.check(now)
+        self.last = now
 
     def _fold(self, tables: Tables, end: int) -> None:
         tree = Frontier(self.tree.size, self.tree.roots)

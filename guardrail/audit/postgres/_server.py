@@ -108,15 +108,15 @@ def told(where: str) -> Generator[None]:
 
 
 class Server:
-    """An open connection, and the clock of the call that is under way on it.
+    """An open connection, and the clock of the call that is under way on it. Call `prepare` before anything else.
 
     Args:
         store: connection string; what it says of time limits is kept.
         limits: how long anything may take.
 
     Raises:
-        Unreachable: if there is no server, or it cannot take records now.
-        TrailError: if the server would lose what it acknowledged, or is too old.
+        Unreachable: if there is no server.
+        TrailError: if the store names none.
     """
 
     def __init__(self, store: str, limits: Limits) -> None:
@@ -125,12 +125,11 @@ class Server:
         self._since = 0.0
         self._lock = threading.Lock()
         given = parameters(store)
-        milliseconds = int(limits.timeout * 1000)
         defaults: dict[str, Any] = {
             "application_name": "guardrail",
             "connect_timeout": max(2, math.ceil(limits.timeout)),
             # After a failover the old address may answer nothing at all, for a quarter of an hour by default.
-            "tcp_user_timeout": milliseconds,
+            "tcp_user_timeout": int(limits.timeout * 1000),
             "keepalives_idle": 5,
             "target_session_attrs": "read-write",
         }
@@ -138,12 +137,16 @@ class Server:
             self.connection = psycopg.connect(**{**defaults, **given}, autocommit=True, prepare_threshold=0)
             # INVARIANT: a descriptor of our own, so that another thread never shuts down a number that was reused.
             self._cord = socket.socket(fileno=os.dup(self.connection.fileno()))
-        try:
-            with told(self.where):
-                self._set_limits(self._check())
-        except BaseException:
-            self.close()
-            raise
+
+    def prepare(self) -> None:
+        """Make sure that the server keeps what it acknowledges, and set the time limits.
+
+        Raises:
+            Unreachable: if it cannot take records now.
+            TrailError: if it would lose records, or is too old.
+        """
+        with self.call():
+            self._set_limits(self._check())
 
     def _check(self) -> str:
         """Refuse a server that cannot keep a ledger; its `synchronous_commit` if it can."""
@@ -203,15 +206,30 @@ class Server:
         finally:
             self._since = 0.0
 
-    def cut(self) -> None:
-        """End a call that has taken longer than the timeout; from any thread. Whoever made it gets `Unreachable`."""
+    def cut(self, *, now: bool = False) -> None:
+        """End a call that has taken longer than the timeout; from any thread. Whoever made it gets `Unreachable`.
+
+        Args:
+            now: end it however long it has taken.
+        """
         with self._lock:
             since = self._since
-            if since and time.monotonic() - since > self.limits.timeout:
+            if since and (now or time.monotonic() - since > self.limits.timeout):
                 try:
                     self._cord.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    pass  # the other end was faster
+                    pass  # the other end was faster, or it is closed
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Generator[None]:
+        """End whatever call is under way when the time is up: a server that hangs answers no time limit of its own."""
+        timer = threading.Timer(max(0.0, seconds), lambda: self.cut(now=True))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Let go; what was not committed never happened."""

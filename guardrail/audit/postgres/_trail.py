@@ -12,7 +12,7 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,6 +21,7 @@ from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._record import Stamp
 from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
 from guardrail.audit.postgres._known import Known
+from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
 from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate
 from guardrail.audit.postgres._server import Limits, Server, Unreachable, place, told
@@ -28,8 +29,8 @@ from guardrail.audit.postgres._tables import Tables
 from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import TrailError
 
-MIGRATE_SECONDS: Final = 60.0
-"""Longest time for one step of making or updating the tables, in seconds."""
+OPEN_SECONDS: Final = 60.0
+"""Longest time for making the tables, or for catching up with the ledger at the start, in seconds."""
 
 
 class PostgresTrail:
@@ -192,6 +193,15 @@ class PostgresTrail:
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
 
+    def ledger(self, kinds: Collection[str]) -> PostgresLedger:
+        """The same ledger, one exclusive turn at a time, for what has to be decided and written in one.
+
+        Args:
+            kinds: which records a turn tells of.
+        """
+        self._check_process()
+        return self._writer.ledger(kinds)
+
     def __enter__(self) -> Self:
         return self
 
@@ -279,8 +289,9 @@ def migrate_store(store: str) -> list[str]:
         TrailError: if the server cannot be used, the role may not, or the tables are of a later release.
     """
     try:
-        server = Server(store, Limits.within(MIGRATE_SECONDS))
+        server = Server(store, Limits.within(OPEN_SECONDS))
         try:
+            server.prepare()
             with told(server.where):
                 return migrate(server.connection, server.where)
         finally:
@@ -295,14 +306,16 @@ def _open_writer(
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
     server = Server(store, limits)
     try:
-        with told(server.where):
-            migrate(server.connection, server.where)
-        signer = _signer(server, key, origin)
-        known = Known(directory, signer, server.where)
-        tables = Tables(server)
-        known.begin(tables)
-        if known.signed < known.tree.size:
-            known.sign(tables, known.tree)
+        with server.deadline(OPEN_SECONDS):
+            server.prepare()
+            with told(server.where):
+                migrate(server.connection, server.where)
+            signer = _signer(server, key, origin)
+            known = Known(directory, signer, server.where)
+            tables = Tables(server)
+            known.begin(tables)
+            if known.signed < known.tree.size:
+                known.sign(tables, known.tree)
     finally:
         server.close()
     return PostgresWriter(store, limits, known, Stamp(origin), checkpoint_seconds)

@@ -32,6 +32,7 @@ BATCH: Final = 1_000
 
 _ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b order by seq limit %b"
 
+_Row = tuple[int, str, bytes, bytes]
 _BEFORE_ALL: Final = -(2**63)
 
 
@@ -151,17 +152,24 @@ class _Rows(_Walk):
 
     def take_rows(self) -> None:
         """Rows, leaves and tree."""
-        total = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
-        self.total = int(total[0]) if total else 0
-        after = _BEFORE_ALL
-        while rows := self.connection.execute(_ROWS, (after, BATCH), binary=True).fetchall():
+        self.total = self._bytes() if self.progress is not None else 0
+        after: int = _BEFORE_ALL
+        while True:
+            rows: list[_Row] = self.connection.execute(_ROWS, (after, BATCH), binary=True).fetchall()
+            if not rows:
+                break
             for seq, kind, leaf, stored in rows:
                 self._row(seq, kind, leaf, stored)
             after = self.seq - 1
             if self.progress is not None and self.records % PROGRESS_EVERY < BATCH:
                 self.progress(self.records, self.done, self.total)
+        self.total = self.done
         if self.progress is not None:
             self.progress(self.records, self.done, self.total)
+
+    def _bytes(self) -> int:
+        row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
+        return int(row[0]) if row else 0
 
     def _row(self, seq: int, kind: str, leaf: bytes, stored: bytes) -> None:
         if seq != self.seq:

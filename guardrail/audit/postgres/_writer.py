@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from guardrail.audit._batches import Batches, Entry
 from guardrail.audit._record import Stamp
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.audit.postgres._known import Known
+from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
 from guardrail.audit.postgres._server import Limits, Server, Unreachable
 from guardrail.audit.postgres._tables import Row, Tables
@@ -77,6 +78,10 @@ class PostgresWriter(Batches):
         """Number of entries that nobody has taken up yet."""
         return len(self._entries)
 
+    def ledger(self, kinds: Collection[str]) -> PostgresLedger:
+        """Turns on the same ledger, over a connection of their own."""
+        return PostgresLedger(self._store, self._limits, self._known.copy(), self._stamp, kinds)
+
     def cut(self) -> None:
         """End a call to the server that takes too long; from any thread."""
         tables = self._tables
@@ -135,6 +140,7 @@ class PostgresWriter(Batches):
         self._flight = Flight(before.size, digests, entries, missed)
         tables.write(before.size, rows, after)
         self._landed(self._flight)
+        self._known.saw(after)
         self._known.advance(before, after)
         self.tree = after
 
@@ -202,6 +208,7 @@ class PostgresWriter(Batches):
         if self._tables is None:
             tables = Tables(Server(self._store, self._limits))
             self._tables = tables
+            tables.server.prepare()
             # The server may have been replaced or put back while nobody looked.
             self._known.follow(tables, tables.frontier())
         return self._tables
