@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.config._settings import (
@@ -16,6 +16,7 @@ from guardrail.config._settings import (
     AssetConfig,
     Config,
     DecisionLogConfig,
+    GroupConfig,
     PolicyConfig,
     TrailConfig,
     dotted,
@@ -172,12 +173,24 @@ def _order_problems(config: Config) -> list[str]:
         if keys.count(person.key) > 1
     ]
     people = {person.name for person in config.people}
+    problems += _group_problems(config.review.groups, people)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
         for name in config.mandates.revokers
         if name not in people
     ]
     return problems
+
+
+def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str]) -> Iterator[str]:
+    for name, group in groups.items():
+        if not 1 <= group.n <= len(set(group.members)):
+            yield f"`review.groups.{name}` needs {group.n} of {len(set(group.members))} members: nobody could decide"
+        if not group.rules:
+            yield f"`review.groups.{name}`: `rules` is empty, so it would decide nothing: name some, or leave it out"
+        for member in group.members:
+            if member not in people:
+                yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
 
 
 def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
@@ -214,6 +227,8 @@ def _number_problems(config: Config) -> list[str]:
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)
+            if f"{section}.{name}" == "review.sticky_seconds" and value == 0:
+                continue  # asks again at once
             if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 problems.append(f"`{section}.{name}` must be greater than 0")
     if config.review.grant_seconds > 4 * 3600:

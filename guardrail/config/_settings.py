@@ -289,16 +289,44 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     documents: bool = True
 
 
+class GroupConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[review.groups.NAME]`: people of whom some have to approve what certain rules hold.
+
+    Args:
+        members: their names, each a `[[person]]`.
+        n: how many of them.
+        rules: globs on ids of the rules that they decide on.
+    """
+
+    members: tuple[str, ...]
+    n: int = 1
+    rules: tuple[str, ...] = ("*",)
+
+
 class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[review]`: escalations and the leave that people give.
 
     Args:
-        store: SQLite file with open escalations; empty means a file beside the trail's directory.
+        store: SQLite file where adapters remember their turns; empty means a file beside the trail's directory.
         grant_seconds: how long an approval may wait for its call, in seconds (at most four hours).
+        escalation_seconds: how long a question may wait for people, in seconds; after that it counts as denied.
+        sticky_seconds: how long a rejection holds for the same deed of the same agent, in seconds; 0 asks again at
+            once.
+        accept_unsigned: whether an answer counts that nobody signed, such as that of a resumed LangGraph thread; never
+            for what is critical where there are `[[person]]` tables, and never where a group has to decide.
+        critical: globs on ids of rules that are critical, besides those that are about weights leaving or being lost.
+        distinct: whether one person counts for one group only.
+        groups: `[review.groups.NAME]`: people who have to approve.
     """
 
     store: str = ""
     grant_seconds: int = 900
+    escalation_seconds: int = 24 * 3600
+    sticky_seconds: int = 900
+    accept_unsigned: bool = True
+    critical: tuple[str, ...] = ()
+    distinct: bool = True
+    groups: dict[str, GroupConfig] = {}
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,0 +1,38 @@
+"""People who answer escalations: signed votes, as `guardrail escalations` makes them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from guardrail import Decision, Guard
+from guardrail.review import Case
+from guardrail.review._statements import VoteStatement, sign_statement
+
+
+def vote(
+    case: Case, voter: str, key: Ed25519PrivateKey, verdict: Any = "approve", *, subject: str | None = None, **more: Any
+) -> bytes:
+    """A signed vote about a case as it was shown."""
+    held = case.held
+    statement = VoteStatement(
+        voter=voter,
+        t_us=more.pop("t_us", time.time_ns() // 1000),
+        escalation=more.pop("escalation", held.id),
+        subject=(held.binding or held.digest) if subject is None else subject,
+        verdict=verdict,
+        **more,
+    )
+    return sign_statement(statement, key)
+
+
+def say(
+    guard: Guard, decision: Decision, voter: str, key: Ed25519PrivateKey, verdict: Any = "approve", **more: Any
+) -> Case:
+    """What a person says to a call that a guard holds."""
+    assert decision.escalation is not None
+    case = guard.desk.find(decision.escalation)
+    assert case is not None
+    return guard.clerk.take(vote(case, voter, key, verdict, **more))
