@@ -25,6 +25,7 @@ import msgspec
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
 from guardrail.audit import AnyTrail, Trail, beside_trail, open_trail, trail_directory, trail_key
+from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -737,6 +738,10 @@ class Guard:
                 },
                 durable=True,
             )
+            # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
+            # In a ledger that replicas share, whoever released it may still be running it.
+            if isinstance(self.trail, Trail):
+                settle_unfinished(self.trail, self.inventory, self.recognition)
 
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""

@@ -512,6 +512,41 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.proofs",
+        source="issue 5; RFC 6962 section 2.1; C2SP tlog-tiles",
+        behaviour="inclusion and consistency proofs are those of the published vectors, and no changed one holds",
+        tests=(
+            "tests/test_audit_proofs.py::test_proofs_are_those_of_certificate_transparency",
+            "tests/test_audit_proofs.py::test_every_proof_of_every_small_tree_holds_and_no_changed_one_does",
+            "tests/test_audit_proofs.py::test_what_cannot_be_proven_is_refused_with_the_reason",
+        ),
+    ),
+    Promise(
+        id="audit.tiles",
+        source="issue 5; C2SP tlog-tiles",
+        behaviour="a proof needs tiles and not the records, and tiles that a crash took are worked out again",
+        tests=(
+            "tests/test_audit_proofs.py::test_tiles_are_named_as_c2sp_says",
+            "tests/test_audit_proofs.py::test_a_tree_of_many_levels_comes_back_from_its_tiles_alone",
+            "tests/test_audit_proofs.py::test_a_proof_reads_tiles_and_not_the_records",
+            "tests/test_audit_proofs.py::test_a_tile_that_is_lost_short_or_empty_is_worked_out_from_the_records",
+            "tests/test_audit_proofs.py::test_tiles_go_on_after_a_restart_with_and_without_the_saved_frontier",
+            "tests/test_audit_proofs.py::test_the_verifier_finds_a_changed_tile_and_passes_over_one_that_was_cut",
+        ),
+    ),
+    Promise(
+        id="audit.unknown_results",
+        source="issue 5",
+        behaviour="a call that a crash cut off gets a result `unknown` at the next start, with what is found at its assets",
+        tests=(
+            "tests/test_audit_aftermath.py::test_an_intent_without_a_result_is_answered_at_the_next_start",
+            "tests/test_audit_aftermath.py::test_what_is_open_is_the_same_with_and_without_the_saved_frontier",
+            "tests/test_audit_aftermath.py::test_a_start_reads_the_last_segment_only",
+            "tests/test_audit_aftermath.py::test_a_list_of_open_intents_that_does_not_fit_is_found",
+            "tests/test_audit_aftermath.py::test_what_is_kept_in_mind_and_read_again_is_bounded",
+        ),
+    ),
+    Promise(
         id="audit.durable",
         source="design",
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",

@@ -13,8 +13,8 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from guardrail.errors import TrailError
 
@@ -39,11 +39,12 @@ class Entry:
         last: nothing comes after this; the writer ends.
     """
 
-    __slots__ = ("future", "last", "leaf", "loop", "waiter")
+    __slots__ = ("future", "last", "leaf", "loop", "record", "waiter")
 
     def __init__(self, leaf: bytes | None = None, *, last: bool = False) -> None:
         self.leaf = leaf
         self.last = last
+        self.record: Mapping[str, Any] = {}
         self.waiter: threading.Lock | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
         self.future: asyncio.Future[None] | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from guardrail.audit._batches import Batches, Entry
 from guardrail.audit._note import CheckpointFile
 from guardrail.audit._place import cannot
 from guardrail.audit._segment import Segments
+from guardrail.audit._unfinished import Unfinished
 
 
 class Writer(Batches):
@@ -19,11 +20,17 @@ class Writer(Batches):
         directory: the trail, for messages.
         segments: its open end.
         checkpoints: its checkpoints.
+        unfinished: its open intents.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
     """
 
     def __init__(
-        self, directory: Path, segments: Segments, checkpoints: CheckpointFile, checkpoint_seconds: float
+        self,
+        directory: Path,
+        segments: Segments,
+        checkpoints: CheckpointFile,
+        unfinished: Unfinished,
+        checkpoint_seconds: float,
     ) -> None:
         super().__init__()
         self.size = segments.tree.size
@@ -31,6 +38,7 @@ class Writer(Batches):
         self._directory = directory
         self._segments = segments
         self._checkpoints = checkpoints
+        self._unfinished = unfinished
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
         self.start()
@@ -54,10 +62,13 @@ class Writer(Batches):
             return None
         return max(0.001, self._signed_at + self._checkpoint_seconds - time.monotonic())
 
-    def _write(self, batch: Iterable[Entry]) -> None:
+    def _write(self, batch: Sequence[Entry]) -> None:
         leaves = [entry.leaf for entry in batch if entry.leaf is not None]
         if leaves:
+            first = self.size
             self._segments.write(leaves)
+            for place, entry in enumerate(entry for entry in batch if entry.leaf is not None):
+                self._unfinished.take(entry.record, first + place)
             self.size, self.roots = self._segments.tree.size, self._segments.tree.roots
         elif self.low:
             self._segments.grow(0)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
-from guardrail.audit._note import KEY_FILE, Signer, _create_key, _load_key
+from guardrail.audit._note import KEY_FILE, Signer, SigningKey, new_private_key, read_keys, write_keys
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._record import Stamp
 from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
@@ -334,11 +334,12 @@ def _signer(server: Server, key: Path, origin: str) -> Signer:
                     f"the trail `{server.where}` has a key, and there is none at `{key}`:"
                     " give this replica the `trail.key` of the others"
                 )
-            _create_key(key)
-        signer = Signer(origin, _load_key(key))
+            write_keys(key, [new_private_key()])
+        signer = Signer(origin, [SigningKey(origin, one) for one in read_keys(key)])
+        vkey = signer.keys[0].vkey
         if whose is None:
-            begin(server.connection, Identity(origin, signer.vkey))
-        elif whose != (origin, signer.vkey):
+            begin(server.connection, Identity(origin, vkey))
+        elif whose != (origin, vkey):
             what = "another key" if whose.origin == origin else f"the name `{whose.origin}`"
             raise TrailError(
                 f"the trail `{server.where}` has {what}: put its `trail.key` and its `trail.origin` there,"

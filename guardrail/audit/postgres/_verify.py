@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +22,12 @@ from typing import Any, Final
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from guardrail.audit._report import Report
-from guardrail.audit._verify import PROGRESS_EVERY, _Walk
+from guardrail.audit._report import Problem, Report
+from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
+from guardrail.audit._verify_kept import Kept
+from guardrail.audit._verify_scan import _SPECIAL, Scan, Task, _Reading
+from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
 
 BATCH: Final = 1_000
@@ -34,15 +37,23 @@ _ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %
 
 _Row = tuple[int, str, bytes, bytes]
 _BEFORE_ALL: Final = -(2**63)
+_NOWHERE: Final = Path("/nonexistent")
+"""Where a trail in a directory would have tiles and disclosures; a database has none."""
+
+Progress = Callable[[int, int, int], None]
 
 
 def verify_rows(
     store: str,
     *,
-    deep: bool = True,
-    vkey: str | None = None,
-    checkpoint: str | None = None,
-    progress: Callable[[int, int, int], None] | None = None,
+    deep: bool,
+    vkey: str | None,
+    checkpoint: str | None,
+    witnesses: Sequence[str],
+    quorum: int,
+    seen: Sequence[tuple[int, str]],
+    people: Mapping[str, bytes] | None,
+    progress: Progress | None,
     limit: int,
 ) -> Report:
     """Check a shared ledger from its rows alone; arguments and result as `guardrail.audit.verify`.
@@ -53,9 +64,11 @@ def verify_rows(
     started = time.monotonic()
     with _snapshot(store) as connection:
         walk = _Rows(connection, where(store), deep=deep, limit=limit, progress=progress)
+        walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
+        walk.kept = Kept(_NOWHERE, people, walk.problem)
         walk.take_key(vkey)
-        walk.take_checkpoints(checkpoint)
-        walk.take_rows()
+        walk.take_checkpoints(checkpoint, seen)
+        walk.take_segments()
         walk.take_frontier()
         walk.finish()
         return walk.report(time.monotonic() - started)
@@ -112,101 +125,132 @@ def _snapshot(store: str) -> Generator[psycopg.Connection[Any]]:
         raise TrailError(f"cannot read the trail in `{where(store)}`: {text[:1].lower()}{text[1:]}") from None
 
 
+class _Chunk(_Reading):
+    """Some rows, read as a segment would be."""
+
+    def __init__(self, first: int, *, deep: bool, origin: str) -> None:
+        super().__init__(Task("ledger", first, deep, origin), None)
+
+    def problem(self, what: str, offset: int, seq: int) -> None:  # noqa: ARG002 - a row has no offset
+        self.out.problems.append((self.out.records, Problem(what=what, file=self.name, seq=seq)))
+
+    def read(self, rows: Sequence[_Row]) -> Scan:
+        """What the rows hold; a chunk without an unreadable row is joined to the one before by its numbers alone."""
+        out = self.out
+        for seq, kind, leaf, stored in rows:
+            if seq != self.seq:
+                what = f"record {self.seq} is" if seq == self.seq + 1 else f"records {self.seq} to {seq - 1} are"
+                self.problem(f"{what} missing before this one", 0, seq)
+                out.whole = False
+            digest = hashlib.sha256(b"\0" + leaf).digest()
+            if digest != stored:
+                self.problem("its hash is not that of its leaf", 0, seq)
+            self.seq = seq + 1
+            out.records += 1
+            out.size += len(leaf)
+            if self.task.deep:
+                self._leaf(leaf, seq, 0)
+                self._kind(kind, leaf, seq)
+            elif any(mark in leaf for mark in _SPECIAL):
+                self._light_leaf(leaf, seq, 0)
+            if out.whole:
+                out.digests += digest
+        out.next_seq, out.unanswered = self.seq, list(self.open)
+        return out
+
+    def _kind(self, kind: str, leaf: bytes, seq: int) -> None:
+        """Records are found by their kind: one under another kind would be overlooked."""
+        said: object = kind
+        if leaf.count(b'"kind":') != 1:
+            try:
+                said = read_leaf(leaf).get("kind")
+            except ValueError:
+                return  # told already
+        elif b'"kind":"%b"' % kind.encode() not in leaf:
+            said = None
+        if said != kind:
+            self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
+
+
 class _Rows(_Walk):
     """One pass over the tables."""
 
     def __init__(
         self,
         connection: psycopg.Connection[Any],
-        place: str,
+        named: str,
         *,
         deep: bool,
         limit: int,
-        progress: Callable[[int, int, int], None] | None,
+        progress: Progress | None,
     ) -> None:
-        super().__init__(Path(place), deep=deep, limit=limit, progress=progress)
-        self.named = place
+        super().__init__(_NOWHERE, deep=deep, limit=limit, progress=progress, jobs=1)
+        self.named = named
         self.connection = connection
         self.edges: dict[int, bytes] = {}
-        self.notes: list[bytes] = []
-        self._read_checkpoints()
 
-    def _read_checkpoints(self) -> None:
-        rows = self.connection.execute("select size, note, roots from guardrail.checkpoints order by size").fetchall()
-        for number, (size, note, roots) in enumerate(rows):
-            text = str(note)
-            self.notes.append(text.encode())
-            self.edges[int(size)] = bytes(roots)
-            if text.split("\n")[1:2] != [str(size)]:
-                self.problem(f"the checkpoint lies under the size {size}", file="checkpoints", offset=number)
+    # ── 1. the key and the checkpoints ────────────────────────────────────────────────────────────────────────────────
 
-    def _own_key(self) -> str:
+    def _own_keys(self) -> list[str]:
         row = self.connection.execute("select vkey from guardrail.log").fetchone()
         if row is None:
             self.problem("the trail has no verifier key", file="log")
-            return ""
-        return str(row[0])
+            return []
+        return [str(row[0])]
 
-    def _notes(self) -> Iterator[tuple[int, bytes]]:
-        return iter(enumerate(self.notes))
+    def _own_keys_followed(self) -> None:
+        """The table has the first key only; those that follow are in the records."""
 
-    def take_rows(self) -> None:
-        """Rows, leaves and tree."""
+    def _notes(self, name: str, *, cosigned: bool) -> Iterator[Expected]:
+        if name != "checkpoints":
+            return
+        rows = self.connection.execute("select size, note, roots from guardrail.checkpoints order by size").fetchall()
+        for number, (size, note, roots) in enumerate(rows):
+            self.edges[int(size)] = bytes(roots)
+            item = self._note(str(note).encode(), name, number, cosigned=cosigned)
+            if item is None:
+                continue
+            if item.note.size != size:
+                what = f"the checkpoint over {item.note.size} records lies under the size {size}"
+                self.problem(what, file=name, offset=number)
+            yield item
+
+    def _compare_root(self) -> None:
+        edge = self.edges.get(self.tree.size)
+        if edge is not None and edge != b"".join(self.tree.stack) and not self.suspect:
+            # A replica without a checkpoint of its own begins with this one.
+            what = f"the right edge kept with the checkpoint over {self.tree.size} records is not that of its tree"
+            self.problem(what, file="checkpoints", seq=max(0, self.tree.size - 1))
+        super()._compare_root()
+
+    # ── 2. the rows, 3. what they hold ────────────────────────────────────────────────────────────────────────────────
+
+    def take_segments(self) -> None:
+        """Every row, some at a time."""
         self.total = self._bytes() if self.progress is not None else 0
         after: int = _BEFORE_ALL
         while True:
             rows: list[_Row] = self.connection.execute(_ROWS, (after, BATCH), binary=True).fetchall()
             if not rows:
                 break
-            for seq, kind, leaf, stored in rows:
-                self._row(seq, kind, leaf, stored)
+            found = _Chunk(self.seq, deep=self.deep, origin=self.trust.origin).read(rows)
+            self._segment("ledger", found)
             after = self.seq - 1
-            if self.progress is not None and self.records % PROGRESS_EVERY < BATCH:
-                self.progress(self.records, self.done, self.total)
+            self._told(0, 0)
         self.total = self.done
-        if self.progress is not None:
-            self.progress(self.records, self.done, self.total)
+        self._told(0, 0)
 
     def _bytes(self) -> int:
         row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
         return int(row[0]) if row else 0
 
-    def _row(self, seq: int, kind: str, leaf: bytes, stored: bytes) -> None:
-        if seq != self.seq:
-            self._hole(seq)
-        self.seq = seq + 1
-        self.records += 1
-        self.done += len(leaf)
-        digest = hashlib.sha256(b"\0" + leaf).digest()
-        if digest != stored:
-            self.problem("its hash is not that of its leaf", file="ledger", seq=seq)
-        if self.deep:
-            record = self._leaf(leaf, seq, "ledger", None)
-            if record is not None and record.get("kind") != kind:
-                self.problem(f"lies under the kind `{kind}`, which its leaf is not", file="ledger", seq=seq)
-        if self.whole:
-            self.tree.push(digest)
-            if seq + 1 == self.next_size:
-                self._compare_root()
+    def _tile(self, level: int, index: int, hashes: bytes) -> None:
+        """A database keeps no tiles."""
 
-    def _hole(self, seq: int) -> None:
-        what = f"record {self.seq} is" if seq == self.seq + 1 else f"records {self.seq} to {seq - 1} are"
-        self.problem(f"{what} missing before this one", file="ledger", seq=seq)
-        self.whole = False
-
-    def _compare_root(self) -> None:
-        edge = self.edges.get(self.tree.size)
-        if edge is not None and edge != b"".join(self.tree.stack) and not self.suspect:
-            # A replica without a checkpoint of its own begins with this one.
-            self.problem(
-                f"the right edge kept with the checkpoint over {self.tree.size} records is not that of its tree",
-                file="checkpoints",
-                seq=self.tree.size - 1 if self.tree.size else None,
-            )
-        super()._compare_root()
+    # ── 4. the frontier ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_frontier(self) -> None:
-        """The frontier: whoever writes next would build on it."""
+        """Whoever writes next would build on it."""
         row = self.connection.execute("select size, roots from guardrail.frontier").fetchone()
         if row is None:
             self.problem("is missing", file="frontier")
