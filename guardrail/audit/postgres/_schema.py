@@ -43,7 +43,11 @@ def migrations() -> list[Migration]:
 
 def version(connection: Connection[Any]) -> int:
     """Number of the last step that was applied; 0 if there are no tables."""
-    row = connection.execute("select to_regclass('guardrail.migrations') is not null").fetchone()
+    # Not `to_regclass`: in a transaction it goes by what it knew before it waited for the lock.
+    row = connection.execute(
+        "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = 'guardrail' and c.relname = 'migrations'"
+    ).fetchone()
     if not (row and row[0]):
         return 0
     row = connection.execute("select coalesce(max(number), 0) from guardrail.migrations").fetchone()

@@ -83,9 +83,9 @@ def place(store: str) -> str:
 def cause(error: Exception) -> str:
     """What the server or the network said, as one piece of a sentence."""
     text = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    lines = (text or str(error) or type(error).__name__).strip().splitlines()
-    # Libpq tells each address that it tried in a line of its own; the last one says why.
-    line = re.sub(r"^connection failed: ", "", lines[-1].strip() if lines else type(error).__name__)
+    # Libpq tells each address that it tried in a line of its own, with advice in lines that begin with a tab.
+    lines = [line for line in (text or str(error)).strip().splitlines() if line[:1].strip()]
+    line = re.sub(r"^connection (failed|is bad): ", "", lines[-1] if lines else type(error).__name__)
     return printable(line[:1].lower() + line[1:]).rstrip(".")[:MAX_CAUSE_CHARS]
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from psycopg import Connection, sql
+from psycopg import sql
 
 from guardrail.audit._tree import HASH_BYTES, Frontier
 from guardrail.audit.postgres._server import LOCKED_OUT, Server, Unreachable
@@ -204,9 +204,3 @@ def frontier_of(size: int, roots: bytes) -> Frontier:
         ValueError: if they do not fit each other.
     """
     return Frontier(size, [roots[at : at + HASH_BYTES] for at in range(0, len(roots), HASH_BYTES)])
-
-
-def exists(connection: Connection[Any]) -> bool:
-    """Whether the tables of a ledger are in this database."""
-    row = connection.execute("select to_regclass('guardrail.ledger') is not null").fetchone()
-    return bool(row and row[0])
