@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -234,3 +237,58 @@ def let_go(*processes: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
         process.stdin.write(b"g")
         process.stdin.flush()
+
+
+class Wire:
+    """What lies between a replica and the server: it can lose an answer, or a question.
+
+    Args:
+        server: the real one.
+        home: directory for the socket that replicas are given instead.
+    """
+
+    def __init__(self, server: Cluster, home: Path) -> None:
+        self._there = server.home / ".s.PGSQL.5432"
+        self._home = home
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(home / ".s.PGSQL.5432"))
+        self._listener.listen()
+        self.lose: str | None = None
+        """What becomes of the next message with `marked` in it: `question`, `answer`, or nothing."""
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def url(self, store: str) -> str:
+        """The same database, through here."""
+        return f"postgresql://owner@/{named(store)}?host={self._home}"
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(str(self._there))
+            threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
+
+    def _carry(self, near: socket.socket, far: socket.socket) -> None:
+        silent = False
+        with near, far:
+            while True:
+                for ready in select.select([near, far], [], [])[0]:
+                    data = ready.recv(1 << 16)
+                    if not data:
+                        return
+                    if ready is near and b"marked" in data and self.lose:
+                        lost, self.lose = self.lose, None
+                        if lost == "question":
+                            return
+                        silent = True
+                    if not silent or ready is near:
+                        (far if ready is near else near).sendall(data)
+                    elif data.endswith(b"Z\0\0\0\5I"):
+                        return  # the server is ready for the next question: it has committed

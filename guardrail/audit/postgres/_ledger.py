@@ -113,16 +113,19 @@ class PostgresLedger:
             with self._begun(end) as turn:
                 yield turn
                 self._finish(turn, end)
+            if self._closed:
+                self._drop()
         except Unreachable as error:
             raise TrailError(self._late(str(error))) from None
         finally:
             self._mutex.release()
 
     def close(self) -> None:
-        """Let go; there are no turns any more."""
-        with self._mutex:
-            self._closed = True
+        """Let go; there are no turns any more. One that is under way may end."""
+        self._closed = True
+        if self._mutex.acquire(timeout=self._limits.timeout):
             self._drop()
+            self._mutex.release()
 
     @contextmanager
     def _begun(self, end: float) -> Generator[PostgresTurn]:

@@ -5,6 +5,7 @@ Not concerned with what lies in the tables.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -25,6 +26,9 @@ from guardrail.printing import printable
 HOLD_SECONDS: Final = 1.0
 """Longest time that a replica which stopped keeps the others from writing, in seconds; at most half of the timeout."""
 
+MAX_CONNECT_SECONDS: Final = 10
+"""Longest time for one attempt to connect, in seconds; shorter where the timeout is, but at least two."""
+
 MIN_VERSION: Final = 140000
 """Oldest server, as PostgreSQL numbers its versions: the schema needs `bit_count`."""
 
@@ -33,6 +37,10 @@ TRANSACTION_TIMEOUT_VERSION: Final = 170000
 
 MAX_CAUSE_CHARS: Final = 300
 """Longest text of the server that is repeated in a message, in characters."""
+
+
+# The driver warns on standard error of a pipeline that ended with its connection; whoever waits is told by us.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Unreachable(TrailError):
@@ -127,7 +135,7 @@ class Server:
         given = parameters(store)
         defaults: dict[str, Any] = {
             "application_name": "guardrail",
-            "connect_timeout": max(2, math.ceil(limits.timeout)),
+            "connect_timeout": min(MAX_CONNECT_SECONDS, max(2, math.ceil(limits.timeout))),
             # After a failover the old address may answer nothing at all, for a quarter of an hour by default.
             "tcp_user_timeout": int(limits.timeout * 1000),
             "keepalives_idle": 5,

@@ -53,6 +53,7 @@ class PostgresTrail:
         self._stamp = stamp
         self._timeout = timeout_seconds
         self._pid = os.getpid()
+        self._ledgers: list[PostgresLedger] = []
         self._closed = False
         _opened.add(self)
         atexit.register(self._close_at_exit)
@@ -185,6 +186,8 @@ class PostgresTrail:
             self._closed = True
             self._writer.put(Numbered(last=True))
         atexit.unregister(self._close_at_exit)
+        for ledger in self._ledgers:
+            ledger.close()
         if not self._writer.ended(self._timeout):
             self._writer.stop()
             self._writer.ended(self._timeout)
@@ -198,9 +201,14 @@ class PostgresTrail:
 
         Args:
             kinds: which records a turn tells of.
+
+        Returns:
+            The ledger; it is closed with the trail.
         """
         self._check_process()
-        return self._writer.ledger(kinds)
+        ledger = self._writer.ledger(kinds)
+        self._ledgers.append(ledger)
+        return ledger
 
     def __enter__(self) -> Self:
         return self
@@ -289,7 +297,7 @@ def migrate_store(store: str) -> list[str]:
         TrailError: if the server cannot be used, the role may not, or the tables are of a later release.
     """
     try:
-        server = Server(store, Limits.within(OPEN_SECONDS))
+        server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
         try:
             server.prepare()
             with told(server.where):
@@ -304,7 +312,8 @@ def _open_writer(
     store: str, limits: Limits, directory: Path, key: Path, origin: str, checkpoint_seconds: float
 ) -> PostgresWriter:
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
-    server = Server(store, limits)
+    # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
+    server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
     try:
         with server.deadline(OPEN_SECONDS):
             server.prepare()

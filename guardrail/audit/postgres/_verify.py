@@ -36,6 +36,7 @@ BATCH: Final = 1_000
 _ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b order by seq limit %b"
 
 _Row = tuple[int, str, bytes, bytes]
+_LEDGER: Final = "ledger"
 _BEFORE_ALL: Final = -(2**63)
 _NOWHERE: Final = Path("/nonexistent")
 """Where a trail in a directory would have tiles and disclosures; a database has none."""
@@ -129,7 +130,7 @@ class _Chunk(_Reading):
     """Some rows, read as a segment would be."""
 
     def __init__(self, first: int, *, deep: bool, origin: str) -> None:
-        super().__init__(Task("ledger", first, deep, origin), None)
+        super().__init__(Task(_LEDGER, first, deep, origin), None)
 
     def problem(self, what: str, offset: int, seq: int) -> None:  # noqa: ARG002 - a row has no offset
         self.out.problems.append((self.out.records, Problem(what=what, file=self.name, seq=seq)))
@@ -189,6 +190,10 @@ class _Rows(_Walk):
         self.connection = connection
         self.edges: dict[int, bytes] = {}
 
+    def problem(self, what: str, *, file: str = "", offset: int | None = None, seq: int | None = None) -> None:
+        """As of a file, but a row lies nowhere."""
+        super().problem(what, file=file, offset=None if file == _LEDGER else offset, seq=seq)
+
     # ── 1. the key and the checkpoints ────────────────────────────────────────────────────────────────────────────────
 
     def _own_keys(self) -> list[str]:
@@ -234,7 +239,7 @@ class _Rows(_Walk):
             if not rows:
                 break
             found = _Chunk(self.seq, deep=self.deep, origin=self.trust.origin).read(rows)
-            self._segment("ledger", found)
+            self._segment(_LEDGER, found)
             after = self.seq - 1
             self._told(0, 0)
         self.total = self.done
