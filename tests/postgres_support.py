@@ -228,14 +228,14 @@ def heard(process: subprocess.Popen[bytes]) -> dict[int, int]:
     return dict(struct.unpack_from(">QQ", out, at) for at in range(0, len(out) // 16 * 16, 16))
 
 
-def let_go(*processes: subprocess.Popen[bytes]) -> None:
+def let_go(*processes: subprocess.Popen[bytes], word: bytes = b"g") -> None:
     """Wait until all are ready, and let them write at once."""
     for process in processes:
         assert process.stdout is not None
         assert os.read(process.stdout.fileno(), 16) == b"r" * 16, process.communicate()[1].decode()
     for process in processes:
         assert process.stdin is not None
-        process.stdin.write(b"g")
+        process.stdin.write(word)
         process.stdin.flush()
 
 

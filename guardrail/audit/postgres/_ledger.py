@@ -130,14 +130,24 @@ class PostgresLedger:
     @contextmanager
     def _begun(self, end: float) -> Generator[PostgresTurn]:
         before = self._lock(end)
+        tables = self._open()
         try:
-            turn = PostgresTurn(self._open(), self._stamp, before, self._kinds)
-            with self._open().server.deadline(end - time.monotonic()):
+            turn = PostgresTurn(tables, self._stamp, before, self._kinds)
+            with tables.server.deadline(end - time.monotonic()):
                 yield turn
-        except BaseException:
-            # Whatever went wrong, in here or in deciding: what was not committed never happened.
+        except Unreachable:
             self._drop()
             raise
+        except BaseException:
+            # Most often a command that was refused: nothing was written, and the connection is as good as before.
+            self._give_back(tables)
+            raise
+
+    def _give_back(self, tables: Tables) -> None:
+        try:
+            tables.release()
+        except TrailError:
+            self._drop()
 
     def _lock(self, end: float) -> Frontier:
         while True:
