@@ -81,7 +81,7 @@ def _segments(directory: Path, writers: int, records: int) -> dict[str, Any]:
 
 
 def _postgres(store: str, home: Path, processes: int, writers: int, records: int) -> dict[str, Any]:
-    home.mkdir()
+    home.mkdir(parents=True)
     with psycopg.connect(store, autocommit=True) as connection:
         connection.execute("drop schema if exists guardrail cascade")
     _open(store, home, "first").close()
