@@ -7,8 +7,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from guardrail import Decision, Guard
-from guardrail.review import Case
+from guardrail import Decision, Guard, ToolCall
+from guardrail.config import Config
+from guardrail.review import Case, Escalation, Holder
 from guardrail.review._statements import VoteStatement, sign_statement
 
 
@@ -36,3 +37,15 @@ def say(
     case = guard.desk.find(decision.escalation)
     assert case is not None
     return guard.clerk.take(vote(case, voter, key, verdict, **more))
+
+
+def escalation(call: ToolCall, decision: Decision, config: Config | None = None, **more: Any) -> Escalation:
+    """The escalation that a guard would open for a call."""
+    options = {
+        "binding": decision.binding,
+        "bound": False,
+        "now_us": time.time_ns() // 1000,
+        "class_of": lambda _: None,
+        "severe": lambda _: False,
+    }
+    return Holder(config or Config()).escalation(call, decision, **(options | more))

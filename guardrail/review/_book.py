@@ -50,6 +50,7 @@ class Book:
     def __init__(self, kept: Kept | None = None) -> None:
         self.seq = -1
         self._last: AnyEvent | None = None
+        self._last_kept = "" if kept is None else kept.last
         self._pending: dict[str, None] = {}
         self._asked: dict[str, str] = {}
         self._cases: OrderedDict[str, Case] = OrderedDict()
@@ -68,7 +69,7 @@ class Book:
         """The book as it can be written down."""
         return Kept(
             seq=self.seq,
-            last=digest_of(self._last) if self._last is not None else "",
+            last=digest_of(self._last) if self._last is not None else self._last_kept,
             cases=tuple(self._cases.values()),
             rejections=tuple((agent, deed, at_us) for (agent, deed), at_us in self._rejections.items()),
         )

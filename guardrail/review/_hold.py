@@ -50,7 +50,7 @@ def held_effects(effects: Sequence[Effect], reasons: Iterable[Reason]) -> tuple[
             if reason.effect is None:
                 return tuple(effects)
             places[reason.effect] = None
-    return tuple(effects[place] for place in places)
+    return tuple(effects[place] for place in places if place < len(effects))
 
 
 def shown_pairs(reasons: Iterable[Reason]) -> tuple[tuple[str, str | None], ...]:
