@@ -144,7 +144,8 @@ class Guard:
         self.trail = trail
         self.reviews = reviews
         self.desk = reviews.desk
-        self.clerk = Clerk(self.desk, public_keys(config))
+        self.people = public_keys(config)
+        self.clerk = Clerk(self.desk, self.people)
         self._holder = Holder(config)
         if trail is not None:
             self.desk.watch(functools.partial(Inbox(beside_trail(config, "inbox")).take_in, self.clerk))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import Decision, Guard, ToolCall
@@ -49,3 +55,21 @@ def escalation(call: ToolCall, decision: Decision, config: Config | None = None,
         "severe": lambda _: False,
     }
     return Holder(config or Config()).escalation(call, decision, **(options | more))
+
+
+@contextlib.contextmanager
+def serving(app: Any, path: Path) -> Iterator[str]:
+    """An application on a Unix socket, in a thread; its address."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(16)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", ws="none"))
+    thread = threading.Thread(target=lambda: server.run(sockets=[listener]))
+    thread.start()
+    try:
+        # The socket listens already: a request waits until the server takes it.
+        yield f"unix://{path}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
+        listener.close()

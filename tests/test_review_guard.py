@@ -504,7 +504,7 @@ def test_a_call_that_was_cut_short_is_not_tried_again(place: Place) -> None:
 
 
 def test_a_vote_in_the_inbox_is_taken_in_before_the_next_call_is_held(place: Place) -> None:
-    """A signed vote beside the trail is enough while a guard holds it; one that is refused is put aside, with the why."""
+    """A signed vote beside the trail is enough while a guard holds it; a refused one is put aside, with the why."""
     call = wanted(place)
     with place.guard() as guard:
         inbox = Inbox(beside_trail(guard.config, "inbox"))

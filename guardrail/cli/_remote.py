@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import urllib.parse
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from guardrail.errors import ConfigError, GuardrailError
 
@@ -58,10 +58,10 @@ def post(url: str, target: str, body: bytes, token: str) -> tuple[int, dict[str,
     finally:
         connection.close()
     try:
-        value = json.loads(data)
+        value: object = json.loads(data)
     except ValueError:
-        value = {}
-    return answer.status, value if isinstance(value, dict) else {}
+        value = None
+    return answer.status, cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _connection(url: str) -> http.client.HTTPConnection:

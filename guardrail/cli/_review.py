@@ -84,8 +84,8 @@ def find_case(book: Book, name: str) -> Case:
     exact = book.get(name)
     found = [exact] if exact is not None else [case for case in book.cases() if case.held.id.startswith(name)]
     if len(found) != 1 or not name:
-        how = "none" if not found else f"{len(found)} of them"
-        raise ConfigError(f"`{name}` is the id of {how} of the escalations here: see `guardrail escalations list`")
+        how = f"the beginning of {len(found)} ids" if name and found else "the id of none"
+        raise ConfigError(f"`{name}` is {how} of the escalations here: see `guardrail escalations list`")
     return found[0]
 
 
