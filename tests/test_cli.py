@@ -369,6 +369,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
         "[review]": config_module.ReviewConfig,
+        "[review.groups.NAME]": config_module.GroupConfig,
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,

@@ -37,7 +37,7 @@ from guardrail.model import FAULT_RULE, NEUTRAL, new_id
 from guardrail.policy import Ruling
 from guardrail.printing import printable
 from guardrail.review import CallKey, TurnKey
-from tests.review_support import say
+from tests.review_support import escalation, say
 
 PERSON = "dana@example.com"
 
@@ -387,7 +387,8 @@ def test_a_grant_lifts_no_denial(guard: Guard, world: World) -> None:
     call = world.call(f"cp {world.weights} x")
     denied = guard.check(call)
     key = CallKey(turn=TurnKey(thread="t", message="m"), call="c", digest=denied.digest)
-    held = msgspec.structs.replace(denied, outcome=Outcome.ESCALATE)
+    held = msgspec.structs.replace(denied, outcome=Outcome.ESCALATE, escalation=denied.decision_id)
+    guard.desk.open(escalation(call, held))
     grant = approve(guard, call, held, key)
     assert guard.check(call, grant=grant).outcome is Outcome.DENY
 

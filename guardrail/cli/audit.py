@@ -17,7 +17,10 @@ EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
-KINDS: Final = ("config", "intent", "decision", "result", "obligation", "gap")
+KINDS: Final = (
+    "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption",
+    "gap",
+)  # fmt: skip
 """What records the guard writes."""
 
 
@@ -304,7 +307,8 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
-    named = str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
+    names = ("obligation", "mandate", "policy", "escalation")
+    named = str(next((record[name] for name in names if record.get(name)), ""))
     # Why a policy was refused, or what is left of what is owed.
     why = record.get("why") or _joined_text(record.get("evidence"))
     return f"{named}: {why}" if why else named

@@ -388,6 +388,8 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         port: port to listen on, for TCP.
         socket: path of a Unix socket to listen on instead of TCP.
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
+        reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
+            nobody reviews over HTTP.
         body_bytes: largest request body, in bytes.
         concurrency: most requests judged at one time; further ones get 503.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
@@ -398,6 +400,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: int = 8765
     socket: str = ""
     token: str = ""
+    reviewer_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
     shutdown_seconds: float = 10.0

@@ -50,8 +50,11 @@ class Book:
     def __init__(self, kept: Kept | None = None) -> None:
         self.seq = -1
         self._last: AnyEvent | None = None
+        self._kept_seq = -1 if kept is None else kept.seq
+        self._last_kept = "" if kept is None else kept.last
         self._pending: dict[str, None] = {}
         self._asked: dict[str, str] = {}
+        self._last_of: dict[str, int] = {}
         self._cases: OrderedDict[str, Case] = OrderedDict()
         self._case_of: dict[str, str] = {}
         self._rejections: OrderedDict[tuple[str, str], int] = OrderedDict()
@@ -68,7 +71,7 @@ class Book:
         """The book as it can be written down."""
         return Kept(
             seq=self.seq,
-            last=digest_of(self._last) if self._last is not None else "",
+            last=digest_of(self._last) if self._last is not None else self._last_kept,
             cases=tuple(self._cases.values()),
             rejections=tuple((agent, deed, at_us) for (agent, deed), at_us in self._rejections.items()),
         )
@@ -94,12 +97,18 @@ class Book:
             if before is not None:
                 self._put(evolve(before, event))
                 self._note(before, event)
+        if event.escalation in self._cases:
+            self._last_of[event.escalation] = seq
         self.seq, self._last = seq, event
         return event
 
     def get(self, escalation: str) -> Case | None:
         """The case of an escalation."""
         return self._cases.get(escalation)
+
+    def last_of(self, escalation: str) -> int:
+        """Sequence number of the last record about a case, as far as it was folded here; else that of the snapshot."""
+        return self._last_of.get(escalation, self._kept_seq)
 
     def of_grant(self, grant: str) -> tuple[Case, Issued] | None:
         """The case of a grant, and what became of the grant."""
@@ -180,6 +189,7 @@ class Book:
 
     def _forget(self, name: str, case: Case) -> None:
         del self._cases[name]
+        self._last_of.pop(name, None)
         self._no_longer_waits(case)
         for issued in case.grants:
             self._case_of.pop(issued.grant.id, None)

@@ -34,6 +34,10 @@ Ending = Literal["completed", "failed", "paused", "unknown"]
 """What came of one use; `unknown` is never used again, since the call may have run."""
 
 
+REVIEW_SECONDS: Final = 24 * 3600
+"""Within what time somebody else has to look at a break-glass, in seconds."""
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """People of whom some have to say yes.
 
@@ -202,6 +206,13 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def state_at(self, now_us: int) -> CaseState:
         """Where it stands at a time: what nobody answered has expired, also before that is on record."""
         return "expired" if self.state == "pending" and now_us >= self.held.expires_us else self.state
+
+    @property
+    def review_due_us(self) -> int | None:
+        """Until when somebody else has to look at a break-glass; None if nobody has to, or somebody did."""
+        if not self.held.glass or not self.grants or self.reviewed_by:
+            return None
+        return self.decided_us + REVIEW_SECONDS * 1_000_000
 
     @property
     def deciding(self) -> Vote | None:

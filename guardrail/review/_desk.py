@@ -90,6 +90,7 @@ class ReviewDesk:
         self._pid = os.getpid()
         self._since_snapshot = 0
         self._inbox: Callable[[], object] | None = None
+        self._told: list[Callable[[], object]] = []
         self._book = self._open()
         if sole:
             self._settle()
@@ -323,6 +324,27 @@ class ReviewDesk:
                     return case
                 self._changed.wait(min(left, 1.0))
 
+    def subscribe(self, told: Callable[[], object]) -> Callable[[], None]:
+        """Have something called, in whatever thread, after each change; what it returns ends that.
+
+        Args:
+            told: must not wait, and must not raise.
+        """
+        with self._changed:
+            self._told.append(told)
+
+        def end() -> None:
+            with self._changed:
+                self._told.remove(told)
+
+        return end
+
+    def since(self, seq: int) -> tuple[tuple[int, Case], ...]:
+        """Cases that changed behind a record, each with its last record, in that order."""
+        with self._lock:
+            found = [(last, case) for case in self._book.cases() if (last := self._book.last_of(case.held.id)) > seq]
+        return tuple(sorted(found, key=lambda pair: pair[0]))
+
     def save(self) -> None:
         """Write the folded state down, so that the next opening is quick."""
         if self._snapshot is not None and os.getpid() == self._pid:
@@ -351,6 +373,9 @@ class ReviewDesk:
         if events:
             with self._changed:
                 self._changed.notify_all()
+                told = tuple(self._told)
+            for one in told:
+                one()
 
     def _news(self, book: Book, turn: Turn) -> list[AnyEvent]:
         return [book.take(seq, record) for seq, record in turn.news(book.seq)]
@@ -382,9 +407,9 @@ class ReviewDesk:
 def _resumed(kept: Kept, turn: Turn) -> Book | None:
     """The book that goes on from what was written down, or None if that does not fit this ledger."""
     news = iter(turn.news(kept.seq - 1))
-    seq, record = next(news, (-1, {}))
+    first = next(news, None)
     try:
-        if seq != kept.seq or digest_of(from_record(record)) != kept.last:
+        if first is None or first[0] != kept.seq or digest_of(from_record(first[1])) != kept.last:
             return None
         book = Book(kept)
         for later, following in news:

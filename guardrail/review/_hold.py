@@ -31,6 +31,9 @@ MAX_CHARS: Final = 192
 MAX_ARGS_BYTES: Final = 8 * 1024
 """Most of a call's arguments that they are shown, in bytes; the rest is covered by the digest, and said to be cut."""
 
+MAX_CLAIM_CHARS: Final = 500
+"""Longest claim of an agent that they are shown, in characters."""
+
 MAX_NAMES: Final = 64
 """Most ops, assets or targets that a scope can be chosen from; beyond that, each call is approved by itself."""
 
@@ -50,7 +53,7 @@ def held_effects(effects: Sequence[Effect], reasons: Iterable[Reason]) -> tuple[
             if reason.effect is None:
                 return tuple(effects)
             places[reason.effect] = None
-    return tuple(effects[place] for place in places)
+    return tuple(effects[place] for place in places if place < len(effects))
 
 
 def shown_pairs(reasons: Iterable[Reason]) -> tuple[tuple[str, str | None], ...]:
@@ -145,6 +148,7 @@ class Holder:
             critical=critical or wide,
             bound=bound,
             view=self._view(call, decision),
+            claim=_claim(call) if self._texts else "",
         )
 
     def quorum(self, rules: Sequence[str], *, critical: bool) -> Quorum:
@@ -181,6 +185,15 @@ class Holder:
             view["args"] = text[:MAX_ARGS_BYTES].decode("utf-8", "ignore")
             view["args_bytes"] = len(text)
         return view
+
+
+def _claim(call: ToolCall) -> str:
+    """What the agent says why, where its tools have an argument for that. It is no evidence of anything."""
+    for name in ("justification", "reason", "explanation", "description"):
+        said = call.args.get(name)
+        if isinstance(said, str) and said.strip():
+            return printable(said)[:MAX_CLAIM_CHARS]
+    return ""
 
 
 def deed_of(call: ToolCall, effects: Iterable[Effect]) -> str:

@@ -7,12 +7,12 @@ with the reason.
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
 from guardrail.audit._files import replace
 from guardrail.errors import TrailError
+from guardrail.model import new_id
 from guardrail.review._clerk import Clerk
 from guardrail.review._commands import Refused
 from guardrail.review._statements import MAX_STATEMENT_BYTES
@@ -43,13 +43,13 @@ class Inbox:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def put(self, envelope: bytes) -> Path:
-        """Leave an envelope for the guard; it is there as a whole or not at all.
+        """Leave an envelope for the guard; it is there as a whole or not at all, and read in the order of arrival.
 
         Raises:
             OSError: if it cannot be written.
         """
         self.make()
-        path = self.directory / f"{secrets.token_hex(8)}{SUFFIX}"
+        path = self.directory / f"{new_id()}{SUFFIX}"
         replace(path, envelope)
         return path
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ class TrailLedger:
         self._known = -1
 
     @contextmanager
-    def turn(self) -> Iterator[TrailLedger]:
+    def turn(self) -> Generator[TrailLedger]:
         """One turn; see `Ledger`."""
         with self._lock:
             yield self
@@ -70,7 +70,7 @@ class MemoryLedger:
         self._records: list[tuple[int, Mapping[str, Any]]] = []
 
     @contextmanager
-    def turn(self) -> Iterator[MemoryLedger]:
+    def turn(self) -> Generator[MemoryLedger]:
         """One turn; see `Ledger`."""
         with self._lock:
             yield self

@@ -15,7 +15,7 @@ def known_as(voter: str) -> str:
 
     One who is barred under one name must not vote under the other.
     """
-    for prefix in ("config:", "unverified:"):
+    for prefix in ("config:", "server:", "unverified:"):
         voter = voter.removeprefix(prefix)
     return voter.casefold()
 

@@ -25,7 +25,7 @@ SCHEMA_VERSION: Final = 2
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that holds the file, in seconds."""
 
-LOST: Final = "what was asked of people, and what they allowed,"
+LOST: Final = "what adapters remember of turns that wait for people"
 """What nobody knows any more without the file."""
 
 _TABLES: Final = """

@@ -6,5 +6,6 @@ Not concerned with how records are made or checked, which is the same for every 
 from __future__ import annotations
 
 from guardrail.audit.postgres._trail import PostgresTrail, migrate_store
+from guardrail.audit.postgres._verify import read_rows
 
-__all__ = ["PostgresTrail", "migrate_store"]
+__all__ = ["PostgresTrail", "migrate_store", "read_rows"]

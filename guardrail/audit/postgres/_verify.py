@@ -14,12 +14,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from guardrail.audit._report import Problem, Report
@@ -75,20 +76,32 @@ def verify_rows(
         return walk.report(time.monotonic() - started)
 
 
-def read_rows(store: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(store: str, kinds: Collection[str] = (), *, strict: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
     """The readable records of a shared ledger in order, each with its number; for showing, not for proving.
 
+    Args:
+        store: connection string.
+        kinds: only records of these kinds; empty means all of them.
+        strict: refuse to pass over what cannot be read.
+
     Raises:
-        TrailError: if the tables cannot be read.
+        TrailError: if the tables cannot be read, or, if `strict`, one of the records.
     """
+    # Named in the text, so that the index that is made for some of them is found.
+    named = sql.SQL(", ").join(sql.Literal(kind) for kind in sorted(kinds))
+    some = sql.SQL("where kind in ({})").format(named) if kinds else sql.SQL("")
     with _snapshot(store) as connection, connection.cursor("records") as cursor:
         cursor.itersize = BATCH
-        cursor.execute("select seq, leaf from guardrail.ledger order by seq", binary=True)
+        cursor.execute(sql.SQL("select seq, leaf from guardrail.ledger {} order by seq").format(some), binary=True)
         for seq, leaf in cursor:
             try:
-                yield int(seq), read_leaf(bytes(leaf))
-            except ValueError:
+                record = read_leaf(bytes(leaf))
+            except ValueError as error:
+                if strict:
+                    what = f"the trail in `{where(store)}` is damaged: record {seq} {error}"
+                    raise TrailError(f"{what}: run `guardrail audit verify` on it") from None
                 continue
+            yield int(seq), record
 
 
 def where(store: str) -> str:
