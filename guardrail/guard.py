@@ -24,7 +24,7 @@ import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import AnyTrail, Trail, beside_trail, open_trail, trail_directory, trail_key
+from guardrail.audit import AnyTrail, Disclosures, Trail, beside_trail, open_trail, trail_directory, trail_key
 from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
@@ -166,6 +166,7 @@ class Guard:
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
+        self.disclosures = Disclosures(trail_directory(config)) if keeps and config.trail.disclose else None
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         self.obligations = Obligations(self.inventory, ledger)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
@@ -216,6 +217,8 @@ class Guard:
             if trail is not None:
                 trail.close()
             raise
+        if trail is not None:
+            trail.tell(lambda now, _: guard._telemetry.checkpoint(settings.trail.origin, now.size, now.root.hex()))
         guard._opened()
         news.tell(trail, guard._telemetry)
         return guard
@@ -286,7 +289,7 @@ class Guard:
             self._finish(self._result(call, decision, error))
             self._used(decision, error)
             raise
-        self._finish(self._result(call, decision, None))
+        self._finish(self._result(call, decision, None, value))
         self._used(decision, None)
         return value
 
@@ -303,7 +306,7 @@ class Guard:
             self._finish(self._result(call, decision, error))
             self._used(decision, error)
             raise
-        self._finish(self._result(call, decision, None))
+        self._finish(self._result(call, decision, None, value))
         self._used(decision, None)
         return value
 
@@ -473,7 +476,10 @@ class Guard:
             # Whoever waits for the escalation, which follows, waits for its decision too: the log has one order.
             durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
-            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
+            record = decision_record(call, decision, self.config.unsafe_fail_open, seen)
+            if self.disclosures is not None and "args" in self.config.trail.disclose:
+                record = self.disclosures.keep(record, self.disclosures.call(call))
+            seq = yield _Keep(record, durable)
             decision = msgspec.structs.replace(decision, seq=seq)
             if held is not None:
                 yield _Do(lambda: self.desk.open(held))
@@ -648,8 +654,16 @@ class Guard:
                 self.trail.append(obligation_record(status), durable=True)
         return statuses
 
-    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None) -> _Keep:
-        return _Keep(result_record(call, decision, error), bool(decision.assets))
+    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
+        record = result_record(call, decision, error)
+        what, said = ("output", value) if error is None else ("error", error)
+        if self.disclosures is not None and what in self.config.trail.disclose:
+            try:
+                record = self.disclosures.keep(record, self.disclosures.text(f"/{what}", said))
+            except TrailError as fault:
+                # The tool has run: its record is written all the same, and says less.
+                warnings.warn(f"what a call returned is not disclosed: {fault}", RuntimeWarning, stacklevel=3)
+        return _Keep(record, bool(decision.assets))
 
     def _used(self, decision: Decision, error: BaseException | None) -> None:
         """Say what came of the grant that released a call."""
@@ -835,6 +849,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     if not config.policy.bundle.startswith(("http://", "https://")):
         own.append(("guardrail:policy", str(bundle_directory(config))))
+    if config.trail.checkpoint_file:
+        own.append(("guardrail:trail", str(config.path(config.trail.checkpoint_file))))
     if config.decision_log.file:
         own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
     own.extend(

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from guardrail.audit._place import beside_trail, is_store, trail_directory
 from guardrail.audit._store import AnyTrail, need_driver, open_trail, trail_key, trail_place
 from guardrail.audit._trail import Trail
+from guardrail.audit.disclosure import Disclosures
 
 if TYPE_CHECKING:
     from guardrail.audit._verify import verify
 
 __all__ = [
     "AnyTrail",
+    "Disclosures",
     "Trail",
     "beside_trail",
     "is_store",

@@ -87,7 +87,10 @@ class Signer:
         return f"{text}\n{''.join(key.line(text) for key in self.keys)}"
 
     def read(self, note: str) -> Checkpoint | None:
-        """What a note says, or None if it is not, byte for byte, one that these keys have signed."""
+        """What a note says, or None if it is not, byte for byte, one that one of these keys has signed.
+
+        Lines of other keys of the ledger may stand beside: one that was retired signed along until then.
+        """
         text, _, signed = note.partition("\n\n")
         lines = text.split("\n")
         if len(lines) != _TEXT_LINES or not lines[1].isdigit():
@@ -101,7 +104,8 @@ class Signer:
             return None
         ours = [key.line(f"{text}\n") for key in self.keys]
         given = signed.splitlines(keepends=True)
-        return checkpoint if given and all(line in ours for line in given) else None
+        named = all(line.startswith(f"— {self.origin} ") for line in given)
+        return checkpoint if named and any(line in ours for line in given) else None
 
 
 def open_signer(directory: Path, origin: str, *, fresh: bool) -> Signer:
@@ -126,7 +130,7 @@ def open_signer(directory: Path, origin: str, *, fresh: bool) -> Signer:
         replace(public, signer.keys[0].vkey.encode() + b"\n", 0o644)
         return signer
     known = public.read_bytes().decode("utf-8", "replace").split("\n")
-    # The newer of two keys is written there last, so it may be missing after a crash; see `_rotate`.
+    # The newer of two keys is written there last, so it may be missing after a crash; see `rotation`.
     if signer.keys[0].vkey not in known or known[-1] != "":
         raise TrailError(
             f"`{public}` names another key or another ledger than `{origin}`: "

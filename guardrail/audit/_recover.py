@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from guardrail.audit._files import FULL, replace
+from guardrail.audit._minimum import read_minimum
 from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
+from guardrail.audit._proof import tree_root
 from guardrail.audit._segment import CHAIN_BYTES, MAGIC, NO_PREVIOUS, read_frame, segment_name
-from guardrail.audit._tiles import Tiles, edge_roots, split_hashes
+from guardrail.audit._stored import StoredTree
+from guardrail.audit._tiles import TILE_LEVELS, Tiles, edge_roots, edge_widths, split_hashes
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.audit._unfinished import Unfinished
+from guardrail.audit._verify_note import read_note
 from guardrail.errors import TrailError
 
 FRONTIER_FILE: Final = "frontier"
@@ -53,15 +57,29 @@ def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recover
         TrailError: if synced data is damaged or missing, or the trail was rolled back.
         OSError: if a file cannot be read.
     """
-    files = segments_of(directory)
+    minimum = read_minimum(directory)
+    files = [path for path in segments_of(directory) if path.name >= segment_name(minimum)]
     known = _load_frontier(directory, signer)
     if known is not None and files and files[-1].name == segment_name(known.tree.size):
         quick = _Replay(directory, known, last)
         if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
             return quick.finish()
-    full = _Replay(directory, Recovered(Frontier(), Tiles(directory), Unfinished(), NO_PREVIOUS, None, 0), last)
+    full = _Replay(directory, _start(directory, minimum), last)
     full.read(files)
     return full.finish()
+
+
+def _start(directory: Path, minimum: int) -> Recovered:
+    """Where reading begins: at the first record, or at the first that was not pruned, with tiles for what was."""
+    if not minimum:
+        return Recovered(Frontier(), Tiles(directory), Unfinished(), NO_PREVIOUS, None, 0)
+    stored, edge = StoredTree(directory), list[list[bytes]]()
+    for level, width in enumerate(edge_widths(minimum)):
+        at = minimum >> TILE_LEVELS * level
+        edge.append(stored.row(level, at - width, at))
+    previous = stored.row(0, minimum - 1, minimum)[0][:CHAIN_BYTES]
+    tiles = Tiles(directory, minimum, edge)
+    return Recovered(Frontier(minimum, edge_roots(tiles.edge)), tiles, Unfinished(), previous, None, 0)
 
 
 class _Replay:
@@ -149,6 +167,32 @@ class _Replay:
 
 def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
+
+
+def compare_elsewhere(directory: Path, origin: str, note: str, size: int) -> None:
+    """Compare a trail with the last checkpoint that left it.
+
+    Args:
+        directory: the trail.
+        origin: its name.
+        note: the checkpoint, as it is kept elsewhere; empty if none is.
+        size: number of records that were recovered.
+
+    Raises:
+        TrailError: if that is no checkpoint of this trail, or the trail was rewritten or put back since.
+        OSError: if the trail cannot be read.
+    """
+    if not note:
+        return
+    try:
+        kept = read_note(note.encode(), cosigned=True)
+    except ValueError as error:
+        raise TrailError(f"the last note in `trail.checkpoint_file` {error}: find out who changed it") from None
+    if kept.origin != origin:
+        raise TrailError(f"`trail.checkpoint_file` is that of the ledger `{kept.origin}`: give this one its own")
+    if kept.size > size or tree_root(directory, kept.size) != kept.root:
+        what = f"{kept.size} records were signed and copied to `trail.checkpoint_file`"
+        raise TrailError(f"the trail `{directory}` was rewritten or put back: {what}, and they are not here: {MENDING}")
 
 
 def save_frontier(directory: Path, signer: Signer, state: Recovered, previous: bytes) -> None:

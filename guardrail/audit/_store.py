@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from guardrail.audit._note import KEY_FILE
 from guardrail.audit._place import trail_directory
+from guardrail.audit._publish import Sink
 from guardrail.audit._trail import Trail
 from guardrail.config import Config, secret
 from guardrail.errors import TrailError
@@ -39,6 +40,10 @@ class AnyTrail(Protocol):
         """Sign everything that was appended before, or raise `TrailError`; it passes through the whole store."""
         ...
 
+    def tell(self, sink: Sink) -> None:
+        """Hand every checkpoint to somebody else too, from the last one on."""
+        ...
+
     def close(self) -> None:
         """Write and sign what is waiting, and let go."""
         ...
@@ -55,6 +60,7 @@ def open_trail(config: Config) -> AnyTrail:
         TrailError: if it cannot be used, or what it holds is not what was written.
     """
     directory, settings = trail_directory(config), config.trail
+    second = config.path(settings.checkpoint_file) if settings.checkpoint_file else None
     if not settings.store:
         return Trail.open(
             directory,
@@ -62,6 +68,8 @@ def open_trail(config: Config) -> AnyTrail:
             segment_bytes=settings.segment_bytes,
             checkpoint_seconds=settings.checkpoint_seconds,
             timeout_seconds=settings.timeout_seconds,
+            checkpoint_file=second,
+            witnesses=[(witness.url, witness.key) for witness in settings.witnesses],
         )
     need_driver()
     from guardrail.audit.postgres import PostgresTrail
@@ -73,6 +81,7 @@ def open_trail(config: Config) -> AnyTrail:
         origin=settings.origin,
         checkpoint_seconds=settings.checkpoint_seconds,
         timeout_seconds=settings.timeout_seconds,
+        checkpoint_file=second,
     )
 
 

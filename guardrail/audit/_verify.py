@@ -272,6 +272,9 @@ class _Walk:
         for path in paths:
             if path not in named:
                 self.problem("is not named like a segment", file=path.name)
+        for path in [path for path in named if int(path.stem) < self.kept.minimum]:
+            self.problem("was pruned and is still there: opening the trail removes it", file=path.name)
+            named.remove(path)
         if named and self.kept.minimum == int(named[0].stem):
             self._pruned(self.kept.minimum)
         unsigned = self.signed_end() if self.live else None

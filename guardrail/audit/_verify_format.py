@@ -1,7 +1,7 @@
 """What a trail must look like, written down a second time: the verifier's own reading of leaves, and its tree.
 
 INVARIANT: nothing here or in `_verify` is imported from the writer, so that a mistake made there is not repeated here.
-Needs the standard library; `orjson`, if it is there, only makes the check of canonical form fast.
+Needs the standard library; `msgspec` and `orjson`, if they are there, only make the check of canonical form fast.
 
 Sources: RFC 6962 section 2.1, RFC 8785.
 """
@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 _LARGEST_INT: Final = 2**53 - 1
 
@@ -21,20 +21,23 @@ _MAX_DEPTH: Final = 254
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
-_MEMBER: Final = re.compile(rb'":-?(?:[0-9]+[.eE]|[0-9]{17}|9[0-9]{15})')
-_FIRST: Final = re.compile(rb"\[-?(?:[0-9]+[.eE]|[0-9]{17}|9[0-9]{15})")
-_FURTHER: Final = re.compile(rb",-?(?:[0-9]+[.eE]|[0-9]{17}|9[0-9]{15})")
-"""Where a number can stand in compact JSON: after a key, first in an array, further in an array.
-
-A hit may be a float or an integer beyond 2**53 (or only text that looks so), and such leaves are checked the slow way.
-Three patterns that each begin with fixed bytes are twenty times faster than one that does not.
-"""
+_QUICK_DEPTH: Final = 6
+"""How deep a leaf may be nested to be read the quick way; the guard's own records have three levels."""
 
 _orjson: Any
+_decode: Any
 try:
+    import msgspec
     import orjson as _orjson
 except ImportError:  # pragma: no cover - the verifier also runs where only the standard library is
-    _orjson = None
+    _orjson = _decode = None
+else:
+    # No type in here takes a float, or an integer beyond 2**53 - 1: that is checked while reading.
+    _value: Any = None | bool | Annotated[int, msgspec.Meta(ge=-_LARGEST_INT, le=_LARGEST_INT)] | str
+    _any: Any = _value
+    for _ in range(_QUICK_DEPTH - 1):
+        _any = _value | list[_any] | dict[str, _any]
+    _decode = msgspec.json.Decoder(dict[str, _any]).decode
 
 
 def read_leaf(leaf: bytes) -> dict[str, Any]:
@@ -43,16 +46,15 @@ def read_leaf(leaf: bytes) -> dict[str, Any]:
     Raises:
         ValueError: if another program could write the same record differently, or it is nested too deep.
     """
-    _check_depth(leaf)
-    if _orjson is None or not leaf.isascii() or _MEMBER.search(leaf) or _FIRST.search(leaf) or _FURTHER.search(leaf):
+    if _orjson is None or not leaf.isascii():
         return _read_leaf_slowly(leaf)
     try:
-        record: object = _orjson.loads(leaf)
+        record: dict[str, Any] = _decode(leaf)
     except ValueError:
-        raise ValueError("is not JSON") from None
-    if not isinstance(record, dict) or _orjson.dumps(record, option=_orjson.OPT_SORT_KEYS) != leaf:
+        return _read_leaf_slowly(leaf)  # deeper than most, or wrong: that one says what
+    if _orjson.dumps(record, option=_orjson.OPT_SORT_KEYS) != leaf:
         raise ValueError("is not in canonical form")
-    return record  # pyright: ignore[reportUnknownVariableType]
+    return record
 
 
 def _check_depth(leaf: bytes) -> None:
@@ -70,6 +72,7 @@ def _check_depth(leaf: bytes) -> None:
 
 
 def _read_leaf_slowly(leaf: bytes) -> dict[str, Any]:
+    _check_depth(leaf)
     try:
         record = json.loads(
             leaf.decode(),
@@ -153,11 +156,10 @@ class Tree:
                 self.push(digests[at : at + 32])
                 at += 32
                 continue
-            row = [digests[here : here + 32] for here in range(at, at + 256 * 32, 32)]
-            tile = digests[at : at + 256 * 32]
-            while len(row) > 1:
-                row = [sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=True)]
-            self._push_tile(row[0], tile)
+            row = tile = digests[at : at + 256 * 32]
+            while len(row) > 32:
+                row = b"".join([sha256(b"\x01" + row[here : here + 64]).digest() for here in range(0, len(row), 64)])
+            self._push_tile(row, tile)
             at += 256 * 32
 
     def _push_tile(self, digest: bytes, tile: bytes) -> None:

@@ -8,6 +8,7 @@ INVARIANT: nothing here is imported from the writer.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import struct
 import zlib
@@ -96,7 +97,14 @@ def scan(task: Task, progress: Callable[[int, int], None] | None = None) -> Scan
     Raises:
         OSError: if it cannot be read.
     """
-    return _Reading(task, progress).run()
+    # Every record that is parsed is let go at once, and none holds itself: looking for cycles costs a tenth.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _Reading(task, progress).run()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Reading:
@@ -110,8 +118,8 @@ class _Reading:
         self.seq = task.first
         self.previous: bytes | None = None
         self.place: int = -1
-        self.open: dict[int, None] = {}
-        self.known: set[int] = set()
+        self.open: dict[int, bool] = {}
+        """Every intent, and whether it has no result yet."""
 
     def problem(self, what: str, offset: int, seq: int) -> None:
         self.out.problems.append((self.out.records, Problem(what=what, file=self.name, offset=offset, seq=seq)))
@@ -122,13 +130,18 @@ class _Reading:
         if at < len(data):
             self._unreadable(data, at)
         out.size, out.next_seq, out.last_link = len(data), self.seq, self.previous
-        out.unanswered = list(self.open)
+        out.unanswered = [seq for seq, unanswered in self.open.items() if unanswered]
+        out.intents = array("Q", sorted(self.open))
         return out
 
     def _frames(self, data: bytes) -> int:
         """Read frames up to the end, or to where nothing more can be read; returns that place."""
         at, size, out, deep, digests = 0, len(data), self.out, self.task.deep, self.out.digests
-        unpack, crc32, sha256, leaf_of = _HEAD.unpack_from, zlib.crc32, hashlib.sha256, self._leaf
+        unpack, crc32, prefix = _HEAD.unpack_from, zlib.crc32, hashlib.sha256(b"\0")
+        # Looking through a whole segment at once costs a fraction of looking into each leaf.
+        special = not deep and any(mark in data for mark in _SPECIAL)
+        # Plain variables while everything is as it should be: this loop is what a verification costs.
+        expected, last = self.seq, self.previous
         while at + 32 <= size:
             magic, length, seq, place, previous, crc = unpack(data, at)
             end = at + 32 + length
@@ -139,27 +152,32 @@ class _Reading:
                 or end > size
                 or crc32(leaf, crc32(data[at : at + 28])) != crc
             ):
+                self.seq, self.previous = expected, last
                 resume = self._unreadable(data, at)
                 if resume is None:
                     return size
-                at = resume
+                at, expected, last = resume, self.seq, self.previous
                 continue
-            if at == 0:
-                out.first_link = previous, place
-            if seq != self.seq or previous != self.previous or (place and place != self.place + 1):
+            if seq != expected or previous != last or (place and place != self.place + 1):
+                self.seq, self.previous = expected, last
+                if at == 0:
+                    out.first_link = previous, place
                 self._out_of_line(seq, place, previous, at)
-            digest = sha256(b"\0" + leaf).digest()
-            self.seq, self.place, self.previous = seq + 1, place, digest[:8]
+            hashed = prefix.copy()
+            hashed.update(leaf)
+            digest = hashed.digest()
+            expected, self.place, last = seq + 1, place, digest[:8]
             out.records += 1
             if deep:
-                leaf_of(leaf, seq, at)
-            elif _SPECIAL[0] in leaf or _SPECIAL[1] in leaf or _SPECIAL[2] in leaf:
+                self._leaf(leaf, seq, at)
+            elif special:
                 self._light_leaf(leaf, seq, at)
             if out.whole:
                 digests += digest
             at = end
             if self.progress is not None and not out.records % PROGRESS_EVERY:
                 self.progress(out.records, at)
+        self.seq, self.previous = expected, last
         return at
 
     def _unreadable(self, data: bytes, at: int) -> int | None:
@@ -216,20 +234,21 @@ class _Reading:
             self.problem("the record names another ledger", at, seq)
         kind = record.get("kind")
         if kind == "intent":
-            self.open[seq] = None
-            self.known.add(seq)
-            self.out.intents.append(seq)
+            self.open[seq] = True
+        elif kind == "result" and type(intent := record.get("intent")) is int and self.open.get(intent):
+            self.open[intent] = False
         elif kind == "result":
             many: Any = record.get("intents")
             for intent in cast("list[object]", many) if isinstance(many, list) else [record.get("intent")]:
                 self._answer(intent, seq, at)
         elif kind in ("key", "retention", "redaction"):
             self.out.special.append((seq, at, record))
-        disclosed: Any = record.get("disclosures")
-        if isinstance(disclosed, dict):
+        if "disclosures" in record and isinstance(disclosed := record["disclosures"], dict):
             self.out.disclosed.append((seq, str(record.get("id")), disclosed))  # pyright: ignore[reportUnknownArgumentType]
 
     def _light_leaf(self, leaf: bytes, seq: int, at: int) -> None:
+        if not any(mark in leaf for mark in _SPECIAL):
+            return
         try:
             record = read_leaf(leaf)
         except ValueError:
@@ -238,11 +257,10 @@ class _Reading:
             self.out.special.append((seq, at, record))
 
     def _answer(self, intent: object, seq: int, at: int) -> None:
-        if isinstance(intent, int) and intent in self.known:
-            if intent in self.open:
-                del self.open[intent]
-            else:
+        if isinstance(intent, int) and intent in self.open:
+            if not self.open[intent]:
                 self.problem(f"a second result of record {intent}", at, seq)
+            self.open[intent] = False
         else:
             self.out.answers.append((seq, at, intent))
 

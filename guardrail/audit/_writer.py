@@ -9,6 +9,7 @@ from pathlib import Path
 from guardrail.audit._batches import Batches, Entry
 from guardrail.audit._note import CheckpointFile
 from guardrail.audit._place import cannot
+from guardrail.audit._publish import Publisher
 from guardrail.audit._segment import Segments
 from guardrail.audit._unfinished import Unfinished
 
@@ -21,6 +22,7 @@ class Writer(Batches):
         segments: its open end.
         checkpoints: its checkpoints.
         unfinished: its open intents.
+        publisher: where checkpoints go from here.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
     """
 
@@ -30,6 +32,7 @@ class Writer(Batches):
         segments: Segments,
         checkpoints: CheckpointFile,
         unfinished: Unfinished,
+        publisher: Publisher,
         checkpoint_seconds: float,
     ) -> None:
         super().__init__()
@@ -39,6 +42,7 @@ class Writer(Batches):
         self._segments = segments
         self._checkpoints = checkpoints
         self._unfinished = unfinished
+        self._publisher = publisher
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
         self.start()
@@ -47,6 +51,11 @@ class Writer(Batches):
     def low(self) -> bool:
         """Whether only the reserve is left on the disk."""
         return self._segments.low
+
+    def offer_last(self) -> None:
+        """Publish the last checkpoint again, for a place that was added."""
+        if self._checkpoints.last is not None:
+            self._publisher.offer(self._checkpoints.last, self._checkpoints.last_note)
 
     def let_go(self) -> None:
         """Close the files."""
@@ -79,6 +88,8 @@ class Writer(Batches):
             self._signed_at = now
             if not self._checkpoints.append(self._segments.tree):
                 self._segments.low = True
+            elif self._checkpoints.last is not None:
+                self._publisher.offer(self._checkpoints.last, self._checkpoints.last_note)
 
     def _final(self, error: Exception) -> str:
         """A sync that failed must not be tried again, and numbers were given that were not written."""

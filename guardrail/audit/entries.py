@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import to_builtins
 
 from guardrail.canonical import canonical
+from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
 from guardrail.obligations import ObligationStatus
 from guardrail.policy import PolicyNews
@@ -97,6 +98,7 @@ def decision_record(
         record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if fail_open:
         record["unsafe_fail_open"] = True
+    document = masked_json(document) if document is not None and len(document) <= MAX_DOCUMENT_BYTES else None
     if document is not None and _fits(record, document):
         record["document"] = document.decode()
     return record
@@ -159,7 +161,7 @@ def policy_record(news: PolicyNews) -> dict[str, Any]:
     """Another policy in force, or one that was refused."""
     record = {"kind": "config", "event": news.event, "policy": news.revision, "source": _short(news.source)}
     if news.why:
-        record["why"] = printable(news.why)[:MAX_WHY_CHARS]
+        record["why"] = masked(printable(news.why))[:MAX_WHY_CHARS]
     return record
 
 
@@ -179,4 +181,6 @@ def obligation_record(status: ObligationStatus) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    return text[:MAX_CHARS] if text.isascii() else printable(text)[:MAX_CHARS]
+    # Masked before it is cut: half a token may not look like one.
+    long = text[: 4 * MAX_CHARS]
+    return masked(long if long.isascii() else printable(long))[:MAX_CHARS]

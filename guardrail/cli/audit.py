@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from guardrail.cli import positive
+from guardrail.cli import _trail_keep, _trail_witness, positive
 from guardrail.cli._words import counted
 
 EXIT_OK: Final = 0
@@ -19,7 +19,7 @@ EXIT_USAGE: Final = 2
 
 KINDS: Final = (
     "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption",
-    "gap",
+    "key", "retention", "redaction", "gap",
 )  # fmt: skip
 """What records the guard writes."""
 
@@ -36,6 +36,8 @@ def add(verbs: Any) -> None:
     _add_verify(actions)
     _add_show(actions)
     _add_migrate(actions)
+    _trail_keep.add(actions, _where, run)
+    _trail_witness.add(actions)
 
 
 def _add_verify(actions: Any) -> None:
@@ -48,7 +50,19 @@ def _add_verify(actions: Any) -> None:
     verify.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
     verify.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
     verify.add_argument(
-        "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
+        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
+    )
+    verify.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY",
+        help="verifier key of a witness that must have cosigned it; may be repeated",
+    )  # fmt: skip
+    verify.add_argument("--quorum", type=positive, default=0, metavar="N", help="how many of them are enough; all")
+    verify.add_argument(
+        "--seen", action="append", default=[], metavar="SIZE:ROOT",
+        help="guardrail.audit.size and guardrail.audit.root as telemetry has shown them; may be repeated",
+    )  # fmt: skip
+    verify.add_argument(
+        "--jobs", type=positive, metavar="N", help="processes that read a large trail; as many as there are cores"
     )
     verify.set_defaults(run=run, act=_verify)
 
@@ -63,6 +77,7 @@ def _add_show(actions: Any) -> None:
     kinds = ", ".join(KINDS)
     show.add_argument("--kind", action="append", metavar="KIND", help=f"only this kind of {kinds}; may be repeated")
     show.add_argument("--session", metavar="NAME", help="only records of this session")
+    show.add_argument("--open", action="store_true", help="also what the records disclosed, as far as it is left")
     show.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
     show.set_defaults(run=run, act=_show)
 
@@ -161,12 +176,20 @@ def _configured(given: str | None) -> str:
 
 def _verify(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit import verify
+    from guardrail.errors import ConfigError
 
+    if args.quorum > len(args.witness):
+        raise ConfigError(f"a quorum of {args.quorum} needs as many --witness keys, and there are {len(args.witness)}")
     report = verify(
         directory,
         deep=not args.light,
         vkey=_key(args.key),
         checkpoint=_read(args.checkpoint) if args.checkpoint else None,
+        witnesses=[_key(given) or "" for given in args.witness],
+        quorum=args.quorum,
+        seen=[_seen(given) for given in args.seen],
+        people=None if args.directory else _people(args.config),
+        jobs=args.jobs or len(os.sched_getaffinity(0)),
         progress=_progress if sys.stderr.isatty() else None,
     )
     if args.json:
@@ -180,6 +203,23 @@ def _key(given: str | None) -> str | None:
     if given is None or ("+" in given and not os.path.exists(given)):
         return given
     return _read(given).strip("\n")
+
+
+def _seen(given: str) -> tuple[int, str]:
+    from guardrail.errors import ConfigError
+
+    size, _, root = given.partition(":")
+    if not (size.isascii() and size.isdigit()) or len(root) != 64 or set(root) - set("0123456789abcdef"):
+        raise ConfigError(f"`{given}` is no size and root such as `4711:` and 64 hexadecimal digits")
+    return int(size), root
+
+
+def _people(given: str | None) -> dict[str, bytes]:
+    from guardrail.cli import find_config
+    from guardrail.config import load
+    from guardrail.mandates import public_keys
+
+    return public_keys(load(find_config(given)))
 
 
 def _read(path: str) -> str:
@@ -221,6 +261,7 @@ def _print_report(report: Any) -> None:
         # The trail cannot tell them apart: `check` and the service release a call, and nobody reports what came of it.
         why = ": released to a caller that reports no result, or cut off while running" if report.unfinished else ""
         print(f"  unfinished  {counted(report.unfinished, 'intent')} without a result{why}")
+    _print_kept(report)
     if report.live:
         print("  note        the trail is open for writing; what came after the start of this check is not covered")
     if report.key_source == "given":
@@ -233,13 +274,35 @@ def _print_report(report: Any) -> None:
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
 
 
+def _print_kept(report: Any) -> None:
+    """What was pruned, held, redacted and witnessed, where there is any of it."""
+    from guardrail.printing import visible
+
+    if report.pruned:
+        by = " and ".join(report.pruned["by"]) or "nobody that the trail names"
+        print(visible(f"  pruned      records before {report.pruned['minimum']}, by order of {by}"))
+    for name in report.holds:
+        print(visible(f"  hold        {name}"))
+    if report.redactions or report.disclosures or report.disclosures_missing:
+        gone = f", {report.disclosures_missing} missing" if report.disclosures_missing else ""
+        print(f"  disclosed   {report.disclosures} can be opened, {report.redactions} redacted{gone}")
+    for name, size, at in report.witnesses:
+        moment = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment}"))
+    if len(report.keys) > 1:
+        print(f"  keys        {counted(len(report.keys), 'key')}, each named by a record under the one before")
+
+
 # ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _show(args: argparse.Namespace, directory: str) -> int:
     from collections import deque
+    from pathlib import Path
 
+    from guardrail.audit.disclosure import opened
     from guardrail.errors import ConfigError
+    from guardrail.printing import visible
 
     unknown = next((kind for kind in args.kind or () if kind not in KINDS), None)
     if unknown is not None:
@@ -248,10 +311,15 @@ def _show(args: argparse.Namespace, directory: str) -> int:
     if args.last:
         rows = deque(rows, maxlen=args.last)
     for seq, record in rows:
+        left = opened(Path(directory), record) if args.open else {}
+        if left:
+            record = {**record, "opened": left}
         if args.json:
             print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
         else:
             print(_line(seq, record))
+            for pointer, value in left.items():
+                print(visible(f"         {pointer} = {value}"))
     return EXIT_OK
 
 

@@ -38,6 +38,7 @@ _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#]*@|password=")
+_VKEY: Final = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -58,6 +59,8 @@ def check(config: Config, where: str) -> None:
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
+    wrong += _shared_problems(config.trail)
+    wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
@@ -78,6 +81,26 @@ def _store_problems(trail: TrailConfig) -> list[str]:
     if _PASSWORD.search(store):
         return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
     return []
+
+
+def _shared_problems(trail: TrailConfig) -> list[str]:
+    """What a trail in a database cannot do."""
+    files = (("witness", trail.witnesses, "witnesses need its tiles"), ("disclose", trail.disclose, "they are files"))
+    return [
+        f"`trail.{name}` works with a trail in a directory only, because {why}: take it out, or `trail.store`"
+        for name, wanted, why in files
+        if wanted and trail.store
+    ]
+
+
+def _witness_problems(trail: TrailConfig) -> list[str]:
+    problems = [f"witness `{name}` is listed twice" for name in _twice([witness.key for witness in trail.witnesses])]
+    for witness in trail.witnesses:
+        if not _WEB.fullmatch(witness.url):
+            problems.append(f"`trail.witness`: `{witness.url}` must be `https://host/path`")
+        if not _VKEY.fullmatch(witness.key):
+            problems.append(f"`trail.witness`: `{witness.key}` is no verifier key such as `name+0123abcd+base64`")
+    return problems
 
 
 def _policy_problems(policy: PolicyConfig) -> list[str]:

@@ -263,7 +263,23 @@ class HistoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     )
 
 
-class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WitnessConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[trail.witness]]`: somebody else who cosigns what the trail has signed.
+
+    Args:
+        url: address of the witness, to which `/add-checkpoint` is added.
+        key: its verifier key, `name+hash+base64`, of the type that cosigns with a time.
+    """
+
+    url: str
+    key: str
+
+
+Disclosed = Literal["args", "output", "error"]
+"""What of a call may be kept beside the trail: its arguments, what it returned, what it raised."""
+
+
+class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"witnesses": "witness"}):
     """`[trail]`: the audit ledger.
 
     Args:
@@ -277,6 +293,11 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
         timeout_seconds: longest wait for a durable write before the call is denied, in seconds.
         documents: record what policy saw with each decision, so that `guardrail policy diff` can make it again.
+        disclose: what of a call is kept beside the trail, readable and redactable, while its record only commits to it:
+            `args`, `output`, `error`; empty keeps nothing but digests.
+        keep_days: records younger than this are never pruned, whoever orders it, in days.
+        checkpoint_file: a second file for every signed checkpoint, best on another host's disk; empty means none.
+        witnesses: who cosigns the checkpoints.
     """
 
     directory: str = ""
@@ -287,6 +308,10 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     checkpoint_seconds: float = 1.0
     timeout_seconds: float = 2.0
     documents: bool = True
+    disclose: tuple[Disclosed, ...] = ()
+    keep_days: int = 190
+    checkpoint_file: str = ""
+    witnesses: tuple[WitnessConfig, ...] = ()
 
 
 class GroupConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from guardrail.masking import masked, masked_value
 from guardrail.model import Outcome, Reason
 from guardrail.review._records import Answer, CallKey, Review, ReviewError, TurnKey
 from guardrail.storage import remedy
@@ -141,9 +142,9 @@ def review_row(review: Review) -> tuple[Any, ...]:
         *key_row(review.key),
         review.decision_id,
         review.outcome.value,
-        _encode(review.reasons),
+        _encode([msgspec.structs.replace(reason, message=masked(reason.message)) for reason in review.reasons]),
         review.tool,
-        encode_args(review.args),
+        encode_args(masked_value(review.args)),
         review.state,
         review.asked,
         review.asker,

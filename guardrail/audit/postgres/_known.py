@@ -40,6 +40,8 @@ class Known:
         self.last = Frontier()
         """The newest tree that was seen, perhaps not folded yet."""
         self.signed = -1
+        self.note: tuple[Checkpoint, str] | None = None
+        """The last checkpoint that this replica signed, or began with."""
         self._directory = directory
         self._path = directory / CHECKPOINT_FILE
         self._signer = signer
@@ -51,20 +53,26 @@ class Known:
         copied.tree, copied.last = self.tree, self.last
         return copied
 
-    def begin(self, tables: Tables) -> None:
+    def begin(self, tables: Tables, elsewhere: str = "") -> None:
         """Take up what was known, and follow the ledger to its end.
+
+        Args:
+            tables: the ledger.
+            elsewhere: a note of this replica that was kept in another place.
 
         Raises:
             TrailError: if the ledger does not continue what was known.
             Unreachable: if the server cannot be asked.
         """
-        own = self._own()
+        own = max(filter(None, (self._own(), self._other(elsewhere))), default=None)
         last = tables.checkpoint()
         if own is not None:
             self._resume(tables, own)
         elif last is not None:
             self.tree = self._believed(last)
         self.signed = -1 if last is None else last.size
+        if last is not None and (checkpoint := self._signer.read(last.note)) is not None:
+            self.note = checkpoint, last.note
         self.follow(tables, tables.frontier())
 
     def _own(self) -> Checkpoint | None:
@@ -79,6 +87,15 @@ class Known:
             raise TrailError(
                 f"`{self._path}` is not a checkpoint of the trail `{self.where}`: put it back, or give this replica"
                 " another `trail.directory`"
+            )
+        return checkpoint
+
+    def _other(self, note: str) -> Checkpoint | None:
+        checkpoint = self._signer.read(note) if note else None
+        if note and checkpoint is None:
+            raise TrailError(
+                f"the last note in `trail.checkpoint_file` is not a checkpoint of the trail `{self.where}`:"
+                " find out who changed it, or give this replica another file"
             )
         return checkpoint
 
@@ -165,8 +182,10 @@ class Known:
         """
         if upto.size >= self.tree.size:
             self.follow(tables, upto)
-        note = self._signer.sign(Checkpoint(self.tree.size, self.tree.root()))
+        checkpoint = Checkpoint(self.tree.size, self.tree.root())
+        note = self._signer.sign(checkpoint)
         tables.keep_checkpoint(self.tree, note)
+        self.note = checkpoint, note
         self.signed = self.tree.size
         try:
             replace(self._path, note.encode(), 0o644)

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 from guardrail.audit._note import KEY_FILE, Signer, SigningKey, new_private_key, read_keys, write_keys
 from guardrail.audit._place import cannot, take_lock
+from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp
 from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
 from guardrail.audit.postgres._known import Known
@@ -44,10 +45,21 @@ class PostgresTrail:
         writer: the thread that writes; started here.
         stamp: what every record gets.
         timeout_seconds: longest wait for the server, in seconds.
+        publisher: where checkpoints go from here.
     """
 
-    def __init__(self, where: str, lock: int, writer: PostgresWriter, stamp: Stamp, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        where: str,
+        lock: int,
+        writer: PostgresWriter,
+        stamp: Stamp,
+        timeout_seconds: float,
+        publisher: Publisher,
+    ) -> None:
         self.where = where
+        self.publisher = publisher
+        """Where checkpoints go from here."""
         self._lock = lock
         self._writer = writer
         self._stamp = stamp
@@ -69,6 +81,7 @@ class PostgresTrail:
         origin: str = "guardrail.local/trail",
         checkpoint_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
+        checkpoint_file: Path | None = None,
     ) -> PostgresTrail:
         """Open the shared ledger for writing, or begin it.
 
@@ -79,6 +92,7 @@ class PostgresTrail:
             origin: name of the ledger, without blanks and `+`.
             checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
             timeout_seconds: longest wait for a durable append, in seconds.
+            checkpoint_file: a second file for the checkpoints of this replica; what it holds already must fit.
 
         Raises:
             TrailError: if the server cannot be reached or would lose records, the tables are of a later release, the
@@ -94,8 +108,11 @@ class PostgresTrail:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = take_lock(path, ours=False)
             file = Path(key) if key is not None else path / KEY_FILE
-            writer = _open_writer(store, limits, path, file, origin, checkpoint_seconds)
-            return cls(writer.where, lock, writer, Stamp(origin), timeout_seconds)
+            second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
+            publisher = Publisher([second] if second is not None else [])
+            known = _catch_up(store, path, file, origin, second.last() if second is not None else "")
+            writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds)
+            return cls(writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
@@ -192,9 +209,19 @@ class PostgresTrail:
             self._writer.stop()
             self._writer.ended(self._timeout)
         self._writer.let_go()
+        self.publisher.close()
         self._let_go()
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
+
+    def tell(self, sink: Sink) -> None:
+        """Hand every checkpoint that this replica signs to somebody else too, from the last one on.
+
+        Args:
+            sink: takes a checkpoint and its note; called in a thread of its own.
+        """
+        self.publisher.add(sink)
+        self._writer.offer_last()
 
     def ledger(self, kinds: Collection[str]) -> PostgresLedger:
         """The same ledger, one exclusive turn at a time, for what has to be decided and written in one.
@@ -308,9 +335,7 @@ def migrate_store(store: str) -> list[str]:
         raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
 
 
-def _open_writer(
-    store: str, limits: Limits, directory: Path, key: Path, origin: str, checkpoint_seconds: float
-) -> PostgresWriter:
+def _catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str) -> Known:
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
     # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
     server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
@@ -322,12 +347,12 @@ def _open_writer(
             signer = _signer(server, key, origin)
             known = Known(directory, signer, server.where)
             tables = Tables(server)
-            known.begin(tables)
+            known.begin(tables, elsewhere)
             if known.signed < known.tree.size:
                 known.sign(tables, known.tree)
     finally:
         server.close()
-    return PostgresWriter(store, limits, known, Stamp(origin), checkpoint_seconds)
+    return known
 
 
 def _signer(server: Server, key: Path, origin: str) -> Signer:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
+from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from guardrail.audit._report import Problem, Report
 from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Kept
-from guardrail.audit._verify_scan import _SPECIAL, Scan, Task, _Reading
+from guardrail.audit._verify_scan import Scan, Task, _Reading
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
 
@@ -165,11 +166,13 @@ class _Chunk(_Reading):
             if self.task.deep:
                 self._leaf(leaf, seq, 0)
                 self._kind(kind, leaf, seq)
-            elif any(mark in leaf for mark in _SPECIAL):
+            else:
                 self._light_leaf(leaf, seq, 0)
             if out.whole:
                 out.digests += digest
-        out.next_seq, out.unanswered = self.seq, list(self.open)
+        out.next_seq = self.seq
+        out.unanswered = [seq for seq, unanswered in self.open.items() if unanswered]
+        out.intents = array("Q", sorted(self.open))
         return out
 
     def _kind(self, kind: str, leaf: bytes, seq: int) -> None:

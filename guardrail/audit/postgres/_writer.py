@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 from guardrail.audit._batches import Batches, Entry
+from guardrail.audit._publish import Publisher
 from guardrail.audit._record import Stamp
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.audit.postgres._known import Known
@@ -50,10 +51,19 @@ class PostgresWriter(Batches):
         limits: how long anything may take.
         known: what this replica has seen of the ledger; already begun.
         stamp: what every record gets.
+        publisher: where checkpoints go from here.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
     """
 
-    def __init__(self, store: str, limits: Limits, known: Known, stamp: Stamp, checkpoint_seconds: float) -> None:
+    def __init__(
+        self,
+        store: str,
+        limits: Limits,
+        known: Known,
+        stamp: Stamp,
+        publisher: Publisher,
+        checkpoint_seconds: float,
+    ) -> None:
         super().__init__()
         self.tree = known.tree
         """The ledger after the last turn of this process."""
@@ -66,6 +76,7 @@ class PostgresWriter(Batches):
         self._limits = limits
         self._known = known
         self._stamp = stamp
+        self._publisher = publisher
         self._checkpoint_seconds = checkpoint_seconds
         self._signed_at = time.monotonic()
         self._tables: Tables | None = None
@@ -81,6 +92,11 @@ class PostgresWriter(Batches):
     def ledger(self, kinds: Collection[str]) -> PostgresLedger:
         """Turns on the same ledger, over a connection of their own."""
         return PostgresLedger(self._store, self._limits, self._known.copy(), self._stamp, kinds)
+
+    def offer_last(self) -> None:
+        """Publish the last checkpoint of this replica, if it has one."""
+        if self._known.note:
+            self._publisher.offer(*self._known.note)
 
     def cut(self) -> None:
         """End a call to the server that takes too long; from any thread."""
@@ -180,6 +196,7 @@ class PostgresWriter(Batches):
         if self._unsigned() and (asked or now - self._signed_at >= self._checkpoint_seconds):
             self._signed_at = now
             self._until_done(lambda tables: self._known.sign(tables, self.tree))
+            self.offer_last()
         elif asked:
             # Whoever asks wants to know whether the ledger can be reached and is the one that was seen.
             self._until_done(lambda tables: self._known.follow(tables, tables.frontier()))
