@@ -27,6 +27,7 @@ from guardrail.config._settings import (
     ServiceConfig,
     TrailConfig,
     Weakens,
+    WebhookConfig,
     dotted,
     is_protected,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ServiceConfig",
     "TrailConfig",
     "Weakens",
+    "WebhookConfig",
     "dotted",
     "is_protected",
     "load",
