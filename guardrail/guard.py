@@ -18,13 +18,14 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import Trail, beside_trail, trail_directory
+from guardrail.audit import AnyTrail, Trail, beside_trail, open_trail, trail_directory, trail_key
+from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -48,6 +49,7 @@ from guardrail.policy import (
 )
 from guardrail.printing import printable
 from guardrail.review import (
+    KINDS,
     Binding,
     Clerk,
     Escalation,
@@ -68,6 +70,7 @@ from guardrail.review import (
 from guardrail.telemetry import DecisionSpan, Telemetry
 
 if TYPE_CHECKING:
+    from guardrail.audit.postgres import PostgresTrail
     from guardrail.policy.log import DecisionLog
 
 T = TypeVar("T")
@@ -133,7 +136,7 @@ class Guard:
         config: Config,
         *,
         engine: PolicyEngine,
-        trail: Trail | None,
+        trail: AnyTrail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
         log: DecisionLog | None = None,
@@ -205,10 +208,10 @@ class Guard:
         settings = config if isinstance(config, Config) else _config.load(config)
         news = _News()
         judge = engine if engine is not None else _open_engine(settings, record, news)
-        trail: Trail | None = None
+        trail: AnyTrail | None = None
         try:
             if record:
-                trail = _open_trail(settings)
+                trail = open_trail(settings)
             store = _review_store(settings) if record else None
             reviews = ReviewStore(store, desk=_open_desk(settings, trail))
             log = _open_log(settings) if record else None
@@ -669,8 +672,8 @@ class Guard:
             warnings.warn(f"the end of a grant's use is not in the trail: {failure}", RuntimeWarning, stacklevel=3)
 
     def _finish(self, keep: _Keep) -> None:
-        # The tool has run: its answer is not withheld for want of a record, but the trail has failed for good and
-        # denies every later call, and the intent without a result shows the gap.
+        # The tool has run: its answer is not withheld for want of a record, but the trail denies every later call until
+        # it takes records again, and the intent without a result shows the gap.
         if self.trail is None:
             return
         try:
@@ -736,6 +739,10 @@ class Guard:
                 },
                 durable=True,
             )
+            # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
+            # In a ledger that replicas share, whoever released it may still be running it.
+            if isinstance(self.trail, Trail):
+                settle_unfinished(self.trail, self.inventory, self.recognition)
 
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
@@ -768,7 +775,7 @@ class _News:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[PolicyNews] = []
-        self._trail: Trail | None = None
+        self._trail: AnyTrail | None = None
         self._telemetry: Telemetry | None = None
 
     def __call__(self, news: PolicyNews) -> None:
@@ -779,7 +786,7 @@ class _News:
                 return
         self._write(news)
 
-    def tell(self, trail: Trail | None, telemetry: Telemetry) -> None:
+    def tell(self, trail: AnyTrail | None, telemetry: Telemetry) -> None:
         """Where they go from now on."""
         with self._lock:
             self._trail, self._telemetry = trail, telemetry
@@ -818,27 +825,21 @@ def _review_store(config: Config) -> Path:
     return beside_trail(config, "reviews.db")
 
 
-def _open_desk(config: Config, trail: Trail | None) -> ReviewDesk:
+def _open_desk(config: Config, trail: AnyTrail | None) -> ReviewDesk:
     sticky = config.review.sticky_seconds
     if trail is None:
         return ReviewDesk(MemoryLedger(), sticky_seconds=sticky)
-    snapshot = Snapshot(beside_trail(config, "review.snapshot"), trail.directory)
-    return ReviewDesk(TrailLedger(trail), snapshot=snapshot, sticky_seconds=sticky)
+    snapshot = Snapshot(beside_trail(config, "review.snapshot"), trail_key(config))
+    if isinstance(trail, Trail):
+        return ReviewDesk(TrailLedger(trail), snapshot=snapshot, sticky_seconds=sticky)
+    # Other replicas answer and redeem as well: a use whose end is not known here may be running there.
+    turns = cast("PostgresTrail", trail).ledger(KINDS)
+    return ReviewDesk(turns, snapshot=snapshot, sole=False, sticky_seconds=sticky)
 
 
 def _bound(digest: str, effects: Sequence[Effect]) -> str:
     with Binding(digest, effects) as files:
         return files.digest
-
-
-def _open_trail(config: Config) -> Trail:
-    return Trail.open(
-        trail_directory(config),
-        origin=config.trail.origin,
-        segment_bytes=config.trail.segment_bytes,
-        checkpoint_seconds=config.trail.checkpoint_seconds,
-        timeout_seconds=config.trail.timeout_seconds,
-    )
 
 
 def _own_files(config: Config) -> list[tuple[str, str]]:
@@ -862,7 +863,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))
-    own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
+    own.append(("guardrail:key", str(trail_key(config))))
     state = [_review_store(config), *(beside_trail(config, f"{name}.db") for name in _STATE)]
     # SQLite keeps what was written last beside the file. All of it is one asset: what goes through the directory that
     # it lies in, as `git status` does, bears on it once.

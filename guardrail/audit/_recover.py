@@ -14,7 +14,9 @@ from typing import Final, NamedTuple
 from guardrail.audit._files import FULL, replace
 from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
 from guardrail.audit._segment import CHAIN_BYTES, MAGIC, NO_PREVIOUS, read_frame, segment_name
+from guardrail.audit._tiles import Tiles, edge_roots, split_hashes
 from guardrail.audit._tree import Frontier, leaf_hash
+from guardrail.audit._unfinished import Unfinished
 from guardrail.errors import TrailError
 
 FRONTIER_FILE: Final = "frontier"
@@ -27,6 +29,8 @@ class Recovered(NamedTuple):
     """Where writing goes on."""
 
     tree: Frontier
+    tiles: Tiles
+    unfinished: Unfinished
     previous: bytes
     tail: Path | None
     at: int
@@ -55,7 +59,7 @@ def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recover
         quick = _Replay(directory, known, last)
         if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
             return quick.finish()
-    full = _Replay(directory, Recovered(Frontier(), NO_PREVIOUS, None, 0), last)
+    full = _Replay(directory, Recovered(Frontier(), Tiles(directory), Unfinished(), NO_PREVIOUS, None, 0), last)
     full.read(files)
     return full.finish()
 
@@ -67,6 +71,8 @@ class _Replay:
         self._directory = directory
         self._last = last
         self._tree = Frontier(start.tree.size, start.tree.roots)
+        self._tiles = Tiles(directory, start.tree.size, start.tiles.edge)
+        self._unfinished = Unfinished(start.unfinished.seqs)
         self._previous: bytes = start.previous
         self._tail: Path | None = None
         self._at = 0
@@ -82,6 +88,8 @@ class _Replay:
                     f"but the next one is `{path.name}`: {MENDING}"
                 )
             data = path.read_bytes()
+            # Only tiles that the last segment fills are mended; others are worked out when they are asked for.
+            self._tiles.drop()
             self._frames(data)
             self._tail = path
             rest = data[self._at :]
@@ -98,6 +106,8 @@ class _Replay:
                 break
             digest = leaf_hash(frame.leaf)
             tree.add(digest)
+            self._tiles.add(digest)
+            self._unfinished.take_leaf(frame.leaf, frame.seq)
             self._previous, self._at = digest[:CHAIN_BYTES], frame.end
             if self._last and tree.size == self._last.size:
                 self._signed_root = tree.root()
@@ -133,19 +143,28 @@ class _Replay:
             those = f"its first {last.size} records are not those that were signed"
             first = "its first record is not the one that was signed" if last.size == 1 else those
             raise TrailError(f"the trail `{self._directory}` is damaged: {first}: {MENDING}")
-        return Recovered(self._tree, self._previous, self._tail, self._at)
+        self._tiles.flush()
+        return Recovered(self._tree, self._tiles, self._unfinished, self._previous, self._tail, self._at)
 
 
 def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
 
 
-def save_frontier(directory: Path, signer: Signer, tree: Frontier, previous: bytes) -> None:
-    """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening."""
+def save_frontier(directory: Path, signer: Signer, state: Recovered, previous: bytes) -> None:
+    """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening.
+
+    Args:
+        directory: the trail.
+        signer: its key.
+        state: tree, tiles and open intents, as they are now.
+        previous: first bytes of the last leaf's hash.
+    """
     value = {
-        "note": signer.sign(Checkpoint(tree.size, tree.root())),
+        "note": signer.sign(Checkpoint(state.tree.size, state.tree.root())),
         "previous": previous.hex(),
-        "roots": [root.hex() for root in tree.roots],
+        "edge": [b"".join(row).hex() for row in state.tiles.edge],
+        "open": state.unfinished.seqs,
     }
     try:
         replace(directory / FRONTIER_FILE, json.dumps(value, sort_keys=True, indent=1).encode() + b"\n")
@@ -160,10 +179,12 @@ def _load_frontier(directory: Path, signer: Signer) -> Recovered | None:
         checkpoint = signer.read(value["note"])
         if checkpoint is None:
             return None
-        tree = Frontier(checkpoint.size, [bytes.fromhex(root) for root in value["roots"]])
+        tiles = Tiles(directory, checkpoint.size, [split_hashes(bytes.fromhex(row)) for row in value["edge"]])
+        tree = Frontier(checkpoint.size, edge_roots(tiles.edge))
         previous = bytes.fromhex(value["previous"])
+        unfinished = Unfinished(map(int, value["open"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if tree.root() != checkpoint.root or len(previous) != CHAIN_BYTES:
         return None
-    return Recovered(tree, previous, None, 0)
+    return Recovered(tree, tiles, unfinished, previous, None, 0)

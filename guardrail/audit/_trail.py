@@ -12,17 +12,18 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from guardrail.audit._batches import Entry
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
-from guardrail.audit._writer import Entry, Writer
+from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
 MAX_WAITING: Final = 100_000
@@ -46,10 +47,21 @@ class Trail:
         writer: the thread that writes.
         stamp: what every record gets.
         timeout_seconds: longest wait for the disk, in seconds.
+        unfinished: numbers of the intents without a result that were found.
     """
 
-    def __init__(self, directory: Path, lock: int, writer: Writer, stamp: Stamp, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lock: int,
+        writer: Writer,
+        stamp: Stamp,
+        timeout_seconds: float,
+        unfinished: Sequence[int] = (),
+    ) -> None:
         self.directory = directory
+        self.unfinished = tuple(unfinished)
+        """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
         self._lock = lock
         self._writer = writer
         self._stamp = stamp
@@ -96,8 +108,8 @@ class Trail:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = take_lock(path, ours=_is_open_here(path))
-            writer = _open_writer(path, origin, segment_bytes, checkpoint_seconds)
-            return cls(path, lock, writer, Stamp(origin), timeout_seconds)
+            writer, unfinished = _open_writer(path, origin, segment_bytes, checkpoint_seconds)
+            return cls(path, lock, writer, Stamp(origin), timeout_seconds, unfinished)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
@@ -208,6 +220,7 @@ class Trail:
                 )
             seq = self._next
             entry.leaf = self._stamp.leaf(record, seq)
+            entry.record = record
             self._next = seq + 1
             self._writer.put(entry)
         return seq
@@ -277,7 +290,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _open_writer(path: Path, origin: str, segment_bytes: int, checkpoint_seconds: float) -> Writer:
+def _open_writer(path: Path, origin: str, segment_bytes: int, checkpoint_seconds: float) -> tuple[Writer, list[int]]:
     """Key, checkpoints, records, in this order; whatever does not fit the one before is refused."""
     fresh = not any(file.stat().st_size for file in segments_of(path)) and not (path / CHECKPOINT_FILE).exists()
     signer = open_signer(path, origin, fresh=fresh)
@@ -290,7 +303,7 @@ def _open_writer(path: Path, origin: str, segment_bytes: int, checkpoint_seconds
     except BaseException:
         checkpoints.close()
         raise
-    return Writer(path, segments, checkpoints, checkpoint_seconds)
+    return Writer(path, segments, checkpoints, found.unfinished, checkpoint_seconds), found.unfinished.seqs
 
 
 def _open_segments(
@@ -299,12 +312,13 @@ def _open_segments(
     def seal() -> None:
         # The note comes first: a frontier is believed only as far as the signed checkpoints reach.
         if checkpoints.append(segments.tree):
-            save_frontier(path, signer, segments.tree, segments.previous)
+            save_frontier(path, signer, found, segments.previous)
 
     segments = Segments(
         path,
         segment_bytes,
         tree=found.tree,
+        tiles=found.tiles,
         previous=found.previous,
         tail=found.tail,
         at=found.at,

@@ -148,6 +148,8 @@ def _effect_record(effect: Effect) -> dict[str, Any]:
         record["target"] = _short(effect.target.address)
     if effect.asset is not None:
         record["asset"] = effect.asset
+        if effect.resource.ino is not None:
+            record["inode"] = [effect.resource.dev, effect.resource.ino]
     if effect.op == "set_key":
         record["key"] = _short(str(effect.attrs.get("key")))
     return record

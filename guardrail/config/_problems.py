@@ -18,6 +18,7 @@ from guardrail.config._settings import (
     DecisionLogConfig,
     GroupConfig,
     PolicyConfig,
+    TrailConfig,
     WebhookConfig,
     dotted,
     is_protected,
@@ -37,6 +38,7 @@ MAX_REFERENCE: Final = 1_000
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+_PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#]*@|password=")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -56,12 +58,27 @@ def check(config: Config, where: str) -> None:
     wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
+    wrong += _store_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
     if wrong:
         raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
+
+
+def _store_problems(trail: TrailConfig) -> list[str]:
+    store = trail.store
+    if trail.key and not store:
+        return ["`trail.key` belongs to `trail.store`: a trail in a directory has its key there"]
+    if not store or (store.startswith("${") and store.endswith("}")):
+        return []
+    if not store.startswith(("postgresql://", "postgres://", "service=")):
+        return ["`trail.store` must be `postgresql://host/database`, `service=name` or `${ENV_NAME}`"]
+    # The text is not repeated: this is about what must not be seen.
+    if _PASSWORD.search(store):
+        return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
+    return []
 
 
 def _policy_problems(policy: PolicyConfig) -> list[str]:

@@ -268,6 +268,10 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Args:
         directory: where it is kept; empty means a directory of this config's own under `$XDG_STATE_HOME/guardrail`.
+        store: database that replicas write together, `postgresql://host/database` or `service=name`, without a
+            password, or all of it as `${ENV_NAME}`; `directory` is then what one replica keeps for itself.
+        key: for `store`: file with the private key of the ledger, the same for all replicas; `trail.key` in
+            `directory` by default.
         origin: name of this ledger in its checkpoints: no blanks, no `+`.
         segment_bytes: size of one segment file, in bytes.
         checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
@@ -276,6 +280,8 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     """
 
     directory: str = ""
+    store: str = ""
+    key: str = ""
     origin: str = "guardrail.local/trail"
     segment_bytes: int = 64 * 1024 * 1024
     checkpoint_seconds: float = 1.0

@@ -15,7 +15,6 @@ from typing import Final
 import msgspec
 
 from guardrail.audit._files import replace
-from guardrail.audit._note import KEY_FILE
 from guardrail.review._book import Kept
 
 VERSION: Final = b"guardrail.review.snapshot/1\n"
@@ -33,12 +32,12 @@ class Snapshot:
 
     Args:
         path: where it lies.
-        trail: the directory of the trail, whose key seals it.
+        key: the file with the trail's key, which seals it.
     """
 
-    def __init__(self, path: Path, trail: Path) -> None:
+    def __init__(self, path: Path, key: Path) -> None:
         self._path = path
-        self._key = hashlib.sha256(VERSION + (trail / KEY_FILE).read_bytes()).digest()
+        self._key = hashlib.sha256(VERSION + key.read_bytes()).digest()
 
     def load(self) -> Kept | None:
         """What was written down, or None if there is nothing, or nothing that this trail's guard has written."""
