@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -49,28 +49,23 @@ from guardrail.policy import (
 )
 from guardrail.printing import printable
 from guardrail.review import (
-    KINDS,
     Binding,
     Clerk,
     Escalation,
     Grant,
     Holder,
     Inbox,
-    MemoryLedger,
     Redemption,
     Refused,
-    ReviewDesk,
     ReviewStore,
-    Snapshot,
-    TrailLedger,
     covers,
     deed_of,
+    open_desk,
     presented,
 )
 from guardrail.telemetry import DecisionSpan, Telemetry
 
 if TYPE_CHECKING:
-    from guardrail.audit.postgres import PostgresTrail
     from guardrail.policy.log import DecisionLog
 
 T = TypeVar("T")
@@ -213,7 +208,7 @@ class Guard:
             if record:
                 trail = open_trail(settings)
             store = _review_store(settings) if record else None
-            reviews = ReviewStore(store, desk=_open_desk(settings, trail))
+            reviews = ReviewStore(store, desk=open_desk(settings, trail))
             log = _open_log(settings) if record else None
             guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry, log=log)
         except BaseException:
@@ -823,18 +818,6 @@ def _review_store(config: Config) -> Path:
     if config.review.store:
         return config.path(config.review.store)
     return beside_trail(config, "reviews.db")
-
-
-def _open_desk(config: Config, trail: AnyTrail | None) -> ReviewDesk:
-    sticky = config.review.sticky_seconds
-    if trail is None:
-        return ReviewDesk(MemoryLedger(), sticky_seconds=sticky)
-    snapshot = Snapshot(beside_trail(config, "review.snapshot"), trail_key(config))
-    if isinstance(trail, Trail):
-        return ReviewDesk(TrailLedger(trail), snapshot=snapshot, sticky_seconds=sticky)
-    # Other replicas answer and redeem as well: a use whose end is not known here may be running there.
-    turns = cast("PostgresTrail", trail).ledger(KINDS)
-    return ReviewDesk(turns, snapshot=snapshot, sole=False, sticky_seconds=sticky)
 
 
 def _bound(digest: str, effects: Sequence[Effect]) -> str:

@@ -150,7 +150,7 @@ def test_a_damaged_trail_is_not_folded(trail: Trail) -> None:
 
 def test_a_snapshot_saves_reading_the_ledger_and_changes_nothing(trail: Trail, tmp_path: Path) -> None:
     """A desk that goes on from it has the same cases, and reads only what came after."""
-    snapshot = Snapshot(tmp_path / "snapshot", trail.directory)
+    snapshot = Snapshot(tmp_path / "snapshot", trail.directory / "trail.key")
     desk = ReviewDesk(TrailLedger(trail), snapshot=snapshot)
     grant = approved(desk)
     desk.save()
@@ -174,7 +174,7 @@ def test_a_snapshot_saves_reading_the_ledger_and_changes_nothing(trail: Trail, t
 @pytest.mark.parametrize("forgery", ["cases", "seal", "version", "rubbish", "another"])
 def test_a_snapshot_that_this_guard_has_not_written_is_not_believed(trail: Trail, tmp_path: Path, forgery: str) -> None:
     """Whoever can write the file cannot bring back a grant that was used: everything is folded anew."""
-    snapshot = Snapshot(tmp_path / "snapshot", trail.directory)
+    snapshot = Snapshot(tmp_path / "snapshot", trail.directory / "trail.key")
     desk = ReviewDesk(TrailLedger(trail), snapshot=snapshot)
     grant = approved(desk)
     desk.save()
@@ -184,7 +184,7 @@ def test_a_snapshot_that_this_guard_has_not_written_is_not_believed(trail: Trail
     path, data = tmp_path / "snapshot", (tmp_path / "snapshot").read_bytes()
     body = usable[len(VERSION) + 32 :]
     with Trail.open(tmp_path / "other") as other:
-        foreign = Snapshot(tmp_path / "foreign", other.directory)
+        foreign = Snapshot(tmp_path / "foreign", other.directory / "trail.key")
         foreign.save(desk._book.keep())
     path.write_bytes(
         {
@@ -202,7 +202,7 @@ def test_a_snapshot_that_this_guard_has_not_written_is_not_believed(trail: Trail
 
 def test_an_old_snapshot_is_caught_up_from_the_ledger(trail: Trail, tmp_path: Path) -> None:
     """Putting an older one back, that was genuine then, brings no grant back either."""
-    snapshot = Snapshot(tmp_path / "snapshot", trail.directory)
+    snapshot = Snapshot(tmp_path / "snapshot", trail.directory / "trail.key")
     desk = ReviewDesk(TrailLedger(trail), snapshot=snapshot)
     grant = approved(desk)
     desk.save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import time
@@ -66,10 +67,15 @@ def configuration(args: argparse.Namespace) -> Config:
 
 def read_book(config: Config) -> Book:
     """Every case on the trail of a configuration, whoever has it open."""
-    from guardrail.audit import trail_directory
+    from guardrail.audit import open_trail, trail_directory
+    from guardrail.review import open_desk
     from guardrail.review._book import Book
     from guardrail.review._ledgers import read_trail
 
+    if config.trail.store:
+        # A ledger that replicas share is open to all of them.
+        with contextlib.closing(open_trail(config)) as shared:
+            return open_desk(config, shared).book
     directory = trail_directory(config)
     if not directory.is_dir():
         raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
@@ -142,10 +148,12 @@ def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
 
 
 def _is_held(config: Config) -> bool:
-    """Whether a guard has the trail open now."""
+    """Whether a guard has the trail open now, and nobody else can write it."""
     from guardrail.audit import trail_directory
     from guardrail.audit._place import LOCK_FILE
 
+    if config.trail.store:
+        return False
     try:
         fd = os.open(trail_directory(config) / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -160,16 +168,16 @@ def _is_held(config: Config) -> bool:
 
 
 def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:
-    from guardrail.audit import Trail, beside_trail, trail_directory
+    from guardrail.audit import beside_trail, open_trail, trail_directory
     from guardrail.mandates import public_keys
-    from guardrail.review import Clerk, Inbox, Refused, ReviewDesk, Snapshot, TrailLedger
+    from guardrail.review import Clerk, Inbox, Refused, open_desk
 
     directory = trail_directory(config)
-    if not directory.is_dir():
+    if not (config.trail.store or directory.is_dir()):
         raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
     answers: list[Answer] = []
-    with Trail.open(directory, origin=config.trail.origin, segment_bytes=config.trail.segment_bytes) as trail:
-        desk = ReviewDesk(TrailLedger(trail), snapshot=Snapshot(beside_trail(config, "review.snapshot"), directory))
+    with contextlib.closing(open_trail(config)) as trail:
+        desk = open_desk(config, trail)
         clerk = Clerk(desk, public_keys(config))
         # What others left while a guard was running comes first.
         Inbox(beside_trail(config, "inbox")).take_in(clerk)

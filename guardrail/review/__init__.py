@@ -11,6 +11,7 @@ from guardrail.review._hold import Holder, covers, deed_of, presented
 from guardrail.review._inbox import Inbox
 from guardrail.review._ledger import KINDS, Ledger, Turn
 from guardrail.review._ledgers import MemoryLedger, TrailLedger
+from guardrail.review._opening import open_desk
 from guardrail.review._records import Answer, AnswerKind, CallKey, Grant, Review, ReviewError, Scope, State, TurnKey
 from guardrail.review._snapshot import Snapshot
 from guardrail.review._store import MAX_RESULT_BYTES, MAX_TURNS_IN_MEMORY, ReviewStore
@@ -49,5 +50,6 @@ __all__ = [
     "Vote",
     "covers",
     "deed_of",
+    "open_desk",
     "presented",
 ]

@@ -107,6 +107,11 @@ class ReviewDesk:
         if sole:
             self._settle()
 
+    @property
+    def book(self) -> Book:
+        """Every case, for reading."""
+        return self._book
+
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def find(self, escalation: str) -> Case | None:
