@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,22 +67,24 @@ def configuration(args: argparse.Namespace) -> Config:
 
 def read_book(config: Config) -> Book:
     """Every case on the trail of a configuration, whoever has it open."""
-    from guardrail.audit import open_trail, trail_directory
-    from guardrail.review import open_desk
+    from guardrail.audit import trail_directory
     from guardrail.review._book import Book
     from guardrail.review._ledgers import read_trail
 
-    if config.trail.store:
-        # A ledger that replicas share is open to all of them.
-        with contextlib.closing(open_trail(config)) as shared:
-            return open_desk(config, shared).book
-    directory = trail_directory(config)
-    if not directory.is_dir():
+    book, directory = Book(), trail_directory(config)
+    if not (config.trail.store or directory.is_dir()):
         raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
-    book = Book()
-    for seq, record in read_trail(directory):
+    for seq, record in _shared_records(config) if config.trail.store else read_trail(directory):
         book.take(seq, record)
     return book
+
+
+def _shared_records(config: Config) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit import trail_place
+    from guardrail.audit._verify import read_records
+    from guardrail.review import KINDS
+
+    return ((seq, record) for seq, record in read_records(trail_place(config)) if record.get("kind") in KINDS)
 
 
 def find_case(book: Book, name: str) -> Case:
@@ -148,12 +150,10 @@ def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
 
 
 def _is_held(config: Config) -> bool:
-    """Whether a guard has the trail open now, and nobody else can write it."""
+    """Whether a guard has the trail open now, in this directory."""
     from guardrail.audit import trail_directory
     from guardrail.audit._place import LOCK_FILE
 
-    if config.trail.store:
-        return False
     try:
         fd = os.open(trail_directory(config) / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
