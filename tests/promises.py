@@ -409,6 +409,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="review.webhooks",
+        source="issue 5",
+        behaviour="those who want to know are told once of each change, with a signature, and the trail is the queue",
+        tests=(
+            "tests/test_review_webhooks.py::test_a_message_is_a_cloud_event_signed_as_standard_webhooks_asks",
+            "tests/test_review_webhooks.py::test_each_change_is_told_once_also_after_a_restart",
+            "tests/test_review_webhooks.py::test_an_endpoint_that_is_away_is_tried_again_for_a_while_and_then_given_up",
+            "tests/test_review_webhooks.py::test_a_chat_gets_a_link_and_nothing_to_press",
+        ),
+    ),
+    Promise(
         id="review.http",
         source="issue 5",
         behaviour="reviewers answer over HTTP with a token that agents do not have; no GET changes anything, and no request counts twice",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from guardrail import Outcome, ToolCall
 from guardrail.cli import main
 from tests.mandate_support import AGENT, Place
+from tests.postgres_support import Cluster
 
 DELETE = {"grants": [{"effects": ["delete"], "assets": ["model:beta"], "approval": True}]}
 OPAQUE = "curl -s http://127.0.0.1/x | sh"
@@ -217,3 +219,24 @@ def test_a_vote_goes_to_the_service_by_its_address(
         assert [code for code, _ in answers] == [0, 1]
         assert "decided already" in answers[1][1]
         assert guard.check(call).outcome is Outcome.ALLOW
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_ledger_that_replicas_share_is_answered_the_same_way(
+    place: Place, postgres: Cluster, capsys: pytest.CaptureFixture[str], running: bool
+) -> None:
+    """Read from the database, and written under its turn, or by the guard that runs in this directory."""
+    text = place.toml.read_text()
+    place.toml.write_text(text.replace("[trail]\n", f'[trail]\nstore = "{postgres.database()}"\n'))
+    call = place.bash("rm models/beta.safetensors")
+    with contextlib.ExitStack() as stack:
+        guard = stack.enter_context(place.guard())
+        name = guard.check(call).escalation or ""
+        if not running:
+            stack.close()
+        assert name in run(capsys, "escalations", "list")[1]
+        code, said = run(capsys, "escalations", "approve", name, "--key", "dana.pem", "--wait", "0")
+        assert code == (4 if running else 0), said
+        if not running:
+            guard = stack.enter_context(place.guard())
+        assert [guard.check(call).outcome for _ in range(2)] == [Outcome.ALLOW, Outcome.ESCALATE]

@@ -518,3 +518,15 @@ def test_a_vote_in_the_inbox_is_taken_in_before_the_next_call_is_held(place: Pla
         assert released(guard, call)
         assert inbox.answer(taken) == ""
         assert "approves nothing" in (inbox.answer(refused) or "")
+
+
+def test_a_secret_in_the_arguments_is_not_shown_and_still_approved_exactly(place: Place) -> None:
+    """What is recorded for people is masked; the digest is over what was not, so another secret is another call."""
+    command = "curl -s -H 'Authorization: Bearer sk-live-0123456789abcdef0123' http://127.0.0.1/x | sh"
+    with place.guard() as guard:
+        case = guard.desk.find(guard.check(place.bash(command)).escalation or "")
+        assert case is not None
+        assert "0123456789abcdef" not in str(case.held.view)
+        guard.clerk.take(vote(case, "dana", place.keys["dana"]))
+        assert not released(guard, place.bash(command.replace("0123", "9999")))
+        assert released(guard, place.bash(command))

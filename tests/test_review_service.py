@@ -19,6 +19,7 @@ from guardrail.errors import ConfigError
 from guardrail.review import Case
 from guardrail.review._statements import CancelStatement, RevokeStatement, sign_statement
 from guardrail.service import create_app
+from guardrail.service._background import Background
 from tests.mandate_support import Place
 from tests.review_support import vote
 
@@ -307,11 +308,9 @@ async def test_the_service_takes_in_the_inbox_while_nobody_asks(
     from guardrail.audit import beside_trail
     from guardrail.review import Inbox
 
-    monkeypatch.setattr("guardrail.service._review.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("guardrail.service._background.LOOK_SECONDS", 0.01)
     case = held(guard, place)
-    app = create_app(guard, ServiceConfig(token=AGENTS, reviewer_token=PEOPLE))
-    assert app.review is not None
-    async with app.review.watching():
+    async with Background(guard.desk).running():
         Inbox(beside_trail(guard.config, "inbox")).put(vote(case, "dana", place.keys["dana"]))
         after = await asyncio.to_thread(guard.desk.wait, case.held.id, case.version, 20)
     assert after is not None

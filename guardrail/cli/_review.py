@@ -7,7 +7,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,13 +67,24 @@ def configuration(args: argparse.Namespace) -> Config:
 
 def read_book(config: Config) -> Book:
     """Every case on the trail of a configuration, whoever has it open."""
-    from guardrail.review import recorded
+    from guardrail.audit import trail_directory
     from guardrail.review._book import Book
+    from guardrail.review._ledgers import read_trail
 
-    book = Book()
-    for seq, record in recorded(config):
+    book, directory = Book(), trail_directory(config)
+    if not (config.trail.store or directory.is_dir()):
+        raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
+    for seq, record in _shared_records(config) if config.trail.store else read_trail(directory):
         book.take(seq, record)
     return book
+
+
+def _shared_records(config: Config) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit import trail_place
+    from guardrail.audit._verify import read_records
+    from guardrail.review import KINDS
+
+    return ((seq, record) for seq, record in read_records(trail_place(config)) if record.get("kind") in KINDS)
 
 
 def find_case(book: Book, name: str) -> Case:
@@ -139,7 +150,7 @@ def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
 
 
 def _is_held(config: Config) -> bool:
-    """Whether a guard has the trail open now."""
+    """Whether a guard has the trail open now, in this directory."""
     from guardrail.audit import trail_directory
     from guardrail.audit._place import LOCK_FILE
 
@@ -162,7 +173,7 @@ def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:
     from guardrail.review import Clerk, Inbox, Refused, open_desk
 
     directory = trail_directory(config)
-    if not config.trail.store and not directory.is_dir():
+    if not (config.trail.store or directory.is_dir()):
         raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
     answers: list[Answer] = []
     with contextlib.closing(open_trail(config)) as trail:

@@ -19,6 +19,7 @@ from guardrail.config._settings import (
     GroupConfig,
     PolicyConfig,
     TrailConfig,
+    WebhookConfig,
     dotted,
     is_protected,
 )
@@ -197,6 +198,7 @@ def _order_problems(config: Config) -> list[str]:
     ]
     people = {person.name for person in config.people}
     problems += _group_problems(config.review.groups, people)
+    problems += _webhook_problems(config.review.webhooks)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
         for name in config.mandates.revokers
@@ -214,6 +216,17 @@ def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str]) 
         for member in group.members:
             if member not in people:
                 yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
+
+
+def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
+    for name in _twice([webhook.name for webhook in webhooks]):
+        yield f"webhook `{name}` is listed twice"
+    for webhook in webhooks:
+        if not _ZONE.fullmatch(webhook.name):
+            yield f"webhook `{webhook.name}`: `name` must have up to 64 of the characters A-Z a-z 0-9 _ . -"
+        for key, text in (("url", webhook.url), ("link", webhook.link)):
+            if (text or key == "url") and not _WEB.fullmatch(text.replace("{id}", "id")):
+                yield f"webhook `{webhook.name}`: `{key}` must be `https://host/path`"
 
 
 def _weakens_problems(asset: AssetConfig) -> Iterator[str]:

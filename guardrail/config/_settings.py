@@ -328,7 +328,25 @@ class GroupConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     rules: tuple[str, ...] = ("*",)
 
 
-class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebhookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[review.webhook]]`: an address that the service tells of escalations.
+
+    Args:
+        name: what it is called in records.
+        url: address, `https://host/path`.
+        secret: what messages are signed with, `whsec_` and base64, best given as `${ENV_NAME}`.
+        format: `cloudevents`, or `slack` for an incoming webhook of Slack.
+        link: address where people read more, with `{id}` for the escalation's id.
+    """
+
+    name: str
+    url: str
+    secret: str
+    format: Literal["cloudevents", "slack"] = "cloudevents"
+    link: str = ""
+
+
+class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"webhooks": "webhook"}):
     """`[review]`: escalations and the leave that people give.
 
     Args:
@@ -342,6 +360,7 @@ class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         critical: globs on ids of rules that are critical, besides those that are about weights leaving or being lost.
         distinct: whether one person counts for one group only.
         groups: `[review.groups.NAME]`: people who have to approve.
+        webhooks: the `[[review.webhook]]` tables.
     """
 
     store: str = ""
@@ -352,6 +371,7 @@ class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     critical: tuple[str, ...] = ()
     distinct: bool = True
     groups: dict[str, GroupConfig] = {}
+    webhooks: tuple[WebhookConfig, ...] = ()
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,7 @@ from guardrail.review._hold import Holder, covers, deed_of, presented
 from guardrail.review._inbox import Inbox
 from guardrail.review._ledger import KINDS, Ledger, Turn
 from guardrail.review._ledgers import MemoryLedger, TrailLedger
-from guardrail.review._open import open_desk, recorded
+from guardrail.review._opening import open_desk
 from guardrail.review._records import Answer, AnswerKind, CallKey, Grant, Review, ReviewError, Scope, State, TurnKey
 from guardrail.review._snapshot import Snapshot
 from guardrail.review._store import MAX_RESULT_BYTES, MAX_TURNS_IN_MEMORY, ReviewStore
@@ -52,5 +52,4 @@ __all__ = [
     "deed_of",
     "open_desk",
     "presented",
-    "recorded",
 ]

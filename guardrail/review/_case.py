@@ -2,7 +2,7 @@
 
 Not concerned with what may follow on what (`_machine`). Every event is one record of the ledger:
 
-    escalation  opened, closed (expired | cancelled | superseded), reviewed (after break-glass)
+    escalation  opened, closed (expired | cancelled | superseded), reviewed (after break-glass), notified
     vote        voted
     grant       issued, withdrawn (revoked | voided | refused | unneeded)
     redemption  reserved, returned, finished (completed | failed | paused | unknown)
@@ -193,6 +193,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         grants: what was issued.
         decided_us: when it was decided or closed, in microseconds since the epoch.
         reviewed_by: who looked at a break-glass afterwards.
+        notices: who was told of what, `endpoint:what`.
     """
 
     held: Escalation
@@ -202,6 +203,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grants: tuple[Issued, ...] = ()
     decided_us: int = 0
     reviewed_by: str = ""
+    notices: tuple[str, ...] = ()
 
     def state_at(self, now_us: int) -> CaseState:
         """Where it stands at a time: what nobody answered has expired, also before that is on record."""
@@ -272,6 +274,15 @@ class Reviewed(Event, frozen=True, kw_only=True, tag="reviewed"):
     envelope: str = ""
 
 
+class Notified(Event, frozen=True, kw_only=True, tag="notified"):
+    """An endpoint was told of something, or was given up on."""
+
+    endpoint: str
+    what: str
+    attempts: int
+    delivered: bool
+
+
 class Voted(Event, frozen=True, kw_only=True, tag="voted"):
     """A person said something."""
 
@@ -316,13 +327,14 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     ending: Ending
 
 
-AnyEvent = Opened | Closed | Reviewed | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
+AnyEvent = Opened | Closed | Reviewed | Notified | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
 """Every event there is."""
 
 _KIND: Final[Mapping[type[Event], str]] = {
     Opened: "escalation",
     Closed: "escalation",
     Reviewed: "escalation",
+    Notified: "escalation",
     Voted: "vote",
     GrantIssued: "grant",
     Withdrawn: "grant",

@@ -135,5 +135,15 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     envelope: str = ""
 
 
-Command = Open | Cast | Close | Issue | Reserve | Finish | Withdraw | Look
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
+    """Say that an endpoint was told of something, or that it could not be."""
+
+    endpoint: str
+    what: str
+    attempts: int
+    delivered: bool
+    now_us: int
+
+
+Command = Notify | Open | Cast | Close | Issue | Reserve | Finish | Withdraw | Look
 """Everything that can be asked for."""

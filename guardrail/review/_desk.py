@@ -31,7 +31,19 @@ from guardrail.review._case import (
     from_record,
     to_record,
 )
-from guardrail.review._commands import Cast, Close, Command, Finish, Issue, Look, Open, Refused, Reserve, Withdraw
+from guardrail.review._commands import (
+    Cast,
+    Close,
+    Command,
+    Finish,
+    Issue,
+    Look,
+    Notify,
+    Open,
+    Refused,
+    Reserve,
+    Withdraw,
+)
 from guardrail.review._ledger import Ledger, Turn
 from guardrail.review._machine import decide
 from guardrail.review._records import Grant, ReviewError, clock_us
@@ -94,6 +106,11 @@ class ReviewDesk:
         self._book = self._open()
         if sole:
             self._settle()
+
+    @property
+    def book(self) -> Book:
+        """Every case, for reading."""
+        return self._book
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -207,6 +224,16 @@ class ReviewDesk:
         """
         self._do(escalation, Look(by=by, now_us=self.clock(), reason=reason, envelope=envelope))
         return self._known(escalation)
+
+    def notified(self, escalation: str, endpoint: str, what: str, *, attempts: int, delivered: bool) -> None:
+        """Say that an endpoint was told of something, or was given up on: neither is tried again.
+
+        Raises:
+            Refused: if the escalation is unknown.
+            TrailError: if it cannot be recorded; then it is told again.
+        """
+        command = Notify(endpoint=endpoint, what=what, attempts=attempts, delivered=delivered, now_us=self.clock())
+        self._do(escalation, command)
 
     # ── grants ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

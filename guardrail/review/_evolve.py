@@ -14,6 +14,7 @@ from guardrail.review._case import (
     Finished,
     GrantIssued,
     Issued,
+    Notified,
     Opened,
     Reserved,
     Returned,
@@ -45,6 +46,9 @@ def evolve(case: Case, event: AnyEvent) -> Case:
             return msgspec.structs.replace(after, state=event.state, decided_us=event.at_us)
         case Reviewed():
             return msgspec.structs.replace(after, reviewed_by=event.by)
+        case Notified():
+            # Its version stays: whoever has read the case need not read it again.
+            return msgspec.structs.replace(case, notices=(*case.notices, f"{event.endpoint}:{event.what}"))
         case Voted():
             return _voted(after, event)
         case GrantIssued():

@@ -16,6 +16,7 @@ import orjson
 
 from guardrail.canonical import canonical
 from guardrail.config import Config
+from guardrail.masking import masked, masked_value
 from guardrail.model import Decision, Effect, Outcome, Reason, Subject, ToolCall
 from guardrail.printing import printable
 from guardrail.review._case import Escalation, Group, Quorum
@@ -181,7 +182,8 @@ class Holder:
         if (more := len(decision.effects) - MAX_SHOWN) > 0:
             view["effects_more"] = more
         if self._texts:
-            text = canonical(call.args)
+            # Masked before it is cut: half a token may not look like one. The digest is over what was not masked.
+            text = canonical(masked_value(call.args))
             view["args"] = text[:MAX_ARGS_BYTES].decode("utf-8", "ignore")
             view["args_bytes"] = len(text)
         return view
@@ -192,7 +194,7 @@ def _claim(call: ToolCall) -> str:
     for name in ("justification", "reason", "explanation", "description"):
         said = call.args.get(name)
         if isinstance(said, str) and said.strip():
-            return printable(said)[:MAX_CLAIM_CHARS]
+            return masked(printable(said)[: 4 * MAX_CLAIM_CHARS])[:MAX_CLAIM_CHARS]
     return ""
 
 
@@ -260,7 +262,8 @@ def _json(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text[:MAX_CHARS] if text.isascii() else printable(text)[:MAX_CHARS]
+    long = text[: 4 * MAX_CHARS]
+    return masked(long if long.isascii() else printable(long))[:MAX_CHARS]
 
 
 def _matches(globs: Iterable[str], rule: str) -> bool:

@@ -27,6 +27,7 @@ from guardrail.review._case import (
     Finished,
     GrantIssued,
     Issued,
+    Notified,
     Opened,
     Reserved,
     Returned,
@@ -47,6 +48,7 @@ from guardrail.review._commands import (
     Finish,
     Issue,
     Look,
+    Notify,
     Open,
     Refused,
     Reserve,
@@ -89,6 +91,8 @@ def decide(case: Case | None, command: Command) -> tuple[AnyEvent, ...]:
             return _withdraw(case, command)
         case Look():
             return _look(case, command)
+        case Notify():
+            return _notify(case, command)
         case _:
             assert_never(command)
 
@@ -320,6 +324,21 @@ def _look(case: Case, command: Look) -> tuple[AnyEvent, ...]:
             by=command.by,
             reason=command.reason,
             envelope=command.envelope,
+        ),
+    )
+
+
+def _notify(case: Case, command: Notify) -> tuple[AnyEvent, ...]:
+    if f"{command.endpoint}:{command.what}" in case.notices:
+        return ()
+    return (
+        Notified(
+            escalation=case.held.id,
+            at_us=command.now_us,
+            endpoint=command.endpoint,
+            what=command.what,
+            attempts=command.attempts,
+            delivered=command.delivered,
         ),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request
@@ -20,26 +20,26 @@ from guardrail.service._openapi import describe
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
-    from guardrail.service._review import ReviewRoutes
+    from guardrail.service._background import Background
 
 READY_SECONDS: Final = 1.0
 """How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
 
 
-def build(guard: Guard, decisions: DecisionRoutes, review: ReviewRoutes | None = None) -> FastAPI:
+def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> FastAPI:
     """The FastAPI part of the service.
 
     Args:
         guard: what is reported on.
         decisions: the routes beside this, for their load.
-        review: the routes of those who review, which look at the inbox while the service runs.
+        background: what is done while the service runs.
     """
     readiness = _Readiness(guard)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         readiness.started = True
-        async with review.watching() if review is not None else nullcontext():
+        async with background.running():
             yield
         readiness.started = False
 

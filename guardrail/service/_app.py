@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from guardrail.guard import Guard
     from guardrail.service._review import ReviewRoutes
+    from guardrail.service._webhooks import Webhooks
 
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
@@ -81,11 +82,21 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     token = check_access(wanted, insecure_no_token=insecure_no_token)
     try:
         from guardrail.service._api import build
+        from guardrail.service._background import Background
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
-    return Service(build(guard, decisions, review), decisions, token, review)
+    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
+    return Service(api, decisions, token, review)
+
+
+def _webhooks(guard: Guard) -> Webhooks | None:
+    from guardrail.review._notices import Endpoint
+    from guardrail.service._webhooks import Webhooks
+
+    endpoints = [Endpoint(webhook, guard.config.trail.origin) for webhook in guard.config.review.webhooks]
+    return Webhooks(guard.desk, endpoints) if endpoints else None
 
 
 def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRoutes | None:

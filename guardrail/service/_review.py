@@ -11,8 +11,7 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs
 
@@ -34,9 +33,6 @@ PAGE: Final = 100
 
 MAX_WAIT_SECONDS: Final = 60
 """Longest long-poll, in seconds."""
-
-LOOK_SECONDS: Final = 1.0
-"""How often the inbox, and what other replicas wrote, is looked at while nobody asks, in seconds."""
 
 MAX_KEYS: Final = 1_024
 """Most idempotency keys that are remembered; the ledger knows a statement again without one."""
@@ -83,26 +79,6 @@ class ReviewRoutes:
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
         return _PATH.fullmatch(path) is not None
-
-    @asynccontextmanager
-    async def watching(self) -> AsyncGenerator[None]:
-        """Take in the inbox now and then, as long as the service runs."""
-
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(LOOK_SECONDS)
-                with suppress(GuardrailError):  # whoever asks is told
-                    await asyncio.to_thread(self._look)
-
-        task = asyncio.create_task(watch())
-        try:
-            yield
-        finally:
-            task.cancel()
-
-    def _look(self) -> None:
-        self._desk.look()
-        self._desk.expire()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
