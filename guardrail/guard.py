@@ -166,7 +166,11 @@ class Guard:
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
-        self.disclosures = Disclosures(trail_directory(config)) if keeps and config.trail.disclose else None
+        self.disclosures = (
+            Disclosures(trail_directory(config), config.trail.timeout_seconds)
+            if keeps and config.trail.disclose
+            else None
+        )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         self.obligations = Obligations(self.inventory, ledger)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.

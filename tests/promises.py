@@ -637,6 +637,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_audit_proofs.py::test_proofs_are_those_of_certificate_transparency",
             "tests/test_audit_proofs.py::test_every_proof_of_every_small_tree_holds_and_no_changed_one_does",
+            "tests/test_audit_proofs.py::test_an_open_trail_proves_its_records",
             "tests/test_audit_proofs.py::test_what_cannot_be_proven_is_refused_with_the_reason",
         ),
     ),
@@ -744,8 +745,11 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="audit.legal_hold",
         source="issue 5",
-        behaviour="nothing is pruned while a legal hold is in force",
-        tests=("tests/test_audit_retention.py::test_nothing_is_pruned_under_a_legal_hold",),
+        behaviour="nothing is pruned or redacted while a legal hold is in force",
+        tests=(
+            "tests/test_audit_retention.py::test_nothing_is_pruned_under_a_legal_hold",
+            "tests/test_audit_retention.py::test_nothing_is_redacted_under_a_legal_hold",
+        ),
     ),
     Promise(
         id="masking.secrets",
@@ -772,6 +776,25 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 5",
         behaviour="a benchmark measures appends beside SQLite in one run, at any length, and the verifier for each core",
         tests=("tests/test_trail_faults.py::test_the_benchmark_measures_what_it_says",),
+    ),
+    Promise(
+        id="audit.unavailable",
+        source="issue 5",
+        behaviour="a disk that hangs, fails, is full or read-only denies calls within the timeout, with the reason",
+        tests=(
+            "tests/test_trail_unavailable.py::test_the_default_is_two_seconds",
+            "tests/test_trail_unavailable.py::test_a_disk_that_hangs_denies_in_time_and_is_used_again_when_it_answers",
+            "tests/test_trail_unavailable.py::test_a_disk_that_fails_denies_until_the_guard_is_started_again",
+            "tests/test_trail_unavailable.py::test_a_disk_that_does_not_take_a_disclosure_denies_in_time",
+            "tests/test_audit.py::test_on_a_full_disk_denials_are_still_written_and_releases_are_not",
+            "tests/test_audit.py::test_a_disk_that_hangs_costs_a_caller_the_timeout_and_no_more",
+        ),
+    ),
+    Promise(
+        id="audit.verify_processes",
+        source="issue 5",
+        behaviour="a trail that is verified by several processes gives the report that one gives, damage included",
+        tests=("tests/test_audit_verify.py::test_several_processes_find_what_one_finds",),
     ),
     Promise(
         id="audit.durable",

@@ -215,6 +215,21 @@ def test_the_verifier_finds_a_changed_tile_and_passes_over_one_that_was_cut(tmp_
         assert verify(directory).ok
 
 
+def test_an_open_trail_proves_its_records(tmp_path: Path) -> None:
+    """Under its last checkpoint; a record that none covers yet is signed first."""
+    with open_trail(tmp_path / "t") as trail:
+        for number in range(300):
+            trail.append(denial(number), durable=False)
+        size, proof = trail.proof(299)
+        leaf = StoredTree(tmp_path / "t").row(0, 299, 300)[0]
+        assert size == 300
+        assert root_of_inclusion(leaf, 299, size, proof) == trail.root
+        trail.append(denial(300))
+        assert trail.proof(5)[0] == 300
+        with pytest.raises(TrailError, match="record 301 is not among the first 301"):
+            trail.proof(301)
+
+
 # ── refusals ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -175,6 +175,21 @@ def test_a_redacted_disclosure_is_gone_and_the_trail_still_verifies(
     assert not list((house.trail / "disclosed").rglob("*.json"))
 
 
+def test_nothing_is_redacted_under_a_legal_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a court may ask for is not deleted."""
+    house = House(tmp_path, disclose='["args"]')
+    with Guard.open(house.toml) as guard:
+        decision = guard.check(ToolCall(tool="ls", args={"command": "ls"}, cwd="/"))
+    words = ("--reason", "r", "--by", "eli")
+    assert house.run("hold", "add", "--name", "case-8", *words) == 0
+    redact = ("redact", "--seq", decision.seq, "--pointer", "/call/args/command", *words)
+    assert house.run(*redact) == 1
+    assert "under the legal hold `case-8`" in capsys.readouterr().err
+    assert verify(house.trail).disclosures == 1
+    assert house.run("hold", "release", "--name", "case-8", *words) == 0
+    assert house.run(*redact) == 0
+
+
 def test_a_changed_or_returned_disclosure_is_found(tmp_path: Path) -> None:
     """Another text under the same digest, one that was redacted and is back, one that is gone, and no JSON at all."""
     house = House(tmp_path, disclose='["args"]')

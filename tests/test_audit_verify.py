@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import dataclasses
 import shutil
 import struct
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from guardrail.audit import _verify, _verify_format, verify
+from guardrail.audit import _verify, _verify_format, _verify_pool, verify
 from guardrail.audit._report import Report
 from guardrail.audit._segment import CRC, FRAME_BYTES, HEAD, MAGIC
 from guardrail.audit._verify_format import read_leaf
@@ -134,6 +135,21 @@ def test_a_batch_in_flight_is_no_problem_while_a_writer_lives_and_one_when_it_is
             stream.seek(end)
             stream.write(bytes(6))
     assert says(verify(tmp_path / "dead"), "", file=path.name, seq=1)
+
+
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good trail, and one that is damaged in two segments, has lost a third, and answers a call twice."""
+    monkeypatch.setattr(_verify_pool, "WORTH_BYTES", 0)
+    with open_trail(tmp_path / "t") as writer:
+        opened = [writer.append(intent(number)) for number in range(40)]
+        for seq in (*opened[:30], opened[3]):
+            writer.append({"kind": "result", "intent": seq, "result": "completed"})
+    paths = segments(tmp_path / "t")
+    for change in (lambda: None, lambda: flip(paths[1], 60), paths[3].unlink, lambda: flip(paths[-1], 400)):
+        change()
+        one, two = (dataclasses.asdict(verify(tmp_path / "t", jobs=jobs)) for jobs in (1, 2))
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    assert one["problems"]
 
 
 def test_progress_is_told_up_to_the_end(trail: Path) -> None:

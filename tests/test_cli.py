@@ -368,6 +368,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[mandates]": config_module.MandateConfig,
         "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
+        "[[trail.witness]]": config_module.WitnessConfig,
         "[review]": config_module.ReviewConfig,
         "[review.groups.NAME]": config_module.GroupConfig,
         "[[review.webhook]]": config_module.WebhookConfig,

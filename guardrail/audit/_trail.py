@@ -20,6 +20,7 @@ from guardrail.audit._batches import Entry
 from guardrail.audit._minimum import read_minimum, remove_below
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
 from guardrail.audit._place import cannot, take_lock
+from guardrail.audit._proof import inclusion_proof
 from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
@@ -201,6 +202,26 @@ class Trail:
             self._check_usable()
             self._writer.put(entry)
         self._wait(waiter, None)
+
+    def proof(self, seq: int) -> tuple[int, tuple[bytes, ...]]:
+        """That a record is in the trail, under its last checkpoint.
+
+        Args:
+            seq: number of the record; one that no checkpoint covers yet is signed first.
+
+        Returns:
+            The size of the tree, and the hashes from the record up to its root (RFC 6962 section 2.1.1).
+
+        Raises:
+            TrailError: if there is no such record, or it cannot be signed or read.
+        """
+        if seq >= self._writer.signed:
+            self.checkpoint()
+        size = self._writer.signed
+        try:
+            return size, inclusion_proof(self.directory, seq, size)
+        except OSError as error:
+            raise TrailError(cannot("read", self.directory, error)) from None
 
     def close(self) -> None:
         """Write what is waiting, sign it, and let go of the directory. Closing twice does nothing.

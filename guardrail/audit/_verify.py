@@ -17,7 +17,6 @@ together with its checkpoints is found only by somebody who kept a later checkpo
 
 from __future__ import annotations
 
-import dataclasses
 import fcntl
 import os
 import re
@@ -30,6 +29,7 @@ from typing import Any, Final, Literal
 
 from guardrail.audit._report import Problem, Report
 from guardrail.audit._verify_format import Tree, read_leaf
+from guardrail.audit._verify_frontier import SavedFrontier
 from guardrail.audit._verify_kept import Kept, tile_hashes
 from guardrail.audit._verify_note import Note, read_note, split_notes
 from guardrail.audit._verify_pool import in_order
@@ -267,7 +267,7 @@ class _Walk:
         paths = sorted(self.directory.glob("*.seg"))
         self.total = sum(path.stat().st_size for path in paths)
         self.segments = len(paths)
-        frontier = _Frontier.read(self)
+        frontier = SavedFrontier.read(self)
         named = [path for path in paths if _SEGMENT.fullmatch(path.name)]
         for path in paths:
             if path not in named:
@@ -496,54 +496,6 @@ class _Walk:
             problems=tuple(self.problems),
             more=self.more,
         )
-
-
-@dataclasses.dataclass(slots=True)
-class _Frontier:
-    """The writer's short cut, `frontier`: it proves nothing, but a wrong one would mislead the next start.
-
-    Blind spot: which intents it calls open is compared by a deep verification only.
-    """
-
-    note: Note
-    previous: str
-    edge: list[str]
-    unfinished: list[int]
-
-    @classmethod
-    def read(cls, walk: _Walk) -> _Frontier | None:
-        import json
-
-        path = walk.directory / "frontier"
-        if not path.is_file():
-            return None
-        data = path.read_bytes()
-        try:
-            value = json.loads(data)
-            as_left = json.dumps(value, sort_keys=True, indent=1).encode() + b"\n" == data
-            found = cls(read_note(str(value["note"]).encode()), value["previous"], value["edge"], value["open"])
-        except (ValueError, KeyError, TypeError):
-            walk.problem("cannot be read; remove it, it will be made anew", file="frontier", offset=0)
-            return None
-        if not as_left:
-            walk.problem("is not as the writer leaves it; remove it, it will be made anew", file="frontier", offset=0)
-            return None
-        item = Expected(found.note, "frontier", 0)
-        return found if not walk.trust.knows(item.note) or walk.trust.signed(item) else None
-
-    def compare(self, walk: _Walk, first: int) -> None:
-        if first != self.note.size or not walk.whole or walk.suspect:
-            return
-        if not walk.trust.signed(Expected(self.note, "frontier", 0)):
-            return
-        expected = [b"".join(row).hex() for row in walk.tree.rows], (walk.previous or b"").hex(), walk.tree.root()
-        open_now = list(walk.open_intents)[-_MAX_OPEN:] if walk.deep else self.unfinished
-        if (self.edge, self.previous, self.note.root) != expected or self.unfinished != open_now:
-            walk.problem("does not fit the records; remove it, it will be made anew", file="frontier", offset=0)
-
-
-_MAX_OPEN: Final = 100_000
-"""Most open intents that the writer keeps in mind."""
 
 
 def tile_name(level: int, index: int) -> str:

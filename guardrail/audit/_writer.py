@@ -52,6 +52,12 @@ class Writer(Batches):
         """Whether only the reserve is left on the disk."""
         return self._segments.low
 
+    @property
+    def signed(self) -> int:
+        """Number of records under the last checkpoint."""
+        last = self._checkpoints.last
+        return 0 if last is None else last.size
+
     def offer_last(self) -> None:
         """Publish the last checkpoint again, for a place that was added."""
         if self._checkpoints.last is not None:

@@ -16,6 +16,8 @@ import base64
 import hashlib
 import json
 import os
+import queue
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
@@ -49,10 +51,14 @@ class Disclosures:
 
     Args:
         directory: the trail.
+        timeout_seconds: longest wait for the disk, in seconds.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, timeout_seconds: float = 2.0) -> None:
         self._folder = directory / FOLDER
+        self._timeout = timeout_seconds
+        self._work: queue.SimpleQueue[tuple[Path, bytes, _Done]] = queue.SimpleQueue()
+        self._pid = 0
 
     def call(self, call: ToolCall) -> dict[str, Any]:
         """The arguments of a call, without secrets, by pointer."""
@@ -86,15 +92,44 @@ class Disclosures:
         record_id = str(record.get("id") or new_id())
         texts = {pointer: _disclosure(pointer.rsplit("/", 1)[1], value) for pointer, value in values.items()}
         path = self._folder / record_id[:8] / f"{record_id}.json"
+        self._write(path, orjson.dumps(texts, option=orjson.OPT_SORT_KEYS))
+        return {**record, "id": record_id, "disclosures": {pointer: digest(text) for pointer, text in texts.items()}}
+
+    def _write(self, path: Path, data: bytes) -> None:
+        # A thread of its own waits for the disk, so that one that hangs costs a caller its timeout and no more.
+        if self._pid != os.getpid():
+            self._pid, self._work = os.getpid(), queue.SimpleQueue()
+            threading.Thread(target=_write_all, args=(self._work,), name="guardrail-disclosed", daemon=True).start()
+        done = _Done()
+        self._work.put((path, data, done))
+        if not done.event.wait(self._timeout):
+            raise TrailError(f"the disk did not take what is disclosed in `{path}` within {self._timeout:g} seconds")
+        if done.error is not None:
+            why = (done.error.strerror or str(done.error)).lower()
+            raise TrailError(f"cannot write what is disclosed beside the trail: {why}: make room in `{path}`")
+
+
+class _Done:
+    """Whether a file was written, and what came of it."""
+
+    __slots__ = ("error", "event")
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.error: OSError | None = None
+
+
+def _write_all(work: queue.SimpleQueue[tuple[Path, bytes, _Done]]) -> None:
+    while True:
+        path, data, done = work.get()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as stream:
-                stream.write(orjson.dumps(texts, option=orjson.OPT_SORT_KEYS))
+                stream.write(data)
         except OSError as error:
-            why = (error.strerror or str(error)).lower()
-            raise TrailError(f"cannot write what is disclosed beside the trail: {why}: make room in `{path}`") from None
-        return {**record, "id": record_id, "disclosures": {pointer: digest(text) for pointer, text in texts.items()}}
+            done.error = error
+        done.event.set()
 
 
 def _disclosure(name: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from guardrail.audit._unfinished import read_again
 from guardrail.audit.disclosure import take_away
+from guardrail.audit.retention import holds
 from guardrail.errors import TrailError
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ def redact(trail: Trail, seq: int, pointer: str, *, reason: str, by: str) -> boo
         Whether it was still there.
 
     Raises:
-        TrailError: if the record disclosed no such thing, or the redaction cannot be recorded.
+        TrailError: if a legal hold is in force, the record disclosed no such thing, or this cannot be recorded.
         OSError: if it cannot be deleted.
     """
+    held = holds(trail.directory)
+    if held:
+        raise TrailError(f"the trail is under the legal hold `{min(held)}`: nothing is redacted until it is released")
     record = read_again(trail.directory, [seq]).get(seq)
     if record is None:
         raise TrailError(f"there is no record {seq} in the trail `{trail.directory}`")

@@ -80,11 +80,13 @@ def read_book(config: Config) -> Book:
 
 
 def _shared_records(config: Config) -> Iterator[tuple[int, dict[str, Any]]]:
-    from guardrail.audit import trail_place
-    from guardrail.audit._verify import read_records
+    from guardrail.audit import need_driver, trail_place
     from guardrail.review import KINDS
 
-    return ((seq, record) for seq, record in read_records(trail_place(config)) if record.get("kind") in KINDS)
+    need_driver()
+    from guardrail.audit.postgres import read_rows
+
+    return read_rows(trail_place(config), KINDS, strict=True)
 
 
 def find_case(book: Book, name: str) -> Case:
