@@ -370,6 +370,8 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[trail]": config_module.TrailConfig,
         "[[trail.witness]]": config_module.WitnessConfig,
         "[review]": config_module.ReviewConfig,
+        "[review.groups.NAME]": config_module.GroupConfig,
+        "[[review.webhook]]": config_module.WebhookConfig,
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from guardrail.audit._batches import Entry
 from guardrail.audit._minimum import read_minimum, remove_below
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
 from guardrail.audit._place import cannot, take_lock
@@ -25,7 +26,7 @@ from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
-from guardrail.audit._writer import Entry, Writer
+from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
 MAX_WAITING: Final = 100_000

@@ -62,7 +62,7 @@ def verify(
     """Check a trail from its bytes alone.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or a database as `postgresql://…` or `service=…`.
         deep: also parse every leaf, check its canonical form, and pair intents with results.
         vkey: verifier key, best one that was kept elsewhere; without it, the trail's own. Keys that followed it are
             found in the trail.
@@ -80,7 +80,23 @@ def verify(
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
+        TrailError: if the database cannot be read.
     """
+    if _is_store(directory):
+        from guardrail.audit.postgres._verify import verify_rows
+
+        return verify_rows(
+            str(directory),
+            deep=deep,
+            vkey=vkey,
+            checkpoint=checkpoint,
+            witnesses=witnesses,
+            quorum=quorum,
+            seen=seen,
+            people=people,
+            progress=progress,
+            limit=limit,
+        )
     started = time.monotonic()
     walk = _Walk(Path(directory), deep=deep, limit=limit, progress=progress, jobs=jobs)
     walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
@@ -97,7 +113,13 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
+        TrailError: if the database cannot be read.
     """
+    if _is_store(directory):
+        from guardrail.audit.postgres._verify import read_rows
+
+        yield from read_rows(str(directory))
+        return
     for path in sorted(Path(directory).glob("*.seg")):
         data, at = path.read_bytes(), 0
         while at >= 0:
@@ -111,6 +133,10 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
             except ValueError:
                 continue
             yield seq, record
+
+
+def _is_store(place: Path | str) -> bool:
+    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://", "service="))
 
 
 class _Walk:
@@ -137,10 +163,12 @@ class _Walk:
         self.tree = Tree(self._tile)
         # INVARIANT: `whole` is false from the first record on that could not be read, and no root is compared after it.
         self.whole = True
-        self.records = 0
-        self.seq = 0
+        self.records: int = 0
+        self.seq: int = 0
         self.previous: bytes | None = bytes(8)
-        self.done = self.total = self.segments = 0
+        self.done: int = 0
+        self.total: int = 0
+        self.segments: int = 0
         self.open_intents: dict[int, None] = {}
         self.intents: list[array[int]] = []
         self.next_check = 0

@@ -91,6 +91,9 @@ def decision_record(
         record["mismatch"] = to_builtins(decision.mismatch)
     if decision.grant is not None:
         record["grant"] = decision.grant
+        record["use"] = decision.use
+    if decision.escalation is not None:
+        record["escalation"] = decision.escalation
     if decision.mandates:
         record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if fail_open:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail.cli import positive
-from guardrail.cli._trail_options import add_selection, selection_of
+from guardrail.cli._trail_options import add_selection, need_files, selection_of
 from guardrail.cli._words import counted
 
 LAST: Final = 10
@@ -88,6 +88,8 @@ def _tail(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit.reading import Chooser, Place, follow, read_leaves
 
     _check_kinds(args)
+    if args.follow:
+        need_files(directory, "`audit tail -f`")
     chooser = Chooser(selection_of(args))
     last: deque[Any] = deque(maxlen=args.last or LAST)
     place: Place | None = None
@@ -132,6 +134,7 @@ def _index(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit.reading._index import IndexUnusable, build_index, index_path
     from guardrail.errors import TrailError
 
+    need_files(directory, "`audit index`")
     shown = sys.stderr.isatty()
     try:
         size = build_index(

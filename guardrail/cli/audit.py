@@ -35,6 +35,7 @@ def add(verbs: Any) -> None:
     _add_verify(actions)
     for module in (_trail_show, _trail_prove, _trail_export):
         module.add(actions, _where, KINDS)
+    _add_migrate(actions)
     _trail_keep.add(actions, _where, run)
     _trail_witness.add(actions)
 
@@ -66,8 +67,24 @@ def _add_verify(actions: Any) -> None:
     verify.set_defaults(run=run, act=_verify)
 
 
+def _add_migrate(actions: Any) -> None:
+    migrate = actions.add_parser(
+        "migrate",
+        help="make or update the tables of a shared trail",
+        description="Make the tables of a shared trail in PostgreSQL, or bring them up to this release, as their owner."
+        " Replicas need fewer rights than that: see docs/postgres.md.",
+    )
+    migrate.add_argument("store", metavar="URL", help="the database, as a role that may create a schema in it")
+    migrate.set_defaults(run=run_migrate)
+
+
 def _where(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", nargs="?", metavar="DIR", help="the trail; by default that of the configuration")
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        metavar="DIR|URL",
+        help="the trail, or its database; by default that of the configuration",
+    )
     parser.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -78,13 +95,16 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if the trail is as it was written, 1 if not, 2 for wrong usage.
     """
+    from guardrail.audit import is_store, need_driver
     from guardrail.errors import ConfigError
 
     if args.directory and args.config:
         raise ConfigError("name the trail either as DIR or by --config, not both")
     directory = args.directory or _configured(args.config)
+    if shared := is_store(directory):
+        need_driver()
     try:
-        if not _has_trail(directory):
+        if not shared and not _has_trail(directory):
             how = (
                 "name the directory that holds one" if args.directory else "this configuration has recorded nothing yet"
             )
@@ -98,6 +118,28 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def run_migrate(args: argparse.Namespace) -> int:
+    """Carry out `guardrail audit migrate`.
+
+    Returns:
+        0; what cannot be done is an error.
+    """
+    from guardrail.audit import is_store, need_driver
+    from guardrail.errors import ConfigError
+
+    if not is_store(args.store):
+        raise ConfigError("name the database as `postgresql://host/database` or `service=name`")
+    need_driver()
+    from guardrail.audit.postgres import migrate_store
+
+    applied = migrate_store(args.store)
+    for name in applied:
+        print(f"applied {name}")
+    if not applied:
+        print("nothing to do: the tables are those of this release")
+    return EXIT_OK
+
+
 def _has_trail(directory: str) -> bool:
     # One file of a trail is enough: what is left of a damaged one has to be looked at.
     names = os.listdir(directory) if os.path.isdir(directory) else []
@@ -107,11 +149,11 @@ def _has_trail(directory: str) -> bool:
 
 
 def _configured(given: str | None) -> str:
-    from guardrail.audit import trail_directory
+    from guardrail.audit import trail_place
     from guardrail.cli import find_config
     from guardrail.config import load
 
-    return str(trail_directory(load(find_config(given))))
+    return trail_place(load(find_config(given)))
 
 
 # ── verify ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -192,7 +234,8 @@ def _print_report(report: Any) -> None:
     kind = "every byte and every record" if report.deep else "every byte, records not parsed"
     print(f"{'as written' if report.ok else 'NOT as written'}: {report.directory} ({kind})")
     print(f"  ledger      {report.origin or 'unknown'}")
-    print(f"  records     {report.records} in {counted(report.segments, 'segment')}, {counted(report.size, 'byte')}")
+    held = f"{counted(report.segments, 'segment')}, " if report.segments or report.size == 0 else "the database, "
+    print(f"  records     {report.records} in {held}{counted(report.size, 'byte')}")
     unsigned = report.records - report.signed
     last = "the last one is" if unsigned == 1 else f"the last {unsigned} are"
     tail = f"; {last} chained but not signed" if unsigned > 0 else ""

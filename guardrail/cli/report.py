@@ -62,6 +62,7 @@ def _report(args: argparse.Namespace, directory: str) -> int:
     from guardrail import __version__
     from guardrail.analysis import page
     from guardrail.analysis._html import Made
+    from guardrail.audit import is_store
     from guardrail.cli._output import written
 
     selection = selection_of(args)
@@ -70,7 +71,8 @@ def _report(args: argparse.Namespace, directory: str) -> int:
     summary = _summary(args, directory, selection)
     made = Made(
         at_us=time.time_ns() // 1000,
-        trail=os.path.abspath(directory),
+        # Where a database is: the verifier names it without its password.
+        trail=str(found["directory"]) if is_store(directory) else os.path.abspath(directory),
         version=__version__,
         verification=found,
         checkpoint_us=_signed_us(directory),

@@ -16,8 +16,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from guardrail.audit._place import is_store
 from guardrail.audit._record import MAX_LEAF_BYTES
 from guardrail.audit._segment import CRC, FRAME_BYTES, HEAD, MAGIC
+from guardrail.canonical import canonical
 
 CHUNK_BYTES: Final = 1 << 20
 """How much of a segment is read at a time, in bytes."""
@@ -72,18 +74,31 @@ def read_leaves(directory: Path | str, start: Place | None = None) -> Iterator[F
     ends the reading process.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or the address of a shared one.
         start: begin here instead of at the first record.
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
+        TrailError: if the database cannot be read.
     """
+    if is_store(directory):
+        yield from _read_rows(str(directory), 0 if start is None else start.seq)
+        return
     # Listing raises where there is no directory: a trail that lies elsewhere must not read like an empty one.
     for path in sorted(Path(directory) / name for name in os.listdir(directory) if name.endswith(".seg")):
         if start is None or path.name > start.file:
             yield from _read_segment(path, 0)
         elif path.name == start.file:
             yield from _read_segment(path, start.offset)
+
+
+def _read_rows(store: str, first: int) -> Iterator[Found]:
+    from guardrail.audit.postgres._verify import read_rows
+
+    for seq, record in read_rows(store):
+        if seq >= first:
+            # Only what is in canonical form is read, so that these are the bytes of the leaf.
+            yield Found(seq, canonical(record), "", 0)
 
 
 def read_leaf_at(directory: Path | str, place: Place) -> Found | None:
