@@ -59,11 +59,12 @@ def test_every_leaf_is_read_whatever_the_chunks_are(tmp_path: Path, monkeypatch:
 
 def test_a_trail_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
     """Whoever searches it is told, and does not take nothing for an answer."""
-    for place in (tmp_path / "none", "postgresql://host/trail"):
-        with pytest.raises(OSError, match="No such file"):
-            list(read_leaves(place))
-        with pytest.raises(OSError, match="No such file"):
-            seqs(Path(place), Selection())
+    with pytest.raises(OSError, match="No such file"):
+        list(read_leaves(tmp_path / "none"))
+    with pytest.raises(OSError, match="No such file"):
+        seqs(tmp_path / "none", Selection(agents=("x",)))
+    with pytest.raises(TrailError, match="cannot read the trail in"):
+        list(read_leaves(f"postgresql:///trail?host={tmp_path}"))
 
 
 def test_a_damaged_record_is_passed_over_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
