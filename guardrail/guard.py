@@ -10,6 +10,7 @@ Every fault ends in `_fault`, which answers with a denial.
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import threading
 import time
@@ -23,13 +24,14 @@ import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import Trail, beside_trail, trail_directory
+from guardrail.audit import AnyTrail, Disclosures, Trail, beside_trail, open_trail, trail_directory, trail_key
+from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
-from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
+from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones, public_keys
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
@@ -46,7 +48,21 @@ from guardrail.policy import (
     open_engine,
 )
 from guardrail.printing import printable
-from guardrail.review import Grant, ReviewStore
+from guardrail.review import (
+    Binding,
+    Clerk,
+    Escalation,
+    Grant,
+    Holder,
+    Inbox,
+    Redemption,
+    Refused,
+    ReviewStore,
+    covers,
+    deed_of,
+    open_desk,
+    presented,
+)
 from guardrail.telemetry import DecisionSpan, Telemetry
 
 if TYPE_CHECKING:
@@ -62,13 +78,21 @@ class _Ask(msgspec.Struct, frozen=True):
 
 
 class _Asked:
-    """What was asked of policy about one call, and what it said; kept for the record and the decision log."""
+    """What was asked of policy about one call, what it said, and what was taken for it; for the record and the log."""
 
-    __slots__ = ("document", "ruling")
+    __slots__ = ("document", "held", "redemption", "ruling")
 
     def __init__(self) -> None:
+        self.held: tuple[Reason, ...] = ()
         self.document: bytes | None = None
         self.ruling: Ruling | None = None
+        self.redemption: Redemption | None = None
+
+
+class _Do(msgspec.Struct, frozen=True):
+    """Something that waits for the disk: what it gives back is sent into the flow."""
+
+    work: Callable[[], Any]
 
 
 class _Keep(msgspec.Struct, frozen=True):
@@ -78,7 +102,13 @@ class _Keep(msgspec.Struct, frozen=True):
     durable: bool
 
 
-_Flow = Generator[_Ask | _Keep, Any, Decision]
+_Step = _Ask | _Keep | _Do
+_Found = tuple[Ruling, Outcome, tuple[Reason, ...]]
+"""What policy said about a call."""
+
+_REJECTED: Final = "people rejected this of this agent shortly before, and are not asked again"
+
+_Flow = Generator[_Step, Any, Decision]
 
 
 class Guard:
@@ -91,7 +121,7 @@ class Guard:
         engine: what decides.
         trail: where records go; None keeps no record, and a history in memory, which suits judging alone and never
             execution.
-        reviews: escalations and grants.
+        reviews: what adapters remember; its desk has escalations and grants.
         telemetry: spans, metrics and logs.
         log: where decisions are told in OPA's format, if anywhere.
     """
@@ -101,7 +131,7 @@ class Guard:
         config: Config,
         *,
         engine: PolicyEngine,
-        trail: Trail | None,
+        trail: AnyTrail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
         log: DecisionLog | None = None,
@@ -111,6 +141,12 @@ class Guard:
         self.engine = engine
         self.trail = trail
         self.reviews = reviews
+        self.desk = reviews.desk
+        self.people = public_keys(config)
+        self.clerk = Clerk(self.desk, self.people)
+        self._holder = Holder(config)
+        if trail is not None:
+            self.desk.watch(functools.partial(Inbox(beside_trail(config, "inbox")).take_in, self.clerk))
         self.tools = tool_table(config.tools)
         prepare()
         self.files = LiveFiles(config.limits.expansions)
@@ -130,6 +166,11 @@ class Guard:
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
+        self.disclosures = (
+            Disclosures(trail_directory(config), config.trail.timeout_seconds)
+            if keeps and config.trail.disclose
+            else None
+        )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         self.obligations = Obligations(self.inventory, ledger)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
@@ -167,12 +208,12 @@ class Guard:
         settings = config if isinstance(config, Config) else _config.load(config)
         news = _News()
         judge = engine if engine is not None else _open_engine(settings, record, news)
-        trail: Trail | None = None
+        trail: AnyTrail | None = None
         try:
             if record:
-                trail = _open_trail(settings)
+                trail = open_trail(settings)
             store = _review_store(settings) if record else None
-            reviews = ReviewStore(store, grant_seconds=settings.review.grant_seconds)
+            reviews = ReviewStore(store, desk=open_desk(settings, trail))
             log = _open_log(settings) if record else None
             guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry, log=log)
         except BaseException:
@@ -180,6 +221,8 @@ class Guard:
             if trail is not None:
                 trail.close()
             raise
+        if trail is not None:
+            trail.tell(lambda now, _: guard._telemetry.checkpoint(settings.trail.origin, now.size, now.root.hex()))
         guard._opened()
         news.tell(trail, guard._telemetry)
         return guard
@@ -248,8 +291,10 @@ class Guard:
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
             self._finish(self._result(call, decision, error))
+            self._used(decision, error)
             raise
-        self._finish(self._result(call, decision, None))
+        self._finish(self._result(call, decision, None, value))
+        self._used(decision, None)
         return value
 
     async def arun(
@@ -263,13 +308,17 @@ class Guard:
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
             self._finish(self._result(call, decision, error))
+            self._used(decision, error)
             raise
-        self._finish(self._result(call, decision, None))
+        self._finish(self._result(call, decision, None, value))
+        self._used(decision, None)
         return value
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
-    def _judge(self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory, asked: _Asked) -> _Flow:
+    def _judge(
+        self, call: ToolCall, grant: Grant | None, started: int, shell: ShellMemory, asked: _Asked, release: bool
+    ) -> _Flow:
         # 1. What was asked. 2. What it would do. 3. On which assets, and with what this session wrote itself.
         call.validate()
         operations = parse(call, self.tools)
@@ -295,36 +344,40 @@ class Guard:
             yield _Keep(obligation_record(duty), True)
         self.obligations.recorded(mandates)
         digest = call.digest
-        leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
         assets = assets_of(effects)
         history = self._history_facts(call, effects, assets, mandates)
         orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *assets))
 
-        # 5. What the rules say.
-        asked.document = document(
-            call,
-            effects,
-            facts=lambda asset: self._asset_facts(asset, call.subject.model),
-            mandates=orders,
-            history=history,
-            grant=leave,
-            now_us=now_us,
-            maturity=self._maturity,
-            due=self.obligations.due(mandates),
-            zones=self.zones.of if self.zones.names else None,
-            host=host_of,
-        )
-        ruling: Ruling = yield _Ask(asked.document)
-        asked.ruling = ruling
-        outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
+        # 5. What the rules say; where they want a person, what people have said.
+        def ask(leave: Grant | None) -> Generator[_Step, Any, tuple[Ruling, Outcome, tuple[Reason, ...]]]:
+            asked.document = document(
+                call,
+                effects,
+                facts=lambda asset: self._asset_facts(asset, call.subject.model),
+                mandates=orders,
+                history=history,
+                grant=leave,
+                now_us=now_us,
+                maturity=self._maturity,
+                due=self.obligations.due(mandates),
+                zones=self.zones.of if self.zones.names else None,
+                host=host_of,
+            )
+            ruling: Ruling = yield _Ask(asked.document)
+            asked.ruling = ruling
+            return ruling, *conclude(ruling.answer, rules=ruling.rules, effects=effects)
+
+        ruling, outcome, reasons = yield from ask(None)
+        binding = ""
+        if outcome is Outcome.ESCALATE and self.trail is not None:
+            ruling, outcome, reasons, binding = yield from self._review(
+                call, digest, effects, (ruling, outcome, reasons), ask, grant, asked, release
+            )
         elapsed_us = (time.perf_counter_ns() - started) // 1000
         if elapsed_us > self.config.limits.decision_ms * 1000:
             raise Fault(f"the decision took {elapsed_us // 1000} ms, over `limits.decision_ms`")
 
-        # 6. A grant is used up by the call that it lets through, exactly once, whoever else holds it.
-        used = leave is not None and outcome is Outcome.ALLOW and any(r.rule == "review.granted" for r in reasons)
-        if leave is not None and used and not self.reviews.redeem(leave, digest, now_us):
-            raise Fault(f"the grant `{leave.id}` was already used")
+        redemption = asked.redemption
         return Decision(
             decision_id=new_id(),
             outcome=outcome,
@@ -332,22 +385,83 @@ class Guard:
             effects=effects,
             id=call.id,
             digest=digest,
+            binding=binding,
             policy=ruling.revision,
             engine=self.engine.name,
             elapsed_us=elapsed_us,
-            grant=leave.id if leave is not None and used else None,
+            grant=redemption.grant.id if redemption is not None else None,
+            use=redemption.use if redemption is not None else 0,
             mode=self.config.mode,
             observed=enforced(outcome, reasons),
             mismatch=ruling.mismatch,
             mandates=mandates_of(ruling.answer, orders) if outcome is Outcome.ALLOW else (),
         )
 
+    def _review(
+        self,
+        call: ToolCall,
+        digest: str,
+        effects: Sequence[Effect],
+        found: _Found,
+        ask: Callable[[Grant | None], Generator[_Step, Any, _Found]],
+        grant: Grant | None,
+        asked: _Asked,
+        release: bool,
+    ) -> Generator[_Step, Any, tuple[Ruling, Outcome, tuple[Reason, ...], str]]:
+        """6. A call that a person has to see: leave that was given for it, a no that was said to it, or neither yet."""
+        # Whoever is asked anew sees all of it, whatever a leave that is not enough would lift.
+        asked.held = found[2]
+        yield _Do(self.desk.look)
+        now_us = self.desk.clock()
+        for leave in self._leaves(call, digest, grant, now_us):
+            if not covers(leave, effects, found[2]):
+                continue
+            ruling, outcome, reasons = yield from ask(presented(leave, found[2]))
+            if outcome is not Outcome.ALLOW or not any(reason.rule == "review.granted" for reason in reasons):
+                if grant is not None:
+                    found = ruling, outcome, reasons  # it says what the leave that was given does not cover
+                continue
+            # INVARIANT: a grant is used up by the call that it lets through, exactly once, whoever else holds it, and
+            # only while the files behind the call are those that people were shown.
+            if not release:
+                return ruling, outcome, reasons, ""
+            asked.redemption = yield _Do(functools.partial(self._redeem, leave, digest, effects))
+            if asked.redemption is not None:
+                return ruling, outcome, reasons, ""
+        ruling, outcome, reasons = found
+        if outcome is Outcome.ESCALATE and self.desk.rejected(call.subject.id, deed_of(call, effects), now_us):
+            no = Reason(rule="review.rejected", outcome=Outcome.DENY, message=_REJECTED)
+            return ruling, Outcome.DENY, (no, *reasons), ""
+        binding: str = yield _Do(lambda: _bound(digest, effects))
+        return ruling, outcome, reasons, binding
+
+    def _leaves(self, call: ToolCall, digest: str, grant: Grant | None, now_us: int) -> tuple[Grant, ...]:
+        """Leave to try: what came with the call, or else what was given for exactly this call, or for calls like it."""
+        if grant is None:
+            return self.desk.leaves(call.subject.id, digest, now_us)
+        given = self.desk.valid(grant, digest, now_us)
+        return () if given is None else (given,)
+
+    def _redeem(self, leave: Grant, digest: str, effects: Sequence[Effect]) -> Redemption | None:
+        """Take a use, with the files held; None if they are not those that people were shown."""
+        with Binding(digest, effects) as files:
+            try:
+                redemption = self.desk.reserve(leave, digest, files.digest)
+            except Refused as error:
+                raise Fault(str(error)) from None
+            if redemption is None or files.holds() or leave.scope is not None:
+                return redemption
+        # Something moved between the two looks: nothing was released, and what was shown is gone.
+        self.desk.finish(redemption, None)
+        self.desk.withdraw(leave.id, "voided", by="guardrail")
+        return None
+
     def _decide(self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True) -> _Flow:
         started = time.perf_counter_ns()
         shell = self.shells.recall(call.session, call.subject.id, call.tool)
         asked = _Asked()
         try:
-            decision = yield from self._judge(call, grant, started, shell, asked)
+            decision = yield from self._judge(call, grant, started, shell, asked, release)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if decision and not release:
@@ -362,12 +476,21 @@ class Guard:
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
                 self.lineage.released(decision.effects, self._class_of)
-            durable = not decision or bool(decision.assets) or decision.grant is not None
+            held, decision = self._held(call, decision, asked, release)
+            # Whoever waits for the escalation, which follows, waits for its decision too: the log has one order.
+            durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
-            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
+            record = decision_record(call, decision, self.config.unsafe_fail_open, seen)
+            if self.disclosures is not None and "args" in self.config.trail.disclose:
+                record = self.disclosures.keep(record, self.disclosures.call(call))
+            seq = yield _Keep(record, durable)
             decision = msgspec.structs.replace(decision, seq=seq)
+            if held is not None:
+                yield _Do(lambda: self.desk.open(held))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
+        if asked.redemption is not None and not decision:
+            yield _Do(lambda: self._give_back(asked.redemption))
         self._count(call, decision)
         if self.decision_log is not None:
             self._telemetry.attempt(self.decision_log.offer, decision, asked.document, asked.ruling, span.ids)
@@ -376,6 +499,38 @@ class Guard:
         else:
             self._note_denied(call, decision)
         return decision
+
+    def _held(
+        self, call: ToolCall, decision: Decision, asked: _Asked, release: bool
+    ) -> tuple[Escalation | None, Decision]:
+        """The escalation to open for a call, if people are not asked about it yet, and the decision with its id."""
+        if decision.outcome is not Outcome.ESCALATE or self.trail is None:
+            return None, decision
+        now_us = self.desk.clock()
+        # A call that is looked at before it runs is one of a turn, whose adapter asks for itself.
+        waiting = self.desk.asked(decision.digest, decision.binding, now_us) if release else None
+        if waiting is not None:
+            return None, msgspec.structs.replace(decision, escalation=waiting.held.id)
+        rules = asked.ruling.rules if asked.ruling is not None else None
+        held = self._holder.escalation(
+            call,
+            msgspec.structs.replace(decision, reasons=asked.held or decision.reasons),
+            binding=decision.binding,
+            bound=not release,
+            now_us=now_us,
+            class_of=self._class_of,
+            severe=lambda rule: rules is not None and rule in rules and rules[rule].severity == "critical",
+        )
+        return held, msgspec.structs.replace(decision, escalation=held.id)
+
+    def _give_back(self, redemption: Redemption | None) -> None:
+        if redemption is None:
+            return
+        try:
+            self.desk.finish(redemption, None)
+        except GuardrailError as error:
+            # It stays reserved, and so is never used again.
+            warnings.warn(f"a grant was not given back: {error}", RuntimeWarning, stacklevel=4)
 
     def _note_denied(self, call: ToolCall, decision: Decision) -> None:
         refused = decision.effects if decision.outcome is Outcome.DENY else ()
@@ -433,14 +588,20 @@ class Guard:
             decision: Decision = stop.value
             return decision
 
-    def _answer(self, step: _Ask | _Keep) -> Any:
+    def _answer(self, step: _Step) -> Any:
         if isinstance(step, _Ask):
             return self.engine.decide(step.document, deadline=self._deadline())
+        if isinstance(step, _Do):
+            return step.work()
         return None if self.trail is None else self.trail.append(step.record, durable=step.durable)
 
-    async def _aanswer(self, step: _Ask | _Keep) -> Any:
+    async def _aanswer(self, step: _Step) -> Any:
         if isinstance(step, _Ask):
             return await self.engine.adecide(step.document, deadline=self._deadline())
+        if isinstance(step, _Do):
+            import asyncio  # a guard in a harness hook never needs it
+
+            return await asyncio.to_thread(step.work)
         if self.trail is None:
             return None
         return await self.trail.aappend(step.record, durable=step.durable)
@@ -497,12 +658,35 @@ class Guard:
                 self.trail.append(obligation_record(status), durable=True)
         return statuses
 
-    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None) -> _Keep:
-        return _Keep(result_record(call, decision, error), bool(decision.assets))
+    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
+        record = result_record(call, decision, error)
+        what, said = ("output", value) if error is None else ("error", error)
+        if self.disclosures is not None and what in self.config.trail.disclose:
+            try:
+                record = self.disclosures.keep(record, self.disclosures.text(f"/{what}", said))
+            except TrailError as fault:
+                # The tool has run: its record is written all the same, and says less.
+                warnings.warn(f"what a call returned is not disclosed: {fault}", RuntimeWarning, stacklevel=3)
+        return _Keep(record, bool(decision.assets))
+
+    def _used(self, decision: Decision, error: BaseException | None) -> None:
+        """Say what came of the grant that released a call."""
+        if decision.grant is None:
+            return
+        found = self.desk.grant(decision.grant)
+        if found is None:
+            return
+        marked = getattr(error, "guardrail_result", "failed")
+        # What was cut short may have done anything: it is not tried again under the same approval.
+        ending: Any = "completed" if error is None else marked if isinstance(error, Exception) else "unknown"
+        try:
+            self.desk.finish(Redemption(grant=found[1].grant, use=decision.use), ending)
+        except GuardrailError as failure:
+            warnings.warn(f"the end of a grant's use is not in the trail: {failure}", RuntimeWarning, stacklevel=3)
 
     def _finish(self, keep: _Keep) -> None:
-        # The tool has run: its answer is not withheld for want of a record, but the trail has failed for good and
-        # denies every later call, and the intent without a result shows the gap.
+        # The tool has run: its answer is not withheld for want of a record, but the trail denies every later call until
+        # it takes records again, and the intent without a result shows the gap.
         if self.trail is None:
             return
         try:
@@ -568,6 +752,10 @@ class Guard:
                 },
                 durable=True,
             )
+            # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
+            # In a ledger that replicas share, whoever released it may still be running it.
+            if isinstance(self.trail, Trail):
+                settle_unfinished(self.trail, self.inventory, self.recognition)
 
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
@@ -575,6 +763,7 @@ class Guard:
         self.engine.close()
         if self.decision_log is not None:
             self.decision_log.close()
+        self.desk.save()
         self.reviews.close()
         self.history.close()
         self.mandates.close()
@@ -599,7 +788,7 @@ class _News:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[PolicyNews] = []
-        self._trail: Trail | None = None
+        self._trail: AnyTrail | None = None
         self._telemetry: Telemetry | None = None
 
     def __call__(self, news: PolicyNews) -> None:
@@ -610,7 +799,7 @@ class _News:
                 return
         self._write(news)
 
-    def tell(self, trail: Trail | None, telemetry: Telemetry) -> None:
+    def tell(self, trail: AnyTrail | None, telemetry: Telemetry) -> None:
         """Where they go from now on."""
         with self._lock:
             self._trail, self._telemetry = trail, telemetry
@@ -649,14 +838,9 @@ def _review_store(config: Config) -> Path:
     return beside_trail(config, "reviews.db")
 
 
-def _open_trail(config: Config) -> Trail:
-    return Trail.open(
-        trail_directory(config),
-        origin=config.trail.origin,
-        segment_bytes=config.trail.segment_bytes,
-        checkpoint_seconds=config.trail.checkpoint_seconds,
-        timeout_seconds=config.trail.timeout_seconds,
-    )
+def _bound(digest: str, effects: Sequence[Effect]) -> str:
+    with Binding(digest, effects) as files:
+        return files.digest
 
 
 def _own_files(config: Config) -> list[tuple[str, str]]:
@@ -669,6 +853,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     if not config.policy.bundle.startswith(("http://", "https://")):
         own.append(("guardrail:policy", str(bundle_directory(config))))
+    if config.trail.checkpoint_file:
+        own.append(("guardrail:trail", str(config.path(config.trail.checkpoint_file))))
     if config.decision_log.file:
         own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
     own.extend(
@@ -680,12 +866,14 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:cache", str(cache_directory())))
     # Also where nothing is recorded: another guard of the same configuration keeps its trail there.
     own.append(("guardrail:trail", str(trail_directory(config))))
-    own.append(("guardrail:key", str(trail_directory(config) / "trail.key")))
+    own.append(("guardrail:key", str(trail_key(config))))
     state = [_review_store(config), *(beside_trail(config, f"{name}.db") for name in _STATE)]
     # SQLite keeps what was written last beside the file. All of it is one asset: what goes through the directory that
     # it lies in, as `git status` does, bears on it once.
     own.extend(("guardrail:state", f"{path}{ending}") for path in state for ending in ("", "-wal", "-shm"))
     own.append(("guardrail:state", str(beside_trail(config, "policy"))))
+    own.append(("guardrail:state", str(beside_trail(config, "review.snapshot"))))
+    own.append(("guardrail:state", str(beside_trail(config, "inbox"))))
     return own
 
 

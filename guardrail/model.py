@@ -27,6 +27,9 @@ MAX_CALL_BYTES: Final = 256 * 1024
 MAX_CALL_DEPTH: Final = 64
 """Deepest nesting of arrays and objects in a ToolCall."""
 
+MAX_DELEGATION: Final = 16
+"""Longest chain of delegation of a subject, in names."""
+
 MAX_NAME_CHARS: Final = 512
 """Longest id, tool, session, subject id or model name, in characters."""
 
@@ -76,11 +79,13 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         id: name of the agent; what a mandate's `subject` is matched against.
         model: model behind the agent, `vendor/name`.
         principal: the person or service the agent acts for.
+        delegation: who handed the work on to it, from the first to the last; none of them approves what it does.
     """
 
     id: str = "unknown"
     model: str | None = None
     principal: str | None = None
+    delegation: tuple[str, ...] = ()
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,7 +154,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """
         if not self.tool:
             raise InvalidCall("not a tool call: `tool` is empty")
-        names = (self.tool, self.id, self.session, self.subject.id, self.subject.model or "")
+        if len(self.subject.delegation) > MAX_DELEGATION:
+            raise InvalidCall(f"not a tool call: `delegation` has more than {MAX_DELEGATION} names")
+        names = (self.tool, self.id, self.session, self.subject.id, self.subject.model or "", *self.subject.delegation)
         for name in names:
             if len(name) > MAX_NAME_CHARS:
                 raise InvalidCall(f"not a tool call: a name is longer than {MAX_NAME_CHARS} characters")
@@ -351,10 +358,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         effects: what the call would do, with assets resolved.
         id: the caller's id of the call.
         digest: what an approval of this call must be bound to.
+        escalation: id of the escalation that the call waits on, if people can be asked.
+        binding: digest over the call and the files it resolved to, where a person has to look at it.
         policy: revision of the policy that answered, with the digest of its bundle.
         engine: name of the engine that answered.
         elapsed_us: time from receipt of the call to the decision, in microseconds.
         grant: id of the grant that lifted an escalation, if one did.
+        use: which use of that grant this is, from 1; 0 where nothing was used.
         mandates: the orders that an allowed call rests on.
         seq: sequence number of this decision's record in the trail, if it was recorded.
         mode: `observe` where calls run whatever the rules ask for.
@@ -368,10 +378,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     effects: tuple[Effect, ...] = ()
     id: str = ""
     digest: str = ""
+    escalation: str | None = None
+    binding: str = ""
     policy: str = ""
     engine: str = ""
     elapsed_us: int = 0
     grant: str | None = None
+    use: int = 0
     mandates: tuple[MandateUse, ...] = ()
     seq: int | None = None
     mode: Literal["enforce", "observe"] = "enforce"
@@ -411,6 +424,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         }
         if self.mode != "enforce":
             out["mode"] = self.mode
+        if self.escalation is not None:
+            out["escalation"] = self.escalation
         if self.observed is not None:
             out["observed"] = self.observed.value
         return out

@@ -8,10 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.postgres_support import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
@@ -48,6 +53,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "property" in item.path.relative_to(ROOT).parts:
             item.add_marker(pytest.mark.property)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server that nobody stops; a test that stops one starts its own."""
+    from tests.postgres_support import cluster
+
+    with cluster() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

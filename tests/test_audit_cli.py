@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.cli import audit
+from guardrail.cli import _trail_line, audit
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.guard import Guard
@@ -140,7 +140,7 @@ def test_a_reader_that_has_enough_is_no_fault_of_the_trail(tmp_path: Path, monke
     def gone(*_: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(audit, "_line", gone)
+    monkeypatch.setattr(_trail_line, "line", gone)
     with pytest.raises(BrokenPipeError):
         guardrail("show", tmp_path / "t")
 
@@ -206,8 +206,8 @@ def test_a_record_of_any_shape_is_one_line(name: str) -> None:
     """Older and newer versions, and damaged records, must not stop the rest from being shown."""
     for value in ODD:
         record = {"kind": "config", "t_us": 1, "call": {"tool": "x"}, "effects": [], "observed": value, name: value}
-        assert "\n" not in audit._line(0, record)
-        assert "\n" not in audit._line(0, {name: value, "decision": {"rules": value, "outcome": value}})
+        assert "\n" not in _trail_line.line(0, record)
+        assert "\n" not in _trail_line.line(0, {name: value, "decision": {"rules": value, "outcome": value}})
 
 
 def test_what_is_no_trail_and_what_is_no_kind_is_one_sentence(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_wrong_saved_frontier_is_not_believed(tmp_path: Path) -> None:
     text = path.read_text()
     previous = re.search(r'"previous": "([0-9a-f]+)"', text)
     assert previous is not None
-    for wrong in (text.replace(previous[1], "00" * 8), "{}", "[]", text.replace("roots", "boots"), text[:50]):
+    for wrong in (text.replace(previous[1], "00" * 8), "{}", "[]", text.replace("edge", "hedge"), text[:50]):
         path.write_text(wrong)
         with open_trail(directory) as trail:
             assert trail.size == 60

@@ -36,7 +36,8 @@ from guardrail.mandates import MandateGrant, Obligation, load_key, new_key, sign
 from guardrail.model import FAULT_RULE, NEUTRAL, new_id
 from guardrail.policy import Ruling
 from guardrail.printing import printable
-from guardrail.review import Answer, CallKey, TurnKey
+from guardrail.review import CallKey, TurnKey
+from tests.review_support import escalation, say
 
 PERSON = "dana@example.com"
 
@@ -107,11 +108,11 @@ def guard(world: World) -> Iterator[Guard]:
 
 
 def approve(guard: Guard, call: ToolCall, asked: Decision, key: CallKey | None = None) -> Grant:
-    """A person's approval of a held call, through the review store as an adapter does it."""
+    """A person's approval of a held call, signed, and the grant as an adapter asks for it."""
     key = key or CallKey(turn=TurnKey(thread="t", message="m"), call="c", digest=asked.digest)
     guard.reviews.remember(key, call, asked)
     guard.reviews.ask([key], asked="question", asker="test")
-    guard.reviews.answer(key, Answer(kind="approve", approver=PERSON, digest=asked.digest))
+    say(guard, asked, PERSON, load_key(Path(guard.config.base) / "dana.pem"))
     grant = guard.reviews.issue(key, asked.digest)
     assert grant is not None
     return grant
@@ -386,7 +387,8 @@ def test_a_grant_lifts_no_denial(guard: Guard, world: World) -> None:
     call = world.call(f"cp {world.weights} x")
     denied = guard.check(call)
     key = CallKey(turn=TurnKey(thread="t", message="m"), call="c", digest=denied.digest)
-    held = msgspec.structs.replace(denied, outcome=Outcome.ESCALATE)
+    held = msgspec.structs.replace(denied, outcome=Outcome.ESCALATE, escalation=denied.decision_id)
+    guard.desk.open(escalation(call, held))
     grant = approve(guard, call, held, key)
     assert guard.check(call, grant=grant).outcome is Outcome.DENY
 

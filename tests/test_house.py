@@ -21,8 +21,8 @@ SKIPPED_FOLDERS = {".git", ".venv", ".venv-bench", ".tools", ".demo", ".bench", 
 
 IMPORT_STAYS_CLEAR_OF = (
     "aiohttp", "anthropic", "asyncio", "cryptography", "deepagents", "fastapi", "guardrail_adapters", "httpx",
-    "langchain", "langchain_core", "langgraph", "mcp", "numpy", "opa_client", "openai", "opentelemetry.sdk", "pydantic",
-    "requests", "sqlite3", "starlette", "structlog", "tree_sitter", "uvicorn", "wasmtime", "yaml",
+    "langchain", "langchain_core", "langgraph", "mcp", "numpy", "opa_client", "openai", "opentelemetry.sdk", "psycopg",
+    "pydantic", "requests", "sqlite3", "starlette", "structlog", "tree_sitter", "uvicorn", "wasmtime", "yaml",
 )  # fmt: skip
 """Modules that `import guardrail` must not load: a harness hook starts a process for each tool call."""
 

@@ -1,4 +1,4 @@
-"""The review store: first answer final, grants exact and used once, across threads and processes."""
+"""The adapter's memory over the ledger: first answer final, grants exact and used once, the memory decides nothing."""
 
 from __future__ import annotations
 
@@ -6,34 +6,39 @@ import gc
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from guardrail import Escalated, Guard
+from guardrail import Escalated, Guard, TrailError
+from guardrail.config import Config
 from guardrail.config import parse as parse_config
 from guardrail.model import Decision, Outcome, Reason, ToolCall, new_id
 from guardrail.review import (
-    ESCALATION_SECONDS,
-    GRANT_SECONDS,
     MAX_RELEASES,
     MAX_RESULT_BYTES,
     MAX_TURNS_IN_MEMORY,
     Answer,
     CallKey,
     Grant,
+    MemoryLedger,
+    Refused,
     Review,
+    ReviewDesk,
     ReviewError,
     ReviewStore,
     TurnKey,
 )
+from guardrail.review._schema import encode_answer
 from guardrail.review._store import KEPT_SECONDS
+from tests.review_support import escalation
+
+GRANT_SECONDS = Config().review.grant_seconds
+ESCALATION_SECONDS = Config().review.escalation_seconds
 
 CALL = ToolCall(tool="write_file", args={"path": "/cfg", "content": "v"}, id="c1", cwd="/srv", session="t1")
 TURN = TurnKey(thread="t1", message="m1")
@@ -62,8 +67,14 @@ def clock() -> Clock:
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Any:
     """A store in a file."""
-    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+    with opened(tmp_path, clock) as store:
         yield store
+
+
+def opened(tmp_path: Path, clock: Callable[[], int], desk: ReviewDesk | None = None) -> ReviewStore:
+    """A store over that file, with a desk of its own or one that is shared."""
+    shared = desk if desk is not None else ReviewDesk(MemoryLedger(), clock=clock)
+    return ReviewStore(tmp_path / "review.db", desk=shared, clock=clock)
 
 
 def key(call: ToolCall = CALL, turn: TurnKey = TURN) -> CallKey:
@@ -78,9 +89,25 @@ def decision(outcome: Outcome = Outcome.ESCALATE) -> Decision:
 
 def held(store: ReviewStore, call: ToolCall = CALL, turn: TurnKey = TURN) -> Review:
     """A call that a person is asked about."""
-    review = store.remember(key(call, turn), call, decision())
+    review = store.remember(key(call, turn), call, opened_on(store, call, decision()))
     store.ask([review.key], asked="question", asker="node")
     return review
+
+
+def opened_on(store: ReviewStore, call: ToolCall, found: Decision) -> Decision:
+    """A decision whose escalation is in the ledger."""
+    found = msgspec.structs.replace(found, digest=call.digest)
+    store.desk.open(escalation(call, found, now_us=store.desk.clock(), bound=True))
+    return found
+
+
+def redeem(store: ReviewStore, grant: Grant | str, digest: str) -> Grant | None:
+    """The grant, if this caller is the one who got it."""
+    try:
+        won = store.desk.reserve(grant, digest)
+    except Refused:
+        return None
+    return None if won is None else won.grant
 
 
 def approved(store: ReviewStore, call: ToolCall = CALL) -> Review:
@@ -110,7 +137,7 @@ def test_a_decision_sticks_to_its_key(store: ReviewStore) -> None:
 def test_what_nobody_has_to_see_is_not_written(store: ReviewStore, tmp_path: Path) -> None:
     """An allowed call costs no disk write; when its turn pauses it is there for the next process."""
     store.remember(key(), CALL, decision(Outcome.ALLOW))
-    with ReviewStore(tmp_path / "review.db", clock=store._clock) as other:
+    with opened(tmp_path, store.desk.clock, store.desk) as other:
         assert other.recall(key()) is None
         store.keep(TURN)
         review = other.recall(key())
@@ -123,7 +150,7 @@ def test_a_question_makes_the_whole_turn_durable(store: ReviewStore, tmp_path: P
     sibling = msgspec.structs.replace(CALL, id="c0", tool="read_file")
     store.remember(key(sibling), sibling, decision(Outcome.ALLOW))
     held(store)
-    with ReviewStore(tmp_path / "review.db", clock=store._clock) as other:
+    with opened(tmp_path, store.desk.clock, store.desk) as other:
         for call in (sibling, CALL):
             assert other.recall(key(call)) is not None
 
@@ -138,7 +165,7 @@ def test_a_call_cannot_be_put_to_a_person_before_it_was_judged(store: ReviewStor
 
 def test_asking_says_whether_the_question_was_shown_before(store: ReviewStore) -> None:
     """The first time nothing was shown; the second time the fingerprint of what was shown is there, and stays."""
-    review = store.remember(key(), CALL, decision())
+    review = store.remember(key(), CALL, opened_on(store, CALL, decision()))
     (first,) = store.ask([review.key], asked="one", asker="node")
     (second,) = store.ask([review.key], asked="two", asker="call")
     assert (first.asked, second.asked, second.asker) == ("", "one", "node")
@@ -198,20 +225,20 @@ def test_a_grant_is_for_one_digest_and_one_use(store: ReviewStore) -> None:
     """Another call finds it void, and so does the same call the second time."""
     grant = issued(store)
     assert (grant.approver, grant.digest) == ("dana", CALL.digest)
-    assert store.redeem(grant, "sha256:" + "0" * 64) is None
-    assert store.valid(grant, CALL.digest) == grant
-    assert store.redeem(grant.id, CALL.digest) == grant
-    assert store.redeem(grant.id, CALL.digest) is None
-    assert store.valid(grant, CALL.digest) is None
+    assert redeem(store, grant, "sha256:" + "0" * 64) is None
+    assert store.desk.valid(grant, CALL.digest) == grant
+    assert redeem(store, grant.id, CALL.digest) == grant
+    assert redeem(store, grant.id, CALL.digest) is None
+    assert store.desk.valid(grant, CALL.digest) is None
 
 
 def test_a_made_up_grant_is_worth_nothing(store: ReviewStore) -> None:
     """What counts is what the store issued: unknown ids are void, and a changed approver is not believed."""
     grant = issued(store)
     fake = msgspec.structs.replace(grant, id="grant-x")
-    assert store.redeem(fake, CALL.digest) is None
+    assert redeem(store, fake, CALL.digest) is None
     forged = msgspec.structs.replace(grant, approver="root", expires_us=2**62)
-    assert store.valid(forged, CALL.digest) == grant
+    assert store.desk.valid(forged, CALL.digest) == grant
 
 
 REASONS = (
@@ -226,7 +253,7 @@ SHOWN = (("opaque.names_asset", "model:beta"), ("opaque.code", None))
 def reasoned(store: ReviewStore, kind: Any = "approve", digest: str = CALL.digest) -> Grant:
     """A grant for a call that was held for `REASONS`."""
     decided = msgspec.structs.replace(decision(), reasons=REASONS)
-    review = store.remember(key(), CALL, decided)
+    review = store.remember(key(), CALL, opened_on(store, CALL, decided))
     store.ask([review.key], asked="question", asker="node")
     store.answer(review.key, Answer(kind=kind, approver="dana", digest=digest, args={} if kind == "edit" else None))
     grant = store.issue(review.key, digest)
@@ -239,16 +266,16 @@ def test_a_grant_says_what_the_person_was_shown(store: ReviewStore, tmp_path: Pa
     grant = reasoned(store)
     assert grant.shown == SHOWN
     assert store.issue(key(), CALL.digest) == grant
-    with ReviewStore(tmp_path / "review.db", clock=store._clock) as other:
-        assert other.valid(grant.id, CALL.digest) == grant
-        assert other.redeem(grant.id, CALL.digest) == grant
+    with opened(tmp_path, store.desk.clock, store.desk) as other:
+        assert other.desk.valid(grant.id, CALL.digest) == grant
+        assert redeem(other, grant.id, CALL.digest) == grant
 
 
 def test_what_was_shown_is_read_from_the_store_and_not_from_the_grant_that_is_given(store: ReviewStore) -> None:
     """A grant that claims more than its review had lifts no more than that."""
     grant = reasoned(store)
     forged = msgspec.structs.replace(grant, shown=(*SHOWN, ("mandate.approval_required", "model:beta")))
-    for found in (store.valid(forged, CALL.digest), store.redeem(forged, CALL.digest)):
+    for found in (store.desk.valid(forged, CALL.digest), redeem(store, forged, CALL.digest)):
         assert found is not None
         assert found.shown == SHOWN
 
@@ -260,25 +287,26 @@ def test_an_edit_is_shown_the_reasons_of_the_call_that_was_held(store: ReviewSto
     assert (grant.digest, grant.shown) == (edited.digest, SHOWN)
 
 
-def test_a_grant_whose_review_is_gone_has_shown_nothing(store: ReviewStore, clock: Clock) -> None:
-    """Housekeeping may drop the review of a grant that waits; then it lifts nothing, and not everything."""
+def test_a_grant_does_not_depend_on_the_memory_of_the_turn(store: ReviewStore, clock: Clock) -> None:
+    """What was shown is on the ledger: neither dropping nor damaging what the adapter remembers changes it."""
     grant = reasoned(store)
+    store._connection().execute("update review set reasons = x'c1', state = 'rejected', decision_id = 'x'")
+    assert store.desk.valid(grant, CALL.digest) == grant
     clock.wait(1)
     assert store.forget(clock()) == 1
-    found = store.valid(grant, CALL.digest)
+    assert redeem(store, grant, CALL.digest) == grant
+
+
+@pytest.mark.parametrize("state", ["approved", "released", "done"])
+def test_what_the_memory_claims_releases_nothing(store: ReviewStore, state: str) -> None:
+    """A row that says approved, with an answer to match, is worth nothing where the ledger has no vote."""
+    review = held(store)
+    said = Answer(kind="approve", approver="dana", digest=CALL.digest)
+    store._connection().execute("update review set state = ?, answer = ?", (state, encode_answer(said)))
+    found = store.recall(review.key)
     assert found is not None
-    assert found.shown == ()
-
-
-def test_a_grant_whose_review_is_damaged_is_an_error(store: ReviewStore) -> None:
-    """What was shown is never guessed."""
-    grant = reasoned(store)
-    for damage in (b"\xc1", b"\x90\x90", b"\x91\x01"):
-        store._connection().execute("update review set reasons = ?", (damage,))
-        with pytest.raises(ReviewError, match="damaged grant"):
-            store.valid(grant, CALL.digest)
-        with pytest.raises(ReviewError, match="damaged"):
-            store.redeem(grant, CALL.digest)
+    assert (found.state, found.answer) == ("pending", None)
+    assert store.issue(review.key, CALL.digest) is None
 
 
 GUARDED = """
@@ -381,8 +409,8 @@ def test_a_grant_expires(store: ReviewStore, clock: Clock) -> None:
     """A grant that was not used in time is void."""
     grant = issued(store)
     clock.wait(GRANT_SECONDS)
-    assert store.valid(grant, CALL.digest) is None
-    assert store.redeem(grant, CALL.digest) is None
+    assert store.desk.valid(grant, CALL.digest) is None
+    assert redeem(store, grant, CALL.digest) is None
 
 
 def test_an_approval_that_waited_too_long_gives_no_grant(store: ReviewStore, clock: Clock) -> None:
@@ -404,7 +432,7 @@ def test_an_approval_gives_no_grant_for_another_call(store: ReviewStore) -> None
     assert store.issue(review.key, CALL.digest) is None
     grant = store.issue(review.key, edited.digest)
     assert grant is not None
-    assert store.redeem(grant, edited.digest) == grant
+    assert redeem(store, grant, edited.digest) == grant
 
 
 @pytest.mark.parametrize("kind", ["reject", "respond"])
@@ -420,7 +448,7 @@ def test_no_grant_without_an_approval(store: ReviewStore, kind: Any) -> None:
 def test_only_a_call_that_did_not_finish_gets_another_grant(store: ReviewStore, ending: Any, again: bool) -> None:
     """A retry after an error, or a tool that asked a question, runs under the same approval with a new grant."""
     grant = issued(store)
-    assert store.redeem(grant, CALL.digest) is not None
+    assert redeem(store, grant, CALL.digest) is not None
     store.finish(key(), ending)
     second = store.issue(key(), CALL.digest)
     assert (second is not None) is again
@@ -431,7 +459,7 @@ def test_a_call_whose_end_nobody_knows_is_not_released_again(store: ReviewStore)
     """The process died while the tool ran: the same grant while it is unused, and none once it is used."""
     grant = issued(store)
     assert store.issue(key(), CALL.digest) == grant
-    assert store.redeem(grant, CALL.digest) is not None
+    assert redeem(store, grant, CALL.digest) is not None
     assert store.issue(key(), CALL.digest) is None
 
 
@@ -439,7 +467,7 @@ def test_a_finished_call_leaves_no_usable_grant(store: ReviewStore) -> None:
     """A grant that a hard denial left unused is revoked."""
     grant = issued(store)
     store.finish(key(), "refused")
-    assert store.redeem(grant, CALL.digest) is None
+    assert redeem(store, grant, CALL.digest) is None
 
 
 def test_releases_of_one_approval_are_bounded(store: ReviewStore) -> None:
@@ -448,7 +476,7 @@ def test_releases_of_one_approval_are_bounded(store: ReviewStore) -> None:
     for _ in range(MAX_RELEASES):
         grant = store.issue(review.key, CALL.digest)
         assert grant is not None
-        store.redeem(grant, CALL.digest)
+        redeem(store, grant, CALL.digest)
         store.finish(review.key, "failed")
     assert store.issue(review.key, CALL.digest) is None
 
@@ -496,43 +524,6 @@ def test_old_reviews_can_be_forgotten(store: ReviewStore, clock: Clock) -> None:
 
 # ── exactly once ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-RACER = """
-import sys
-from guardrail.review import ReviewStore
-with ReviewStore(sys.argv[1]) as store:
-    sys.stdin.readline()
-    print(sum(store.redeem(grant, sys.argv[2]) is not None for grant in sys.argv[3:]))
-"""
-
-
-def test_a_grant_is_redeemed_exactly_once_across_processes(tmp_path: Path, root: Path) -> None:
-    """Four processes race for ten grants, and ten redemptions win."""
-    path = tmp_path / "review.db"
-    grants: list[str] = []
-    with ReviewStore(path) as store:
-        for number in range(10):
-            call = msgspec.structs.replace(CALL, id=f"c{number}")
-            grant = store.issue(approved(store, call).key, call.digest)
-            assert grant is not None
-            grants.append(grant.id)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p] + [str(root)])}
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, str(path), CALL.digest, *grants],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        for _ in range(4)
-    ]
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    wins = [int(racer.communicate(timeout=60)[0]) for racer in racers]
-    assert sum(wins) == 10
-
 
 def test_a_grant_is_redeemed_exactly_once_across_threads(store: ReviewStore) -> None:
     """Eight threads race for one grant."""
@@ -542,7 +533,7 @@ def test_a_grant_is_redeemed_exactly_once_across_threads(store: ReviewStore) -> 
 
     def race() -> None:
         start.wait(timeout=10)
-        won = store.redeem(grant, CALL.digest)
+        won = redeem(store, grant, CALL.digest)
         if won is not None:
             wins.append(won)
 
@@ -595,12 +586,32 @@ def test_a_damaged_row_is_an_error_and_not_a_guess(store: ReviewStore) -> None:
         store.recall(key())
 
 
-def test_a_store_that_cannot_be_written_says_so_and_grants_nothing(store: ReviewStore) -> None:
-    """A failed write is an error, never a grant."""
-    review = approved(store)
-    store._connection().execute("pragma query_only = on")
-    with pytest.raises(ReviewError, match="cannot be written"):
-        store.issue(review.key, CALL.digest)
+class Broken(MemoryLedger):
+    """A ledger that fails from some moment on."""
+
+    broken = False
+
+    def append(self, records: Any) -> Any:
+        if self.broken:
+            raise TrailError("the disk is gone")
+        return super().append(records)
+
+
+def test_a_ledger_that_cannot_be_written_says_so_and_grants_nothing(tmp_path: Path, clock: Clock) -> None:
+    """A failed write is an error, never an answer and never a grant."""
+    ledger = Broken()
+    with opened(tmp_path, clock, ReviewDesk(ledger, clock=clock)) as store:
+        review = held(store)
+        ledger.broken = True
+        with pytest.raises(ReviewError, match="an answer cannot be recorded: the disk is gone"):
+            store.answer(review.key, Answer(kind="approve", approver="dana", digest=CALL.digest))
+        assert store.issue(review.key, CALL.digest) is None
+        ledger.broken = False
+        grant = store.issue(approved(store, msgspec.structs.replace(CALL, id="c2")).key, CALL.digest)
+        assert grant is not None
+        ledger.broken = True
+        with pytest.raises(TrailError):
+            store.desk.reserve(grant, CALL.digest)
 
 
 def test_a_closed_store_says_so(store: ReviewStore) -> None:
@@ -680,30 +691,31 @@ def test_a_child_that_cannot_open_the_file_does_not_use_the_parents(
 
 
 def test_what_ended_long_ago_is_forgotten_when_the_store_is_opened(tmp_path: Path, clock: Clock) -> None:
-    """Reviews, used and lapsed grants go after 30 days, so that the file does not grow for ever; nothing else goes."""
+    """Reviews go after 30 days, so that the file does not grow for ever; nothing else goes."""
     calls = [msgspec.structs.replace(CALL, id=f"c{at}", args={"at": at}) for at in range(4)]
-    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
+    desk = ReviewDesk(MemoryLedger(), clock=clock)
+    with opened(tmp_path, clock, desk) as store:
         used = store.issue(approved(store, calls[0]).key, calls[0].digest)
         assert used is not None
-        assert store.redeem(used, calls[0].digest) is not None
+        assert redeem(store, used, calls[0].digest) is not None
         assert store.issue(approved(store, calls[1]).key, calls[1].digest) is not None
         left = held(store, calls[2])
         clock.wait(KEPT_SECONDS)
         recent = held(store, calls[3])
-    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
-        assert rows(store) == (4, 2)
+    with opened(tmp_path, clock, desk) as store:
+        assert rows(store) == 4
         found = store.recall(left.key)
         assert found is not None
         assert found.state == "expired"
     clock.wait(1)
-    with ReviewStore(tmp_path / "review.db", clock=clock) as store:
-        assert rows(store) == (1, 0)
+    with opened(tmp_path, clock, desk) as store:
+        assert rows(store) == 1
         assert [review.key for review in store.pending()] == [recent.key]
 
 
-def rows(store: ReviewStore) -> tuple[int, int]:
-    """How many reviews and grants are in the file."""
-    return store._read("select (select count(*) from review), (select count(*) from leave)", ())[0]  # type: ignore[return-value]
+def rows(store: ReviewStore) -> int:
+    """How many reviews are in the file."""
+    return int(store._read("select count(*) from review", ())[0][0])
 
 
 def test_forgetting_stops_at_its_bound(store: ReviewStore, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -720,26 +732,22 @@ def test_forgetting_stops_at_its_bound(store: ReviewStore, clock: Clock, monkeyp
 def test_a_store_that_cannot_be_swept_still_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Housekeeping is not what the store is for."""
 
-    def fail(self: ReviewStore) -> int:
+    def fail(self: ReviewStore, before_us: int) -> int:
         raise ReviewError("the review store cannot be written: disk full")
 
-    monkeypatch.setattr(ReviewStore, "expire", fail)
+    monkeypatch.setattr(ReviewStore, "forget", fail)
     with ReviewStore(tmp_path / "review.db") as store:
         assert store.recall(key()) is None
 
 
-def test_a_store_made_before_the_indexes_of_age_gets_them(tmp_path: Path) -> None:
-    """Its version stays, since older programs can use it as well."""
-    with ReviewStore(tmp_path / "review.db") as store:
-        store._connection().execute("drop index review_age")
-        store._connection().execute("drop index leave_age")
-    with ReviewStore(tmp_path / "review.db") as store:
-        found = store._read("select name from sqlite_master where name in ('review_age', 'leave_age')", ())
-    assert len(found) == 2
-
-
-def test_the_records_cannot_be_changed() -> None:
-    """Reviews, answers and grants are frozen."""
-    answer = Answer(kind="approve", approver="dana", digest="d")
-    with pytest.raises(AttributeError):
-        answer.approver = "root"  # type: ignore[misc]
+def test_a_store_of_the_version_before_is_begun_anew(tmp_path: Path) -> None:
+    """Its grants were kept where anybody who could write the file could add some: none of them counts."""
+    path = tmp_path / "review.db"
+    with sqlite3.connect(path) as db:
+        db.execute("create table review (id text)")
+        db.execute("create table leave (id text)")
+        db.execute("pragma user_version = 1")
+    db.close()
+    with ReviewStore(path) as store:
+        assert rows(store) == 0
+        assert store._read("select name from sqlite_master where name = 'leave'", ()) == []

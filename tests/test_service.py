@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from guardrail.config import Config, ServiceConfig
 from guardrail.errors import ConfigError, TrailError
 from guardrail.model import Decision, Outcome, Reason, ToolCall
+from guardrail.review import MemoryLedger, ReviewDesk
 from guardrail.service import create_app
 from guardrail.service._app import Service
 from guardrail.service._http import PROBLEM_TYPES
@@ -35,6 +36,7 @@ class Guard:
         self.inventory: list[str] = []
         self.trail: Any = SimpleNamespace(checkpoint=lambda: None)
         self.decision_log = None
+        self.desk = ReviewDesk(MemoryLedger())
         self.gate: asyncio.Event | None = None
         self.crowd = 2
         self.entered = asyncio.Event()

@@ -1,5 +1,6 @@
 """On which assets: the inventory of what is worth guarding, resolved on the live filesystem."""
 
+from guardrail.assets._again import found_again
 from guardrail.assets._asset import Asset
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._inventory import Inventory
@@ -16,5 +17,6 @@ __all__ = [
     "Provenance",
     "Recognition",
     "check_record",
+    "found_again",
     "is_beside_weights",
 ]

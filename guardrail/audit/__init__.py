@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guardrail.audit._place import beside_trail, trail_directory
+from guardrail.audit._place import beside_trail, is_store, trail_directory
+from guardrail.audit._store import AnyTrail, need_driver, open_trail, trail_key, trail_place
 from guardrail.audit._trail import Trail
+from guardrail.audit.disclosure import Disclosures
 
 if TYPE_CHECKING:
     from guardrail.audit._verify import verify
 
-__all__ = ["Trail", "beside_trail", "trail_directory", "verify"]
+__all__ = [
+    "AnyTrail",
+    "Disclosures",
+    "Trail",
+    "beside_trail",
+    "is_store",
+    "need_driver",
+    "open_trail",
+    "trail_directory",
+    "trail_key",
+    "trail_place",
+    "verify",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -41,6 +41,11 @@ def beside_trail(config: Config, ending: str) -> Path:
     return directory.with_name(f"{directory.name}.{ending}")
 
 
+def is_store(place: Path | str) -> bool:
+    """Whether this names a database, and not a directory."""
+    return isinstance(place, str) and place.startswith(("postgresql://", "postgres://", "service="))
+
+
 def take_lock(directory: Path, *, ours: bool = False) -> int:
     """Become the only writer of a trail; two of them would fork the log.
 

@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from guardrail.audit._files import FULL, replace
+from guardrail.audit._minimum import read_minimum
 from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
+from guardrail.audit._proof import tree_root
 from guardrail.audit._segment import CHAIN_BYTES, MAGIC, NO_PREVIOUS, read_frame, segment_name
+from guardrail.audit._stored import StoredTree
+from guardrail.audit._tiles import TILE_LEVELS, Tiles, edge_roots, edge_widths, split_hashes
 from guardrail.audit._tree import Frontier, leaf_hash
+from guardrail.audit._unfinished import Unfinished
+from guardrail.audit._verify_note import read_note
 from guardrail.errors import TrailError
 
 FRONTIER_FILE: Final = "frontier"
@@ -27,6 +33,8 @@ class Recovered(NamedTuple):
     """Where writing goes on."""
 
     tree: Frontier
+    tiles: Tiles
+    unfinished: Unfinished
     previous: bytes
     tail: Path | None
     at: int
@@ -49,15 +57,29 @@ def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recover
         TrailError: if synced data is damaged or missing, or the trail was rolled back.
         OSError: if a file cannot be read.
     """
-    files = segments_of(directory)
+    minimum = read_minimum(directory)
+    files = [path for path in segments_of(directory) if path.name >= segment_name(minimum)]
     known = _load_frontier(directory, signer)
     if known is not None and files and files[-1].name == segment_name(known.tree.size):
         quick = _Replay(directory, known, last)
         if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
             return quick.finish()
-    full = _Replay(directory, Recovered(Frontier(), NO_PREVIOUS, None, 0), last)
+    full = _Replay(directory, _start(directory, minimum), last)
     full.read(files)
     return full.finish()
+
+
+def _start(directory: Path, minimum: int) -> Recovered:
+    """Where reading begins: at the first record, or at the first that was not pruned, with tiles for what was."""
+    if not minimum:
+        return Recovered(Frontier(), Tiles(directory), Unfinished(), NO_PREVIOUS, None, 0)
+    stored, edge = StoredTree(directory), list[list[bytes]]()
+    for level, width in enumerate(edge_widths(minimum)):
+        at = minimum >> TILE_LEVELS * level
+        edge.append(stored.row(level, at - width, at))
+    previous = stored.row(0, minimum - 1, minimum)[0][:CHAIN_BYTES]
+    tiles = Tiles(directory, minimum, edge)
+    return Recovered(Frontier(minimum, edge_roots(tiles.edge)), tiles, Unfinished(), previous, None, 0)
 
 
 class _Replay:
@@ -67,6 +89,8 @@ class _Replay:
         self._directory = directory
         self._last = last
         self._tree = Frontier(start.tree.size, start.tree.roots)
+        self._tiles = Tiles(directory, start.tree.size, start.tiles.edge)
+        self._unfinished = Unfinished(start.unfinished.seqs)
         self._previous: bytes = start.previous
         self._tail: Path | None = None
         self._at = 0
@@ -82,6 +106,8 @@ class _Replay:
                     f"but the next one is `{path.name}`: {MENDING}"
                 )
             data = path.read_bytes()
+            # Only tiles that the last segment fills are mended; others are worked out when they are asked for.
+            self._tiles.drop()
             self._frames(data)
             self._tail = path
             rest = data[self._at :]
@@ -98,6 +124,8 @@ class _Replay:
                 break
             digest = leaf_hash(frame.leaf)
             tree.add(digest)
+            self._tiles.add(digest)
+            self._unfinished.take_leaf(frame.leaf, frame.seq)
             self._previous, self._at = digest[:CHAIN_BYTES], frame.end
             if self._last and tree.size == self._last.size:
                 self._signed_root = tree.root()
@@ -133,19 +161,54 @@ class _Replay:
             those = f"its first {last.size} records are not those that were signed"
             first = "its first record is not the one that was signed" if last.size == 1 else those
             raise TrailError(f"the trail `{self._directory}` is damaged: {first}: {MENDING}")
-        return Recovered(self._tree, self._previous, self._tail, self._at)
+        self._tiles.flush()
+        return Recovered(self._tree, self._tiles, self._unfinished, self._previous, self._tail, self._at)
 
 
 def _records(number: int) -> str:
     return "1 record" if number == 1 else f"{number} records"
 
 
-def save_frontier(directory: Path, signer: Signer, tree: Frontier, previous: bytes) -> None:
-    """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening."""
+def compare_elsewhere(directory: Path, origin: str, note: str, size: int) -> None:
+    """Compare a trail with the last checkpoint that left it.
+
+    Args:
+        directory: the trail.
+        origin: its name.
+        note: the checkpoint, as it is kept elsewhere; empty if none is.
+        size: number of records that were recovered.
+
+    Raises:
+        TrailError: if that is no checkpoint of this trail, or the trail was rewritten or put back since.
+        OSError: if the trail cannot be read.
+    """
+    if not note:
+        return
+    try:
+        kept = read_note(note.encode(), cosigned=True)
+    except ValueError as error:
+        raise TrailError(f"the last note in `trail.checkpoint_file` {error}: find out who changed it") from None
+    if kept.origin != origin:
+        raise TrailError(f"`trail.checkpoint_file` is that of the ledger `{kept.origin}`: give this one its own")
+    if kept.size > size or tree_root(directory, kept.size) != kept.root:
+        what = f"{kept.size} records were signed and copied to `trail.checkpoint_file`"
+        raise TrailError(f"the trail `{directory}` was rewritten or put back: {what}, and they are not here: {MENDING}")
+
+
+def save_frontier(directory: Path, signer: Signer, state: Recovered, previous: bytes) -> None:
+    """Keep the tree as it is when a segment begins. Only a short cut: without it, everything is read at opening.
+
+    Args:
+        directory: the trail.
+        signer: its key.
+        state: tree, tiles and open intents, as they are now.
+        previous: first bytes of the last leaf's hash.
+    """
     value = {
-        "note": signer.sign(Checkpoint(tree.size, tree.root())),
+        "note": signer.sign(Checkpoint(state.tree.size, state.tree.root())),
         "previous": previous.hex(),
-        "roots": [root.hex() for root in tree.roots],
+        "edge": [b"".join(row).hex() for row in state.tiles.edge],
+        "open": state.unfinished.seqs,
     }
     try:
         replace(directory / FRONTIER_FILE, json.dumps(value, sort_keys=True, indent=1).encode() + b"\n")
@@ -160,10 +223,12 @@ def _load_frontier(directory: Path, signer: Signer) -> Recovered | None:
         checkpoint = signer.read(value["note"])
         if checkpoint is None:
             return None
-        tree = Frontier(checkpoint.size, [bytes.fromhex(root) for root in value["roots"]])
+        tiles = Tiles(directory, checkpoint.size, [split_hashes(bytes.fromhex(row)) for row in value["edge"]])
+        tree = Frontier(checkpoint.size, edge_roots(tiles.edge))
         previous = bytes.fromhex(value["previous"])
+        unfinished = Unfinished(map(int, value["open"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if tree.root() != checkpoint.root or len(previous) != CHAIN_BYTES:
         return None
-    return Recovered(tree, previous, None, 0)
+    return Recovered(tree, tiles, unfinished, previous, None, 0)

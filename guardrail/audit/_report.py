@@ -47,6 +47,14 @@ class Report:
         seconds: how long it took, in seconds.
         key: the verifier key that was used.
         key_source: where it came from; a key from the trail itself proves only that the trail agrees with itself.
+        keys: the keys that were trusted, that one first, in the order in which they followed each other.
+        witnessed: number of records under the last checkpoint that enough of the given witnesses have cosigned.
+        witnesses: for each of them the records it has seen, and when, in seconds since the epoch.
+        pruned: what was pruned: `minimum`, the first record that is left, `record`, its order, and `by`, who signed it.
+        holds: names of the legal holds in force.
+        redactions: number of disclosures that were redacted.
+        disclosures: number of disclosures that can be opened and fit their records; 0 if not deep.
+        disclosures_missing: number of those that are gone without a redaction.
         unfinished: number of intents without a result: released to a caller that reports none, or cut off.
         problems: what was found, at most `limit` of them, in the order of the trail.
         more: how many further problems are not listed.
@@ -65,6 +73,14 @@ class Report:
     seconds: float
     key: str
     key_source: Literal["given", "trail", "none"]
+    keys: tuple[str, ...]
+    witnessed: int
+    witnesses: tuple[tuple[str, int, int], ...]
+    pruned: dict[str, Any] | None
+    holds: tuple[str, ...]
+    redactions: int
+    disclosures: int
+    disclosures_missing: int
     unfinished: int
     problems: tuple[Problem, ...]
     more: int

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from guardrail.audit._files import FULL, fill, sync_directory, write_all
 from guardrail.audit._record import MAX_LEAF_BYTES
+from guardrail.audit._tiles import Tiles
 from guardrail.audit._tree import Frontier, leaf_hash
 
 MAGIC: Final = b"\xf5GR1"
@@ -81,6 +82,7 @@ class Segments:
         directory: where the segments lie.
         segment_bytes: a new segment begins before one would grow beyond this, in bytes.
         tree: what has been written so far.
+        tiles: the same tree, as tiles.
         previous: first bytes of the last leaf's hash.
         tail: the segment to go on with; None begins one.
         at: where in it the next frame goes, in bytes.
@@ -96,12 +98,14 @@ class Segments:
         segment_bytes: int,
         *,
         tree: Frontier,
+        tiles: Tiles,
         previous: bytes = NO_PREVIOUS,
         tail: Path | None = None,
         at: int = 0,
         on_seal: Callable[[], None] = lambda: None,
     ) -> None:
         self.tree = tree
+        self.tiles = tiles
         self.previous = previous
         self.low = False
         self._directory = directory
@@ -165,6 +169,8 @@ class Segments:
         self.previous = previous
         for digest in digests:
             self.tree.add(digest)
+            self.tiles.add(digest)
+        self.tiles.flush()
 
     def grow(self, need: int) -> None:
         """Keep `need` bytes and the reserve filled with zeros ahead; without room for it, `low` is set.

@@ -12,17 +12,21 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from guardrail.audit._batches import Entry
+from guardrail.audit._minimum import read_minimum, remove_below
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
 from guardrail.audit._place import cannot, take_lock
+from guardrail.audit._proof import inclusion_proof
+from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp, releases
-from guardrail.audit._recover import Recovered, recover, save_frontier, segments_of
+from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
-from guardrail.audit._writer import Entry, Writer
+from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
 MAX_WAITING: Final = 100_000
@@ -46,10 +50,25 @@ class Trail:
         writer: the thread that writes.
         stamp: what every record gets.
         timeout_seconds: longest wait for the disk, in seconds.
+        unfinished: numbers of the intents without a result that were found.
+        publisher: where checkpoints go from here.
     """
 
-    def __init__(self, directory: Path, lock: int, writer: Writer, stamp: Stamp, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        lock: int,
+        writer: Writer,
+        stamp: Stamp,
+        timeout_seconds: float,
+        unfinished: Sequence[int] = (),
+        publisher: Publisher | None = None,
+    ) -> None:
         self.directory = directory
+        self.unfinished = tuple(unfinished)
+        """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
+        self.publisher = publisher or Publisher(())
+        """Where checkpoints go from here."""
         self._lock = lock
         self._writer = writer
         self._stamp = stamp
@@ -70,6 +89,8 @@ class Trail:
         segment_bytes: int = 64 * 1024 * 1024,
         checkpoint_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
+        checkpoint_file: Path | None = None,
+        witnesses: Sequence[tuple[str, str]] = (),
     ) -> Trail:
         """Open a trail for writing, or begin one.
 
@@ -79,6 +100,8 @@ class Trail:
             segment_bytes: size of one segment file, in bytes.
             checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
             timeout_seconds: longest wait for a durable append, in seconds.
+            checkpoint_file: a second file for checkpoints; what it holds already must fit the trail.
+            witnesses: address and verifier key of each witness that is to cosign checkpoints.
 
         Returns:
             The trail, its torn end cut if there was one.
@@ -96,8 +119,10 @@ class Trail:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = take_lock(path, ours=_is_open_here(path))
-            writer = _open_writer(path, origin, segment_bytes, checkpoint_seconds)
-            return cls(path, lock, writer, Stamp(origin), timeout_seconds)
+            second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
+            publisher = Publisher([*([second] if second is not None else ()), *_clients(path, witnesses)])
+            writer, unfinished = _open_writer(path, origin, segment_bytes, checkpoint_seconds, publisher, second)
+            return cls(path, lock, writer, Stamp(origin), timeout_seconds, unfinished, publisher)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
@@ -156,6 +181,15 @@ class Trail:
             future.cancel()  # nobody looks at it any more; does nothing once it is done
         return seq
 
+    def tell(self, sink: Sink) -> None:
+        """Hand every checkpoint to somebody else too, from the last one on.
+
+        Args:
+            sink: takes a checkpoint and its note; called in a thread of its own.
+        """
+        self.publisher.add(sink)
+        self._writer.offer_last()
+
     def checkpoint(self) -> None:
         """Sign everything that was appended before this call.
 
@@ -168,6 +202,26 @@ class Trail:
             self._check_usable()
             self._writer.put(entry)
         self._wait(waiter, None)
+
+    def proof(self, seq: int) -> tuple[int, tuple[bytes, ...]]:
+        """That a record is in the trail, under its last checkpoint.
+
+        Args:
+            seq: number of the record; one that no checkpoint covers yet is signed first.
+
+        Returns:
+            The size of the tree, and the hashes from the record up to its root (RFC 6962 section 2.1.1).
+
+        Raises:
+            TrailError: if there is no such record, or it cannot be signed or read.
+        """
+        if seq >= self._writer.signed:
+            self.checkpoint()
+        size = self._writer.signed
+        try:
+            return size, inclusion_proof(self.directory, seq, size)
+        except OSError as error:
+            raise TrailError(cannot("read", self.directory, error)) from None
 
     def close(self) -> None:
         """Write what is waiting, sign it, and let go of the directory. Closing twice does nothing.
@@ -186,6 +240,7 @@ class Trail:
         if not self._writer.ended(self._timeout):
             # The files stay open and locked: the thread may still be writing to them.
             raise TrailError(f"the trail `{self.directory}` cannot be closed: {self._late()}")
+        self.publisher.close()
         self._let_go()
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
@@ -208,6 +263,7 @@ class Trail:
                 )
             seq = self._next
             entry.leaf = self._stamp.leaf(record, seq)
+            entry.record = record
             self._next = seq + 1
             self._writer.put(entry)
         return seq
@@ -277,20 +333,41 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def _open_writer(path: Path, origin: str, segment_bytes: int, checkpoint_seconds: float) -> Writer:
+def _clients(path: Path, witnesses: Sequence[tuple[str, str]]) -> list[Sink]:
+    if not witnesses:
+        return []
+    from guardrail.audit._cosign import WitnessClient  # loads an HTTP client, which few need
+
+    return [WitnessClient(path, url, vkey) for url, vkey in witnesses]
+
+
+def _open_writer(
+    path: Path,
+    origin: str,
+    segment_bytes: int,
+    checkpoint_seconds: float,
+    publisher: Publisher,
+    second: SecondFile | None,
+) -> tuple[Writer, list[int]]:
     """Key, checkpoints, records, in this order; whatever does not fit the one before is refused."""
     fresh = not any(file.stat().st_size for file in segments_of(path)) and not (path / CHECKPOINT_FILE).exists()
     signer = open_signer(path, origin, fresh=fresh)
     checkpoints = CheckpointFile(path, signer)
     try:
         found = recover(path, signer, checkpoints.last)
+        remove_below(path, read_minimum(path))
+        if second is not None:
+            compare_elsewhere(path, origin, second.last(), found.tree.size)
         segments = _open_segments(path, segment_bytes, found, signer, checkpoints)
         if checkpoints.last is None or checkpoints.last.size < found.tree.size:
             checkpoints.append(segments.tree)
     except BaseException:
         checkpoints.close()
         raise
-    return Writer(path, segments, checkpoints, checkpoint_seconds)
+    if checkpoints.last is not None:
+        publisher.offer(checkpoints.last, checkpoints.last_note)
+    writer = Writer(path, segments, checkpoints, found.unfinished, publisher, checkpoint_seconds)
+    return writer, found.unfinished.seqs
 
 
 def _open_segments(
@@ -299,12 +376,13 @@ def _open_segments(
     def seal() -> None:
         # The note comes first: a frontier is believed only as far as the signed checkpoints reach.
         if checkpoints.append(segments.tree):
-            save_frontier(path, signer, segments.tree, segments.previous)
+            save_frontier(path, signer, found, segments.previous)
 
     segments = Segments(
         path,
         segment_bytes,
         tree=found.tree,
+        tiles=found.tiles,
         previous=found.previous,
         tail=found.tail,
         at=found.at,

@@ -1,144 +1,43 @@
-"""What a trail must look like, written down a second time: the verifier's own reading of notes and leaves.
+"""What a trail must look like, written down a second time: the verifier's own reading of leaves, and its tree.
 
 INVARIANT: nothing here or in `_verify` is imported from the writer, so that a mistake made there is not repeated here.
-Needs the standard library and `cryptography`; `orjson`, if it is there, only makes the check of canonical form fast.
+Needs the standard library; `msgspec` and `orjson`, if they are there, only make the check of canonical form fast.
 
-Sources: RFC 6962 section 2.1, RFC 8785, c2sp.org/signed-note, c2sp.org/tlog-checkpoint.
+Sources: RFC 6962 section 2.1, RFC 8785.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Annotated, Any, Final, NoReturn
 
 _LARGEST_INT: Final = 2**53 - 1
-_ED25519: Final = 1
-_NOTE_LINES: Final = 5
-_DASH: Final = "— "
 
 _MAX_DEPTH: Final = 254
 """Deepest nesting of arrays and objects in a leaf; no trail holds a deeper one, because none could be written."""
 
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
-_MEMBER: Final = re.compile(rb'":-?(?:[0-9]+[.eE]|[0-9]{17}|9[0-9]{15})')
-_FIRST: Final = re.compile(rb"\[[-0-9]")
-_FURTHER: Final = re.compile(rb",[-0-9]")
-"""Where a number can stand in compact JSON: after a key, first in an array, further in an array.
-
-A hit may be a float or an integer beyond 2**53 (or only text that looks so), and such leaves are checked the slow way.
-Three patterns that each begin with fixed bytes are twenty times faster than one that does not.
-"""
+_QUICK_DEPTH: Final = 6
+"""How deep a leaf may be nested to be read the quick way; the guard's own records have three levels."""
 
 _orjson: Any
+_decode: Any
 try:
+    import msgspec
     import orjson as _orjson
 except ImportError:  # pragma: no cover - the verifier also runs where only the standard library is
-    _orjson = None
-
-
-class Note(NamedTuple):
-    """One signed note, its text parsed and its signature not yet checked."""
-
-    origin: str
-    size: int
-    root: bytes
-    text: bytes
-    key_id: bytes
-    signature: bytes
-
-
-class Key(NamedTuple):
-    """A verifier key: whose it is, and how to check with it."""
-
-    name: str
-    key_id: bytes
-    check: Callable[[bytes, bytes], bool]
-
-
-def read_key(vkey: str) -> Key:
-    """A C2SP verifier key, `name+hash+base64(type and key)`.
-
-    Raises:
-        ValueError: if it is not one, or its hash does not fit.
-    """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    parts = vkey.split("+", 2)
-    if len(parts) != 3 or not parts[0]:
-        raise ValueError("is not of the form `name+hash+key`")
-    name, given, material = parts[0], parts[1], _unbase64(parts[2])
-    if len(material) != 33 or material[0] != _ED25519:
-        raise ValueError("is not an Ed25519 key")
-    key_id = hashlib.sha256(name.encode() + b"\n" + material).digest()[:4]
-    if key_id.hex() != given:
-        raise ValueError("does not fit its own hash")
-    public = Ed25519PublicKey.from_public_bytes(material[1:])
-
-    def check(signature: bytes, text: bytes) -> bool:
-        try:
-            public.verify(signature, text)
-        except InvalidSignature:
-            return False
-        return True
-
-    return Key(name, key_id, check)
-
-
-def read_note(data: bytes) -> Note:
-    """One note as the trail writes them: a text of three lines, an empty line, one signature line.
-
-    Raises:
-        ValueError: if it is anything else, down to the last byte.
-    """
-    try:
-        lines = data.decode().split("\n")
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8") from None
-    if len(lines) != _NOTE_LINES + 1 or lines[3] or lines[5]:
-        raise ValueError("does not have the lines of a checkpoint")
-    origin, size, root, signed = lines[0], lines[1], _unbase64(lines[2]), lines[4]
-    if not origin or not size.isascii() or not size.isdigit() or size != str(int(size)) or len(root) != 32:
-        raise ValueError("is not a checkpoint")
-    name, _, blob = signed.removeprefix(_DASH).partition(" ")
-    raw = _unbase64(blob)
-    if not signed.startswith(_DASH) or name != origin or len(raw) != 68:
-        raise ValueError("has no Ed25519 signature line of its own ledger")
-    text = f"{origin}\n{size}\n{lines[2]}\n".encode()
-    return Note(origin, int(size), root, text, raw[:4], raw[4:])
-
-
-def split_notes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Each note in a file of notes with its offset; what is no note comes as it is."""
-    at = 0
-    while at < len(data):
-        end = at
-        for _ in range(_NOTE_LINES):
-            found = data.find(b"\n", end)
-            end = len(data) if found < 0 else found + 1
-        dash = data.find(b"\n\n" + _DASH.encode(), at)
-        if dash >= 0:
-            # Cut behind the next signature line, so that a broken note does not shift those that follow.
-            found = data.find(b"\n", dash + 2)
-            end = len(data) if found < 0 else found + 1
-        yield at, data[at:end]
-        at = end
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("holds something that is not base64") from None
-    if base64.b64encode(raw).decode() != text:
-        raise ValueError("holds base64 with stray bits")
-    return raw
+    _orjson = _decode = None
+else:
+    # No type in here takes a float, or an integer beyond 2**53 - 1: that is checked while reading.
+    _value: Any = None | bool | Annotated[int, msgspec.Meta(ge=-_LARGEST_INT, le=_LARGEST_INT)] | str
+    _any: Any = _value
+    for _ in range(_QUICK_DEPTH - 1):
+        _any = _value | list[_any] | dict[str, _any]
+    _decode = msgspec.json.Decoder(dict[str, _any]).decode
 
 
 def read_leaf(leaf: bytes) -> dict[str, Any]:
@@ -147,16 +46,15 @@ def read_leaf(leaf: bytes) -> dict[str, Any]:
     Raises:
         ValueError: if another program could write the same record differently, or it is nested too deep.
     """
-    _check_depth(leaf)
-    if _orjson is None or not leaf.isascii() or _MEMBER.search(leaf) or _FIRST.search(leaf) or _FURTHER.search(leaf):
+    if _orjson is None or not leaf.isascii():
         return _read_leaf_slowly(leaf)
     try:
-        record: object = _orjson.loads(leaf)
+        record: dict[str, Any] = _decode(leaf)
     except ValueError:
-        raise ValueError("is not JSON") from None
-    if not isinstance(record, dict) or _orjson.dumps(record, option=_orjson.OPT_SORT_KEYS) != leaf:
+        return _read_leaf_slowly(leaf)  # deeper than most, or wrong: that one says what
+    if _orjson.dumps(record, option=_orjson.OPT_SORT_KEYS) != leaf:
         raise ValueError("is not in canonical form")
-    return record  # pyright: ignore[reportUnknownVariableType]
+    return record
 
 
 def _check_depth(leaf: bytes) -> None:
@@ -174,6 +72,7 @@ def _check_depth(leaf: bytes) -> None:
 
 
 def _read_leaf_slowly(leaf: bytes) -> dict[str, Any]:
+    _check_depth(leaf)
     try:
         record = json.loads(
             leaf.decode(),
@@ -210,22 +109,81 @@ def _integer(text: str) -> int:
 
 
 class Tree:
-    """An RFC 6962 tree, folded as leaves come. The verifier's own."""
+    """An RFC 6962 tree, folded as leaves come. The verifier's own.
 
-    __slots__ = ("size", "stack")
+    Args:
+        on_tile: called with level, index and the 256 hashes of each tile of C2SP tlog-tiles that becomes full.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("on_tile", "rows", "size", "stack")
+
+    def __init__(self, on_tile: Callable[[int, int, bytes], None] | None = None) -> None:
         self.size = 0
         self.stack: list[bytes] = []
+        self.rows: list[list[bytes]] = [[]]
+        self.on_tile = on_tile
 
     def push(self, digest: bytes) -> None:
         """Take the next leaf hash."""
         carry = self.size
-        self.size += 1
+        self.size = carry + 1
+        self.rows[0].append(digest)
+        if carry & 255 == 255:
+            self._push_last(digest, carry)
+            return
         while carry & 1:
             digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
             carry >>= 1
         self.stack.append(digest)
+
+    def _push_last(self, digest: bytes, carry: int) -> None:
+        """Take the leaf that fills a tile, and perhaps tiles above it."""
+        height = 0
+        while carry & 1:
+            digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
+            carry >>= 1
+            height += 1
+            if height % 8 == 0:
+                level = height // 8
+                self._full(level - 1, carry, b"".join(self.rows[level - 1]), digest)
+        self.stack.append(digest)
+
+    def push_many(self, digests: bytes) -> None:
+        """Take many leaf hashes that stand one after the other: whole tiles are folded level by level."""
+        at, end, sha256 = 0, len(digests), hashlib.sha256
+        while at < end:
+            if self.size & 255 or end - at < 256 * 32:
+                self.push(digests[at : at + 32])
+                at += 32
+                continue
+            row = tile = digests[at : at + 256 * 32]
+            while len(row) > 32:
+                row = b"".join([sha256(b"\x01" + row[here : here + 64]).digest() for here in range(0, len(row), 64)])
+            self._push_tile(row, tile)
+            at += 256 * 32
+
+    def _push_tile(self, digest: bytes, tile: bytes) -> None:
+        """Take 256 leaves at once, given as the root over them; the tree is between two tiles."""
+        carry, height = self.size >> 8, 8
+        self.size += 256
+        self._full(0, carry, tile, digest)
+        while carry & 1:
+            digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
+            carry >>= 1
+            height += 1
+            if height % 8 == 0:
+                level = height // 8
+                self._full(level - 1, carry, b"".join(self.rows[level - 1]), digest)
+        self.stack.append(digest)
+
+    def _full(self, level: int, index: int, hashes: bytes, root: bytes) -> None:
+        """A tile is full: it is shown, and its root stands in the one above."""
+        if self.on_tile is not None:
+            self.on_tile(level, index, hashes)
+        self.rows[level] = []
+        if level + 1 == len(self.rows):
+            self.rows.append([])
+        self.rows[level + 1].append(root)
 
     def root(self) -> bytes:
         """Root over all leaves so far."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import to_builtins
 
 from guardrail.canonical import canonical
+from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
 from guardrail.obligations import ObligationStatus
 from guardrail.policy import PolicyNews
@@ -90,10 +91,14 @@ def decision_record(
         record["mismatch"] = to_builtins(decision.mismatch)
     if decision.grant is not None:
         record["grant"] = decision.grant
+        record["use"] = decision.use
+    if decision.escalation is not None:
+        record["escalation"] = decision.escalation
     if decision.mandates:
         record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if fail_open:
         record["unsafe_fail_open"] = True
+    document = masked_json(document) if document is not None and len(document) <= MAX_DOCUMENT_BYTES else None
     if document is not None and _fits(record, document):
         record["document"] = document.decode()
     return record
@@ -145,6 +150,8 @@ def _effect_record(effect: Effect) -> dict[str, Any]:
         record["target"] = _short(effect.target.address)
     if effect.asset is not None:
         record["asset"] = effect.asset
+        if effect.resource.ino is not None:
+            record["inode"] = [effect.resource.dev, effect.resource.ino]
     if effect.op == "set_key":
         record["key"] = _short(str(effect.attrs.get("key")))
     return record
@@ -154,7 +161,7 @@ def policy_record(news: PolicyNews) -> dict[str, Any]:
     """Another policy in force, or one that was refused."""
     record = {"kind": "config", "event": news.event, "policy": news.revision, "source": _short(news.source)}
     if news.why:
-        record["why"] = printable(news.why)[:MAX_WHY_CHARS]
+        record["why"] = masked(printable(news.why))[:MAX_WHY_CHARS]
     return record
 
 
@@ -174,4 +181,6 @@ def obligation_record(status: ObligationStatus) -> dict[str, Any]:
 
 
 def _short(text: str) -> str:
-    return text[:MAX_CHARS] if text.isascii() else printable(text)[:MAX_CHARS]
+    # Masked before it is cut: half a token may not look like one.
+    long = text[: 4 * MAX_CHARS]
+    return masked(long if long.isascii() else printable(long))[:MAX_CHARS]

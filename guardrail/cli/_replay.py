@@ -146,16 +146,19 @@ def _open(new: str, given: str | None, trail: str | None) -> Any:
 
 
 def _trail_of(given: str | None) -> str:
-    from guardrail.audit import trail_directory
+    from guardrail.audit import trail_place
     from guardrail.cli import find_config
     from guardrail.config import load
 
-    return str(trail_directory(load(find_config(given))))
+    return trail_place(load(find_config(given)))
 
 
 def _recorded(directory: str) -> Iterator[dict[str, Any]]:
+    from guardrail.audit import is_store, need_driver
     from guardrail.audit._verify import read_records
 
+    if is_store(directory):
+        need_driver()
     try:
         for _, record in read_records(directory):
             if record.get("kind") in ("intent", "decision"):

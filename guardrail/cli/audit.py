@@ -1,4 +1,4 @@
-"""`guardrail audit`: verify the trail, or show what it holds."""
+"""`guardrail audit`: verify the trail, show what it holds, prove one record of it, and hand it on in other formats."""
 
 from __future__ import annotations
 
@@ -7,31 +7,37 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from guardrail.cli import positive
+from guardrail.cli import _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
 from guardrail.cli._words import counted
 
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
-KINDS: Final = ("config", "intent", "decision", "result", "obligation")
-"""What records the guard writes."""
+KINDS: Final = (
+    "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order",
+    "asset", "key", "retention", "redaction", "checkpoint", "gap",
+)  # fmt: skip
+"""What kinds of records a trail may hold."""
 
 
 def add(verbs: Any) -> None:
     """Add this verb to the command line."""
     audit = verbs.add_parser(
         "audit",
-        help="verify the trail, or show it",
-        description="Verify the audit trail from its bytes alone, or show what it holds.",
+        help="verify the trail, show it, prove a record, export it",
+        description="Verify the audit trail from its bytes alone, show what it holds, prove one record, or export it.",
         epilog="exit codes: 0 the trail is as it was written, 1 it is not, 2 usage",
     )
     actions = audit.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_verify(actions)
-    _add_show(actions)
+    for module in (_trail_show, _trail_prove, _trail_export):
+        module.add(actions, _where, KINDS)
+    _add_migrate(actions)
+    _trail_keep.add(actions, _where, run)
+    _trail_witness.add(actions)
 
 
 def _add_verify(actions: Any) -> None:
@@ -44,27 +50,41 @@ def _add_verify(actions: Any) -> None:
     verify.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
     verify.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
     verify.add_argument(
-        "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
+        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
+    )
+    verify.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY",
+        help="verifier key of a witness that must have cosigned it; may be repeated",
+    )  # fmt: skip
+    verify.add_argument("--quorum", type=positive, default=0, metavar="N", help="how many of them are enough; all")
+    verify.add_argument(
+        "--seen", action="append", default=[], metavar="SIZE:ROOT",
+        help="guardrail.audit.size and guardrail.audit.root as telemetry has shown them; may be repeated",
+    )  # fmt: skip
+    verify.add_argument(
+        "--jobs", type=positive, metavar="N", help="processes that read a large trail; as many as there are cores"
     )
     verify.set_defaults(run=run, act=_verify)
 
 
-def _add_show(actions: Any) -> None:
-    show = actions.add_parser(
-        "show",
-        help="list the records",
-        description="List the records of a trail; showing them proves nothing, `verify` does.",
+def _add_migrate(actions: Any) -> None:
+    migrate = actions.add_parser(
+        "migrate",
+        help="make or update the tables of a shared trail",
+        description="Make the tables of a shared trail in PostgreSQL, or bring them up to this release, as their owner."
+        " Replicas need fewer rights than that: see docs/postgres.md.",
     )
-    _where(show)
-    kinds = ", ".join(KINDS)
-    show.add_argument("--kind", action="append", metavar="KIND", help=f"only this kind of {kinds}; may be repeated")
-    show.add_argument("--session", metavar="NAME", help="only records of this session")
-    show.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
-    show.set_defaults(run=run, act=_show)
+    migrate.add_argument("store", metavar="URL", help="the database, as a role that may create a schema in it")
+    migrate.set_defaults(run=run_migrate)
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", nargs="?", metavar="DIR", help="the trail; by default that of the configuration")
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        metavar="DIR|URL",
+        help="the trail, or its database; by default that of the configuration",
+    )
     parser.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -75,13 +95,16 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if the trail is as it was written, 1 if not, 2 for wrong usage.
     """
+    from guardrail.audit import is_store, need_driver
     from guardrail.errors import ConfigError
 
     if args.directory and args.config:
         raise ConfigError("name the trail either as DIR or by --config, not both")
     directory = args.directory or _configured(args.config)
+    if shared := is_store(directory):
+        need_driver()
     try:
-        if not _has_trail(directory):
+        if not shared and not _has_trail(directory):
             how = (
                 "name the directory that holds one" if args.directory else "this configuration has recorded nothing yet"
             )
@@ -95,6 +118,28 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def run_migrate(args: argparse.Namespace) -> int:
+    """Carry out `guardrail audit migrate`.
+
+    Returns:
+        0; what cannot be done is an error.
+    """
+    from guardrail.audit import is_store, need_driver
+    from guardrail.errors import ConfigError
+
+    if not is_store(args.store):
+        raise ConfigError("name the database as `postgresql://host/database` or `service=name`")
+    need_driver()
+    from guardrail.audit.postgres import migrate_store
+
+    applied = migrate_store(args.store)
+    for name in applied:
+        print(f"applied {name}")
+    if not applied:
+        print("nothing to do: the tables are those of this release")
+    return EXIT_OK
+
+
 def _has_trail(directory: str) -> bool:
     # One file of a trail is enough: what is left of a damaged one has to be looked at.
     names = os.listdir(directory) if os.path.isdir(directory) else []
@@ -104,11 +149,11 @@ def _has_trail(directory: str) -> bool:
 
 
 def _configured(given: str | None) -> str:
-    from guardrail.audit import trail_directory
+    from guardrail.audit import trail_place
     from guardrail.cli import find_config
     from guardrail.config import load
 
-    return str(trail_directory(load(find_config(given))))
+    return trail_place(load(find_config(given)))
 
 
 # ── verify ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,12 +161,20 @@ def _configured(given: str | None) -> str:
 
 def _verify(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit import verify
+    from guardrail.errors import ConfigError
 
+    if args.quorum > len(args.witness):
+        raise ConfigError(f"a quorum of {args.quorum} needs as many --witness keys, and there are {len(args.witness)}")
     report = verify(
         directory,
         deep=not args.light,
         vkey=_key(args.key),
         checkpoint=_read(args.checkpoint) if args.checkpoint else None,
+        witnesses=[_key(given) or "" for given in args.witness],
+        quorum=args.quorum,
+        seen=[_seen(given) for given in args.seen],
+        people=None if args.directory else _people(args.config),
+        jobs=args.jobs or len(os.sched_getaffinity(0)),
         progress=_progress if sys.stderr.isatty() else None,
     )
     if args.json:
@@ -135,6 +188,23 @@ def _key(given: str | None) -> str | None:
     if given is None or ("+" in given and not os.path.exists(given)):
         return given
     return _read(given).strip("\n")
+
+
+def _seen(given: str) -> tuple[int, str]:
+    from guardrail.errors import ConfigError
+
+    size, _, root = given.partition(":")
+    if not (size.isascii() and size.isdigit()) or len(root) != 64 or set(root) - set("0123456789abcdef"):
+        raise ConfigError(f"`{given}` is no size and root such as `4711:` and 64 hexadecimal digits")
+    return int(size), root
+
+
+def _people(given: str | None) -> dict[str, bytes]:
+    from guardrail.cli import find_config
+    from guardrail.config import load
+    from guardrail.mandates import public_keys
+
+    return public_keys(load(find_config(given)))
 
 
 def _read(path: str) -> str:
@@ -164,7 +234,8 @@ def _print_report(report: Any) -> None:
     kind = "every byte and every record" if report.deep else "every byte, records not parsed"
     print(f"{'as written' if report.ok else 'NOT as written'}: {report.directory} ({kind})")
     print(f"  ledger      {report.origin or 'unknown'}")
-    print(f"  records     {report.records} in {counted(report.segments, 'segment')}, {counted(report.size, 'byte')}")
+    held = f"{counted(report.segments, 'segment')}, " if report.segments or report.size == 0 else "the database, "
+    print(f"  records     {report.records} in {held}{counted(report.size, 'byte')}")
     unsigned = report.records - report.signed
     last = "the last one is" if unsigned == 1 else f"the last {unsigned} are"
     tail = f"; {last} chained but not signed" if unsigned > 0 else ""
@@ -175,6 +246,7 @@ def _print_report(report: Any) -> None:
         # The trail cannot tell them apart: `check` and the service release a call, and nobody reports what came of it.
         why = ": released to a caller that reports no result, or cut off while running" if report.unfinished else ""
         print(f"  unfinished  {counted(report.unfinished, 'intent')} without a result{why}")
+    _print_kept(report)
     if report.live:
         print("  note        the trail is open for writing; what came after the start of this check is not covered")
     if report.key_source == "given":
@@ -187,105 +259,20 @@ def _print_report(report: Any) -> None:
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
 
 
-# ── show ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _show(args: argparse.Namespace, directory: str) -> int:
-    from collections import deque
-
-    from guardrail.errors import ConfigError
-
-    unknown = next((kind for kind in args.kind or () if kind not in KINDS), None)
-    if unknown is not None:
-        raise ConfigError(f"no record is of the kind `{unknown}`: use one of {', '.join(f'`{k}`' for k in KINDS)}")
-    rows: Any = _chosen(args, directory)
-    if args.last:
-        rows = deque(rows, maxlen=args.last)
-    for seq, record in rows:
-        if args.json:
-            print(json.dumps(record, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
-        else:
-            print(_line(seq, record))
-    return EXIT_OK
-
-
-def _chosen(args: argparse.Namespace, directory: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    from guardrail.audit._verify import read_records
-
-    following = missing = 0
-    for seq, record in read_records(directory):
-        missing, following = missing + max(0, seq - following), seq + 1
-        if args.kind and record.get("kind") not in args.kind:
-            continue
-        if args.session is not None and record.get("session") != args.session:
-            continue
-        yield seq, record
-    if missing:
-        print(f"note: {counted(missing, 'record')} cannot be read: see `guardrail audit verify`", file=sys.stderr)
-
-
-def _line(seq: int, record: dict[str, Any]) -> str:
-    """One record as one line: number, time, kind, outcome, rules, assets, agent, and what it is about."""
+def _print_kept(report: Any) -> None:
+    """What was pruned, held, redacted and witnessed, where there is any of it."""
     from guardrail.printing import visible
 
-    decision, subject = _table(record.get("decision")), _table(record.get("subject"))
-    outcome = decision.get("outcome") or record.get("result") or record.get("state") or record.get("event") or "-"
-    assets = _list(record.get("assets")) or ([record["asset"]] if record.get("asset") else [])
-    fields = [
-        f"{seq:>7}",
-        _time(record.get("t_us")),
-        f"{record.get('kind', '?')!s:<10}",
-        f"{outcome!s:<9}",
-        _joined(decision.get("rules")),
-        _joined(assets),
-        # An obligation names its subject, a decision has it as a table with the model and the principal.
-        str(subject.get("id") or (not subject and record.get("subject")) or "-"),
-        _about(record),
-        _observed(record),
-    ]
-    # Names in records come from agents: nothing of theirs may repaint the terminal.
-    return visible("  ".join(field for field in fields if field))
-
-
-def _observed(record: dict[str, Any]) -> str:
-    """What a call that ran would have met with every rule rolled out."""
-    observed = _table(record.get("observed"))
-    return f"[observed: {observed.get('outcome')} by {_joined(observed.get('rules'))}]" if observed else ""
-
-
-def _about(record: dict[str, Any]) -> str:
-    call, effects = _table(record.get("call")), [_table(effect) for effect in _list(record.get("effects"))]
-    if call and "effects" in record:
-        ops = dict.fromkeys(str(effect.get("op")) for effect in effects)
-        first = next((str(effect["resource"]) for effect in effects if effect.get("resource")), "")
-        return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
-    if isinstance(record.get("intent"), int):
-        return f"of record {record['intent']}"
-    named = str(record.get("obligation") or record.get("mandate") or record.get("policy") or "")
-    # Why a policy was refused, or what is left of what is owed.
-    why = record.get("why") or _joined_text(record.get("evidence"))
-    return f"{named}: {why}" if why else named
-
-
-def _joined_text(value: object) -> str:
-    return "; ".join(map(str, _list(value)))
-
-
-def _joined(value: object) -> str:
-    return ",".join(map(str, _list(value))) or "-"
-
-
-def _table(value: object) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: object) -> list[object]:
-    return cast("list[object]", value) if isinstance(value, list) else []
-
-
-def _time(value: object) -> str:
-    try:
-        moment = dt.datetime.fromtimestamp(cast("int", value) / 1_000_000, dt.UTC)
-    except (TypeError, ValueError, OverflowError, OSError):
-        return "no time"
-    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+    if report.pruned:
+        by = " and ".join(report.pruned["by"]) or "nobody that the trail names"
+        print(visible(f"  pruned      records before {report.pruned['minimum']}, by order of {by}"))
+    for name in report.holds:
+        print(visible(f"  hold        {name}"))
+    if report.redactions or report.disclosures or report.disclosures_missing:
+        gone = f", {report.disclosures_missing} missing" if report.disclosures_missing else ""
+        print(f"  disclosed   {report.disclosures} can be opened, {report.redactions} redacted{gone}")
+    for name, size, at in report.witnesses:
+        moment = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment}"))
+    if len(report.keys) > 1:
+        print(f"  keys        {counted(len(report.keys), 'key')}, each named by a record under the one before")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.config._settings import (
@@ -16,7 +16,10 @@ from guardrail.config._settings import (
     AssetConfig,
     Config,
     DecisionLogConfig,
+    GroupConfig,
     PolicyConfig,
+    TrailConfig,
+    WebhookConfig,
     dotted,
     is_protected,
 )
@@ -35,6 +38,8 @@ MAX_REFERENCE: Final = 1_000
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
+_PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#]*@|password=")
+_VKEY: Final = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -54,12 +59,49 @@ def check(config: Config, where: str) -> None:
     wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
+    wrong += _store_problems(config.trail)
+    wrong += _shared_problems(config.trail)
+    wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
     if wrong:
         raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
+
+
+def _store_problems(trail: TrailConfig) -> list[str]:
+    store = trail.store
+    if trail.key and not store:
+        return ["`trail.key` belongs to `trail.store`: a trail in a directory has its key there"]
+    if not store or (store.startswith("${") and store.endswith("}")):
+        return []
+    if not store.startswith(("postgresql://", "postgres://", "service=")):
+        return ["`trail.store` must be `postgresql://host/database`, `service=name` or `${ENV_NAME}`"]
+    # The text is not repeated: this is about what must not be seen.
+    if _PASSWORD.search(store):
+        return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
+    return []
+
+
+def _shared_problems(trail: TrailConfig) -> list[str]:
+    """What a trail in a database cannot do."""
+    files = (("witness", trail.witnesses, "witnesses need its tiles"), ("disclose", trail.disclose, "they are files"))
+    return [
+        f"`trail.{name}` works with a trail in a directory only, because {why}: take it out, or `trail.store`"
+        for name, wanted, why in files
+        if wanted and trail.store
+    ]
+
+
+def _witness_problems(trail: TrailConfig) -> list[str]:
+    problems = [f"witness `{name}` is listed twice" for name in _twice([witness.key for witness in trail.witnesses])]
+    for witness in trail.witnesses:
+        if not _WEB.fullmatch(witness.url):
+            problems.append(f"`trail.witness`: `{witness.url}` must be `https://host/path`")
+        if not _VKEY.fullmatch(witness.key):
+            problems.append(f"`trail.witness`: `{witness.key}` is no verifier key such as `name+0123abcd+base64`")
+    return problems
 
 
 def _policy_problems(policy: PolicyConfig) -> list[str]:
@@ -155,12 +197,36 @@ def _order_problems(config: Config) -> list[str]:
         if keys.count(person.key) > 1
     ]
     people = {person.name for person in config.people}
+    problems += _group_problems(config.review.groups, people)
+    problems += _webhook_problems(config.review.webhooks)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
         for name in config.mandates.revokers
         if name not in people
     ]
     return problems
+
+
+def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str]) -> Iterator[str]:
+    for name, group in groups.items():
+        if not 1 <= group.n <= len(set(group.members)):
+            yield f"`review.groups.{name}` needs {group.n} of {len(set(group.members))} members: nobody could decide"
+        if not group.rules:
+            yield f"`review.groups.{name}`: `rules` is empty, so it would decide nothing: name some, or leave it out"
+        for member in group.members:
+            if member not in people:
+                yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
+
+
+def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
+    for name in _twice([webhook.name for webhook in webhooks]):
+        yield f"webhook `{name}` is listed twice"
+    for webhook in webhooks:
+        if not _ZONE.fullmatch(webhook.name):
+            yield f"webhook `{webhook.name}`: `name` must have up to 64 of the characters A-Z a-z 0-9 _ . -"
+        for key, text in (("url", webhook.url), ("link", webhook.link)):
+            if (text or key == "url") and not _WEB.fullmatch(text.replace("{id}", "id")):
+                yield f"webhook `{webhook.name}`: `{key}` must be `https://host/path`"
 
 
 def _weakens_problems(asset: AssetConfig) -> Iterator[str]:
@@ -197,6 +263,8 @@ def _number_problems(config: Config) -> list[str]:
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)
+            if f"{section}.{name}" == "review.sticky_seconds" and value == 0:
+                continue  # asks again at once
             if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 problems.append(f"`{section}.{name}` must be greater than 0")
     if config.review.grant_seconds > 4 * 3600:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from guardrail.history._hosts import host_of
 from guardrail.history._store import Fact
+from guardrail.masking import masked
 from guardrail.model import Effect, Resource
 
 MAX_LABELS: Final = 64
@@ -182,7 +183,7 @@ class Watch:
         for effect in effects:
             looked = self._reconnaissance(effect)
             if looked is not None:
-                _both(session, agent, Fact("reconnaissance", looked))
+                _both(session, agent, Fact("reconnaissance", masked(looked)))
             target = effect.target
             if effect.resource.uri is not None or (target is not None and target.uri is not None):
                 for host in hosts_of((effect,)):

@@ -6,7 +6,7 @@ from guardrail.mandates._book import MandateBook, Order
 from guardrail.mandates._ledger import Duty, MandateLedger
 from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation
 from guardrail.mandates._revocation import Revocation, revoke
-from guardrail.mandates._signing import load_key, new_key, sign
+from guardrail.mandates._signing import key_id, load_key, new_key, pae, public_keys, public_text, seal, sign, unseal
 from guardrail.mandates._zones import Zones
 
 __all__ = [
@@ -19,8 +19,14 @@ __all__ = [
     "Order",
     "Revocation",
     "Zones",
+    "key_id",
     "load_key",
     "new_key",
+    "pae",
+    "public_keys",
+    "public_text",
     "revoke",
+    "seal",
     "sign",
+    "unseal",
 ]

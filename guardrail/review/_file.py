@@ -1,6 +1,6 @@
 """One SQLite file, used from many threads and processes: reading, durable writing, and nothing else.
 
-Not concerned with what is in it (`_schema`) or what may follow on what (`_grants`, `_store`).
+Not concerned with what is in it (`_schema`) or what may follow on what (`_machine`).
 """
 
 from __future__ import annotations

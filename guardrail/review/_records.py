@@ -140,8 +140,26 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """Leave, given by a person, for exactly one execution of exactly one call.
+class Scope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Leave for more than one call, within what was asked: each part can only narrow it.
+
+    Args:
+        ops: which of the ops that were held; None for all of those.
+        assets: which of the assets; None for all of those.
+        targets: which of the targets; None for all of those.
+        uses: how many calls.
+        seconds: for how long, in seconds; None for as long as an approval is good for.
+    """
+
+    ops: tuple[str, ...] | None = None
+    assets: tuple[str, ...] | None = None
+    targets: tuple[str, ...] | None = None
+    uses: int = 1
+    seconds: int | None = None
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Leave, given by a person, for exactly one execution of exactly one call, or for some within a scope.
 
     Args:
         id: unique id.
@@ -151,6 +169,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         expires_us: when it ends, in microseconds since the epoch.
         escalation: `decision_id` of the decision that was escalated.
         shown: what the person saw: rule and asset of each reason that held the call. It lifts these and nothing else.
+        binding: digest over the call and the files it resolved to, as they were shown; empty binds to the call alone.
+        scope: what it covers besides this one call.
+        approvers: everybody whose approval counted.
+        glass: taken by break-glass: it lifts whatever holds a call within its scope, and still no denial.
     """
 
     id: str
@@ -160,6 +182,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     expires_us: int
     escalation: str
     shown: tuple[tuple[str, str | None], ...] = ()
+    binding: str = ""
+    scope: Scope | None = None
+    approvers: tuple[str, ...] = ()
+    glass: bool = False
 
 
 def clock_us() -> int:

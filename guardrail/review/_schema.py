@@ -1,6 +1,6 @@
 """The SQLite file behind the review store: opening it, its tables, and rows to records.
 
-Not concerned with what may follow on what (`_grants`, `_store`).
+Not concerned with what may follow on what (`_machine`): it is a memory, and nothing in it lets a call run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from guardrail.masking import masked, masked_value
 from guardrail.model import Outcome, Reason
 from guardrail.review._records import Answer, CallKey, Review, ReviewError, TurnKey
 from guardrail.storage import remedy
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     # Loaded where a store is opened: `import guardrail` is on the path of every harness hook.
     import sqlite3
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """`PRAGMA user_version` of a store this code can use."""
 
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that holds the file, in seconds."""
 
-LOST: Final = "what was asked of people, and what they allowed,"
+LOST: Final = "what adapters remember of turns that wait for people"
 """What nobody knows any more without the file."""
 
 _TABLES: Final = """
@@ -33,27 +34,17 @@ create table review (
     thread text not null, scope text not null, message text not null, call text not null, digest text not null,
     decision_id text not null, outcome text not null, reasons blob not null, tool text not null, args blob not null,
     state text not null, asked text not null, asker text not null, answer blob,
-    created_us integer not null, expires_us integer not null, releases integer not null, result blob,
+    created_us integer not null, expires_us integer not null, result blob,
     primary key (thread, scope, message, call, digest)
 ) strict, without rowid;
 create index review_state on review (state, thread, scope);
 create index review_decision on review (decision_id);
-create table leave (
-    id text primary key, digest text not null, approver text not null, created_us integer not null,
-    expires_us integer not null, escalation text not null, state text not null, redeemed_us integer
-) strict, without rowid;
-create index leave_escalation on leave (escalation);
+create index review_age on review (created_us);
 """
-
-_AGES: Final = (
-    "create index if not exists review_age on review (created_us)",
-    "create index if not exists leave_age on leave (created_us)",
-)
-"""So that finding what may be forgotten costs the same however much is kept. Stores made before them get them too."""
 
 COLUMNS: Final = (
     "thread, scope, message, call, digest, decision_id, outcome, reasons, tool, args, state, asked, asker, answer,"
-    " created_us, expires_us, releases, result"
+    " created_us, expires_us, result"
 )
 """Columns of `review`, in the order that `review_row` writes and `to_review` reads."""
 
@@ -121,24 +112,25 @@ def cause(error: BaseException) -> str:
 
 def _prepare(db: sqlite3.Connection) -> None:
     # Not WAL: before 3.51.3 a WAL reset with two connections can lose commits (sqlite.org/wal.html#walresetbug),
-    # and a lost commit here is a grant that can be redeemed twice.
+    # and with a lost commit a person would be asked again what they have answered.
     db.execute("pragma journal_mode = delete")
     db.execute("pragma synchronous = full")
     db.execute("begin immediate")
     try:
         (version,) = db.execute("pragma user_version").fetchone()
-        if version == 0:
+        if version == 1:
+            # Its grants were the only ones there were; now they are in the ledger, and those count for nothing.
+            db.execute("drop table leave")
+            db.execute("drop table review")
+        if version in (0, 1):
             for statement in filter(str.strip, _TABLES.split(";")):
                 db.execute(statement)
             db.execute(f"pragma user_version = {SCHEMA_VERSION}")
-        if version in (0, SCHEMA_VERSION):
-            for statement in _AGES:
-                db.execute(statement)
         db.execute("commit")
     except BaseException:
         db.execute("rollback")
         raise
-    if version not in (0, SCHEMA_VERSION):
+    if version not in (0, 1, SCHEMA_VERSION):
         raise ReviewError(
             f"the review store has version {version}, this program needs {SCHEMA_VERSION}: move the file away"
         )
@@ -150,16 +142,15 @@ def review_row(review: Review) -> tuple[Any, ...]:
         *key_row(review.key),
         review.decision_id,
         review.outcome.value,
-        _encode(review.reasons),
+        _encode([msgspec.structs.replace(reason, message=masked(reason.message)) for reason in review.reasons]),
         review.tool,
-        encode_args(review.args),
+        encode_args(masked_value(review.args)),
         review.state,
         review.asked,
         review.asker,
         None if review.answer is None else encode_answer(review.answer),
         review.created_us,
         review.expires_us,
-        review.releases,
         review.result,
     )
 
@@ -189,8 +180,7 @@ def to_review(row: tuple[Any, ...]) -> Review:
             answer=None if row[13] is None else _answer.decode(row[13]),
             created_us=row[14],
             expires_us=row[15],
-            releases=row[16],
-            result=row[17],
+            result=row[16],
         )
     except (msgspec.DecodeError, ValueError, TypeError) as error:
         raise ReviewError(f"the review store holds a damaged review: {error}") from None

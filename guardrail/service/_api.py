@@ -20,24 +20,27 @@ from guardrail.service._openapi import describe
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
+    from guardrail.service._background import Background
 
 READY_SECONDS: Final = 1.0
 """How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
 
 
-def build(guard: Guard, decisions: DecisionRoutes) -> FastAPI:
+def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> FastAPI:
     """The FastAPI part of the service.
 
     Args:
         guard: what is reported on.
         decisions: the routes beside this, for their load.
+        background: what is done while the service runs.
     """
     readiness = _Readiness(guard)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         readiness.started = True
-        yield
+        async with background.running():
+            yield
         readiness.started = False
 
     api = FastAPI(

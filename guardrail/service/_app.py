@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
+    from guardrail.service._review import ReviewRoutes
+    from guardrail.service._webhooks import Webhooks
 
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
@@ -30,11 +32,13 @@ class Service:
         api: routes that a framework answers.
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
+        review: routes of those who review, who send another token; None where nobody reviews over HTTP.
     """
 
-    def __init__(self, api: FastAPI, decisions: DecisionRoutes, token: str) -> None:
+    def __init__(self, api: FastAPI, decisions: DecisionRoutes, token: str, review: ReviewRoutes | None = None) -> None:
         self.api = api
         self.decisions = decisions
+        self.review = review
         self._token = _digest(token.encode()) if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +47,8 @@ class Service:
             await self.api(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
+        elif self.review is not None and self.review.owns(scope["path"]):
+            await self.review(scope, receive, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
             problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
             await problem.answer(scope).send(send)
@@ -76,10 +82,35 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     token = check_access(wanted, insecure_no_token=insecure_no_token)
     try:
         from guardrail.service._api import build
+        from guardrail.service._background import Background
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
-    return Service(build(guard, decisions), decisions, token)
+    review = _review_routes(guard, wanted, token)
+    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
+    return Service(api, decisions, token, review)
+
+
+def _webhooks(guard: Guard) -> Webhooks | None:
+    from guardrail.review._notices import Endpoint
+    from guardrail.service._webhooks import Webhooks
+
+    endpoints = [Endpoint(webhook, guard.config.trail.origin) for webhook in guard.config.review.webhooks]
+    return Webhooks(guard.desk, endpoints) if endpoints else None
+
+
+def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRoutes | None:
+    reviewers = secret(wanted.reviewer_token, "service.reviewer_token")
+    if not reviewers:
+        return None
+    if len(reviewers) < MIN_TOKEN_CHARS:
+        raise ConfigError(f"`service.reviewer_token` must have at least {MIN_TOKEN_CHARS} characters")
+    if hmac.compare_digest(reviewers.encode(), token.encode()):
+        # Whoever may ask for a decision could otherwise read, and answer, what people are asked.
+        raise ConfigError("`service.reviewer_token` must be another than `service.token`: agents hold that one")
+    from guardrail.service._review import ReviewRoutes
+
+    return ReviewRoutes(guard, reviewers, _digest(token.encode()) if token else None)
 
 
 def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:

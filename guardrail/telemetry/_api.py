@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.masking import masked
 from guardrail.model import FAULT_RULE, Decision, Outcome, ToolCall
 from guardrail.printing import printable
 
@@ -30,6 +31,9 @@ SPAN_NAME: Final = "apply_guardrail guardrail"
 
 EVENT_NAME: Final = "guardrail.decision"
 """Name of the log event about one decision."""
+
+CHECKPOINT_EVENT_NAME: Final = "guardrail.audit.checkpoint"
+"""Name of the log event about one signed checkpoint of the trail."""
 
 DURATION_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Upper bounds of the buckets of `guardrail.decision.duration`, in seconds."""
@@ -176,6 +180,15 @@ class Api:
             attributes={**_call_attributes(call), **_decision_attributes(decision), "guardrail.effect.op": op},
         )
 
+    def emit_checkpoint(self, facts: dict[str, str | int]) -> None:
+        self._logger.emit(
+            event_name=CHECKPOINT_EVENT_NAME,
+            severity_number=self._logs.SeverityNumber.INFO,
+            severity_text="INFO",
+            body="checkpoint",
+            attributes=facts,
+        )
+
     def flushers(self, timeout_seconds: float) -> tuple[Callable[[], object], ...]:
         current: tuple[object, ...] = (
             self._given[0] or self._trace.get_tracer_provider(),
@@ -236,4 +249,4 @@ def listed(items: Iterable[str]) -> list[str]:
 
 def text(value: str) -> str:
     # Lone surrogates would make the exporter drop the whole batch: an agent must not be able to choose that.
-    return printable(value[:MAX_TEXT])
+    return masked(printable(value[: 4 * MAX_TEXT]))[:MAX_TEXT]

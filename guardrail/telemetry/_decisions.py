@@ -31,6 +31,10 @@ FAULT_EVENT_NAME: Final = "guardrail.fault"
 MISMATCH: Final = "EngineMismatch"
 """`error.type` under which two engines that disagree are counted."""
 
+AUDIT_ORIGIN: Final = "guardrail.audit.origin"
+AUDIT_SIZE: Final = "guardrail.audit.size"
+AUDIT_ROOT: Final = "guardrail.audit.root"
+
 _HOST_ERRORS: Final = (ConfigError, EngineFault, TrailError)
 """Errors about this host and not about the call: their sentence may be logged."""
 
@@ -55,6 +59,8 @@ class Telemetry:
         self._closers: tuple[Callable[[float], None], ...] = ()
         self._lock = threading.Lock()
         self._api: Api | None = None
+        self.signed: dict[str, str | int] = {}
+        """The last checkpoint, as attributes of every span that follows."""
         self.failures = 0
         """How often telemetry itself failed and was ignored."""
         if tracer_provider or meter_provider or logger_provider:
@@ -94,6 +100,22 @@ class Telemetry:
             span.faulted(error)
         else:
             self.attempt(self._fault_alone, error)
+
+    def checkpoint(self, origin: str, size: int, root: str) -> None:
+        """Say how far the trail is signed: whoever keeps this can tell later whether it was rewritten.
+
+        Args:
+            origin: name of the ledger.
+            size: number of records under the checkpoint.
+            root: its root, in hexadecimal.
+        """
+        self.attempt(self._checkpoint, {AUDIT_ORIGIN: origin, AUDIT_SIZE: size, AUDIT_ROOT: root})
+
+    def _checkpoint(self, facts: dict[str, str | int]) -> None:
+        self.signed = facts
+        api = self.api()
+        if api is not None:
+            api.emit_checkpoint(facts)
 
     def own(self, closers: tuple[Callable[[float], None], ...]) -> None:
         """Take over providers: `shutdown` closes them.
@@ -221,6 +243,7 @@ class DecisionSpan:
             api.measure(decision)
             if span is not None and span.is_recording():
                 api.describe(span, decision)
+                span.set_attributes(self._telemetry.signed)
             ids = api.current(span)
         told = decision.observed is not None or decision.mismatch is not None
         if outcome is not Outcome.ALLOW or failed_open(decision) or told:

@@ -15,8 +15,9 @@ from typing import Any
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from guardrail.audit import Trail
 from guardrail.model import Outcome
-from guardrail.review import ReviewStore
+from guardrail.review import ReviewDesk, ReviewStore, TrailLedger
 from tests.adapters.bench import APPROVE, KINDS, REJECT, Bench, Pause, attached
 from tests.adapters.toys import Ran, ToyGuard, read, tools, turn, write
 
@@ -26,7 +27,8 @@ SCRIPT = [turn(read("c0"), write("c1", "/a"), write("c2", "/b"))]
 async def half(kind: str, mode: str, phase: str, folder: Path) -> dict[str, Any]:
     """Start, or resume what another process has started."""
     ran: Ran = []
-    guard = ToyGuard(reviews=ReviewStore(folder / "review.db"))
+    trail = Trail.open(folder / "trail")
+    guard = ToyGuard(reviews=ReviewStore(folder / "review.db", desk=ReviewDesk(TrailLedger(trail))))
     if phase == "resume":
         guard.policy = lambda call: Outcome.ALLOW
     checkpoints = str(folder / "checkpoints.db")
@@ -42,6 +44,7 @@ async def half(kind: str, mode: str, phase: str, folder: Path) -> dict[str, Any]
         ):
             pause = await _talk(bench, phase)
     guard.reviews.close()
+    trail.close()
     return {"ran": sorted(ran), "asked": sorted(pause.asked), "statuses": pause.statuses, "records": guard.records}
 
 

@@ -18,9 +18,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.tools import BaseTool, tool
 from langgraph.types import interrupt
 
+from guardrail.config import Config
 from guardrail.errors import Denied, Escalated
 from guardrail.model import Decision, Outcome, Reason, ToolCall, new_id
-from guardrail.review import Grant, ReviewStore
+from guardrail.review import Grant, Holder, Refused, ReviewStore
 
 Ran = list[tuple[str, ...]]
 
@@ -171,20 +172,37 @@ class ToyGuard:
         outcome = self.policy(call)
         leave = None
         if grant is not None and outcome is Outcome.ESCALATE:
-            leave = self.reviews.redeem(grant, call.digest)
+            try:
+                leave = self.reviews.desk.reserve(grant, call.digest)
+            except Refused:
+                leave = None
             outcome = Outcome.ALLOW if leave is not None else outcome
-        if not (preview and outcome):
-            self._record("intent" if outcome else "decision", call)
-        with self.lock:
-            self.calls.append(call)
-        return Decision(
+        decision = Decision(
             decision_id=new_id(),
             outcome=outcome,
             reasons=(Reason(rule="toy.rule", outcome=outcome, message="a control file needs an approval"),),
             id=call.id,
             digest=call.digest,
-            grant=leave.id if leave else None,
+            grant=leave.grant.id if leave else None,
         )
+        if outcome is Outcome.ESCALATE:
+            desk = self.reviews.desk
+            desk.open(
+                Holder(Config()).escalation(
+                    call,
+                    decision,
+                    binding="",
+                    bound=True,
+                    now_us=desk.clock(),
+                    class_of=lambda _: None,
+                    severe=lambda _: False,
+                )
+            )
+        if not (preview and outcome):
+            self._record("intent" if outcome else "decision", call)
+        with self.lock:
+            self.calls.append(call)
+        return decision
 
     def _record(self, kind: str, call: ToolCall) -> None:
         with self.lock:

@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from guardrail.masking import masked as without_secrets
+from guardrail.masking import masked_json
 from guardrail.model import FAULT_RULE, Decision
 from guardrail.policy._bundle import ENTRYPOINT
 from guardrail.policy._ruling import Ruling
@@ -76,12 +78,12 @@ def event(entry: Entry, labels: Mapping[str, str], *, erase: Sequence[str], mask
     if entry.trace_id:
         value |= {"trace_id": entry.trace_id, "span_id": entry.span_id}
     if entry.document is not None:
-        value["input"] = orjson.loads(entry.document)
+        value["input"] = orjson.loads(masked_json(entry.document))
     fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
     if fault is not None:
-        value["error"] = {"code": FAULT_RULE, "message": printable(fault.message)[:MAX_MESSAGE_CHARS]}
+        value["error"] = {"code": FAULT_RULE, "message": without_secrets(printable(fault.message))[:MAX_MESSAGE_CHARS]}
     elif entry.ruling is not None:
-        value["result"] = orjson.loads(entry.ruling.answer)
+        value["result"] = orjson.loads(masked_json(entry.ruling.answer))
     erased = [pointer for pattern in erase for pointer in _take(value, pattern, keep=False)]
     masked = [pointer for pattern in mask for pointer in _take(value, pattern, keep=True)]
     if erased:

@@ -1,0 +1,294 @@
+"""One segment, read from its bytes alone: every frame and every leaf, and what has to be told of it.
+
+Nothing here depends on the segments before it, so that they can be read by as many processes as there are cores; what
+joins them (the first link of the chain, the tree, results of intents elsewhere) is told and checked by `_verify`.
+INVARIANT: nothing here is imported from the writer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import hashlib
+import struct
+import zlib
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+from guardrail.audit._report import Problem
+from guardrail.audit._verify_format import read_leaf
+
+PROGRESS_EVERY: Final = 8192
+"""How many records lie between two calls of the progress callback."""
+
+_HEAD: Final = struct.Struct(">4sIQI8sI")
+_MAGIC: Final = b"\xf5GR1"
+_LARGEST_LEAF: Final = 61440
+
+_SPECIAL: Final = tuple(b'"kind":"%s"' % kind for kind in (b"key", b"retention", b"redaction"))
+"""What the canonical form of a record about the trail itself holds; inside a string the quotes are escaped."""
+
+
+@dataclasses.dataclass(slots=True)
+class Task:
+    """What a segment is read with.
+
+    Args:
+        path: the file.
+        first: number of the record it begins with.
+        deep: parse every leaf.
+        origin: name of the ledger that records must name; empty if it is not known.
+        unsigned: number from which on an unreadable end may be a batch that is being written; None if none is.
+    """
+
+    path: str
+    first: int
+    deep: bool
+    origin: str
+    unsigned: int | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Scan:
+    """What a segment holds.
+
+    Args:
+        first_link: what its first frame is chained to, and its place in its batch; None if that is no good frame.
+        digests: leaf hashes from its first record on, up to the first that could not be read.
+        whole: every record of it could be read.
+        suspect: number of records after which one was chained to another record than the one before it.
+        problems: each with the number of records before it.
+        special: records about the trail itself, each with its number and offset.
+        disclosed: records with disclosures: their number, id and digests.
+        intents: numbers of its intents.
+        unanswered: those of them without a result in this segment.
+        answers: results of intents that are not in this segment: result, offset, intent.
+    """
+
+    records: int = 0
+    next_seq: int = 0
+    last_link: bytes | None = None
+    first_link: tuple[bytes, int] | None = None
+    digests: bytearray = dataclasses.field(default_factory=bytearray)
+    whole: bool = True
+    suspect: int | None = None
+    size: int = 0
+    problems: list[tuple[int, Problem]] = dataclasses.field(default_factory=list[tuple[int, Problem]])
+    special: list[tuple[int, int, dict[str, Any]]] = dataclasses.field(
+        default_factory=list[tuple[int, int, dict[str, Any]]]
+    )
+    disclosed: list[tuple[int, str, dict[str, str]]] = dataclasses.field(
+        default_factory=list[tuple[int, str, dict[str, str]]]
+    )
+    intents: array[int] = dataclasses.field(default_factory=lambda: array("Q"))
+    unanswered: list[int] = dataclasses.field(default_factory=list[int])
+    answers: list[tuple[int, int, Any]] = dataclasses.field(default_factory=list[tuple[int, int, Any]])
+
+
+def scan(task: Task, progress: Callable[[int, int], None] | None = None) -> Scan:
+    """Read one segment.
+
+    Args:
+        task: which, and how.
+        progress: called now and then with records and bytes so far.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    # Every record that is parsed is let go at once, and none holds itself: looking for cycles costs a tenth.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _Reading(task, progress).run()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+class _Reading:
+    """One pass over one segment."""
+
+    def __init__(self, task: Task, progress: Callable[[int, int], None] | None) -> None:
+        self.task = task
+        self.progress = progress
+        self.name = Path(task.path).name
+        self.out = Scan()
+        self.seq = task.first
+        self.previous: bytes | None = None
+        self.place: int = -1
+        self.open: dict[int, bool] = {}
+        """Every intent, and whether it has no result yet."""
+
+    def problem(self, what: str, offset: int, seq: int) -> None:
+        self.out.problems.append((self.out.records, Problem(what=what, file=self.name, offset=offset, seq=seq)))
+
+    def run(self) -> Scan:
+        data, out = Path(self.task.path).read_bytes(), self.out
+        at = self._frames(data)
+        if at < len(data):
+            self._unreadable(data, at)
+        out.size, out.next_seq, out.last_link = len(data), self.seq, self.previous
+        out.unanswered = [seq for seq, unanswered in self.open.items() if unanswered]
+        out.intents = array("Q", sorted(self.open))
+        return out
+
+    def _frames(self, data: bytes) -> int:
+        """Read frames up to the end, or to where nothing more can be read; returns that place."""
+        at, size, out, deep, digests = 0, len(data), self.out, self.task.deep, self.out.digests
+        unpack, crc32, prefix = _HEAD.unpack_from, zlib.crc32, hashlib.sha256(b"\0")
+        # Looking through a whole segment at once costs a fraction of looking into each leaf.
+        special = not deep and any(mark in data for mark in _SPECIAL)
+        # Plain variables while everything is as it should be: this loop is what a verification costs.
+        expected, last = self.seq, self.previous
+        while at + 32 <= size:
+            magic, length, seq, place, previous, crc = unpack(data, at)
+            end = at + 32 + length
+            leaf = data[at + 32 : end]
+            if (
+                magic != _MAGIC
+                or not 0 < length <= _LARGEST_LEAF
+                or end > size
+                or crc32(leaf, crc32(data[at : at + 28])) != crc
+            ):
+                self.seq, self.previous = expected, last
+                resume = self._unreadable(data, at)
+                if resume is None:
+                    return size
+                at, expected, last = resume, self.seq, self.previous
+                continue
+            if seq != expected or previous != last or (place and place != self.place + 1):
+                self.seq, self.previous = expected, last
+                if at == 0:
+                    out.first_link = previous, place
+                self._out_of_line(seq, place, previous, at)
+            hashed = prefix.copy()
+            hashed.update(leaf)
+            digest = hashed.digest()
+            expected, self.place, last = seq + 1, place, digest[:8]
+            out.records += 1
+            if deep:
+                self._leaf(leaf, seq, at)
+            elif special:
+                self._light_leaf(leaf, seq, at)
+            if out.whole:
+                digests += digest
+            at = end
+            if self.progress is not None and not out.records % PROGRESS_EVERY:
+                self.progress(out.records, at)
+        self.seq, self.previous = expected, last
+        return at
+
+    def _unreadable(self, data: bytes, at: int) -> int | None:
+        """Say what lies at `at`, and where reading can go on; None at the end of the segment."""
+        rest = len(data) - at
+        if data.count(b"\0", at) == rest:
+            return None
+        following = next_frame(data, at)
+        first = at + rest - len(data[at:].lstrip(b"\0"))
+        if self.task.unsigned is not None and self.seq >= self.task.unsigned:
+            return None  # a batch that is being written right now, and may become visible in any order
+        if data.startswith(_MAGIC, at):
+            self.problem("the record is damaged: its checksum does not fit its bytes", at, self.seq)
+        elif following >= 0:
+            self.problem("bytes that are no record stand where one belongs", first, self.seq)
+        else:
+            self.problem("bytes that are no record follow the last one", first, self.seq)
+        self.out.whole = False
+        self.previous = None
+        if following >= 0:
+            # The number of the next whole frame is believed here; a wrong one shows at the frame after it.
+            seq, place = _HEAD.unpack_from(data, following)[2:4]
+            whole = frame_at(data, following) is not None
+            self.seq, self.place = (int(seq), int(place) - 1) if whole else (self.seq + 1, -1)
+            return following
+        return None
+
+    def _out_of_line(self, seq: int, place: int, previous: bytes, at: int) -> None:
+        if seq > self.seq:
+            last = "" if seq == self.seq + 1 else f" to {seq - 1}"
+            self.problem(f"record {self.seq}{last} is missing before this one", at, seq)
+        elif seq < self.seq:
+            self.problem(f"stands where record {self.seq} belongs", at, seq)
+        elif self.previous is not None and previous != self.previous:
+            self.problem(unchained(seq), at, seq - 1 if seq else seq)
+            if self.out.suspect is None:
+                self.out.suspect = self.out.records
+        elif self.previous is not None and place and place != self.place + 1:
+            self.problem("has the wrong place in its batch", at, seq)
+        if seq != self.seq:
+            self.out.whole = False
+
+    # ── the leaf ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _leaf(self, leaf: bytes, seq: int, at: int) -> None:
+        try:
+            record = read_leaf(leaf)
+        except ValueError as error:
+            self.problem(f"the record {error}", at, seq)
+            return
+        if record.get("seq") != seq:
+            self.problem(f"the record calls itself record {record.get('seq')}", at, seq)
+        if self.task.origin and record.get("log") != self.task.origin:
+            self.problem("the record names another ledger", at, seq)
+        kind = record.get("kind")
+        if kind == "intent":
+            self.open[seq] = True
+        elif kind == "result" and type(intent := record.get("intent")) is int and self.open.get(intent):
+            self.open[intent] = False
+        elif kind == "result":
+            many: Any = record.get("intents")
+            for intent in cast("list[object]", many) if isinstance(many, list) else [record.get("intent")]:
+                self._answer(intent, seq, at)
+        elif kind in ("key", "retention", "redaction"):
+            self.out.special.append((seq, at, record))
+        if "disclosures" in record and isinstance(disclosed := record["disclosures"], dict):
+            self.out.disclosed.append((seq, str(record.get("id")), disclosed))  # pyright: ignore[reportUnknownArgumentType]
+
+    def _light_leaf(self, leaf: bytes, seq: int, at: int) -> None:
+        if not any(mark in leaf for mark in _SPECIAL):
+            return
+        try:
+            record = read_leaf(leaf)
+        except ValueError:
+            return  # a deep verification says what is wrong with it
+        if record.get("kind") in ("key", "retention", "redaction"):
+            self.out.special.append((seq, at, record))
+
+    def _answer(self, intent: object, seq: int, at: int) -> None:
+        if isinstance(intent, int) and intent in self.open:
+            if not self.open[intent]:
+                self.problem(f"a second result of record {intent}", at, seq)
+            self.open[intent] = False
+        else:
+            self.out.answers.append((seq, at, intent))
+
+
+def unchained(seq: int) -> str:
+    """What is said of a record whose link does not fit the one before."""
+    return f"was chained to another record {seq - 1} than the one that stands there: that one was changed"
+
+
+def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:
+    """Number, leaf and end of the whole frame that begins at `at`, or None."""
+    if at + _HEAD.size > len(data):
+        return None
+    magic, length, seq, _, _, crc = _HEAD.unpack_from(data, at)
+    end = at + _HEAD.size + length
+    if magic != _MAGIC or not 0 < length <= _LARGEST_LEAF or end > len(data):
+        return None
+    leaf = data[at + _HEAD.size : end]
+    return (seq, leaf, end) if zlib.crc32(leaf, zlib.crc32(data[at : at + 28])) == crc else None
+
+
+def next_frame(data: bytes, at: int) -> int:
+    """Where reading can go on after the unreadable frame at `at`, or -1."""
+    if data.startswith(_MAGIC, at) and at + _HEAD.size <= len(data):
+        end = at + _HEAD.size + int.from_bytes(data[at + 4 : at + 8], "big")
+        if data.startswith(_MAGIC, end):
+            return end  # its length seems to be right, so that the damage is inside it
+    following = data.find(_MAGIC, at + 1)
+    while following >= 0 and frame_at(data, following) is None:
+        following = data.find(_MAGIC, following + 1)
+    return following

@@ -1,0 +1,212 @@
+"""What this replica has seen of the shared tree, so that nobody puts the ledger back, or another in its place.
+
+A replica signs only a tree that extends all it has seen: it folds the hashes of what others wrote onto its own tree,
+and compares. Its last checkpoint also lies in its own directory, for the next start.
+
+INVARIANT: `tree` was folded here, from a signed checkpoint or from the first record on; it is never taken from the
+frontier alone.
+Blind spot: a replica without a directory of its own believes the last signed checkpoint of the database. What was put
+back before it began is noticed by the other replicas, or by whoever kept a later checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from guardrail.audit._files import replace
+from guardrail.audit._note import Checkpoint, Signer
+from guardrail.audit._tree import Frontier
+from guardrail.audit.postgres._tables import Kept, Tables, frontier_of
+from guardrail.errors import TrailError
+
+CHECKPOINT_FILE: Final = "checkpoint"
+"""The last note that this replica signed, in its own directory; good for `guardrail audit verify --checkpoint`."""
+
+MENDING: Final = "keep a copy of it, and restore the newest backup or begin a new trail in another database"
+
+
+class Known:
+    """The tree as this replica has seen it.
+
+    Args:
+        directory: the replica's own.
+        signer: the key of the ledger.
+        where: the ledger, for messages.
+    """
+
+    def __init__(self, directory: Path, signer: Signer, where: str) -> None:
+        self.tree = Frontier()
+        self.last = Frontier()
+        """The newest tree that was seen, perhaps not folded yet."""
+        self.signed = -1
+        self.note: tuple[Checkpoint, str] | None = None
+        """The last checkpoint that this replica signed, or began with."""
+        self._directory = directory
+        self._path = directory / CHECKPOINT_FILE
+        self._signer = signer
+        self.where = where
+
+    def copy(self) -> Known:
+        """The same knowledge, for another thread to go on from."""
+        copied = Known(self._directory, self._signer, self.where)
+        copied.tree, copied.last = self.tree, self.last
+        return copied
+
+    def begin(self, tables: Tables, elsewhere: str = "") -> None:
+        """Take up what was known, and follow the ledger to its end.
+
+        Args:
+            tables: the ledger.
+            elsewhere: a note of this replica that was kept in another place.
+
+        Raises:
+            TrailError: if the ledger does not continue what was known.
+            Unreachable: if the server cannot be asked.
+        """
+        own = max(filter(None, (self._own(), self._other(elsewhere))), default=None)
+        last = tables.checkpoint()
+        if own is not None:
+            self._resume(tables, own)
+        elif last is not None:
+            self.tree = self._believed(last)
+        self.signed = -1 if last is None else last.size
+        if last is not None and (checkpoint := self._signer.read(last.note)) is not None:
+            self.note = checkpoint, last.note
+        self.follow(tables, tables.frontier())
+
+    def _own(self) -> Checkpoint | None:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            text = ""
+        checkpoint = self._signer.read(text)
+        if checkpoint is None:
+            raise TrailError(
+                f"`{self._path}` is not a checkpoint of the trail `{self.where}`: put it back, or give this replica"
+                " another `trail.directory`"
+            )
+        return checkpoint
+
+    def _other(self, note: str) -> Checkpoint | None:
+        checkpoint = self._signer.read(note) if note else None
+        if note and checkpoint is None:
+            raise TrailError(
+                f"the last note in `trail.checkpoint_file` is not a checkpoint of the trail `{self.where}`:"
+                " find out who changed it, or give this replica another file"
+            )
+        return checkpoint
+
+    def _resume(self, tables: Tables, own: Checkpoint) -> None:
+        kept = tables.checkpoint(own.size)
+        if kept is not None:
+            try:
+                tree = frontier_of(kept.size, kept.roots)
+            except ValueError:
+                tree = Frontier()
+            if tree.size == own.size and tree.root() == own.root:
+                self.tree = tree
+                return
+        # The short cut is not there: everything up to the checkpoint is read.
+        size = tables.frontier().size
+        if size < own.size:
+            raise TrailError(self._put_back(size, own.size))
+        self._fold(tables, own.size)
+        if self.tree.root() != own.root:
+            raise TrailError(self._replaced(own.size))
+
+    def _believed(self, kept: Kept) -> Frontier:
+        checkpoint = self._signer.read(kept.note)
+        try:
+            tree = frontier_of(kept.size, kept.roots)
+        except ValueError:
+            tree = Frontier()
+        if checkpoint != (kept.size, tree.root()):
+            raise TrailError(
+                f"the last checkpoint of the trail `{self.where}` was not signed with its key, or was changed:"
+                " run `guardrail audit verify` on it"
+            )
+        return tree
+
+    def check(self, now: Frontier) -> None:
+        """Refuse a tree that cannot continue the known one.
+
+        Raises:
+            TrailError: if it is smaller, or another one of the same size.
+        """
+        for seen in (self.last, self.tree):
+            if now.size < seen.size:
+                raise TrailError(self._put_back(now.size, seen.size))
+            if now.size == seen.size and now.roots != seen.roots:
+                raise TrailError(self._replaced(now.size))
+
+    def saw(self, now: Frontier) -> None:
+        """Remember a tree that this replica wrote, or was shown while it held the ledger."""
+        self.last = now
+
+    def advance(self, before: Frontier, after: Frontier) -> None:
+        """Take over what this replica wrote itself, if it knew all that stood before."""
+        if before.size == self.tree.size and before.roots == self.tree.roots:
+            self.tree = after
+
+    def follow(self, tables: Tables, now: Frontier) -> None:
+        """Fold what others wrote, up to a tree that the frontier showed.
+
+        Raises:
+            TrailError: if that tree does not extend the known one.
+            Unreachable: if the server cannot be asked.
+        """
+        self.check(now)
+        if self.tree.size < self.last.size < now.size:
+            self.follow(tables, self.last)
+        self._fold(tables, now.size)
+        self.check(now)
+        self.last = now
+
+    def _fold(self, tables: Tables, end: int) -> None:
+        tree = Frontier(self.tree.size, self.tree.roots)
+        while tree.size < end:
+            for digest in tables.hashes(tree.size, end):
+                tree.add(digest)
+        if tree.size > self.tree.size:
+            self.tree = tree
+
+    def sign(self, tables: Tables, upto: Frontier) -> None:
+        """Sign a tree that extends all that was known, and keep the note in the database and here.
+
+        Raises:
+            TrailError: if it does not, or the note cannot be kept here.
+            Unreachable: if the server cannot be asked.
+        """
+        if upto.size >= self.tree.size:
+            self.follow(tables, upto)
+        checkpoint = Checkpoint(self.tree.size, self.tree.root())
+        note = self._signer.sign(checkpoint)
+        tables.keep_checkpoint(self.tree, note)
+        self.note = checkpoint, note
+        self.signed = self.tree.size
+        try:
+            replace(self._path, note.encode(), 0o644)
+        except OSError as error:
+            raise TrailError(
+                f"cannot keep the checkpoint `{self._path}`: {(error.strerror or str(error)).lower()}:"
+                " make the directory writable and free some space"
+            ) from None
+
+    def _put_back(self, size: int, known: int) -> str:
+        return (
+            f"the trail `{self.where}` ends after {_records(size)}, but this replica has seen {known}:"
+            f" it was put back to an older state: {MENDING}"
+        )
+
+    def _replaced(self, size: int) -> str:
+        return (
+            f"the first {_records(size)} of the trail `{self.where}` are not those that this replica has seen:"
+            f" they were changed: {MENDING}"
+        )
+
+
+def _records(number: int) -> str:
+    return "1 record" if number == 1 else f"{number} records"

@@ -1,0 +1,382 @@
+"""The ledger that several replicas write together; to the guard it is a trail like any other.
+
+One key for all of them, and not one each: the signature speaks for the ledger, as in other logs with several front
+ends, so an auditor needs one verifier key, whatever comes and goes behind it. Which process wrote a record is in the
+record. What a key of each replica would add is that a stolen one could be taken out alone; the key is therefore a
+secret that is mounted, read by nobody else, and replaced by beginning another ledger.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+from guardrail.audit._note import KEY_FILE, Signer, SigningKey, new_private_key, read_keys, write_keys
+from guardrail.audit._place import cannot, take_lock
+from guardrail.audit._publish import Publisher, SecondFile, Sink
+from guardrail.audit._record import Stamp
+from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
+from guardrail.audit.postgres._known import Known
+from guardrail.audit.postgres._ledger import PostgresLedger
+from guardrail.audit.postgres._numbered import Encoded, Numbered
+from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate
+from guardrail.audit.postgres._server import Limits, Server, Unreachable, place, told
+from guardrail.audit.postgres._tables import Tables
+from guardrail.audit.postgres._writer import PostgresWriter
+from guardrail.errors import TrailError
+
+OPEN_SECONDS: Final = 60.0
+"""Longest time for making the tables, or for catching up with the ledger at the start, in seconds."""
+
+
+class PostgresTrail:
+    """An append-only, signed ledger of records in a database. Made by `PostgresTrail.open`.
+
+    Safe to use from any number of threads, event loops, processes and hosts. Not usable in a forked child.
+
+    Args:
+        where: the ledger, as messages name it.
+        lock: descriptor that keeps other replicas out of this one's directory.
+        writer: the thread that writes; started here.
+        stamp: what every record gets.
+        timeout_seconds: longest wait for the server, in seconds.
+        publisher: where checkpoints go from here.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        lock: int,
+        writer: PostgresWriter,
+        stamp: Stamp,
+        timeout_seconds: float,
+        publisher: Publisher,
+    ) -> None:
+        self.where = where
+        self.publisher = publisher
+        """Where checkpoints go from here."""
+        self._lock = lock
+        self._writer = writer
+        self._stamp = stamp
+        self._timeout = timeout_seconds
+        self._pid = os.getpid()
+        self._ledgers: list[PostgresLedger] = []
+        self._closed = False
+        _opened.add(self)
+        atexit.register(self._close_at_exit)
+        writer.start()
+
+    @classmethod
+    def open(
+        cls,
+        store: str,
+        *,
+        directory: Path | str,
+        key: Path | str | None = None,
+        origin: str = "guardrail.local/trail",
+        checkpoint_seconds: float = 1.0,
+        timeout_seconds: float = 2.0,
+        checkpoint_file: Path | None = None,
+    ) -> PostgresTrail:
+        """Open the shared ledger for writing, or begin it.
+
+        Args:
+            store: connection string, `postgresql://…` or `service=…`.
+            directory: what this replica keeps for itself; not shared with any other.
+            key: private key of the ledger, the same for all replicas; `trail.key` in `directory` by default.
+            origin: name of the ledger, without blanks and `+`.
+            checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
+            timeout_seconds: longest wait for a durable append, in seconds.
+            checkpoint_file: a second file for the checkpoints of this replica; what it holds already must fit.
+
+        Raises:
+            TrailError: if the server cannot be reached or would lose records, the tables are of a later release, the
+                key is not the ledger's, or the ledger is not the one that this replica has seen.
+        """
+        if not origin or len(origin) > MAX_ORIGIN_CHARS or "+" in origin or any(map(str.isspace, origin)):
+            raise TrailError(
+                f"`{origin}` cannot name a trail: use up to {MAX_ORIGIN_CHARS} characters, no blanks, no `+`"
+            )
+        limits, path = Limits.within(timeout_seconds), Path(directory).absolute()
+        lock = -1
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = take_lock(path, ours=False)
+            file = Path(key) if key is not None else path / KEY_FILE
+            second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
+            publisher = Publisher([second] if second is not None else [])
+            known = _catch_up(store, path, file, origin, second.last() if second is not None else "")
+            writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds)
+            return cls(writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher)
+        except BaseException as error:
+            if lock >= 0:
+                os.close(lock)
+            if isinstance(error, OSError):
+                raise TrailError(cannot("open", path, error)) from None
+            if isinstance(error, Unreachable):
+                raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
+            raise
+
+    @property
+    def size(self) -> int:
+        """Number of durable records after the last one that this process wrote."""
+        return self._writer.tree.size
+
+    @property
+    def root(self) -> bytes:
+        """Root of the Merkle tree over them, 32 bytes."""
+        return self._writer.tree.root()
+
+    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> int:  # noqa: ARG002 - as `Trail.append`
+        """Write one record.
+
+        Args:
+            record: `kind` and whatever belongs to it, plain JSON values; `v`, `seq`, `log`, `boot`, `t_us`, `mono_us`
+                and, unless given, `id` are added.
+            durable: every record is: its number is known only when it is committed.
+
+        Returns:
+            Its sequence number in the shared ledger.
+
+        Raises:
+            TrailError: if it was not written in time, or at all; then nothing may be released on its account.
+                It may still be found in the trail later. A server that comes back is used again.
+        """
+        entry, waiter = Numbered.waited_for()
+        self._submit(record, entry)
+        if not waiter.acquire(timeout=self._timeout):
+            raise TrailError(self._give_up(entry))
+        return self._number(entry)
+
+    async def aappend(self, record: Mapping[str, Any], *, durable: bool = True) -> int:  # noqa: ARG002 - as `append`
+        """Write one record without blocking the event loop; otherwise as `append`."""
+        import asyncio  # a guard in a harness hook never needs it, and starts twenty milliseconds sooner
+
+        entry = Numbered()
+        entry.loop = asyncio.get_running_loop()
+        future = entry.future = entry.loop.create_future()
+        self._submit(record, entry)
+        try:
+            done, _ = await asyncio.wait((future,), timeout=self._timeout)
+            if not done:
+                raise TrailError(self._give_up(entry))
+            future.result()
+        except asyncio.CancelledError:
+            entry.given_up = True
+            raise
+        finally:
+            future.cancel()  # nobody looks at it any more; does nothing once it is done
+        return self._number(entry)
+
+    def checkpoint(self) -> None:
+        """Sign everything that was appended before this call, and make sure that the ledger can be reached.
+
+        Raises:
+            TrailError: if that fails or takes longer than `timeout_seconds`.
+        """
+        self._check_process()
+        entry, waiter = Numbered.waited_for()
+        with self._writer.order:
+            self._check_usable()
+            self._writer.put(entry)
+        if not waiter.acquire(timeout=self._timeout):
+            raise TrailError(self._give_up(entry))
+        if self._writer.failure is not None:
+            raise TrailError(self._writer.failure)
+
+    def close(self) -> None:
+        """Write what is waiting, sign it, and let go. Closing twice does nothing.
+
+        Raises:
+            TrailError: if the server does not answer within `timeout_seconds`, or records could not be written.
+        """
+        if os.getpid() != self._pid:
+            return
+        with self._writer.order:
+            if self._closed:
+                return
+            self._closed = True
+            self._writer.put(Numbered(last=True))
+        atexit.unregister(self._close_at_exit)
+        for ledger in self._ledgers:
+            ledger.close()
+        if not self._writer.ended(self._timeout):
+            self._writer.stop()
+            self._writer.ended(self._timeout)
+        self._writer.let_go()
+        self.publisher.close()
+        self._let_go()
+        if self._writer.failure is not None:
+            raise TrailError(self._writer.failure)
+
+    def tell(self, sink: Sink) -> None:
+        """Hand every checkpoint that this replica signs to somebody else too, from the last one on.
+
+        Args:
+            sink: takes a checkpoint and its note; called in a thread of its own.
+        """
+        self.publisher.add(sink)
+        self._writer.offer_last()
+
+    def ledger(self, kinds: Collection[str]) -> PostgresLedger:
+        """The same ledger, one exclusive turn at a time, for what has to be decided and written in one.
+
+        Args:
+            kinds: which records a turn tells of.
+
+        Returns:
+            The ledger; it is closed with the trail.
+        """
+        self._check_process()
+        ledger = self._writer.ledger(kinds)
+        self._ledgers.append(ledger)
+        return ledger
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, record: Mapping[str, Any], entry: Numbered) -> None:
+        self._check_process()
+        entry.take(Encoded(self._stamp, record))
+        with self._writer.order:
+            self._check_usable()
+            self._writer.put(entry)
+
+    def _check_process(self) -> None:
+        # Before any lock: a child is forked with the locks as they were, held by threads it does not have.
+        if os.getpid() != self._pid:
+            raise TrailError(
+                f"the trail `{self.where}` belongs to process {self._pid}: a forked child must open it itself"
+            )
+
+    def _check_usable(self) -> None:
+        writer = self._writer
+        if writer.failure is not None:
+            raise TrailError(writer.failure)
+        if self._closed:
+            raise TrailError(f"the trail `{self.where}` is closed")
+        # While the server is away for longer than anybody waits, nobody waits at all.
+        down = writer.down_since
+        if (down and time.monotonic() - down > self._timeout) or writer.waiting > MAX_WAITING:
+            writer.missed += 1
+            raise TrailError(self._late())
+
+    def _give_up(self, entry: Numbered) -> str:
+        entry.given_up = True
+        self._writer.cut()
+        return self._late()
+
+    def _number(self, entry: Numbered) -> int:
+        if entry.seq is None:
+            raise TrailError(self._writer.failure or self._late())
+        return entry.seq
+
+    def _late(self) -> str:
+        why = f": {self._writer.down_because}" if self._writer.down_since else ""
+        return f"the server of the trail `{self.where}` did not answer within {self._timeout:g} seconds{why}"
+
+    def _let_go(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        _opened.discard(self)
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except TrailError:
+            pass  # whoever waited for a record was told; there is nobody left to tell
+
+    def forget_in_child(self) -> None:
+        """Drop the lock a forked child inherited; the connection stays the parent's, and is never used here."""
+        self._let_go()
+
+
+_opened: weakref.WeakSet[PostgresTrail] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for trail in list(_opened):
+        trail.forget_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def migrate_store(store: str) -> list[str]:
+    """Make the tables of a shared ledger, or bring them up to this release.
+
+    Args:
+        store: connection string of a role that may create a schema.
+
+    Returns:
+        Names of the steps that were applied.
+
+    Raises:
+        TrailError: if the server cannot be used, the role may not, or the tables are of a later release.
+    """
+    try:
+        server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
+        try:
+            server.prepare()
+            with told(server.where):
+                return migrate(server.connection, server.where)
+        finally:
+            server.close()
+    except Unreachable as error:
+        raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
+
+
+def _catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str) -> Known:
+    """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
+    # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
+    server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
+    try:
+        with server.deadline(OPEN_SECONDS):
+            server.prepare()
+            with told(server.where):
+                migrate(server.connection, server.where)
+            signer = _signer(server, key, origin)
+            known = Known(directory, signer, server.where)
+            tables = Tables(server)
+            known.begin(tables, elsewhere)
+            if known.signed < known.tree.size:
+                known.sign(tables, known.tree)
+    finally:
+        server.close()
+    return known
+
+
+def _signer(server: Server, key: Path, origin: str) -> Signer:
+    """The key of the ledger; made, and written down, by whoever begins the ledger."""
+    with told(server.where), server.connection.transaction():
+        whose = identity(server.connection)
+        if whose is None:
+            server.connection.execute("select pg_advisory_xact_lock(%s)", (TURN,))
+            whose = identity(server.connection)
+        if not key.exists():
+            if whose is not None:
+                raise TrailError(
+                    f"the trail `{server.where}` has a key, and there is none at `{key}`:"
+                    " give this replica the `trail.key` of the others"
+                )
+            write_keys(key, [new_private_key()])
+        signer = Signer(origin, [SigningKey(origin, one) for one in read_keys(key)])
+        vkey = signer.keys[0].vkey
+        if whose is None:
+            begin(server.connection, Identity(origin, vkey))
+        elif whose != (origin, vkey):
+            what = "another key" if whose.origin == origin else f"the name `{whose.origin}`"
+            raise TrailError(
+                f"the trail `{server.where}` has {what}: put its `trail.key` and its `trail.origin` there,"
+                " or begin a new trail in another database"
+            )
+    return signer

@@ -1,0 +1,9 @@
+"""Reading a trail to show, prove, export or count what it holds; none of this is evidence, `verify` is what proves."""
+
+from __future__ import annotations
+
+from guardrail.audit.reading._leaves import Found, Place, follow, leaf_hash, read_leaves
+from guardrail.audit.reading._search import begin_of, search
+from guardrail.audit.reading._selection import Chooser, Selection
+
+__all__ = ["Chooser", "Found", "Place", "Selection", "begin_of", "follow", "leaf_hash", "read_leaves", "search"]

@@ -1,0 +1,256 @@
+"""What `escalations` and `grants` share: reading the trail without holding it, and bringing signed statements to it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.errors import ConfigError, GuardrailError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from guardrail.config import Config
+    from guardrail.review import Case
+    from guardrail.review._book import Book
+    from guardrail.review._statements import AnyStatement
+
+WAIT_SECONDS: Final = 2.0
+"""How long a running guard is given to take a statement in, in seconds, unless `--wait` says otherwise."""
+
+POLL_SECONDS: Final = 0.05
+"""How often its answer is looked for, in seconds."""
+
+EXITS: Final = (
+    "exit codes: 0 done, 1 refused or failed, 2 usage or configuration, "
+    "4 recorded and others have to approve as well, or left for the guard"
+)
+
+VARIABLE: Final = "GUARDRAIL_REVIEWER_TOKEN"
+"""Environment variable with the reviewers' token of the service, for `--url`."""
+
+
+def where(parser: argparse.ArgumentParser) -> None:
+    """Options that say which guard is meant."""
+    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def signing(parser: argparse.ArgumentParser) -> None:
+    """Options of whoever says something."""
+    where(parser)
+    parser.add_argument("--key", required=True, metavar="FILE", help="your private key, as `mandates new-key` made it")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    parser.add_argument("--url", metavar="URL", help=f"send it to this service instead; its token is in ${VARIABLE}")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=WAIT_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait for a running guard to take it in; default {WAIT_SECONDS:g}",
+    )
+
+
+def configuration(args: argparse.Namespace) -> Config:
+    """The configuration that is meant."""
+    from guardrail.config import load
+
+    return load(find_config(args.config))
+
+
+def read_book(config: Config) -> Book:
+    """Every case on the trail of a configuration, whoever has it open."""
+    from guardrail.audit import trail_directory
+    from guardrail.review._book import Book
+    from guardrail.review._ledgers import read_trail
+
+    book, directory = Book(), trail_directory(config)
+    if not (config.trail.store or directory.is_dir()):
+        raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
+    for seq, record in _shared_records(config) if config.trail.store else read_trail(directory):
+        book.take(seq, record)
+    return book
+
+
+def _shared_records(config: Config) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit import need_driver, trail_place
+    from guardrail.review import KINDS
+
+    need_driver()
+    from guardrail.audit.postgres import read_rows
+
+    return read_rows(trail_place(config), KINDS, strict=True)
+
+
+def find_case(book: Book, name: str) -> Case:
+    """The case that is meant by an id or by the beginning of one."""
+    exact = book.get(name)
+    found = [exact] if exact is not None else [case for case in book.cases() if case.held.id.startswith(name)]
+    if len(found) != 1 or not name:
+        how = f"the beginning of {len(found)} ids" if name and found else "the id of none"
+        raise ConfigError(f"`{name}` is {how} of the escalations here: see `guardrail escalations list`")
+    return found[0]
+
+
+def signer(config: Config, path: str) -> tuple[str, Ed25519PrivateKey]:
+    """Who signs with a key, and the key."""
+    from guardrail.mandates import load_key, public_keys
+
+    key = load_key(path)
+    public = key.public_key().public_bytes_raw()
+    for name, known in public_keys(config).items():
+        if known == public:
+            return name, key
+    raise ConfigError(f"the key `{path}` belongs to no [[person]] of the configuration: add its public half there")
+
+
+def now_us() -> int:
+    """The time, in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def deliver(
+    args: argparse.Namespace, config: Config, statements: Sequence[AnyStatement], key: Ed25519PrivateKey
+) -> int:
+    """Bring statements to whoever holds the trail, and say what came of each.
+
+    Returns:
+        The exit code.
+    """
+    from guardrail.review._statements import sign_statement
+
+    envelopes = [sign_statement(statement, key) for statement in statements]
+    if args.url:
+        answers = [_send(args.url, envelope) for envelope in envelopes]
+    elif _is_held(config):
+        answers = _leave(config, envelopes, args.wait)
+    else:
+        answers = _carry_out(config, envelopes)
+    return _tell(args, answers)
+
+
+Answer = tuple[int, dict[str, Any]]
+"""An exit code, and what there is to say."""
+
+
+def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
+    import json
+
+    from guardrail.review._view import plain
+
+    for _, facts in answers:
+        print(json.dumps(facts, sort_keys=True) if args.json else plain(facts["says"]))
+    codes = {code for code, _ in answers}
+    return next((code for code in (EXIT_FAULT, EXIT_ESCALATE) if code in codes), EXIT_ALLOW)
+
+
+def _is_held(config: Config) -> bool:
+    """Whether a guard has the trail open now, in this directory."""
+    from guardrail.audit import trail_directory
+    from guardrail.audit._place import LOCK_FILE
+
+    try:
+        fd = os.open(trail_directory(config) / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:
+    from guardrail.audit import beside_trail, open_trail, trail_directory
+    from guardrail.mandates import public_keys
+    from guardrail.review import Clerk, Inbox, Refused, open_desk
+
+    directory = trail_directory(config)
+    if not (config.trail.store or directory.is_dir()):
+        raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
+    answers: list[Answer] = []
+    with contextlib.closing(open_trail(config)) as trail:
+        desk = open_desk(config, trail)
+        clerk = Clerk(desk, public_keys(config))
+        # What others left while a guard was running comes first.
+        Inbox(beside_trail(config, "inbox")).take_in(clerk)
+        for envelope in envelopes:
+            try:
+                answers.append(taken(clerk.take(envelope)))
+            except Refused as error:
+                answers.append(refused(error.code, str(error)))
+        desk.save()
+    return answers
+
+
+def taken(case: Case) -> Answer:
+    """What to say of a case that a statement was recorded about."""
+    open_still = case.state == "pending"
+    grant = case.grants[-1].grant.id if case.grants else None
+    says = f"recorded: {case.held.id} is {case.state}"
+    if open_still:
+        says += ": others have to approve it as well"
+    elif grant is not None and case.state == "approved":
+        says += f", grant {grant}"
+    facts = {"escalation": case.held.id, "state": case.state, "grant": grant, "says": says}
+    return (EXIT_ESCALATE if open_still else EXIT_ALLOW), facts
+
+
+def refused(code: str, why: str) -> Answer:
+    """What to say of a statement that came to nothing."""
+    return EXIT_FAULT, {"refused": code, "says": f"refused: {why}"}
+
+
+def _leave(config: Config, envelopes: Sequence[bytes], wait: float) -> list[Answer]:
+    """Put them into the inbox, and wait a moment for the guard to look."""
+    from guardrail.audit import beside_trail
+    from guardrail.review import Inbox
+
+    inbox = Inbox(beside_trail(config, "inbox"))
+    left = [inbox.put(envelope) for envelope in envelopes]
+    end = time.monotonic() + wait
+    answers: dict[Path, str | None] = dict.fromkeys(left)
+    while True:
+        answers |= {path: inbox.answer(path) for path, answer in answers.items() if answer is None}
+        if all(answer is not None for answer in answers.values()) or time.monotonic() >= end:
+            break
+        time.sleep(POLL_SECONDS)
+    return [_left_answer(answer) for answer in answers.values()]
+
+
+def _left_answer(answer: str | None) -> Answer:
+    if answer is None:
+        says = "left for the guard that holds the trail, which takes it in before the next call that is held"
+        return EXIT_ESCALATE, {"state": "left", "says": says}
+    if answer:
+        return refused("refused", answer)
+    return EXIT_ALLOW, {"state": "taken", "says": "recorded by the guard that holds the trail"}
+
+
+def _send(url: str, envelope: bytes) -> Answer:
+    from guardrail.cli._remote import post
+
+    token = os.environ.get(VARIABLE, "")
+    if not token:
+        raise ConfigError(f"`--url` needs the reviewers' token of the service in ${VARIABLE}")
+    status, answer = post(url, "/v1/review", envelope, token)
+    if status == 200:
+        state = str(answer.get("state"))
+        facts = {name: answer.get(name) for name in ("id", "state")}
+        return (EXIT_ESCALATE if state == "pending" else EXIT_ALLOW), facts | {
+            "says": f"recorded: {answer.get('id')} is {state}"
+        }
+    if "code" in answer:
+        return refused(str(answer["code"]), str(answer.get("detail", "")))
+    raise GuardrailError(
+        f"the service at `{url}` answered {status}: {answer.get('detail', 'nothing that can be read')}"
+    )

@@ -1,0 +1,126 @@
+"""`guardrail escalations`: see what waits for people, and answer it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, Final, get_args
+
+from guardrail.cli import EXIT_ALLOW, positive
+from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing, where
+
+_DESCRIPTION: Final = """See the calls that wait for people, and answer them with your own signature.
+
+Reading works whoever holds the trail. An answer is a signed vote: with no guard running it is recorded at once; a
+running guard takes it in from the directory beside the trail, or, with --url, over HTTP.
+"""
+
+
+def add(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    top = verbs.add_parser(
+        "escalations",
+        help="see what waits for people, and answer it",
+        description=_DESCRIPTION,
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list escalations, those that wait by default", epilog=EXITS)
+    where(listing)
+    listing.add_argument("--state", default="pending", metavar="STATE", help="only these; `all` for every one")
+    listing.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
+    listing.set_defaults(run=_list)
+
+    show = actions.add_parser("show", help="show one: what would happen, who has to approve, what was said")
+    where(show)
+    show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
+    show.set_defaults(run=_show)
+
+    for verdict, words in (("approve", "approve"), ("reject", "reject, for good")):
+        answer = actions.add_parser(verdict, help=f"{words}: one call or several", epilog=EXITS)
+        answer.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
+        signing(answer)
+        answer.set_defaults(run=_answer, verdict="approve" if verdict == "approve" else "deny")
+
+    cancel = actions.add_parser("cancel", help="end one that nobody needs decided any more", epilog=EXITS)
+    cancel.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
+    signing(cancel)
+    cancel.set_defaults(run=_cancel)
+
+    review = actions.add_parser("review", help="say that a break-glass was looked at afterwards", epilog=EXITS)
+    review.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
+    signing(review)
+    review.set_defaults(run=_review)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from guardrail.errors import ConfigError
+    from guardrail.review._case import CaseState
+    from guardrail.review._view import summary, to_dict
+
+    known = (*get_args(CaseState), "all")
+    if args.state not in known:
+        raise ConfigError(f"`--state` must be one of {', '.join(known)}, not `{args.state}`")
+    now = now_us()
+    book = read_book(configuration(args))
+    cases = [case for case in book.cases() if args.state in ("all", case.state_at(now))]
+    for case in cases[-args.last :] if args.last else cases:
+        print(json.dumps(to_dict(case, now), sort_keys=True) if args.json else summary(case, now))
+    return EXIT_ALLOW
+
+
+def _show(args: argparse.Namespace) -> int:
+    from guardrail.review._view import lines, to_dict
+
+    now = now_us()
+    case = find_case(read_book(configuration(args)), args.id)
+    print(json.dumps(to_dict(case, now), indent=2, sort_keys=True) if args.json else "\n".join(lines(case, now)))
+    return EXIT_ALLOW
+
+
+def _answer(args: argparse.Namespace) -> int:
+    from guardrail.review._machine import subject_of
+    from guardrail.review._statements import VoteStatement
+
+    config = configuration(args)
+    name, key = signer(config, args.key)
+    book = read_book(config)
+    votes = [
+        VoteStatement(
+            voter=name,
+            t_us=now_us(),
+            escalation=case.held.id,
+            subject=subject_of(case.held),
+            verdict=args.verdict,
+            reason=args.reason,
+        )
+        for case in [find_case(book, one) for one in args.ids]
+    ]
+    return deliver(args, config, votes, key)
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from guardrail.review._statements import CancelStatement
+
+    config = configuration(args)
+    name, key = signer(config, args.key)
+    book = read_book(config)
+    said = [
+        CancelStatement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
+        for one in args.ids
+    ]
+    return deliver(args, config, said, key)
+
+
+def _review(args: argparse.Namespace) -> int:
+    from guardrail.review._statements import ReviewStatement
+
+    config = configuration(args)
+    name, key = signer(config, args.key)
+    book = read_book(config)
+    said = [
+        ReviewStatement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
+        for one in args.ids
+    ]
+    return deliver(args, config, said, key)

@@ -1,0 +1,150 @@
+"""The clerk: takes what people signed to the desk, and knows whose key is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, assert_never
+
+from guardrail.mandates import key_id
+from guardrail.review._case import Case, Escalation, Group, Quorum, Verdict, Vote
+from guardrail.review._commands import GLASS_SECONDS, Refused
+from guardrail.review._desk import ReviewDesk
+from guardrail.review._quorum import known_as
+from guardrail.review._records import Scope
+from guardrail.review._statements import (
+    AnyStatement,
+    CancelStatement,
+    GlassStatement,
+    ReviewStatement,
+    RevokeStatement,
+    VoteStatement,
+    open_statement,
+)
+
+SKEW_US: Final = 300 * 1_000_000
+"""How far a voter's clock may be off, in microseconds."""
+
+GLASS_PEOPLE: Final = 2
+"""How many people a break-glass needs, the one who asks for it included."""
+
+GLASS_WAIT_SECONDS: Final = 3600
+"""How long the second of them may take, in seconds."""
+
+
+class Clerk:
+    """Verifies statements and carries them out.
+
+    Args:
+        desk: where they are recorded.
+        people: public keys by the name of who owns them.
+    """
+
+    def __init__(self, desk: ReviewDesk, people: Mapping[str, bytes]) -> None:
+        self._desk = desk
+        self._people = people
+
+    def take(self, envelope: bytes, *, version: int | None = None, now_us: int | None = None) -> Case:
+        """Take in one signed statement.
+
+        Args:
+            envelope: as it was signed.
+            version: the entity tag of what the person was shown, if they named one.
+            now_us: the time, in microseconds since the epoch; the desk's clock by default.
+
+        Returns:
+            The case as it is with it.
+
+        Raises:
+            Refused: if it is not theirs, or comes to nothing.
+            TrailError: if it cannot be recorded.
+        """
+        statement = open_statement(envelope, self._people)
+        now = self._desk.clock() if now_us is None else now_us
+        if statement.t_us > now + SKEW_US:
+            raise Refused("stale", "the vote is dated in the future: set the clock of whoever signed it")
+        proof = "ed25519:" + key_id(self._people[statement.voter])
+        return self.carry_out(statement, proof, envelope.decode("ascii", "replace"), version)
+
+    def carry_out(self, statement: AnyStatement, proof: str, envelope: str, version: int | None = None) -> Case:
+        """Carry out a statement whose author is known.
+
+        Args:
+            statement: what is said.
+            proof: how its author is known.
+            envelope: the proof itself, for the record.
+            version: the entity tag of what the person was shown, if they named one.
+
+        Raises:
+            Refused: if it comes to nothing.
+            TrailError: if it cannot be recorded.
+        """
+        match statement:
+            case VoteStatement():
+                return self._vote(statement, proof, envelope, version)
+            case CancelStatement():
+                return self._desk.close(statement.escalation, "cancelled", by=statement.voter)
+            case RevokeStatement():
+                self._desk.withdraw(statement.grant, "revoked", by=statement.voter, envelope=envelope)
+                found = self._desk.grant(statement.grant)
+                if found is None:
+                    raise Refused("unknown", f"there is no grant `{statement.grant}`")
+                return found[0]
+            case ReviewStatement():
+                return self._desk.reviewed(
+                    statement.escalation, by=statement.voter, reason=statement.reason, envelope=envelope
+                )
+            case GlassStatement():
+                return self._break_glass(statement, proof, envelope)
+            case _:
+                assert_never(statement)
+
+    def _vote(self, statement: VoteStatement, proof: str, envelope: str, version: int | None) -> Case:
+        case = self._desk.find(statement.escalation)
+        if case is not None and statement.t_us < case.held.created_us - SKEW_US:
+            raise Refused("stale", "the vote is older than the escalation that it is about")
+        if not statement.subject:
+            raise Refused("stale", "the vote does not say what was shown: it needs the digest of the escalation")
+        vote = _vote_of(statement, statement.verdict, statement.scope, proof, envelope)
+        return self._desk.cast(statement.escalation, vote, subject=statement.subject, version=version)
+
+    def _break_glass(self, statement: GlassStatement, proof: str, envelope: str) -> Case:
+        """Two people, one hour, and a review owed: the second signs the escalation that the first one opens."""
+        now = self._desk.clock()
+        if not (statement.reason and statement.ticket and statement.ops and statement.assets):
+            raise Refused("too_wide", "breaking the glass needs a reason, a ticket, ops and assets")
+        if not 1 <= statement.seconds <= GLASS_SECONDS:
+            raise Refused("too_wide", f"broken glass lasts 1 to {GLASS_SECONDS} seconds")
+        if statement.t_us < now - SKEW_US:
+            raise Refused("stale", "the statement is older than five minutes: sign it again")
+        # The nonce names it, so that the same statement sent twice is one.
+        name = f"glass-{statement.nonce}"
+        held = Escalation(
+            id=name,
+            digest=name,
+            agent=statement.agent,
+            created_us=now,
+            expires_us=now + GLASS_WAIT_SECONDS * 1_000_000,
+            leave_seconds=statement.seconds,
+            quorum=Quorum(
+                groups=(Group(name="break-glass", members=tuple(sorted(self._people)), n=GLASS_PEOPLE),), signed=True
+            ),
+            barred=(known_as(statement.agent),),
+            ops=statement.ops,
+            assets=statement.assets,
+            glass=True,
+            view={"ticket": statement.ticket, "reason": statement.reason, "by": statement.voter},
+        )
+        self._desk.open(held)
+        return self._desk.cast(name, _vote_of(statement, "approve", None, proof, envelope))
+
+
+def _vote_of(statement: AnyStatement, verdict: Verdict, scope: Scope | None, proof: str, envelope: str) -> Vote:
+    return Vote(
+        voter=statement.voter,
+        verdict=verdict,
+        at_us=0,
+        proof=proof,
+        scope=scope,
+        reason=statement.reason,
+        envelope=envelope,
+    )

@@ -1,0 +1,446 @@
+"""The desk: commands about escalations and grants, from any thread, each decided and durable before it is answered.
+
+    with the ledger's turn:  take in the news -> decide -> append -> evolve
+
+Reading needs no lock and no disk: the folded book is in memory, and `look` says what others wrote meanwhile.
+Not concerned with how a person is asked (adapters, command line, service), nor with how it is known who they are.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from guardrail.model import new_id
+from guardrail.review._book import Book, Kept, digest_of
+from guardrail.review._case import (
+    AnyEvent,
+    Case,
+    Closing,
+    Ending,
+    Escalation,
+    Issued,
+    Reserved,
+    Vote,
+    Withdrawal,
+    from_record,
+    to_record,
+)
+from guardrail.review._commands import (
+    Cast,
+    Close,
+    Command,
+    Finish,
+    Issue,
+    Look,
+    Notify,
+    Open,
+    Refused,
+    Reserve,
+    Withdraw,
+)
+from guardrail.review._ledger import Ledger, Turn
+from guardrail.review._machine import decide
+from guardrail.review._records import Grant, ReviewError, clock_us
+from guardrail.review._snapshot import Snapshot
+
+MAX_PENDING: Final = 1_000
+"""Most escalations that wait at one time; further calls that need a person are denied until some are answered."""
+
+SNAPSHOT_EVERY: Final = 1_000
+"""After how many records of review the book is written down again."""
+
+
+class Redemption(msgspec.Struct, frozen=True, kw_only=True):
+    """One use of a grant, taken by exactly one caller.
+
+    Args:
+        grant: as it was issued.
+        use: number of the use.
+    """
+
+    grant: Grant
+    use: int
+
+
+class ReviewDesk:
+    """Who may overrule, and who did: a fold of the ledger that takes commands.
+
+    Args:
+        ledger: where records go, and come from.
+        snapshot: where the folded state is written down; None folds the whole ledger at each opening.
+        sole: nobody else writes this ledger, so a use that somebody had reserved before it was opened has no known end.
+        sticky_seconds: how long a rejection holds for the next call of the same deed, in seconds; 0 asks again at once.
+        clock: wall clock, in microseconds since the epoch.
+
+    Raises:
+        ReviewError: if the ledger holds what cannot be folded.
+        TrailError: if it cannot be read.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        snapshot: Snapshot | None = None,
+        sole: bool = True,
+        sticky_seconds: int = 0,
+        clock: Callable[[], int] = clock_us,
+    ) -> None:
+        self.clock: Final = clock
+        self._ledger = ledger
+        self._snapshot = snapshot
+        self._sticky_us = sticky_seconds * 1_000_000
+        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._holder = new_id()
+        self._pid = os.getpid()
+        self._since_snapshot = 0
+        self._inbox: Callable[[], object] | None = None
+        self._told: list[Callable[[], object]] = []
+        self._book = self._open()
+        if sole:
+            self._settle()
+
+    @property
+    def book(self) -> Book:
+        """Every case, for reading."""
+        return self._book
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def find(self, escalation: str) -> Case | None:
+        """The case of an escalation, as far as this process knows; `look` first where others write too."""
+        return self._book.get(escalation)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Every case at hand, oldest first."""
+        with self._lock:
+            return self._book.cases()
+
+    def grant(self, grant: str) -> tuple[Case, Issued] | None:
+        """The case of a grant, and what became of it."""
+        return self._book.of_grant(grant)
+
+    def valid(self, grant: Grant | str, digest: str, now_us: int | None = None) -> Grant | None:
+        """The grant as it was issued, if it could be redeemed for a call now; nothing is used up.
+
+        INVARIANT: only the id of what is given counts, the rest is read from the ledger. Anybody can make a `Grant`.
+
+        Args:
+            grant: the grant or its id.
+            digest: digest of the call it is wanted for, worked out afresh.
+            now_us: the time, in microseconds since the epoch; the desk's clock by default.
+        """
+        found = self._book.of_grant(grant if isinstance(grant, str) else grant.id)
+        if found is None or not found[1].usable(self.clock() if now_us is None else now_us):
+            return None
+        leave = found[1].grant
+        return leave if leave.scope is not None or leave.digest == digest else None
+
+    def leaves(self, agent: str, digest: str, now_us: int) -> tuple[Grant, ...]:
+        """Grants that a call may find for itself: for exactly this call, and scoped ones of its agent."""
+        with self._lock:
+            return tuple(issued.grant for _, issued in self._book.found(agent, digest) if issued.usable(now_us))
+
+    def asked(self, digest: str, binding: str, now_us: int) -> Case | None:
+        """The case on which people are asked about exactly this call already, with the files as they are."""
+        case = self._book.asked(digest)
+        waits = case is not None and case.state_at(now_us) == "pending" and case.held.binding == binding
+        return case if waits else None
+
+    def rejected(self, agent: str, deed: str, now_us: int) -> bool:
+        """Whether people said no to this deed of this agent so shortly ago that they are not asked again."""
+        said = self._book.rejected_us(agent, deed) if deed else None
+        return said is not None and now_us < said + self._sticky_us
+
+    # ── escalations ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, held: Escalation) -> Case:
+        """Hold a call for people.
+
+        Raises:
+            Refused: if too many wait already.
+            TrailError: if it cannot be recorded; then nobody may be asked.
+        """
+        if self._book.waiting >= MAX_PENDING:
+            self.expire()
+            if self._book.waiting >= MAX_PENDING:
+                raise Refused("too_many", f"{MAX_PENDING} escalations wait for people already: answer or cancel some")
+        self._do(held.id, Open(held=held))
+        return self._known(held.id)
+
+    def cast(self, escalation: str, vote: Vote, *, subject: str = "", version: int | None = None) -> Case:
+        """Take in what a person said; of several the ledger's order decides which came first.
+
+        Args:
+            escalation: its id.
+            vote: what was said, by whom, and how that is known.
+            subject: digest of what they were shown.
+            version: the entity tag of what they were shown.
+
+        Returns:
+            The case with the vote in it.
+
+        Raises:
+            Refused: if it may not be: the code says why.
+            TrailError: if it cannot be recorded.
+        """
+        said = msgspec.structs.replace(vote, at_us=self.clock())
+        self._do(escalation, Cast(vote=said, grant=new_id(), subject=subject, version=version))
+        return self._known(escalation)
+
+    def close(self, escalation: str, state: Closing, *, by: str = "") -> Case:
+        """End an escalation that nobody will decide.
+
+        Raises:
+            Refused: if it is unknown, or decided and to be cancelled.
+            TrailError: if it cannot be recorded.
+        """
+        self._do(escalation, Close(state=state, now_us=self.clock(), by=by))
+        return self._known(escalation)
+
+    def expire(self) -> int:
+        """Put on record what nobody answered in time.
+
+        Returns:
+            How many.
+        """
+        now = self.clock()
+        over = [case for case in self._book.pending() if case.state_at(now) == "expired"]
+        return sum(bool(self._do(case.held.id, Close(state="expired", now_us=now))) for case in over)
+
+    def reviewed(self, escalation: str, *, by: str, reason: str = "", envelope: str = "") -> Case:
+        """Say that a break-glass was looked at afterwards.
+
+        Raises:
+            Refused: if it owes no review, or not to this person.
+            TrailError: if it cannot be recorded.
+        """
+        self._do(escalation, Look(by=by, now_us=self.clock(), reason=reason, envelope=envelope))
+        return self._known(escalation)
+
+    def notified(self, escalation: str, endpoint: str, what: str, *, attempts: int, delivered: bool) -> None:
+        """Say that an endpoint was told of something, or was given up on: neither is tried again.
+
+        Raises:
+            Refused: if the escalation is unknown.
+            TrailError: if it cannot be recorded; then it is told again.
+        """
+        command = Notify(endpoint=endpoint, what=what, attempts=attempts, delivered=delivered, now_us=self.clock())
+        self._do(escalation, command)
+
+    # ── grants ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def issue(self, escalation: str, digest: str) -> Grant | None:
+        """The grant for the next attempt at an approved call.
+
+        One that was issued and never redeemed is given again, so two that resume the same conversation race for one.
+
+        Args:
+            escalation: its id.
+            digest: digest of what is to run: the call's own, or that of the reviewer's edit.
+
+        Returns:
+            The grant, or None if the approval is for another call, used up, waited too long, or is none.
+
+        Raises:
+            TrailError: if it cannot be recorded.
+        """
+        try:
+            self._do(escalation, Issue(grant=new_id(), digest=digest, now_us=self.clock()))
+        except Refused:
+            return None
+        return self._known(escalation).grants[-1].grant
+
+    def reserve(self, grant: Grant | str, digest: str, binding: str = "") -> Redemption | None:
+        """Take one use of a grant, durably, before the call is released.
+
+        INVARIANT: of all callers, exactly one gets each use.
+
+        Args:
+            grant: the grant or its id.
+            digest: digest of the call that is about to run, worked out afresh.
+            binding: digest over the call and the files it resolves to now.
+
+        Returns:
+            The redemption; None if what people were shown has changed, and the grant is void now.
+
+        Raises:
+            Refused: if it is unknown, used, withdrawn, expired, or for another call.
+            TrailError: if it cannot be recorded; then it counts as taken, and nothing may be released.
+        """
+        name = grant if isinstance(grant, str) else grant.id
+        found = self._book.of_grant(name)
+        if found is None:
+            raise Refused("unknown", f"there is no grant `{name}`")
+        command = Reserve(grant=name, digest=digest, binding=binding, holder=self._holder, now_us=self.clock())
+        events = self._do(found[0].held.id, command)
+        taken = next((event for event in events if isinstance(event, Reserved)), None)
+        return None if taken is None else Redemption(grant=found[1].grant, use=taken.use)
+
+    def finish(self, redemption: Redemption, ending: Ending | None) -> None:
+        """Say what came of a use; the first word on it stands.
+
+        Args:
+            redemption: the use.
+            ending: what came of it; None gives it back, for whoever knows that nothing was released.
+
+        Raises:
+            Refused: if it was never reserved.
+            TrailError: if it cannot be recorded; then it stays reserved, and is never used again.
+        """
+        found = self._book.of_grant(redemption.grant.id)
+        if found is None:
+            return
+        command = Finish(grant=redemption.grant.id, use=redemption.use, ending=ending, now_us=self.clock())
+        self._do(found[0].held.id, command)
+
+    def withdraw(self, grant: str, why: Withdrawal, *, by: str = "", envelope: str = "") -> None:
+        """End a grant early; what runs already is not stopped by it.
+
+        Raises:
+            Refused: if there is no such grant.
+            TrailError: if it cannot be recorded.
+        """
+        found = self._book.of_grant(grant)
+        if found is None:
+            raise Refused("unknown", f"there is no grant `{grant}`")
+        self._do(found[0].held.id, Withdraw(grant=grant, why=why, now_us=self.clock(), by=by, envelope=envelope))
+
+    # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def look(self) -> None:
+        """Take in what others have written, and what lies in the inbox.
+
+        Raises:
+            TrailError: if the ledger cannot be read.
+        """
+        if self._inbox is not None:
+            self._inbox()
+        with self._lock, self._ledger.turn() as turn:
+            news = self._news(self._book, turn)
+        self._tell(news)
+
+    def watch(self, inbox: Callable[[], object]) -> None:
+        """Call this before each `look`: it brings in votes that people left somewhere."""
+        self._inbox = inbox
+
+    def wait(self, escalation: str, version: int, seconds: float) -> Case | None:
+        """Wait until a case is another than it was, at most so long.
+
+        Args:
+            escalation: its id.
+            version: of what is known.
+            seconds: longest wait, in seconds.
+
+        Returns:
+            The case as it is then.
+        """
+        end = time.monotonic() + seconds
+        with self._changed:
+            while True:
+                case = self.find(escalation)
+                left = end - time.monotonic()
+                if case is None or case.version != version or left <= 0 or case.state_at(self.clock()) != case.state:
+                    return case
+                self._changed.wait(min(left, 1.0))
+
+    def subscribe(self, told: Callable[[], object]) -> Callable[[], None]:
+        """Have something called, in whatever thread, after each change; what it returns ends that.
+
+        Args:
+            told: must not wait, and must not raise.
+        """
+        with self._changed:
+            self._told.append(told)
+
+        def end() -> None:
+            with self._changed:
+                self._told.remove(told)
+
+        return end
+
+    def since(self, seq: int) -> tuple[tuple[int, Case], ...]:
+        """Cases that changed behind a record, each with its last record, in that order."""
+        with self._lock:
+            found = [(last, case) for case in self._book.cases() if (last := self._book.last_of(case.held.id)) > seq]
+        return tuple(sorted(found, key=lambda pair: pair[0]))
+
+    def save(self) -> None:
+        """Write the folded state down, so that the next opening is quick."""
+        if self._snapshot is not None and os.getpid() == self._pid:
+            with self._lock:
+                kept = self._book.keep()
+            if kept.last:
+                self._snapshot.save(kept)
+
+    def _do(self, escalation: str, command: Command) -> Sequence[AnyEvent]:
+        with self._lock:
+            with self._ledger.turn() as turn:
+                news = self._news(self._book, turn)
+                events = decide(self._book.get(escalation), command)
+                numbers = turn.append([to_record(event) for event in events]) if events else ()
+            # INVARIANT: only what is durable is folded in. What failed, and was written all the same, is in the news.
+            for seq, event in zip(numbers, events, strict=True):
+                self._book.take(seq, to_record(event))
+            self._since_snapshot += len(events)
+        self._tell([*news, *events])
+        if self._since_snapshot >= SNAPSHOT_EVERY:
+            self._since_snapshot = 0
+            self.save()
+        return events
+
+    def _tell(self, events: Iterable[AnyEvent]) -> None:
+        if events:
+            with self._changed:
+                self._changed.notify_all()
+                told = tuple(self._told)
+            for one in told:
+                one()
+
+    def _news(self, book: Book, turn: Turn) -> list[AnyEvent]:
+        return [book.take(seq, record) for seq, record in turn.news(book.seq)]
+
+    def _known(self, escalation: str) -> Case:
+        case = self._book.get(escalation)
+        if case is None:
+            raise Refused("unknown", f"the escalation `{escalation}` was forgotten meanwhile")
+        return case
+
+    def _open(self) -> Book:
+        kept = self._snapshot.load() if self._snapshot is not None else None
+        with self._ledger.turn() as turn:
+            if kept is not None and (book := _resumed(kept, turn)) is not None:
+                return book
+            book = Book()
+            self._news(book, turn)
+            return book
+
+    def _settle(self) -> None:
+        """What was reserved before a crash may have run: it is on record as unknown, and never used again."""
+        for case in self.cases():
+            for issued in case.grants:
+                for use in issued.uses:
+                    if use.ending is None:
+                        self.finish(Redemption(grant=issued.grant, use=use.number), "unknown")
+
+
+def _resumed(kept: Kept, turn: Turn) -> Book | None:
+    """The book that goes on from what was written down, or None if that does not fit this ledger."""
+    news = iter(turn.news(kept.seq - 1))
+    first = next(news, None)
+    try:
+        if first is None or first[0] != kept.seq or digest_of(from_record(first[1])) != kept.last:
+            return None
+        book = Book(kept)
+        for later, following in news:
+            book.take(later, following)
+    except ReviewError:
+        return None
+    return book

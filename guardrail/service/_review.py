@@ -1,0 +1,249 @@
+"""Review over HTTP, as bare ASGI: what waits, what people signed, and the uses of grants.
+
+INVARIANT: the reviewers' token opens this door and is no vote: what counts is the signature in the body. Agents and
+enforcement points have another token, which opens none of it but `:redeem` and `:complete`. No GET changes anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import parse_qs
+
+import msgspec
+import orjson
+
+from guardrail.errors import GuardrailError
+from guardrail.review import Case, Clerk, Redemption, Refused, ReviewDesk
+from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement, open_statement
+from guardrail.review._view import to_dict
+from guardrail.service._events import stream
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+
+PAGE: Final = 100
+"""Most escalations in one answer."""
+
+MAX_WAIT_SECONDS: Final = 60
+"""Longest long-poll, in seconds."""
+
+MAX_KEYS: Final = 1_024
+"""Most idempotency keys that are remembered; the ledger knows a statement again without one."""
+
+_PATH: Final = re.compile(
+    r"/v1/(?:review|escalations(?:/[^/:]+(?::cancel|/votes)?)?|grants/[^/:]+:(?:redeem|complete|revoke))"
+)
+_ENFORCING: Final = (":redeem", ":complete")
+_WAIT: Final = re.compile(r"(?:^|[,\s])wait=(\d{1,4})\b")
+_STATES: Final = ("pending", "approved", "denied", "expired", "cancelled", "superseded", "all")
+
+
+class _Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `:redeem`."""
+
+    digest: str
+    binding: str = ""
+
+
+class _End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `:complete`."""
+
+    use: int
+    result: Literal["completed", "failed", "unknown"]
+
+
+class ReviewRoutes:
+    """`/v1/escalations`, `/v1/grants` and `/v1/review`.
+
+    Args:
+        guard: whose desk it is.
+        token: what reviewers must send.
+        enforcing: digest of what enforcement points must send; None where the transport says who asks.
+    """
+
+    def __init__(self, guard: Guard, token: str, enforcing: bytes | None) -> None:
+        self._desk: ReviewDesk = guard.desk
+        self._clerk: Clerk = guard.clerk
+        self._people: Mapping[str, bytes] = guard.people
+        self._token = _digest(token.encode())
+        self._enforcing = enforcing
+        self._keys: OrderedDict[str, bytes] = OrderedDict()
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return _PATH.fullmatch(path) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            self._admit(scope)
+            if scope["path"] == "/v1/escalations/events" and scope["method"] == "GET":
+                await stream(self._desk, headers_of(scope), receive, send)
+                return
+            answer = await self._answer(scope, receive)
+        except Problem as problem:
+            answer = problem.answer(scope)
+        except Refused as error:
+            answer = Problem(_KINDS.get(error.code, error.code.replace("_", "-")), str(error)).answer(
+                scope, code=error.code
+            )
+        except GuardrailError as error:
+            answer = Problem("fault", str(error)).answer(scope)
+        if answer is not None:
+            await answer.send(send)
+
+    def _admit(self, scope: Scope) -> None:
+        wanted = self._enforcing if scope["path"].endswith(_ENFORCING) else self._token
+        if wanted is None:
+            return
+        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+        if not (hmac.compare_digest(_digest(token.strip()), wanted) and scheme.lower() == b"bearer"):
+            raise Problem("unauthorized", "send the reviewers' token as `authorization: Bearer TOKEN`")
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+        headers, path = headers_of(scope), scope["path"]
+        if scope["method"] == "GET":
+            if path == "/v1/escalations":
+                return self._list(scope)
+            if path.startswith("/v1/escalations/") and not path.endswith((":cancel", "/votes")):
+                return await self._show(path.rpartition("/")[2], headers)
+        if scope["method"] != "POST" or path == "/v1/escalations":
+            raise Problem("method-not-allowed", f"`{path}` takes another method")
+        check_json(headers)
+        body = await read_body(headers, receive, MAX_STATEMENT_BYTES)
+        if body is None:
+            return None
+        return await self._post(path, headers, body)
+
+    def _list(self, scope: Scope) -> Answer:
+        query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        state, cursor = query.get("state", "pending"), query.get("cursor", "")
+        if state not in _STATES:
+            raise Problem("malformed", f"`state` must be one of {', '.join(_STATES)}")
+        now = self._desk.clock()
+        cases = self._desk.cases()
+        start = next((at + 1 for at, case in enumerate(cases) if case.held.id == cursor), 0) if cursor else 0
+        wanted = [case for case in cases[start:] if state in ("all", case.state_at(now))]
+        page = wanted[:PAGE]
+        more = page[-1].held.id if len(wanted) > PAGE else None
+        return _json({"escalations": [to_dict(case, now) for case in page], "next": more})
+
+    async def _show(self, name: str, headers: Mapping[bytes, bytes]) -> Answer:
+        case = self._known(name)
+        known = _version(headers.get(b"if-none-match", b""))
+        wait = _WAIT.search(headers.get(b"prefer", b"").decode("latin-1"))
+        if wait is not None and known in (None, case.version):
+            seconds = min(int(wait[1]), MAX_WAIT_SECONDS)
+            case = await _changed(self._desk, name, case.version, seconds) or case
+        if known == case.version:
+            return Answer(status=304, body=b"", headers=(_etag(case),))
+        return self._shown(case)
+
+    async def _post(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
+        name = path.rpartition("/")[2].partition(":")[0]
+        if path.endswith(":redeem"):
+            return await asyncio.to_thread(self._redeem, name, _read(body, _Use))
+        if path.endswith(":complete"):
+            return await asyncio.to_thread(self._complete, name, _read(body, _End))
+        self._remember(headers.get(b"idempotency-key", b"").decode("latin-1"), body)
+        return await asyncio.to_thread(self._take, path, headers, body)
+
+    def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
+        """A signed statement; sent twice it is the same one, and gets the same answer."""
+        statement = open_statement(body, self._people)
+        about = getattr(statement, "escalation", None) or getattr(statement, "grant", None)
+        wanted = path.removesuffix("/votes").rpartition("/")[2].partition(":")[0]
+        if path != "/v1/review" and about != wanted:
+            raise Problem("malformed", f"the statement is about `{about}`, and was sent to `{wanted}`")
+        if path.endswith(":cancel") and not isinstance(statement, CancelStatement):
+            raise Problem("malformed", "`:cancel` takes a signed cancellation")
+        if path.endswith(":revoke") and not isinstance(statement, RevokeStatement):
+            raise Problem("malformed", "`:revoke` takes a signed revocation")
+        self._desk.look()
+        known = self._desk.find(str(about))
+        if known is not None and any(vote.envelope == body.decode("ascii", "replace") for vote in known.votes):
+            return self._shown(known)
+        return self._shown(self._clerk.take(body, version=_version(headers.get(b"if-match", b""))))
+
+    def _redeem(self, grant: str, use: _Use) -> Answer:
+        won = self._desk.reserve(grant, use.digest, use.binding)
+        if won is None:
+            raise Refused("stale", "what people were shown has changed, and the grant is void now")
+        return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
+
+    def _complete(self, grant: str, end: _End) -> Answer:
+        found = self._desk.grant(grant)
+        if found is None:
+            raise Refused("unknown", f"there is no grant `{grant}`")
+        self._desk.finish(Redemption(grant=found[1].grant, use=end.use), end.result)
+        return _json({"grant": grant, "use": end.use, "result": end.result})
+
+    def _remember(self, key: str, body: bytes) -> None:
+        if not key:
+            return
+        digest = _digest(body)
+        if self._keys.setdefault(key, digest) != digest:
+            raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
+        self._keys.move_to_end(key)
+        while len(self._keys) > MAX_KEYS:
+            self._keys.popitem(last=False)
+
+    def _known(self, name: str) -> Case:
+        case = self._desk.find(name)
+        if case is None:
+            raise Problem("not-found", f"there is no escalation `{name[:64]}` here: it may have been forgotten")
+        return case
+
+    def _shown(self, case: Case) -> Answer:
+        return Answer(body=orjson.dumps(to_dict(case, self._desk.clock())), headers=(_etag(case),))
+
+
+_KINDS: Final[Mapping[str, str]] = {"unknown": "not-found"}
+"""Problems that have another name than the refusal behind them."""
+
+
+async def _changed(desk: ReviewDesk, name: str, version: int, seconds: float) -> Case | None:
+    """The case, once it is another than it was or the time is up; no thread waits meanwhile."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    end = desk.subscribe(lambda: loop.call_soon_threadsafe(news.set))
+    try:
+        async with asyncio.timeout(seconds):
+            while (case := desk.find(name)) is not None and case.version == version:
+                await news.wait()
+                news.clear()
+    except TimeoutError:
+        pass
+    finally:
+        end()
+    return desk.find(name)
+
+
+def _read(body: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("malformed", f"the body cannot be used: {error}") from None
+
+
+def _version(header: bytes) -> int | None:
+    text = header.decode("latin-1").strip().removeprefix("W/").strip('"')
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _etag(case: Case) -> tuple[bytes, bytes]:
+    return b"etag", f'"{case.version}"'.encode()
+
+
+def _json(value: Any) -> Answer:
+    return Answer(body=orjson.dumps(value))
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

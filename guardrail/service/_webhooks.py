@@ -1,0 +1,117 @@
+"""Telling the outside of escalations: signed messages, retried for a while, each at most once on record.
+
+The queue is a fold of the ledger: what is due is what no record says was told. A crash loses nothing, and a message
+that was sent and not recorded is sent again under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+import time
+import urllib.parse
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from guardrail.errors import GuardrailError
+from guardrail.review import ReviewDesk
+from guardrail.review._notices import Endpoint, Notice, due
+
+TIMEOUT_SECONDS: Final = 10.0
+"""Longest wait for an endpoint, in seconds."""
+
+RETRY_SECONDS: Final = (5, 30, 300, 1_800, 7_200, 18_000)
+"""How long to wait after each attempt that failed, in seconds; after the last one it is given up."""
+
+MAX_AT_ONCE: Final = 32
+"""Most messages that are sent to one endpoint before the others have their turn."""
+
+Post = Callable[[str, dict[str, str], bytes], int]
+"""Sends, and gives back the status; 0 for no answer."""
+
+
+class Webhooks:
+    """The endpoints of a service.
+
+    Args:
+        desk: whose escalations.
+        endpoints: who is told.
+        post: how a message is sent.
+        clock: the time by which retries wait, in seconds.
+    """
+
+    def __init__(
+        self,
+        desk: ReviewDesk,
+        endpoints: Sequence[Endpoint],
+        *,
+        post: Post | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = desk
+        self._endpoints = endpoints
+        self._post = post or send
+        self._clock = clock
+        self._failed: dict[tuple[str, str], tuple[int, float]] = {}
+
+    async def run(self, every: float) -> None:
+        """Send what is due, now and then, until cancelled."""
+        while True:
+            for endpoint in self._endpoints:
+                await asyncio.to_thread(self.tell, endpoint)
+            await asyncio.sleep(every)
+
+    def tell(self, endpoint: Endpoint) -> int:
+        """Send an endpoint what is due.
+
+        Returns:
+            How many messages were delivered.
+        """
+        now_us = self._desk.clock()
+        waiting = tuple(due(self._desk.cases(), endpoint.name, now_us))
+        names = {(endpoint.name, notice.id) for notice in waiting}
+        self._failed = {key: failed for key, failed in self._failed.items() if key[0] != endpoint.name or key in names}
+        notices = [notice for notice in waiting if self._may_try(endpoint, notice)]
+        return sum(self._tell(endpoint, notice) for notice in notices[:MAX_AT_ONCE])
+
+    def _may_try(self, endpoint: Endpoint, notice: Notice) -> bool:
+        return self._clock() >= self._failed.get((endpoint.name, notice.id), (0, 0.0))[1]
+
+    def _tell(self, endpoint: Endpoint, notice: Notice) -> bool:
+        case = self._desk.find(notice.escalation)
+        if case is None:
+            return False
+        name = (endpoint.name, notice.id)
+        attempts = self._failed.get(name, (0, 0.0))[0] + 1
+        headers, body = endpoint.message(notice, case, self._desk.clock() // 1_000_000)
+        delivered = 200 <= self._post(endpoint.url, headers, body) < 300
+        if not delivered and attempts <= len(RETRY_SECONDS):
+            self._failed[name] = (attempts, self._clock() + RETRY_SECONDS[attempts - 1])
+            return False
+        self._failed.pop(name, None)
+        if not delivered:
+            logging.getLogger("guardrail.service").warning("guardrail.webhook.given_up %s %s", endpoint.name, notice.id)
+        with suppress(GuardrailError):  # not recorded: it is told again, under the same id
+            self._desk.notified(notice.escalation, endpoint.name, notice.what, attempts=attempts, delivered=delivered)
+        return delivered
+
+
+def send(url: str, headers: dict[str, str], body: bytes) -> int:
+    """Post a message; no redirect is followed.
+
+    Returns:
+        The status, or 0 if there was no answer.
+    """
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", target, body, headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
