@@ -794,7 +794,10 @@ PROMISES: tuple[Promise, ...] = (
         id="audit.verify_processes",
         source="issue 5",
         behaviour="a trail that is verified by several processes gives the report that one gives, damage included",
-        tests=("tests/test_audit_verify.py::test_several_processes_find_what_one_finds",),
+        tests=(
+            "tests/test_audit_verify.py::test_several_processes_find_what_one_finds",
+            "tests/test_audit_verify.py::test_a_process_that_is_ended_while_it_reads_is_told",
+        ),
     ),
     Promise(
         id="audit.durable",

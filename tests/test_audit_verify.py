@@ -22,7 +22,7 @@ from guardrail.audit._report import Report
 from guardrail.audit._segment import CRC, FRAME_BYTES, HEAD, MAGIC
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_note import read_key, read_note
-from tests.audit_support import crashed_trail, denial, flip, intent, make_trail, open_trail, segments
+from tests.audit_support import crashed_trail, denial, end_process, flip, intent, make_trail, open_trail, segments
 
 EXAMPLE_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 """The key of the example in the documentation of signed notes."""
@@ -150,6 +150,15 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
         one, two = (dataclasses.asdict(verify(tmp_path / "t", jobs=jobs)) for jobs in (1, 2))
         assert {**one, "seconds": 0} == {**two, "seconds": 0}
     assert one["problems"]
+
+
+def test_a_process_that_is_ended_while_it_reads_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a report, and not a traceback: what was not read is not verified."""
+    monkeypatch.setattr(_verify_pool, "WORTH_BYTES", 0)
+    monkeypatch.setattr(_verify_pool, "scan", end_process)
+    make_trail(tmp_path / "t", 40)
+    with pytest.raises(OSError, match="with fewer `--jobs`"):
+        verify(tmp_path / "t", jobs=2)
 
 
 def test_progress_is_told_up_to_the_end(trail: Path) -> None:

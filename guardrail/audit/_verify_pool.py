@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -30,7 +30,7 @@ def in_order(tasks: Sequence[Task], jobs: int, told: Callable[[int, int], None])
         told: called now and then with records and bytes of the segment that is read in this process.
 
     Raises:
-        OSError: if one cannot be read.
+        OSError: if one cannot be read, or a process that read one was ended.
     """
     jobs = min(jobs, len(tasks))
     if jobs < 2 or sum(Path(task.path).stat().st_size for task in tasks) < WORTH_BYTES:
@@ -46,7 +46,15 @@ def in_order(tasks: Sequence[Task], jobs: int, told: Callable[[int, int], None])
             if len(running) < jobs * AHEAD:
                 continue
             first, found = running.popleft()
-            yield first, found.result()
+            yield first, _result(found)
         while running:
             first, found = running.popleft()
-            yield first, found.result()
+            yield first, _result(found)
+
+
+def _result(found: Future[Scan]) -> Scan:
+    try:
+        return found.result()
+    except BrokenExecutor:
+        # The system ends processes when memory runs out.
+        raise OSError("a process that read a segment was ended: verify with fewer `--jobs`") from None

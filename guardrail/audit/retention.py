@@ -22,7 +22,8 @@ import orjson
 
 from guardrail.audit._files import replace, sync_directory
 from guardrail.audit._minimum import MINIMUM_FILE, read_minimum, remove_below
-from guardrail.audit._segment import read_frame
+from guardrail.audit._record import MAX_LEAF_BYTES
+from guardrail.audit._segment import FRAME_BYTES, read_frame
 from guardrail.audit._stored import StoredTree
 from guardrail.audit._tiles import TILE_WIDTH, read_tile, tile_name
 from guardrail.audit._verify_kept import ORDER_TYPE, SIGNERS
@@ -292,7 +293,8 @@ def _minimum_before(directory: Path, before_us: int, size: int) -> int:
     """The first record of the last segment before which everything is older, and covered by full tiles."""
     found = 0
     for path in sorted(directory.glob("*.seg")):
-        frame = read_frame(path.read_bytes(), 0)
+        with path.open("rb") as stream:
+            frame = read_frame(stream.read(FRAME_BYTES + MAX_LEAF_BYTES), 0)
         first = int(path.stem)
         if frame is None or orjson.loads(frame.leaf)["t_us"] > before_us or -(-first // TILE_WIDTH) * TILE_WIDTH > size:
             break
