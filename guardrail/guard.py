@@ -841,6 +841,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:mandates", str(config.path(config.mandates.directory))))
     if not config.policy.bundle.startswith(("http://", "https://")):
         own.append(("guardrail:policy", str(bundle_directory(config))))
+    if config.review.oidc is not None:
+        own.append(("guardrail:identity-keys", str(config.path(config.review.oidc.jwks))))
     if config.decision_log.file:
         own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
     own.extend(
