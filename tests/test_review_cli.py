@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from guardrail import Outcome, ToolCall
 from guardrail.cli import main
+from guardrail.mandates._signing import public_text
 from tests.mandate_support import AGENT, Place
 from tests.postgres_support import Cluster
 
@@ -239,3 +240,14 @@ def test_a_ledger_that_replicas_share_is_answered_the_same_way(
         if not running:
             guard = stack.enter_context(place.guard())
         assert [guard.check(call).outcome for _ in range(2)] == [Outcome.ALLOW, Outcome.ESCALATE]
+
+
+def test_a_recorded_vote_is_verified_when_it_is_shown(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not only when it was taken in: with another key in the configuration it is said not to verify."""
+    name = hold(place)
+    assert run(capsys, "escalations", "approve", name, "--key", "dana.pem")[0] == 0
+    assert run(capsys, "escalations", "show", name)[0] == 0
+    toml, dana, finn = place.toml.read_text(), public_text(place.keys["dana"]), public_text(place.keys["finn"])
+    place.toml.write_text(toml.replace(dana, "@@").replace(finn, dana).replace("@@", finn))
+    code, shown = run(capsys, "escalations", "show", name)
+    assert (code, "PROBLEM     the recorded signature of dana does not verify" in shown) == (1, True)

@@ -140,6 +140,23 @@ def open_statement(data: bytes, people: Mapping[str, bytes]) -> AnyStatement:
     return statement
 
 
+def is_signed(envelope: str, escalation: str, voter: str, people: Mapping[str, bytes]) -> bool:
+    """Whether recorded bytes are what a person signed about an escalation: for whoever reads the trail later.
+
+    Args:
+        envelope: as it is on record.
+        escalation: what the record says it is about.
+        voter: whose the record says it is.
+        people: public keys by the name of who owns them.
+    """
+    try:
+        statement = open_statement(envelope.encode(), people)
+    except Refused:
+        return False
+    about = getattr(statement, "escalation", f"glass-{statement.nonce}")
+    return (about, statement.voter) == (escalation, voter)
+
+
 def read_statement(payload: bytes) -> AnyStatement:
     """A statement, before it is known whose it is.
 
