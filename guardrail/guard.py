@@ -342,7 +342,7 @@ class Guard:
 
         # 5. What the rules say.
         told: dict[str, Any] = {
-            "facts": lambda asset: self._asset_facts(asset, call.subject.model),
+            "facts": functools.partial(self._asset_facts, model=call.subject.model),
             "mandates": orders,
             "history": history,
             "now_us": now_us,
@@ -703,7 +703,7 @@ class Guard:
             facts["due"] = due
         return facts
 
-    def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
+    def _asset_facts(self, asset_id: str, *, model: str | None) -> Mapping[str, Any]:
         facts = self.inventory.facts(asset_id)
         return {
             **facts,
