@@ -409,6 +409,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="review.oidc",
+        source="issue 5",
+        behaviour="an ID token is a vote only if it was got for that very statement, and strongly enough for what is critical",
+        tests=(
+            "tests/test_review_oidc.py::test_a_vote_of_somebody_who_signed_in_for_it_counts",
+            "tests/test_review_oidc.py::test_a_token_that_was_got_for_something_else_is_no_vote",
+            "tests/test_review_oidc.py::test_a_token_that_the_provider_has_not_signed_is_no_vote",
+            "tests/test_review_oidc.py::test_what_is_critical_needs_a_strong_sign_in",
+        ),
+    ),
+    Promise(
         id="review.webhooks",
         source="issue 5",
         behaviour="those who want to know are told once of each change, with a signature, and the trail is the queue",
