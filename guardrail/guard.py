@@ -31,7 +31,7 @@ from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
-from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones, public_keys
+from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
 from guardrail.obligations import Obligations, ObligationStatus
 from guardrail.parse import parse, tool_table
@@ -142,8 +142,7 @@ class Guard:
         self.trail = trail
         self.reviews = reviews
         self.desk = reviews.desk
-        self.people = public_keys(config)
-        self.clerk = Clerk(self.desk, self.people)
+        self.clerk = Clerk.of(config, self.desk)
         self._holder = Holder(config)
         if trail is not None:
             self.desk.watch(functools.partial(Inbox(beside_trail(config, "inbox")).take_in, self.clerk))
@@ -348,28 +347,26 @@ class Guard:
         history = self._history_facts(call, effects, assets, mandates)
         orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *assets))
 
-        # 5. What the rules say; where they want a person, what people have said.
-        def ask(leave: Grant | None) -> Generator[_Step, Any, tuple[Ruling, Outcome, tuple[Reason, ...]]]:
-            asked.document = document(
-                call,
-                effects,
-                facts=lambda asset: self._asset_facts(asset, call.subject.model),
-                mandates=orders,
-                history=history,
-                grant=leave,
-                now_us=now_us,
-                maturity=self._maturity,
-                due=self.obligations.due(mandates),
-                zones=self.zones.of if self.zones.names else None,
-                host=host_of,
-            )
-            ruling: Ruling = yield _Ask(asked.document)
-            asked.ruling = ruling
-            return ruling, *conclude(ruling.answer, rules=ruling.rules, effects=effects)
+        # 5. What the rules say.
+        told: dict[str, Any] = {
+            "facts": functools.partial(self._asset_facts, model=call.subject.model),
+            "mandates": orders,
+            "history": history,
+            "now_us": now_us,
+            "maturity": self._maturity,
+            "due": self.obligations.due(mandates),
+            "zones": self.zones.of if self.zones.names else None,
+            "host": host_of,
+        }
+        asked.document = document(call, effects, grant=None, **told)
+        ruling: Ruling = yield _Ask(asked.document)
+        asked.ruling = ruling
+        outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
 
-        ruling, outcome, reasons = yield from ask(None)
+        # 6. Where they want a person: what people have said.
         binding = ""
         if outcome is Outcome.ESCALATE and self.trail is not None:
+            ask = functools.partial(self._ask_again, asked, call, effects, told)
             ruling, outcome, reasons, binding = yield from self._review(
                 call, digest, effects, (ruling, outcome, reasons), ask, grant, asked, release
             )
@@ -403,12 +400,12 @@ class Guard:
         digest: str,
         effects: Sequence[Effect],
         found: _Found,
-        ask: Callable[[Grant | None], Generator[_Step, Any, _Found]],
+        ask: Callable[[Grant], Generator[_Step, Any, _Found]],
         grant: Grant | None,
         asked: _Asked,
         release: bool,
     ) -> Generator[_Step, Any, tuple[Ruling, Outcome, tuple[Reason, ...], str]]:
-        """6. A call that a person has to see: leave that was given for it, a no that was said to it, or neither yet."""
+        """A call that a person has to see: leave that was given for it, a no that was said to it, or neither yet."""
         # Whoever is asked anew sees all of it, whatever a leave that is not enough would lift.
         asked.held = found[2]
         yield _Do(self.desk.look)
@@ -434,6 +431,15 @@ class Guard:
             return ruling, Outcome.DENY, (no, *reasons), ""
         binding: str = yield _Do(lambda: _bound(digest, effects))
         return ruling, outcome, reasons, binding
+
+    def _ask_again(
+        self, asked: _Asked, call: ToolCall, effects: Sequence[Effect], told: Mapping[str, Any], leave: Grant
+    ) -> Generator[_Step, Any, _Found]:
+        """The same question, with leave that somebody gave."""
+        asked.document = document(call, effects, grant=leave, **told)
+        ruling: Ruling = yield _Ask(asked.document)
+        asked.ruling = ruling
+        return ruling, *conclude(ruling.answer, rules=ruling.rules, effects=effects)
 
     def _leaves(self, call: ToolCall, digest: str, grant: Grant | None, now_us: int) -> tuple[Grant, ...]:
         """Leave to try: what came with the call, or else what was given for exactly this call, or for calls like it."""
@@ -476,7 +482,9 @@ class Guard:
             if decision:
                 self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
                 self.lineage.released(decision.effects, self._class_of)
-            held, decision = self._held(call, decision, asked, release)
+            held: Escalation | None = None
+            if decision.outcome is Outcome.ESCALATE and self.trail is not None:
+                held, decision = self._held(call, decision, asked, release)
             # Whoever waits for the escalation, which follows, waits for its decision too: the log has one order.
             durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
@@ -504,8 +512,6 @@ class Guard:
         self, call: ToolCall, decision: Decision, asked: _Asked, release: bool
     ) -> tuple[Escalation | None, Decision]:
         """The escalation to open for a call, if people are not asked about it yet, and the decision with its id."""
-        if decision.outcome is not Outcome.ESCALATE or self.trail is None:
-            return None, decision
         now_us = self.desk.clock()
         # A call that is looked at before it runs is one of a turn, whose adapter asks for itself.
         waiting = self.desk.asked(decision.digest, decision.binding, now_us) if release else None
@@ -715,7 +721,7 @@ class Guard:
             facts["due"] = due
         return facts
 
-    def _asset_facts(self, asset_id: str, model: str | None) -> Mapping[str, Any]:
+    def _asset_facts(self, asset_id: str, *, model: str | None) -> Mapping[str, Any]:
         facts = self.inventory.facts(asset_id)
         return {
             **facts,
@@ -855,6 +861,8 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
         own.append(("guardrail:policy", str(bundle_directory(config))))
     if config.trail.checkpoint_file:
         own.append(("guardrail:trail", str(config.path(config.trail.checkpoint_file))))
+    if config.review.oidc is not None:
+        own.append(("guardrail:identity-keys", str(config.path(config.review.oidc.jwks))))
     if config.decision_log.file:
         own.append(("guardrail:decision-log", str(config.path(config.decision_log.file))))
     own.extend(

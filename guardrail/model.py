@@ -426,6 +426,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             out["mode"] = self.mode
         if self.escalation is not None:
             out["escalation"] = self.escalation
+            out["binding"] = self.binding
         if self.observed is not None:
             out["observed"] = self.observed.value
         return out

@@ -92,10 +92,10 @@ class Cluster:
                     psycopg.connect(self.url(), connect_timeout=2).close()
                     return
                 assert time.monotonic() < end, (self.home / "log").read_text()
-                time.sleep(0.01)  # nothing tells when a server is ready; this loop is bounded
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(0.01)  # nothing tells when a server is ready; this loop is bounded
             # The one before was killed, and its shared memory is not free yet.
             assert time.monotonic() < end, (self.home / "log").read_text()
-            time.sleep(0.01)
 
     def stop(self) -> None:
         """Shut the server down, as an operator would."""
@@ -106,7 +106,7 @@ class Cluster:
     def kill(self) -> None:
         """Kill the server and all of its sessions at once, as a crash of the host would."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         self._process.wait(WAIT_SECONDS)
 
     def pause(self) -> None:

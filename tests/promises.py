@@ -409,6 +409,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="review.oidc",
+        source="issue 5",
+        behaviour="an ID token is a vote only if it was got for that very statement, and strongly enough for what is critical",
+        tests=(
+            "tests/test_review_oidc.py::test_a_vote_of_somebody_who_signed_in_for_it_counts",
+            "tests/test_review_oidc.py::test_a_token_that_was_got_for_something_else_is_no_vote",
+            "tests/test_review_oidc.py::test_a_token_that_the_provider_has_not_signed_is_no_vote",
+            "tests/test_review_oidc.py::test_what_is_critical_needs_a_strong_sign_in",
+        ),
+    ),
+    Promise(
         id="review.webhooks",
         source="issue 5",
         behaviour="those who want to know are told once of each change, with a signature, and the trail is the queue",
@@ -852,7 +863,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_postgres.py::test_a_replica_signs_what_it_wrote_though_others_wrote_in_between",
             "tests/test_postgres.py::test_checkpoints_come_by_themselves",
             "tests/test_postgres.py::test_a_second_guard_in_the_same_directory_is_refused",
-            "tests/test_postgres_verify.py::test_two_guards_record_into_one_ledger_and_deny_without_it",
+            "tests/test_postgres_faults.py::test_two_guards_record_into_one_ledger_and_deny_without_it",
         ),
     ),
     Promise(
@@ -907,10 +918,12 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_postgres_faults.py::test_a_database_that_was_put_back_is_refused_by_a_replica_that_runs",
             "tests/test_postgres_faults.py::test_a_database_that_was_put_back_is_refused_at_the_next_start",
+            "tests/test_postgres_faults.py::test_a_replica_in_an_empty_directory_knows_what_its_second_file_knows",
+            "tests/test_postgres_faults.py::test_checkpoints_go_to_a_second_file_and_to_whoever_is_told",
             "tests/test_postgres_faults.py::test_a_history_that_was_changed_behind_a_running_replica_is_not_signed",
             "tests/test_postgres_faults.py::test_a_record_that_stands_where_the_next_belongs_ends_the_replica",
         ),
-        gap="a replica that starts in an empty directory believes the last signed checkpoint of the database",
+        gap="a replica that starts in an empty directory without a second file believes the last signed checkpoint of the database",
     ),
     Promise(
         id="postgres.least_rights",
@@ -935,6 +948,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_postgres.py::test_migrations_are_numbered_from_one_without_a_gap",
             "tests/test_postgres.py::test_migrating_twice_does_nothing_the_second_time",
             "tests/test_postgres.py::test_a_server_that_would_lose_acknowledged_records_is_refused",
+            "tests/test_postgres_faults.py::test_a_server_that_does_not_flush_is_refused",
+            "tests/test_postgres_verify.py::test_doctor_says_whether_a_replica_could_go_on",
             "tests/test_postgres.py::test_a_read_only_server_is_refused",
             "tests/test_postgres.py::test_a_password_is_in_no_message",
             "tests/test_postgres.py::test_a_server_that_is_not_there_is_told_in_one_sentence",

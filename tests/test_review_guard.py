@@ -204,27 +204,23 @@ def test_an_approval_that_came_or_waited_too_long_releases_nothing(place: Place,
         assert not released(guard, call)
 
 
-@pytest.mark.parametrize(
-    ("voter", "subject"),
-    [
-        ("op", {}),
-        ("dana", {"principal": "Dana"}),
-        ("dana", {"delegation": ("eve", "dana", "planner")}),
-        ("dana", {"id": "dana"}),
-    ],
-    ids=["operator", "principal", "delegation", "agent"],
-)
-def test_nobody_approves_what_they_asked_for(place: Place, voter: str, subject: dict[str, Any]) -> None:
+def test_nobody_approves_what_they_asked_for(place: Place) -> None:
     """Not the agent, not who operates it, not for whom it acts, and nobody who handed the work on to it."""
     place.order("m2", by="eve", **DELETE | {"subject": "*"})
-    call = wanted(place, **subject)
     with place.guard() as guard:
-        held = guard.check(call)
-        assert held.outcome is Outcome.ESCALATE
-        with pytest.raises(Refused, match="approves nothing") as refused:
-            approve(place, guard, held, voter)
-        assert refused.value.code == "separation_of_duties"
-        assert not released(guard, call)
+        for voter, subject in (
+            ("op", {}),
+            ("dana", {"principal": "Dana"}),
+            ("dana", {"delegation": ("eve", "dana", "planner")}),
+            ("dana", {"id": "dana"}),
+        ):
+            call = wanted(place, **subject)
+            held = guard.check(call)
+            assert held.outcome is Outcome.ESCALATE
+            with pytest.raises(Refused, match="approves nothing") as refused:
+                approve(place, guard, held, voter)
+            assert refused.value.code == "separation_of_duties"
+            assert not released(guard, call)
         assert of_kind(place, "vote") == []
 
 
@@ -256,25 +252,25 @@ def test_a_vote_for_one_escalation_is_none_for_another(place: Place) -> None:
         assert not released(guard, wanted(place, session="b"))
 
 
-@pytest.mark.parametrize("forgery", ["key", "name", "stranger", "payload", "type", "future", "rubbish"])
-def test_a_vote_that_is_not_theirs_is_no_vote(place: Place, forgery: str) -> None:
+def test_a_vote_that_is_not_theirs_is_no_vote(place: Place) -> None:
     """Signed with another's key, in another's name, by nobody we know, changed since, or of another type."""
     with place.guard() as guard:
         case = guard.desk.find(guard.check(wanted(place)).escalation or "")
         assert case is not None
         dana, eve = place.keys["dana"], place.keys["eve"]
-        data = {
-            "key": lambda: vote(case, "dana", eve),
-            "name": lambda: vote(case, "eve", dana),
-            "stranger": lambda: vote(case, "mallory", dana),
-            "payload": lambda: vote(case, "dana", dana).replace(b'"payload": "', b'"payload": "x'),
-            "type": lambda: vote(case, "dana", dana).replace(b"vote.v1", b"mandate.v1"),
-            "future": lambda: vote(case, "dana", dana, t_us=time.time_ns() // 1000 + 10**9),
-            "rubbish": lambda: b"{}",
-        }[forgery]()
-        with pytest.raises(Refused) as refused:
-            guard.clerk.take(data)
-        assert refused.value.code in ("not_signed", "stale")
+        future = time.time_ns() // 1000 + 10**9
+        for data in (
+            vote(case, "dana", eve),
+            vote(case, "eve", dana),
+            vote(case, "mallory", dana),
+            vote(case, "dana", dana).replace(b'"payload": "', b'"payload": "x'),
+            vote(case, "dana", dana).replace(b"vote.v1", b"mandate.v1"),
+            vote(case, "dana", dana, t_us=future),
+            b"{}",
+        ):
+            with pytest.raises(Refused) as refused:
+                guard.clerk.take(data)
+            assert refused.value.code in ("not_signed", "stale")
         assert guard.desk.find(case.held.id) == case
 
 
@@ -432,12 +428,13 @@ def test_broken_glass_lifts_no_denial_and_does_not_reach_the_trail(place: Place)
             assert guard.check(place.bash(command)).outcome is Outcome.DENY
 
 
-@pytest.mark.parametrize("lacking", [{"reason": ""}, {"ticket": ""}, {"ops": ()}, {"seconds": 3601}])
-def test_glass_is_not_broken_without_saying_why_and_for_how_long(place: Place, lacking: dict[str, Any]) -> None:
+def test_glass_is_not_broken_without_saying_why_and_for_how_long(place: Place) -> None:
     """A reason, a ticket, a scope and at most an hour."""
+    lacking: tuple[dict[str, Any], ...] = ({"reason": ""}, {"ticket": ""}, {"ops": ()}, {"seconds": 3601})
     with place.guard() as guard:
-        with pytest.raises(Refused, match="breaking the glass needs|broken glass lasts"):
-            guard.clerk.take(glass(place, **lacking))
+        for lack in lacking:
+            with pytest.raises(Refused, match="breaking the glass needs|broken glass lasts"):
+                guard.clerk.take(glass(place, **lack))
         assert guard.desk.cases() == ()
 
 

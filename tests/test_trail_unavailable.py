@@ -15,7 +15,7 @@ from guardrail.audit import _segment as segment
 from guardrail.audit import disclosure, verify
 from guardrail.model import FAULT_RULE
 
-TIMEOUT = 0.5
+TIMEOUT = 1.5
 """`trail.timeout_seconds` in these tests; the default is 2, and is looked at by one of them."""
 
 

@@ -171,7 +171,6 @@ def _is_held(config: Config) -> bool:
 
 def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:
     from guardrail.audit import beside_trail, open_trail, trail_directory
-    from guardrail.mandates import public_keys
     from guardrail.review import Clerk, Inbox, Refused, open_desk
 
     directory = trail_directory(config)
@@ -180,7 +179,7 @@ def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:
     answers: list[Answer] = []
     with contextlib.closing(open_trail(config)) as trail:
         desk = open_desk(config, trail)
-        clerk = Clerk(desk, public_keys(config))
+        clerk = Clerk.of(config, desk)
         # What others left while a guard was running comes first.
         Inbox(beside_trail(config, "inbox")).take_in(clerk)
         for envelope in envelopes:

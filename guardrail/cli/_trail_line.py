@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any, cast
 
 from guardrail.audit.reading import fields
+from guardrail.cli._words import counted
 from guardrail.printing import visible
 
 
@@ -43,10 +44,25 @@ def _about(record: dict[str, Any]) -> str:
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
+    if record.get("kind") in ("key", "retention", "redaction"):
+        return _kept(record)
+    if isinstance(record.get("intents"), list):
+        return f"of {counted(len(fields.items(record['intents'])), 'record')}"
     named = fields.name_of(record)
     # Why a policy was refused, or what is left of what is owed.
     why = record.get("why") or _joined_text(record.get("evidence"))
     return f"{named}: {why}" if why else named
+
+
+def _kept(record: dict[str, Any]) -> str:
+    """What people did to the trail itself, who, and why."""
+    what = record.get("next") or record.get("hold") or record.get("pointer") or ""
+    if record.get("kind") == "redaction":
+        what = f"{what} of record {record.get('record')}"
+    elif record.get("event") == "prune":
+        what = f"records before {record.get('minimum')}"
+    by = f", by {record['by']}" if record.get("by") else ""
+    return f"{what}{by}" + (f": {record['reason']}" if record.get("reason") else "")
 
 
 def _joined_text(value: object) -> str:

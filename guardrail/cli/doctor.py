@@ -405,10 +405,26 @@ def _trail_finding(config: Config) -> Finding:
             detail=f"cannot write to `{parent}`: {_cause(error)}, so every call would be denied: "
             "set `trail.directory` to where the guard may write",
         )
+    if config.trail.store:
+        return _shared_finding(config)
     wrong = _wrong_in_trail(directory, config.trail.origin)
     if wrong:
         return Finding(name="trail", state="problem", detail=wrong)
     return Finding(name="trail", state="ok", detail=f"{directory}, signed with a key kept in the same place")
+
+
+def _shared_finding(config: Config) -> Finding:
+    from guardrail.audit import need_driver, trail_key, trail_place
+    from guardrail.errors import GuardrailError
+
+    try:
+        need_driver()
+        from guardrail.audit.postgres import examine
+
+        detail = examine(trail_place(config), key=trail_key(config), origin=config.trail.origin)
+    except GuardrailError as error:
+        return Finding(name="trail", state="problem", detail=str(error))
+    return Finding(name="trail", state="ok", detail=detail)
 
 
 def _wrong_in_trail(directory: Path, origin: str) -> str:

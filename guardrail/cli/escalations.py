@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from guardrail.cli import EXIT_ALLOW, positive
+from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, positive
 from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing, where
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from guardrail.review import Case
 
 _DESCRIPTION: Final = """See the calls that wait for people, and answer them with your own signature.
 
 Reading works whoever holds the trail. An answer is a signed vote: with no guard running it is recorded at once; a
 running guard takes it in from the directory beside the trail, or, with --url, over HTTP.
 """
+
+
+_SHOW: Final = "exit codes: 0 shown, 1 a recorded signature does not verify, 2 usage or configuration"
 
 
 def add(verbs: Any) -> None:
@@ -32,7 +40,9 @@ def add(verbs: Any) -> None:
     listing.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
     listing.set_defaults(run=_list)
 
-    show = actions.add_parser("show", help="show one: what would happen, who has to approve, what was said")
+    show = actions.add_parser(
+        "show", help="show one: what would happen, who has to approve, what was said", epilog=_SHOW
+    )
     where(show)
     show.add_argument("id", metavar="ID", help="its id, or the beginning of it")
     show.set_defaults(run=_show)
@@ -71,12 +81,29 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from guardrail.review._view import lines, to_dict
+    from guardrail.mandates import public_keys
+    from guardrail.review._view import lines, plain, to_dict
 
-    now = now_us()
-    case = find_case(read_book(configuration(args)), args.id)
-    print(json.dumps(to_dict(case, now), indent=2, sort_keys=True) if args.json else "\n".join(lines(case, now)))
-    return EXIT_ALLOW
+    now, config = now_us(), configuration(args)
+    case = find_case(read_book(config), args.id)
+    wrong = _unsigned(case, public_keys(config))
+    if args.json:
+        print(json.dumps(to_dict(case, now) | {"not_verified": wrong}, indent=2, sort_keys=True))
+    else:
+        print("\n".join(lines(case, now)))
+        for voter in wrong:
+            print(
+                plain(f"PROBLEM     the recorded signature of {voter} does not verify with the key that is configured")
+            )
+    return EXIT_FAULT if wrong else EXIT_ALLOW
+
+
+def _unsigned(case: Case, people: Mapping[str, bytes]) -> list[str]:
+    """Whose recorded votes do not bear the signature that the record speaks of; sign-ins are the provider's word."""
+    from guardrail.review._statements import is_signed
+
+    signed = [vote for vote in case.votes if vote.proof.startswith("ed25519:")]
+    return [vote.voter for vote in signed if not is_signed(vote.envelope, case.held.id, vote.voter, people)]
 
 
 def _answer(args: argparse.Namespace) -> int:

@@ -197,7 +197,7 @@ def _order_problems(config: Config) -> list[str]:
         if keys.count(person.key) > 1
     ]
     people = {person.name for person in config.people}
-    problems += _group_problems(config.review.groups, people)
+    problems += _group_problems(config.review.groups, people, signed_in=config.review.oidc is not None)
     problems += _webhook_problems(config.review.webhooks)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
@@ -207,14 +207,14 @@ def _order_problems(config: Config) -> list[str]:
     return problems
 
 
-def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str]) -> Iterator[str]:
+def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str], *, signed_in: bool) -> Iterator[str]:
     for name, group in groups.items():
         if not 1 <= group.n <= len(set(group.members)):
             yield f"`review.groups.{name}` needs {group.n} of {len(set(group.members))} members: nobody could decide"
         if not group.rules:
             yield f"`review.groups.{name}`: `rules` is empty, so it would decide nothing: name some, or leave it out"
         for member in group.members:
-            if member not in people:
+            if member not in people and not signed_in:
                 yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
 
 

@@ -328,6 +328,24 @@ class GroupConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     rules: tuple[str, ...] = ("*",)
 
 
+class OidcConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[review.oidc]`: an identity provider whose ID tokens sign votes.
+
+    Args:
+        issuer: its name, as `iss` has it.
+        audience: the client that people sign in to, as `aud` has it.
+        jwks: file with its keys, as its `jwks_uri` gives them.
+        name: which claim is the name of a person: `email`, verified, or `sub`.
+        amr: means of signing in, of which one is needed for what is critical.
+    """
+
+    issuer: str
+    audience: str
+    jwks: str
+    name: Literal["email", "sub"] = "email"
+    amr: tuple[str, ...] = ("hwk", "pop", "sc", "fido")
+
+
 class WebhookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `[[review.webhook]]`: an address that the service tells of escalations.
 
@@ -361,6 +379,7 @@ class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         distinct: whether one person counts for one group only.
         groups: `[review.groups.NAME]`: people who have to approve.
         webhooks: the `[[review.webhook]]` tables.
+        oidc: `[review.oidc]`: an identity provider whose ID tokens sign votes as well.
     """
 
     store: str = ""
@@ -372,6 +391,7 @@ class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     distinct: bool = True
     groups: dict[str, GroupConfig] = {}
     webhooks: tuple[WebhookConfig, ...] = ()
+    oidc: OidcConfig | None = None
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-from guardrail.mandates import key_id
+from guardrail.config import Config
+from guardrail.mandates import key_id, public_keys
 from guardrail.review._case import Case, Escalation, Group, Quorum, Verdict, Vote
 from guardrail.review._commands import GLASS_SECONDS, Refused
 from guardrail.review._desk import ReviewDesk
+from guardrail.review._oidc import Provider, is_signed_in
 from guardrail.review._quorum import known_as
 from guardrail.review._records import Scope
 from guardrail.review._statements import (
@@ -37,11 +39,24 @@ class Clerk:
     Args:
         desk: where they are recorded.
         people: public keys by the name of who owns them.
+        provider: who else says who somebody is.
     """
 
-    def __init__(self, desk: ReviewDesk, people: Mapping[str, bytes]) -> None:
+    def __init__(self, desk: ReviewDesk, people: Mapping[str, bytes], provider: Provider | None = None) -> None:
         self._desk = desk
         self._people = people
+        self._provider = provider
+
+    @classmethod
+    def of(cls, config: Config, desk: ReviewDesk) -> Clerk:
+        """The clerk of a configuration.
+
+        Raises:
+            ConfigError: if a person's key, or the keys of the identity provider, cannot be used.
+        """
+        oidc = config.review.oidc
+        provider = None if oidc is None else Provider(oidc, config.path(oidc.jwks))
+        return cls(desk, public_keys(config), provider)
 
     def take(self, envelope: bytes, *, version: int | None = None, now_us: int | None = None) -> Case:
         """Take in one signed statement.
@@ -58,12 +73,34 @@ class Clerk:
             Refused: if it is not theirs, or comes to nothing.
             TrailError: if it cannot be recorded.
         """
-        statement = open_statement(envelope, self._people)
         now = self._desk.clock() if now_us is None else now_us
+        if is_signed_in(envelope):
+            return self._signed_in(envelope, version, now)
+        statement = open_statement(envelope, self._people)
         if statement.t_us > now + SKEW_US:
             raise Refused("stale", "the vote is dated in the future: set the clock of whoever signed it")
         proof = "ed25519:" + key_id(self._people[statement.voter])
         return self.carry_out(statement, proof, envelope.decode("ascii", "replace"), version)
+
+    def about(self, envelope: bytes) -> AnyStatement:
+        """What an envelope says, once it is known whose it is.
+
+        Raises:
+            Refused: if it is not theirs.
+        """
+        if is_signed_in(envelope) and self._provider is not None:
+            return self._provider.open(envelope, self._desk.clock()).statement
+        return open_statement(envelope, self._people)
+
+    def _signed_in(self, envelope: bytes, version: int | None, now_us: int) -> Case:
+        if self._provider is None:
+            raise Refused("not_signed", "no identity provider is configured: sign with your key")
+        who = self._provider.open(envelope, now_us)
+        case = self._desk.find(getattr(who.statement, "escalation", ""))
+        # Breaking glass is for no call in particular, and always grave.
+        if not who.strong and (case is None or case.held.critical or case.held.glass):
+            raise Refused("not_entitled", "this needs a stronger sign-in, with a hardware key, or a signature")
+        return self.carry_out(who.statement, who.proof, who.record, version)
 
     def carry_out(self, statement: AnyStatement, proof: str, envelope: str, version: int | None = None) -> Case:
         """Carry out a statement whose author is known.

@@ -52,6 +52,9 @@ from guardrail.review._snapshot import Snapshot
 MAX_PENDING: Final = 1_000
 """Most escalations that wait at one time; further calls that need a person are denied until some are answered."""
 
+MAX_PENDING_OF_AGENT: Final = 100
+"""Most of them of one agent, so that none can keep the others from being heard."""
+
 SNAPSHOT_EVERY: Final = 1_000
 """After how many records of review the book is written down again."""
 
@@ -165,15 +168,21 @@ class ReviewDesk:
         """Hold a call for people.
 
         Raises:
-            Refused: if too many wait already.
+            Refused: if too many wait already, of all agents or of this one.
             TrailError: if it cannot be recorded; then nobody may be asked.
         """
-        if self._book.waiting >= MAX_PENDING:
+        if self._is_full(held.agent):
             self.expire()
-            if self._book.waiting >= MAX_PENDING:
-                raise Refused("too_many", f"{MAX_PENDING} escalations wait for people already: answer or cancel some")
+            if self._is_full(held.agent):
+                raise Refused("too_many", "too many escalations wait for people already: answer or cancel some")
         self._do(held.id, Open(held=held))
         return self._known(held.id)
+
+    def _is_full(self, agent: str) -> bool:
+        if self._book.waiting < MAX_PENDING_OF_AGENT:
+            return False
+        own = sum(case.held.agent == agent for case in self._book.pending())
+        return self._book.waiting >= MAX_PENDING or own >= MAX_PENDING_OF_AGENT
 
     def cast(self, escalation: str, vote: Vote, *, subject: str = "", version: int | None = None) -> Case:
         """Take in what a person said; of several the ledger's order decides which came first.

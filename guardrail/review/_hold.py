@@ -95,7 +95,7 @@ class Holder:
 
     def __init__(self, config: Config) -> None:
         self._review = config.review
-        self._people = bool(config.people)
+        self._people = bool(config.people) or config.review.oidc is not None
         self._texts = config.trail.documents
         self._operators = [(agent.id, agent.operator) for agent in config.agents]
 

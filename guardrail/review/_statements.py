@@ -132,13 +132,41 @@ def open_statement(data: bytes, people: Mapping[str, bytes]) -> AnyStatement:
     """
     try:
         sealed = unseal(data, PAYLOAD_TYPE, most=MAX_STATEMENT_BYTES, what="vote")
-        statement: AnyStatement = _decoder.decode(sealed.payload)
+        statement = read_statement(sealed.payload)
         # INVARIANT: nothing of the payload is used before the key of the person whom it names has verified it.
         sealed.check(statement.voter, "voter", people)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise Refused("not_signed", f"not a signed vote: {error}") from None
     except ConfigError as error:
         raise Refused("not_signed", f"the vote does not count: {error}") from None
+    return statement
+
+
+def is_signed(envelope: str, escalation: str, voter: str, people: Mapping[str, bytes]) -> bool:
+    """Whether recorded bytes are what a person signed about an escalation: for whoever reads the trail later.
+
+    Args:
+        envelope: as it is on record.
+        escalation: what the record says it is about.
+        voter: whose the record says it is.
+        people: public keys by the name of who owns them.
+    """
+    try:
+        statement = open_statement(envelope.encode(), people)
+    except Refused:
+        return False
+    about = getattr(statement, "escalation", f"glass-{statement.nonce}")
+    return (about, statement.voter) == (escalation, voter)
+
+
+def read_statement(payload: bytes) -> AnyStatement:
+    """A statement, before it is known whose it is.
+
+    Raises:
+        Refused: if it is malformed.
+    """
+    try:
+        statement: AnyStatement = _decoder.decode(payload)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Refused("not_signed", f"not a signed vote: {error}") from None
     if statement.v != 1:
         raise Refused("not_signed", f"the vote has version {statement.v}, and this program reads version 1")
     if len(statement.reason) > MAX_REASON_CHARS:

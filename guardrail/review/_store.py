@@ -205,6 +205,8 @@ class ReviewStore(ReviewFile):
         if review is None or not review.asked:
             raise ReviewError("no person was asked about this call")
         try:
+            # A signed vote that came before it goes first.
+            self.desk.look()
             case = self.desk.cast(review.decision_id, _vote(answer))
         except Refused:
             return self._known(review)  # it was answered before, is over, or this person may not

@@ -20,7 +20,7 @@ import orjson
 
 from guardrail.errors import GuardrailError
 from guardrail.review import Case, Clerk, Redemption, Refused, ReviewDesk
-from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement, open_statement
+from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement
 from guardrail.review._view import to_dict
 from guardrail.service._events import stream
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
@@ -71,7 +71,6 @@ class ReviewRoutes:
     def __init__(self, guard: Guard, token: str, enforcing: bytes | None) -> None:
         self._desk: ReviewDesk = guard.desk
         self._clerk: Clerk = guard.clerk
-        self._people: Mapping[str, bytes] = guard.people
         self._token = _digest(token.encode())
         self._enforcing = enforcing
         self._keys: OrderedDict[str, bytes] = OrderedDict()
@@ -157,7 +156,7 @@ class ReviewRoutes:
 
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """A signed statement; sent twice it is the same one, and gets the same answer."""
-        statement = open_statement(body, self._people)
+        statement = self._clerk.about(body)
         about = getattr(statement, "escalation", None) or getattr(statement, "grant", None)
         wanted = path.removesuffix("/votes").rpartition("/")[2].partition(":")[0]
         if path != "/v1/review" and about != wanted:

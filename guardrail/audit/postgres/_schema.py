@@ -54,6 +54,17 @@ def version(connection: Connection[Any]) -> int:
     return int(row[0]) if row else 0
 
 
+def pending(connection: Connection[Any], where: str) -> int:
+    """How many steps are still to be applied.
+
+    Raises:
+        TrailError: if the tables are of a later release.
+    """
+    steps, have = migrations(), version(connection)
+    _refuse_newer(have, steps, where)
+    return sum(step.number > have for step in steps)
+
+
 def migrate(connection: Connection[Any], where: str) -> list[str]:
     """Bring the tables up to this release; others wait meanwhile.
 

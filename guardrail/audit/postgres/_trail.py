@@ -24,7 +24,7 @@ from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
 from guardrail.audit.postgres._known import Known
 from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
-from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate
+from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate, migrations, pending
 from guardrail.audit.postgres._server import Limits, Server, Unreachable, place, told
 from guardrail.audit.postgres._tables import Tables
 from guardrail.audit.postgres._writer import PostgresWriter
@@ -32,6 +32,10 @@ from guardrail.errors import TrailError
 
 OPEN_SECONDS: Final = 60.0
 """Longest time for making the tables, or for catching up with the ledger at the start, in seconds."""
+
+
+EXAMINE_SECONDS: Final = 5.0
+"""Longest time for a look at a ledger in passing, in seconds."""
 
 
 class PostgresTrail:
@@ -264,9 +268,10 @@ class PostgresTrail:
         if self._closed:
             raise TrailError(f"the trail `{self.where}` is closed")
         # While the server is away for longer than anybody waits, nobody waits at all.
-        down = writer.down_since
-        if (down and time.monotonic() - down > self._timeout) or writer.waiting > MAX_WAITING:
+        since = writer.down_since or writer.busy_since
+        if (since and time.monotonic() - since > self._timeout) or writer.waiting > MAX_WAITING:
             writer.missed += 1
+            writer.cut()
             raise TrailError(self._late())
 
     def _give_up(self, entry: Numbered) -> str:
@@ -335,6 +340,39 @@ def migrate_store(store: str) -> list[str]:
         raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
 
 
+def examine(store: str, *, key: Path, origin: str) -> str:
+    """Look whether a replica could go on with a shared ledger; nothing is changed.
+
+    Args:
+        store: connection string.
+        key: private key of the ledger.
+        origin: name of the ledger.
+
+    Returns:
+        What is there, in a few words.
+
+    Raises:
+        TrailError: if a replica would be refused, with the reason.
+    """
+    try:
+        server = Server(store, Limits.within(EXAMINE_SECONDS))
+        try:
+            with server.deadline(EXAMINE_SECONDS):
+                server.prepare()
+                with told(server.where):
+                    missing = pending(server.connection, server.where)
+                    whose = None if missing == len(migrations()) else identity(server.connection)
+                if missing:
+                    return f"{server.where}, where {missing} of its steps are to be applied at the first start"
+                if whose is not None:
+                    _fitting(server.where, key, origin, whose)
+                return f"{server.where}, {Tables(server).frontier().size} records, shared, signed with `{key}`"
+        finally:
+            server.close()
+    except Unreachable as error:
+        raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
+
+
 def _catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str) -> Known:
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
     # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
@@ -362,21 +400,26 @@ def _signer(server: Server, key: Path, origin: str) -> Signer:
         if whose is None:
             server.connection.execute("select pg_advisory_xact_lock(%s)", (TURN,))
             whose = identity(server.connection)
-        if not key.exists():
-            if whose is not None:
-                raise TrailError(
-                    f"the trail `{server.where}` has a key, and there is none at `{key}`:"
-                    " give this replica the `trail.key` of the others"
-                )
+        if whose is None and not key.exists():
             write_keys(key, [new_private_key()])
-        signer = Signer(origin, [SigningKey(origin, one) for one in read_keys(key)])
-        vkey = signer.keys[0].vkey
+        signer = _fitting(server.where, key, origin, whose)
         if whose is None:
-            begin(server.connection, Identity(origin, vkey))
-        elif whose != (origin, vkey):
-            what = "another key" if whose.origin == origin else f"the name `{whose.origin}`"
-            raise TrailError(
-                f"the trail `{server.where}` has {what}: put its `trail.key` and its `trail.origin` there,"
-                " or begin a new trail in another database"
-            )
+            begin(server.connection, Identity(origin, signer.keys[0].vkey))
+    return signer
+
+
+def _fitting(where: str, key: Path, origin: str, whose: Identity | None) -> Signer:
+    """The signer, if it is that of the ledger."""
+    if not key.exists():
+        raise TrailError(
+            f"the trail `{where}` has a key, and there is none at `{key}`:"
+            " give this replica the `trail.key` of the others"
+        )
+    signer = Signer(origin, [SigningKey(origin, one) for one in read_keys(key)])
+    if whose is not None and whose != (origin, signer.keys[0].vkey):
+        what = "another key" if whose.origin == origin else f"the name `{whose.origin}`"
+        raise TrailError(
+            f"the trail `{where}` has {what}: put its `trail.key` and its `trail.origin` there,"
+            " or begin a new trail in another database"
+        )
     return signer

@@ -1,0 +1,238 @@
+"""Votes by people who sign in: an OpenID Connect ID token whose `nonce` is the digest of what they say.
+
+A bearer token alone would say who somebody is and not what they said. Here the identity provider signs the digest of
+the statement, in a sign-in of its own, so that no token can be moved to another vote (OpenID Connect Core 1.0, 2 and
+3.1.3.7).
+Keys are read from a file: nothing is fetched while a vote is looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import orjson
+
+from guardrail.canonical import canonical
+from guardrail.config import OidcConfig
+from guardrail.errors import ConfigError
+from guardrail.review._commands import Refused
+from guardrail.review._statements import AnyStatement, read_statement
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    PublicKey = RSAPublicKey | EllipticCurvePublicKey
+
+MAX_AGE_SECONDS: Final = 600
+"""How long ago somebody may have signed in for a vote, in seconds."""
+
+SKEW_SECONDS: Final = 60
+"""How far the provider's clock may be off, in seconds."""
+
+MIN_RSA_BITS: Final = 2048
+"""Shortest RSA key that is believed, in bits."""
+
+_P256_BYTES: Final = 32
+
+
+class _Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is sent: the statement as canonical JSON in base64, and the token that was got for it."""
+
+    statement: str
+    id_token: str
+
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    alg: str
+    kid: str
+    crit: tuple[str, ...] = ()
+
+
+class _Claims(msgspec.Struct, frozen=True, kw_only=True):
+    iss: str
+    sub: str
+    aud: str | tuple[str, ...]
+    exp: float
+    iat: float
+    nonce: str
+    azp: str | None = None
+    amr: tuple[str, ...] = ()
+    email: str = ""
+    email_verified: bool = False
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who said something, and how that is known.
+
+    Args:
+        statement: what they say.
+        proof: `oidc:` and the issuer.
+        record: what goes on record: the statement, the claims, and the digest of the token, which is itself a secret.
+        strong: whether they signed in with one of the means that what is critical needs.
+    """
+
+    statement: AnyStatement
+    proof: str
+    record: str
+    strong: bool
+
+
+def nonce_of(statement: AnyStatement) -> str:
+    """The `nonce` to sign in with for a statement."""
+    return _base64(hashlib.sha256(canonical(msgspec.to_builtins(statement))).digest())
+
+
+def is_signed_in(envelope: bytes) -> bool:
+    """Whether this is a statement with an ID token, and not a DSSE envelope."""
+    return b'"id_token"' in envelope
+
+
+class Provider:
+    """The identity provider of a configuration.
+
+    Args:
+        config: `[review.oidc]`.
+        keys: the file with its keys.
+
+    Raises:
+        ConfigError: if they cannot be read, or none of them can be used.
+    """
+
+    def __init__(self, config: OidcConfig, keys: Path) -> None:
+        self._config = config
+        self._keys = _load(keys)
+
+    def open(self, envelope: bytes, now_us: int) -> Identity:
+        """Who says what, after the token was checked.
+
+        Args:
+            envelope: the statement and the token.
+            now_us: the time, in microseconds since the epoch.
+
+        Raises:
+            Refused: if the token is not one of this provider, for this audience, for exactly this statement, and fresh.
+        """
+        try:
+            signed = msgspec.json.decode(envelope, type=_Signed)
+            payload = base64.b64decode(signed.statement, validate=True)
+            claims = self._verified(signed.id_token)
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+            raise Refused("not_signed", f"not a vote with an ID token: {error}") from None
+        statement = read_statement(payload)
+        self._check(claims, payload, statement.voter, now_us // 1_000_000)
+        kept = {name: getattr(claims, name) for name in ("iss", "sub", "aud", "iat", "exp", "amr")}
+        record = {
+            "statement": signed.statement,
+            "claims": kept,
+            "token_sha256": hashlib.sha256(signed.id_token.encode()).hexdigest(),
+        }
+        return Identity(
+            statement=statement,
+            proof=f"oidc:{claims.iss}",
+            record=orjson.dumps(record).decode(),
+            strong=bool(set(claims.amr) & set(self._config.amr)),
+        )
+
+    def _verified(self, token: str) -> _Claims:
+        parts = token.split(".")
+        if len(parts) != 3:
+            raise ValueError("the token has not three parts")
+        header = msgspec.json.decode(_unbase64(parts[0]), type=_Header)
+        key = self._keys.get(header.kid)
+        if key is None:
+            raise ValueError(f"the provider has no key `{header.kid[:64]}`")
+        # INVARIANT: the kind of the key says which algorithm there is; the token's own word only has to agree.
+        if header.crit or header.alg != _algorithm(key):
+            raise ValueError(f"the token is not signed with {_algorithm(key)}")
+        if not _is_signed(key, f"{parts[0]}.{parts[1]}".encode("ascii"), _unbase64(parts[2])):
+            raise ValueError("the signature of the token is not that of the provider")
+        return msgspec.json.decode(_unbase64(parts[1]), type=_Claims)
+
+    def _check(self, claims: _Claims, payload: bytes, voter: str, now: int) -> None:
+        wanted = self._config
+        audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
+        name = claims.email if wanted.name == "email" else claims.sub
+        for wrong, why in (
+            (claims.iss != wanted.issuer, "the token is of another issuer"),
+            (wanted.audience not in audience, "the token is for somebody else"),
+            (len(audience) > 1 and claims.azp != wanted.audience, "the token was got by somebody else"),
+            (claims.exp + SKEW_SECONDS < now, "the token has expired: sign in again"),
+            (claims.iat - SKEW_SECONDS > now, "the token is from the future"),
+            (claims.iat + MAX_AGE_SECONDS < now, "the token is too old: sign in again"),
+            (claims.nonce != _base64(hashlib.sha256(payload).digest()), "the token is for another statement"),
+            (wanted.name == "email" and not claims.email_verified, "the provider has not verified the address"),
+            (not name or name.casefold() != voter.casefold(), f"the token is not one of `{voter}`"),
+        ):
+            if wrong:
+                raise Refused("not_signed", why)
+
+
+def _load(path: Path) -> dict[str, PublicKey]:
+    try:
+        keys: Any = orjson.loads(path.read_bytes())["keys"]
+        found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
+    except OSError as error:
+        raise ConfigError(f"cannot read `review.oidc.jwks`: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"`review.oidc.jwks` holds no keys that can be used: {error}") from None
+    if not found:
+        raise ConfigError("`review.oidc.jwks` holds no key to verify with")
+    return found
+
+
+def _public(key: dict[str, Any]) -> PublicKey:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    if key.get("kty") == "RSA":
+        public = rsa.RSAPublicNumbers(_number(key["e"]), _number(key["n"])).public_key()
+        if public.key_size < MIN_RSA_BITS:
+            raise ValueError(f"an RSA key has less than {MIN_RSA_BITS} bits")
+        return public
+    if key.get("kty") == "EC" and key.get("crv") == "P-256":
+        return ec.EllipticCurvePublicNumbers(_number(key["x"]), _number(key["y"]), ec.SECP256R1()).public_key()
+    raise ValueError("a key must be RSA, or EC with P-256")
+
+
+def _algorithm(key: PublicKey) -> str:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return "RS256" if isinstance(key, rsa.RSAPublicKey) else "ES256"
+
+
+def _is_signed(key: PublicKey, signed: bytes, signature: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+            return True
+        if len(signature) != 2 * _P256_BYTES:
+            return False
+        r, s = (int.from_bytes(half, "big") for half in (signature[:_P256_BYTES], signature[_P256_BYTES:]))
+        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_unbase64(text), "big")
+
+
+def _unbase64(text: str) -> bytes:
+    if "=" in text:
+        raise ValueError("base64url stands without padding here")
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
