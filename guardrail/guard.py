@@ -17,21 +17,30 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
 from guardrail.audit import Trail, beside_trail, trail_directory
-from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
+from guardrail.audit.entries import decision_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
-from guardrail.obligations import Obligations, ObligationStatus
+from guardrail.obligations import (
+    Note,
+    Obligations,
+    ObligationStatus,
+    OrderNote,
+    World,
+    certifier,
+    escalate,
+    stores_of,
+)
 from guardrail.parse import parse, tool_table
 from guardrail.policy import (
     PolicyEngine,
@@ -46,7 +55,7 @@ from guardrail.policy import (
     open_engine,
 )
 from guardrail.printing import printable
-from guardrail.review import Grant, ReviewStore
+from guardrail.review import Grant, ReviewError, ReviewStore
 from guardrail.telemetry import DecisionSpan, Telemetry
 
 if TYPE_CHECKING:
@@ -131,7 +140,8 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
-        self.obligations = Obligations(self.inventory, ledger)
+        world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
+        self.obligations = Obligations(world, ledger, stores=stores_of(config))
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -291,9 +301,8 @@ class Guard:
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
-        for duty in (*self.obligations.look(), *self.obligations.accept(mandates)):
-            yield _Keep(obligation_record(duty), True)
-        self.obligations.recorded(mandates)
+        for note in self.obligations.notes(mandates):
+            self._noted(note, (yield _Keep(note.record, True)))
         digest = call.digest
         leave = None if grant is None else self.reviews.valid(grant, digest, now_us)
         assets = assets_of(effects)
@@ -364,11 +373,14 @@ class Guard:
                 self.lineage.released(decision.effects, self._class_of)
             durable = not decision or bool(decision.assets) or decision.grant is not None
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
-            seq = yield _Keep(decision_record(call, decision, self.config.unsafe_fail_open, seen), durable)
+            duties = self._does(call, decision) if self.obligations.open else ()
+            record = decision_record(call, decision, self.config.unsafe_fail_open, seen, duties)
+            seq = yield _Keep(record, durable)
             decision = msgspec.structs.replace(decision, seq=seq)
+            if duties:
+                self.obligations.judged(duties, decision.outcome, seq)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
-        self._count(call, decision)
         if self.decision_log is not None:
             self._telemetry.attempt(self.decision_log.offer, decision, asked.document, asked.ruling, span.ids)
         if decision:
@@ -475,14 +487,37 @@ class Guard:
             Fault: if what is owed cannot be kept.
         """
         mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
-        for duty in self.obligations.accept(mandates):
-            if self.trail is not None:
-                self.trail.append(obligation_record(duty), durable=True)
-        self.obligations.recorded(mandates)
+        self._keep_notes(mandates)
         return self.obligations.owed(mandates)
 
-    def settle(self) -> tuple[ObligationStatus, ...]:
-        """Look at the world and record, for every duty, whether it is done.
+    def end(
+        self, subject: Subject, *, session: str = "default", claim: Literal["done", "refused"] | None = None
+    ) -> tuple[ObligationStatus, ...]:
+        """Say that an agent is through, so that what it owes and did not do is on record, and people hear of it.
+
+        Args:
+            subject: the agent.
+            session: name of the conversation or run.
+            claim: what it said of what it owes: that it is done, or that it will not do it; None if nothing.
+
+        Returns:
+            Every duty with its state, evidence and violations.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
+        """
+        mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
+        self._keep_notes(mandates)
+        self.obligations.ended(mandates, session, claim)
+        self._keep_notes()
+        return self.obligations.statuses()
+
+    def settle(self, *, only: str = "") -> tuple[ObligationStatus, ...]:
+        """Look at the world and record, for every duty, whether it is done; do what people gave leave to do.
+
+        Args:
+            only: id of the one duty that is meant; it is searched for thoroughly also when it was discharged.
 
         Returns:
             Every duty with its state and evidence; `unmet` with no attempts is what a refusal looks like.
@@ -491,11 +526,43 @@ class Guard:
             TrailError: if the trail cannot take the records.
             Fault: if what was met or withdrawn cannot be kept.
         """
-        statuses = self.obligations.settle(self.mandates.revoked)
-        for status in statuses:
-            if self.trail is not None:
-                self.trail.append(obligation_record(status), durable=True)
-        return statuses
+        given, _ = self.mandates.words()
+        self.obligations.words(given)
+        self.obligations.revoked(self.mandates.kept_revocations())
+        self._keep_notes()
+        self.obligations.settle(self.mandates.revoked, only=only)
+        self._keep_notes()
+        if self.trail is not None:
+            self.obligations.prove(certifier(self.trail.directory))
+            self._keep_notes()
+        return self.obligations.statuses()
+
+    def attend(self) -> bool:
+        """Settle if time alone may have changed something, or somebody has said a word; meant to be called often.
+
+        Returns:
+            Whether it was necessary.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
+        """
+        given, _ = self.mandates.words()
+        if not self.obligations.is_due and not self.obligations.has_news(given):
+            return False
+        self.settle()
+        return True
+
+    def _keep_notes(self, mandates: Sequence[Mandate] = ()) -> None:
+        for note in self.obligations.notes(mandates):
+            self._noted(note, None if self.trail is None else self.trail.append(note.record, durable=True))
+
+    def _noted(self, note: Note | OrderNote, seq: int | None) -> None:
+        if isinstance(note, Note) and note.alarms and self.trail is not None:
+            # INVARIANT: people hear of it before it counts as told: what fails here is noted once more.
+            escalate(self.reviews, note)
+            self._telemetry.duty(note.duty.terms.id, [alarm.kind for alarm in note.alarms])
+        self.obligations.kept(note, seq)
 
     def _result(self, call: ToolCall, decision: Decision, error: BaseException | None) -> _Keep:
         return _Keep(result_record(call, decision, error), bool(decision.assets))
@@ -513,9 +580,9 @@ class Guard:
         try:
             # What it made of assets, and what it did of what is owed, is there now.
             self.lineage.settle()
-            for duty in self.obligations.look():
-                self.trail.append(obligation_record(duty), durable=keep.durable)
-        except (Fault, TrailError) as error:
+            for note in self.obligations.notes():
+                self._noted(note, self.trail.append(note.record, durable=keep.durable))
+        except (Fault, TrailError, ReviewError) as error:
             # It is looked at again before the next call is judged, and if that fails too the call is denied.
             warnings.warn(f"what a call left behind is not known yet: {error}", RuntimeWarning, stacklevel=3)
 
@@ -539,10 +606,9 @@ class Guard:
             "relation": relation(model, facts["model"]),
         }
 
-    def _count(self, call: ToolCall, decision: Decision) -> None:
-        if self.obligations.open:
-            mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
-            self.obligations.judged(decision.effects, mandates, decision.outcome)
+    def _does(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
+        mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+        return self.obligations.doing(decision.effects, mandates)
 
     def _class_of(self, asset_id: str) -> str | None:
         asset = self.inventory.get(asset_id)
@@ -556,6 +622,7 @@ class Guard:
 
     def _opened(self) -> None:
         if self.trail is not None:
+            self._catch_up(self.trail)
             self.trail.append(
                 {
                     "kind": "config",
@@ -569,8 +636,25 @@ class Guard:
                 durable=True,
             )
 
+    def _catch_up(self, trail: Trail) -> None:
+        """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""
+        first = self.obligations.behind(trail.size)
+        if first is not None:
+            from guardrail.audit._verify import read_records
+
+            self.obligations.catch_up(read_records(trail.directory, first))
+
+    def _keep_index(self, trail: Trail) -> None:
+        try:
+            trail.checkpoint()
+            self.obligations.is_clean(trail.size)
+        except (Fault, TrailError):
+            pass  # the next start reads it from the trail again
+
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
+        if self.trail is not None:
+            self._keep_index(self.trail)
         self.obligations.close()
         self.engine.close()
         if self.decision_log is not None:
