@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from guardrail.obligations._events import Finding
+from guardrail.obligations._events import Finding, Pinned
+from guardrail.obligations._evidence import Pins, inode_of
 
 MAX_MAPS_BYTES: Final = 16 * 1024 * 1024
 """How much of the mappings of one process is read, in bytes."""
 
 _PROC: Final = Path("/proc")
-_MAPPED: Final = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([0-9]+) ", re.MULTILINE)
+_MAPPED: Final = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([0-9]+) .*\(deleted\)$", re.MULTILINE)
 _DELETED: Final = "//deleted"
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
@@ -26,20 +27,24 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 class Holders:
     """Looks at all processes once.
 
+    INVARIANT: only what has no name left counts. The number of an inode is given away again once nobody holds it, so
+    of a file that is not pinned the size has to be the same as well.
+
     Args:
-        inodes: `dev:ino` of each file -> the path it had.
-        ours: descriptors of this process that do not count, because they are pins.
+        files: those that have no name any more.
+        pins: which of them are held; these descriptors do not count.
     """
 
-    def __init__(self, inodes: Mapping[str, str], ours: Collection[int]) -> None:
-        self._inodes = inodes
-        self._ours = frozenset(map(str, ours))
+    def __init__(self, files: Sequence[Pinned], pins: Pins) -> None:
+        self._files = {file.inode: file for file in files}
+        self._pinned = frozenset(file.inode for file in files if pins.of(file) is not None)
+        self._ours = frozenset(map(str, pins.descriptors))
         self.processes = 0
         self.unreadable = 0
 
     def findings(self) -> Iterator[Finding]:
         """Everything that still reaches one of the files."""
-        if not self._inodes:
+        if not self._files:
             return
         for name in os.listdir(_PROC):
             if not name.isdecimal():
@@ -53,7 +58,7 @@ class Holders:
             except OSError:
                 continue  # it ended
             for inode in held:
-                says = f"`{self._inodes[inode]}` is still open in process {name} ({_program(name)})"
+                says = f"`{self._files[inode].path}` is still open in process {name} ({_program(name)})"
                 yield Finding(kind="held", says=says, path=f"/proc/{name}")
         yield from self._mounted()
 
@@ -67,16 +72,21 @@ class Holders:
                 status = os.stat(f"{folder}/{number}")
             except OSError:
                 continue  # it was closed
-            inode = f"{status.st_dev}:{status.st_ino}"
-            if inode in self._inodes:
-                yield inode
+            if self._is_ours(status):
+                yield inode_of(status)
+
+    def _is_ours(self, status: os.stat_result) -> bool:
+        file = self._files.get(inode_of(status))
+        if file is None or status.st_nlink:
+            return False
+        return file.inode in self._pinned or status.st_size == file.size
 
     def _mapped(self, process: str) -> Iterator[str]:
         with open(f"/proc/{process}/maps", "rb") as stream:
             maps = stream.read(MAX_MAPS_BYTES)
         for major, minor, number in _MAPPED.findall(maps):
             inode = f"{os.makedev(int(major, 16), int(minor, 16))}:{int(number)}"
-            if inode in self._inodes:
+            if inode in self._files:
                 yield inode
 
     def _mounted(self) -> Iterator[Finding]:
@@ -94,9 +104,8 @@ class Holders:
                 status = os.stat(point)
             except OSError:
                 continue
-            inode = f"{status.st_dev}:{status.st_ino}"
-            if inode in self._inodes:
-                says = f"`{self._inodes[inode]}` is still mounted at `{point}`"
+            if self._is_ours(status):
+                says = f"`{self._files[inode_of(status)].path}` is still mounted at `{point}`"
                 yield Finding(kind="mounted", says=says, path=point)
 
 

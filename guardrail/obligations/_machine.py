@@ -362,9 +362,8 @@ def _with_attempt(duty: Duty, event: Attempted, seq: int) -> Duty:
 def _after_look(duty: Duty, seen: Looked) -> Duty:
     stage, absent_us, sweeps = _stage_after(duty, seen)
     findings = seen.findings
-    was_gone = _ORDER["effect_seen"] <= _ORDER[duty.stage] <= _ORDER["discharged"]
-    back = [one for one in findings if one.kind in _BACK]
-    if seen.result == "present" and was_gone and duty.terms.effect == "delete" and back:
+    back = [one for one in findings if one.kind in _back(duty.stage)]
+    if seen.result == "present" and duty.terms.effect == "delete" and back:
         findings = (Finding(kind="reappeared", says=f"it was gone, and now {back[0].says}", path=back[0].path), *findings)
     return msgspec.structs.replace(
         duty,
@@ -385,8 +384,15 @@ def _counted(findings: tuple[Finding, ...], seen: Looked) -> tuple[Finding, ...]
     return findings if seen.final else tuple(one for one in findings if one.kind != "partial")
 
 
-_BACK: Final = frozenset({"present", "decoyed", "copied_during", "moved", "hardlinked"})
-"""What a look finds of something that was gone and is back."""
+def _back(stage: Stage) -> frozenset[str]:
+    """What a look finds of something that was gone and is back.
+
+    As long as nothing was searched for, only what lies in its place again is; a copy may have been there all the time.
+    """
+    if stage == "effect_seen":
+        return frozenset({"present", "decoyed"})
+    searched = _ORDER["absent_1"] <= _ORDER[stage] <= _ORDER["discharged"]
+    return frozenset({"present", "decoyed", "copied_during", "moved", "hardlinked"} if searched else ())
 
 
 def _stage_after(duty: Duty, seen: Looked) -> tuple[Stage, int, tuple[Coverage, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -92,9 +92,19 @@ class Sweep:
         terms: what is owed of it.
         files: its files, as they were.
         now_us: the time, in microseconds since 1970.
+        linked: paths of those of which a pin has shown that they have other names.
     """
 
-    def __init__(self, world: World, asset: Asset, terms: Terms, files: Sequence[Pinned], now_us: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        asset: Asset,
+        terms: Terms,
+        files: Sequence[Pinned],
+        now_us: int,
+        linked: Collection[str] = (),
+    ) -> None:
+        self._linked = frozenset(linked)
         self._world = world
         self._terms = terms
         self._now_us = now_us
@@ -105,6 +115,8 @@ class Sweep:
         self._sizes = {file.size for file in known}
         self._digests = {file.sha256 for file in known}
         self._roots = world.roots(asset)
+        guards = (one for one in world.inventory if one.asset_class == "guard")
+        self._own = frozenset(root for one in guards for root in one.roots)
         self._left = world.compare_bytes
         self.files = self.compared = self._entries = 0
         self.unreadable: list[str] = []
@@ -122,9 +134,9 @@ class Sweep:
             self._cannot(str(error), blind=True)
             by_content = False
         for root in self._roots:
-            for path, status in self._walk(root):
+            for path, status, own in self._walk(root):
                 self.files += 1
-                yield from self._judge(path, status, by_content)
+                yield from self._judge(path, status, by_content, own)
 
     def coverage(self, processes: int = 0) -> Coverage:
         """How far it has looked.
@@ -146,18 +158,19 @@ class Sweep:
         self.unreadable.append(says)
         self.blind = self.blind or blind
 
-    def _walk(self, root: str) -> Iterator[tuple[str, os.stat_result]]:
+    def _walk(self, root: str) -> Iterator[tuple[str, os.stat_result, bool]]:
+        """Every regular file below a directory, and whether it is the guard's own."""
         try:
             status = os.lstat(root)
         except OSError as error:
             self._cannot(f"{root}: {error.strerror}", blind=True)
             return
         if not stat.S_ISDIR(status.st_mode):
-            yield root, status
+            yield root, status, root in self._own
             return
-        waiting = [root]
+        waiting = [(root, root in self._own)]
         while waiting:
-            folder = waiting.pop()
+            folder, own = waiting.pop()
             try:
                 with os.scandir(folder) as listing:
                     entries = list(listing)
@@ -173,23 +186,25 @@ class Sweep:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     if entry.path not in _KERNEL:
-                        waiting.append(entry.path)
+                        waiting.append((entry.path, own or entry.path in self._own))
                 elif entry.is_file(follow_symlinks=False):
                     try:
-                        yield entry.path, entry.stat(follow_symlinks=False)
+                        yield entry.path, entry.stat(follow_symlinks=False), own or entry.path in self._own
                     except FileNotFoundError:
                         continue
                     except OSError as error:
                         self._cannot(f"{entry.path}: {error.strerror}")
 
-    def _judge(self, path: str, status: os.stat_result, by_content: bool) -> Iterator[Finding]:
-        """What one file is."""
+    def _judge(self, path: str, status: os.stat_result, by_content: bool, own: bool) -> Iterator[Finding]:
+        """What one file is. The guard's own, which nobody else may write, are compared by inode only."""
         pinned = self._inodes.get(inode_of(status))
         if pinned is not None and is_file(pinned, path, status):
             if path not in self._paths:
                 self.copies.append(path)
-                kind, says = _another_name(pinned, path)
+                kind, says = _another_name(pinned, path, self._linked)
                 yield Finding(kind=kind, says=says, path=path)
+            return
+        if own:
             return
         try:
             why = self._why_copy(path, status, by_content)
@@ -239,12 +254,12 @@ class Sweep:
             yield Finding(kind="retimestamped", says=f"the copy `{path}` was given a date: {forged}", path=path)
 
 
-def _another_name(pinned: Pinned, path: str) -> tuple[FindingKind, str]:
+def _another_name(pinned: Pinned, path: str, linked: Collection[str]) -> tuple[FindingKind, str]:
     try:
         there = inode_of(os.lstat(pinned.path)) == pinned.inode
     except OSError:
         there = False
-    if there or pinned.links > 1:
+    if there or pinned.links > 1 or pinned.path in linked:
         return "hardlinked", f"`{path}` is another name of `{pinned.path}`"
     return "moved", f"`{pinned.path}` was not deleted but is now `{path}`"
 

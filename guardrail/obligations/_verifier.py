@@ -121,12 +121,13 @@ class Verifier:
         if not asset.roots and self._asks(asset):
             known = Looked(result="absent", at_us=now_us, evidence=())  # the store knows better than what was released
         # While the pins are held no inode number can be given away, so this comparison is exact.
-        holders = Holders({file.inode: file.path for file in duty.files}, pins.descriptors)
+        holders = Holders(duty.files, pins)
         held = list(holders.findings()) if known.result == "absent" else []
         if known.result == "absent":
             # INVARIANT: the guard itself must not keep alive what it is about to say is gone.
             self.unpin(terms.id)
-        sweep = Sweep(self._world, asset, terms, duty.files, now_us)
+        linked = [one.path for one in known.findings if one.kind == "hardlinked"]
+        sweep = Sweep(self._world, asset, terms, duty.files, now_us, linked)
         found = [*known.findings, *held, *sweep.findings()]
         addresses = Addresses(asset.uris, self._stores)
         found += addresses.findings
