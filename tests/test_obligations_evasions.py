@@ -246,7 +246,9 @@ def test_what_is_deleted_and_restored_has_reappeared(tmp_path: Path) -> None:
         place.sh(f"cp -r {place.away}/kept models/beta")
         status = only(guard.settle())
         assert (status.state, status.certificate) == ("unmet", "")
-        assert guard.obligations.deletions(guard.mandates.current(AGENT, "s", 1_800_000_000_000_000)) == ("retire/gone",)
+        assert guard.obligations.deletions(guard.mandates.current(AGENT, "s", 1_800_000_000_000_000)) == (
+            "retire/gone",
+        )
 
 
 def test_a_copy_that_comes_back_later_under_another_name_is_found_when_one_asks(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ EXIT_USAGE: Final = 2
 EXIT_DENY: Final = 3
 EXIT_ESCALATE: Final = 4
 
-VERBS: Final = ("check", "explain", "demo", "serve", "audit", "mandates", "assets", "policy", "doctor")
+VERBS: Final = ("check", "explain", "demo", "serve", "audit", "mandates", "obligations", "assets", "policy", "doctor")
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
 
 CONFIG_HELP: Final = "guardrail.toml; default $GUARDRAIL_CONFIG, then ./guardrail.toml"

@@ -17,7 +17,7 @@ EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
-KINDS: Final = ("config", "intent", "decision", "result", "obligation")
+KINDS: Final = ("config", "intent", "decision", "result", "order", "obligation")
 """What records the guard writes."""
 
 

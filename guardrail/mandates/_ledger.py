@@ -209,7 +209,8 @@ class MandateLedger:
             Fault: if that cannot be written.
         """
         sql = (
-            "insert into uses values (?, ?, ?) on conflict (mandate, reach) do update set used = max(used, excluded.used)"
+            "insert into uses values (?, ?, ?) "
+            "on conflict (mandate, reach) do update set used = max(used, excluded.used)"
         )
         self._write(sql, [(*grant, number) for grant, number in used.items()])
 

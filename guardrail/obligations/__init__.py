@@ -6,7 +6,7 @@ from guardrail.obligations._escalate import escalate
 from guardrail.obligations._keys import certifier, trail_key
 from guardrail.obligations._ledger import Obligations
 from guardrail.obligations._orders import OrderNote
-from guardrail.obligations._status import Alarm, Note, ObligationStatus
+from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
 from guardrail.obligations._stores import stores_of
 from guardrail.obligations._sweep import World
 
@@ -19,6 +19,7 @@ __all__ = [
     "World",
     "certifier",
     "escalate",
+    "status_of",
     "stores_of",
     "trail_key",
 ]

@@ -37,13 +37,16 @@ MAX_PAYLOAD_BYTES: Final = 30 * 1024
 MAX_LISTED: Final = 32
 """Most subjects, locations or violations in a certificate; the rest are counted, and covered by `files_digest`."""
 
+FEW_LISTED: Final = 4
+"""As many are listed where that would be too long."""
+
 MAX_CHARS: Final = 300
 """Longest name or sentence in a certificate, in characters."""
 
 MAX_CERTIFICATE_BYTES: Final = 256 * 1024
 """Largest certificate that is read, in bytes."""
 
-LIMITS: Final = (
+LIMITS: Final[tuple[str, ...]] = (
     "memory of processes and of accelerators",
     "offline media and backups",
     "hosts without a guard, and other mount namespaces",
@@ -88,13 +91,16 @@ def certify(duty: Duty, key: TrailKey, *, version: str, known: bool, now_us: int
         known: the asset was registered, so that copies were looked for by content in all the ways there are.
         now_us: the time, in microseconds since 1970.
     """
-    for most in (MAX_LISTED, MAX_LISTED // 4, 1):
-        payload = canonical(_statement(duty, version, most, known=known, now_us=now_us))
-        if len(payload) <= MAX_PAYLOAD_BYTES:
-            break
+    payload = _payload(_statement(duty, version, MAX_LISTED, known=known, now_us=now_us))
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        payload = _payload(_statement(duty, version, FEW_LISTED, known=known, now_us=now_us))
     envelope = key.envelope(payload)
     digest = hashlib.sha256(to_file(envelope)).hexdigest()
     return Discharged(at_us=now_us, certificate=digest, envelope=envelope)
+
+
+def _payload(statement: dict[str, Any]) -> bytes:
+    return orjson.dumps(statement, option=orjson.OPT_SORT_KEYS)
 
 
 def to_file(envelope: dict[str, Any]) -> bytes:
@@ -109,10 +115,10 @@ def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int)
         "order": terms.mandate,
         "obligation": terms.id,
         "asset": terms.asset,
-        "approvers": list(dict.fromkeys(filter(None, (terms.issuer, duty.word)))),
+        "approvers": [_short(name) for name in dict.fromkeys((terms.issuer, duty.word)) if name],
         "method": "unlink",
         "tool": {"name": "guardrail", "version": version},
-        "executor": "guardrail" if deleted_by_guard else f"agent:{terms.subject}",
+        "executor": "guardrail" if deleted_by_guard else f"agent:{_short(terms.subject)}",
         "ordered_us": terms.opened_us,
         "due_us": terms.due_us,
         "proven_us": now_us,
@@ -159,7 +165,7 @@ def _sweep(sweep: Coverage) -> dict[str, Any]:
 
 
 def _limits(duty: Duty, *, known: bool) -> tuple[str, ...]:
-    limits = list(LIMITS)
+    limits: list[str] = [*LIMITS]
     if not known:
         limits.append("the asset was not registered: copies that were changed, cut or packed are not recognised")
     unknown = sum(not file.sha256 for file in duty.files)

@@ -111,5 +111,5 @@ def _restored(value: Any) -> Any:
                 return int(inner)
         return {key: _restored(inner) for key, inner in table.items()}
     if isinstance(value, list):
-        return [_restored(inner) for inner in cast("list[Any]", value)]
+        return [_restored(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
     return value

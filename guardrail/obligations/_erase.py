@@ -1,4 +1,4 @@
-"""The deletion that the guard carries out itself, on a person's word: names of pinned inodes only, never through a link.
+"""The deletion that the guard carries out itself, on a person's word: names of known files only, never through a link.
 
 INVARIANT: what is unlinked was, when it was looked at last, the very file that the order is about: same device, inode
 number and time of birth, in a directory that was reached without any symbolic link. Anything else is left and named.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from guardrail.assets import Asset
 from guardrail.obligations._events import Pinned
-from guardrail.obligations._evidence import Pins, inode_of, is_file
+from guardrail.obligations._evidence import Pins, digest_of, inode_of, is_file
 
 
 class NotOurs(Exception):
@@ -89,21 +89,13 @@ def erase_copies(paths: Sequence[str], digests: Iterable[str]) -> tuple[int, lis
     Returns:
         How many were deleted, and what was left and why.
     """
-    from guardrail.obligations._evidence import digest_of
-
     known = frozenset(digests)
     gone, left = 0, list[str]()
     for path in paths:
         folder, _, name = path.rpartition("/")
         try:
             with opened(folder or "/") as parent:
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
-                with open(fd, "rb") as stream:
-                    if not stat.S_ISREG(os.fstat(fd).st_mode) or digest_of(stream) not in known:
-                        raise NotOurs("it holds something else besides, so a person has to say what becomes of it")
-                    if inode_of(os.fstat(fd)) != inode_of(os.stat(name, dir_fd=parent, follow_symlinks=False)):
-                        raise NotOurs("it was replaced while it was read")
-                    os.unlink(name, dir_fd=parent)
+                _unlink_copy(parent, name, known)
             gone += 1
         except FileNotFoundError:
             continue
@@ -114,8 +106,18 @@ def erase_copies(paths: Sequence[str], digests: Iterable[str]) -> tuple[int, lis
     return gone, left
 
 
+def _unlink_copy(parent: int, name: str, known: frozenset[str]) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    with open(fd, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(fd).st_mode) or digest_of(stream) not in known:
+            raise NotOurs("it holds something else besides, so a person has to say what becomes of it")
+        if inode_of(os.fstat(fd)) != inode_of(os.stat(name, dir_fd=parent, follow_symlinks=False)):
+            raise NotOurs("it was replaced while it was read")
+        os.unlink(name, dir_fd=parent)
+
+
 @contextmanager
-def opened(folder: str) -> Iterator[int]:
+def opened(folder: str) -> Generator[int]:
     """A descriptor of a directory, reached from the root step by step without going through any link.
 
     Raises:

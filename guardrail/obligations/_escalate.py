@@ -42,9 +42,7 @@ def escalate(reviews: ReviewStore, note: Note) -> str:
         Reason(rule=f"obligation.{alarm.kind}", outcome=Outcome.ESCALATE, message=alarm.says, asset=terms.asset)
         for alarm in note.alarms
     )
-    decision = Decision(
-        decision_id=new_id(), outcome=Outcome.ESCALATE, reasons=reasons, id=call.id, digest=call.digest
-    )
+    decision = Decision(decision_id=new_id(), outcome=Outcome.ESCALATE, reasons=reasons, id=call.id, digest=call.digest)
     key = CallKey(turn=TurnKey(thread=terms.id, message=call.id), call=call.id, digest=call.digest)
     reviews.remember(key, call, decision)
     reviews.ask((key,), asked=hashlib.sha256(call.id.encode()).hexdigest(), asker=ASKER)

@@ -129,10 +129,13 @@ def _tampered(scores: Scores, terms: Terms, first: dict[str, str]) -> Iterator[F
     changed = [name for name, digest in first.items() if _digest(scores.items.get(name)) != digest]
     if changed:
         names = ", ".join(f"`{name}`" for name in changed[:MAX_NAMED])
-        yield Finding(kind="evaluator_tampered", says=f"{len(changed)} scores were changed after they were given: {names}")
+        yield Finding(
+            kind="evaluator_tampered", says=f"{len(changed)} scores were changed after they were given: {names}"
+        )
     complete = scores.items and all(score is not None for score in scores.items.values())
-    if scores.mean is not None and complete and abs(float(_mean(scores.items)) - scores.mean) > _near(scores.mean):
-        says = f"the records state a mean of {scores.mean:.6g}, and the mean of the scores is {float(_mean(scores.items)):.6g}"
+    mean = float(_mean(scores.items)) if complete else None
+    if scores.mean is not None and mean is not None and abs(mean - scores.mean) > _near(scores.mean):
+        says = f"the records state a mean of {scores.mean:.6g}, and the mean of the scores is {mean:.6g}"
         yield Finding(kind="evaluator_tampered", says=says)
     if terms.below and scores.threshold is not None and Fraction(scores.threshold) != Fraction(float(terms.below)):
         says = f"the records state a threshold of {scores.threshold:.6g}, and {terms.below} was ordered"

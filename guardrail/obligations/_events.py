@@ -5,7 +5,7 @@ Not concerned with what follows from them (`_machine`), nor with how the world i
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import msgspec
 

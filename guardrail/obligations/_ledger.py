@@ -25,9 +25,21 @@ import msgspec
 from guardrail.mandates import Given, KeptDuty, Mandate, MandateLedger, Obligation, Word
 from guardrail.model import Effect, Outcome
 from guardrail.obligations._codec import opening, pack, unpack
-from guardrail.obligations._evidence import status_at
 from guardrail.obligations._events import Attempted, Discharged, Event, Looked, Terms, Withdrawn, Worded
-from guardrail.obligations._machine import Claim, Command, Duty, End, Look, Prove, Tick, decide, evolve, next_us, provable
+from guardrail.obligations._evidence import status_at
+from guardrail.obligations._machine import (
+    Claim,
+    Command,
+    Duty,
+    End,
+    Look,
+    Prove,
+    Tick,
+    decide,
+    evolve,
+    next_us,
+    provable,
+)
 from guardrail.obligations._orders import OrderNote, binds, issued, taken_back
 from guardrail.obligations._replay import Folded
 from guardrail.obligations._status import Note, ObligationStatus, alarms, status_of
@@ -46,7 +58,7 @@ _STARTING: Final = frozenset("start restart reload enable unmask status show".sp
 
 _DOING: Final = {"delete": frozenset({"delete", "api_delete"}), "evaluate": frozenset({"record_score"})}
 
-_CLEAN: Final = "size"
+CLEAN: Final = "size"
 """The mark that says how long the trail was when everything was kept last."""
 
 
@@ -107,11 +119,10 @@ class Obligations:
         Args:
             size: how many records the trail has.
         """
-        clean = self._kept.mark(_CLEAN) if self._kept is not None else None
+        clean = self._kept.mark(CLEAN) if self._kept is not None else None
         if not size or (clean is not None and clean >= size):
             return None  # of a trail that is shorter than it was nothing can be learnt
-        unfinished = [duty.opened_seq for duty in self._duties.values() if not duty.has_ended]
-        return max(0, min((clean or 0, *unfinished)))
+        return first_unread(clean, self._duties.values())
 
     def catch_up(self, records: Iterable[tuple[int, Mapping[str, Any]]]) -> Folded:
         """Take in what the trail says.
@@ -153,7 +164,7 @@ class Obligations:
                 return
             for duty in self._duties.values():
                 self._kept.keep_duty(_row(duty))
-            self._kept.set_mark(_CLEAN, size)
+            self._kept.set_mark(CLEAN, size)
 
     # -- notes --------------------------------------------------------------------------------------------------
 
@@ -500,6 +511,17 @@ class Obligations:
         """Let every pin go."""
         with self._lock:
             self._verifier.close()
+
+
+def first_unread(clean: int | None, duties: Iterable[Duty]) -> int:
+    """The first record from which the trail has to be read, so that nothing is missed that the index may lack.
+
+    Args:
+        clean: how long the trail was when everything was kept last; None if that is not known.
+        duties: what the index has.
+    """
+    # INVARIANT: what is not ended is read from its beginning: an attempt may be in the trail and not in the index.
+    return max(0, min((clean or 0, *(duty.opened_seq for duty in duties if not duty.has_ended))))
 
 
 def _does(effects: Sequence[Effect], terms: Terms) -> bool:

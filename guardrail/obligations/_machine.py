@@ -139,7 +139,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def waits_for_person(self) -> bool:
-        """Whether it takes a person to get it on: it is overdue, refused, omitted or claimed falsely, or not all gone."""
+        """Whether it takes a person: it is overdue, refused, omitted or claimed falsely, or not all of it is gone."""
         told = {violation.kind for violation in self.violations}
         if self.is_owed:
             return 100 in self.marks or bool(told & {"omitted", "refused", "false_claim"})
@@ -364,7 +364,10 @@ def _after_look(duty: Duty, seen: Looked) -> Duty:
     findings = seen.findings
     back = [one for one in findings if one.kind in _back(duty.stage)]
     if seen.result == "present" and duty.terms.effect == "delete" and back:
-        findings = (Finding(kind="reappeared", says=f"it was gone, and now {back[0].says}", path=back[0].path), *findings)
+        findings = (
+            Finding(kind="reappeared", says=f"it was gone, and now {back[0].says}", path=back[0].path),
+            *findings,
+        )
     return msgspec.structs.replace(
         duty,
         stage=stage,
@@ -425,7 +428,7 @@ def _violations(findings: tuple[Finding, ...], at_us: int, known: tuple[Violatio
     seen = {(one.kind, one.path) for one in known}
     found = list(known)
     for one in findings:
-        kind = next((word for word in VIOLATIONS if word == one.kind), None)
+        kind: ViolationKind | None = next((word for word in VIOLATIONS if word == one.kind), None)
         if kind is not None and (kind, one.path) not in seen:
             seen.add((kind, one.path))
             found.append(Violation(kind=kind, at_us=at_us, says=one.says, path=one.path))

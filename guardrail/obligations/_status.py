@@ -128,7 +128,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 def alarms(before: Duty | None, event: Event, after: Duty) -> tuple[Alarm, ...]:
     """What people have to hear of because of an event: every new violation, and that something is overdue."""
-    known = set() if before is None else {(one.kind, one.path, one.session) for one in before.violations}
+    known = {(one.kind, one.path, one.session) for one in (() if before is None else before.violations)}
     found = [
         Alarm(kind=one.kind, says=one.says)
         for one in after.violations

@@ -124,7 +124,7 @@ class Sweep:
         self.copies: list[str] = []
         """Names of the file itself and of copies that may be deleted with it."""
         self.blind = False
-        """A watched directory, or what is known of the asset, could not be read: nothing is proven by not finding it."""
+        """A watched directory, or what is known of the asset, could not be read: not finding it proves nothing."""
 
     def findings(self) -> Iterator[Finding]:
         """Every name and every copy that is found."""
@@ -184,16 +184,22 @@ class Sweep:
                 self._cannot(f"{folder}: not looked at, there are more than {MAX_ENTRIES} entries", blind=True)
                 return
             for entry in entries:
+                ours = own or entry.path in self._own
                 if entry.is_dir(follow_symlinks=False):
                     if entry.path not in _KERNEL:
-                        waiting.append((entry.path, own or entry.path in self._own))
-                elif entry.is_file(follow_symlinks=False):
-                    try:
-                        yield entry.path, entry.stat(follow_symlinks=False), own or entry.path in self._own
-                    except FileNotFoundError:
-                        continue
-                    except OSError as error:
-                        self._cannot(f"{entry.path}: {error.strerror}")
+                        waiting.append((entry.path, ours))
+                elif (found := self._status(entry)) is not None:
+                    yield entry.path, found, ours
+
+    def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
+        """The status of a regular file; None for anything else."""
+        try:
+            return entry.stat(follow_symlinks=False) if entry.is_file(follow_symlinks=False) else None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._cannot(f"{entry.path}: {error.strerror}")
+            return None
 
     def _judge(self, path: str, status: os.stat_result, by_content: bool, own: bool) -> Iterator[Finding]:
         """What one file is. The guard's own, which nobody else may write, are compared by inode only."""

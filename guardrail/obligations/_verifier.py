@@ -5,6 +5,7 @@ Not concerned with what follows from what is seen (`_machine`), nor with where i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -41,6 +42,8 @@ class Verifier:
         self._world = world
         self._stores = stores
         self._pins: dict[str, Pins] = {}
+        # INVARIANT: no descriptor is closed while somebody looks at it: its number may be another file's right after.
+        self._lock = threading.RLock()
 
     # -- pins ---------------------------------------------------------------------------------------------------
 
@@ -56,15 +59,17 @@ class Verifier:
 
     def pin(self, duty: Duty) -> None:
         """Hold the files of a duty, as far as they are still where they were."""
-        self.unpin(duty.terms.id)
-        if duty.terms.effect == "delete" and duty.files:
-            self._pins[duty.terms.id] = Pins(duty.files)
+        with self._lock:
+            self.unpin(duty.terms.id)
+            if duty.terms.effect == "delete" and duty.files:
+                self._pins[duty.terms.id] = Pins(duty.files)
 
     def unpin(self, name: str) -> None:
         """Let the files of a duty go."""
-        pins = self._pins.pop(name, None)
-        if pins is not None:
-            pins.close()
+        with self._lock:
+            pins = self._pins.pop(name, None)
+            if pins is not None:
+                pins.close()
 
     def close(self) -> None:
         """Let every file go."""
@@ -96,7 +101,8 @@ class Verifier:
             return self._service(duty, now_us)
         if not asset.roots:
             return self._released(duty, asset, now_us)
-        seen = look(asset, duty.files, self._pins.get(terms.id, Pins()), now_us)
+        with self._lock:
+            seen = look(asset, duty.files, self._pins.get(terms.id, Pins()), now_us)
         if seen.result == "absent" and asset.uris:
             # Whoever has files to look at owes them; of the addresses the thorough look says what is known.
             seen = _with(seen, evidence=(*seen.evidence, f"{_named(asset)} {UNSEEN}"))
@@ -166,7 +172,9 @@ class Verifier:
         if holds is None:
             return Looked(result="unknown", at_us=now_us, evidence=(why,))
         missing = (Finding(kind="missing", says=f"{why}, and {says}"),) if why else ()
-        return Looked(result="present", at_us=now_us, evidence=(f"{why}, and {says}" if why else says,), findings=missing)
+        return Looked(
+            result="present", at_us=now_us, evidence=(f"{why}, and {says}" if why else says,), findings=missing
+        )
 
     def is_owed(self, terms: Terms) -> tuple[bool | None, str]:
         """Whether the condition of a duty holds, and why; None if it cannot be told yet."""
@@ -192,9 +200,10 @@ class Verifier:
         if asset is None:
             return Erased(at_us=now_us, gone=0, left=(f"`{duty.terms.asset}` is not in the inventory",))
         files = tuple(file if file.sha256 else with_digest(file) for file in duty.files)
+        # Before anything goes: a further name is the only one that is left as soon as the first is deleted.
+        others = self._moved(duty, names)
         eraser = Eraser(files, pins)
         eraser.erase(file.path for file in files)
-        others = self._moved(duty, pins, names)
         wanted = duty.terms.derivatives or duty.word_derivatives
         ours, copies = _apart(names, {file.inode for file in files})
         eraser.erase(name for name in ours if wanted or name in others)
@@ -203,14 +212,18 @@ class Verifier:
             gone, left = erase_copies(copies, (file.sha256 for file in files if file.sha256))
         else:
             left += [f"the copy `{name}` was left: the order does not say `derivatives`" for name in copies]
-            left += [f"the name `{name}` was left: the order does not say `derivatives`" for name in ours if name not in others]
+            left += [
+                f"the name `{name}` was left: the order does not say `derivatives`"
+                for name in ours
+                if name not in others
+            ]
         eraser.sweep_out(asset)
         known = {file.inode for file in duty.files if file.sha256}
         told = tuple(file for file in files if file.sha256 and file.inode not in known)[:_TOLD]
         lines = tuple(line[:300] for line in (*eraser.left, *left))[:16]
         return Erased(at_us=now_us, gone=eraser.gone + gone, left=lines, files=told)
 
-    def _moved(self, duty: Duty, pins: Pins, names: Sequence[str]) -> frozenset[str]:
+    def _moved(self, duty: Duty, names: Sequence[str]) -> frozenset[str]:
         """Names that are the only one of a file which was moved: they are the file, and no derivative."""
         only: set[str] = set()
         by_inode: dict[str, list[str]] = {}
