@@ -15,6 +15,7 @@ from guardrail.config import load
 from guardrail.errors import Fault
 from guardrail.obligations._machine import Duty
 from guardrail.obligations._reading import read_duties
+from guardrail.obligations._replay import Folded
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, only
 from tests.mandate_support import AGENT as HELPER
 from tests.mandate_support import Place
@@ -205,10 +206,7 @@ def test_a_record_that_makes_no_sense_is_counted_and_left(tmp_path: Path) -> Non
             guard.trail.append({"kind": "obligation", "obligation": "x/y", "n": 1, "what": what})
         guard.trail.append({"kind": "order", "mandate": "m"})
         known = duty_of(guard)
-        crash_free = [record for record in read_records(tmp_path / "trail")]
-        from guardrail.obligations._replay import Folded
-
-        folded = Folded().take_all(crash_free)
+        folded = Folded().take_all(read_records(tmp_path / "trail"))
         assert (folded.unread, set(folded.duties)) == (4, {DUTY})
         assert plain(folded.duties[DUTY]) == plain(known)
 

@@ -144,7 +144,7 @@ def _tampered(scores: Scores, terms: Terms, first: dict[str, str]) -> Iterator[F
 
 def _near(mean: float) -> float:
     """How far a stated mean may lie from the real one: people round to two places."""
-    return max(0.005, abs(mean) * 1e-4) if round(mean, 2) == mean else abs(mean) * 1e-6 + 1e-9
+    return 0.005 + 1e-9 if round(mean, 2) == mean else abs(mean) * 1e-6 + 1e-9
 
 
 def _mean(items: dict[str, float | None]) -> Fraction:

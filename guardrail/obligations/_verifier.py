@@ -152,7 +152,9 @@ class Verifier:
         return bounded(seen), tuple(sweep.copies)
 
     def _released(self, duty: Duty, asset: Asset, now_us: int) -> Looked:
-        """What can be said of addresses without asking anybody."""
+        """What can be said of addresses without asking anybody: nothing, if somebody can be asked later."""
+        if self._asks(asset):
+            return Looked(result="unknown", at_us=now_us, evidence=duty.evidence or (f"{_named(asset)} was not asked",))
         if not duty.attempts.get(Outcome.ALLOW.value):
             says = f"no deletion at {_named(asset)} was released"
             return Looked(result="present", at_us=now_us, evidence=(says,))

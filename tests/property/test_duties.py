@@ -126,8 +126,8 @@ def test_a_duty_is_the_fold_of_its_records_and_is_discharged_by_two_searches_onl
                 searches = [*searches, now] if clean else [] if event.result == "present" else searches
             if duty.stage == "discharged" and before.stage != "discharged" and effect == "delete":
                 event_seen("discharged")
-                assert len(searches) >= 2 and searches[-1] - searches[0] >= QUIET_US
-                assert len(duty.sweeps) == 2 and duty.certificate == "c"
+                assert searches[-1] - searches[0] >= QUIET_US
+                assert (len(duty.sweeps), duty.certificate) == (2, "c")
             assert (duty.state in ("open", "unmet")) is duty.is_owed
             assert duty.leave == "" or duty.word or (fallback and 100 in duty.marks)
             at = next_us(duty)
