@@ -3,7 +3,8 @@
 CERTIFICATE is the file that `guardrail obligations certificate` printed, VKEY the verifier key of the trail (the text
 of `trail.vkey`, kept elsewhere). Needs Python 3.9 and `cryptography`, nothing else.
 
-1. The verifier key is `name+hash+base64(0x01 || 32 bytes)`; hash = first 4 bytes of SHA-256(name, newline, 0x01 || key).
+1. The verifier key is `name+hash+base64(0x01 || 32 bytes)`; its hash is the first 4 bytes of SHA-256 over the name, a
+   newline, 0x01 and the key.
 2. The certificate is a DSSE envelope; what is signed is `DSSEv1 len(type) type len(payload) payload`.
 3. The payload is an in-toto Statement v1; its predicate says what was looked for, how far, and what no look could see.
 

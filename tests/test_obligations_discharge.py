@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -452,3 +453,26 @@ def test_wrong_use_of_the_command_line_is_said_in_one_sentence(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("guardrail: ")
     assert place.shards[0].exists()
+
+
+def test_the_page_shows_commands_that_do_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every console line of docs/obligations.md, in its order, on a real model."""
+    place = Retirement(tmp_path / "place")
+    with place.guard() as guard:
+        guard.begin(AGENT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GUARDRAIL_CONFIG", str(place.toml))
+    pem = tmp_path / "dana.pem"
+    pem.touch(0o600)
+    pem.write_bytes(place.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    shutil.copy(place.root / "trail/trail.vkey", tmp_path / "trail.vkey")
+    page = (ROOT / "docs/obligations.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("$ guardrail obligations ")]
+    assert len(lines) == 6
+    for line in lines:
+        if " certificate " in line:
+            assert main(["obligations", "verify"]) == 0  # the second look, when the quiet period is over
+        assert main(line.split()[2:]) == 0, line
+    assert "genuine: model:beta was deleted under retire, by guardrail" in capsys.readouterr().out
