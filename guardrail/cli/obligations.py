@@ -138,8 +138,14 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _settled(config: Config, only: str) -> list[ObligationStatus]:
+    from guardrail.printing import visible
+
     with _guard(config) as guard:
-        return list(guard.settle(only=only))
+        given, refused = guard.mandates.words()
+        statuses = list(guard.settle(only=only))
+        for why in (*map(str, refused), *guard.obligations.words(given)):
+            print(visible(f"note: a word does not count: {why}"), file=sys.stderr)
+        return statuses
 
 
 def _guard(config: Config) -> Guard:
