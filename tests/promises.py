@@ -1997,6 +1997,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_restart.py::test_uses_that_were_counted_are_counted_again_from_the_trail",
             "tests/test_obligations_restart.py::test_a_duty_that_the_trail_does_not_know_is_owed_all_the_same",
             "tests/test_obligations_restart.py::test_a_record_that_makes_no_sense_is_counted_and_left",
+            "tests/test_obligations_restart.py::test_many_calls_at_once_are_each_counted_once_and_the_trail_agrees",
             "tests/test_obligations_restart.py::test_a_clean_start_reads_nothing_of_a_long_trail",
         ),
     ),
@@ -2014,6 +2015,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 5 item 9",
         behaviour="what is left in an object store or a registry is asked there, and what cannot be asked is not proven",
         tests=(
+            "tests/test_mlflow.py::test_a_version_that_was_deleted_is_not_registered_any_more",
             "tests/test_obligations_stores.py::test_an_object_that_is_there_is_there_and_so_is_what_keeps_it",
             "tests/test_obligations_stores.py::test_a_delete_marker_hides_a_version_and_frees_nothing",
             "tests/test_obligations_stores.py::test_an_upload_that_was_never_finished_holds_what_was_sent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -236,3 +237,25 @@ def test_a_clean_start_reads_nothing_of_a_long_trail(tmp_path: Path, monkeypatch
     crash(place, guard)
     with place.guard():
         assert asked == [opened]
+
+
+def test_many_calls_at_once_are_each_counted_once_and_the_trail_agrees(tmp_path: Path) -> None:
+    """Eight threads that try it while others look; in memory, in the trail and in the index it is the same."""
+    place = Retirement(tmp_path)
+    place.order(grants=[{"effects": ["delete"], "assets": ["model:beta"], "approval": True}])
+    with place.guard() as guard, ThreadPoolExecutor(10) as pool:
+        guard.begin(AGENT)
+        running: list[Future[object]] = [
+            pool.submit(guard.check, place.bash("rm -r models/beta", session=f"s{number}")) for number in range(24)
+        ]
+        running += [pool.submit(guard.settle) for _ in range(4)]
+        running += [pool.submit(guard.end, AGENT, session=f"t{number}", claim="refused") for number in range(4)]
+        for one in running:
+            one.result(timeout=120)
+        known = duty_of(guard)
+        assert known.attempts == {"escalate": 24}
+        assert [one.kind for one in known.violations] == ["refused"] * 4
+        folded = Folded().take_all(read_records(tmp_path / "trail")).duties[DUTY]
+        assert plain(folded) == plain(known)
+    with place.guard() as guard:
+        assert plain(duty_of(guard)) == plain(known)
