@@ -14,7 +14,8 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
@@ -32,6 +33,7 @@ from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
 from guardrail.obligations import (
+    Lookback,
     Note,
     Obligations,
     ObligationStatus,
@@ -141,7 +143,8 @@ class Guard:
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
-        self.obligations = Obligations(world, ledger, stores=stores_of(config))
+        lookback = None if trail is None else Lookback(trail.directory, partial(_records, trail.directory))
+        self.obligations = Obligations(world, ledger, stores=stores_of(config), lookback=lookback)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -640,9 +643,7 @@ class Guard:
         """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""
         first = self.obligations.behind(trail.size)
         if first is not None:
-            from guardrail.audit._verify import read_records
-
-            self.obligations.catch_up(read_records(trail.directory, first))
+            self.obligations.catch_up(_records(trail.directory, first))
 
     def _keep_index(self, trail: Trail) -> None:
         try:
@@ -725,6 +726,12 @@ def _open_log(config: Config) -> DecisionLog | None:
 
 def _open_engine(config: Config, record: bool, news: _News) -> PolicyEngine:
     return open_engine(config, state=beside_trail(config, "policy"), keep=record, told=news)
+
+
+def _records(directory: Path, first: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit._verify import read_records
+
+    return read_records(directory, first)
 
 
 def _review_store(config: Config) -> Path:

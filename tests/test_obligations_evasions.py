@@ -299,3 +299,23 @@ def test_the_guard_lets_the_blocks_go_before_it_says_that_they_are_gone(tmp_path
 def _free(path: Path) -> int:
     found = os.statvfs(path)
     return found.f_bfree * found.f_frsize
+
+
+def test_a_copy_that_a_call_made_outside_of_the_watched_directories_is_known_by_lineage(tmp_path: Path) -> None:
+    """In part even, so that its content alone would not tell."""
+    place = Retirement(tmp_path)
+    place.order(
+        id="copy",
+        grants=[{"effects": ["copy"], "assets": ["model:beta"], "targets": [f"{place.away}/**"]}],
+        obligations=[],
+    )
+    with place.guard() as guard:
+        copying = place.bash(f"head -c 3000 {FIRST} > {place.away}/part")
+        guard.run(copying, lambda call: place.sh(str(call.args["command"])))
+        place.order()
+        guard.begin(AGENT)
+        place.delete(guard)
+        status = only(guard.settle())
+        assert (status.stage, status.kinds) == ("effect_seen", ("copied_before",))
+        place.sh(f"rm {place.away}/part")
+        assert only(guard.settle()).stage == "absent_1"

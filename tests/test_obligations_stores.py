@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import pytest
 from guardrail.config import parse
 from guardrail.errors import ConfigError
 from guardrail.obligations import _s3
+from guardrail.obligations._events import Terms
+from guardrail.obligations._lookback import LOOK_BACK_US, Lookback, first_since
 from guardrail.obligations._s3 import S3Store, authorization
 from guardrail.obligations._stores import MlflowRegistry, stores_of
 from tests.duty_support import AGENT, Retirement, duty_of, only
@@ -214,3 +217,68 @@ def test_a_store_is_asked_only_where_the_configuration_names_it() -> None:
     for wrong in ('s3_url = "s3.example"', 'mlflow_url = "http://u:p@h"', 'roots = ["/srv/*"]', "compare_bytes = 0"):
         with pytest.raises(ConfigError, match="obligations"):
             parse(f"[obligations]\n{wrong}")
+
+
+@pytest.mark.parametrize("when", ["before", "allowed", "elsewhere"])
+def test_where_a_call_took_it_is_read_from_the_trail_and_asked_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """No sweep of this host finds it; it is gone from there when the store says so, or allowed by the order."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    bucket = Bucket(versioned=False)
+    bucket.put("kept/w.bin")
+    place = Retirement(tmp_path / "place")
+    target = "s3://models/kept/w.bin"
+    sending = {"effects": ["copy", "net_send"], "assets": ["model:beta"], "targets": ["s3://models/kept/*"]}
+    deleting = {"effects": ["delete"], "assets": ["model:beta"]}
+    with serving(bucket) as url:
+        if when != "elsewhere":
+            text = place.toml.read_text().replace("[obligations]", f'[obligations]\ns3_url = "{url}"')
+            place.toml.write_text(text)
+        place.order(id="send", grants=[sending], obligations=[])
+        with place.guard() as guard:
+            guard.run(place.bash(f"aws s3 cp models/beta/{place.shards[0].name} {target}"), lambda _: None)
+            place.order(grants=[deleting, *([sending] if when == "allowed" else [])])
+            guard.begin(AGENT)
+            place.delete(guard)
+            status = only(guard.settle())
+            if when == "allowed":
+                assert (status.stage, status.kinds) == ("absent_1", ())
+                return
+            assert (status.stage, status.kinds) == ("effect_seen", ("copied_before",))
+            assert any(f"a call took it to `{target}` before" in line for line in status.evidence)
+            bucket.delete("kept/w.bin")
+            assert only(guard.settle()).stage == ("effect_seen" if when == "elsewhere" else "absent_1")
+
+
+def test_the_trail_is_read_on_from_where_it_was_read_last(tmp_path: Path) -> None:
+    """Before and after the order, of this asset only, and what was denied has gone nowhere."""
+
+    def record(t_us: int, kind: str = "intent", asset: str = "a", op: str = "net_send", to: str = "https://x/y") -> Any:
+        return {"kind": kind, "t_us": t_us, "effects": [{"op": op, "asset": asset, "target": to}]}
+
+    order_us = 2 * LOOK_BACK_US
+    records = [
+        record(1), record(order_us - 1, to="hf://a/b"), record(order_us + 1), record(order_us + 2, "decision"),
+        record(order_us + 3, asset="b"), record(order_us + 4, op="read"), record(order_us + 5, to="/local/path"),
+    ]  # fmt: skip
+    asked: list[int] = []
+
+    def read(first: int) -> Iterator[tuple[int, Any]]:
+        asked.append(first)
+        yield from list(enumerate(records))[first:]
+
+    terms = Terms(
+        id="m/d", mandate="m", issuer="i", subject="s", effect="delete", asset="a", opened_us=order_us, due_us=order_us
+    )
+    lookback = Lookback(tmp_path, read)
+    for _ in range(2):
+        found = [(one.kind, one.path) for one in lookback.findings(terms, (), lambda _: False)]
+        assert found == [("copied_before", "hf://a/b"), ("copied_during", "https://x/y")]
+    assert asked == [0, len(records)]
+    assert list(lookback.findings(terms, (), lambda _: True)) == []
+    # Segments that ended before the time are not read.
+    for number, age in ((0, 100), (7, 1)):
+        (tmp_path / f"{number:020}.seg").touch()
+        os.utime(tmp_path / f"{number:020}.seg", (order_us / 1e6 - age, order_us / 1e6 - age))
+    assert first_since(tmp_path, order_us - 50_000_000) == 7

@@ -414,9 +414,7 @@ def _list(args: argparse.Namespace) -> int:
             agents = ", ".join(f"`{agent}`" for agent in operated)
             notes.append(f"its issuer operates {agents}: it does not count for those where separation is required")
         rows.append({"ok": reason is None, "state": reason or "counts", "notes": notes, **_fields(mandate)})
-    rows += [
-        {"file": problem.file, "ok": False, "state": f"refused: {problem.reason}"} for problem in book.words()[1]
-    ]
+    rows += [{"file": problem.file, "ok": False, "state": f"refused: {problem.reason}"} for problem in book.words()[1]]
     unread = f"not read: its name does not end in `{SUFFIX}`"
     rows += [{"file": name, "ok": False, "state": unread} for name in book.unread]
     _print(rows, as_json=args.json)

@@ -27,6 +27,7 @@ from guardrail.model import Effect, Outcome
 from guardrail.obligations._codec import opening, pack, unpack
 from guardrail.obligations._events import Attempted, Discharged, Event, Looked, Terms, Withdrawn, Worded
 from guardrail.obligations._evidence import status_at
+from guardrail.obligations._lookback import Lookback
 from guardrail.obligations._machine import (
     Claim,
     Command,
@@ -69,6 +70,7 @@ class Obligations:
         world: where the assets are, and where they are looked for.
         kept: the index of what is owed since before; without it duties are those of this process.
         stores: who can be asked about addresses.
+        lookback: where released calls took things; None where no trail is kept.
         clock: the time, in microseconds since 1970.
 
     Raises:
@@ -81,12 +83,13 @@ class Obligations:
         kept: MandateLedger | None = None,
         *,
         stores: Sequence[Store] = (),
+        lookback: Lookback | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.clock = clock
         self._world = world
         self._kept = kept
-        self._verifier = Verifier(world, stores)
+        self._verifier = Verifier(world, stores, lookback)
         self._duties: dict[str, Duty] = {}
         self._accepted: dict[int, Mandate] = {}
         self._ordered: set[tuple[str, str]] = set(kept.orders()) if kept is not None else set()

@@ -19,7 +19,7 @@ from guardrail.errors import AnalysisFault
 from guardrail.mandates import Zones
 from guardrail.model import Resource
 from guardrail.obligations._events import Coverage, Finding, FindingKind, Pinned, Terms
-from guardrail.obligations._evidence import digest_of, inode_of, is_file
+from guardrail.obligations._evidence import digest_of, inode_of, is_file, status_at
 
 MIN_COPY_BYTES: Final = 256
 """Smallest file that is taken for a copy because its content is the same, in bytes."""
@@ -137,6 +137,22 @@ class Sweep:
             for path, status, own in self._walk(root):
                 self.files += 1
                 yield from self._judge(path, status, by_content, own)
+
+    def made(self, path: str) -> Iterator[Finding]:
+        """What a released call made of the asset at a path, if it is there still and was not found by the sweep."""
+        known = {*self.copies, *self.allowed, *self._paths}
+        status = status_at(path)
+        if status is None or path in known or not stat.S_ISREG(status.st_mode) or self._is_own_name(path, status):
+            return
+        if self._world.is_allowed(path, self._terms.kept_at):
+            self.allowed.append(path)
+            return
+        self.copies.append(path)
+        yield from self._copy(path, status, "a call made it of the model")
+
+    def _is_own_name(self, path: str, status: os.stat_result) -> bool:
+        pinned = self._inodes.get(inode_of(status))
+        return pinned is not None and is_file(pinned, path, status)
 
     def coverage(self, processes: int = 0) -> Coverage:
         """How far it has looked.

@@ -6,7 +6,8 @@ Not concerned with what follows from what is seen (`_machine`), nor with where i
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from guardrail.obligations._evaluation import is_below, look_at_scores
 from guardrail.obligations._events import Erased, Finding, Looked, Pinned, Result, Terms
 from guardrail.obligations._evidence import Pins, look, snapshot, status_at, with_digest
 from guardrail.obligations._holders import Holders
+from guardrail.obligations._lookback import Lookback
 from guardrail.obligations._machine import Duty
 from guardrail.obligations._stores import UNSEEN, Addresses, Store
 from guardrail.obligations._sweep import Sweep, World
@@ -36,9 +38,11 @@ class Verifier:
     Args:
         world: what is known of the host.
         stores: who can be asked about addresses.
+        lookback: where released calls took things; None where no trail is kept.
     """
 
-    def __init__(self, world: World, stores: Sequence[Store]) -> None:
+    def __init__(self, world: World, stores: Sequence[Store], lookback: Lookback | None = None) -> None:
+        self._lookback = lookback
         self._world = world
         self._stores = stores
         self._pins: dict[str, Pins] = {}
@@ -134,7 +138,7 @@ class Verifier:
             self.unpin(terms.id)
         linked = [one.path for one in known.findings if one.kind == "hardlinked"]
         sweep = Sweep(self._world, asset, terms, duty.files, now_us, linked)
-        found = [*known.findings, *held, *sweep.findings()]
+        found = [*known.findings, *held, *sweep.findings(), *self._taken(terms, sweep)]
         addresses = Addresses(asset.uris, self._stores)
         found += addresses.findings
         if holders.unreadable:
@@ -160,6 +164,17 @@ class Verifier:
             return Looked(result="present", at_us=now_us, evidence=(says,))
         says = f"deletion at {_named(asset)} was released; whether it is gone there {UNSEEN}"
         return Looked(result="absent", at_us=now_us, evidence=(says,))
+
+    def _taken(self, terms: Terms, sweep: Sweep) -> Iterator[Finding]:
+        """What calls made of it, by lineage and by the trail, wherever that is."""
+        try:
+            for path in self._world.lineage.made_of(terms.asset):
+                yield from sweep.made(path)
+            if self._lookback is not None:
+                allowed = partial(self._world.is_allowed, targets=terms.kept_at)
+                yield from self._lookback.findings(terms, self._stores, allowed)
+        except (AnalysisFault, OSError) as error:
+            yield Finding(kind="unknown", says=f"what calls have made of it cannot be told: {error}")
 
     def _service(self, duty: Duty, now_us: int) -> Looked:
         terms = duty.terms
