@@ -18,7 +18,7 @@ from guardrail.cli import main
 from guardrail.mandates import Mandate, Word, give_word, public_text, sign
 from guardrail.model import Subject
 from guardrail.obligations import ObligationStatus
-from guardrail.obligations._machine import Duty
+from guardrail.obligations._duty import Duty
 from tests.identity_support import safetensors, weights
 
 AGENT = Subject(id="ops-agent", model="acme/alpha")
@@ -68,7 +68,7 @@ class Retirement:
         self.toml.write_text(
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models/beta"]\nmodel = "acme/beta"\n'
             f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
-            f'[mandates]\ndirectory = "orders"\n[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
+            f'[mandates]\ndirectory = "orders"\n[trail]\ndirectory = "trail"\ntimeout_seconds = 60\n[limits]\ndecision_ms = 60000\n'
             f'[obligations]\nroots = ["."]\n{more}'
         )
         self.duty = {"id": "gone", "effect": "delete", "asset": "model:beta", "quiet_seconds": 0, **duty}

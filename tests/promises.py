@@ -1729,6 +1729,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what is mounted at a second place is the same asset there, and where it lies in a tree",
         tests=(
             "tests/test_assets_mounts.py::test_what_is_mounted_again_is_the_asset_also_by_its_new_name",
+            "tests/test_assets_mounts.py::test_the_table_may_be_asked_by_many_threads_at_once",
             "tests/test_assets_mounts.py::test_what_holds_the_asset_may_be_mounted_again",
             "tests/test_assets_mounts.py::test_a_tree_in_which_an_asset_is_mounted_holds_it",
             "tests/test_assets_mounts.py::test_a_part_of_an_asset_may_be_mounted_again",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from xml.sax.saxutils import escape
 
-from guardrail.obligations._s3 import authorization
+from guardrail.obligations.world._s3 import authorization
 
 PAGE = 2
 """Entries on one page of a listing, so that paging is met."""

@@ -25,7 +25,7 @@ from guardrail.assets.identity import _mlflow as mlflow_module
 from guardrail.assets.identity._claims import Unfit
 from guardrail.assets.identity._mlflow import claims_of_version
 from guardrail.cli import main
-from guardrail.obligations._stores import MlflowRegistry
+from guardrail.obligations.world._stores import MlflowRegistry
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / ".venv-mlflow/bin/mlflow"

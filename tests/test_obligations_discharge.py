@@ -22,8 +22,8 @@ from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.mandates import give_word
 from guardrail.mandates._word import Word
-from guardrail.obligations import _erase
 from guardrail.obligations._certificate import LIMITS, check_certificate
+from guardrail.obligations.world import _erase
 from guardrail.service._attend import attending
 from guardrail.telemetry import Telemetry
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, only

@@ -14,7 +14,7 @@ from guardrail import Guard
 from guardrail.audit._verify import read_records
 from guardrail.config import load
 from guardrail.errors import Fault
-from guardrail.obligations._machine import Duty
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._reading import read_duties
 from guardrail.obligations._replay import Folded
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, only

@@ -15,11 +15,11 @@ import pytest
 
 from guardrail.config import parse
 from guardrail.errors import ConfigError
-from guardrail.obligations import _s3
 from guardrail.obligations._events import Terms
-from guardrail.obligations._lookback import LOOK_BACK_US, Lookback, first_since
-from guardrail.obligations._s3 import S3Store, authorization
-from guardrail.obligations._stores import MlflowRegistry, stores_of
+from guardrail.obligations.world import _s3
+from guardrail.obligations.world._lookback import LOOK_BACK_US, Lookback, first_since
+from guardrail.obligations.world._s3 import S3Store, authorization
+from guardrail.obligations.world._stores import MlflowRegistry, stores_of
 from tests.duty_support import AGENT, Retirement, duty_of, only
 from tests.s3_simulator import Bucket, serving
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guardrail.config import Config
     from guardrail.guard import Guard
     from guardrail.obligations import ObligationStatus
-    from guardrail.obligations._machine import Duty
+    from guardrail.obligations._duty import Duty
 
 EXIT_OK: Final = 0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from guardrail.obligations._escalate import escalate
 from guardrail.obligations._keys import certifier, trail_key
 from guardrail.obligations._ledger import Obligations
-from guardrail.obligations._lookback import Lookback
 from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
-from guardrail.obligations._stores import stores_of
-from guardrail.obligations._sweep import World
+from guardrail.obligations.world._lookback import Lookback
+from guardrail.obligations.world._stores import stores_of
+from guardrail.obligations.world._sweep import World
 
 __all__ = [
     "Alarm",

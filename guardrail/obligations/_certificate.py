@@ -20,8 +20,8 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
 from guardrail.mandates import pae
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Coverage, Discharged, Pinned
-from guardrail.obligations._machine import Duty
 from guardrail.printing import printable
 
 if TYPE_CHECKING:

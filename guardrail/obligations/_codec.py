@@ -13,8 +13,8 @@ import msgspec
 import orjson
 
 from guardrail.canonical import canonical
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Event, Finding, Listed, Looked, Opened, Pinned, Terms
-from guardrail.obligations._machine import Duty
 
 BUDGET_BYTES: Final = 20 * 1024
 """How much of a record the files or findings of one event may take, in bytes; a record may have 60 KiB."""

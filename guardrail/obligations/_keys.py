@@ -12,8 +12,8 @@ from guardrail.mandates import load_key
 
 if TYPE_CHECKING:
     from guardrail.obligations._certificate import TrailKey
+    from guardrail.obligations._duty import Duty
     from guardrail.obligations._events import Discharged
-    from guardrail.obligations._machine import Duty
 
 KEY_FILE: Final = "trail.key"
 VKEY_FILE: Final = "trail.vkey"

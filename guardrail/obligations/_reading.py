@@ -8,9 +8,9 @@ from typing import Any, cast
 from guardrail.audit import beside_trail, trail_directory
 from guardrail.config import Config
 from guardrail.mandates import MandateLedger
+from guardrail.obligations._book import CLEAN, first_unread
 from guardrail.obligations._codec import unpack
-from guardrail.obligations._ledger import CLEAN, first_unread
-from guardrail.obligations._machine import Duty
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._replay import Folded
 
 

@@ -14,8 +14,9 @@ from typing import Any, cast
 import msgspec
 
 from guardrail.obligations._codec import event_of
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Attempted
-from guardrail.obligations._machine import Duty, evolve
+from guardrail.obligations._machine import evolve
 
 
 class Folded:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.obligations._codec import to_plain
+from guardrail.obligations._duty import Duty, Stage, State, Violation
 from guardrail.obligations._events import Event, Reminded
-from guardrail.obligations._machine import Duty, Stage, State, Violation
 from guardrail.printing import printable
 
 MAX_LINES: Final = 16

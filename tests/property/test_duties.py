@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guardrail.canonical import canonical
 from guardrail.obligations._codec import bounded, event_of, pack, to_plain, unpack
+from guardrail.obligations._duty import Duty, next_us
 from guardrail.obligations._events import (
     VIOLATIONS,
     Attempted,
@@ -26,7 +27,7 @@ from guardrail.obligations._events import (
     Withdrawn,
     Worded,
 )
-from guardrail.obligations._machine import Claim, Duty, End, Look, Prove, Tick, decide, evolve, next_us
+from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, decide, evolve
 from guardrail.obligations._replay import Folded
 
 pytestmark = pytest.mark.property

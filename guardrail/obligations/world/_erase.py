@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from guardrail.assets import Asset
 from guardrail.obligations._events import Pinned
-from guardrail.obligations._evidence import Pins, digest_of, inode_of, is_file
+from guardrail.obligations.world._evidence import Pins, digest_of, inode_of, is_file
 
 
 class NotOurs(Exception):

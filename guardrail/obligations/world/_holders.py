@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from guardrail.obligations._events import Finding, Pinned
-from guardrail.obligations._evidence import Pins, inode_of
+from guardrail.obligations.world._evidence import Pins, inode_of
 
 MAX_MAPS_BYTES: Final = 16 * 1024 * 1024
 """How much of the mappings of one process is read, in bytes."""

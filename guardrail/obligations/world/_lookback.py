@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.obligations._events import Finding, Terms
-from guardrail.obligations._stores import Store
+from guardrail.obligations.world._stores import Store
 
 LOOK_BACK_US: Final = 30 * 24 * 3600 * 1_000_000
 """How far before the order calls are looked at, in microseconds."""

@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from guardrail.obligations._stores import Holding
+from guardrail.obligations.world._stores import Holding
 
 REQUEST_SECONDS: Final = 30.0
 """Longest wait for the store to say anything, in seconds."""

@@ -80,7 +80,7 @@ def stores_of(config: Config, environment: Mapping[str, str] = os.environ) -> tu
     """
     found: list[Store] = []
     if config.obligations.s3_url:
-        from guardrail.obligations._s3 import S3Store
+        from guardrail.obligations.world._s3 import S3Store
 
         found.append(S3Store(config.obligations.s3_url, config.obligations.s3_region, environment))
     if config.obligations.mlflow_url:

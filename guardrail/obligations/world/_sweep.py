@@ -19,7 +19,7 @@ from guardrail.errors import AnalysisFault
 from guardrail.mandates import Zones
 from guardrail.model import Resource
 from guardrail.obligations._events import Coverage, Finding, FindingKind, Pinned, Terms
-from guardrail.obligations._evidence import digest_of, inode_of, is_file, status_at
+from guardrail.obligations.world._evidence import digest_of, inode_of, is_file, status_at
 
 MIN_COPY_BYTES: Final = 256
 """Smallest file that is taken for a copy because its content is the same, in bytes."""

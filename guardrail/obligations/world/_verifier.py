@@ -16,15 +16,15 @@ from guardrail.assets import Asset
 from guardrail.errors import AnalysisFault
 from guardrail.model import Outcome
 from guardrail.obligations._codec import bounded
-from guardrail.obligations._erase import Eraser, erase_copies
-from guardrail.obligations._evaluation import is_below, look_at_scores
+from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Erased, Finding, Looked, Pinned, Result, Terms
-from guardrail.obligations._evidence import Pins, look, snapshot, status_at, with_digest
-from guardrail.obligations._holders import Holders
-from guardrail.obligations._lookback import Lookback
-from guardrail.obligations._machine import Duty
-from guardrail.obligations._stores import UNSEEN, Addresses, Store
-from guardrail.obligations._sweep import Sweep, World
+from guardrail.obligations.world._erase import Eraser, erase_copies
+from guardrail.obligations.world._evaluation import is_below, look_at_scores
+from guardrail.obligations.world._evidence import Pins, look, snapshot, status_at, with_digest
+from guardrail.obligations.world._holders import Holders
+from guardrail.obligations.world._lookback import Lookback
+from guardrail.obligations.world._stores import UNSEEN, Addresses, Store
+from guardrail.obligations.world._sweep import Sweep, World
 
 _LEFT: Final = frozenset(
     {"present", "moved", "hardlinked", "decoyed", "truncated", "partial", "copied_during", "missing"}
