@@ -68,7 +68,8 @@ class Retirement:
         self.toml.write_text(
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models/beta"]\nmodel = "acme/beta"\n'
             f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
-            f'[mandates]\ndirectory = "orders"\n[trail]\ndirectory = "trail"\ntimeout_seconds = 60\n[limits]\ndecision_ms = 60000\n'
+            '[mandates]\ndirectory = "orders"\n[trail]\ndirectory = "trail"\ntimeout_seconds = 60\n'
+            "[limits]\ndecision_ms = 60000\n"
             f'[obligations]\nroots = ["."]\n{more}'
         )
         self.duty = {"id": "gone", "effect": "delete", "asset": "model:beta", "quiet_seconds": 0, **duty}

@@ -1935,6 +1935,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_evasions.py::test_a_copy_from_before_the_order_keeps_the_deletion_from_being_proven",
             "tests/test_obligations_evasions.py::test_a_copy_that_a_call_made_is_known_from_lineage_when_the_order_is_taken_up",
             "tests/test_obligations_evasions.py::test_a_copy_that_a_call_made_outside_of_the_watched_directories_is_known_by_lineage",
+            "tests/test_obligations_evasions.py::test_a_filesystem_that_does_not_say_when_files_were_made_is_believed_less",
             "tests/test_obligations_evasions.py::test_a_copy_that_the_order_itself_wants_is_no_violation",
             "tests/test_obligations_evasions.py::test_a_file_that_a_process_still_reaches_is_not_gone",
             "tests/test_obligations_evasions.py::test_a_tool_in_the_guards_own_process_that_keeps_the_file_open_is_seen",
@@ -1951,6 +1952,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 5 item 10",
         behaviour="a refusal or an omission is in the trail, in telemetry and before people, and nothing is held against whoever is still at it",
         tests=(
+            "tests/test_telemetry.py::test_what_is_wrong_with_what_is_owed_is_counted_and_told",
             "tests/test_obligations_discharge.py::test_a_session_that_ends_without_the_deletion_is_an_event",
             "tests/test_obligations_discharge.py::test_a_claim_that_is_true_is_no_false_claim",
             "tests/test_obligations_discharge.py::test_a_deletion_that_waits_for_a_person_is_not_omitted",
@@ -2000,6 +2002,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_restart.py::test_a_duty_that_the_trail_does_not_know_is_owed_all_the_same",
             "tests/test_obligations_restart.py::test_a_record_that_makes_no_sense_is_counted_and_left",
             "tests/test_obligations_restart.py::test_many_calls_at_once_are_each_counted_once_and_the_trail_agrees",
+            "tests/test_obligations_restart.py::test_the_benchmark_measures_what_it_says",
             "tests/test_obligations_restart.py::test_a_clean_start_reads_nothing_of_a_long_trail",
         ),
     ),

@@ -319,3 +319,31 @@ def test_a_copy_that_a_call_made_outside_of_the_watched_directories_is_known_by_
         assert (status.stage, status.kinds) == ("effect_seen", ("copied_before",))
         place.sh(f"rm {place.away}/part")
         assert only(guard.settle()).stage == "absent_1"
+
+
+def test_a_filesystem_that_does_not_say_when_files_were_made_is_believed_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of an inode is given away again: another file that has it by now is neither ours nor deleted."""
+    for name in ("_evidence", "_sweep"):
+        monkeypatch.setattr(f"guardrail.obligations.world.{name}.birth_ns", lambda _: None)
+    place = Retirement(tmp_path)
+    with place.guard() as guard:
+        guard.begin(AGENT)
+    numbers = {os.stat(path).st_ino for path in place.model.iterdir()}
+    place.sh("rm -r models/beta")
+    kept: list[Path] = []
+    for count in range(200):
+        place.model.mkdir(exist_ok=True)
+        path = place.shards[0] if count == 0 else place.elsewhere / str(count)
+        path.write_text("somebody else's")
+        kept.append(path)
+        if os.stat(path).st_ino in numbers and path != place.shards[0]:
+            path.rename(place.shards[0])
+            break
+    place.word()
+    with place.guard() as guard:
+        status = only(guard.settle())
+        assert status.state == "unmet"
+        assert any("it is another file than the one that was to go" in line for line in duty_of(guard).left)
+    assert place.shards[0].read_text() == "somebody else's"

@@ -98,7 +98,7 @@ class MandateLedger:
             self.close()
             raise ConfigError(
                 f"what was used and revoked of mandates, `{path}`, cannot be opened: "
-                + remedy(error, "which uses were counted, what was revoked, and what is owed")
+                + remedy(error, "what the trail does not have of uses, revocations and duties")
             ) from None
 
     def close(self) -> None:

@@ -254,7 +254,10 @@ class Obligations(DutyBook):
             self._look_for_return(duty)
             return
         overdue = self.clock() >= duty.terms.due_us
-        self._command(name, Look(seen=self._final(duty) if overdue else self._verifier.quick(duty, self.clock())))
+        seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock())
+        # Of a deletion the search that follows tells more; only whether it is owed has to be known before.
+        if duty.terms.effect != "delete" or (seen.result == "absent") is duty.is_owed:
+            self._command(name, Look(seen=seen))
         if self._verifier.is_owed(duty.terms)[0] is True:
             self._command(name, Tick(now_us=self.clock()))
         if duty.terms.effect != "delete":

@@ -113,11 +113,16 @@ def inode_of(status: os.stat_result) -> str:
 
 
 def is_file(file: Pinned, path: str, status: os.stat_result) -> bool:
-    """Whether what lies at a path is that file, and not another one that was given its number."""
+    """Whether what lies at a path is that file, and not another one that was given its number.
+
+    Where the filesystem does not say when a file was made, it has to be as it was: what was changed is not known again.
+    """
     if inode_of(status) != file.inode:
         return False
     born = birth_ns(path)
-    return born is None or file.birth_us is None or born // 1000 == file.birth_us
+    if born is None or file.birth_us is None:
+        return (status.st_size, status.st_mtime_ns // 1000) == (file.size, file.mtime_us)
+    return born // 1000 == file.birth_us
 
 
 class Pins:
