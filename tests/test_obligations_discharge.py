@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -361,6 +362,13 @@ def test_a_true_deletion_gets_its_certificate(tmp_path: Path, capsys: pytest.Cap
     assert verify(place.root / "trail").ok
     assert records[told["seq"][0]]["what"]["event"] == "opened"
     assert digest in {record["what"].get("certificate") for record in records.values() if "what" in record}
+    # While keys take each other's place there are several.
+    other = (
+        "x+" + hashlib.sha256(b"x\n\1" + bytes(32)).hexdigest()[:8] + "+" + base64.b64encode(b"\1" + bytes(32)).decode()
+    )
+    assert check_certificate(file.read_bytes(), f"{other}\n{vkey}\n") == statement
+    with pytest.raises(ConfigError, match="not signed by `x\\+"):
+        check_certificate(file.read_bytes(), other)
     # Anybody can check it, with no code of ours.
     script = [sys.executable, str(ROOT / "scripts/check_certificate.py"), str(file), vkey]
     done = subprocess.run(script, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})

@@ -232,7 +232,8 @@ def _check(args: argparse.Namespace) -> int:
     from guardrail.printing import visible
 
     vkey = _vkey(args.vkey)
-    read_vkey(vkey)
+    for line in vkey.splitlines() or [""]:
+        read_vkey(line)
     try:
         statement = check_certificate(_read(args.file), vkey)
     except ConfigError as error:

@@ -63,13 +63,12 @@ class TrailKey:
 
     Args:
         private: Ed25519 key.
-        vkey: its verifier key, `name+id+base64`.
+        name: of the trail, and so of its key.
     """
 
-    def __init__(self, private: Ed25519PrivateKey, vkey: str) -> None:
+    def __init__(self, private: Ed25519PrivateKey, name: str) -> None:
         self._private = private
-        self.vkey = vkey
-        self.name = "+".join(vkey.split("+", 2)[:2])
+        self.name = _key_name(name, _ED25519 + private.public_key().public_bytes_raw())
 
     def envelope(self, payload: bytes) -> dict[str, Any]:
         """A DSSE envelope around a statement."""
@@ -190,12 +189,12 @@ def check_certificate(data: bytes, vkey: str) -> dict[str, Any]:
 
     Args:
         data: content of its file.
-        vkey: verifier key of the trail, best one that was kept elsewhere.
+        vkey: verifier key of the trail, best one that was kept elsewhere; of several lines each is one.
 
     Raises:
-        ConfigError: if the key is none, or the certificate is not one that it has signed.
+        ConfigError: if a key is none, or the certificate is not one that they have signed.
     """
-    name, public = read_vkey(vkey)
+    keys = dict(read_vkey(line) for line in vkey.strip().splitlines() or [""])
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise ConfigError(f"it is larger than {MAX_CERTIFICATE_BYTES} bytes")
     try:
@@ -206,10 +205,11 @@ def check_certificate(data: bytes, vkey: str) -> dict[str, Any]:
         raise ConfigError("it is no certificate: it must be one DSSE envelope in JSON") from None
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ConfigError(f"its payload type is `{envelope.payload_type}`, not `{PAYLOAD_TYPE}`")
-    if name not in signatures:
-        raise ConfigError(f"it is not signed by `{name}`")
+    name = next((name for name in keys if name in signatures), None)
+    if name is None:
+        raise ConfigError(f"it is not signed by `{'` or `'.join(keys)}`")
     # INVARIANT: nothing of the payload is read before the signature over these very bytes was checked.
-    if not _verifies(public, signatures[name], pae(PAYLOAD_TYPE, payload)):
+    if not _verifies(keys[name], signatures[name], pae(PAYLOAD_TYPE, payload)):
         raise ConfigError("its signature is wrong: it was changed, or signed by somebody else")
     try:
         statement: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])
@@ -233,9 +233,15 @@ def read_vkey(vkey: str) -> tuple[str, bytes]:
         raw = b""
     if len(parts) != 3 or len(raw) != 33 or raw[:1] != _ED25519:
         raise ConfigError("the verifier key must be `name+hash+base64`, as `trail.vkey` has it")
-    if hashlib.sha256(parts[0].encode() + b"\n" + raw).hexdigest()[:8] != parts[1]:
+    name = f"{parts[0]}+{parts[1]}"
+    if _key_name(parts[0], raw) != name:
         raise ConfigError(f"the verifier key `{parts[0]}` is not whole: its hash does not fit")
-    return f"{parts[0]}+{parts[1]}", raw[1:]
+    return name, raw[1:]
+
+
+def _key_name(name: str, raw: bytes) -> str:
+    """What a signature calls the key: its name, and the first bytes of a hash over both (C2SP signed-note)."""
+    return f"{name}+{hashlib.sha256(name.encode() + bytes([10]) + raw).hexdigest()[:8]}"
 
 
 class _Signature(msgspec.Struct, frozen=True, kw_only=True):

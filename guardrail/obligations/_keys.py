@@ -31,7 +31,9 @@ def trail_key(directory: Path) -> TrailKey:
     from guardrail.obligations._certificate import TrailKey
 
     try:
-        return TrailKey(load_key(directory / KEY_FILE), (directory / VKEY_FILE).read_text("utf-8").strip())
+        name = (directory / VKEY_FILE).read_text("utf-8").partition("+")[0]
+        # The file may hold two keys while one takes the other's place; the first is the one that is known by now.
+        return TrailKey(load_key(directory / KEY_FILE), name)
     except (OSError, ConfigError) as error:
         raise Fault(f"no certificate can be signed: {error}") from None
 
