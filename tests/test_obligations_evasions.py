@@ -347,3 +347,34 @@ def test_a_filesystem_that_does_not_say_when_files_were_made_is_believed_less(
         assert status.state == "unmet"
         assert any("it is another file than the one that was to go" in line for line in duty_of(guard).left)
     assert place.shards[0].read_text() == "somebody else's"
+
+
+def test_the_worst_names_of_files_fit_into_records(tmp_path: Path) -> None:
+    """Long, deep, of control characters and of bytes that are no text: everything is recorded, and nobody is denied."""
+    place = Retirement(tmp_path)
+    folder = os.fsencode(place.model)
+    for part in (b"\x01" * 250, b"\xff" * 250, "ü".encode() * 120, b"\x02" * 250):
+        folder += b"/" + part
+    os.makedirs(folder)
+    for number in range(90):
+        with open(folder + b"/" + b"\x7f\xfe" * 100 + str(number).encode(), "wb") as stream:
+            stream.write(bytes([number]) * 300)
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        assert len(duty_of(guard).files) == 93
+        place.sh("mv models/beta elsewhere/moved")
+        status = only(guard.settle())
+        assert (status.state, status.kinds) == ("unmet", ("moved",))
+        assert guard.check(place.bash("ls"))
+        place.word()
+        guard.settle()
+        guard.settle()
+        known = duty_of(guard)
+        assert known.stage == "discharged"
+        assert not list(place.elsewhere.rglob("*.safetensors"))
+    with place.guard() as guard:
+        assert duty_of(guard) == known
+    for file in tmp_path.glob("trail.orders.db*"):
+        file.unlink()
+    with place.guard() as guard:
+        assert duty_of(guard) == known

@@ -279,6 +279,8 @@ def _problems(mandate: Mandate) -> Iterator[str]:
 
 def _duty_problems(mandate: Mandate, duty: Obligation) -> Iterator[str]:
     name = f"the obligation `{duty.id}`"
+    if max(len(duty.asset), len(duty.records)) > MAX_NAME_CHARS:
+        yield f"{name} names an asset with more than {MAX_NAME_CHARS} characters"
     if duty.due is not None and duty.due <= mandate.not_before:
         yield f"{name} is due before its order begins"
     if not 0 <= duty.quiet_seconds <= MAX_QUIET_SECONDS:

@@ -16,13 +16,13 @@ from guardrail.canonical import canonical
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Event, Finding, Listed, Looked, Opened, Pinned, Terms
 
-BUDGET_BYTES: Final = 20 * 1024
+BUDGET_BYTES: Final = 14 * 1024
 """How much of a record the files or findings of one event may take, in bytes; a record may have 60 KiB."""
 
 MAX_LINES: Final = 16
 """Most sentences of evidence in one event; the rest are counted."""
 
-MAX_LINE_CHARS: Final = 300
+MAX_LINE_CHARS: Final = 200
 """Longest sentence in one event, in characters."""
 
 T = TypeVar("T", Pinned, Finding)
@@ -34,7 +34,7 @@ def bounded(seen: Looked) -> Looked:
         msgspec.structs.replace(one, says=one.says[:MAX_LINE_CHARS], path=one.path[: 2 * MAX_LINE_CHARS])
         for one in seen.findings
     )
-    kept = next(_parts(findings), ())
+    kept = next(parts_of(findings), ())
     lines = [line[:MAX_LINE_CHARS] for line in seen.evidence[:MAX_LINES]]
     more = max(len(seen.evidence) - MAX_LINES, len(findings) - len(kept))
     if more > 0:
@@ -51,14 +51,15 @@ def opening(terms: Terms, files: Sequence[Pinned], more: int, findings: tuple[Fi
         more: how many files were not noted.
         findings: what was known then.
     """
-    parts = list(_parts(tuple(files)))
+    parts = list(parts_of(tuple(files)))
     first = parts[0] if parts else ()
-    known = next(_parts(findings), ())
-    opened = Opened(terms=terms, files=first, files_more=more, findings=known[:MAX_LINES])
+    known = next(parts_of(findings), ())
+    opened = Opened(terms=terms, files=first, files_more=more, findings=known)
     return (opened, *(Listed(files=part) for part in parts[1:]))
 
 
-def _parts(items: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
+def parts_of(items: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
+    """The same in parts that each have room in a record."""
     part, left = list[T](), BUDGET_BYTES
     for item in items:
         size = len(canonical(msgspec.to_builtins(item)))

@@ -11,7 +11,7 @@ from guardrail.obligations._duty import Duty, Stage, State, Violation
 from guardrail.obligations._events import Event, Reminded
 from guardrail.printing import printable
 
-MAX_LINES: Final = 16
+MAX_LINES: Final = 8
 """Most sentences of evidence in a record."""
 
 MAX_CHARS: Final = 192

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
+from guardrail.canonical import canonical
 from guardrail.mandates import Mandate, Obligation
 from guardrail.model import Effect
 from guardrail.obligations._events import Terms
+
+MAX_KEPT_AT_BYTES: Final = 4 * 1024
+"""How much of a record the places may take at which an order lets a copy be, in bytes."""
 
 _STARTING: Final = frozenset("start restart reload enable unmask status show".split())
 """What is said to a service that is not to be ended."""
@@ -23,6 +27,17 @@ def does(effects: Sequence[Effect], terms: Terms) -> bool:
         effect.op in ops and effect.resource.asset == terms.asset and effect.attrs.get("verb") not in _STARTING
         for effect in effects
     )
+
+
+def _bounded(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """As many as a record has room for; a copy at any other is then one that the order does not want."""
+    kept, left = list[str](), MAX_KEPT_AT_BYTES
+    for target in targets:
+        left -= len(canonical(target))
+        if left < 0:
+            break
+        kept.append(target)
+    return tuple(kept)
 
 
 def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
@@ -51,5 +66,5 @@ def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
         count=owed.count,
         records=owed.records,
         below=owed.below,
-        kept_at=kept_at,
+        kept_at=_bounded(kept_at),
     )

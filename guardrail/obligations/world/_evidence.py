@@ -182,8 +182,10 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
     found: list[Finding] = []
     gone = 0
     for file in files:
-        here = list(examine(file, pins.of(file)))
-        gone += not here
+        pin = pins.of(file)
+        here = list(examine(file, pin))
+        # Of one that is not pinned, while others are, only a search tells whether it went or was moved.
+        gone += not here and (pin is not None or not len(pins))
         found.extend(here)
     if found and gone:
         says = f"only in part deleted: {gone} of {len(files)} files are gone"
@@ -259,6 +261,7 @@ def status_at(path: str) -> os.stat_result | None:
 
 
 def _sentences(findings: Sequence[Finding]) -> tuple[str, ...]:
+    # Longer ones are cut where they are recorded.
     told = tuple(dict.fromkeys(one.says for one in findings))
     more = len(told) - MAX_FINDINGS
     return told if more <= 0 else (*told[:MAX_FINDINGS], f"and {more} more")

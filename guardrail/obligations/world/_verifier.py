@@ -15,7 +15,7 @@ import msgspec
 from guardrail.assets import Asset
 from guardrail.errors import AnalysisFault
 from guardrail.model import Outcome
-from guardrail.obligations._codec import bounded
+from guardrail.obligations._codec import MAX_LINE_CHARS, MAX_LINES, bounded, parts_of
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Erased, Finding, Looked, Pinned, Result, Terms
 from guardrail.obligations.world._erase import Eraser, erase_copies
@@ -236,8 +236,9 @@ class Verifier:
             ]
         eraser.sweep_out(asset)
         known = {file.inode for file in duty.files if file.sha256}
-        told = tuple(file for file in files if file.sha256 and file.inode not in known)[:_TOLD]
-        lines = tuple(line[:300] for line in (*eraser.left, *left))[:16]
+        # What one record has no room for is read once more when it is deleted, or is not known.
+        told = next(parts_of(tuple(file for file in files if file.sha256 and file.inode not in known)), ())
+        lines = tuple(line[:MAX_LINE_CHARS] for line in (*eraser.left, *left))[:MAX_LINES]
         return Erased(at_us=now_us, gone=eraser.gone + gone, left=lines, files=told)
 
     def _moved(self, duty: Duty, names: Sequence[str]) -> frozenset[str]:
@@ -260,10 +261,6 @@ class Verifier:
 
     def _asks(self, asset: Asset) -> bool:
         return bool(asset.uris) and all(any(store.owns(uri) for store in self._stores) for uri in asset.uris)
-
-
-_TOLD: Final = 64
-"""Most digests that one record tells of files whose content was not known before."""
 
 
 def _apart(names: Sequence[str], inodes: set[str]) -> tuple[list[str], list[str]]:
