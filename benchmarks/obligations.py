@@ -46,9 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measure(root: Path, files: int, records: int) -> dict[str, float]:
+def measure(root: Path, files: int, records: int, model_bytes: int = 20_000_000) -> dict[str, float]:
     """Each row with its unit in its name."""
-    toml, key = _place(root, files)
+    toml, key = _place(root, files, model_bytes)
     call = ToolCall(tool="bash", args={"command": "ls -la docs"}, cwd=str(root), session="s", subject=AGENT)
     rows: dict[str, float] = {}
     with Guard.open(toml) as guard:
@@ -57,7 +57,9 @@ def measure(root: Path, files: int, records: int) -> dict[str, float]:
         _order(root, key)
         started = time.perf_counter()
         guard.begin(AGENT)
-        rows["an order is taken up: 3 files of 20 MB, read and pinned (ms)"] = 1000 * (time.perf_counter() - started)
+        rows[f"an order is taken up: 3 files of {model_bytes // 10**6} MB, read and pinned (ms)"] = 1000 * (
+            time.perf_counter() - started
+        )
         rows["a call, a deletion is owed (p50 us)"] = _p50(lambda: guard.check(call))
         for path in (root / "models").iterdir():
             path.unlink()
@@ -84,12 +86,12 @@ def measure(root: Path, files: int, records: int) -> dict[str, float]:
     return rows
 
 
-def _place(root: Path, files: int) -> tuple[Path, Ed25519PrivateKey]:
+def _place(root: Path, files: int, model_bytes: int) -> tuple[Path, Ed25519PrivateKey]:
     key = Ed25519PrivateKey.generate()
     for folder in ("models", "orders", "data"):
         (root / folder).mkdir()
     for number in range(3):
-        (root / "models" / f"{number}.safetensors").write_bytes(bytes([number]) * 20_000_000)
+        (root / "models" / f"{number}.safetensors").write_bytes(bytes([number]) * model_bytes)
     for number in range(files):
         folder = root / "data" / str(number // 1000)
         folder.mkdir(exist_ok=True)

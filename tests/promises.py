@@ -1966,6 +1966,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 5 item 10",
         behaviour="the guard deletes on a person's word only, only what was ordered, and through no link",
         tests=(
+            "tests/test_mandates_cli.py::test_what_the_guard_shall_do_itself_is_read_before_it_is_signed",
             "tests/test_obligations_discharge.py::test_at_the_deadline_the_guard_does_it_under_the_order_that_says_so",
             "tests/test_obligations_discharge.py::test_without_leave_the_guard_deletes_nothing",
             "tests/test_obligations_discharge.py::test_a_person_says_the_word_on_the_command_line",
