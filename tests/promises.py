@@ -1966,6 +1966,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 5 item 10",
         behaviour="the guard deletes on a person's word only, only what was ordered, and through no link",
         tests=(
+            "tests/test_obligations_discharge.py::test_an_order_that_is_signed_again_on_other_terms_is_followed",
             "tests/test_mandates_cli.py::test_what_the_guard_shall_do_itself_is_read_before_it_is_signed",
             "tests/test_obligations_discharge.py::test_at_the_deadline_the_guard_does_it_under_the_order_that_says_so",
             "tests/test_obligations_discharge.py::test_without_leave_the_guard_deletes_nothing",
@@ -2005,6 +2006,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_restart.py::test_a_record_that_makes_no_sense_is_counted_and_left",
             "tests/test_obligations_restart.py::test_many_calls_at_once_are_each_counted_once_and_the_trail_agrees",
             "tests/test_obligations_restart.py::test_the_benchmark_measures_what_it_says",
+            "tests/test_obligations_restart.py::test_a_crash_between_the_trail_and_the_index_loses_nothing",
             "tests/test_obligations_restart.py::test_a_clean_start_reads_nothing_of_a_long_trail",
         ),
     ),

@@ -484,3 +484,25 @@ def test_the_page_shows_commands_that_do_what_it_says(
             assert main(["obligations", "verify"]) == 0  # the second look, when the quiet period is over
         assert main(line.split()[2:]) == 0, line
     assert "genuine: model:beta was deleted under retire, by guardrail" in capsys.readouterr().out
+
+
+def test_an_order_that_is_signed_again_on_other_terms_is_followed(tmp_path: Path) -> None:
+    """More time, and then leave for the guard: what was done before stays as it was."""
+    place = Retirement(tmp_path, due="2026-01-01T00:00:00Z")
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        guard.end(AGENT, claim="refused")
+        assert set(only(guard.settle()).kinds) == {"refused", "omitted"}
+        place.duty |= {"due": "2120-01-01T00:00:00Z", "fallback": "guardrail"}
+        place.order(not_after="2121-01-01T00:00:00Z")
+        guard.begin(AGENT)
+        assert (duty_of(guard).marks, duty_of(guard).leave) == ((), "")
+        guard.settle()
+        assert place.model.exists()
+        Clock(guard).now_us = duty_of(guard).terms.due_us
+        status = only(guard.settle())
+        assert (place.model.exists(), set(status.kinds)) == (False, {"refused", "omitted"})
+        known = duty_of(guard)
+    (tmp_path / "trail.orders.db").unlink()
+    with place.guard() as guard:
+        assert duty_of(guard) == known

@@ -273,3 +273,23 @@ def test_the_benchmark_measures_what_it_says(tmp_path: Path) -> None:
     rows = measure(tmp_path, files=300, records=100, model_bytes=10_000)
     assert all(value > 0 for value in rows.values())
     assert "search 2 (files/s)" in rows
+
+
+def test_a_crash_between_the_trail_and_the_index_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is there and the index does not know of it: the next start reads it."""
+    place = Retirement(tmp_path / "place")
+    guard = place.guard()
+    guard.begin(AGENT)
+
+    def fails(duty: object) -> None:
+        raise Fault("the disk is full")
+
+    monkeypatch.setattr(guard.obligations._kept, "keep_duty", fails)
+    with pytest.raises(Fault, match="the disk is full"):
+        guard.end(AGENT, claim="refused")
+    monkeypatch.undo()
+    crash(place, guard)
+    with place.guard() as guard:
+        # What could not be noted was not followed by anything: the look is there, the refusal is said again.
+        assert duty_of(guard).looked
+        assert only(guard.end(AGENT, claim="refused")).kinds == ("refused",)

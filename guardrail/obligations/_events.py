@@ -161,6 +161,18 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, tag="listed", tag_field=
     files: tuple[Pinned, ...]
 
 
+class Amended(msgspec.Struct, frozen=True, kw_only=True, tag="amended", tag_field="event", omit_defaults=True):
+    """The same is wanted on other terms: until another time, or with leave for the guard to do it.
+
+    Args:
+        terms: as they are from now on.
+        marks: how much of the time is over by that, in percent, as far as somebody was reminded.
+    """
+
+    terms: Terms
+    marks: tuple[int, ...] = ()
+
+
 class Attempted(msgspec.Struct, frozen=True, kw_only=True, tag="attempted", tag_field="event"):
     """A call was judged that would have done it; the record of that decision says so.
 
@@ -276,5 +288,5 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn", tag_
 
 
 Event = (
-    Opened | Listed | Attempted | Looked | Reminded | Violated | Worded | Erased | Discharged | Withdrawn
+    Opened | Listed | Amended | Attempted | Looked | Reminded | Violated | Worded | Erased | Discharged | Withdrawn
 )  # fmt: skip

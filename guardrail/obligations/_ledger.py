@@ -23,8 +23,8 @@ from guardrail.mandates import Given, Mandate, Obligation, Word
 from guardrail.model import Effect, Outcome
 from guardrail.obligations._book import DutyBook
 from guardrail.obligations._codec import opening
-from guardrail.obligations._duty import Duty, next_us, provable
-from guardrail.obligations._events import Attempted, Discharged, Looked, Withdrawn, Worded
+from guardrail.obligations._duty import Duty, mark_us, next_us, provable
+from guardrail.obligations._events import Amended, Attempted, Discharged, Looked, Terms, Withdrawn, Worded
 from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, evolve
 from guardrail.obligations._orders import OrderNote, binds, issued, taken_back
 from guardrail.obligations._status import Note
@@ -93,6 +93,7 @@ class Obligations(DutyBook):
         duty = self._duties.get(terms.id)
         if duty is not None and duty.terms.wants == terms.wants:
             if duty.stage != "withdrawn":
+                self._amend(duty, terms)
                 self._look_for_return(duty)
             return
         files, more = self._verifier.files_of(terms.asset) if terms.effect == "delete" else ((), 0)
@@ -101,6 +102,13 @@ class Obligations(DutyBook):
             self._apply(terms.id, event)
         self._watched.pop(terms.id, None)
         self._verifier.pin(self._duties[terms.id])
+
+    def _amend(self, duty: Duty, terms: Terms) -> None:
+        """A person has signed the same again, to another time or with other leave."""
+        terms = msgspec.structs.replace(terms, opened_us=duty.terms.opened_us)
+        if terms != duty.terms and not duty.has_ended:
+            over = tuple(mark for mark in duty.marks if self.clock() >= mark_us(terms, mark))
+            self._apply(duty.terms.id, Amended(terms=terms, marks=over))
 
     def _look_for_return(self, duty: Duty) -> None:
         """What was gone and is back is owed again."""

@@ -18,6 +18,7 @@ import msgspec
 from guardrail.obligations._duty import MARKS, ORDER, Duty, Stage, Violation, mark_us, provable
 from guardrail.obligations._events import (
     VIOLATIONS,
+    Amended,
     Attempted,
     Coverage,
     Discharged,
@@ -198,6 +199,8 @@ def _evolved(duty: Duty, event: Event) -> Duty:
     match event:
         case Listed(files=files):
             return change(duty, files=(*duty.files, *files))
+        case Amended(terms=terms, marks=marks):
+            return change(duty, terms=terms, marks=marks)
         case Looked():
             return _after_look(duty, event)
         case Reminded(percent=percent):
