@@ -33,6 +33,9 @@ MAX_ENTRIES: Final = 20_000_000
 MAX_UNREADABLE: Final = 16
 """Most places that are named in the coverage of a sweep; the rest are counted."""
 
+TICK_US: Final = 20_000
+"""How far the clock of a filesystem may be behind, in microseconds: it ticks coarsely."""
+
 _KERNEL: Final = ("/proc", "/sys")
 """Where no file lies that anybody could put there."""
 
@@ -93,6 +96,7 @@ class Sweep:
         files: its files, as they were.
         now_us: the time, in microseconds since 1970.
         linked: paths of those of which a pin has shown that they have other names.
+        before: paths of copies that were known when the deletion was ordered.
     """
 
     def __init__(
@@ -103,7 +107,9 @@ class Sweep:
         files: Sequence[Pinned],
         now_us: int,
         linked: Collection[str] = (),
+        before: Collection[str] = (),
     ) -> None:
+        self._before = frozenset(before)
         self._linked = frozenset(linked)
         self._world = world
         self._terms = terms
@@ -268,7 +274,7 @@ class Sweep:
         born = birth_ns(path)
         # No call sets the time of birth; where there is none, that of the last change is the latest it can have been.
         made_us = (status.st_ctime_ns if born is None else born) // 1000
-        before = made_us < self._terms.opened_us
+        before = path in self._before or made_us < self._terms.opened_us - TICK_US
         says = f"`{path}` is a copy, made {'before' if before else 'after'} the deletion was ordered: {why}"
         yield Finding(kind="copied_before" if before else "copied_during", says=says, path=path)
         forged = false_date(path, found_at(path, status))

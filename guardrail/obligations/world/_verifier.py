@@ -137,7 +137,8 @@ class Verifier:
             # INVARIANT: the guard itself must not keep alive what it is about to say is gone.
             self.unpin(terms.id)
         linked = [one.path for one in known.findings if one.kind == "hardlinked"]
-        sweep = Sweep(self._world, asset, terms, duty.files, now_us, linked)
+        before = [one.path for one in duty.violations if one.kind == "copied_before"]
+        sweep = Sweep(self._world, asset, terms, duty.files, now_us, linked, before)
         found = [*known.findings, *held, *sweep.findings(), *self._taken(terms, sweep)]
         addresses = Addresses(asset.uris, self._stores)
         found += addresses.findings
