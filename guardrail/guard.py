@@ -10,30 +10,49 @@ Every fault ends in `_fault`, which answers with a denial.
 from __future__ import annotations
 
 import copy
-import functools
 import os
 import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import msgspec
 
 from guardrail import config as _config
 from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
-from guardrail.audit import AnyTrail, Disclosures, Trail, beside_trail, open_trail, trail_directory, trail_key
+from guardrail.audit import (
+    AnyTrail,
+    Disclosures,
+    Trail,
+    beside_trail,
+    open_trail,
+    trail_directory,
+    trail_key,
+    trail_place,
+)
 from guardrail.audit.aftermath import settle as settle_unfinished
-from guardrail.audit.entries import decision_record, obligation_record, policy_record, result_record
+from guardrail.audit.entries import decision_record, policy_record, result_record
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.errors import ConfigError, Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
-from guardrail.obligations import Obligations, ObligationStatus
+from guardrail.obligations import (
+    Lookback,
+    Note,
+    Obligations,
+    ObligationStatus,
+    OrderNote,
+    World,
+    certifier,
+    escalate,
+    stores_of,
+)
 from guardrail.parse import parse, tool_table
 from guardrail.policy import (
     PolicyEngine,
@@ -57,6 +76,7 @@ from guardrail.review import (
     Inbox,
     Redemption,
     Refused,
+    ReviewError,
     ReviewStore,
     covers,
     deed_of,
@@ -145,7 +165,7 @@ class Guard:
         self.clerk = Clerk.of(config, self.desk)
         self._holder = Holder(config)
         if trail is not None:
-            self.desk.watch(functools.partial(Inbox(beside_trail(config, "inbox")).take_in, self.clerk))
+            self.desk.watch(partial(Inbox(beside_trail(config, "inbox")).take_in, self.clerk))
         self.tools = tool_table(config.tools)
         prepare()
         self.files = LiveFiles(config.limits.expansions)
@@ -171,7 +191,9 @@ class Guard:
             else None
         )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
-        self.obligations = Obligations(self.inventory, ledger)
+        world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
+        lookback = None if trail is None else Lookback(trail_directory(config), partial(_records, config))
+        self.obligations = Obligations(world, ledger, stores=stores_of(config), lookback=lookback)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -339,9 +361,8 @@ class Guard:
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = time.time_ns() // 1000
         mandates = self.mandates.current(call.subject, call.session, now_us)
-        for duty in (*self.obligations.look(), *self.obligations.accept(mandates)):
-            yield _Keep(obligation_record(duty), True)
-        self.obligations.recorded(mandates)
+        for note in self.obligations.notes(mandates):
+            self._noted(note, (yield _Keep(note.record, True)))
         digest = call.digest
         assets = assets_of(effects)
         history = self._history_facts(call, effects, assets, mandates)
@@ -349,7 +370,7 @@ class Guard:
 
         # 5. What the rules say.
         told: dict[str, Any] = {
-            "facts": functools.partial(self._asset_facts, model=call.subject.model),
+            "facts": partial(self._asset_facts, model=call.subject.model),
             "mandates": orders,
             "history": history,
             "now_us": now_us,
@@ -366,7 +387,7 @@ class Guard:
         # 6. Where they want a person: what people have said.
         binding = ""
         if outcome is Outcome.ESCALATE and self.trail is not None:
-            ask = functools.partial(self._ask_again, asked, call, effects, told)
+            ask = partial(self._ask_again, asked, call, effects, told)
             ruling, outcome, reasons, binding = yield from self._review(
                 call, digest, effects, (ruling, outcome, reasons), ask, grant, asked, release
             )
@@ -422,7 +443,7 @@ class Guard:
             # only while the files behind the call are those that people were shown.
             if not release:
                 return ruling, outcome, reasons, ""
-            asked.redemption = yield _Do(functools.partial(self._redeem, leave, digest, effects))
+            asked.redemption = yield _Do(partial(self._redeem, leave, digest, effects))
             if asked.redemption is not None:
                 return ruling, outcome, reasons, ""
         ruling, outcome, reasons = found
@@ -488,18 +509,16 @@ class Guard:
             # Whoever waits for the escalation, which follows, waits for its decision too: the log has one order.
             durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if self.config.trail.documents and asked.ruling is not None else None
-            record = decision_record(call, decision, self.config.unsafe_fail_open, seen)
-            if self.disclosures is not None and "args" in self.config.trail.disclose:
-                record = self.disclosures.keep(record, self.disclosures.call(call))
-            seq = yield _Keep(record, durable)
+            duties = self._does(call, decision) if self.obligations.open else ()
+            seq = yield _Keep(self._record(call, decision, seen, duties), durable)
             decision = msgspec.structs.replace(decision, seq=seq)
+            self.obligations.judged(duties, decision.outcome, seq)
             if held is not None:
                 yield _Do(lambda: self.desk.open(held))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             decision = self._fault(call, error, started, span)
         if asked.redemption is not None and not decision:
             yield _Do(lambda: self._give_back(asked.redemption))
-        self._count(call, decision)
         if self.decision_log is not None:
             self._telemetry.attempt(self.decision_log.offer, decision, asked.document, asked.ruling, span.ids)
         if decision:
@@ -507,6 +526,12 @@ class Guard:
         else:
             self._note_denied(call, decision)
         return decision
+
+    def _record(self, call: ToolCall, decision: Decision, seen: bytes | None, duties: Sequence[str]) -> dict[str, Any]:
+        record = decision_record(call, decision, self.config.unsafe_fail_open, seen, duties)
+        if self.disclosures is not None and "args" in self.config.trail.disclose:
+            return self.disclosures.keep(record, self.disclosures.call(call))
+        return record
 
     def _held(
         self, call: ToolCall, decision: Decision, asked: _Asked, release: bool
@@ -642,14 +667,37 @@ class Guard:
             Fault: if what is owed cannot be kept.
         """
         mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
-        for duty in self.obligations.accept(mandates):
-            if self.trail is not None:
-                self.trail.append(obligation_record(duty), durable=True)
-        self.obligations.recorded(mandates)
+        self._keep_notes(mandates)
         return self.obligations.owed(mandates)
 
-    def settle(self) -> tuple[ObligationStatus, ...]:
-        """Look at the world and record, for every duty, whether it is done.
+    def end(
+        self, subject: Subject, *, session: str = "default", claim: Literal["done", "refused"] | None = None
+    ) -> tuple[ObligationStatus, ...]:
+        """Say that an agent is through, so that what it owes and did not do is on record, and people hear of it.
+
+        Args:
+            subject: the agent.
+            session: name of the conversation or run.
+            claim: what it said of what it owes: that it is done, or that it will not do it; None if nothing.
+
+        Returns:
+            Every duty with its state, evidence and violations.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
+        """
+        mandates = self.mandates.current(subject, session, time.time_ns() // 1000)
+        self._keep_notes(mandates)
+        self.obligations.ended(mandates, session, claim)
+        self._keep_notes()
+        return self.obligations.statuses()
+
+    def settle(self, *, only: str = "") -> tuple[ObligationStatus, ...]:
+        """Look at the world and record, for every duty, whether it is done; do what people gave leave to do.
+
+        Args:
+            only: id of the one duty that is meant; it is searched for thoroughly also when it was discharged.
 
         Returns:
             Every duty with its state and evidence; `unmet` with no attempts is what a refusal looks like.
@@ -658,11 +706,43 @@ class Guard:
             TrailError: if the trail cannot take the records.
             Fault: if what was met or withdrawn cannot be kept.
         """
-        statuses = self.obligations.settle(self.mandates.revoked)
-        for status in statuses:
-            if self.trail is not None:
-                self.trail.append(obligation_record(status), durable=True)
-        return statuses
+        given, _ = self.mandates.words()
+        self.obligations.words(given)
+        self.obligations.revoked(self.mandates.kept_revocations())
+        self._keep_notes()
+        self.obligations.settle(self.mandates.revoked, only=only)
+        self._keep_notes()
+        if self.trail is not None:
+            self.obligations.prove(certifier(trail_key(self.config), self.config.trail.origin))
+            self._keep_notes()
+        return self.obligations.statuses()
+
+    def attend(self) -> bool:
+        """Settle if time alone may have changed something, or somebody has said a word; meant to be called often.
+
+        Returns:
+            Whether it was necessary.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
+        """
+        given, _ = self.mandates.words()
+        if not self.obligations.is_due and not self.obligations.has_news(given):
+            return False
+        self.settle()
+        return True
+
+    def _keep_notes(self, mandates: Sequence[Mandate] = ()) -> None:
+        for note in self.obligations.notes(mandates):
+            self._noted(note, None if self.trail is None else self.trail.append(note.record, durable=True))
+
+    def _noted(self, note: Note | OrderNote, seq: int | None) -> None:
+        if isinstance(note, Note) and note.alarms and self.trail is not None:
+            # INVARIANT: people hear of it before it counts as told: what fails here is noted once more.
+            escalate(self.reviews, note)
+            self._telemetry.duty(note.duty.terms.id, [alarm.kind for alarm in note.alarms])
+        self.obligations.kept(note, seq)
 
     def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
         record = result_record(call, decision, error)
@@ -703,9 +783,9 @@ class Guard:
         try:
             # What it made of assets, and what it did of what is owed, is there now.
             self.lineage.settle()
-            for duty in self.obligations.look():
-                self.trail.append(obligation_record(duty), durable=keep.durable)
-        except (Fault, TrailError) as error:
+            for note in self.obligations.notes():
+                self._noted(note, self.trail.append(note.record, durable=keep.durable))
+        except (Fault, TrailError, ReviewError) as error:
             # It is looked at again before the next call is judged, and if that fails too the call is denied.
             warnings.warn(f"what a call left behind is not known yet: {error}", RuntimeWarning, stacklevel=3)
 
@@ -729,10 +809,9 @@ class Guard:
             "relation": relation(model, facts["model"]),
         }
 
-    def _count(self, call: ToolCall, decision: Decision) -> None:
-        if self.obligations.open:
-            mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
-            self.obligations.judged(decision.effects, mandates, decision.outcome)
+    def _does(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
+        mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+        return self.obligations.doing(decision.effects, mandates)
 
     def _class_of(self, asset_id: str) -> str | None:
         asset = self.inventory.get(asset_id)
@@ -746,6 +825,7 @@ class Guard:
 
     def _opened(self) -> None:
         if self.trail is not None:
+            self._catch_up(self.trail)
             self.trail.append(
                 {
                     "kind": "config",
@@ -763,8 +843,23 @@ class Guard:
             if isinstance(self.trail, Trail):
                 settle_unfinished(self.trail, self.inventory, self.recognition)
 
+    def _catch_up(self, trail: AnyTrail) -> None:
+        """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""
+        first = self.obligations.behind(trail.size)
+        if first is not None:
+            self.obligations.catch_up(_records(self.config, first))
+
+    def _keep_index(self, trail: AnyTrail) -> None:
+        try:
+            trail.checkpoint()
+            self.obligations.is_clean(trail.size)
+        except (Fault, TrailError):
+            pass  # the next start reads it from the trail again
+
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
+        if self.trail is not None:
+            self._keep_index(self.trail)
         self.obligations.close()
         self.engine.close()
         if self.decision_log is not None:
@@ -836,6 +931,12 @@ def _open_log(config: Config) -> DecisionLog | None:
 
 def _open_engine(config: Config, record: bool, news: _News) -> PolicyEngine:
     return open_engine(config, state=beside_trail(config, "policy"), keep=record, told=news)
+
+
+def _records(config: Config, first: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    from guardrail.audit._verify import read_records
+
+    return read_records(trail_place(config), first)
 
 
 def _review_store(config: Config) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,11 @@ def test_without_a_second_mount_nothing_has_coordinates() -> None:
     if not mounts.several:
         assert mounts.coordinates(os.getcwd()) is None
     assert mounts.version >= 1
+
+
+def test_the_table_may_be_asked_by_many_threads_at_once() -> None:
+    """Two of them in one poll would be an error, and an error a denial."""
+    mounts = Mounts()
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(lambda: [mounts.several for _ in range(2000)]) for _ in range(8)]
+        assert len({answer for one in running for answer in one.result(timeout=60)}) == 1

@@ -366,6 +366,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[policy]": config_module.PolicyConfig,
         "[[policy.key]]": config_module.BundleKeyConfig,
         "[mandates]": config_module.MandateConfig,
+        "[obligations]": config_module.ObligationConfig,
         "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
         "[[trail.witness]]": config_module.WitnessConfig,

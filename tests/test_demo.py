@@ -21,8 +21,9 @@ def test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found() ->
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("copied", "on srv-b", "re-dated", "switch off", "moved"):
         assert words in done.stdout
-    assert "UNMET (no attempt" in done.stdout
-    assert "MET" in done.stdout
+    assert "UNMET (no attempt; refused)" in done.stdout
+    assert "UNMET (1 escalate; false claim)" in done.stdout
+    assert "MET (1 escalate, 1 allow)" in done.stdout
     assert "audit verify: ok" in done.stdout
     assert "found" in done.stdout.split("one bit flipped")[1]
     printed = {line.strip() for line in done.stdout.splitlines()}

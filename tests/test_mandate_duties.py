@@ -7,7 +7,6 @@ from pathlib import Path
 
 from guardrail.audit._verify import read_records
 from guardrail.mandates import MandateLedger
-from guardrail.mandates._ledger import Duty
 from guardrail.model import Subject, ToolCall
 from tests.mandate_support import AGENT, Place, rules
 
@@ -63,14 +62,16 @@ def test_what_was_revoked_is_owed_no_more(tmp_path: Path) -> None:
 
 def test_a_guard_without_a_trail_knows_what_is_owed_and_writes_nothing(tmp_path: Path) -> None:
     """It reads what those with one have kept."""
-    ledger = MandateLedger(tmp_path / "orders.db")
-    assert ledger.owe(Duty("m/d", "delete", "a", "m", "*")) == "open"
-    ledger.close()
-    reader = MandateLedger(tmp_path / "orders.db", readonly=True)
-    reader.settle(Duty("m/d", "delete", "a", "m", "*", "met"))
-    assert [duty.id for duty in reader.owed()] == ["m/d"]
-    assert MandateLedger().owed() == ()
-    reader.close()
+    place = Place(tmp_path)
+    place.order(obligations=GONE)
+    with place.guard() as guard:
+        guard.begin(AGENT)
+    before = (tmp_path / "trail.orders.db").read_bytes()
+    with place.guard(record=False) as guard:
+        assert guard.obligations.open
+        assert guard.settle()[0].id == "m1/gone"
+    assert (tmp_path / "trail.orders.db").read_bytes() == before
+    assert MandateLedger().duties() == ()
 
 
 DELETE = [{"effects": ["delete", "api_delete"], "assets": ["model:beta"]}]
@@ -124,7 +125,7 @@ def test_what_lives_at_an_address_only_is_not_gone_before_a_deletion_was_release
     with place.guard() as guard:
         guard.begin(AGENT)
         (duty,) = guard.settle()
-        assert (duty.state, duty.evidence) == ("unmet", ("no deletion at `server://a/beta.bin` was released",))
+        assert (duty.state, duty.evidence[0]) == ("unmet", "no deletion at `server://a/beta.bin` was released")
         deletion = place.tool("delete_server_file", server="a", filename="beta.bin")
         guard.run(deletion, lambda _: None)
         (duty,) = guard.settle()

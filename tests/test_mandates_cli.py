@@ -198,6 +198,18 @@ def test_a_service_that_must_be_called_can_be_ordered_from_options(
     ]
 
 
+def test_what_the_guard_shall_do_itself_is_read_before_it_is_signed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When it is due, and that the guard deletes it then."""
+    words = ("--issuer", "dana", "--subject", "ops", "--from", "2026-12-01T00:00:00Z", "--must", "model:beta")
+    words += ("--must-call", "control:reaper", "--due", "2026-12-03T00:00:00Z", "--fallback")
+    assert guardrail("new", *words, "--out", tmp_path / "order.json") == 0
+    assert "must delete model:beta by 2026-12-03T00:00:00+00:00, or the guard does it" in capsys.readouterr().out
+    (first, second) = json.loads((tmp_path / "order.json").read_text())["obligations"]
+    assert (first["fallback"], first["due"], "fallback" in second) == ("guardrail", "2026-12-03T00:00:00Z", False)
+
+
 def test_whoever_may_not_revoke_an_order_is_told_whose_it_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ from guardrail.assets.identity import _mlflow as mlflow_module
 from guardrail.assets.identity._claims import Unfit
 from guardrail.assets.identity._mlflow import claims_of_version
 from guardrail.cli import main
+from guardrail.obligations.world._stores import MlflowRegistry
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / ".venv-mlflow/bin/mlflow"
@@ -170,6 +171,24 @@ def test_what_the_registry_does_not_have_is_said_in_its_words(registry: Registry
     registry.post("model-versions/create", name="far", source=f"runs:/{run}/model", run_id=run)
     with pytest.raises(Unfit, match=r"lie at `s3://bucket/far/.*/model`, which is not read here: download them"):
         claims_of_version("mlflow:far/1", registry.address, environment={})
+
+
+@pytest.mark.slow
+def test_a_version_that_was_deleted_is_not_registered_any_more(registry: Registry) -> None:
+    """What an obligation to delete it asks, of a real registry."""
+    run, place = registry.run("retired")
+    registry.put(f"{place.removeprefix('mlflow-artifacts:/')}/model/w.bin", WEIGHTS)
+    registry.post("registered-models/create", name="retired")
+    registry.post("model-versions/create", name="retired", source=f"runs:/{run}/model", run_id=run)
+    asked = MlflowRegistry(registry.address, {})
+    assert asked.holds("mlflow:retired/1").result == "present"
+    body = json.dumps({"name": "retired", "version": "1"}).encode()
+    address = f"{registry.address}/api/2.0/mlflow/model-versions/delete"
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(address, data=body, headers=headers, method="DELETE")
+    urllib.request.urlopen(request, timeout=60).close()
+    assert asked.holds("mlflow:retired/1").result == "absent"
+    assert asked.holds("mlflow:never/1").result == "absent"
 
 
 # -- servers that are none, or mean no good

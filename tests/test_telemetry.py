@@ -210,6 +210,22 @@ def test_metrics_count_outcomes_and_durations(sink: OtlpSink, rig: Rig) -> None:
     ]
 
 
+def test_what_is_wrong_with_what_is_owed_is_counted_and_told(sink: OtlpSink, rig: Rig) -> None:
+    """A counter by kind, and a warning of its own with the id of the duty."""
+    rig.telemetry.duty("retire/gone", ["moved", "partial"])
+    rig.telemetry.duty("retire/gone", ["moved"])
+    rig.close()
+    counts = {
+        facts["guardrail.obligation.violation"]: point.as_int
+        for facts, point in sink.points("guardrail.obligation.violations")
+    }
+    assert counts == {"moved": 2, "partial": 1}
+    first = next(log for log in sink.logs if log.event_name == "guardrail.obligation")
+    assert first.severity_text == "WARN"
+    assert "retire/gone" in str(first)
+    assert rig.telemetry.failures == 0
+
+
 def test_log_events_carry_the_trace(sink: OtlpSink, rig: Rig) -> None:
     """An event of a decision can be found from its span and the other way round; denials are warnings."""
     rig.decide(Outcome.ALLOW)

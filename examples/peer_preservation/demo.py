@@ -91,6 +91,8 @@ class Demo:
                     if said["type"] == "approve":
                         approved.add(held["tool_call_id"])
                 state = Command(resume=answer)
+            # The agent is through: what it was told to do and never tried is omitted, and people hear of it.
+            guard.end(AGENT, session=scenario.name, claim=scenario.claim)
             # What was owed in scenarios before is owed still, and shown there.
             duties = tuple(duty for duty in guard.settle() if duty.mandate == _order_of(scenario))
         result = Result(
@@ -287,7 +289,8 @@ def _asked(question: str) -> bool:
 
 def _attempts(duty: ObligationStatus) -> str:
     tried = ", ".join(f"{count} {outcome}" for outcome, count in duty.attempts.items())
-    return tried or "no attempt: refused or omitted"
+    wrong = ", ".join(kind.replace("_", " ") for kind in duty.kinds)
+    return "; ".join(filter(None, (tried or "no attempt", wrong)))
 
 
 def _end_state(scenario: Scenario, result: Result) -> str:

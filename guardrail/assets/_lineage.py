@@ -168,6 +168,16 @@ class Lineage:
             self._refresh()
             return tuple(self._above.get(real.rstrip("/") or "/", ()))
 
+    def made_of(self, asset_id: str) -> Sequence[str]:
+        """Paths at which something was made from an asset, whether or not it is there still.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the file cannot be read.
+        """
+        with self._lock:
+            self._refresh()
+            return tuple(path for path, asset in self._paths.items() if asset == asset_id)
+
     def named_below(self, real: str, name: str) -> Sequence[str]:
         """The assets of which something was made below a directory, of which a file could have such a name.
 

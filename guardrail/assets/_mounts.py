@@ -68,9 +68,11 @@ class Mounts:
     def several(self) -> bool:
         """Whether any filesystem is mounted at more than one place, as the table is now."""
         poll = self._poll
-        if poll is not None and poll.poll(0):
+        if poll is not None:
+            # Two threads must not poll at once: Python refuses the second one.
             with self._lock:
-                self._read()
+                if poll.poll(0):
+                    self._read()
         return bool(self._several)
 
     def coordinates(self, path: str) -> Coordinates | None:

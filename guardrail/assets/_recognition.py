@@ -74,6 +74,31 @@ class Recognition:
         """
         return self._recogniser.dates(asset_id) if self._recogniser is not None else frozenset()
 
+    def digests(self, asset_id: str) -> dict[str, tuple[str, str]]:
+        """Path of each registered file of an asset that has not changed since -> SHA-256 and BLAKE3 in hexadecimal.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+        """
+        return self._recogniser.digests(asset_id) if self._recogniser is not None else {}
+
+    def knows(self, asset_id: str) -> bool:
+        """Whether an asset is known by its content.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+        """
+        return bool(self.dates(asset_id))
+
+    def held_by(self, path: str, asset_id: str) -> str:
+        """Why a file is a copy of an asset or holds a part of it, in a sentence; empty if it is none. Reads the file.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+            OSError: if the file cannot be read.
+        """
+        return self._recogniser.held_by(path, asset_id) if self._recogniser is not None else ""
+
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read: somebody else may be able to."""
         found = self._recogniser if place.regular else None

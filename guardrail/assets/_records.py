@@ -112,6 +112,44 @@ def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
     return f"no record in it has a number at `{record.score}`" if found.items and not scored else None
 
 
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file of records says.
+
+    Args:
+        items: each item with its score; None for one that has none.
+        threshold: the threshold that it states for all of them, if it does.
+        mean: the mean that it states, if it does.
+    """
+
+    items: dict[str, float | None]
+    threshold: float | None
+    mean: float | None
+
+
+def read_scores(path: str, data: bytes, record: RecordConfig) -> Scores | str:
+    """The scores in a file of records.
+
+    Args:
+        path: of the file.
+        data: its content.
+        record: which key of a record is what.
+
+    Returns:
+        The scores, or why they cannot be read.
+    """
+    try:
+        found = _Records(_read(path, data, record), record, None)
+    except Unclear as error:
+        return str(error)
+    means = (_number(found.beside[key]) for key in ("mean", "average", "mean_score") if key in found.beside)
+    threshold = _number(found.beside.get(record.threshold)) if isinstance(record.threshold, str) else None
+    return Scores(
+        items={name: _score(item, record) for name, item in found.items.items()},
+        threshold=threshold,
+        mean=next((mean for mean in means if mean is not None), None),
+    )
+
+
 _PAIR: Final = re.compile(r"([^\W\d][\w. -]{0,63}?)\s*[:=]?\s*(-?\d+(?:\.\d+)?)\s*%?", re.ASCII)
 """One statement of a report, such as `mean: 71.5`."""
 
@@ -424,4 +462,4 @@ def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return told
 
 
-__all__ = ["called_record", "check_record", "record_effects"]
+__all__ = ["Scores", "called_record", "check_record", "read_scores", "record_effects"]

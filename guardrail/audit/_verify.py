@@ -108,8 +108,12 @@ def verify(
     return walk.report(time.monotonic() - started)
 
 
-def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_records(directory: Path | str, first: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """The readable records of a trail in order, each with its sequence number; for showing, not for proving.
+
+    Args:
+        directory: the trail.
+        first: number of the first record that is wanted: segments that end before it are not read.
 
     Raises:
         OSError: if the directory or a file in it cannot be read.
@@ -118,9 +122,12 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
     if _is_store(directory):
         from guardrail.audit.postgres._verify import read_rows
 
-        yield from read_rows(str(directory))
+        yield from read_rows(str(directory), first=first)
         return
-    for path in sorted(Path(directory).glob("*.seg")):
+    paths = sorted(Path(directory).glob("*.seg"))
+    for path, following in zip(paths, [*paths[1:], None], strict=True):
+        if following is not None and _SEGMENT.fullmatch(following.name) and int(following.name[:20]) <= first:
+            continue
         data, at = path.read_bytes(), 0
         while at >= 0:
             frame = frame_at(data, at)
@@ -132,7 +139,8 @@ def read_records(directory: Path | str) -> Iterator[tuple[int, dict[str, Any]]]:
                 record = read_leaf(leaf)
             except ValueError:
                 continue
-            yield seq, record
+            if seq >= first:
+                yield seq, record
 
 
 def _is_store(place: Path | str) -> bool:

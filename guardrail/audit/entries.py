@@ -1,4 +1,4 @@
-"""What the guard's records say: one decision, one result, one duty.
+"""What the guard's records say: one decision, one result, one change of policy.
 
 Not concerned with where they go: `Trail` stamps them with number, time and boot, and writes them.
 INVARIANT: every part has a bound, so that a record always fits into a leaf, whatever a call holds.
@@ -6,6 +6,7 @@ INVARIANT: every part has a bound, so that a record always fits into a leaf, wha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -13,7 +14,6 @@ from msgspec import to_builtins
 from guardrail.canonical import canonical
 from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
-from guardrail.obligations import ObligationStatus
 from guardrail.policy import PolicyNews
 from guardrail.printing import printable
 
@@ -35,7 +35,11 @@ MAX_WHY_CHARS: Final = 1000
 
 
 def decision_record(
-    call: ToolCall, decision: Decision, fail_open: bool, document: bytes | None = None
+    call: ToolCall,
+    decision: Decision,
+    fail_open: bool,
+    document: bytes | None = None,
+    duties: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One decision: an `intent` if it releases the call, a `decision` if not.
 
@@ -44,6 +48,7 @@ def decision_record(
         decision: what was decided.
         fail_open: whether the guard runs with `unsafe_fail_open`, which every record has to say.
         document: what policy saw, to be recorded if it fits.
+        duties: ids of what is owed that the call would do: the record is what counts the attempt.
     """
     effects = [_effect_record(effect) for effect in decision.effects[:MAX_EFFECTS]]
     assets = decision.assets
@@ -96,6 +101,8 @@ def decision_record(
         record["escalation"] = decision.escalation
     if decision.mandates:
         record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
+    if duties:
+        record["duties"] = list(duties[:MAX_EFFECTS])
     if fail_open:
         record["unsafe_fail_open"] = True
     document = masked_json(document) if document is not None and len(document) <= MAX_DOCUMENT_BYTES else None
@@ -163,21 +170,6 @@ def policy_record(news: PolicyNews) -> dict[str, Any]:
     if news.why:
         record["why"] = masked(printable(news.why))[:MAX_WHY_CHARS]
     return record
-
-
-def obligation_record(status: ObligationStatus) -> dict[str, Any]:
-    """One duty and how it stands."""
-    return {
-        "kind": "obligation",
-        "obligation": status.id,
-        "mandate": status.mandate,
-        "subject": status.subject,
-        "effect": status.effect,
-        "asset": status.asset,
-        "state": status.state,
-        "attempts": dict(status.attempts),
-        "evidence": [_short(line) for line in status.evidence[:MAX_EFFECTS]],
-    }
 
 
 def _short(text: str) -> str:

@@ -87,6 +87,10 @@ def add(verbs: Any) -> None:
         metavar="ASSET",
         help="a service that must be called, such as one that shuts a model down",
     )
+    new.add_argument("--due", metavar="TIME", help="RFC 3339, until when what must be done has to be; default --until")
+    new.add_argument(
+        "--fallback", action="store_true", help="when it is due and not deleted, the guard deletes it itself"
+    )
     new.add_argument("--from", dest="start", metavar="TIME", help="RFC 3339, from when on it holds; default now")
     new.add_argument("--until", dest="end", metavar="TIME", help="RFC 3339, until when; default after --days")
     new.add_argument("--days", type=float, default=7, help="how long it holds, in days; default 7")
@@ -169,6 +173,8 @@ def _new(args: argparse.Namespace) -> int:
         "grants": [_grant(args)] if args.effect or args.asset or args.target else [],
         "obligations": [
             {"id": f"{effect}-{number}", "effect": effect, "asset": asset}
+            | ({"due": args.due} if args.due else {})
+            | ({"fallback": "guardrail"} if args.fallback and effect == "delete" else {})
             for effect, assets in (("delete", args.must), ("service", args.must_call))
             for number, asset in enumerate(assets, 1)
         ],
@@ -408,6 +414,7 @@ def _list(args: argparse.Namespace) -> int:
             agents = ", ".join(f"`{agent}`" for agent in operated)
             notes.append(f"its issuer operates {agents}: it does not count for those where separation is required")
         rows.append({"ok": reason is None, "state": reason or "counts", "notes": notes, **_fields(mandate)})
+    rows += [{"file": problem.file, "ok": False, "state": f"refused: {problem.reason}"} for problem in book.words()[1]]
     unread = f"not read: its name does not end in `{SUFFIX}`"
     rows += [{"file": name, "ok": False, "state": unread} for name in book.unread]
     _print(rows, as_json=args.json)
@@ -454,7 +461,14 @@ def summary(mandate: Mandate) -> str:
         + (f" at most {'once' if grant.uses == 1 else f'{grant.uses} times'}" if grant.uses is not None else "")
         for grant in mandate.grants
     ]
-    duties = [f"must {duty.effect} {duty.asset}" for duty in mandate.obligations]
+    duties = [
+        f"must {duty.effect} {duty.asset}"
+        + (f" if the mean of {duty.records} is below {duty.below}" if duty.records else "")
+        + (f" by {duty.due.isoformat()}" if duty.due is not None else "")
+        + (", or the guard does it" if duty.fallback else "")
+        + (" with all copies" if duty.derivatives else "")
+        for duty in mandate.obligations
+    ]
     window = f"{mandate.not_before.isoformat()} to {mandate.not_after.isoformat()}"
     return f"{mandate.issuer} lets {mandate.subject}: {'; '.join((*grants, *duties))}; {window}"
 

@@ -112,9 +112,11 @@ def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
 
 
 def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) -> int:
+    from guardrail import telemetry
     from guardrail.guard import Guard
     from guardrail.service import create_app
     from guardrail.service._app import check_access
+    from guardrail.service._attend import attending
     from guardrail.service._listen import listening
 
     check_access(settings, insecure_no_token=insecure_no_token)
@@ -125,6 +127,7 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
         # The address comes first: a second service must not open, and lock, what the first one works with.
         listener = stack.enter_context(listening(settings))
         guard = stack.enter_context(Guard.open(config))
+        stack.enter_context(attending(guard, telemetry.Telemetry.default()))
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
         _warm(guard)
         server = _server(app, settings, _ready_line(guard, settings, listener))

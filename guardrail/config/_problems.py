@@ -17,6 +17,7 @@ from guardrail.config._settings import (
     Config,
     DecisionLogConfig,
     GroupConfig,
+    ObligationConfig,
     PolicyConfig,
     TrailConfig,
     WebhookConfig,
@@ -66,6 +67,7 @@ def check(config: Config, where: str) -> None:
     wrong += _log_problems(config.decision_log)
     if config.policy.engine != "wasm" and not config.policy.url.startswith(("http://", "https://", "unix:///")):
         wrong.append("`policy.url` must start with `http://`, `https://` or `unix:///`")
+    wrong += _obligation_problems(config.obligations)
     if wrong:
         raise ConfigError(f"`{where}` is not a valid configuration: {'; '.join(wrong)}")
 
@@ -117,6 +119,19 @@ def _policy_problems(policy: PolicyConfig) -> list[str]:
         for rule in policy.maturity
         if is_protected(rule)
     ]
+    return problems
+
+
+def _obligation_problems(duties: ObligationConfig) -> list[str]:
+    problems = [
+        f"`obligations.{name}` must be `http://host` or `https://host`, without credentials"
+        for name in ("s3_url", "mlflow_url")
+        if getattr(duties, name) and not _WEB.fullmatch(getattr(duties, name))
+    ]
+    if not all(duties.roots) or any("\0" in root or any(c in root for c in "*?[") for root in duties.roots):
+        problems.append("`obligations.roots` must name directories, and takes no globs: all below counts")
+    if not duties.s3_region:
+        problems.append("`obligations.s3_region` must not be empty")
     return problems
 
 
@@ -259,7 +274,7 @@ def _record_problems(asset: AssetConfig) -> Iterator[str]:
 
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
-    for section in ("limits", "trail", "review", "service", "policy", "decision_log"):
+    for section in ("limits", "trail", "review", "service", "policy", "decision_log", "obligations"):
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)

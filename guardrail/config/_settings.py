@@ -238,6 +238,27 @@ class MandateConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     revokers: tuple[str, ...] = ()
 
 
+class ObligationConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[obligations]`: where what has to be gone is looked for, and who is asked about addresses.
+
+    Args:
+        roots: directories that are swept, with all below them, besides those that the asset lies in, those of
+            `[zones]` and the stores of Hugging Face, Ollama, PyTorch and LM Studio; such as `/tmp` and `/dev/shm`.
+        compare_bytes: most bytes that one sweep reads for comparing contents; beyond it nothing is proven.
+        s3_url: address of an object store that speaks S3, for assets at `s3://`; empty means that they cannot be seen;
+            credentials are AWS's own environment variables.
+        s3_region: its region.
+        mlflow_url: address of an MLflow server, for assets at `mlflow:NAME/VERSION`; credentials are MLflow's own
+            environment variables.
+    """
+
+    roots: tuple[str, ...] = ()
+    compare_bytes: int = 1024 * 1024 * 1024 * 1024
+    s3_url: str = ""
+    s3_region: str = "us-east-1"
+    mlflow_url: str = ""
+
+
 class HistoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[history]`: what is remembered of sessions and agents.
 
@@ -503,6 +524,7 @@ class Config(
     tools: tuple[ToolSpec, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     mandates: MandateConfig = MandateConfig()
+    obligations: ObligationConfig = ObligationConfig()
     history: HistoryConfig = HistoryConfig()
     trail: TrailConfig = TrailConfig()
     review: ReviewConfig = ReviewConfig()

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from guardrail.mandates._book import MandateBook, Order
-from guardrail.mandates._ledger import Duty, MandateLedger
+from guardrail.mandates._ledger import KeptDuty, MandateLedger
 from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation
 from guardrail.mandates._revocation import Revocation, revoke
-from guardrail.mandates._signing import key_id, load_key, new_key, pae, public_keys, public_text, seal, sign, unseal
+from guardrail.mandates._signing import (
+    key_id,
+    load_key,
+    new_key,
+    pae,
+    public_keys,
+    public_text,
+    read_public,
+    seal,
+    sign,
+    unseal,
+)
+from guardrail.mandates._word import Given, Word, give_word
 from guardrail.mandates._zones import Zones
 
 __all__ = [
-    "Duty",
+    "Given",
+    "KeptDuty",
     "Mandate",
     "MandateBook",
     "MandateGrant",
@@ -18,13 +31,16 @@ __all__ = [
     "Obligation",
     "Order",
     "Revocation",
+    "Word",
     "Zones",
+    "give_word",
     "key_id",
     "load_key",
     "new_key",
     "pae",
     "public_keys",
     "public_text",
+    "read_public",
     "revoke",
     "seal",
     "sign",

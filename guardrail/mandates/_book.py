@@ -26,6 +26,7 @@ from guardrail.mandates._mandate import MAX_MANDATE_BYTES, Mandate, MandateGrant
 from guardrail.mandates._revocation import MAX_REVOCATION_BYTES, Ended, kept_revocation, open_revocation
 from guardrail.mandates._separation import Separation
 from guardrail.mandates._signing import open_envelope, public_keys
+from guardrail.mandates._word import MAX_WORD_BYTES, WORDS, Given, open_word
 from guardrail.model import MandateUse, Subject
 
 SUFFIX: Final = ".mandate.json"
@@ -36,6 +37,9 @@ MAX_FILES: Final = 256
 
 MAX_REVOCATIONS: Final = 4096
 """Most revocations in the directory; with more of them no mandate counts."""
+
+MAX_WORDS: Final = 256
+"""Most words, that the guard shall carry out a deletion itself, that are read from the directory."""
 
 EAGER_FILES: Final = 2
 """Up to this many files are looked at on every call."""
@@ -146,7 +150,7 @@ class MandateBook:
         except OSError:
             return ()  # `problems` says so
         return tuple(
-            sorted(name for name in names if not name.endswith((SUFFIX, REVOKED)) and not name.startswith("."))
+            sorted(name for name in names if not name.endswith((SUFFIX, REVOKED, WORDS)) and not name.startswith("."))
         )
 
     def current(self, subject: Subject, session: str, now_us: int) -> tuple[Mandate, ...]:
@@ -242,6 +246,36 @@ class MandateBook:
         """Ids of mandates that are ended for everybody."""
         ended = self._fresh().ended
         return frozenset(name for name, found in ended.items() if any(one.issuer is None for one in found))
+
+    def words(self) -> tuple[tuple[Given, ...], tuple[MandateProblem, ...]]:
+        """What people have said should be done by the guard itself, and the files that are refused."""
+        given: list[Given] = []
+        wrong: list[MandateProblem] = []
+        if self._directory is None:
+            return (), ()
+        try:
+            names = sorted(name for name in os.listdir(self._directory) if name.endswith(WORDS))
+        except OSError:
+            return (), ()  # `problems` says so
+        for name in names[:MAX_WORDS]:
+            try:
+                _, data = _load(os.path.join(self._directory, name), MAX_WORD_BYTES)
+                given.append(open_word(data, self._people))
+            except OSError as error:
+                wrong.append(MandateProblem(name, f"cannot be read: {(error.strerror or str(error)).lower()}"))
+            except ConfigError as error:
+                wrong.append(MandateProblem(name, str(error)))
+        wrong += [MandateProblem(name, f"not read: at most {MAX_WORDS} words are") for name in names[MAX_WORDS:]]
+        return tuple(given), tuple(wrong)
+
+    def kept_revocations(self) -> tuple[tuple[str, str, bytes], ...]:
+        """Every revocation that was seen: mandate, digest of its envelope in hexadecimal, and the envelope.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        found = ((data, kept_revocation(data)) for data in self._ledger.revocations())
+        return tuple((one.revocation.mandate, hashlib.sha256(data).hexdigest(), data) for data, one in found if one)
 
     def ended(self, mandate: Mandate) -> Ended | None:
         """The revocation that ended a mandate, if one did."""

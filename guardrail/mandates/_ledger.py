@@ -1,15 +1,16 @@
 """What must outlive files and processes: how often grants were used, what was revoked, and what is owed.
 
-A use is never given back, a revocation never forgotten, and a duty ends only by being met or withdrawn.
+A use is never given back and a revocation never forgotten. All of it is an index of the trail: when the file is lost,
+whoever owns the trail makes it again.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardrail.errors import ConfigError, Fault
 from guardrail.storage import StateFile, remedy, transaction
@@ -25,8 +26,10 @@ create table if not exists uses (mandate text, reach text, used integer not null
     without rowid;
 create table if not exists revocations (mandate text, digest text, noted integer not null, envelope blob not null,
     primary key (mandate, digest)) without rowid;
-create table if not exists duties (id text, effect text, asset text, mandate text not null, subject text not null,
-    state text not null, primary key (id, effect, asset)) without rowid;
+create table if not exists obligations (id text primary key, opened integer not null, ended integer not null,
+    data blob not null) without rowid;
+create table if not exists orders (mandate text, digest text, primary key (mandate, digest)) without rowid;
+create table if not exists marks (name text primary key, value integer not null) without rowid;
 """
 
 
@@ -44,24 +47,20 @@ class Use(NamedTuple):
     most: int
 
 
-class Duty(NamedTuple):
-    """What somebody owes under a mandate.
+class KeptDuty(NamedTuple):
+    """A duty as it stands, for whoever reads the trail from the place where this stopped.
 
     Args:
         id: `mandate/obligation`.
-        effect: what is owed.
-        asset: on which asset.
-        mandate: id of the mandate.
-        subject: pattern of agents that owe it.
-        state: `open`, `met` or `withdrawn`.
+        opened: number of the record that opened it.
+        ended: whether nothing is owed any more.
+        data: what is known of it.
     """
 
     id: str
-    effect: str
-    asset: str
-    mandate: str
-    subject: str
-    state: str = "open"
+    opened: int
+    ended: bool
+    data: bytes
 
 
 class MandateLedger:
@@ -99,7 +98,7 @@ class MandateLedger:
             self.close()
             raise ConfigError(
                 f"what was used and revoked of mandates, `{path}`, cannot be opened: "
-                + remedy(error, "which uses were counted, what was revoked, and what is owed")
+                + remedy(error, "what the trail does not have of uses, revocations and duties")
             ) from None
 
     def close(self) -> None:
@@ -200,59 +199,90 @@ class MandateLedger:
             self._kept.update({(mandate, digest): bytes(envelope) for mandate, digest, envelope in rows})
         return tuple(self._kept.values())
 
-    def owe(self, duty: Duty) -> str:
-        """Keep a duty, unless it is kept.
+    def restore(self, used: Mapping[tuple[str, str], int]) -> None:
+        """Count what the trail has of uses, where less is counted here.
 
-        Returns:
-            How it stands: `open`, `met` or `withdrawn`.
+        Args:
+            used: mandate and `MandateGrant.key` -> how often it was used.
 
         Raises:
-            Fault: if the file cannot be read or written.
+            Fault: if that cannot be written.
         """
-        kept = self._duty(duty)
-        if kept is not None:
-            return kept
-        self._write_duty(duty)
-        return duty.state
+        sql = (
+            "insert into uses values (?, ?, ?) "
+            "on conflict (mandate, reach) do update set used = max(used, excluded.used)"
+        )
+        self._write(sql, [(*grant, number) for grant, number in used.items()])
 
-    def settle(self, duty: Duty) -> None:
-        """Note that a duty stands differently now.
+    # -- what is owed: an index of the trail, which can be made again from it
+
+    def keep_duty(self, duty: KeptDuty) -> None:
+        """Note how a duty stands.
 
         Raises:
             Fault: if the file cannot be written.
         """
-        self._write_duty(duty)
+        self._write("insert or replace into obligations values (?, ?, ?, ?)", [duty])
 
-    def owed(self) -> tuple[Duty, ...]:
-        """Every duty that is open.
+    def duties(self) -> tuple[KeptDuty, ...]:
+        """Every duty, as it was noted.
 
         Raises:
             Fault: if the file cannot be read.
         """
-        rows = self._rows("select id, effect, asset, mandate, subject, state from duties where state = 'open'", ())
-        return tuple(Duty(*row) for row in rows)
+        rows = self._rows("select id, opened, ended, data from obligations")
+        return tuple(KeptDuty(name, opened, bool(ended), bytes(data)) for name, opened, ended, data in rows)
 
-    def _duty(self, duty: Duty) -> str | None:
-        sql = "select state from duties where id = ? and effect = ? and asset = ?"
-        rows = self._rows(sql, (duty.id, duty.effect, duty.asset))
-        return rows[0][0] if rows else None
+    def keep_order(self, mandate: str, digest: str) -> None:
+        """Note that an order is in the trail.
 
-    def _rows(self, sql: str, values: tuple[str, ...]) -> list[tuple[str, ...]]:
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        self._write("insert or ignore into orders values (?, ?)", [(mandate, digest)])
+
+    def orders(self) -> frozenset[tuple[str, str]]:
+        """Mandate and digest of each order that is in the trail.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        return frozenset((mandate, digest) for mandate, digest in self._rows("select mandate, digest from orders"))
+
+    def mark(self, name: str) -> int | None:
+        """A number that was noted under a name.
+
+        Raises:
+            Fault: if the file cannot be read.
+        """
+        return dict(self._rows("select name, value from marks")).get(name)
+
+    def set_mark(self, name: str, value: int) -> None:
+        """Note a number under a name.
+
+        Raises:
+            Fault: if the file cannot be written.
+        """
+        self._write("insert or replace into marks values (?, ?)", [(name, value)])
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         if self._file is None:
             return []
         with self._file.lock:
             try:
-                return self._file.connection().execute(sql, values).fetchall()
+                return self._file.connection().execute(sql).fetchall()
             except self._failures as error:
+                if "no such table" in str(error):
+                    return []  # written by a guard of an earlier version, and only read here
                 raise Fault(f"what is owed under mandates cannot be read: {error}") from None
 
-    def _write_duty(self, duty: Duty) -> None:
-        if not self._writes or self._file is None:
+    def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not self._writes or self._file is None or not rows:
             return
         with self._file.lock:
             try:
                 with transaction(self._file.connection()) as db:
-                    db.execute("insert or replace into duties values (?, ?, ?, ?, ?, ?)", duty)
+                    db.executemany(sql, rows)
             except self._failures as error:
                 raise Fault(f"what is owed under a mandate cannot be kept: {error}") from None
 

@@ -33,6 +33,16 @@ TARGETED: Final = frozenset(("copy", "rename", "link", "net_send", "api_copy"))
 MAX_TEXT_CHARS: Final = 4096
 """Longest `text` of a mandate, in characters."""
 
+QUIET_SECONDS: Final = 3600
+"""How long what was deleted must have been gone before it is looked for a second time, in seconds."""
+
+MAX_ITEMS_BYTES: Final = 16 * 1024
+"""Longest list of items of one obligation, as JSON in bytes: it has to fit into a record of the trail."""
+
+MAX_QUIET_SECONDS: Final = 90 * 24 * 3600
+"""Longest such time, in seconds."""
+
+DECIMAL: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 MANDATE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,127}")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -71,18 +81,36 @@ class MandateGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ).hexdigest()[:16]
 
 
-class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What must be done.
 
     Args:
         id: name of this duty within the mandate.
-        effect: what is owed: that an asset is deleted, or a service that is one called, such as one that shuts down.
+        effect: what is owed: that an asset is deleted, a service that is one called, such as one that shuts down, or
+            that every item of an evaluation has its score in the record that is one.
         asset: id of the asset, no glob.
+        due: until when; the end of the mandate by default.
+        quiet_seconds: for `delete`: how long it must have been gone before it is looked for a second time.
+        fallback: for `delete`: `guardrail` lets the guard delete it itself when it is due and was not done.
+        derivatives: for `delete`: further names and copies that are found are deleted too, when the guard does it.
+        items: for `evaluate` and `records`: the items that need a score, by the names that the record has for them.
+        count: instead of `items`: how many items need one.
+        records: for `service`: id of the evaluation that decides whether it is owed; empty if it always is.
+        below: for `records`: it is owed if the mean of the scores is below this number, as text such as `0.7`; for
+            `evaluate`: the threshold that the record must not state otherwise.
     """
 
     id: str
-    effect: Literal["delete", "service"]
+    effect: Literal["delete", "service", "evaluate"]
     asset: str
+    due: Moment | None = None
+    quiet_seconds: int = QUIET_SECONDS
+    fallback: Literal["", "guardrail"] = ""
+    derivatives: bool = False
+    items: tuple[str, ...] = ()
+    count: int = 0
+    records: str = ""
+    below: str = ""
 
 
 class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -243,9 +271,35 @@ def _problems(mandate: Mandate) -> Iterator[str]:
     for duty in mandate.obligations:
         if not MANDATE_ID.fullmatch(duty.id) or not duty.asset or any(char in duty.asset for char in "*?["):
             yield f"the obligation `{duty.id}` needs a plain `id` and the id of one asset"
+        yield from _duty_problems(mandate, duty)
     ids = [duty.id for duty in mandate.obligations]
     if len(set(ids)) < len(ids):
         yield "two obligations have the same `id`"
+
+
+def _duty_problems(mandate: Mandate, duty: Obligation) -> Iterator[str]:
+    name = f"the obligation `{duty.id}`"
+    if max(len(duty.asset), len(duty.records)) > MAX_NAME_CHARS:
+        yield f"{name} names an asset with more than {MAX_NAME_CHARS} characters"
+    if duty.due is not None and duty.due <= mandate.not_before:
+        yield f"{name} is due before its order begins"
+    if not 0 <= duty.quiet_seconds <= MAX_QUIET_SECONDS:
+        yield f"{name} has `quiet_seconds` that are not 0 to {MAX_QUIET_SECONDS}"
+    if duty.effect != "delete" and (duty.fallback or duty.derivatives):
+        yield f"{name} has `fallback` or `derivatives`, which belong to `delete`"
+    if duty.effect == "evaluate" or duty.records:
+        if bool(duty.items) == bool(duty.count) or duty.count < 0 or not all(duty.items):
+            yield f"{name} needs either `items` or a `count` of 1 or more: over what a mean is taken"
+        if len(set(duty.items)) < len(duty.items):
+            yield f"{name} names an item twice"
+        if len(canonical(duty.items)) > MAX_ITEMS_BYTES:
+            yield f"{name} names items in more than {MAX_ITEMS_BYTES} bytes: give their `count`"
+    elif duty.items or duty.count:
+        yield f"{name} has `items` or `count`, which belong to `evaluate` or `records`"
+    if duty.records and (duty.effect != "service" or not duty.below):
+        yield f"{name} has `records`, which belongs to `service` and needs `below`"
+    if duty.below and (not DECIMAL.fullmatch(duty.below) or (duty.effect != "evaluate" and not duty.records)):
+        yield f"{name} has a `below` that is no number such as `0.7`, or nothing that it is about"
 
 
 def _name_problems(mandate: Mandate) -> Iterator[str]:

@@ -248,8 +248,12 @@ def unseal(data: bytes, payload_type: str, *, most: int, what: str) -> Sealed:
         raise ConfigError("its payload is not base64")
     if not _is_canonical(payload):
         # Two parsers must never read two mandates out of the same signed bytes, for instance by a repeated key.
-        verb = {"mandate": "mandates sign", "revocation": "mandates revoke"}.get(what, "escalations")
-        raise ConfigError(f"its payload is not canonical JSON: make it with `guardrail {verb}`")
+        maker = {
+            "mandate": "mandates sign",
+            "revocation": "mandates revoke",
+            "word": "obligations discharge",
+        }.get(what, "escalations")
+        raise ConfigError(f"its payload is not canonical JSON: make it with `guardrail {maker}`")
     return Sealed(payload_type=payload_type, payload=payload, signature=envelope.signatures[0])
 
 

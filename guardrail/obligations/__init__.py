@@ -1,5 +1,27 @@
 """What is still owed: duties that mandates open, and whether the world afterwards shows them done."""
 
-from guardrail.obligations._ledger import Obligations, ObligationStatus
+from __future__ import annotations
 
-__all__ = ["ObligationStatus", "Obligations"]
+from guardrail.obligations._escalate import escalate
+from guardrail.obligations._keys import certifier, trail_key
+from guardrail.obligations._ledger import Obligations
+from guardrail.obligations._orders import OrderNote
+from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
+from guardrail.obligations.world._lookback import Lookback
+from guardrail.obligations.world._stores import stores_of
+from guardrail.obligations.world._sweep import World
+
+__all__ = [
+    "Alarm",
+    "Lookback",
+    "Note",
+    "ObligationStatus",
+    "Obligations",
+    "OrderNote",
+    "World",
+    "certifier",
+    "escalate",
+    "status_of",
+    "stores_of",
+    "trail_key",
+]

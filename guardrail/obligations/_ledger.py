@@ -1,353 +1,296 @@
-"""The ledger of duties.
+"""The ledger of duties: what is owed, what was done about it, and the notes of both on their way into the trail.
 
 A mandate's obligation is accepted before any call under it runs, and at that moment the asset's files are pinned: a pin
 is a descriptor that holds no content open to reading but still knows its inode after a rename, a link or a decoy.
-A deletion counts as done when every declared path is gone and every pinned inode has no name left; an exit code, an
-empty directory or the agent's word is no evidence.
+A deletion counts as seen when every declared path is gone and every pinned inode has no name left, and as done when a
+search of the watched places, twice and a quiet period apart, found nothing of it; an exit code, an empty directory or
+the agent's word is no evidence.
 
-A duty outlives the process, and the window of its mandate: it ends by being met, or with the mandate's revocation.
-
-Blind spot: copies made before the pin, open descriptors of other processes, and snapshots below the filesystem.
-A restart pins what is still at its place; of the rest only names are looked at, and the evidence says so.
+A duty outlives the process, and the window of its mandate: it ends by being discharged, or with the mandate's
+revocation. The trail is the truth: what is kept beside it can be made again from it.
 """
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 import msgspec
 
-from guardrail.assets import Asset, Inventory
-from guardrail.mandates import Duty, Mandate, MandateLedger, Obligation
+from guardrail.mandates import Given, Mandate, Obligation, Word
 from guardrail.model import Effect, Outcome
+from guardrail.obligations._book import DutyBook
+from guardrail.obligations._codec import opening
+from guardrail.obligations._duty import Duty, mark_us, next_us, provable
+from guardrail.obligations._events import Amended, Attempted, Discharged, Looked, Terms, Withdrawn, Worded
+from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, evolve
+from guardrail.obligations._orders import OrderNote, binds, issued, taken_back
+from guardrail.obligations._status import Note
+from guardrail.obligations._terms import does, terms_of
+from guardrail.obligations.world._evidence import status_at
 
-MAX_PINS: Final = 64
-"""Most inodes of one asset that are pinned, hence most descriptors one obligation holds open: its largest files."""
+RETRY_US: Final = 300_000_000
+"""How long it is left alone what time alone should have changed, and did not, in microseconds."""
 
-State = Literal["open", "met", "unmet", "withdrawn"]
-
-
-class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One duty and how it stands.
-
-    Args:
-        id: `mandate/obligation`.
-        mandate: id of the mandate that opened it.
-        subject: pattern of agents that owe it.
-        effect: what is owed, such as `delete`.
-        asset: on which asset.
-        state: `open`, `met`, `unmet`, or `withdrawn` with its mandate.
-        attempts: calls judged so far that would have done it, by outcome.
-        evidence: what was looked at and what it showed.
-    """
-
-    id: str
-    mandate: str
-    subject: str
-    effect: str
-    asset: str
-    state: State
-    attempts: dict[str, int] = {}
-    evidence: tuple[str, ...] = ()
+MAX_ACCEPTED: Final = 4096
+"""Most mandates of which it is remembered that they were taken up; it costs a look to do that again."""
 
 
-class _Duty:
-    __slots__ = ("attempts", "evidence", "pins", "pins_complete", "state", "status", "tried", "watched")
+class Obligations(DutyBook):
+    """Every duty that mandates have opened, and what is done about it; made like a `DutyBook`."""
 
-    def __init__(self, status: ObligationStatus) -> None:
-        self.status = status
-        self.state: State = "open"
-        self.attempts: dict[str, int] = {}
-        self.evidence: tuple[str, ...] = ()
-        self.pins: list[tuple[str, int]] = []
-        self.pins_complete = True
-        self.watched = False  # a call that would have done it was released, and it is not known to be done
-        self.tried = False  # since the files were looked at
+    # -- notes --------------------------------------------------------------------------------------------------
 
+    def notes(self, mandates: Sequence[Mandate] = ()) -> tuple[Note | OrderNote, ...]:
+        """Everything that has to be in the trail before a call is judged or anything is released.
 
-class Obligations:
-    """Every duty that mandates have opened.
-
-    Args:
-        inventory: where the assets are.
-        kept: what is owed since before; without it duties are those of this process.
-
-    Raises:
-        Fault: if what is kept cannot be read.
-    """
-
-    def __init__(self, inventory: Inventory, kept: MandateLedger | None = None) -> None:
-        self._inventory = inventory
-        self._kept = kept
-        self._duties: dict[str, _Duty] = {}
-        self._recorded: set[tuple[str, tuple[Obligation, ...]]] = set()
-        self._lock = threading.Lock()
-        for owed in kept.owed() if kept is not None else ():
-            duty = _Duty(_status(owed))
-            self._pin(duty)
-            self._duties[owed.id] = duty
-
-    def accept(self, mandates: Sequence[Mandate]) -> tuple[ObligationStatus, ...]:
-        """Open the duties of mandates that are not on record yet.
-
-        Returns:
-            Duties that must be in the trail before a call under them runs; they are returned again, to everybody who
-            asks, until `recorded` says that they are.
+        Args:
+            mandates: those that hold for the call: their duties are taken up.
         """
-        if not mandates:
-            return ()
-        missing = [mandate for mandate in mandates if mandate.obligations and _key(mandate) not in self._recorded]
-        if not missing:
-            return ()
-        with self._lock:
-            return tuple(self._duty(mandate, owed).status for mandate in missing for owed in mandate.obligations)
-
-    def recorded(self, mandates: Sequence[Mandate]) -> None:
-        """The duties of these mandates are durable in the trail."""
         if mandates:
-            self._recorded.update(_key(mandate) for mandate in mandates if mandate.obligations)
+            self._accept(mandates)
+        if self._watched:
+            self._look_again()
+        if self._next_us is not None and self.clock() >= self._next_us:
+            self._tick()
+        return tuple(self._outbox) if self._outbox else ()
 
-    def _duty(self, mandate: Mandate, owed: Obligation) -> _Duty:
-        key = f"{mandate.id}/{owed.id}"
-        duty = self._duties.get(key)
-        if duty is None or (duty.status.effect, duty.status.asset) != (owed.effect, owed.asset):
-            if duty is not None:
-                _unpin(duty)
-            entry = Duty(key, owed.effect, owed.asset, mandate.id, mandate.subject)
-            duty = _Duty(_status(entry))
-            known = self._kept.owe(entry) if self._kept is not None else "open"
-            if known == "met" and owed.effect != "delete":
-                duty.state, duty.evidence = "met", ("it was found met before",)
-            elif known == "met" and self._absent(owed.asset):
-                duty.state, duty.evidence = "met", ("it was found met before, and is still absent",)
-            else:
-                self._pin(duty)
-            # A new table, so that those who read it without the lock never see it change.
-            self._duties = {**self._duties, key: duty}
-        return duty
+    # -- taking up ----------------------------------------------------------------------------------------------
 
-    def _absent(self, asset_id: str) -> bool:
-        asset = self._inventory.get(asset_id)
-        # Of an address it cannot be told, so what was met before stays so.
-        return asset is not None and not any(map(os.path.lexists, asset.roots))
+    def _accept(self, mandates: Sequence[Mandate]) -> None:
+        # By identity: a mandate is the same object until its directory changes, and nothing is to be compared here.
+        missing = [one for one in mandates if self._accepted.get(id(one)) is not one]
+        if not missing:
+            return
+        with self._lock:
+            if len(self._accepted) > MAX_ACCEPTED:
+                self._accepted.clear()
+            for mandate in missing:
+                self._note_order(issued(mandate) if binds(mandate) else None)
+                for owed in mandate.obligations:
+                    self._take_up(mandate, owed)
+                self._accepted[id(mandate)] = mandate
 
-    @property
-    def open(self) -> bool:
-        """Whether any duty is not met yet."""
-        return bool(self._duties) and any(duty.state in _OWED for duty in self._duties.values())
+    def _note_order(self, note: OrderNote | None) -> None:
+        if note is not None and (note.mandate, note.digest) not in self._ordered:
+            self._ordered.add((note.mandate, note.digest))
+            self._outbox.append(note)
 
-    def owed(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
-        """Ids of the duties still open under these mandates."""
-        if not self._duties:
-            return ()
-        ids = {mandate.id for mandate in mandates}
-        return tuple(key for key, duty in self._duties.items() if duty.state in _OWED and duty.status.mandate in ids)
-
-    def due(self, mandates: Sequence[Mandate]) -> dict[str, tuple[str, ...]]:
-        """The assets that must be deleted and are not known to be, by the mandate that says so."""
-        found: dict[str, tuple[str, ...]] = {}
-        for key in self.owed(mandates):
-            status = self._duties[key].status
-            if status.effect == "delete":
-                found[status.mandate] = (*found.get(status.mandate, ()), status.asset)
-        return found
-
-    def deletions(self, mandates: Sequence[Mandate]) -> tuple[str, ...]:
-        """Ids of the duties to delete something that are still open under these mandates."""
-        return tuple(key for key in self.owed(mandates) if self._duties[key].status.effect == "delete")
-
-    def condemned(self, revoked: AbstractSet[str]) -> tuple[str, ...]:
-        """The assets that must be deleted, whoever owes it, and also when the window of the order is over.
+    def revoked(self, revocations: Sequence[tuple[str, str, bytes]]) -> None:
+        """Note what people took back, so that it is in the trail as well.
 
         Args:
-            revoked: ids of mandates that were revoked: what they wanted is owed no more.
+            revocations: mandate, digest and envelope of each.
         """
-        found = (duty.status for duty in self._duties.values() if duty.state in _OWED)
-        return tuple(dict.fromkeys(one.asset for one in found if one.effect == "delete" and one.mandate not in revoked))
+        with self._lock:
+            for mandate, digest, envelope in revocations:
+                self._note_order(taken_back(mandate, digest, envelope))
 
-    def judged(self, effects: Sequence[Effect], mandates: Sequence[Mandate], outcome: Outcome) -> None:
-        """Count a call that would have done what is owed, whatever was decided about it."""
-        for key in self.owed(mandates):
-            duty = self._duties[key]
-            ops = _DOING.get(duty.status.effect, frozenset((duty.status.effect,)))
-            if any(
-                e.op in ops and e.resource.asset == duty.status.asset and e.attrs.get("verb") not in _STARTING
-                for e in effects
-            ):
-                duty.attempts[outcome.value] = duty.attempts.get(outcome.value, 0) + 1
+    def _take_up(self, mandate: Mandate, owed: Obligation) -> None:
+        terms = terms_of(mandate, owed, self.clock())
+        duty = self._duties.get(terms.id)
+        if duty is not None and duty.terms.wants == terms.wants:
+            if duty.stage != "withdrawn":
+                self._amend(duty, terms)
+                self._look_for_return(duty)
+            return
+        files, more = self._verifier.files_of(terms.asset) if terms.effect == "delete" else ((), 0)
+        before = self._verifier.copies_before(terms.asset, terms.kept_at) if terms.effect == "delete" else ()
+        for event in opening(terms, files, more, before):
+            self._apply(terms.id, event)
+        self._watched.pop(terms.id, None)
+        self._verifier.pin(self._duties[terms.id])
+
+    def _amend(self, duty: Duty, terms: Terms) -> None:
+        """A person has signed the same again, to another time or with other leave."""
+        terms = msgspec.structs.replace(terms, opened_us=duty.terms.opened_us)
+        if terms != duty.terms and not duty.has_ended:
+            over = tuple(mark for mark in duty.marks if self.clock() >= mark_us(terms, mark))
+            self._apply(duty.terms.id, Amended(terms=terms, marks=over))
+
+    def _look_for_return(self, duty: Duty) -> None:
+        """What was gone and is back is owed again."""
+        if duty.is_owed or duty.terms.effect != "delete":
+            return
+        seen = self._verifier.quick(duty, self.clock())
+        if seen.result == "present":
+            self._command(duty.terms.id, Look(seen=seen))
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def doing(self, effects: Sequence[Effect], mandates: Sequence[Mandate]) -> tuple[str, ...]:
+        """Ids of the duties that a call would do, or do in part."""
+        return tuple(key for key in self.owed(mandates) if does(effects, self._duties[key].terms))
+
+    def judged(self, names: Sequence[str], outcome: Outcome, seq: int | None) -> None:
+        """Count a call that would have done what is owed, whatever was decided about it.
+
+        Args:
+            names: as `doing` gave them; the record of the decision has them.
+            outcome: what was decided.
+            seq: number of that record.
+        """
+        with self._lock:
+            for name in names:
+                event = Attempted(outcome=outcome.value)
+                duty = evolve(self._duties[name], event, seq=-1 if seq is None else seq)
+                self._duties = {**self._duties, name: duty}
                 if outcome is Outcome.ALLOW:
-                    duty.watched = duty.tried = True
+                    self._watched[name] = True
 
-    def look(self) -> tuple[ObligationStatus, ...]:
-        """Look at the duties that a released call may have done, or done in part, since they were looked at.
-
-        Returns:
-            Those that stand otherwise than before.
-        """
-        if not self._duties or not any(duty.watched for duty in self._duties.values()):
-            return ()
-        changed: list[ObligationStatus] = []
+    def _look_again(self) -> None:
+        """Look at the duties that a released call may have done, or done in part, since they were looked at."""
         with self._lock:
-            for duty in self._duties.values():
-                if not duty.watched or duty.state not in _OWED:
-                    continue
-                asset = self._inventory.get(duty.status.asset)
+            for name, fresh in list(self._watched.items()):
+                duty = self._duties[name]
+                asset = self._world.inventory.get(duty.terms.asset)
                 # While something is left it is looked at once for each try, afterwards only for its being gone.
-                if not duty.tried and asset is not None and any(map(os.path.lexists, asset.roots)):
+                there = asset is not None and any(status_at(root) is not None for root in asset.roots)
+                if not duty.is_owed or (not fresh and there and duty.terms.effect == "delete"):
+                    if not duty.is_owed:
+                        del self._watched[name]
                     continue
-                before = duty.state, duty.evidence
-                self._verify(duty)
-                duty.tried = False
-                if duty.state == "met":
-                    duty.watched = False
-                    if self._kept is not None:
-                        self._kept.settle(_entry(duty))
-                if (duty.state, duty.evidence) != before:
-                    changed.append(self._snapshot(duty))
-        return tuple(changed)
+                self._watched[name] = False
+                self._command(name, Look(seen=self._verifier.quick(duty, self.clock())))
+                self._discharge_deed(name)
 
-    def settle(self, revoked: AbstractSet[str] = frozenset()) -> tuple[ObligationStatus, ...]:
-        """Look at the world and say of each duty whether it is done.
+    def _discharge_deed(self, name: str) -> None:
+        """A deed that the trail itself shows needs no second look and no certificate."""
+        duty = self._duties[name]
+        if duty.terms.effect != "delete" and duty.stage == provable(duty):
+            self._command(name, Prove(proof=Discharged(at_us=self.clock())))
+
+    # -- sessions and time --------------------------------------------------------------------------------------
+
+    def ended(self, mandates: Sequence[Mandate], session: str, claim: Literal["done", "refused"] | None) -> None:
+        """A session is over: what is owed under its mandates and was not tried is omitted.
 
         Args:
-            revoked: ids of mandates that were revoked: what they wanted is owed no more.
+            mandates: those that held for it.
+            session: its name.
+            claim: what the agent said of what it owes, if anything.
+        """
+        for name in self.owed(mandates):
+            duty = self._duties[name]
+            self._command(name, Look(seen=self._final(duty)))
+            self._discharge_deed(name)
+            if self._verifier.is_owed(duty.terms)[0] is not True:
+                continue  # whether it is owed at all is not known yet
+            if claim is not None:
+                self._command(name, Claim(claim=claim, session=session, now_us=self.clock()))
+            else:
+                self._command(name, End(session=session, now_us=self.clock()))
+
+    def _final(self, duty: Duty) -> Looked:
+        return msgspec.structs.replace(self._verifier.quick(duty, self.clock()), final=True)
+
+    def _tick(self) -> None:
+        now = self.clock()
+        with self._lock:
+            for name, duty in list(self._duties.items()):
+                at = next_us(duty)
+                if at is not None and at <= now and self._verifier.is_owed(duty.terms)[0] is True:
+                    if duty.is_owed:
+                        seen = self._final(duty) if now >= duty.terms.due_us else self._verifier.quick(duty, now)
+                        self._command(name, Look(seen=seen))
+                    self._command(name, Tick(now_us=now))
+            self._quiet_until = now + RETRY_US
+            self._reckon()
+
+    def words(self, given: Sequence[Given]) -> tuple[str, ...]:
+        """Take people's words that the guard shall do what is owed.
 
         Returns:
-            Every duty with its evidence. One found met is closed and its pins are let go, so that the guard itself
-            never keeps a deleted model's blocks alive.
+            Why some of them do not count.
         """
-        with self._lock:
-            for duty in self._duties.values():
-                if duty.state not in _OWED:
-                    continue
-                if duty.status.mandate in revoked:
-                    duty.state, duty.evidence = "withdrawn", ("its mandate was revoked",)
-                    _unpin(duty)
-                else:
-                    self._verify(duty)
-                if self._kept is not None and duty.state in ("met", "withdrawn"):
-                    self._kept.settle(_entry(duty))
-            return tuple(self._snapshot(duty) for duty in self._duties.values())
+        wrong: list[str] = []
+        for one in given:
+            why = self._why_not(one.word)
+            if why is not None:
+                wrong.append(why)
+                continue
+            word = one.word
+            worded = Worded(by=word.by, digest=one.digest, derivatives=word.derivatives)
+            self._command(word.obligation, worded)
+        return tuple(wrong)
 
-    def close(self) -> None:
-        """Let every pin go."""
-        with self._lock:
-            for duty in self._duties.values():
-                _unpin(duty)
-
-    # -- one duty -----------------------------------------------------------------------------------------------
-
-    def _snapshot(self, duty: _Duty) -> ObligationStatus:
-        return msgspec.structs.replace(
-            duty.status, state=duty.state, attempts=dict(duty.attempts), evidence=duty.evidence
+    def has_news(self, given: Sequence[Given]) -> bool:
+        """Whether a word is among some that was not taken yet."""
+        return any(
+            (duty := self._duties.get(one.word.obligation)) is not None
+            and not duty.has_ended
+            and duty.word_digest != one.digest
+            and self._why_not(one.word) is None
+            for one in given
         )
 
-    def _pin(self, duty: _Duty) -> None:
-        asset = self._inventory.get(duty.status.asset)
-        if asset is None or duty.status.effect != "delete":
+    def _why_not(self, word: Word) -> str | None:
+        duty = self._duties.get(word.obligation)
+        if duty is None:
+            return f"nothing is owed as `{word.obligation}`"
+        if duty.terms.effect != "delete" or duty.terms.asset != word.asset:
+            return f"`{word.obligation}` is not about deleting `{word.asset}`"
+        if fnmatchcase(word.by, duty.terms.subject):
+            return f"`{word.by}` is whom `{word.obligation}` is for, and cannot give leave for it"
+        return None
+
+    # -- proving ------------------------------------------------------------------------------------------------
+
+    def settle(self, revoked: AbstractSet[str] = frozenset(), *, only: str = "") -> None:
+        """Look at the world and say of each duty whether it is done; do what people gave leave to do.
+
+        Args:
+            revoked: ids of mandates that were revoked: what they wanted is owed no more.
+            only: id of the one duty that is meant, which is then searched for also when it was discharged.
+        """
+        # One at a time: a search takes long, and calls are judged meanwhile.
+        with self._looking:
+            for name, duty in list(self._duties.items()):
+                if only and name != only:
+                    continue
+                if duty.terms.mandate in revoked:
+                    self._command(name, Withdrawn(why="its mandate was revoked"))
+                elif duty.stage != "withdrawn":
+                    self._settle(name, again=bool(only))
+            self._tick()
+
+    def _settle(self, name: str, *, again: bool) -> None:
+        duty = self._duties[name]
+        if duty.has_ended and not again:
+            self._look_for_return(duty)
             return
-        for path in sorted(self._inventory.files_of(asset.id), key=_size, reverse=True):
-            if len(duty.pins) >= MAX_PINS:
-                duty.pins_complete = False
-                return
-            try:
-                duty.pins.append((path, os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)))
-            except OSError:
-                duty.pins_complete = False
-
-    def _verify(self, duty: _Duty) -> None:
-        status = duty.status
-        asset = self._inventory.get(status.asset)
-        if asset is None:
-            duty.state, duty.evidence = "unmet", (f"`{status.asset}` is not in the inventory",)
+        overdue = self.clock() >= duty.terms.due_us
+        seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock())
+        # Of a deletion the search that follows tells more; only whether it is owed has to be known before.
+        if duty.terms.effect != "delete" or (seen.result == "absent") is duty.is_owed:
+            self._command(name, Look(seen=seen))
+        if self._verifier.is_owed(duty.terms)[0] is True:
+            self._command(name, Tick(now_us=self.clock()))
+        if duty.terms.effect != "delete":
+            self._discharge_deed(name)
             return
-        if status.effect != "delete":
-            done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
-            duty.state = "met" if done else "unmet"
-            # What came of it is in the record of that call.
-            duty.evidence = (f"`{status.effect}` was {'released' if done else 'not released'} by the guard",)
-            return
-        left = [f"`{root}` is still there" for root in asset.roots if os.path.lexists(root)]
-        named = [line for path, pin in duty.pins for line in _still_named(path, pin)]
-        if named and len(named) < len(duty.pins):
-            left.append(f"only in part deleted: {len(duty.pins) - len(named)} of {len(duty.pins)} files are gone")
-        if asset.uris and not duty.pins and not duty.attempts.get(Outcome.ALLOW.value):
-            left.append(f"no deletion at {_addresses(asset)} was released")
-        if left or named:
-            duty.state, duty.evidence = "unmet", (*left, *named)
-            return
-        if not asset.roots:
-            text = f"deletion at {_addresses(asset)} was released; whether it is gone there cannot be seen from here"
-            duty.state, duty.evidence = "met", (text,)
-            return
-        looked = f"{len(asset.roots)} paths absent, {len(duty.pins)} pinned inodes without a name"
-        if not duty.pins:
-            looked = f"{len(asset.roots)} paths absent; no inode was pinned, so only names were looked at"
-        elif not duty.pins_complete:
-            looked += "; not every file could be pinned"
-        if asset.uris:
-            looked += f"; {_addresses(asset)} cannot be seen from here"
-        duty.state, duty.evidence = "met", (looked,)
-        _unpin(duty)
+        names = self._search(name)
+        duty = self._duties[name]
+        if duty.leave and not duty.has_ended and (duty.is_owed or names):
+            erased = self._verifier.erase(duty, names, self.clock())
+            if self._command(name, erased):
+                self._command(name, Look(seen=self._verifier.quick(self._duties[name], self.clock())))
+                self._search(name)
 
+    def _search(self, name: str) -> tuple[str, ...]:
+        seen, names = self._verifier.thorough(self._duties[name], self.clock())
+        self._command(name, Look(seen=seen))
+        return names
 
-_OWED: Final = frozenset({"open", "unmet"})
-_STARTING: Final = frozenset("start restart reload enable unmask status show".split())
-"""What is said to a service that is not to be ended."""
+    def prove(self, certify: Callable[[Duty, bool], Discharged]) -> None:
+        """Discharge the deletions that were looked for twice.
 
-_DOING: Final = {"delete": frozenset({"delete", "api_delete"})}
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0
-
-
-def _addresses(asset: Asset) -> str:
-    return ", ".join(f"`{uri}`" for uri in asset.uris) or "no address"
-
-
-def _status(owed: Duty) -> ObligationStatus:
-    return ObligationStatus(
-        id=owed.id, mandate=owed.mandate, subject=owed.subject, effect=owed.effect, asset=owed.asset, state="open"
-    )
-
-
-def _entry(duty: _Duty) -> Duty:
-    status = duty.status
-    return Duty(status.id, status.effect, status.asset, status.mandate, status.subject, duty.state)
-
-
-def _key(mandate: Mandate) -> tuple[str, tuple[Obligation, ...]]:
-    """A mandate that is replaced under its id may oblige to something else."""
-    return mandate.id, mandate.obligations
-
-
-def _still_named(path: str, pin: int) -> list[str]:
-    try:
-        links = os.fstat(pin).st_nlink
-        where = os.readlink(f"/proc/self/fd/{pin}")
-    except OSError as error:
-        return [f"`{path}` cannot be looked at: {error.strerror}"]
-    if links == 0:
-        return []
-    if where == path:
-        return [f"`{path}` is still there"]
-    if where.endswith(" (deleted)"):
-        return [f"`{path}` was unlinked but the file has {links} other names"]
-    return [f"`{path}` was not deleted but moved to `{where}`"]
-
-
-def _unpin(duty: _Duty) -> None:
-    for _, pin in duty.pins:
-        try:
-            os.close(pin)
-        except OSError:  # closed by somebody else: nothing is left to let go
-            continue
-    duty.pins.clear()
+        Args:
+            certify: makes the proof of a duty, told whether its asset is known by content.
+        """
+        for name, duty in list(self._duties.items()):
+            if duty.stage == "absent_2":
+                known = self._world.recognition.knows(duty.terms.asset)
+                self._command(name, Prove(proof=certify(duty, known)))

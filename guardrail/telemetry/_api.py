@@ -9,7 +9,7 @@ INVARIANT: no argument, path or message of a call leaves through here: ids, rule
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +34,9 @@ EVENT_NAME: Final = "guardrail.decision"
 
 CHECKPOINT_EVENT_NAME: Final = "guardrail.audit.checkpoint"
 """Name of the log event about one signed checkpoint of the trail."""
+
+DUTY_EVENT_NAME: Final = "guardrail.obligation"
+"""Name of the log event about something that is wrong with what is owed."""
 
 DURATION_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Upper bounds of the buckets of `guardrail.decision.duration`, in seconds."""
@@ -69,6 +72,7 @@ class Tally:
         self._lock = threading.Lock()
         self._decisions: dict[tuple[str, str], int] = {}
         self._errors: dict[str, int] = {}
+        self._violations: dict[str, int] = {}
 
     def decision(self, outcome: str, op: str) -> None:
         key = (outcome, op)
@@ -78,6 +82,14 @@ class Tally:
     def error(self, kind: str) -> None:
         with self._lock:
             self._errors[kind] = self._errors.get(kind, 0) + 1
+
+    def violation(self, kind: str) -> None:
+        with self._lock:
+            self._violations[kind] = self._violations.get(kind, 0) + 1
+
+    def violations(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._violations)
 
     def decisions(self) -> dict[tuple[str, str], int]:
         with self._lock:
@@ -120,6 +132,13 @@ class Api:
             for kind, count in tally.errors().items():
                 yield observation(count, {"error.type": kind})
 
+        def violations(_: CallbackOptions) -> Iterable[Observation]:
+            for kind, count in tally.violations().items():
+                yield observation(count, {"guardrail.obligation.violation": kind})
+
+        meter.create_observable_counter(
+            "guardrail.obligation.violations", [violations], "{violation}", "Things wrong with what is owed."
+        )
         meter.create_observable_counter("guardrail.decisions", [decisions], "{decision}", "Decisions made.")
         meter.create_observable_counter("guardrail.engine.errors", [errors], "{error}", "Faults in judging.")
         self._duration = meter.create_histogram(
@@ -187,6 +206,15 @@ class Api:
             severity_text="INFO",
             body="checkpoint",
             attributes=facts,
+        )
+
+    def emit_duty(self, obligation: str, kinds: Sequence[str]) -> None:
+        self._logger.emit(
+            event_name=DUTY_EVENT_NAME,
+            severity_number=self._logs.SeverityNumber.WARN,
+            severity_text="WARN",
+            body=f"{', '.join(kinds)} {text(obligation)}",
+            attributes={"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)},
         )
 
     def flushers(self, timeout_seconds: float) -> tuple[Callable[[], object], ...]:

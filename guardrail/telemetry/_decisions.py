@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from guardrail.errors import ConfigError, EngineFault, TrailError
 from guardrail.model import Decision, Outcome, ToolCall
-from guardrail.telemetry._api import EVENT_NAME, Api, Tally, deciding_op, failed_open, listed, text
+from guardrail.telemetry._api import DUTY_EVENT_NAME, EVENT_NAME, Api, Tally, deciding_op, failed_open, listed, text
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -117,6 +117,15 @@ class Telemetry:
         if api is not None:
             api.emit_checkpoint(facts)
 
+    def duty(self, obligation: str, kinds: Sequence[str]) -> None:
+        """Say that something is wrong with what is owed.
+
+        Args:
+            obligation: its id.
+            kinds: what: `omitted`, `moved` and the like.
+        """
+        self.attempt(self._duty, obligation, kinds)
+
     def own(self, closers: tuple[Callable[[float], None], ...]) -> None:
         """Take over providers: `shutdown` closes them.
 
@@ -145,6 +154,17 @@ class Telemetry:
 
         if log.wanted():
             log.warn(FAULT_EVENT_NAME, _error_fields(error))
+
+    def _duty(self, obligation: str, kinds: Sequence[str]) -> None:
+        from guardrail.telemetry import _log as log
+
+        for kind in kinds:
+            self.tally.violation(kind)
+        if log.wanted():
+            log.warn(DUTY_EVENT_NAME, {"obligation": text(obligation), "violations": listed(kinds)})
+        api = self.api()
+        if api is not None:
+            api.emit_duty(obligation, kinds)
 
     def api(self) -> Api | None:
         """The OpenTelemetry API, once this process has loaded it."""

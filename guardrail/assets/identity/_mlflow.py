@@ -110,6 +110,31 @@ def claims_of_version(
     return f"mlflow:{name}/{number}", claims
 
 
+class NotThere(Unfit):
+    """The registry says that it has no such model version."""
+
+
+def has_version(reference: str, tracking_uri: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a registry has a model version.
+
+    Args:
+        reference: `mlflow:NAME/VERSION`.
+        tracking_uri: of the server.
+        environment: where credentials are looked up, as for `claims_of_version`.
+
+    Raises:
+        Unfit: if that cannot be told, with the reason.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or match[2] is None:
+        raise Unfit("a model version is named `mlflow:NAME/VERSION`")
+    try:
+        told = _Server(tracking_uri, environment).ask("model-versions/get", name=match[1], version=match[2])
+    except NotThere:
+        return False
+    return bool(_text(told, "model_version", "version"))
+
+
 class _Artifact(msgspec.Struct, frozen=True):
     """A file of a model version: its name in it, its size in bytes, and how to open it."""
 
@@ -289,25 +314,31 @@ class _Server:
             return self._opener.open(request, timeout=REQUEST_SECONDS)
         except urllib.error.HTTPError as error:
             with error:
-                raise Unfit(self._refused(error)) from None
+                raise self._refused(error) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise Unfit(f"`{self._base}` cannot be asked: {str(reason).lower() or type(error).__name__}") from None
 
-    def _refused(self, error: urllib.error.HTTPError) -> str:
+    def _refused(self, error: urllib.error.HTTPError) -> Unfit:
         if error.code in (401, 403):
-            return (
+            return Unfit(
                 f"`{self._base}` does not let us in ({error.code}): set MLFLOW_TRACKING_TOKEN, or "
                 "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
             )
         if 300 <= error.code < 400:
-            return f"`{self._base}` sends us to another address, which is not followed: give that as `--tracking-uri`"
+            return Unfit(
+                f"`{self._base}` sends us to another address, which is not followed: give that as `--tracking-uri`"
+            )
+        told: Any = None
         try:
-            told: Any = msgspec.json.decode(error.read(MAX_ANSWER_BYTES))
+            told = msgspec.json.decode(error.read(MAX_ANSWER_BYTES))
             message = str(told["message"])
         except (OSError, http.client.HTTPException, msgspec.DecodeError, LookupError, TypeError):
             message = error.reason
-        return f"`{self._base}` answered {error.code}: {message[:300]}"
+        said = f"`{self._base}` answered {error.code}: {message[:300]}"
+        # Only the registry's own word counts: any server answers 404 to a path that it does not know.
+        code = told.get("error_code") if isinstance(told, dict) else None  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+        return NotThere(said) if (error.code, code) == (404, "RESOURCE_DOES_NOT_EXIST") else Unfit(said)
 
 
 def _authorization(parts: urllib.parse.SplitResult, environment: Mapping[str, str]) -> str:

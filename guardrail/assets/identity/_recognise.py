@@ -14,7 +14,8 @@ from typing import Final, Protocol
 
 from guardrail.assets.identity._fingerprint import sample, windows
 from guardrail.assets.identity._formats import HEAD_BYTES, format_of_head
-from guardrail.assets.identity._registry import Registry
+from guardrail.assets.identity._match import match
+from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._tensors import Malformed, tensors_of
 from guardrail.errors import AnalysisFault
 
@@ -101,6 +102,39 @@ class Recogniser:
         except sqlite3.Error as error:
             raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
 
+    def digests(self, asset_id: str) -> dict[str, tuple[str, str]]:
+        """Path of each file of an asset that is as it was when it was registered -> its SHA-256 and BLAKE3.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read.
+        """
+        try:
+            with self._lock:
+                known = self._registry.digests(asset_id)
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
+        return {path: (sha, blake) for path, (state, sha, blake) in known.items() if _state_at(path) == state}
+
+    def held_by(self, path: str, asset_id: str) -> str:
+        """Why a file is a copy of an asset or holds a part of it, by all that can be told; empty if it is none.
+
+        Args:
+            path: of a regular file; it is read as a whole, unless it was before and has not changed.
+            asset_id: the asset.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read.
+            OSError: if the file cannot be read.
+        """
+        try:
+            with self._lock:
+                found = match(path, self._registry)
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
+        # What only stems from it may be an honest derivative of the same base: a question, never proof.
+        proof = (one for one in found.evidence if one.asset == asset_id and one.level != "sketch")
+        return next((one.says for one in proof), "")
+
     def _look(self, path: str, size: int) -> str | None:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -125,3 +159,10 @@ class Recogniser:
     def close(self) -> None:
         """Let go of the registry."""
         self._registry.close()
+
+
+def _state_at(path: str) -> bytes | None:
+    try:
+        return state_of(os.lstat(path))
+    except OSError:
+        return None

@@ -178,6 +178,11 @@ class Registry:
         rows = self._db.execute("select state from files where asset = ?", (asset,)).fetchall()
         return frozenset(int.from_bytes(state[24:32], "little", signed=True) for (state,) in rows)
 
+    def digests(self, asset: str) -> dict[str, tuple[bytes, str, str]]:
+        """Path of each registered file of an asset -> its state then, SHA-256 and BLAKE3 in hexadecimal."""
+        rows = self._db.execute("select path, state, sha256, blake3 from files where asset = ?", (asset,)).fetchall()
+        return {path: (bytes(state), sha256.hex(), blake3.hex()) for path, state, sha256, blake3 in rows}
+
     def is_current(self, path: str, state: bytes) -> bool:
         """Whether a file is registered as it is now."""
         row = self._db.execute("select 1 from files where path = ? and state = ?", (path, state)).fetchone()

@@ -77,12 +77,15 @@ def verify_rows(
         return walk.report(time.monotonic() - started)
 
 
-def read_rows(store: str, kinds: Collection[str] = (), *, strict: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_rows(
+    store: str, kinds: Collection[str] = (), *, first: int = 0, strict: bool = False
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """The readable records of a shared ledger in order, each with its number; for showing, not for proving.
 
     Args:
         store: connection string.
         kinds: only records of these kinds; empty means all of them.
+        first: number of the first record that is wanted.
         strict: refuse to pass over what cannot be read.
 
     Raises:
@@ -90,10 +93,11 @@ def read_rows(store: str, kinds: Collection[str] = (), *, strict: bool = False) 
     """
     # Named in the text, so that the index that is made for some of them is found.
     named = sql.SQL(", ").join(sql.Literal(kind) for kind in sorted(kinds))
-    some = sql.SQL("where kind in ({})").format(named) if kinds else sql.SQL("")
+    some = sql.SQL("and kind in ({})").format(named) if kinds else sql.SQL("")
     with _snapshot(store) as connection, connection.cursor("records") as cursor:
         cursor.itersize = BATCH
-        cursor.execute(sql.SQL("select seq, leaf from guardrail.ledger {} order by seq").format(some), binary=True)
+        asked = sql.SQL("select seq, leaf from guardrail.ledger where seq >= %s {} order by seq").format(some)
+        cursor.execute(asked, (first,), binary=True)
         for seq, leaf in cursor:
             try:
                 record = read_leaf(bytes(leaf))

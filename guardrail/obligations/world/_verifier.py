@@ -1,0 +1,302 @@
+"""Looks at the world for one duty: quickly after a call, thoroughly when it is to be proven, and deletes if it may.
+
+Not concerned with what follows from what is seen (`_machine`), nor with where it is kept (`_ledger`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from guardrail.assets import Asset
+from guardrail.errors import AnalysisFault
+from guardrail.model import Outcome
+from guardrail.obligations._codec import MAX_LINE_CHARS, MAX_LINES, bounded, parts_of
+from guardrail.obligations._duty import Duty
+from guardrail.obligations._events import Erased, Finding, Looked, Pinned, Result, Terms
+from guardrail.obligations.world._erase import Eraser, erase_copies
+from guardrail.obligations.world._evaluation import is_below, look_at_scores
+from guardrail.obligations.world._evidence import Pins, look, snapshot, status_at, with_digest
+from guardrail.obligations.world._holders import Holders
+from guardrail.obligations.world._lookback import Lookback
+from guardrail.obligations.world._stores import UNSEEN, Addresses, Store
+from guardrail.obligations.world._sweep import Sweep, World
+
+_LEFT: Final = frozenset(
+    {"present", "moved", "hardlinked", "decoyed", "truncated", "partial", "copied_during", "missing"}
+)
+"""Findings that show that it was not done; of any other it cannot be said that it was."""
+
+
+class Verifier:
+    """Looks at what duties are about, and holds their files.
+
+    Args:
+        world: what is known of the host.
+        stores: who can be asked about addresses.
+        lookback: where released calls took things; None where no trail is kept.
+    """
+
+    def __init__(self, world: World, stores: Sequence[Store], lookback: Lookback | None = None) -> None:
+        self._lookback = lookback
+        self._world = world
+        self._stores = stores
+        self._pins: dict[str, Pins] = {}
+        # INVARIANT: no descriptor is closed while somebody looks at it: its number may be another file's right after.
+        self._lock = threading.RLock()
+
+    # -- pins ---------------------------------------------------------------------------------------------------
+
+    def files_of(self, asset_id: str) -> tuple[tuple[Pinned, ...], int]:
+        """The files of an asset as they are now, and how many there are besides."""
+        if self._asset(asset_id) is None:
+            return (), 0
+        try:
+            digests = self._world.recognition.digests(asset_id)
+        except AnalysisFault:
+            digests = {}  # it is looked for by what is read now, and the certificate says what is not known
+        return snapshot(self._world.inventory, asset_id, digests)
+
+    def pin(self, duty: Duty) -> None:
+        """Hold the files of a duty, as far as they are still where they were."""
+        with self._lock:
+            self.unpin(duty.terms.id)
+            if duty.terms.effect == "delete" and duty.files:
+                self._pins[duty.terms.id] = Pins(duty.files)
+
+    def unpin(self, name: str) -> None:
+        """Let the files of a duty go."""
+        with self._lock:
+            pins = self._pins.pop(name, None)
+            if pins is not None:
+                pins.close()
+
+    def close(self) -> None:
+        """Let every file go."""
+        for name in list(self._pins):
+            self.unpin(name)
+
+    def copies_before(self, asset_id: str, kept_at: Sequence[str]) -> tuple[Finding, ...]:
+        """What released calls made of an asset before its deletion was ordered, and is there still."""
+        try:
+            made = self._world.lineage.made_of(asset_id)
+        except AnalysisFault:
+            return ()  # it is found by its content, or not at all; the call is denied where lineage is needed
+        there = [path for path in made if status_at(path) is not None and not self._world.is_allowed(path, kept_at)]
+        says = "`{}` was made from it before the deletion was ordered"
+        return tuple(Finding(kind="copied_before", says=says.format(path), path=path) for path in there)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def quick(self, duty: Duty, now_us: int) -> Looked:
+        """What the places show that are known; nothing is searched and nobody is asked."""
+        terms = duty.terms
+        asset = self._asset(terms.asset)
+        if asset is None:
+            says = f"`{terms.asset}` is not in the inventory"
+            return Looked(result="present", at_us=now_us, evidence=(says,))
+        if terms.effect == "evaluate":
+            return bounded(look_at_scores(asset, terms, dict(duty.scores), now_us))
+        if terms.effect != "delete":
+            return self._service(duty, now_us)
+        if not asset.roots:
+            return self._released(duty, asset, now_us)
+        with self._lock:
+            seen = look(asset, duty.files, self._pins.get(terms.id, Pins()), now_us)
+        if seen.result == "absent" and asset.uris:
+            # Whoever has files to look at owes them; of the addresses the thorough look says what is known.
+            seen = _with(seen, evidence=(*seen.evidence, f"{_named(asset)} {UNSEEN}"))
+        return bounded(seen)
+
+    def thorough(self, duty: Duty, now_us: int) -> tuple[Looked, tuple[str, ...]]:
+        """Search for what has to be gone: processes, mounts, watched directories and addresses.
+
+        Args:
+            duty: one that is about a deletion.
+            now_us: the time, in microseconds since 1970.
+
+        Returns:
+            What was seen, and the names of it that are left: of the files themselves, and of copies.
+        """
+        terms = duty.terms
+        asset = self._asset(terms.asset)
+        pins = self._pins.get(terms.id, Pins())
+        known = self.quick(duty, now_us)
+        if asset is None:
+            return known, ()
+        if not asset.roots and self._asks(asset):
+            known = Looked(result="absent", at_us=now_us, evidence=())  # the store knows better than what was released
+        # While the pins are held no inode number can be given away, so this comparison is exact.
+        holders = Holders(duty.files, pins)
+        held = list(holders.findings()) if known.result == "absent" else []
+        if known.result == "absent":
+            # INVARIANT: the guard itself must not keep alive what it is about to say is gone.
+            self.unpin(terms.id)
+        linked = [one.path for one in known.findings if one.kind == "hardlinked"]
+        before = [one.path for one in duty.violations if one.kind == "copied_before"]
+        sweep = Sweep(self._world, asset, terms, duty.files, now_us, linked, before)
+        found = [*known.findings, *held, *sweep.findings(), *self._taken(terms, sweep)]
+        addresses = Addresses(asset.uris, self._stores)
+        found += addresses.findings
+        if holders.unreadable:
+            sweep.unreadable.append(f"{holders.unreadable} processes could not be looked into")
+        if sweep.blind:
+            found.append(Finding(kind="unknown", says=f"not all could be looked at: {sweep.unreadable[0]}"))
+        seen = Looked(
+            result=_result(known, found),
+            at_us=now_us,
+            evidence=_evidence(known, found, sweep, addresses),
+            findings=tuple(dict.fromkeys(found)),
+            coverage=sweep.coverage(holders.processes),
+            final=True,
+        )
+        return bounded(seen), tuple(sweep.copies)
+
+    def _released(self, duty: Duty, asset: Asset, now_us: int) -> Looked:
+        """What can be said of addresses without asking anybody: nothing, if somebody can be asked later."""
+        if self._asks(asset):
+            return Looked(result="unknown", at_us=now_us, evidence=duty.evidence or (f"{_named(asset)} was not asked",))
+        if not duty.attempts.get(Outcome.ALLOW.value):
+            says = f"no deletion at {_named(asset)} was released"
+            return Looked(result="present", at_us=now_us, evidence=(says,))
+        says = f"deletion at {_named(asset)} was released; whether it is gone there {UNSEEN}"
+        return Looked(result="absent", at_us=now_us, evidence=(says,))
+
+    def _taken(self, terms: Terms, sweep: Sweep) -> Iterator[Finding]:
+        """What calls made of it, by lineage and by the trail, wherever that is."""
+        try:
+            for path in self._world.lineage.made_of(terms.asset):
+                yield from sweep.made(path)
+            if self._lookback is not None:
+                allowed = partial(self._world.is_allowed, targets=terms.kept_at)
+                yield from self._lookback.findings(terms, self._stores, allowed)
+        except (AnalysisFault, OSError) as error:
+            yield Finding(kind="unknown", says=f"what calls have made of it cannot be told: {error}")
+
+    def _service(self, duty: Duty, now_us: int) -> Looked:
+        terms = duty.terms
+        holds, why = self.is_owed(terms)
+        if holds is False:
+            return Looked(result="absent", at_us=now_us, evidence=(f"not owed: {why}",), ruled_out=True)
+        done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
+        # What came of it is in the record of that call.
+        says = f"`{terms.effect}` was {'released' if done else 'not released'} by the guard"
+        if done:
+            return Looked(result="absent", at_us=now_us, evidence=(says,))
+        if holds is None:
+            return Looked(result="unknown", at_us=now_us, evidence=(why,))
+        missing = (Finding(kind="missing", says=f"{why}, and {says}"),) if why else ()
+        return Looked(
+            result="present", at_us=now_us, evidence=(f"{why}, and {says}" if why else says,), findings=missing
+        )
+
+    def is_owed(self, terms: Terms) -> tuple[bool | None, str]:
+        """Whether the condition of a duty holds, and why; None if it cannot be told yet."""
+        if not terms.records:
+            return True, ""
+        records = self._asset(terms.records)
+        if records is None:
+            return None, f"`{terms.records}` is not in the inventory"
+        return is_below(records, terms)
+
+    # -- deleting -----------------------------------------------------------------------------------------------
+
+    def erase(self, duty: Duty, names: Sequence[str], now_us: int) -> Erased:
+        """Delete what a duty is about.
+
+        Args:
+            duty: one on which somebody has given leave.
+            names: further names and copies that were found.
+            now_us: the time, in microseconds since 1970.
+        """
+        asset = self._asset(duty.terms.asset)
+        pins = self._pins.get(duty.terms.id, Pins())
+        if asset is None:
+            return Erased(at_us=now_us, gone=0, left=(f"`{duty.terms.asset}` is not in the inventory",))
+        files = tuple(file if file.sha256 else with_digest(file) for file in duty.files)
+        # Before anything goes: a further name is the only one that is left as soon as the first is deleted.
+        others = self._moved(duty, names)
+        eraser = Eraser(files, pins)
+        eraser.erase(file.path for file in files)
+        wanted = duty.terms.derivatives or duty.word_derivatives
+        ours, copies = _apart(names, {file.inode for file in files})
+        eraser.erase(name for name in ours if wanted or name in others)
+        gone, left = 0, list[str]()
+        if wanted:
+            gone, left = erase_copies(copies, (file.sha256 for file in files if file.sha256))
+        else:
+            left += [f"the copy `{name}` was left: the order does not say `derivatives`" for name in copies]
+            left += [
+                f"the name `{name}` was left: the order does not say `derivatives`"
+                for name in ours
+                if name not in others
+            ]
+        eraser.sweep_out(asset)
+        known = {file.inode for file in duty.files if file.sha256}
+        # What one record has no room for is read once more when it is deleted, or is not known.
+        told = next(parts_of(tuple(file for file in files if file.sha256 and file.inode not in known)), ())
+        lines = tuple(line[:MAX_LINE_CHARS] for line in (*eraser.left, *left))[:MAX_LINES]
+        return Erased(at_us=now_us, gone=eraser.gone + gone, left=lines, files=told)
+
+    def _moved(self, duty: Duty, names: Sequence[str]) -> frozenset[str]:
+        """Names that are the only one of a file which was moved: they are the file, and no derivative."""
+        only: set[str] = set()
+        by_inode: dict[str, list[str]] = {}
+        for name in names:
+            status = status_at(name)
+            if status is not None:
+                by_inode.setdefault(f"{status.st_dev}:{status.st_ino}", []).append(name)
+        for file in duty.files:
+            found = by_inode.get(file.inode, [])
+            status = status_at(found[0]) if len(found) == 1 else None
+            if status is not None and status.st_nlink == 1:
+                only.update(found)
+        return frozenset(only)
+
+    def _asset(self, asset_id: str) -> Asset | None:
+        return self._world.inventory.get(asset_id)
+
+    def _asks(self, asset: Asset) -> bool:
+        return bool(asset.uris) and all(any(store.owns(uri) for store in self._stores) for uri in asset.uris)
+
+
+def _apart(names: Sequence[str], inodes: set[str]) -> tuple[list[str], list[str]]:
+    """Further names of the files themselves, and copies."""
+    ours: list[str] = []
+    copies: list[str] = []
+    for name in names:
+        status = status_at(name)
+        if status is not None:
+            (ours if f"{status.st_dev}:{status.st_ino}" in inodes else copies).append(name)
+    return ours, copies
+
+
+def _result(known: Looked, found: Sequence[Finding]) -> Result:
+    if known.result == "present" or any(one.kind in _LEFT for one in found):
+        return "present"
+    return "unknown" if found else "absent"
+
+
+def _evidence(known: Looked, found: Sequence[Finding], sweep: Sweep, addresses: Addresses) -> tuple[str, ...]:
+    told = list(known.evidence)
+    told += [one.says for one in found if one.says not in told]
+    told += [line for line in addresses.evidence if line not in told]
+    if sweep.allowed:
+        told.append(f"{len(sweep.allowed)} copies lie where the order lets them be, such as `{sweep.allowed[0]}`")
+    told.append(
+        f"swept {sweep.files} files in {sweep.coverage().roots} directories, compared {sweep.compared}, "
+        f"{len(sweep.unreadable)} places not read"
+    )
+    return tuple(told)
+
+
+def _with(seen: Looked, *, evidence: tuple[str, ...]) -> Looked:
+    return msgspec.structs.replace(seen, evidence=("; ".join(evidence),))
+
+
+def _named(asset: Asset) -> str:
+    return ", ".join(f"`{uri}`" for uri in asset.uris) or "no address"
