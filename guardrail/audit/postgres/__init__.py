@@ -5,7 +5,8 @@ Not concerned with how records are made or checked, which is the same for every 
 
 from __future__ import annotations
 
-from guardrail.audit.postgres._trail import PostgresTrail, examine, migrate_store
+from guardrail.audit.postgres._opening import examine, migrate_store
+from guardrail.audit.postgres._trail import PostgresTrail
 from guardrail.audit.postgres._verify import read_rows
 
 __all__ = ["PostgresTrail", "examine", "migrate_store", "read_rows"]
