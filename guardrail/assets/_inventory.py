@@ -16,13 +16,14 @@ from guardrail.assets._addresses import is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
-from guardrail.assets._files import LiveFiles, Place, found_at, links_below, locate, names_below, walk_files
+from guardrail.assets._files import LiveFiles, Place, found_at, locate, walk_files
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
-from guardrail.assets._patterns import MAX_WALKED, Patterns
+from guardrail.assets._patterns import Patterns
 from guardrail.assets._records import called_record, record_effects
+from guardrail.assets._trees import Unseen
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
@@ -93,7 +94,7 @@ class Inventory:
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._index = AssetIndex(recognition)
-        self._patterns = Patterns(self._index)
+        self._patterns = Patterns(self._index, self._files.trees)
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
@@ -355,26 +356,47 @@ class Inventory:
         if place.real is None or place.dev is None or place.asset is not None:
             return
         known: set[str] = set()
+        try:
+            for there in self._candidates(place.real):
+                asset = self._index.at(there)
+                whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
+                if whose is None or whose in known:
+                    continue
+                known.add(whose)
+                resource = msgspec.structs.replace(
+                    effect.resource,
+                    path=there.real,
+                    real=there.real,
+                    dev=there.dev,
+                    ino=there.ino,
+                    asset=asset,
+                    recursive=False,
+                )
+                facts = attrs if asset is not None else {**attrs, "any": True}
+                yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
+        except Unseen:
+            yield _anything(effect, place, target, attrs)
+
+    def _candidates(self, real: str) -> Iterator[Place]:
+        """Files below a directory that may be other names or copies of assets.
+
+        Raises:
+            Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
+        """
+        strays = self._index.strays()
         large = self._recognition.least() if self._recognition is not None else None
-        for path, status in names_below(place.real, MAX_WALKED, large=large):
-            asset, _, _ = self._index.inodes.get((status.st_dev, status.st_ino), (None, 0, 0))
-            there = found_at(path, status)
-            asset = asset or self._index.by_content(there)
-            whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
-            if whose is None or whose in known:
-                continue
-            known.add(whose)
-            resource = msgspec.structs.replace(
-                effect.resource,
-                path=path,
-                real=path,
-                dev=status.st_dev,
-                ino=status.st_ino,
-                asset=asset,
-                recursive=False,
-            )
-            facts = attrs if asset is not None else {**attrs, "any": True}
-            yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
+        if large is None and strays is not None and not strays:
+            return
+        try:
+            for path, status in self._files.trees.files(real, strays if large is None else None):
+                several = status.st_nlink > 1 or (status.st_dev, status.st_ino) in self._index.inodes
+                stray = several and (strays is None or status.st_ino in strays)
+                if stray or (large is not None and status.st_size >= large):
+                    yield found_at(path, status)
+        except Unseen:
+            # Copies are looked for as well as they can be: what makes one is an effect of its own.
+            if strays is None or strays:
+                raise
 
     def _followed(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
@@ -383,14 +405,17 @@ class Inventory:
         if place.real is None or place.dev is None or place.asset is not None:
             return
         known: set[str] = set()
-        for path in links_below(place.real, MAX_WALKED):
-            there = locate(path)
-            reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
-            for asset in reached:
-                if asset is not None and asset not in known:
-                    known.add(asset)
-                    resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
-                    yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+        try:
+            for path in self._files.trees.links(place.real):
+                there = locate(path)
+                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
+                for asset in reached:
+                    if asset is not None and asset not in known:
+                        known.add(asset)
+                        resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
+                        yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+        except Unseen:
+            yield _anything(effect, place, target, attrs)
 
     def _over(self, effect: Effect) -> Effect:
         """The same; what is put over a control from a file beside it bears on that control."""
@@ -517,6 +542,11 @@ class Inventory:
         return split(
             base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
         )
+
+
+def _anything(effect: Effect, place: Resource, target: Resource | None, attrs: Mapping[str, Any]) -> Effect:
+    """The same effect on a place with more in it than is looked at, where any asset may be."""
+    return msgspec.structs.replace(effect, resource=place, target=target, attrs={**attrs, "any": True}, edit=None)
 
 
 def _deleted(effects: list[Effect]) -> list[Effect]:
