@@ -230,9 +230,9 @@ class Inventory:
             attrs = {**attrs, "any": True}
         attrs = {**attrs, **self._dated(effect, sources, look)}
         if effect.attrs.get("follows"):
-            yield from self._followed(effect, sources[0], targets[0], attrs)
+            yield from self._followed(effect, sources[0], targets[0], attrs, look)
         if effect.resource.recursive and effect.op in _WHOLE:
-            yield from self._linked(effect, sources[0], targets[0], attrs)
+            yield from self._linked(effect, sources[0], targets[0], attrs, look)
         for here in sources[:MAX_ASSETS_PER_EFFECT]:
             for there in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=here, target=there, attrs=attrs)
@@ -350,14 +350,14 @@ class Inventory:
                 )
 
     def _linked(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
     ) -> Iterator[Effect]:
         """Other names and copies of assets below a directory whose whole content is read, copied or sent."""
         if place.real is None or place.dev is None or place.asset is not None:
             return
         known: set[str] = set()
         try:
-            for there in self._candidates(place.real):
+            for there in self._candidates(place.real, self._patterns.strays(look)):
                 asset = self._index.at(there)
                 whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
                 if whose is None or whose in known:
@@ -377,13 +377,12 @@ class Inventory:
         except Unseen:
             yield _anything(effect, place, target, attrs)
 
-    def _candidates(self, real: str) -> Iterator[Place]:
+    def _candidates(self, real: str, strays: frozenset[int] | None) -> Iterator[Place]:
         """Files below a directory that may be other names or copies of assets.
 
         Raises:
             Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
         """
-        strays = self._index.strays()
         large = self._recognition.least() if self._recognition is not None else None
         if large is None and strays is not None and not strays:
             return
@@ -399,23 +398,23 @@ class Inventory:
                 raise
 
     def _followed(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
     ) -> Iterator[Effect]:
         """Assets that a command which goes through symbolic links would reach from a directory."""
         if place.real is None or place.dev is None or place.asset is not None:
             return
-        known: set[str] = set()
-        try:
-            for path in self._files.trees.links(place.real):
-                there = locate(path)
-                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
-                for asset in reached:
-                    if asset is not None and asset not in known:
-                        known.add(asset)
-                        resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
-                        yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
-        except Unseen:
+        links = self._patterns.links(place.real, look)
+        if links is None:
             yield _anything(effect, place, target, attrs)
+        known: set[str] = set()
+        for path in links or ():
+            there = locate(path)
+            reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
+            for asset in reached:
+                if asset is not None and asset not in known:
+                    known.add(asset)
+                    resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
+                    yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _over(self, effect: Effect) -> Effect:
         """The same; what is put over a control from a file beside it bears on that control."""

@@ -64,12 +64,19 @@ class Patterns:
         place = look.at(base, nofollow=False)
         if place is None or ".." in rest:
             return Found([resource], True)
+        found = look.once(pattern, lambda: self._reached(place, rest))
+        if found is None:
+            return Found([resource], True)
+        return split(msgspec.structs.replace(resource, real=place.real), found)
+
+    def _reached(self, place: Place, rest: Sequence[str]) -> tuple[str, ...] | None:
+        """The assets that a pattern below a place can name; None if those are any."""
         hits: dict[str, None] = {}
         try:
             self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
         except _Anywhere:
-            return Found([resource], True)
-        return split(msgspec.structs.replace(resource, real=place.real), list(hits))
+            return None
+        return tuple(hits)
 
     def _listed(self, resource: Resource, base: str, name: str, look: Look) -> Found:
         """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
@@ -87,24 +94,36 @@ class Patterns:
                 fits = any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files)
                 if len(files) > MAX_WALKED or fits or (resource.recursive and _leads(place.real, root, name)):
                     hits[asset] = None
+        links = () if resource.nofollow else self.links(place.real, look)
+        if links is None:
+            return Found([resource], True)
+        hits.update(dict.fromkeys(self._by_links(links, name)))
+        strays = self.strays(look)
         try:
-            if not resource.nofollow:
-                hits.update(dict.fromkeys(self._by_links(place.real, name)))
-            strays = self._index.strays()
             if strays is None or strays:
                 hits.update(dict.fromkeys(self._by_names(place.real, name, strays, recursive=resource.recursive)))
         except Unseen:
             return Found([resource], True)
         return split(msgspec.structs.replace(resource, real=place.real), list(hits))
 
-    def _by_links(self, real: str, name: str) -> Iterator[str]:
-        """Assets that links of a name below a directory lead to.
+    def strays(self, look: Look) -> frozenset[int] | None:
+        """Inode numbers of the assets' files that may have a name outside their place; None if any file may."""
+        return look.once("strays", self._index.strays)
 
-        Raises:
-            Unseen: if there is more than is looked at.
-        """
+    def links(self, real: str, look: Look) -> tuple[str, ...] | None:
+        """Symbolic links below a directory; None if there is more than is looked at."""
+        return look.once(("links", real), lambda: self._links(real))
+
+    def _links(self, real: str) -> tuple[str, ...] | None:
+        try:
+            return tuple(self._trees.links(real))
+        except Unseen:
+            return None
+
+    def _by_links(self, links: Sequence[str], name: str) -> Iterator[str]:
+        """Assets that links of a name lead to."""
         fits = re.compile(fnmatch.translate(name)).match
-        for path in self._trees.links(real):
+        for path in links:
             if fits(path.rpartition("/")[2]):
                 there = locate(path)
                 reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]

@@ -123,7 +123,7 @@ class _Names:
     @staticmethod
     def _plain(call: Call, root: Field) -> bool:
         path = call.place(root).path if root.known else None
-        return path is not None and call.shell.view.plain(path)
+        return path is not None and call.shell.expand.globs.plain(path)
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
