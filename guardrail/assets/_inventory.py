@@ -403,18 +403,22 @@ class Inventory:
         """Assets that a command which goes through symbolic links would reach from a directory."""
         if place.real is None or place.dev is None or place.asset is not None:
             return
-        links = self._patterns.links(place.real, look)
-        if links is None:
-            yield _anything(effect, place, target, attrs)
         known: set[str] = set()
-        for path in links or ():
-            there = locate(path)
-            reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
-            for asset in reached:
-                if asset is not None and asset not in known:
-                    known.add(asset)
-                    resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
-                    yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+        folders = {place.real: None}
+        for folder in _growing(folders):
+            links = self._patterns.links(folder, look)
+            if links is None:
+                yield _anything(effect, place, target, attrs)
+            for path in links or ():
+                there = locate(path)
+                if there.directory and not f"{there.real}/".startswith(f"{place.real}/"):
+                    folders.setdefault(there.real)  # links below that are followed as well
+                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
+                for asset in reached:
+                    if asset is not None and asset not in known:
+                        known.add(asset)
+                        resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
+                        yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _over(self, effect: Effect) -> Effect:
         """The same; what is put over a control from a file beside it bears on that control."""
@@ -541,6 +545,15 @@ class Inventory:
         return split(
             base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
         )
+
+
+def _growing(items: Mapping[str, None]) -> Iterator[str]:
+    """The keys of a mapping, and those that come to it meanwhile."""
+    done = 0
+    while done < len(items):
+        for item in tuple(items)[done:]:
+            done += 1
+            yield item
 
 
 def _anything(effect: Effect, place: Resource, target: Resource | None, attrs: Mapping[str, Any]) -> Effect:

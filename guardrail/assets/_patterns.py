@@ -8,7 +8,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -64,16 +66,16 @@ class Patterns:
         place = look.at(base, nofollow=False)
         if place is None or ".." in rest:
             return Found([resource], True)
-        found = look.once(pattern, lambda: self._reached(place, rest))
+        found = look.once(pattern, lambda: self._reached(place, rest, look))
         if found is None:
             return Found([resource], True)
         return split(msgspec.structs.replace(resource, real=place.real), found)
 
-    def _reached(self, place: Place, rest: Sequence[str]) -> tuple[str, ...] | None:
+    def _reached(self, place: Place, rest: Sequence[str], look: Look) -> tuple[str, ...] | None:
         """The assets that a pattern below a place can name; None if those are any."""
         hits: dict[str, None] = {}
         try:
-            self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES])
+            self._reach(place, rest, hits, [MAX_PATTERN_ENTRIES], look)
         except _Anywhere:
             return None
         return tuple(hits)
@@ -82,8 +84,10 @@ class Patterns:
         """Assets among the files below a directory whose names end like this, as a lister such as `find` gives them."""
         place = None if any(char in base for char in "*?[") else look.at(base, nofollow=False)
         below = self._index.below(place.real) if place is not None else ()
-        if place is None or len(below) > MAX_WALKED:
+        if place is None or place.hidden or len(below) > MAX_WALKED:
             return Found([resource], True)
+        if not resource.nofollow and (place.real == "/" or f"{place.real}/".startswith("/proc/")):
+            return Found([resource], True)  # there are links to whatever any process has open
         hits: dict[str, None] = {}
         if asset_id := self._index.at(place):
             hits[asset_id] = None
@@ -94,6 +98,9 @@ class Patterns:
                 fits = any(fnmatch.fnmatchcase(os.path.basename(path), name) for path in files)
                 if len(files) > MAX_WALKED or fits or (resource.recursive and _leads(place.real, root, name)):
                     hits[asset] = None
+        # What is mounted over a name goes by that name as well.
+        points = self._index.mounts.below(place.real) if self._index.mounts.several else ()
+        hits.update(dict.fromkeys(self._by_links(tuple(points), name)))
         links = () if resource.nofollow else self.links(place.real, look)
         if links is None:
             return Found([resource], True)
@@ -121,7 +128,7 @@ class Patterns:
             return None
 
     def _by_links(self, links: Sequence[str], name: str) -> Iterator[str]:
-        """Assets that links of a name lead to."""
+        """Assets that links, or mounts, of a name lead to."""
         fits = re.compile(fnmatch.translate(name)).match
         for path in links:
             if fits(path.rpartition("/")[2]):
@@ -144,7 +151,7 @@ class Patterns:
                 if asset is not None:
                     yield asset
 
-    def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
+    def _reach(self, place: Place, rest: Sequence[str], hits: dict[str, None], left: list[int], look: Look) -> None:
         """Collect the assets that a pattern below a place can name: by their names, and by what is there now.
 
         Raises:
@@ -161,17 +168,14 @@ class Patterns:
             self._reach_mounted(place.real, rest, hits)
         if place.real.startswith("/proc") or (place.real == "/" and fnmatch.fnmatchcase("proc", rest[0])):
             raise _Anywhere
-        fits = re.compile(fnmatch.translate(rest[0])).match
-        try:
-            with os.scandir(place.real) as entries:
-                for entry in entries:
-                    left[0] -= 1
-                    if left[0] < 0:
-                        raise _Anywhere
-                    if fits(entry.name) and (entry.is_symlink() or len(rest) > 1 or entry.is_file()):
-                        self._reach(locate(entry.path), rest[1:], hits, left)
-        except OSError:
-            return  # nothing is there, or nothing that can be listed: the names are all there is
+        names = look.once(("names", place.real), lambda: _names_in(place.real))
+        left[0] -= len(names)
+        if left[0] < 0:
+            raise _Anywhere
+        for name in filter(re.compile(fnmatch.translate(rest[0])).match, names):
+            path = f"{place.real.rstrip('/')}/{name}"
+            if len(rest) > 1 or _is_file_or_link(path):
+                self._reach(locate(path), rest[1:], hits, left, look)
 
     def _reach_names(self, real: str, rest: Sequence[str], hits: dict[str, None], left: list[int]) -> None:
         """Collect the assets whose declared names a pattern below a directory fits, whether or not they are there.
@@ -206,6 +210,23 @@ class Patterns:
                 names = root[len(prefix) :].split("/") if root.startswith(prefix) else ()
                 if names and all(fnmatch.fnmatchcase(name, part) for name, part in zip(names, rest, strict=False)):
                     hits[asset] = None
+
+
+def _names_in(real: str) -> tuple[str, ...]:
+    """The names in a directory; of more than are looked at, one more than those."""
+    try:
+        with os.scandir(real) as entries:
+            return tuple(entry.name for entry in islice(entries, MAX_PATTERN_ENTRIES + 1))
+    except OSError:
+        return ()  # nothing is there, or nothing that can be listed: the names are all there is
+
+
+def _is_file_or_link(path: str) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _leads(base: str, path: str, name: str) -> bool:
