@@ -14,6 +14,7 @@ import msgspec
 
 from guardrail.assets._addresses import is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
+from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
 from guardrail.assets._files import LiveFiles, Place, found_at, locate, walk_files
@@ -23,7 +24,6 @@ from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, 
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
 from guardrail.assets._patterns import Patterns
 from guardrail.assets._records import called_record, record_effects
-from guardrail.assets._trees import Unseen
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
@@ -61,10 +61,6 @@ _STANDARD_STREAMS: Final = frozenset(
 )
 
 
-_ANYBODY: Final = "?"
-"""Whose a file is that cannot be read; no asset has such an id."""
-
-
 _SEVERAL: Final = re.compile(r"[a-z0-9][._-][a-z0-9]|[a-z][A-Z]")
 """A name of several words."""
 
@@ -94,7 +90,8 @@ class Inventory:
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._index = AssetIndex(recognition)
-        self._patterns = Patterns(self._index, self._files.trees)
+        self._beneath = Beneath(self._index, self._files.trees, recognition)
+        self._patterns = Patterns(self._index, self._beneath)
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
@@ -230,9 +227,9 @@ class Inventory:
             attrs = {**attrs, "any": True}
         attrs = {**attrs, **self._dated(effect, sources, look)}
         if effect.attrs.get("follows"):
-            yield from self._followed(effect, sources[0], targets[0], attrs, look)
+            yield from self._beneath.followed(effect, sources[0], targets[0], attrs, look)
         if effect.resource.recursive and effect.op in _WHOLE:
-            yield from self._linked(effect, sources[0], targets[0], attrs, look)
+            yield from self._beneath.linked(effect, sources[0], targets[0], attrs, look)
         for here in sources[:MAX_ASSETS_PER_EFFECT]:
             for there in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=here, target=there, attrs=attrs)
@@ -348,77 +345,6 @@ class Inventory:
                 yield msgspec.structs.replace(
                     effect, op="mention", resource=named, target=None, attrs=attrs, precision="opaque", modality="may"
                 )
-
-    def _linked(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
-    ) -> Iterator[Effect]:
-        """Other names and copies of assets below a directory whose whole content is read, copied or sent."""
-        if place.real is None or place.dev is None or place.asset is not None:
-            return
-        known: set[str] = set()
-        try:
-            for there in self._candidates(place.real, self._patterns.strays(look)):
-                asset = self._index.at(there)
-                whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
-                if whose is None or whose in known:
-                    continue
-                known.add(whose)
-                resource = msgspec.structs.replace(
-                    effect.resource,
-                    path=there.real,
-                    real=there.real,
-                    dev=there.dev,
-                    ino=there.ino,
-                    asset=asset,
-                    recursive=False,
-                )
-                facts = attrs if asset is not None else {**attrs, "any": True}
-                yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
-        except Unseen:
-            yield _anything(effect, place, target, attrs)
-
-    def _candidates(self, real: str, strays: frozenset[int] | None) -> Iterator[Place]:
-        """Files below a directory that may be other names or copies of assets.
-
-        Raises:
-            Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
-        """
-        large = self._recognition.least() if self._recognition is not None else None
-        if large is None and strays is not None and not strays:
-            return
-        try:
-            for path, status in self._files.trees.files(real, strays if large is None else None):
-                several = status.st_nlink > 1 or (status.st_dev, status.st_ino) in self._index.inodes
-                stray = several and (strays is None or status.st_ino in strays)
-                if stray or (large is not None and status.st_size >= large):
-                    yield found_at(path, status)
-        except Unseen:
-            # Copies are looked for as well as they can be: what makes one is an effect of its own.
-            if strays is None or strays:
-                raise
-
-    def _followed(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
-    ) -> Iterator[Effect]:
-        """Assets that a command which goes through symbolic links would reach from a directory."""
-        if place.real is None or place.dev is None or place.asset is not None:
-            return
-        known: set[str] = set()
-        folders = {place.real: None}
-        for folder in _growing(folders):
-            links = self._patterns.links(folder, look)
-            if links is None:
-                yield _anything(effect, place, target, attrs)
-            for path in links or ():
-                there = locate(path)
-                if there.directory and not f"{there.real}/".startswith(f"{place.real}/"):
-                    folders.setdefault(there.real)  # links below that are followed as well
-                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
-                for asset in reached:
-                    if asset is not None and asset not in known:
-                        known.add(asset)
-                        resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
-                        yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _over(self, effect: Effect) -> Effect:
         """The same; what is put over a control from a file beside it bears on that control."""
@@ -545,20 +471,6 @@ class Inventory:
         return split(
             base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
         )
-
-
-def _growing(items: Mapping[str, None]) -> Iterator[str]:
-    """The keys of a mapping, and those that come to it meanwhile."""
-    done = 0
-    while done < len(items):
-        for item in tuple(items)[done:]:
-            done += 1
-            yield item
-
-
-def _anything(effect: Effect, place: Resource, target: Resource | None, attrs: Mapping[str, Any]) -> Effect:
-    """The same effect on a place with more in it than is looked at, where any asset may be."""
-    return msgspec.structs.replace(effect, resource=place, target=target, attrs={**attrs, "any": True}, edit=None)
 
 
 def _deleted(effects: list[Effect]) -> list[Effect]:

@@ -15,10 +15,11 @@ from typing import Final
 
 import msgspec
 
+from guardrail.assets._beneath import Beneath
 from guardrail.assets._files import Place, found_at, locate, walk_files
 from guardrail.assets._index import AssetIndex
 from guardrail.assets._look import Found, Look, split
-from guardrail.assets._trees import Trees, Unseen
+from guardrail.assets._trees import Unseen
 from guardrail.model import ANY_DEPTH, Resource
 
 MAX_PATTERN_ENTRIES: Final = 500_000
@@ -37,12 +38,12 @@ class Patterns:
 
     Args:
         index: where assets lie.
-        trees: what lies below directories.
+        beneath: what lies below directories.
     """
 
-    def __init__(self, index: AssetIndex, trees: Trees) -> None:
+    def __init__(self, index: AssetIndex, beneath: Beneath) -> None:
         self._index = index
-        self._trees = trees
+        self._beneath = beneath
 
     def look_up(self, resource: Resource, look: Look) -> Found:
         """The assets that a resource can be, of which only a pattern is known.
@@ -101,31 +102,17 @@ class Patterns:
         # What is mounted over a name goes by that name as well.
         points = self._index.mounts.below(place.real) if self._index.mounts.several else ()
         hits.update(dict.fromkeys(self._by_links(tuple(points), name)))
-        links = () if resource.nofollow else self.links(place.real, look)
+        links = () if resource.nofollow else self._beneath.links(place.real, look)
         if links is None:
             return Found([resource], True)
         hits.update(dict.fromkeys(self._by_links(links, name)))
-        strays = self.strays(look)
+        strays = self._beneath.strays(look)
         try:
             if strays is None or strays:
                 hits.update(dict.fromkeys(self._by_names(place.real, name, strays, recursive=resource.recursive)))
         except Unseen:
             return Found([resource], True)
         return split(msgspec.structs.replace(resource, real=place.real), list(hits))
-
-    def strays(self, look: Look) -> frozenset[int] | None:
-        """Inode numbers of the assets' files that may have a name outside their place; None if any file may."""
-        return look.once("strays", self._index.strays)
-
-    def links(self, real: str, look: Look) -> tuple[str, ...] | None:
-        """Symbolic links below a directory; None if there is more than is looked at."""
-        return look.once(("links", real), lambda: self._links(real))
-
-    def _links(self, real: str) -> tuple[str, ...] | None:
-        try:
-            return tuple(self._trees.links(real))
-        except Unseen:
-            return None
 
     def _by_links(self, links: Sequence[str], name: str) -> Iterator[str]:
         """Assets that links, or mounts, of a name lead to."""
@@ -142,7 +129,7 @@ class Patterns:
         Raises:
             Unseen: if there is more than is looked at.
         """
-        for path, status in self._trees.files(real, strays):
+        for path, status in self._beneath.trees.files(real, strays):
             if status.st_nlink < 2 and (status.st_dev, status.st_ino) not in self._index.inodes:
                 continue
             fits = fnmatch.fnmatchcase(path.rpartition("/")[2], name)
