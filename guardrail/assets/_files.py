@@ -12,7 +12,8 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal
 
@@ -286,6 +287,12 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, status
 
 
+@lru_cache(maxsize=1024)
+def matcher(pattern: str) -> Callable[[str], object]:
+    """What tells whether a name fits a pattern, as `fnmatch.fnmatchcase` does; for many names at once."""
+    return re.compile(fnmatch.translate(pattern)).match
+
+
 class _TooMuch(Exception):
     """A glob is over one of its bounds."""
 
@@ -306,7 +313,7 @@ def _expand(pattern: str, most: int) -> list[str]:
 
 def _matching(folders: list[str], part: str, most: int, deadline: float) -> list[str]:
     magic = any(char in part for char in "*?[")
-    fits = re.compile(fnmatch.translate(part)).match
+    fits = matcher(part)
     found: list[str] = []
     for count, folder in enumerate(folders):
         base = folder.rstrip("/")

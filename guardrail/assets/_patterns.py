@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -16,7 +15,7 @@ from typing import Final
 import msgspec
 
 from guardrail.assets._beneath import Beneath
-from guardrail.assets._files import Place, found_at, locate, walk_files
+from guardrail.assets._files import Place, found_at, locate, matcher, walk_files
 from guardrail.assets._index import AssetIndex
 from guardrail.assets._look import Found, Look, split
 from guardrail.assets._trees import Unseen
@@ -116,7 +115,7 @@ class Patterns:
 
     def _by_links(self, links: Sequence[str], name: str) -> Iterator[str]:
         """Assets that links, or mounts, of a name lead to."""
-        fits = re.compile(fnmatch.translate(name)).match
+        fits = matcher(name)
         for path in links:
             if fits(path.rpartition("/")[2]):
                 there = locate(path)
@@ -159,7 +158,7 @@ class Patterns:
         left[0] -= len(names)
         if left[0] < 0:
             raise _Anywhere
-        for name in filter(re.compile(fnmatch.translate(rest[0])).match, names):
+        for name in filter(matcher(rest[0]), names):
             path = f"{place.real.rstrip('/')}/{name}"
             if len(rest) > 1 or _is_file_or_link(path):
                 self._reach(locate(path), rest[1:], hits, left, look)
