@@ -174,7 +174,7 @@ class World:
         # Thousands of decisions: their log lines would bury what a failing test has to say.
         for module in ("guardrail.assets._files", "guardrail.effects.shell._globs"):
             patch.setattr(f"{module}.MAX_GLOB_SECONDS", 10.0)
-        patch.setattr("guardrail.assets._files.MAX_LISTED_SECONDS", 10.0)
+        patch.setattr("guardrail.assets._trees.MAX_LOOK_SECONDS", 10.0)
         patch.setattr(logging.getLogger("guardrail.decision"), "disabled", True)
         return Guard.open(self.toml, record=False)
 

@@ -12,14 +12,21 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal
 
 import msgspec
 
-MAX_GLOB_SECONDS: Final = 0.05
-"""Longest one glob may take, in seconds; a slower one is answered with None, which analysis treats as unknown."""
+from guardrail.assets._trees import Trees, Unseen
+
+MAX_GLOB_SECONDS: Final = 0.3
+"""Most work that one glob may be, in seconds of this thread's own time: one that is more is answered with None, which
+analysis treats as unknown.
+
+Some hundred thousand names, however busy the host is: what is held must not depend on that.
+"""
 
 _O_PATH: Final = os.O_PATH | os.O_CLOEXEC
 
@@ -280,95 +287,10 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, status
 
 
-def names_below(root: str, limit: int, *, large: int | None = None) -> Iterator[tuple[str, os.stat_result]]:
-    """Files with several names below a directory: each may be another name of something that lies elsewhere.
-
-    Args:
-        root: a directory, without symbolic links; links in it are not followed.
-        limit: most entries that are looked at; of what lies beyond nothing is claimed.
-        large: files of at least this size as well, in bytes; None for none.
-    """
-    for entry in _entries_below(root, limit):
-        if entry.is_file(follow_symlinks=False):
-            status = entry.stat(follow_symlinks=False)
-            if status.st_nlink > 1 or (large is not None and status.st_size >= large):
-                yield entry.path, status
-
-
-def links_below(root: str, limit: int) -> Iterator[str]:
-    """Symbolic links below a directory; `root` and `limit` are as for `names_below`."""
-    for entry in _entries_below(root, limit):
-        if entry.is_symlink():
-            yield entry.path
-
-
-MAX_LISTED_SECONDS: Final = 0.01
-"""Longest that one such look may take, in seconds."""
-
-MAX_LISTED: Final = 20_000
-"""Most entries of a directory tree that are looked at for names that a shell would not take for one word."""
-
-_ODD: Final = re.compile(r"""^-|[\s'"\\*?\[]|^\.\.\.+$""")
-
-
-def odd_below(root: str, limit: int) -> bool | None:
-    """Whether a name below a directory is none that a shell takes for one plain word; None if there are too many.
-
-    That there are too many is remembered for a while: it is the careful answer, and finding it out takes the longest.
-    """
-    if _CROWDED.get(root, 0.0) > time.monotonic():
-        return None
-    found = _odd_below(root, limit)
-    if found is None:
-        if len(_CROWDED) >= MAX_CROWDED:
-            _CROWDED.clear()
-        _CROWDED[root] = time.monotonic() + CROWDED_SECONDS
-    return found
-
-
-CROWDED_SECONDS: Final = 10.0
-"""How long a directory is taken to have too many names to be looked at, in seconds."""
-
-MAX_CROWDED: Final = 1_000
-"""Most directories of which that is remembered."""
-
-_CROWDED: Final[dict[str, float]] = {}
-
-
-def _odd_below(root: str, limit: int) -> bool | None:
-    left = limit
-    folders = [root]
-    deadline = time.monotonic() + MAX_LISTED_SECONDS
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    left -= 1
-                    if _ODD.search(entry.name):
-                        return True
-                    if left < 0 or (left % 64 == 0 and time.monotonic() > deadline):
-                        return None
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-        except (OSError, ValueError):
-            continue  # what cannot be listed here cannot be listed by anybody with the same rights
-    return False
-
-
-def _entries_below(root: str, limit: int) -> Iterator[os.DirEntry[str]]:
-    left = limit
-    folders = [root]
-    while folders and left > 0:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in islice(entries, left):
-                    left -= 1
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        yield entry
-        except OSError:
-            continue  # what cannot be listed here cannot be copied from here by anybody with the same rights
+@lru_cache(maxsize=1024)
+def matcher(pattern: str) -> Callable[[str], object]:
+    """What tells whether a name fits a pattern, as `fnmatch.fnmatchcase` does; for many names at once."""
+    return re.compile(fnmatch.translate(pattern)).match
 
 
 class _TooMuch(Exception):
@@ -377,7 +299,7 @@ class _TooMuch(Exception):
 
 def _expand(pattern: str, most: int) -> list[str]:
     """Component by component: the clock is looked at while directories are read, not only when something matches."""
-    deadline = time.monotonic() + MAX_GLOB_SECONDS
+    deadline = time.thread_time() + MAX_GLOB_SECONDS
     found = ["/"]
     parts = pattern.split("/")[1:]
     for index, part in enumerate(parts):
@@ -391,6 +313,7 @@ def _expand(pattern: str, most: int) -> list[str]:
 
 def _matching(folders: list[str], part: str, most: int, deadline: float) -> list[str]:
     magic = any(char in part for char in "*?[")
+    fits = matcher(part)
     found: list[str] = []
     for count, folder in enumerate(folders):
         base = folder.rstrip("/")
@@ -401,15 +324,15 @@ def _matching(folders: list[str], part: str, most: int, deadline: float) -> list
             try:
                 with os.scandir(folder) as entries:
                     for number, entry in enumerate(entries):
-                        if number % 64 == 0 and time.monotonic() > deadline:
+                        if number % 1024 == 1023 and time.thread_time() > deadline:
                             raise _TooMuch
                         name = entry.name
                         # As in the shell, a leading dot has to be named.
-                        if (name[0] != "." or part[0] == ".") and fnmatch.fnmatchcase(name, part):
+                        if fits(name) and (name[0] != "." or part[0] == "."):
                             found.append(f"{base}/{name}")
             except OSError:
                 continue  # not a directory, or not for us to read
-        if len(found) > most or (count % 64 == 0 and time.monotonic() > deadline):
+        if len(found) > most or (count % 64 == 0 and time.thread_time() > deadline):
             raise _TooMuch
     return found
 
@@ -423,6 +346,7 @@ class LiveFiles:
 
     def __init__(self, expansions: int = 4096) -> None:
         self._expansions = expansions
+        self.trees = Trees()
 
     def glob(self, pattern: str) -> tuple[str, ...] | None:
         """Existing paths that an absolute shell pattern names.
@@ -469,7 +393,10 @@ class LiveFiles:
 
     def plain(self, path: str) -> bool:
         """Whether the names below a directory are words as they are, and there are not too many to look at."""
-        return odd_below(path, MAX_LISTED) is False
+        try:
+            return not self.trees.odd(path)
+        except Unseen:
+            return False
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""

@@ -34,8 +34,14 @@ STAT_SECONDS: Final = 2e-6
 INDEX_WAITED_SECONDS: Final = 0.1
 """A walk that takes longer, in seconds, is made beside the calls, which do not wait for it."""
 
+MAX_COUNTED: Final = 10_000
+"""Most files of assets that are looked at to see whether any has a name outside its place; of more any may have."""
+
 MAX_STRANGERS: Final = 100_000
 """Most files with several names that are remembered as no asset's."""
+
+
+_MODELS: Final = frozenset({"weights", "checkpoint", "adapter"})
 
 
 class AssetIndex:
@@ -174,6 +180,27 @@ class AssetIndex:
                 # Below the one name of a directory lies what lies below the other.
                 more.update(dict.fromkeys(within))
         return list(more)
+
+    def strays(self) -> frozenset[int] | None:
+        """Inode numbers of the assets' files that may have a name outside their place; None if any file may.
+
+        INVARIANT: a file with one name that lies where it was declared is nowhere else, whatever is looked at.
+        """
+        if len(self.assets) > MAX_COUNTED or len(self.inodes) > MAX_COUNTED:
+            return None
+        found: set[int] = set()
+        # A model that is not at its place was deleted, or moved; other files are replaced every day.
+        missing = {key for key, (asset, _, _) in self.inodes.items() if self.assets[asset].asset_class in _MODELS}
+        left = MAX_COUNTED
+        for root in {root for asset in self.assets.values() for root in asset.roots}:
+            for _, status in walk_files(root, left):
+                left -= 1
+                missing.discard((status.st_dev, status.st_ino))
+                if status.st_nlink > 1:
+                    found.add(status.st_ino)
+            if left <= 0:
+                return None
+        return frozenset(found | {ino for _, ino in missing})
 
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read."""

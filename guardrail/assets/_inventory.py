@@ -14,14 +14,15 @@ import msgspec
 
 from guardrail.assets._addresses import is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
+from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
-from guardrail.assets._files import LiveFiles, Place, found_at, links_below, locate, names_below, walk_files
+from guardrail.assets._files import LiveFiles, Place, found_at, locate, walk_files
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
-from guardrail.assets._patterns import MAX_WALKED, Patterns
+from guardrail.assets._patterns import Patterns
 from guardrail.assets._records import called_record, record_effects
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
@@ -60,10 +61,6 @@ _STANDARD_STREAMS: Final = frozenset(
 )
 
 
-_ANYBODY: Final = "?"
-"""Whose a file is that cannot be read; no asset has such an id."""
-
-
 _SEVERAL: Final = re.compile(r"[a-z0-9][._-][a-z0-9]|[a-z][A-Z]")
 """A name of several words."""
 
@@ -93,7 +90,8 @@ class Inventory:
         self._files = files or LiveFiles(config.limits.expansions)
         self._script_bytes = config.limits.script_bytes
         self._index = AssetIndex(recognition)
-        self._patterns = Patterns(self._index)
+        self._beneath = Beneath(self._index, self._files.trees, recognition)
+        self._patterns = Patterns(self._index, self._beneath)
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
@@ -229,9 +227,9 @@ class Inventory:
             attrs = {**attrs, "any": True}
         attrs = {**attrs, **self._dated(effect, sources, look)}
         if effect.attrs.get("follows"):
-            yield from self._followed(effect, sources[0], targets[0], attrs)
+            yield from self._beneath.followed(effect, sources[0], targets[0], attrs, look)
         if effect.resource.recursive and effect.op in _WHOLE:
-            yield from self._linked(effect, sources[0], targets[0], attrs)
+            yield from self._beneath.linked(effect, sources[0], targets[0], attrs, look)
         for here in sources[:MAX_ASSETS_PER_EFFECT]:
             for there in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=here, target=there, attrs=attrs)
@@ -347,50 +345,6 @@ class Inventory:
                 yield msgspec.structs.replace(
                     effect, op="mention", resource=named, target=None, attrs=attrs, precision="opaque", modality="may"
                 )
-
-    def _linked(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
-    ) -> Iterator[Effect]:
-        """Other names and copies of assets below a directory whose whole content is read, copied or sent."""
-        if place.real is None or place.dev is None or place.asset is not None:
-            return
-        known: set[str] = set()
-        large = self._recognition.least() if self._recognition is not None else None
-        for path, status in names_below(place.real, MAX_WALKED, large=large):
-            asset, _, _ = self._index.inodes.get((status.st_dev, status.st_ino), (None, 0, 0))
-            there = found_at(path, status)
-            asset = asset or self._index.by_content(there)
-            whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
-            if whose is None or whose in known:
-                continue
-            known.add(whose)
-            resource = msgspec.structs.replace(
-                effect.resource,
-                path=path,
-                real=path,
-                dev=status.st_dev,
-                ino=status.st_ino,
-                asset=asset,
-                recursive=False,
-            )
-            facts = attrs if asset is not None else {**attrs, "any": True}
-            yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
-
-    def _followed(
-        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any]
-    ) -> Iterator[Effect]:
-        """Assets that a command which goes through symbolic links would reach from a directory."""
-        if place.real is None or place.dev is None or place.asset is not None:
-            return
-        known: set[str] = set()
-        for path in links_below(place.real, MAX_WALKED):
-            there = locate(path)
-            reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
-            for asset in reached:
-                if asset is not None and asset not in known:
-                    known.add(asset)
-                    resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
-                    yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
 
     def _over(self, effect: Effect) -> Effect:
         """The same; what is put over a control from a file beside it bears on that control."""

@@ -5,13 +5,15 @@ Not concerned with assets, only with keeping what was found out about them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
 from guardrail.assets._files import Place, locate, locate_in, of_process
 from guardrail.model import Resource
+
+_T = TypeVar("_T")
 
 MAX_ASSETS_PER_EFFECT: Final = 64
 """Most assets one effect is split over; a further one is counted in `attrs.assets_more`."""
@@ -46,13 +48,26 @@ def split(resource: Resource, assets: Sequence[str], total: int = 0) -> Found:
 class Look:
     """What one call's paths turned out to be."""
 
-    __slots__ = ("_folders", "_places", "args", "assets")
+    __slots__ = ("_folders", "_found_out", "_places", "args", "assets")
 
     def __init__(self, args: Mapping[str, Any] = NO_ARGS) -> None:
         self.args = args
         self.assets: dict[str, str | None] = {}  # real paths -> the asset that is there
+        self._found_out: dict[Hashable, Any] = {}
         self._places: dict[tuple[str, bool], Place | None] = {}
         self._folders: dict[str, Place] = {}
+
+    def once(self, what: Hashable, find: Callable[[], _T]) -> _T:
+        """What is found out once for all effects of a call.
+
+        Args:
+            what: a name for it.
+            find: finds it out.
+        """
+        if what not in self._found_out:
+            self._found_out[what] = find()
+        found: _T = self._found_out[what]
+        return found
 
     def at(self, path: str, *, nofollow: bool) -> Place | None:
         """The place of a path, looked up once; None if it leads through a process of which nothing is known here."""

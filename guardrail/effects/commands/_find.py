@@ -33,6 +33,13 @@ _WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".sp
 _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
 _PLAIN: Final = re.compile(r"[\w.-]*")
+_VERBATIM: Final = frozenset(
+    "basename black cat chattr chgrp chmod chown clang-format cmp cp cut dirname du egrep fgrep file gofmt grep gzip "
+    "head isort ln ls md5sum mkdir mv nl prettier readlink realpath rm rmdir ruff rustfmt sed sha1sum sha256sum "
+    "sha512sum shred sort stat strings strip tail touch truncate unlink wc xxd".split()
+)
+"""Programs that take each argument as it is, and hand none to a shell that would make several words of it."""
+
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
@@ -84,8 +91,14 @@ class _Names:
         else:
             self.filtered = True
 
-    def fields(self, call: Call, root: Field) -> Iterator[Field]:
-        """What a command is run on below one root: the root itself unless it is known to be a directory."""
+    def fields(self, call: Call, root: Field, *, verbatim: bool) -> Iterator[Field]:
+        """What a command is run on below one root: the root itself unless it is known to be a directory.
+
+        Args:
+            call: the search.
+            root: where it begins.
+            verbatim: the command takes each name as it is; one that is cut at a blank could be any path.
+        """
         # Every name begins with its root, so none is taken for an option.
         base = root.text.rstrip("/") if root.known else TOP
         if self.follows:
@@ -93,18 +106,24 @@ class _Names:
             yield from (root,) if root.known else ()
             yield Field(text=f"{base}/{TOP}" if root.known else TOP)
             return
+        below = PATH if verbatim or self._plain(call, root) else TOP
         if self.pattern is None:
             if root.known and call.kind(call.place(root)) != "dir":
                 yield root
-            yield Field(text=f"{base}/{PATH}" if root.known else TOP)
+            yield Field(text=f"{base}/{below}" if root.known else TOP)
             return
         if root.known and fnmatch.fnmatchcase(posixpath.basename(base), self.pattern):
             yield root
         ending = self.pattern.lstrip("*")
         if root.known:
-            yield Field(text=f"{base}/{PATH}{ending if _PLAIN.fullmatch(ending) else ''}")
+            yield Field(text=f"{base}/{below}{ending if _PLAIN.fullmatch(ending) else ''}")
         else:
             yield Field(text=f"{base}/{TOP}", glob=f"**{ending}")
+
+    @staticmethod
+    def _plain(call: Call, root: Field) -> bool:
+        path = call.place(root).path if root.known else None
+        return path is not None and call.shell.expand.globs.plain(path)
 
 
 def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
@@ -140,9 +159,8 @@ def _deleted(call: Call, names: _Names) -> None:
     entered = names.follows or any(field.text == "-H" for field in call.args)
     for root in names.roots:
         path = call.place(root).path
-        # Where names are odd, or too many to look at, a pattern might mean more than the whole.
-        if names.pattern is not None and not names.follows and path is not None and call.shell.view.plain(path):
-            for name in names.fields(call, root):
+        if names.pattern is not None and not names.follows and path is not None:
+            for name in names.fields(call, root, verbatim=True):
                 call.emit("delete", call.place(name, nofollow=True), may=True, precision="opaque" if vague else None)
         else:
             place = call.place(root, kind="dir", recursive=True, nofollow=not entered)
@@ -164,9 +182,10 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     if not command:
         return
     mark = len(call.shell.emit.effects)
+    verbatim = call.state.path == () and command[0].known and command[0].text in _VERBATIM
     with call.perhaps():
         for root in names.roots:
-            for name in names.fields(call, root):
+            for name in names.fields(call, root, verbatim=verbatim):
                 vector = tuple(_named(field, name, inside=inside) for field in command)
                 call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
     effects = call.shell.emit.effects

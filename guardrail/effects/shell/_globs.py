@@ -19,9 +19,11 @@ from guardrail.effects.domain._values import NUM, TOP, Field, State
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._listings import undashed_made
 
-MAX_GLOB_SECONDS: Final = 0.05
-"""Longest that all globs of one call may take, in seconds."""
+MAX_GLOB_SECONDS: Final = 0.3
+"""Most work that all globs of one call may be, in seconds of this thread's own time."""
 
+MAX_PLAIN_SECONDS: Final = 0.5
+"""Longest that looks at the names below directories may have taken for another to be begun in the same call."""
 
 MAX_MADE: Final = 16
 """Most names that a call made of which each is compared with a pattern; of more, any may match."""
@@ -38,13 +40,27 @@ class Globs:
         emit: the effects so far, which tell what the call itself makes.
     """
 
-    __slots__ = ("_names", "_spent", "emit", "view")
+    __slots__ = ("_looked", "_names", "_plain", "_spent", "emit", "view")
 
     def __init__(self, view: FileView, emit: Emitter) -> None:
         self.view = view
         self.emit = emit
         self._names: dict[str, tuple[str, ...]] = {}
         self._spent = 0.0
+        self._plain: dict[str, bool] = {}
+        self._looked = 0.0
+
+    def plain(self, path: str) -> bool:
+        """Whether the names below a directory are words as they are, asked once for each directory of a call."""
+        known = self._plain.get(path)
+        if known is not None:
+            return known
+        if self._looked > MAX_PLAIN_SECONDS:
+            return False
+        started = time.monotonic()
+        found = self._plain[path] = self.view.plain(path)
+        self._looked += time.monotonic() - started
+        return found
 
     def fields(self, field: Field, state: State) -> Iterator[Field]:
         """The fields that a pattern stands for.
@@ -70,9 +86,9 @@ class Globs:
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""
         names = self._names.get(base + pattern)
         if names is None:
-            started = time.monotonic()
+            started = time.thread_time()
             names = self.view.glob(base + pattern)
-            self._spent += time.monotonic() - started
+            self._spent += time.thread_time() - started
             if names is not None:
                 self._names[base + pattern] = names
         if self._spent > MAX_GLOB_SECONDS:

@@ -101,7 +101,7 @@ def _below(call: Call, roots: Sequence[Field]) -> tuple[str, ...]:
 
 def _plain(call: Call, path: str) -> bool:
     made = undashed_made(call.shell.emit.made) and not any(re.search(r"\s", one) for one in call.shell.emit.made)
-    return made and call.shell.view.plain(path)
+    return made and call.shell.expand.globs.plain(path)
 
 
 def _here(call: Call) -> tuple[str, ...]:

