@@ -9,6 +9,8 @@ import posixpath
 from collections.abc import Generator
 from typing import Final
 
+import msgspec
+
 from guardrail.effects.domain._call import Call
 from guardrail.model import Resource
 
@@ -32,9 +34,27 @@ def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
     if not call.shell.contents.knows(resource.path):
         note_script(call, resource)
         return (data.decode("utf-8", "surrogateescape"),)
-    old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
+    old = None
+    if not call.shell.replaced(resource.path):
+        old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
     both = (data,) if old is None or b"\0" in old else (data, old)
     return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))
+
+
+def note_old(call: Call, path: str, since: int) -> None:
+    """Say of what is not looked into that it is in a text which this call replaces, unless that fails.
+
+    Args:
+        call: the command that runs the file.
+        path: the file.
+        since: how many effects there were before those of the old text.
+    """
+    effects = call.shell.emit.effects
+    for index in range(since, len(effects)):
+        effect = effects[index]
+        if effect.op == "exec_opaque":
+            told = f"{effect.attrs.get('reason') or 'code'}, in what `{path}` holds now: writing over it may fail"
+            effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, "reason": told})
 
 
 def note_script(call: Call, resource: Resource) -> None:

@@ -37,6 +37,20 @@ class Bound(Exception):
     """A limit was reached; the rest of the call is not analysed."""
 
 
+class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+    """A redirection that empties a file, in a shell of which it is known what it can do.
+
+    Args:
+        since: how many effects there were before it.
+        span: where its command stands.
+        plain: it is one of the call's own shell, and nothing was done to that shell's rights and limits.
+    """
+
+    since: int
+    span: tuple[int, int]
+    plain: bool
+
+
 class Emitter:
     """Collects effects; stops with `Bound` at a limit.
 
@@ -60,6 +74,7 @@ class Emitter:
         "meant",
         "moved",
         "placed",
+        "replaced",
         "steps",
     )
 
@@ -76,6 +91,7 @@ class Emitter:
         self.made: set[str] = set()
         self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
         self.placed: set[str] = set()
+        self.replaced: dict[str, Replaced] = {}  # files that a redirection of the shell emptied, if it opened them
         self.entered: tuple[Resource, ...] = ()  # what redirections opened to read
         self.meant: set[tuple[Op, Resource, bool]] = set()
         self.moved: list[tuple[str, str, bool]] = []  # new name, old name, the old one is there still
@@ -308,6 +324,13 @@ class Emitter:
                     return False
         return True
 
+    def hampered(self, since: int) -> bool:
+        """Whether anything before an effect may have made it harder to write to files."""
+        return any(
+            effect.op in _HAMPERING or (effect.op == "exec_opaque" and "analysed" not in effect.attrs)
+            for effect in self.effects[:since]
+        )
+
     def reopened(self, op: Op, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
         """A name of a descriptor opened again is the file itself, to be written though it was open to read."""
         name = resource.path or resource.pattern or ""
@@ -351,6 +374,9 @@ def _may_be(part: str, name: str) -> bool:
     begin = _WILD.split(part, maxsplit=1)[0]
     return part == name or (begin != part and name.startswith(begin))
 
+
+_HAMPERING: Final = frozenset(("set_security", "mount", "signal", "remote_exec", "schedule", "service"))
+"""What may take rights from files, or from the shell; `prlimit` counts as a signal."""
 
 MAX_MOVED: Final = 64
 """Most names of which it is kept what they were before; a call that moves more has other effects to show."""

@@ -35,6 +35,10 @@ class FileView(Protocol):
         """
         ...
 
+    def writable(self, path: str) -> bool:
+        """Whether a regular file is there which a shell that has the guard's rights can open to write over it."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...

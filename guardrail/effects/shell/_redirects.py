@@ -237,6 +237,8 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
         if carries and certain and operator in (">", ">>", ">|") and out.text is not None:
             # Of several targets the last one gets the output; the others are only emptied.
             edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
+        if certain and operator in (">", ">|") and resource.path is not None and not call.doubted:
+            shell.note_replaced(resource.path, call.state)
         call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
