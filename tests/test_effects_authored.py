@@ -38,6 +38,10 @@ class Session:
         """All of them."""
         return tuple(self.paths)
 
+    def patterns(self) -> tuple[str, ...]:
+        """All names are known."""
+        return ()
+
     def before(self, real: str) -> str | None:
         """What was there."""
         data = self.paths.get(real)

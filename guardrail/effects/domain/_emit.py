@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -89,7 +89,8 @@ class Emitter:
         self.expansions = limits.expansions
         self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
         self.made: set[str] = set()
-        self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
+        # what a compiler made of files alone -> how many effects there were then, and of which files
+        self.built: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self.placed: set[str] = set()
         self.replaced: dict[str, Replaced] = {}  # files that a redirection of the shell emptied, if it opened them
         self.entered: tuple[Resource, ...] = ()  # what redirections opened to read
@@ -304,25 +305,26 @@ class Emitter:
     ) -> None:
         """Say that something runs which is not looked into."""
         facts: dict[str, Any] = {"code": code, **(attrs or {})}
-        if self.built and facts.get("authored") and self._still_built(resource):
+        if self.built and facts.get("authored") and (build := self._still_built(resource)) is not None:
             # Whether it is the session's own is a question of its sources, and one for the history.
-            facts = {"code": code, "built": True}
+            facts = {"code": code, "built": build}
         if reason:
             facts["reason"] = reason
         self.add("exec_opaque", resource, spec=spec, span=span, attrs=facts, precision="opaque")
 
-    def _still_built(self, resource: Resource) -> bool:
-        """What is there is still what a compiler made: nothing was put in its place, or may have been."""
+    def _still_built(self, resource: Resource) -> Mapping[str, Any] | None:
+        """Of which files what is there was made; None if anything may have been put in its place."""
         path = posixpath.normpath(resource.path or "")
-        since = next((count for made, count in self.built.items() if posixpath.normpath(made) == path), None)
-        if since is None or self.contents.vague():
-            return False
+        found = next((one for made, one in self.built.items() if posixpath.normpath(made) == path), None)
+        if found is None or self.contents.vague():
+            return None
+        since, build = found
         for effect in self.effects[since:]:
             if effect.op in MUTATING and effect.op not in ("set_times", "set_security"):
                 last = effect.target if effect.target is not None else effect.resource
                 if effect.op in ("link", "mount", "rename") or (last.path and self.contents.same(last.path, path)):
-                    return False
-        return True
+                    return None
+        return build
 
     def hampered(self, since: int) -> bool:
         """Whether anything before an effect may have made it harder to write to files."""
