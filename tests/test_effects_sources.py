@@ -25,7 +25,7 @@ FILES: Mapping[str, str] = {
     "cmd/tool/page.bin": "x",
     "cmd/c/main.go": 'package main\n\n// #include "table.bin"\nimport "C"\n\nfunc main() {}\n',
     "crate/Cargo.toml": '[package]\nname = "a"\n[dependencies]\nb = { path = "../other/b" }\n',
-    "crate/src/main.rs": 'static D: &[u8] = include_bytes!("../blob.bin");\n#[path = "odd.txt"]\nmod o;\nfn main() {}\n',
+    "crate/src/main.rs": 'static D: &[u8] = include_bytes!("../blob.bin");\n#[path = "odd.txt"]\nmod o;\nfn main(){}\n',
     "built/Cargo.toml": '[package]\nname = "a"\n',
     "built/build.rs": "fn main() {}\n",
     "built/src/main.rs": "fn main() {}\n",

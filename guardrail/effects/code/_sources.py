@@ -41,7 +41,7 @@ _MANIFESTS: Final = {"go": ("go.mod", "go.work"), "rust": ("Cargo.toml",)}
 """Files that stand where a package begins."""
 
 _INCLUDE: Final = re.compile(
-    r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?:[\"<]([^\">\n]+)[\">])?"
+    r"^[ \t/*]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?:[\"<]([^\">\n]+)[\">])?"
     r"|\.(?:incbin|include)[ \t\"\\]+([^\"\\\n]+)",
     re.MULTILINE,
 )
