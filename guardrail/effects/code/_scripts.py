@@ -125,22 +125,25 @@ def _resolved(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:
         if matching is None:
             return None
         found += map(shell.view.real, matching)
-    tops = [path for path in (*paths, *found) if "." not in path.rpartition("/")[2] and _is_loaded_from(call, path)]
+    places = _loaded_from(call)
+    tops = [path for path in (*paths, *found) if "." not in path.rpartition("/")[2] and _meets(path, places)]
     files = _below(shell.view, [top for top in tops if shell.view.kind(top) == "dir"])
     return None if files is None else (*found, *files)
 
 
-def _is_loaded_from(call: Call, folder: str) -> bool:
-    """Programs may load what lies in a directory: they run in it, are told of it, or its libraries are installed."""
+def _loaded_from(call: Call) -> list[str]:
+    """Where programs may load something from: where they run, what they are told of, and Python's path."""
     value = call.state.vars.get("PYTHONPATH")
     named = [part for text in (value.alternatives if value is not None else ()) for part in text.split(":")]
     named += [field.text for field in call.args if field.text[:1] not in ("-", "") and "\n" not in field.text]
     places = [call.cwd, *(call.place(Field(text=text)).path for text in named)]
-    for where in places:
-        real = call.shell.view.real(where) if where else ""
-        if real and (f"{folder}/".startswith(f"{real.rstrip('/')}/") or f"{real}/".startswith(f"{folder}/")):
-            return True
-    return "-packages" in folder
+    return [f"{call.shell.view.real(where).rstrip('/')}/" for where in dict.fromkeys(places) if where]
+
+
+def _meets(folder: str, places: Sequence[str]) -> bool:
+    """A directory lies in such a place, or such a place in it; or libraries are installed there."""
+    top = f"{folder}/"
+    return "-packages" in folder or any(top.startswith(place) or place.startswith(top) for place in places)
 
 
 def _below(view: FileView, tops: Sequence[str]) -> list[str] | None:
