@@ -231,6 +231,7 @@ PROJECT = {
     "src/app.py": "import os\n\n\ndef main():\n    print('foo')\n\n\nTIMEOUT = 10\n",
     "src/config.py": "class Config:\n    pass\n",
     "src/hello.c": "int main(void) { return 0; }\n",
+    "src/set.c": '#include "config"\nint main(void) { return 0; }\n',
     "src/old.py": "X = 1\n",
     "app/__init__.py": "__version__ = '1.2.3'\n",
     "tests/test_app.py": "def test_main():\n    assert True\n",

@@ -61,6 +61,10 @@ class NoFiles:
         names = [name.rpartition("/")[2] for name in (*self.files, *self.dirs)]
         return not any(name.startswith("-") or set(name) & set(" \t\n'\"\\*?[") for name in names)
 
+    def writable(self, path: str) -> bool:
+        """Every file that was given."""
+        return self.kind(path) == "file"
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -98,6 +102,10 @@ class RealFiles:
     def plain(self, path: str) -> bool:
         """As the guard itself does it."""
         return LiveFiles().plain(path)
+
+    def writable(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().writable(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

@@ -38,6 +38,10 @@ class Session:
         """All of them."""
         return tuple(self.paths)
 
+    def patterns(self) -> tuple[str, ...]:
+        """All names are known."""
+        return ()
+
     def before(self, real: str) -> str | None:
         """What was there."""
         data = self.paths.get(real)
@@ -684,3 +688,26 @@ def test_recipes_that_are_not_all_known_are_held(command: str, text: str) -> Non
     found = run(command, {"Makefile": text, "tool": "\x7fELF\0"})
     scripts = [e.resource.path or "" for e in found if e.op == "exec_opaque"]
     assert held(found) or {"/w/Makefile", "/w/./tool"} & set(scripts)
+
+
+PLAIN_TEST = "import { test, expect } from 'vitest'\ntest('adds', () => expect(1 + 2).toBe(3))\n"
+OTHER_TEST = (
+    "import { test } from 'vitest'\nimport { execSync } from 'node:child_process'\n"
+    "test('x', () => execSync(process.env.X))\n"
+)
+
+
+@pytest.mark.parametrize("runner", ["npx vitest run", "npx jest", "vitest run", "pnpm vitest run", "npx mocha"])
+def test_a_test_of_javascript_is_run_by_its_file_name_as_it_is_without(runner: str) -> None:
+    """In the call that wrote it: one that only computes passes, one that starts what a variable says does not."""
+
+    def written(text: str, rest: str = "") -> list[Effect]:
+        return run(f"cat > a.test.js <<'E'\n{text}E\n{rest}{runner} a.test.js", {})
+
+    def held(effects: list[Effect]) -> bool:
+        return any(effect.attrs.get("authored") for effect in effects)
+
+    assert not held(written(PLAIN_TEST))
+    assert held(written(OTHER_TEST))
+    assert held(written(PLAIN_TEST, f"cat > e.txt <<'E'\n{OTHER_TEST}E\nmv e.txt a.test.js\n"))
+    assert held(run(f"cat > c.js <<'E'\n{OTHER_TEST}E\n{runner} --config c.js", {}))

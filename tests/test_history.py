@@ -220,8 +220,10 @@ def test_a_history_that_another_process_holds_denies_after_a_while(path: Path, m
     holder.close()
 
 
-def _builds(*folders: str) -> Effect:
-    attrs = {"code": "program", "builds": list(folders)}
+def _builds(*folders: str, own: bool = False) -> Effect:
+    """A tool builds programs there, `own` if the session wrote a part of them in an earlier call."""
+    reads = {"reads": "any", "below": ["/"], "named": [], "broad": True}
+    attrs = {"code": "program", "builds": list(folders), "built_of": reads, "own": own}
     return Effect(op="exec_opaque", resource=Resource(kind="code", uri="code:make"), attrs=attrs)
 
 
@@ -235,8 +237,11 @@ def test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own(path: 
     """In the call that built it and in later ones, below where the tool was told to build."""
     history = History(store=HistoryStore(path))
     history.released("s", [write("/p/src/a.c")], weights)
-    assert history.annotate("s", [_builds("/p/build"), _started("/p/build/bin/a")])[1].attrs.get("authored") is True
-    history.released("s", [_builds("/p/build")], weights)
+    assert (
+        history.annotate("s", [_builds("/p/build", own=True), _started("/p/build/bin/a")])[1].attrs.get("authored")
+        is True
+    )
+    history.released("s", [_builds("/p/build", own=True)], weights)
     if kept:
         history.close()
         history = History(store=HistoryStore(path))

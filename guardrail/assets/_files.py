@@ -398,6 +398,20 @@ class LiveFiles:
         except Unseen:
             return False
 
+    def writable(self, path: str) -> bool:
+        """Whether `> path` opens a regular file that is there, for a shell that has the guard's own rights.
+
+        A file of another user is not: an agent of other rights than the guard's may be refused, and in a shared
+        directory like /tmp the kernel refuses even root (`fs.protected_regular`).
+        """
+        try:
+            status = os.stat(path)
+            allowed = os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+        except (OSError, ValueError):
+            return False
+        own = status.st_uid == os.geteuid() and bool(status.st_mode & stat.S_IWUSR)
+        return allowed and own and stat.S_ISREG(status.st_mode)
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         try:

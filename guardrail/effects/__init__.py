@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardrail.effects._analyse import analyse, prepare
+from guardrail.effects._built import may_be_part
 from guardrail.effects._examples import broken_examples
 from guardrail.effects._shells import ShellMemory, Shells
 from guardrail.effects.catalogue._describe import describe, families
@@ -23,6 +24,7 @@ __all__ = [
     "describe",
     "families",
     "key_changes",
+    "may_be_part",
     "prepare",
     "read_records",
 ]

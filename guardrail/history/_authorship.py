@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+from guardrail.effects import may_be_part
+from guardrail.effects._built import Build
 from guardrail.model import ANY_DEPTH, Effect, Resource
 
 _AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key", "net_recv"})
@@ -38,15 +39,11 @@ class Writes(NamedTuple):
     folders: AbstractSet[str]
 
 
-def writes_of(
-    effects: Sequence[Effect], before: AbstractSet[str], vague: AbstractSet[str] = frozenset(), *, linked: bool
-) -> Writes:
-    """What a call writes or brings; a program built of files counts only if one of those may be the session's.
+def writes_of(effects: Sequence[Effect], *, linked: bool) -> Writes:
+    """What a call writes or brings; a program built of files counts only if one of those may be the call's.
 
     Args:
-        effects: of the call.
-        before: what the session wrote in earlier calls.
-        vague: the same, of names that are known in part.
+        effects: of the call; one that builds says by itself whether an earlier call wrote a part of it.
         linked: it made links, so that what is written by one name may be there by another.
     """
     places: list[Resource | None] = []
@@ -56,7 +53,7 @@ def writes_of(
         if effect.attrs:
             built = built or bool(effect.attrs.get("built"))
             builds = builds or bool(effect.attrs.get("builds"))
-    own = _own_sources(effects, places, before) if built else _NOTHING
+    own = _own_sources(effects, places) if built else _NOTHING
     paths: list[str] = []
     patterns: list[str] = []
     for index, place in enumerate(places):
@@ -67,19 +64,20 @@ def writes_of(
             patterns.append(pattern)
         elif place.real is not None:
             paths.append(place.real)
-    folders = _folders(effects, (*paths, *patterns), before, vague) if builds else _NONE
+    folders = _folders(effects, places, own) if builds else _NONE
     return Writes(tuple(paths), tuple(patterns), own, folders)
 
 
-def _folders(
-    effects: Sequence[Effect], written: Sequence[str], before: AbstractSet[str], vague: AbstractSet[str]
-) -> AbstractSet[str]:
+def _folders(effects: Sequence[Effect], places: Sequence[Resource | None], own: AbstractSet[int]) -> AbstractSet[str]:
     """Where tools build programs, if any source may be the session's; one that is written later is there next time."""
-    found = frozenset(folder for effect in effects for folder in effect.attrs.get("builds", ()))
-    if not found:
-        return _NONE
-    own = any(any(map(may_be_source, paths)) for paths in (before, vague, written))
-    return found if own else _NONE
+    found: set[str] = set()
+    for effect in effects:
+        build = effect.attrs.get("built_of")
+        if build is None:
+            continue
+        if effect.attrs.get("own") or next(_parts(effects, places, own, build), None) is not None:
+            found.update(effect.attrs.get("builds", ()))
+    return found
 
 
 def is_built(effect: Effect, folders: AbstractSet[str]) -> bool:
@@ -141,60 +139,44 @@ def _place(effect: Effect) -> Resource | None:
     return effect.resource
 
 
-def _own_sources(
-    effects: Sequence[Effect], places: Sequence[Resource | None], before: AbstractSet[str]
-) -> AbstractSet[int]:
-    """Which of the programs that are built of files, or run as they are built, may be built of the session's own."""
-    written = [
-        None if place is None or effect.attrs.get("built") else place.real
-        for effect, place in zip(effects, places, strict=True)
-    ]
-    # In a loop what is written after a program was built is there when it is built again.
-    own = any(map(may_be_source, before)) or any(
-        path is not None and "." in path.rpartition("/")[2] and may_be_source(path) for path in written
-    )
+def _own_sources(effects: Sequence[Effect], places: Sequence[Resource | None]) -> AbstractSet[int]:
+    """Which of the programs that are built of files, or run as they are built, may be built of what the call wrote."""
     found: set[int] = set()
-    for index, path in enumerate(written):
-        if effects[index].attrs.get("built"):
-            if own:
+    for index, effect in enumerate(effects):
+        build = effect.attrs.get("built")
+        if build:
+            # In a loop what is written after a program was built is there when it is built again.
+            parts = _parts(effects, places, found, build)
+            if next((at for at in parts if at < index or _is_named(places[at])), None) is not None:
                 found.add(index)
-        elif path is not None and may_be_source(path):
-            own = True
     return found
+
+
+def _parts(
+    effects: Sequence[Effect], places: Sequence[Resource | None], own: AbstractSet[int], build: Build
+) -> Iterator[int]:
+    """Which effects write what may go into a program; what is built of others' files alone does not."""
+    for index, (effect, place) in enumerate(zip(effects, places, strict=True)):
+        if place is None or place.real is None or (effect.attrs.get("built") and index not in own):
+            continue
+        if place.pattern is not None:
+            # Of a name that is known in part, its end may be.
+            last = place.pattern.rpartition("/")[2]
+            ending = last[max(map(last.rfind, "*?]")) + 1 :]
+            open_end = ending == last or "." not in ending
+            parts = may_be_part(place.real if open_end else f"{place.real}/x{ending}", build, folder=open_end)
+        else:
+            brought = effect.op in ARRIVING and "." not in place.real.rpartition("/")[2]
+            folder = place.kind == "dir" or place.recursive or brought
+            parts = may_be_part(place.real, build, folder=folder)
+        if parts:
+            yield index
+
+
+def _is_named(place: Resource | None) -> bool:
+    """It has an ending to its name, as sources have."""
+    return place is not None and "." in (place.real or "").rpartition("/")[2]
 
 
 _NOTHING: Final[AbstractSet[int]] = frozenset()
 _NONE: Final[AbstractSet[str]] = frozenset()
-
-_NO_SOURCES: Final = frozenset(
-    ".md .rst .txt .adoc .log .csv .tsv .json .jsonl .yaml .yml .toml .ini .cfg .conf .env .lock .html .css .scss .svg "
-    ".png .jpg .jpeg .gif .pdf .py .pyi .pyc .ipynb .js .mjs .cjs .ts .tsx .jsx .vue .sh .bash .sql .rb .pl .php .xml "
-    ".diff .patch .d .out .err .bak .orig .pid .zip .tar .gz .tgz .bz2 .xz .zst".split()
-)
-"""Endings of names of files that no compiler takes for a part of a program."""
-
-_NO_SOURCE_NAMES: Final = frozenset(
-    "makefile gnumakefile dockerfile readme license changelog notice authors procfile jenkinsfile vagrantfile gemfile "
-    ".gitignore .dockerignore .gitattributes .editorconfig .env .npmrc .prettierrc .flake8".split()
-)
-
-_SHARED: Final = re.compile(r"(?:/var)?/tmp/[^/]+")
-"""Results of all sorts, without an ending to their names: no source is looked for among them."""
-
-_SOURCE_NAMES: Final = frozenset(("cargo.toml", "build.zig.zon"))
-
-
-def may_be_source(path: str) -> bool:
-    """Whether a file that the session wrote may be a part of a program that a compiler makes: by its name.
-
-    Only the name is looked at: a source that includes a file with the ending of a text as code is not found out.
-    """
-    name = path.rpartition("/")[2].lower()
-    if name in _SOURCE_NAMES or "/.cargo/" in path:
-        return True
-    if name in _NO_SOURCE_NAMES:
-        return False
-    _, dot, ending = name.rpartition(".")
-    if not dot:
-        return _SHARED.fullmatch(path) is None
-    return f".{ending}" not in _NO_SOURCES

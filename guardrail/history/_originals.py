@@ -49,7 +49,7 @@ class Written:
 
     def anything(self) -> bool:
         """Whether the session wrote any file, that may be one of code."""
-        return bool(self._paths) or not self._plain()
+        return bool(self._paths) or bool(self.patterns())
 
     def wrote(self, real: str) -> bool:
         """Whether the session wrote a path, or a directory it lies in."""
@@ -58,11 +58,12 @@ class Written:
         return bool(self._paths) and under(real, self._paths)
 
     def files(self) -> tuple[str, ...] | None:
-        """Every path; None if there are too many, or if one that is known in part may be that of code."""
-        return tuple(self._paths) if len(self._paths) < self._most and self._plain() else None
+        """Every path that is known; None if there are too many."""
+        return tuple(self._paths) if len(self._paths) < self._most else None
 
-    def _plain(self) -> bool:
-        return all(pattern.endswith(_NO_CODE) for pattern in self._patterns)
+    def patterns(self) -> tuple[str, ...]:
+        """Names that are known in part and may be those of code."""
+        return tuple(pattern for pattern in self._patterns if not pattern.endswith(_NO_CODE))
 
     def before(self, real: str) -> str | None:
         """The text of a file before the session first wrote it."""

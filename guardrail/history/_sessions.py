@@ -262,7 +262,7 @@ class History:
         if not runs:
             return tuple(effects)
         # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        writes = writes_of(effects, authored, vague, linked=linked or makes_links(effects))
+        writes = writes_of(effects, linked=linked or makes_links(effects))
         fresh, patterns = set(writes.paths), set(writes.patterns)
         folders = built | writes.folders
         if not (authored or fresh or vague or patterns or writes.own or folders):
@@ -322,7 +322,7 @@ class History:
             self._watch.note(effects, known.deeds, whole.deeds)
             if not known.linked and makes_links(effects):
                 known.take(Fact("linked", ""))
-            writes = writes_of(effects, known.authored, known.vague, linked=known.linked)
+            writes = writes_of(effects, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
             for path in writes.paths:

@@ -14,6 +14,7 @@ import msgspec
 
 from guardrail.effects.code._makefiles import dry_run, recipes
 from guardrail.effects.code._projects import project_code
+from guardrail.effects.code._sources import build_of, own_part
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NUM, TOP, Field
@@ -172,7 +173,9 @@ def _note_builds(call: Call, name: str) -> None:
         path = call.place(Field(text=folder or "."), kind="dir").path
         folders.append(shell.view.identity(posixpath.normpath(path)) if path is not None else "")
     origin = Origin(spec=name, start=call.span[0], end=call.span[1])
-    attrs = {"code": "program", "builds": folders}
+    reads = "rust" if name in ("cargo", "cross") else "any"
+    build = build_of(call, reads, folders)
+    attrs = {"code": "program", "builds": folders, "built_of": build, "own": own_part(call, build) is not None}
     # INVARIANT: that the tool runs, and may change anything, is said by whoever knows it.
     shell.emit.say(
         Effect(op="exec_opaque", resource=as_code(name), attrs=attrs, precision="opaque", modality="may", origin=origin)

@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from guardrail.effects.code._filters import is_script_filter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._scripts import written_files
@@ -161,14 +162,44 @@ def _written(effect: Effect) -> tuple[Resource, ...]:
 def _vectors(call: Call) -> Iterator[Sequence[str]]:
     """What words and variables say that is the name of such a program, each with the words for it."""
     words = [field.text for field in call.args[:MAX_WORDS]]
+    tests = _loads_tests(call, words)
     for index, text in enumerate(words):
         value = text.partition("=")[2] if "=" in text else ""
         named = bool(value) or (index > 0 and words[index - 1][:1] == "-")
         for each in (text, value):
+            if not named and tests and each.endswith(_TEST_FILES) and _is_plain_test(call, each):
+                continue
             yield from _one(call, each, words[index + 1 :], named=named)
     for name, held in call.state.vars.items():
         for text in held.alternatives if name not in OWN_FILE else ():
             yield from _one(call, text, (), named=True)
+
+
+def _loads_tests(call: Call, words: Sequence[str]) -> bool:
+    """A runner of tests in JavaScript, or what starts one: the files it is given it does not start as programs."""
+    names = [call.name.partition(" ")[0].rpartition("/")[2], *(word for word in words if word[:1] != "-")]
+    return names[0] in _TEST_RUNNERS or (names[0] in _STARTERS and names[1:2] != [] and names[1] in _TEST_RUNNERS)
+
+
+def _is_plain_test(call: Call, name: str) -> bool:
+    """A file of tests that this call wrote as a whole, and that does nothing but what is known of Node.
+
+    By now the runner may have changed any file, so its text is taken from where it was written.
+    """
+    path = call.place(Field(text=name)).path
+    changes = [effect for effect in call.shell.emit.effects if effect.op in MUTATING]
+    writes = [effect for effect in changes if path in [place.path for place in _written(effect)]]
+    edit = writes[-1].edit if writes else None
+    if path is None or edit is None or edit.kind != "whole" or call.shell.contents.vague():
+        return False
+    node = call.shell.call("node", (Field(text=name),), call.state, call.cwd, call.stdin, call.span)
+    with call.perhaps():
+        return is_script_filter(node, path, edit.text) is not None
+
+
+_TEST_RUNNERS: Final = frozenset(("jest", "mocha", "vitest"))
+_STARTERS: Final = frozenset(("bunx", "npx", "pnpm", "yarn"))
+_TEST_FILES: Final = (".js", ".mjs", ".cjs")
 
 
 def _one(call: Call, text: str, more: Sequence[str], *, named: bool) -> Iterator[Sequence[str]]:

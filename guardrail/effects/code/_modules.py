@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from guardrail.effects.code._sources import note_compiled
 from guardrail.effects.code.python._run import run_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -129,11 +130,15 @@ def _cached(call: Call, folder: str) -> None:
 
 
 def _compileall(call: Call, args: Sequence[Field]) -> Stream:
-    names, _, _ = _operands(args, "-d -s -p -x -i -j -o -e -r --invalidation-mode")
+    names, flags, values = _operands(args, "-d -s -p -x -i -j -o -e -r --invalidation-mode")
+    before, vague = len(call.shell.emit.effects), call.shell.contents.vague()
     for field in names or [Field(text=".")]:
         call.read(field, reveals="none", recursive=True)
         for folder in (field.text.rstrip("/"), f"{field.text.rstrip('/')}/*"):
             _cached(call, folder)
+    # By default Python looks whether a source was changed since; with other options it may not.
+    if not vague and flags <= {"-q", "-qq", "-f", "-l"} and values.keys() <= {"-j", "-r", "-x"}:
+        note_compiled(call, before, [call.place(field).path for field in names or [Field(text=".")]])
     return SOMETHING
 
 

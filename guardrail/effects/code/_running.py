@@ -12,7 +12,7 @@ from guardrail.effects.code._filters import is_filter, is_given_filter, is_scrip
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
-from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
 from guardrail.effects.code._starting import analysed, changed_start, inline, started
 from guardrail.effects.code.python._run import run_file, run_own
 from guardrail.effects.domain._call import Call
@@ -111,8 +111,11 @@ def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Fiel
     complete = bool(texts)
     outs: list[Stream] = []
     for index, text in enumerate(texts):
+        since = len(call.shell.emit.effects)
         with call.perhaps(index > 0):
             out, whole = run(call, text, argv, path)
+        if index:
+            note_old(call, path, since)
         outs.append(out)
         complete = complete and whole
         sources = merge(sources, out.sources)
@@ -125,9 +128,11 @@ def _each_text(call: Call, texts: Sequence[str], args: Sequence[Field], path: st
         return out
     sources = out.sources
     for text in texts[1:]:
+        since = len(call.shell.emit.effects)
         with call.perhaps():
             child = _in_file(started_by(call, text, args), path)
             sources = merge(sources, call.shell.run_text(text, child, call.stdin)[2].sources)
+        note_old(call, path, since)
     return Stream(sources=sources)
 
 

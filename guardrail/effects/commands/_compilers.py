@@ -17,6 +17,7 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.code._programs import run_nested
 from guardrail.effects.code._scripts import note_run
+from guardrail.effects.code._sources import build_of, own_part, place_of
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._call import Call
@@ -119,8 +120,7 @@ def compiler(call: Call, parsed: Parsed) -> Stream:
             noted = target.text.rpartition(".")[0] if target is not None else stem
             with call.perhaps():
                 call.put("write", call.place(Field(text=f"{noted}.d")), ())
-    if _of_files(call, "c"):
-        _built(call, before)
+    _note_built(call, before, _of_files(call, "c"), "c")
     return out
 
 
@@ -129,8 +129,8 @@ _RUNNING: Final = re.compile(r"-+run(?:[ =,].*)?")
 
 def _at_once(call: Call, parsed: Parsed) -> Stream:
     """`tcc -run FILE …`, `dmd -run FILE …`: what is compiled is run, and nothing of it is left."""
-    attrs = {"authored": True} if call.shell.contents.vague() or _steered(call) else {"built": True}
-    call.opaque("program", attrs=attrs)
+    sources = [call.place(field).path for field in call.args if _SOURCE.fullmatch(field.text)]
+    _run_built(call, "c" if call.name == "tcc" else "any", sources)
     for field in call.args:
         place = call.place(field)
         if field.text[:1] not in ("-", "") and place.path is not None and _may_lie(call, place):
@@ -160,8 +160,7 @@ def translator(call: Call, parsed: Parsed) -> Stream:
         for text in _made_of(call, parsed):
             with call.perhaps():
                 call.put("write", call.place(Field(text=f"{folder}/{text}" if folder else text)), ())
-    if _of_files(call, name if name in _WORDS else ""):
-        _built(call, before)
+    _note_built(call, before, _of_files(call, name if name in _WORDS else ""), _READS.get(name, "any"))
     return out
 
 
@@ -200,8 +199,7 @@ def go_build(call: Call, parsed: Parsed) -> Stream:
     for name in names:
         with call.perhaps(target is None):
             call.put("write", call.place(Field(text=name)), ())
-    if _of_files(call, "go", packages=True):
-        _built(call, before)
+    _note_built(call, before, _of_files(call, "go", packages=True), "go")
     return out
 
 
@@ -226,11 +224,10 @@ def _programs(call: Call, packages: Sequence[Field]) -> Iterator[str]:
 
 def running(call: Call, _parsed: Parsed) -> Stream:
     """`go run`, `cargo run`, `java`: sources are compiled, or what was compiled is found, and run."""
-    jar = any(field.text == "-jar" for field in call.args)
-    attrs = None if jar else {"built": True}
-    if attrs and (call.shell.contents.vague() or _steered(call)):
-        attrs = {"authored": True}
-    out = call.opaque("program", attrs=attrs)
+    if any(field.text == "-jar" for field in call.args):
+        out = call.opaque("program")
+    else:
+        out = _run_built(call, *_run_of(call))
     for field in call.args:
         place = call.place(field)
         if field.known and _RUN.fullmatch(field.text) and place.path is not None:
@@ -241,39 +238,85 @@ def running(call: Call, _parsed: Parsed) -> Stream:
     return out
 
 
+def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
+    """What is read to make a program that runs at once, and where that is looked for."""
+    tool = call.name.partition(" ")[0]
+    words = [field.text for field in call.args]
+    options = words[: next((i for i, word in enumerate(words) if word[:1] != "-" or word == "--"), len(words))]
+    if tool not in _AT_ONCE or not all(field.known for field in call.args[: len(options) + 1]):
+        return "any", ()
+    reads, plain = _AT_ONCE[tool]
+    if tool != "java" and not all(plain.fullmatch(word) for word in options):
+        return "any", ()
+    named = [".", *(word for word in words if word[:1] != "-" and word)] if tool != "cargo" else ["."]
+    if tool == "cargo":
+        named += [after for word, after in itertools.pairwise(words) if word == "--manifest-path"]
+        named += [word.partition("=")[2] for word in words if word.startswith("--manifest-path=")]
+    if tool == "java":
+        named = [part for word in named for part in word.removeprefix("@").split(":") if part]
+    places = [call.place(Field(text=text)).path for text in named]
+    there = [path for path in places if path is None or call.shell.view.kind(path) is not None]
+    return reads, there
+
+
+_AT_ONCE: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
+    "go": ("go", _WORDS["go"]),
+    "cargo": ("rust", re.compile(
+        r"-(?:v+|q|r)|--(?:release|quiet|verbose|locked|offline|frozen|all-features|no-default-features"
+        r"|(?:bin|example|package|features|profile|target|manifest-path|color)(?:=.*)?)"
+    )),
+    "java": ("java", re.compile("")),
+}  # fmt: skip
+"""Programs that compile and run, what they read, and options that add nothing to it."""
+
+
+def _run_built(call: Call, reads: str, places: Sequence[str | None]) -> Stream:
+    """A program is made and runs; if a file of the session's may be a part of it, that is named."""
+    if call.shell.contents.vague() or _steered(call):
+        return call.opaque("program", attrs={"authored": True})
+    build = build_of(call, reads, places)
+    own = own_part(call, build)
+    if own is not None:
+        call.script(place_of(call, own), authored=True)
+        return call.opaque("program", attrs={"authored": True})
+    return call.opaque("program", attrs={"built": build})
+
+
 # -- what is made of files alone
 
 
-def _of_files(call: Call, kind: str, *, packages: bool = False) -> bool:
-    """Whether nothing but files that are sources by their names goes into what is made."""
+def _of_files(call: Call, kind: str, *, packages: bool = False) -> Sequence[str | None] | None:
+    """Where the sources lie, if nothing but files that are sources by their names goes into what is made; else None."""
     if call.shell.contents.vague() or _steered(call) or any(field.sources for field in call.args):
-        return False
+        return None
     plain, taking = _WORDS[kind], _TAKING[kind]
     fields = list(call.args)
-    named: list[str] = ["."]
+    named: list[str] = [] if kind == "c" else ["."]
     while fields:
         field = fields.pop(0)
         word = field.text
         if not field.known:
             # Names that a pattern or a lister gave: none of them is an option.
             if not field.named or not _SOURCE.fullmatch(word):
-                return False
+                return None
             named.append(_UNKNOWN.split(word, maxsplit=1)[0].rpartition("/")[0] or ".")
         elif word in taking:
             if not fields or not fields[0].known or re.fullmatch(taking[word], fields[0].text) is None:
-                return False
+                return None
             value = fields.pop(0).text
             named += [value] if word in _PLACES else []
         elif word[:1] == "-":
             if plain.fullmatch(word) is None:
-                return False
+                return None
             named += [word[2:]] if word[:2] in ("-I", "-L") else []
         elif word[:1] == "@" or not (packages or _SOURCE.fullmatch(word)):
-            return False
+            return None
         else:
             named.append(word)
+    here = call.place(Field(text=".")).path
     places = [call.place(Field(text=text)).path for text in named]
-    return not any(path is None or _SHARED.fullmatch(posixpath.normpath(path)) for path in places)
+    shared = any(path is None or _SHARED.fullmatch(posixpath.normpath(path)) for path in (*places, here))
+    return None if shared else places
 
 
 _UNKNOWN: Final = re.compile(f"[{TOP}{NUM}{NAME}{PATH}{DEEP}{SLIM}*?\\[]")
@@ -292,15 +335,31 @@ def _steered(call: Call) -> bool:
     return False
 
 
-def _built(call: Call, before: int) -> None:
-    """Say of what this command wrote that it is made of files."""
+def _note_built(call: Call, before: int, places: Sequence[str | None] | None, reads: str) -> None:
+    """Say of what this command wrote that it is made of files, if none of those is one that the session wrote before.
+
+    Args:
+        call: the compiler.
+        before: how many effects there were before its own.
+        places: where its sources lie; None if more goes into what it makes.
+        reads: what it reads.
+    """
+    if places is None:
+        return
+    build = build_of(call, reads, places)
+    if own_part(call, build) is not None:
+        return  # what is written is the session's, like any other file
     emit = call.shell.emit
     for index in range(before, len(emit.effects)):
         effect = emit.effects[index]
         place = effect.target if effect.op == "copy" else effect.resource if effect.op == "write" else None
         if place is not None and place.path is not None:
-            emit.effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, "built": True})
-            emit.built[place.path] = len(emit.effects)
+            emit.effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, "built": build})
+            emit.built[place.path] = (len(emit.effects), build)
+
+
+_READS: Final = {"rustc": "rust", "javac": "java"}
+"""What translators read by themselves, where `_built` knows it."""
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

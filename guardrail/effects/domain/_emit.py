@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -37,6 +37,20 @@ class Bound(Exception):
     """A limit was reached; the rest of the call is not analysed."""
 
 
+class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+    """A redirection that empties a file, in a shell of which it is known what it can do.
+
+    Args:
+        since: how many effects there were before it.
+        span: where its command stands.
+        plain: it is one of the call's own shell, and nothing was done to that shell's rights and limits.
+    """
+
+    since: int
+    span: tuple[int, int]
+    plain: bool
+
+
 class Emitter:
     """Collects effects; stops with `Bound` at a limit.
 
@@ -60,6 +74,7 @@ class Emitter:
         "meant",
         "moved",
         "placed",
+        "replaced",
         "steps",
     )
 
@@ -74,8 +89,10 @@ class Emitter:
         self.expansions = limits.expansions
         self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
         self.made: set[str] = set()
-        self.built: dict[str, int] = {}  # what a compiler made of files alone -> how many effects there were then
+        # what a compiler made of files alone -> how many effects there were then, and of which files
+        self.built: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self.placed: set[str] = set()
+        self.replaced: dict[str, Replaced] = {}  # files that a redirection of the shell emptied, if it opened them
         self.entered: tuple[Resource, ...] = ()  # what redirections opened to read
         self.meant: set[tuple[Op, Resource, bool]] = set()
         self.moved: list[tuple[str, str, bool]] = []  # new name, old name, the old one is there still
@@ -288,25 +305,33 @@ class Emitter:
     ) -> None:
         """Say that something runs which is not looked into."""
         facts: dict[str, Any] = {"code": code, **(attrs or {})}
-        if self.built and facts.get("authored") and self._still_built(resource):
+        if self.built and facts.get("authored") and (build := self._still_built(resource)) is not None:
             # Whether it is the session's own is a question of its sources, and one for the history.
-            facts = {"code": code, "built": True}
+            facts = {"code": code, "built": build}
         if reason:
             facts["reason"] = reason
         self.add("exec_opaque", resource, spec=spec, span=span, attrs=facts, precision="opaque")
 
-    def _still_built(self, resource: Resource) -> bool:
-        """What is there is still what a compiler made: nothing was put in its place, or may have been."""
+    def _still_built(self, resource: Resource) -> Mapping[str, Any] | None:
+        """Of which files what is there was made; None if anything may have been put in its place."""
         path = posixpath.normpath(resource.path or "")
-        since = next((count for made, count in self.built.items() if posixpath.normpath(made) == path), None)
-        if since is None or self.contents.vague():
-            return False
+        found = next((one for made, one in self.built.items() if posixpath.normpath(made) == path), None)
+        if found is None or self.contents.vague():
+            return None
+        since, build = found
         for effect in self.effects[since:]:
             if effect.op in MUTATING and effect.op not in ("set_times", "set_security"):
                 last = effect.target if effect.target is not None else effect.resource
                 if effect.op in ("link", "mount", "rename") or (last.path and self.contents.same(last.path, path)):
-                    return False
-        return True
+                    return None
+        return build
+
+    def hampered(self, since: int) -> bool:
+        """Whether anything before an effect may have made it harder to write to files."""
+        return any(
+            effect.op in _HAMPERING or (effect.op == "exec_opaque" and "analysed" not in effect.attrs)
+            for effect in self.effects[:since]
+        )
 
     def reopened(self, op: Op, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
         """A name of a descriptor opened again is the file itself, to be written though it was open to read."""
@@ -351,6 +376,9 @@ def _may_be(part: str, name: str) -> bool:
     begin = _WILD.split(part, maxsplit=1)[0]
     return part == name or (begin != part and name.startswith(begin))
 
+
+_HAMPERING: Final = frozenset(("set_security", "mount", "signal", "remote_exec", "schedule", "service"))
+"""What may take rights from files, or from the shell; `prlimit` counts as a signal."""
 
 MAX_MOVED: Final = 64
 """Most names of which it is kept what they were before; a call that moves more has other effects to show."""

@@ -35,6 +35,10 @@ class FileView(Protocol):
         """
         ...
 
+    def writable(self, path: str) -> bool:
+        """Whether a regular file is there which a shell that has the guard's rights can open to write over it."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...
@@ -52,7 +56,11 @@ class Wrote(Protocol):
         ...
 
     def files(self) -> tuple[str, ...] | None:
-        """Every path that was written or brought; None if there are too many to tell."""
+        """Every path that was written or brought and is known; None if there are too many to tell."""
+        ...
+
+    def patterns(self) -> tuple[str, ...]:
+        """The names of files that were written which are known in part, as globs."""
         ...
 
     def before(self, real: str) -> str | None:
@@ -72,6 +80,10 @@ class Nothing:
         return False
 
     def files(self) -> tuple[str, ...] | None:
+        """None of them."""
+        return ()
+
+    def patterns(self) -> tuple[str, ...]:
         """None of them."""
         return ()
 

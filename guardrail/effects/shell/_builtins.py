@@ -151,6 +151,13 @@ def look(_call: Call) -> Stream:
     return SOMETHING
 
 
+def ulimit(call: Call) -> Stream:
+    """`ulimit`: without a value it prints; with one, files may not open any more."""
+    if any(field.text[:1] != "-" for field in call.args):
+        call.shell.limited = True
+    return SOMETHING
+
+
 def printf_v(call: Call) -> Stream:
     """`printf`, which with `-v` assigns."""
     if call.args and call.args[0].text.startswith("-v"):
@@ -212,7 +219,7 @@ BUILTINS: Final[Mapping[str, Callable[[Call], Stream]]] = {
     "trap": trap, "alias": alias, "unalias": nothing, "command": command, "builtin": command, "exec": exec_,
     "printf": printf_v, "let": let,
     "return": jump, "exit": jump, "break": jump, "continue": jump, "wait": wait, "hash": hash_,
-    "jobs": jobs, "help": look, "caller": look, "fg": look, "bg": look, "disown": nothing, "ulimit": look,
+    "jobs": jobs, "help": look, "caller": look, "fg": look, "bg": look, "disown": nothing, "ulimit": ulimit,
     "enable": unmodelled, "bind": unmodelled, "complete": unmodelled, "compgen": compgen, "fc": unmodelled,
     "history": history, "coproc": unmodelled,
 }  # fmt: skip

@@ -62,26 +62,31 @@ def negated(shell: Interpreter, node: Negated, state: State, stdin: Stream) -> D
 
 def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done:
     """`a && b || c`: what stands to the right runs where the left side ended that way."""
+    since, assured = len(shell.emit.effects), shell.assured
     ok, bad, out = shell.statement(node.first, state, stdin)
     outputs = [out]
     mark = shell.contents.mark()
     left = node.first
-    certain = True
+    certain, either = True, False
     for operator, statement in node.rest:
         stdin = consumed(left, stdin, shell.defined)
         # What stands behind `&&` may be left out, but after what cannot fail.
         certain = certain and operator == "&&" and succeeds(left)
         if operator == "&&":
+            if not either:
+                shell.assure(left, since)
             # The right side changes a copy: after a failure on the left the state is what it was there.
             ok, failed, out = shell.statement(statement, ok.copy(), stdin)
             bad = bad.join(failed)
         else:
+            either, shell.assured = True, assured
             shell.emit.maybe += 1
             second, bad, out = shell.statement(statement, bad.copy(), stdin)
             shell.emit.maybe -= 1
             ok = ok.join(second)
         outputs.append(out if certain else perhaps(out))
         left = statement
+    shell.assured = assured
     # It ends behind any part that another one, which may fail, stands behind.
     stops = len(node.rest) > 1 and not all(succeeds(statement) for _, statement in node.rest[1:])
     shell.contents.weaken(mark, anywhere=stops)

@@ -49,6 +49,10 @@ class Nowhere:
         """Not known."""
         return False
 
+    def writable(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """Not known."""
+        return False
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002 - as above
         """Not known."""
         return None

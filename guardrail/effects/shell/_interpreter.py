@@ -7,6 +7,7 @@ way (`break`, `return`, an error that drops a line) leaves its state in a frame,
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, MappingProxyType
@@ -15,7 +16,7 @@ from typing import Any, Final
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
+from guardrail.effects.domain._emit import Bound, Code, Emitter, Replaced, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
     NUM,
@@ -98,6 +99,7 @@ class Interpreter:
     outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
     hops = 0
     errexit = False
+    limited = False  # `ulimit` may keep the shell from opening files
     stages = 0
     regarded = 0  # effects of which it was looked whether they change what a trap does
     carried = 0  # names that were moved by then
@@ -108,6 +110,7 @@ class Interpreter:
     directories: frozenset[str] = frozenset()  # that the call made
     libraries: frozenset[str] = frozenset()  # directories of the system that libraries were said to be in
     environments: frozenset[str] = frozenset()  # directories of programs that an activated environment puts first
+    assured: frozenset[str] = frozenset()  # files that what runs now needs to have been written over
     uncovered: frozenset[str] = frozenset()  # variables of which it is not known to which function they belong
     relied: frozenset[str] = frozenset()  # variables that a trap uses, and that were set here
     armed: tuple[str, ...] = ()  # texts of traps that may run between any two commands
@@ -196,6 +199,36 @@ class Interpreter:
     def end(self) -> None:
         """Let go of what refers back to this, so that all of it is freed at once and its memory is still warm."""
         del self.expand
+
+    def note_replaced(self, path: str, state: State) -> None:
+        """A redirection empties a file, if it can open it."""
+        plain = self.depth == 1 and not self.limited and state.path is not None
+        found = Replaced(since=len(self.emit.effects), span=self.here, plain=plain)
+        self.emit.replaced[posixpath.normpath(path)] = found
+
+    def replaced(self, path: str) -> bool:
+        """Whether nothing is left of what a file held before this call, by the time that what is at hand runs.
+
+        A write needs to have been done where `&&` or `set -e` stands between, and is taken as done where the guard
+        itself could write there and nothing in the call may change that.
+        """
+        name = posixpath.normpath(path)
+        found = self.emit.replaced.get(name)
+        if found is None or name in self.assured:
+            return found is not None
+        return found.plain and self.view.writable(path) and not self.emit.hampered(found.since)
+
+    def assure(self, statement: Statement, since: int) -> None:
+        """What follows runs only if a simple command did not fail: its own redirections opened their files.
+
+        Args:
+            statement: what succeeded.
+            since: how many effects there were before it.
+        """
+        if self.outer is None and isinstance(statement, Simple) and statement.redirects:
+            span = (statement.start, statement.end)
+            done = {path for path, at in self.emit.replaced.items() if at.span == span and at.since >= since}
+            self.assured |= done
 
     def divert(self, sources: tuple[Resource, ...]) -> None:
         """Content went to a descriptor other than standard output: whoever opened that has it."""
@@ -449,8 +482,11 @@ class Interpreter:
                 ok, bad = self._aborted(ok, ok if left else bad)
                 left = False
             cut = cut or self.jumps != jumps or (self.errexit and bool(outputs))
+            since = len(self.emit.effects)
             ok, bad, out = self.statement(statement, ok if ok is bad or left else ok.join(bad), stdin)
             left = strict and isinstance(statement, Simple)
+            if left:
+                self.assure(statement, since)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:

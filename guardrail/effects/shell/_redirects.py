@@ -96,7 +96,7 @@ def _written(shell: Interpreter, redirect: Redirect, call: Call) -> Iterator[Res
     for vector in shell.expand.alternatives((redirect.target,) if redirect.target is not None else (), call.state):
         for field in vector if len(vector) <= MAX_TARGETS else (Field(text=TOP),):
             resource = call.opened(field) if TOP in field.text else call.place(field)
-            call.doubted = call.doubted or not _opens(shell, resource, call)
+            call.doubted = call.doubted or not _opens(shell, redirect.op, resource, call)
             _emptied(shell, redirect.op, resource)
             yield resource
 
@@ -106,10 +106,10 @@ def _still(stdin: Stream, source: Field | None, call: Call) -> Stream:
     return stdin if source is None else msgspec.structs.replace(stdin, text=file_text(call, (source,)))
 
 
-def _opens(shell: Interpreter, resource: Resource, call: Call) -> bool:
+def _opens(shell: Interpreter, op: str, resource: Resource, call: Call) -> bool:
     """A file can be opened to be written, as far as can be told."""
     path = resource.path
-    if path is None or "noclobber" in call.state.modes:
+    if path is None or ("noclobber" in call.state.modes and op != ">|"):
         return path in STREAMS
     folder = path.rpartition("/")[0]
     known = folder in _WRITABLE or folder == call.cwd or folder in shell.directories
@@ -237,6 +237,8 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
         if carries and certain and operator in (">", ">>", ">|") and out.text is not None:
             # Of several targets the last one gets the output; the others are only emptied.
             edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
+        if certain and operator in (">", ">|") and resource.path is not None and not call.doubted:
+            shell.note_replaced(resource.path, call.state)
         call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.

@@ -184,7 +184,7 @@ class Importing(Calling):
 
     def _authored(self, path: str) -> bool:
         shell = self.call.shell
-        if shell.wrote.files() is not None and self.written.isdisjoint(path.removesuffix(".py").split("/")):
+        if self.written and self.written.isdisjoint(path.removesuffix(".py").split("/")):
             return False
         return self._made(path) or shell.wrote.wrote(path) or shell.wrote.wrote(shell.view.identity(path))
 
