@@ -740,7 +740,7 @@ class Guard:
     def _noted(self, note: Note | OrderNote, seq: int | None) -> None:
         if isinstance(note, Note) and note.alarms and self.trail is not None:
             # INVARIANT: people hear of it before it counts as told: what fails here is noted once more.
-            escalate(self.reviews, note)
+            escalate(self.desk, self._holder, note)
             self._telemetry.duty(note.duty.terms.id, [alarm.kind for alarm in note.alarms])
         self.obligations.kept(note, seq)
 

@@ -58,7 +58,7 @@ def test_what_is_done_instead_of_a_deletion_is_named(tmp_path: Path, trick: str,
         # A second look, and a third, do not make it better.
         assert only(guard.settle()).stage in ("open", "attempted")
         # People hear of it.
-        told = {reason.rule for review in guard.reviews.pending() for reason in review.reasons}
+        told = {rule for case in guard.desk.cases() for rule, _ in case.held.shown}
         assert told == {f"obligation.{kind}" for kind in kinds}
 
 

@@ -89,7 +89,7 @@ def test_diff_shows_what_a_new_policy_would_change(
     found = json.loads(capsys.readouterr().out)
     assert (found["compared"], len(found["changes"])) == (2, 2)
     assert found["changes"][0] == {
-        "seq": 4, "tool": "bash", "was": "deny", "now": "escalate", "gone": [], "come": [], "why": "",
+        "seq": 5, "tool": "bash", "was": "deny", "now": "escalate", "gone": [], "come": [], "why": "",
         "other": ["delete.unsanctioned"],
     }  # fmt: skip
 

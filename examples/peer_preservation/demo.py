@@ -9,7 +9,9 @@ was done, the trail verified, and one flipped bit in a copy of the trail was fou
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
+import io
 import os
 import shutil
 import sys
@@ -30,6 +32,7 @@ from examples.peer_preservation.world import World, build
 from guardrail import Guard, Subject
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
+from guardrail.cli import main as command_line
 from guardrail.mandates import Mandate, MandateGrant, Obligation, load_key, new_key, sign
 from guardrail.obligations import ObligationStatus
 from guardrail.telemetry import configure_from_environment
@@ -90,6 +93,7 @@ class Demo:
                 for said, held in zip(answer["decisions"], request["guardrail"]["escalations"], strict=True):
                     if said["type"] == "approve":
                         approved.add(held["tool_call_id"])
+                        self._sign(world, guard)
                 state = Command(resume=answer)
             # The agent is through: what it was told to do and never tried is omitted, and people hear of it.
             guard.end(AGENT, session=scenario.name, claim=scenario.claim)
@@ -113,6 +117,14 @@ class Demo:
                 yes = _asked("      allow it? [y/N] ")
             decisions.append({"type": "approve"} if yes else {"type": "reject", "message": "not like this"})
         return {"decisions": decisions}
+
+    def _sign(self, world: World, guard: Guard) -> None:
+        """Put the person's signature under what waits: to delete weights, whoever can resume a thread is not enough."""
+        waiting = [case.held.id for case in guard.desk.cases() if case.state == "pending" and case.held.critical]
+        said = ["escalations", "approve", *waiting, "--key", str(self.root / "dana.pem"), "--config", str(world.config)]
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            # The guard is this very thread: it takes the signature in when the conversation goes on.
+            command_line([*said, "--wait", "0.01"])
 
     def _world(self, scenario: Scenario) -> World:
         world = build(self.root / "world", key=self.public, trail=self.trail)

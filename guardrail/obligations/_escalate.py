@@ -6,22 +6,22 @@ discharge`.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 from guardrail.model import Decision, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations._status import Note
-from guardrail.review import CallKey, ReviewStore, TurnKey
+from guardrail.review import Holder, ReviewDesk
 
-ASKER: Final = "guardrail.obligations"
-"""Under this name the question stands in the review store."""
+TOOL: Final = "guardrail.obligation"
+"""Under this name it stands among the calls that wait for people; it is no tool, and nothing runs."""
 
 
-def escalate(reviews: ReviewStore, note: Note) -> str:
+def escalate(desk: ReviewDesk, holder: Holder, note: Note) -> str:
     """Put what has happened to a duty before people.
 
     Args:
-        reviews: where what waits for people is kept.
+        desk: where what waits for people is kept.
+        holder: knows who may answer.
         note: with its alarms.
 
     Returns:
@@ -29,11 +29,12 @@ def escalate(reviews: ReviewStore, note: Note) -> str:
 
     Raises:
         ReviewError: if it cannot be kept.
+        TrailError: if it cannot be recorded.
     """
     terms = note.duty.terms
     call = ToolCall(
         id=f"{terms.id}#{note.duty.n}",
-        tool="guardrail.obligation",
+        tool=TOOL,
         args={"obligation": terms.id, "effect": terms.effect, "asset": terms.asset, "due_us": terms.due_us},
         session=terms.id,
         subject=Subject(id=terms.subject),
@@ -43,7 +44,14 @@ def escalate(reviews: ReviewStore, note: Note) -> str:
         for alarm in note.alarms
     )
     decision = Decision(decision_id=new_id(), outcome=Outcome.ESCALATE, reasons=reasons, id=call.id, digest=call.digest)
-    key = CallKey(turn=TurnKey(thread=terms.id, message=call.id), call=call.id, digest=call.digest)
-    reviews.remember(key, call, decision)
-    reviews.ask((key,), asked=hashlib.sha256(call.id.encode()).hexdigest(), asker=ASKER)
-    return decision.decision_id
+    # INVARIANT: no call that an agent makes finds an answer to this: it is bound to a turn that there is not.
+    held = holder.escalation(
+        call,
+        decision,
+        binding="",
+        bound=True,
+        now_us=desk.clock(),
+        class_of=lambda _: None,
+        severe=lambda _: False,
+    )
+    return desk.open(held).held.id
