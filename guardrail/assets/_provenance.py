@@ -73,7 +73,7 @@ _SETTINGS: Final = frozenset(
 
 _ENCODED: Final = re.compile(
     rf"[A-Za-z0-9+/_=-]{{{MIN_ENCODED_CHARS},}}"
-    rf"|(?:[A-Za-z0-9+/_=-]{{40,}}+(?:\\n|[\s\"',+])*+){{{-(-MIN_ENCODED_CHARS // 40)},}}"
+    rf"|(?:[A-Za-z0-9+/_=-]{{40,}}+(?>(?:\\n|[\s\"',+])*)){{{-(-MIN_ENCODED_CHARS // 40)},}}"
     r"|(?:\\x[0-9A-Fa-f]{2}|%[0-9A-Fa-f]{2}){64,}"
 )
 """Runs of an encoding's alphabet, broken by line ends and quotes at most; possessive, so that time is linear."""

@@ -18,6 +18,7 @@ together with its checkpoints is found only by somebody who kept a later checkpo
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
 import time
@@ -125,7 +126,7 @@ def read_records(directory: Path | str, first: int = 0) -> Iterator[tuple[int, d
         yield from read_rows(str(directory), first=first)
         return
     paths = sorted(Path(directory).glob("*.seg"))
-    for path, following in zip(paths, [*paths[1:], None], strict=True):
+    for path, following in itertools.zip_longest(paths, paths[1:]):
         if following is not None and _SEGMENT.fullmatch(following.name) and int(following.name[:20]) <= first:
             continue
         data, at = path.read_bytes(), 0

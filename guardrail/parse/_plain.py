@@ -16,15 +16,17 @@ from guardrail.parse.ir import AndOr, Assign, Param, Part, Pipeline, Redirect, S
 MAX_PLAIN_BYTES: Final = 1024
 """Longest text that is tried this way, in bytes."""
 
+# A group is atomic and never possessive: until Python 3.11.4 a possessive group matched what it may not (gh-106052).
 _SURE: Final = r"[A-Za-z0-9_./:@%+,=^\-]++"
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*+"
-_WORD: Final = rf"(?:[A-Za-z0-9_./:@%+,=^*?~\-]++|\${_NAME}|'[\x20-&(-~]*+'|\"(?:[ #%-\[\]-_a-~]++|\${_NAME})*+\")++"
+_QUOTED: Final = rf"'[\x20-&(-~]*+'|\"(?>(?:[ #%-\[\]-_a-~]++|\${_NAME})*)\""
+_WORD: Final = rf"(?>(?:[A-Za-z0-9_./:@%+,=^*?~\-]++|\${_NAME}|{_QUOTED})+)"
 _REDIRECT: Final = rf"(?:(?:[0-9]?(?:>>?|<)|&>>?) *+{_SURE}|[0-9]?>&[0-9])"
 _NEXT: Final = r" ++(?![0-9][<>]|[<>&|;])"
-_COMMAND: Final = rf"{_WORD}(?:{_NEXT}{_WORD})*+(?: ++{_REDIRECT})*+"
+_COMMAND: Final = rf"{_WORD}(?>(?:{_NEXT}{_WORD})*)(?>(?: ++{_REDIRECT})*)"
 _SIGN: Final = r"(?:\|\||&&|\||;)"
-_TEXT: Final = re.compile(rf"{_COMMAND}(?: *+{_SIGN} *+{_COMMAND})*+ *+;?+ *+\n?+")
-_SPACED: Final = re.compile(rf"{_SURE}(?: ++(?:{_SIGN} ++)?+{_SURE})*+")
+_TEXT: Final = re.compile(rf"{_COMMAND}(?>(?: *+{_SIGN} *+{_COMMAND})*) *+;?+ *+\n?+")
+_SPACED: Final = re.compile(rf"{_SURE}(?>(?: ++(?>(?:{_SIGN} ++)?){_SURE})*)")
 _TOKEN: Final = re.compile(rf"(?P<fd>[0-9]?)(?P<op>>>|>&|>|<|&>>|&>) *+(?P<target>{_SURE})|{_WORD}|{_SIGN}")
 _ASSIGNED: Final = re.compile(rf"({_NAME})=({_SURE})")
 _PART: Final = re.compile(rf"'([^']*)'|\"([^\"]*)\"|\$({_NAME})|([^'\"$]+)")

@@ -47,7 +47,7 @@ MAX_LINES_APART: Final = 16
 
 _SEPARATOR: Final = re.compile(r"[\n;&|]")
 _TIME: Final = re.compile(r"\btime\b")
-_QUOTES: Final = re.compile(r"'[^']*+'|\"(?:[^\"\\]|\\.)*+\"", re.DOTALL)
+_QUOTES: Final = re.compile(r"'[^']*+'|\"(?>(?:[^\"\\]|\\.)*)\"", re.DOTALL)
 
 
 class _Local(threading.local):
