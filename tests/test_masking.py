@@ -186,7 +186,7 @@ def test_nothing_of_a_secret_reaches_a_file_or_a_trace(tmp_path: Path) -> None:
             turn = TurnKey(thread="t", scope="s", message=f"m{number}")
             key = CallKey(turn=turn, call="c", digest=decision.digest)
             guard.reviews.remember(key, call, decision)
-            guard.reviews.ask([key], asked="q", asker="test")
+            guard.reviews.keep(turn)
         command = f"PGPASSWORD={PASSWORD} ls /tmp"
         harmless = ToolCall(tool="bash", args={"command": command}, cwd="/", subject=Subject(id="other"), session="o")
         guard.run(harmless, lambda _: f"password: {PASSWORD}")

@@ -96,7 +96,8 @@ class Holder:
     def __init__(self, config: Config) -> None:
         self._review = config.review
         self._people = bool(config.people) or config.review.oidc is not None
-        self._texts = config.trail.documents
+        # What is kept beside the ledger so that it can be redacted does not stand in it after all.
+        self._texts = config.trail.documents and "args" not in config.trail.disclose
         self._operators = [(agent.id, agent.operator) for agent in config.agents]
 
     def escalation(
