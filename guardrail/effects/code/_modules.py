@@ -205,6 +205,11 @@ def _pip(call: Call, args: Sequence[Field]) -> Stream:
     return call.opaque("program", resource=as_code("python -m pip"), words=args)
 
 
+def _guardrail(call: Call, args: Sequence[Field]) -> Stream:
+    """The command line of the guard itself."""
+    return call.shell.again(call, (Field(text="guardrail"), *args), external=True)
+
+
 def _pickle(call: Call, args: Sequence[Field]) -> Stream:
     """Shows a pickle, and so runs what is in it."""
     return call.opaque("inline", reason="objects are read that may be code", words=args)
@@ -215,5 +220,5 @@ _MODULES: Final[dict[str, Module]] = {
     "json.tool": _json_tool, "json": _json_tool, "base64": _base64, "gzip": _gzip, "zipfile": _archive,
     "tarfile": _archive, "compileall": _compileall, "py_compile": _py_compile, "venv": _venv, "http.server": _server,
     **dict.fromkeys(_SERVERS, _server),
-    "timeit": _timeit, "sqlite3": _sqlite, "pip": _pip, "pickle": _pickle, "quopri": _base64,
+    "timeit": _timeit, "sqlite3": _sqlite, "pip": _pip, "guardrail": _guardrail, "pickle": _pickle, "quopri": _base64,
 }  # fmt: skip
