@@ -12,6 +12,7 @@ Quote the ratios: machines and disks differ.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -87,14 +88,14 @@ def appends(root: Path, seconds: float) -> list[dict[str, Any]]:
         folder = root / f"trail-{writers}"
         with Trail.open(folder, timeout_seconds=60) as trail:
             ours = _drive(lambda number, trail=trail: trail.append(record(number * 2)), writers, seconds)  # type: ignore[misc]
-        theirs = _drive(_sqlite(root / f"{writers}.db"), writers, seconds)
+        with contextlib.closing(sqlite3.connect(root / f"{writers}.db", isolation_level=None, check_same_thread=False)) as db:
+            theirs = _drive(_sqlite(db), writers, seconds)
         rows.append({"writers": writers, "trail": ours, "sqlite": theirs, "times": ours["rate"] / theirs["rate"]})
         shutil.rmtree(folder)
     return rows
 
 
-def _sqlite(path: Path) -> Callable[[int], object]:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _sqlite(db: sqlite3.Connection) -> Callable[[int], object]:
     db.executescript("pragma journal_mode = wal; pragma synchronous = full; create table log (seq integer, leaf blob)")
     lock = threading.Lock()
 
