@@ -88,11 +88,15 @@ def appends(root: Path, seconds: float) -> list[dict[str, Any]]:
         folder = root / f"trail-{writers}"
         with Trail.open(folder, timeout_seconds=60) as trail:
             ours = _drive(lambda number, trail=trail: trail.append(record(number * 2)), writers, seconds)  # type: ignore[misc]
-        with contextlib.closing(sqlite3.connect(root / f"{writers}.db", isolation_level=None, check_same_thread=False)) as db:
+        with contextlib.closing(_open_sqlite(root / f"{writers}.db")) as db:
             theirs = _drive(_sqlite(db), writers, seconds)
         rows.append({"writers": writers, "trail": ours, "sqlite": theirs, "times": ours["rate"] / theirs["rate"]})
         shutil.rmtree(folder)
     return rows
+
+
+def _open_sqlite(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
 
 def _sqlite(db: sqlite3.Connection) -> Callable[[int], object]:
