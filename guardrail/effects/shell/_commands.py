@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._drivers import OWNERS, note_own
+from guardrail.effects.code._described import note_described
 from guardrail.effects.code._handed import STARTING, note_handed
 from guardrail.effects.code._interpreters import run_interpreter
 from guardrail.effects.code._kinds import interpreter_of
@@ -110,6 +111,9 @@ def known_command(call: Call, name: str) -> Stream:
     shell = call.shell
     if shell.emit.made or shell.written_before or name in STARTING:
         note_handed(call, before)
+        note_described(call, before)
+    elif call.stdin is not SOMETHING or shell.handed:
+        note_described(call, before)
     if shell.emit.made or name in TAKING:
         note_placed(call, before)
     return out

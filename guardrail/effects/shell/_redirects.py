@@ -77,6 +77,9 @@ def redirections(
             continue
         if redirect.op in ("<", "<&"):
             opened, named = _opened(shell, redirect.target, call)
+            if redirect.op == "<&":
+                # `<&$fd`: a number that a variable has; whatever is open may be meant.
+                opened = Stream(sources=merge(opened.sources, merge(others, call.state.opened)), connected=True)
             if redirect.fd not in (None, 0):
                 others = merge(others, opened.sources)
             else:
