@@ -65,7 +65,7 @@ class NoFiles:
         """Every file that was given."""
         return self.kind(path) == "file"
 
-    def stale(self, path: str) -> bool:  # noqa: ARG002 - the signature is that of `FileView`
+    def stale(self, path: str) -> bool:
         """Nothing was compiled."""
         return False
 

@@ -87,9 +87,18 @@ def go_env(call: Call, parsed: Parsed) -> Stream:
             continue
         set_variable(call.shell, call.state.copy(), name, Value(alternatives=(value,), sources=field.sources))
         call.mention_text(value)
-    # What may be in it of that was just asked about; what is built later is not the session's for a proxy's name.
-    call.emit("write", call.place(Field(text="~/.config/go/env")), attrs={"environment": True})
+    quiet = all(_GO_QUIET.fullmatch(field.text) for field in parsed.operands)
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    # With these set, what is built later is no more the session's than before.
+    call.emit("write", call.place(Field(text=f"{home}/.config/go/env")), attrs={"environment": True} if quiet else None)
     return NOTHING
+
+
+_GO_QUIET: Final = re.compile(
+    r"(?:GO(?:PROXY|PRIVATE|NOPROXY|NOSUMDB|SUMDB|INSECURE|OS|ARCH|ARM|AMD64|DEBUG|TELEMETRY|111MODULE|CACHE|MODCACHE|PATH"
+    r"|BIN)|CGO_ENABLED)=.*|GOFLAGS=(?:-(?:mod=\w+|v|trimpath|buildvcs=\w+|p=\d+)\s*)*"
+)
+"""Variables of Go, with a value, that put nothing into a program."""
 
 
 def ansible(call: Call, parsed: Parsed) -> Stream:

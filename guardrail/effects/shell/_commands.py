@@ -11,8 +11,8 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
-from guardrail.effects.code._drivers import OWNERS, note_own
 from guardrail.effects.code._described import note_described
+from guardrail.effects.code._drivers import OWNERS, note_own
 from guardrail.effects.code._handed import STARTING, note_handed
 from guardrail.effects.code._interpreters import run_interpreter
 from guardrail.effects.code._kinds import interpreter_of
