@@ -2177,6 +2177,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_effects_shells.py::test_a_directory_is_remembered",
             "tests/test_effects_shells.py::test_variables_and_functions_are_remembered",
+            "tests/test_effects_shells.py::test_an_open_descriptor_is_remembered",
             "tests/test_effects_shells.py::test_a_call_that_was_not_let_run_leaves_nothing",
             "tests/test_effects_shells.py::test_after_what_may_end_the_shell_nothing_is_known",
         ),
