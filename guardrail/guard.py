@@ -27,7 +27,6 @@ from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognit
 from guardrail.audit import (
     AnyTrail,
     Disclosures,
-    Trail,
     beside_trail,
     open_trail,
     trail_directory,
@@ -839,9 +838,8 @@ class Guard:
                 durable=True,
             )
             # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
-            # In a ledger that replicas share, whoever released it may still be running it.
-            if isinstance(self.trail, Trail):
-                settle_unfinished(self.trail, self.inventory, self.recognition)
+            # In a ledger that replicas share, only what a replica left that stopped: others may still run theirs.
+            settle_unfinished(self.trail, self.inventory, self.recognition)
 
     def _catch_up(self, trail: AnyTrail) -> None:
         """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""

@@ -11,6 +11,7 @@ from guardrail.audit._note import KEY_FILE
 from guardrail.audit._place import trail_directory
 from guardrail.audit._publish import Sink
 from guardrail.audit._trail import Trail
+from guardrail.audit._unfinished import Answers
 from guardrail.config import Config, secret
 from guardrail.errors import TrailError
 
@@ -38,6 +39,10 @@ class AnyTrail(Protocol):
 
     def checkpoint(self) -> None:
         """Sign everything that was appended before, or raise `TrailError`; it passes through the whole store."""
+        ...
+
+    def settle(self, answers: Answers) -> int:
+        """Answer the intents that nobody else will answer; how many there were."""
         ...
 
     def tell(self, sink: Sink) -> None:

@@ -26,6 +26,7 @@ from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
+from guardrail.audit._unfinished import Answers, read_again
 from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
@@ -180,6 +181,27 @@ class Trail:
         finally:
             future.cancel()  # nobody looks at it any more; does nothing once it is done
         return seq
+
+    def settle(self, answers: Answers) -> int:
+        """Answer the intents that were open when the trail was opened.
+
+        Args:
+            answers: from open intents, and what is known of them, to the records that answer them.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            TrailError: if the records cannot be written.
+            OSError: if the trail cannot be read.
+        """
+        if not self.unfinished:
+            return 0
+        for record in answers(self.unfinished, read_again(self.directory, self.unfinished)):
+            self.append(record, durable=False)
+        # Nothing was released on the account of these records, but what is released from now on comes after them.
+        self.checkpoint()
+        return len(self.unfinished)
 
     def tell(self, sink: Sink) -> None:
         """Hand every checkpoint to somebody else too, from the last one on.

@@ -6,7 +6,7 @@ read and the answer is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,9 @@ MAX_READ: Final = 1000
 
 MAX_SEGMENTS_READ: Final = 4
 """Most segments that are read for them: the newest."""
+
+Answers = Callable[[Sequence[int], Mapping[int, dict[str, Any]]], Sequence[Mapping[str, Any]]]
+"""From open intents, and what could be read of them, to the records that answer them."""
 
 _MARKS: Final = (b'"kind":"intent"', b'"kind":"result"')
 """One of them is in the canonical form of every record that matters here; inside a string the quotes are escaped."""

@@ -46,6 +46,15 @@ class Known:
         self._path = directory / CHECKPOINT_FILE
         self._signer = signer
         self.where = where
+        self.replica = ""
+        """What this replica is called."""
+        self.run = 0
+        """The run that began with this."""
+
+    @property
+    def vkeys(self) -> list[str]:
+        """The verifier keys of the keys that this replica signs with."""
+        return [key.vkey for key in self._signer.keys]
 
     def copy(self) -> Known:
         """The same knowledge, for another thread to go on from."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from guardrail.audit._note import Signer, SigningKey, new_private_key, read_keys, write_keys
 from guardrail.audit.postgres._known import Known
+from guardrail.audit.postgres._runs import LEASE_SECONDS, Runs, replica_name
 from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate, migrations, pending
 from guardrail.audit.postgres._server import Limits, Server, Unreachable, place, told
 from guardrail.audit.postgres._tables import Tables
@@ -79,7 +80,9 @@ def examine(store: str, *, key: Path, origin: str) -> str:
         raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
 
 
-def catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str) -> Known:
+def catch_up(
+    store: str, directory: Path, key: Path, origin: str, elsewhere: str, lease_seconds: float = LEASE_SECONDS
+) -> Known:
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
     # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
     server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
@@ -94,6 +97,10 @@ def catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str
             known.begin(tables, elsewhere)
             if known.signed < known.tree.size:
                 known.sign(tables, known.tree)
+            # The directory has one process, so whoever wrote from here before writes no more.
+            known.replica, runs = replica_name(directory), Runs(tables)
+            runs.leave(known.replica)
+            known.run = runs.begin(known.replica, known.vkeys, lease_seconds)
     finally:
         server.close()
     return known
