@@ -185,9 +185,7 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self.disclosures = (
-            Disclosures(trail_directory(config), config.trail.timeout_seconds)
-            if keeps and config.trail.disclose
-            else None
+            Disclosures(trail_place(config), config.trail.timeout_seconds) if keeps and config.trail.disclose else None
         )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)

@@ -255,16 +255,19 @@ def documented_rights(root: Path) -> str:
     return "\n".join(re.findall(r"```sql\n(.*?)```", text, re.DOTALL))
 
 
+ROLES = ("guardrail_keeper", "guardrail_writer", "guardrail_reader")
+
+
 @pytest.fixture
 def writer(postgres: Cluster, store: str, root: Path) -> Iterator[str]:
     """The ledger, as the role with the documented rights of a replica."""
     migrate_store(store)
-    postgres.run("drop role if exists guardrail_writer")
-    postgres.run("drop role if exists guardrail_reader")
+    for role in ROLES:
+        postgres.run(f"drop role if exists {role}")
     postgres.run(documented_rights(root), store)
     name = named(store)
     yield postgres.url(name, "guardrail_writer")
-    for role in ("guardrail_writer", "guardrail_reader"):
+    for role in ROLES:
         postgres.run(f"drop owned by {role}; drop role {role}", store)
 
 

@@ -20,6 +20,16 @@ class AnyTrail(Protocol):
     """An append-only, signed ledger: `Trail` on segment files, or `PostgresTrail`, which replicas write together."""
 
     @property
+    def place(self) -> Path | str:
+        """Where it is read again: a directory, or a connection string."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The ledger, as messages name it."""
+        ...
+
+    @property
     def size(self) -> int:
         """Number of durable records that this process knows of."""
         ...
@@ -87,6 +97,7 @@ def open_trail(config: Config) -> AnyTrail:
         checkpoint_seconds=settings.checkpoint_seconds,
         timeout_seconds=settings.timeout_seconds,
         checkpoint_file=second,
+        witnesses=[(witness.url, witness.key) for witness in settings.witnesses],
     )
 
 

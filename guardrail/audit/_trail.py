@@ -65,7 +65,9 @@ class Trail:
         unfinished: Sequence[int] = (),
         publisher: Publisher | None = None,
     ) -> None:
-        self.directory = directory
+        self.directory = self.place = directory
+        self.where = str(directory)
+        """The ledger, as messages name it."""
         self.unfinished = tuple(unfinished)
         """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
         self.publisher = publisher or Publisher(())

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from guardrail.audit._unfinished import MAX_READ, Answers
-from guardrail.audit.postgres._ledger import PostgresLedger
+from guardrail.audit.postgres._beside import connected, make_tiles
+from guardrail.audit.postgres._ledger import PostgresLedger, PostgresTurn
 from guardrail.audit.postgres._runs import SAVE_EVERY, Open, Runs
-from guardrail.audit.postgres._server import Limits, Server
+from guardrail.audit.postgres._server import Limits
 from guardrail.audit.postgres._tables import Tables
 from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import GuardrailError
@@ -98,6 +99,7 @@ class Lease:
             self._saved = now.mark
         if self._answers is not None:
             self._answer_all(self._answers)
+        self._with_tables(make_tiles)
 
     def _answer_all(self, answers: Answers) -> int:
         with self._one:
@@ -120,23 +122,24 @@ class Lease:
         before = now.seqs
         try:
             with ledger.turn() as turn:
-                replica = turn.take(run)
-                now.follow(turn.tables)
-                if replica is None or now.seqs != before:
-                    raise _Back
+                replica = _take(turn, run, now)
                 turn.append([{**record, "for": replica} for record in records])
         except _Back:
             return 0  # it is looked at again when it is left again
         return len(before)
 
     def _with_tables(self, step: Callable[[Tables], T]) -> T:
-        tables = Tables(Server(self._store, self._limits))
-        try:
-            with tables.server.deadline(self._limits.timeout):
-                tables.server.prepare()
-                return step(tables)
-        finally:
-            tables.server.close()
+        with connected(self._store, self._limits) as server:
+            return step(Tables(server))
+
+
+def _take(turn: PostgresTurn, run: int, looked: Open) -> str:
+    """End a run in a turn, if it is left and has nothing open but what was looked at."""
+    before, replica = looked.seqs, turn.take(run)
+    looked.follow(turn.tables)
+    if replica is None or looked.seqs != before:
+        raise _Back
+    return replica
 
 
 class _Back(GuardrailError):

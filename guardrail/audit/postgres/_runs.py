@@ -110,7 +110,7 @@ class Runs:
         more = "" if saved is None else ", mark = %b, open = %b"
         with self._server.call() as connection:
             connection.execute(
-                f"update guardrail.runs set {what}{more} where run = %b and not ended",  # noqa: S608 - texts of this module
+                f"update guardrail.runs set {what}{more} where run = %b and not ended".encode(),  # noqa: S608 - our own texts
                 (value, *(saved or ()), run),
             )
 
@@ -118,7 +118,7 @@ class Runs:
         """The runs that nobody answers for any more, the oldest first."""
         with self._server.call() as connection:
             rows = connection.execute(
-                f"select run from guardrail.runs where {_LEFT} order by run limit {MAX_RUNS}"  # noqa: S608
+                f"select run from guardrail.runs where {_LEFT} order by run limit {MAX_RUNS}".encode()  # noqa: S608
             ).fetchall()
         return [int(row[0]) for row in rows]
 
@@ -126,7 +126,7 @@ class Runs:
         """End a run that was left; in a turn. What its replica is called, or None if it was not left after all."""
         with self._server.call() as connection:
             row = connection.execute(
-                f"update guardrail.runs set ended = true where run = %b and {_LEFT} returning replica",  # noqa: S608
+                f"update guardrail.runs set ended = true where run = %b and {_LEFT} returning replica".encode(),  # noqa: S608
                 (run,),
             ).fetchone()
         return str(row[0]) if row else None

@@ -97,7 +97,7 @@ class Tables:
                 raise Unreachable("another replica held the ledger for too long") from None
             cursor.nextset()
             tree = self._tree(cursor.fetchone())
-            # INVARIANT: asked after the frontier was taken, by a statement of its own, so that it sees who had it before.
+            # INVARIANT: asked by a statement of its own after the frontier was taken: it sees who had it before.
             self.over = bool(self.run and cursor.nextset() and cursor.fetchone() != (True,))
             return tree
 
@@ -157,14 +157,33 @@ class Tables:
         end = min(end, first + CHUNK)
         with self.server.call() as connection:
             rows = connection.execute(
-                "select hash from guardrail.ledger where seq >= %b and seq < %b order by seq", (first, end), binary=True
+                "select seq, hash from guardrail.ledger where seq >= %b and seq < %b order by seq",
+                (first, end),
+                binary=True,
             ).fetchall()
-        if len(rows) != end - first:
+        found = [bytes(row[1]) for row in rows]
+        if len(found) < end - first:
+            found = [*self._pruned(first, int(rows[0][0]) if rows else end), *found]
+        if len(found) != end - first:
             raise TrailError(
-                f"the trail `{self.server.where}` is damaged: of the records {first} to {end - 1} only {len(rows)} are"
+                f"the trail `{self.server.where}` is damaged: of the records {first} to {end - 1} only {len(found)} are"
                 " there: run `guardrail audit verify` on it"
             )
-        return [bytes(row[0]) for row in rows]
+        return found
+
+    def _pruned(self, first: int, end: int) -> list[bytes]:
+        """Leaf hashes of records that tiles stand for; that they are the right ones is seen by their root."""
+        low = first // 256
+        with self.server.call() as connection:
+            rows = connection.execute(
+                "select hashes from guardrail.tiles where level = 0 and tile >= %b and tile <= %b order by tile",
+                (low, (end - 1) // 256),
+                binary=True,
+            ).fetchall()
+        joined = b"".join(bytes(row[0]) for row in rows)[HASH_BYTES * (first - 256 * low) :][
+            : HASH_BYTES * (end - first)
+        ]
+        return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
 
     def leaves(self, after: int, end: int, kinds: Sequence[str]) -> list[tuple[int, bytes]]:
         """Number and leaf of records of some kinds behind `after` and before `end`, at most `CHUNK` of them.
@@ -203,6 +222,14 @@ class Tables:
             ).fetchall()
         return [(int(row[0]), bytes(row[1])) for row in rows]
 
+    def tiles(self, level: int) -> int:
+        """How many tiles of a level there are, from the first on."""
+        with self.server.call() as connection:
+            row = connection.execute(
+                "select coalesce(max(tile) + 1, 0) from guardrail.tiles where level = %s", (level,)
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def checkpoint(self, size: int | None = None) -> Kept | None:
@@ -214,6 +241,12 @@ class Tables:
                 None if size is None else (size,),
             ).fetchone()
         return None if row is None else Kept(int(row[0]), str(row[1]), bytes(row[2]))
+
+    def retired_keys(self) -> set[str]:
+        """Verifier keys that sign nothing any more."""
+        with self.server.call() as connection:
+            rows = connection.execute("select key from guardrail.keys where event = 'retired'").fetchall()
+        return {str(row[0]) for row in rows}
 
     def keep_checkpoint(self, tree: Frontier, note: str) -> None:
         """Add a checkpoint, unless another replica has signed the same tree already."""

@@ -12,7 +12,8 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,12 +23,13 @@ from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp
 from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
 from guardrail.audit._unfinished import Answers
-from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._lease import Lease
+from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
 from guardrail.audit.postgres._opening import catch_up
 from guardrail.audit.postgres._runs import LEASE_SECONDS
-from guardrail.audit.postgres._server import Limits, Unreachable, place
+from guardrail.audit.postgres._server import Limits, Unreachable
+from guardrail.audit.postgres._server import place as named
 from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import TrailError
 
@@ -38,6 +40,7 @@ class PostgresTrail:
     Safe to use from any number of threads, event loops, processes and hosts. Not usable in a forked child.
 
     Args:
+        place: connection string.
         where: the ledger, as messages name it.
         lock: descriptor that keeps other replicas out of this one's directory.
         writer: the thread that writes; started here.
@@ -49,6 +52,7 @@ class PostgresTrail:
 
     def __init__(
         self,
+        place: str,
         where: str,
         lock: int,
         writer: PostgresWriter,
@@ -58,6 +62,8 @@ class PostgresTrail:
         lease: Callable[[PostgresTrail], Lease],
     ) -> None:
         self.where = where
+        self.place = place
+        """Where it is read again: the connection string."""
         self.publisher = publisher
         """Where checkpoints go from here."""
         self._lock = lock
@@ -84,6 +90,7 @@ class PostgresTrail:
         timeout_seconds: float = 2.0,
         checkpoint_file: Path | None = None,
         lease_seconds: float = LEASE_SECONDS,
+        witnesses: Sequence[tuple[str, str]] = (),
     ) -> PostgresTrail:
         """Open the shared ledger for writing, or begin it.
 
@@ -96,6 +103,7 @@ class PostgresTrail:
             timeout_seconds: longest wait for a durable append, in seconds.
             checkpoint_file: a second file for the checkpoints of this replica; what it holds already must fit.
             lease_seconds: how long others wait, after this replica stops, before they answer its intents, in seconds.
+            witnesses: address and verifier key of each witness that is to cosign checkpoints.
 
         Raises:
             TrailError: if the server cannot be reached or would lose records, the tables are of a later release, the
@@ -112,22 +120,27 @@ class PostgresTrail:
             lock = take_lock(path, ours=False)
             file = Path(key) if key is not None else path / KEY_FILE
             second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
-            publisher = Publisher([second] if second is not None else [])
+            publisher = Publisher([*([second] if second is not None else ()), *_clients(store, limits, witnesses)])
             known = catch_up(store, path, file, origin, second.last() if second is not None else "", lease_seconds)
             writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds, lease_seconds)
 
             def lease(trail: PostgresTrail) -> Lease:
                 return Lease(store, limits, writer, lease_seconds, trail.checkpoint)
 
-            return cls(writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher, lease)
+            return cls(store, writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher, lease)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise TrailError(cannot("open", path, error)) from None
             if isinstance(error, Unreachable):
-                raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
+                raise TrailError(f"the server of the trail `{named(store)}` cannot be used: {error}") from None
             raise
+
+    @property
+    def replica(self) -> str:
+        """What this replica is called."""
+        return self._writer.replica
 
     @property
     def size(self) -> int:
@@ -326,6 +339,15 @@ class PostgresTrail:
 
 
 _opened: weakref.WeakSet[PostgresTrail] = weakref.WeakSet()
+
+
+def _clients(store: str, limits: Limits, witnesses: Sequence[tuple[str, str]]) -> list[Sink]:
+    if not witnesses:
+        return []
+    from guardrail.audit._cosign import WitnessClient  # loads an HTTP client, which few need
+    from guardrail.audit.postgres._beside import keep_cosigned
+
+    return [WitnessClient(store, url, vkey, partial(keep_cosigned, store, limits)) for url, vkey in witnesses]
 
 
 def _after_fork() -> None:

@@ -99,6 +99,11 @@ class PostgresWriter(Batches):
         """Number of entries that nobody has taken up yet."""
         return len(self._entries)
 
+    @property
+    def replica(self) -> str:
+        """What this replica is called."""
+        return self._known.replica
+
     def ledger(self, kinds: Collection[str]) -> PostgresLedger:
         """Turns on the same ledger, over a connection of their own."""
         return PostgresLedger(self._store, self._limits, self._known.copy(), self._stamp, kinds)
