@@ -1015,6 +1015,69 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="postgres.left_intents",
+        source="issue 5",
+        behaviour="what a replica left open when it stopped is answered once, by itself or by another when its lease has ended",
+        tests=(
+            "tests/test_postgres_replicas.py::test_a_replica_that_comes_back_answers_what_it_left_and_nobody_else_before_its_lease_has_ended",
+            "tests/test_postgres_replicas.py::test_another_replica_answers_by_itself_when_the_lease_has_ended",
+            "tests/test_postgres_replicas.py::test_replicas_that_find_the_same_lease_ended_answer_it_once",
+            "tests/test_postgres_replicas.py::test_a_result_that_comes_after_it_was_answered_for_stays_on_record_as_late",
+            "tests/test_postgres_replicas.py::test_which_intents_are_open_is_written_down_now_and_then",
+            "tests/test_postgres_replicas.py::test_a_guard_looks_again_at_the_assets_of_calls_whose_end_nobody_wrote_down",
+            "tests/test_postgres_replicas.py::test_a_replica_that_ends_in_order_leaves_nothing_to_answer",
+        ),
+    ),
+    Promise(
+        id="postgres.proofs",
+        source="issue 5",
+        behaviour="a ledger in PostgreSQL keeps tiles, from which proofs are made and by which they are found to be wrong",
+        tests=("tests/test_postgres_beside.py::test_proofs_come_from_tiles_that_are_those_of_the_tree",),
+    ),
+    Promise(
+        id="postgres.witnesses",
+        source="issue 5",
+        behaviour="witnesses cosign a ledger in PostgreSQL, whichever replica asks, and notice one that was written anew",
+        tests=(
+            "tests/test_postgres_beside.py::test_a_witness_cosigns_a_shared_ledger_and_notices_one_that_was_written_anew",
+            "tests/test_postgres_beside.py::test_a_changed_cosignature_of_a_shared_ledger_is_found",
+        ),
+    ),
+    Promise(
+        id="postgres.disclosures",
+        source="issue 5",
+        behaviour="what calls disclose to a ledger in PostgreSQL is salted, without secrets, and can be redacted for good",
+        tests=(
+            "tests/test_postgres_beside.py::test_what_is_disclosed_lies_in_a_table_of_its_own_and_is_redacted_for_good",
+            "tests/test_postgres_beside.py::test_a_disclosure_of_a_shared_ledger_that_was_changed_or_lost_is_found",
+            "tests/test_postgres_beside.py::test_a_call_whose_words_cannot_be_kept_is_denied",
+        ),
+    ),
+    Promise(
+        id="postgres.pruning",
+        source="issue 5",
+        behaviour="old records of a ledger in PostgreSQL leave by the order of two people alone, and every proof survives",
+        tests=(
+            "tests/test_postgres_keeping.py::test_a_shared_ledger_is_pruned_by_two_people_while_replicas_write",
+            "tests/test_postgres_keeping.py::test_what_a_crash_leaves_of_pruned_records_is_told_and_goes_with_the_next_prune",
+            "tests/test_postgres_keeping.py::test_an_order_that_does_not_count_takes_nothing_away",
+            "tests/test_postgres_keeping.py::test_records_that_were_taken_away_without_an_order_are_missed",
+            "tests/test_postgres_keeping.py::test_tiles_that_stand_for_pruned_records_must_make_the_signed_root",
+            "tests/test_postgres_keeping.py::test_only_the_role_that_keeps_a_ledger_can_take_records_away",
+            "tests/test_postgres_keeping.py::test_what_signs_a_shared_ledger_needs_its_configuration",
+        ),
+    ),
+    Promise(
+        id="postgres.rotation",
+        source="issue 5",
+        behaviour="the key of a ledger in PostgreSQL is replaced while replicas write, and the first key leads to the next",
+        tests=(
+            "tests/test_postgres_keeping.py::test_the_key_of_a_shared_ledger_is_replaced_while_replicas_write",
+            "tests/test_postgres_keeping.py::test_a_replica_with_a_retired_key_signs_nothing_any_more",
+            "tests/test_postgres_keeping.py::test_a_key_that_no_record_names_is_found",
+        ),
+    ),
+    Promise(
         id="audit.cli",
         source="issue 2",
         behaviour="`guardrail audit verify` exits 0 for a good trail and 1 with the place of the damage",
@@ -1055,9 +1118,10 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_postgres_reading.py::test_the_leaves_of_a_shared_ledger_are_those_in_its_tables",
             "tests/test_postgres_reading.py::test_a_shared_ledger_is_shown_handed_on_and_reported",
-            "tests/test_postgres_reading.py::test_what_needs_files_says_so",
+            "tests/test_postgres_reading.py::test_a_record_of_a_shared_ledger_is_proven_to_whoever_has_no_guardrail",
+            "tests/test_postgres_reading.py::test_an_index_of_a_shared_ledger_finds_the_same_and_is_no_evidence",
+            "tests/test_postgres_reading.py::test_a_shared_ledger_is_followed_as_it_grows",
         ),
-        gap="no proof of one record of a ledger in a database",
     ),
     Promise(
         id="audit.index",
