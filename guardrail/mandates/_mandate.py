@@ -245,6 +245,18 @@ def _glob(text: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
 
+def reaches(target: str, place: str) -> bool:
+    """Whether a place is one that a target of a grant names, as policy reads globs: `*` stays within a part.
+
+    Args:
+        target: the glob.
+        place: a path or an address.
+    """
+    if any(char in target for char in "[]{}\\"):
+        return "**" not in target and target.count("/") == place.count("/") and fnmatchcase(place, target)
+    return _glob(target).fullmatch(place) is not None
+
+
 def microseconds(moment: dt.datetime) -> int:
     """Microseconds since 1970, exactly."""
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
