@@ -22,7 +22,7 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import pae
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Coverage, Discharged, Pinned
-from guardrail.printing import printable
+from guardrail.printing import printable, shortened
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -197,7 +197,7 @@ def _limits(duty: Duty, *, known: bool) -> tuple[str, ...]:
 
 
 def _short(text: str) -> str:
-    return printable(text)[:MAX_CHARS]
+    return shortened(printable(text), MAX_CHARS)
 
 
 # -- checking

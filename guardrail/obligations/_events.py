@@ -123,6 +123,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         count: for an evaluation: how many need one.
         records: the evaluation that decides whether it is owed.
         below: number that the mean has to be below for that.
+        judge: for an evaluation: glob on who has to give the scores; empty for anybody.
         kept_at: targets at which its order lets a copy be: globs, or `zone:NAME`.
         places: paths and addresses of the asset when it was taken up; those that the inventory has later are added.
         addresses: its addresses when it was taken up: what the guard may delete of it in stores, and nothing else.
@@ -144,6 +145,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 0
     records: str = ""
     below: str = ""
+    judge: str = ""
     kept_at: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -152,7 +154,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def wants(self) -> tuple[str, ...]:
         """What tells this duty from another that stands under its id after the order was replaced."""
-        return self.effect, self.asset, str(self.count), self.records, self.below, *self.items
+        return self.effect, self.asset, str(self.count), self.records, self.below, self.judge, *self.items
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="event", omit_defaults=True):

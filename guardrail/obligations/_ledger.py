@@ -271,6 +271,8 @@ class Obligations(DutyBook):
         duty = self._duties[name]
         if duty.has_ended and not again:
             self._look_for_return(duty)
+            if duty.terms.effect == "evaluate" and (seen := self._final(duty)).result == "present":
+                self._command(name, Look(seen=seen))  # scores that were given are to stay as they were
             return
         overdue = self.clock() >= duty.terms.due_us
         seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock())

@@ -71,5 +71,6 @@ def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
         count=owed.count,
         records=owed.records,
         below=owed.below,
+        judge=owed.judge,
         kept_at=_bounded(kept_at),
     )

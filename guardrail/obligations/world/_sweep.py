@@ -16,9 +16,11 @@ from typing import Final
 
 from guardrail.assets import Asset, birth_ns, false_date, found_at, is_beside_weights
 from guardrail.errors import AnalysisFault
+from guardrail.obligations._codec import MAX_LINE_CHARS
 from guardrail.obligations._events import Coverage, Finding, FindingKind, Pinned, Terms
 from guardrail.obligations.world._evidence import digest_of, inode_of, is_file, status_at
 from guardrail.obligations.world._world import World
+from guardrail.printing import shortened
 
 MIN_COPY_BYTES: Final = 256
 """Smallest file that is taken for a copy because its content is the same, in bytes."""
@@ -37,6 +39,9 @@ MAX_ROUNDS: Final = 3
 
 MAX_PIECES: Final = 16
 """Most small pieces of an asset that are named one by one."""
+
+MAX_PLACES: Final = 8
+"""Most directories that are named in the coverage of a sweep; all are counted."""
 
 MAX_UNREADABLE: Final = 16
 """Most places that are named in the coverage of a sweep; the rest are counted."""
@@ -189,9 +194,9 @@ class Sweep:
             files=self.files,
             compared=self.compared,
             processes=processes,
-            unreadable=tuple(line[:200] for line in self.unreadable[:MAX_UNREADABLE]),
+            unreadable=tuple(shortened(line, MAX_LINE_CHARS) for line in self.unreadable[:MAX_UNREADABLE]),
             unreadable_more=max(0, len(self.unreadable) - MAX_UNREADABLE),
-            places=tuple(root[:200] for root in self._roots[:MAX_UNREADABLE]),
+            places=tuple(shortened(root, MAX_LINE_CHARS) for root in self._roots[:MAX_PLACES]),
             proven=proven,
             boot=uptime[0],
             boot_us=uptime[1],

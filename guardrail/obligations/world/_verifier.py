@@ -19,7 +19,14 @@ from guardrail.obligations._codec import MAX_LINE_CHARS, MAX_LINES, bounded, par
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Erased, Finding, Looked, Pinned, Result, Terms
 from guardrail.obligations.world._erase import Eraser, erase_copies
-from guardrail.obligations.world._evaluation import is_below, look_at_scores
+from guardrail.obligations.world._evaluation import (
+    changed_scores,
+    first_read,
+    is_below,
+    kept,
+    look_at_scores,
+    scores_of,
+)
 from guardrail.obligations.world._evidence import Pins, look, snapshot, status_at, with_digest
 from guardrail.obligations.world._handles import Unanswered, is_alive
 from guardrail.obligations.world._holders import Holders
@@ -27,6 +34,7 @@ from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import UNSEEN, Addresses, Emptied, Store, is_address
 from guardrail.obligations.world._sweep import Sweep
 from guardrail.obligations.world._world import World
+from guardrail.printing import shortened
 
 _LEFT: Final = frozenset(
     {"present", "moved", "hardlinked", "decoyed", "truncated", "partial", "copied_during", "missing"}
@@ -102,7 +110,8 @@ class Verifier:
             says = f"`{terms.asset}` is not in the inventory"
             return Looked(result="present", at_us=now_us, evidence=(says,))
         if terms.effect == "evaluate":
-            return bounded(look_at_scores(asset, terms, dict(duty.scores), now_us))
+            declared = [root for one in self._world.inventory if one.id != asset.id for root in one.roots]
+            return bounded(look_at_scores(asset, terms, dict(duty.scores), now_us, declared))
         if terms.effect != "delete":
             return self._service(duty, now_us)
         if not _has_files(duty, asset):
@@ -205,20 +214,38 @@ class Verifier:
 
     def _service(self, duty: Duty, now_us: int) -> Looked:
         terms = duty.terms
+        changed, scores = self._since(duty)
         holds, why = self.is_owed(terms)
-        if holds is False:
-            return Looked(result="absent", at_us=now_us, evidence=(f"not owed: {why}",), ruled_out=True)
         done = duty.attempts.get(Outcome.ALLOW.value, 0) > 0
+        if holds is False and changed and not done:
+            # What decided whether it is owed was edited: it decides nothing any more.
+            told = tuple(one.says for one in changed)
+            return Looked(result="present", at_us=now_us, evidence=told, findings=changed, scores=scores)
+        if holds is False:
+            return Looked(result="absent", at_us=now_us, evidence=(f"not owed: {why}",), ruled_out=True, scores=scores)
         # What came of it is in the record of that call.
         says = f"`{terms.effect}` was {'released' if done else 'not released'} by the guard"
         if done:
-            return Looked(result="absent", at_us=now_us, evidence=(says,))
+            return Looked(result="absent", at_us=now_us, evidence=(says,), scores=scores)
         if holds is None:
-            return Looked(result="unknown", at_us=now_us, evidence=(why,))
+            return Looked(result="unknown", at_us=now_us, evidence=(why,), scores=scores)
         missing = (Finding(kind="missing", says=f"{why}, and {says}"),) if why else ()
         return Looked(
-            result="present", at_us=now_us, evidence=(f"{why}, and {says}" if why else says,), findings=missing
+            result="present",
+            at_us=now_us,
+            evidence=(f"{why}, and {says}" if why else says,),
+            findings=(*missing, *changed),
+            scores=scores,
         )
+
+    def _since(self, duty: Duty) -> tuple[tuple[Finding, ...], tuple[tuple[str, str], ...]]:
+        """What was changed of the scores that decide whether a duty is owed, and their digests as first read."""
+        records = self._asset(duty.terms.records) if duty.terms.records else None
+        scores = scores_of(records) if records is not None else ""
+        if isinstance(scores, str):
+            return (), duty.scores
+        first = dict(duty.scores)
+        return tuple(changed_scores(scores, first)), kept({**first_read(scores), **first})
 
     def is_owed(self, terms: Terms) -> tuple[bool | None, str]:
         """Whether the condition of a duty holds, and why; None if it cannot be told yet."""
@@ -267,7 +294,7 @@ class Verifier:
         known = {file.inode for file in duty.files if file.sha256}
         # What one record has no room for is read once more when it is deleted, or is not known.
         told = next(parts_of(tuple(file for file in files if file.sha256 and file.inode not in known)), ())
-        lines = tuple(line[:MAX_LINE_CHARS] for line in (*eraser.left, *left))[:MAX_LINES]
+        lines = tuple(shortened(line, MAX_LINE_CHARS) for line in (*eraser.left, *left))[:MAX_LINES]
         return Erased(at_us=now_us, gone=eraser.gone + gone + in_stores.gone, left=lines, files=told)
 
     def _moved(self, duty: Duty, names: Sequence[str]) -> frozenset[str]:
