@@ -710,7 +710,11 @@ class Guard:
         self.obligations.settle(self.mandates.revoked, only=only)
         self._keep_notes()
         if self.trail is not None:
-            self.obligations.prove(certifier(trail_key(self.config), self.config.trail.origin))
+            # What is about to be deleted is on record, so a crash is not taken for somebody else's deletion.
+            self.obligations.erase()
+            self._keep_notes()
+            make = certifier(trail_key(self.config), self.config.trail.origin)
+            self.obligations.prove(make, partial(_records, self.config))
             self._keep_notes()
         return self.obligations.statuses()
 
