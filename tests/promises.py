@@ -2079,6 +2079,77 @@ PROMISES: tuple[Promise, ...] = (
         tests=("tests/test_review.py::test_a_link_moved_after_the_approval_is_not_covered_by_it",),
     ),
     Promise(
+        id="review.bound_to_places",
+        source="red team",
+        behaviour="an approved copy goes to the place that was shown, and an approved pattern reaches what it reached then",
+        tests=(
+            "tests/test_review_attacks.py::test_a_copy_that_was_approved_for_one_place_goes_to_no_other",
+            "tests/test_review_attacks.py::test_what_a_pattern_reaches_since_the_approval_was_not_approved",
+        ),
+    ),
+    Promise(
+        id="review.nobody_elses",
+        source="red team",
+        behaviour="a grant is worth nothing to another agent, session, tool or directory, whoever brings it along",
+        tests=(
+            "tests/test_review_attacks.py::test_a_grant_is_worth_nothing_to_anybody_else",
+            "tests/test_review_attacks.py::test_a_scoped_grant_that_another_agent_brings_along_is_not_theirs",
+            "tests/test_review_attacks.py::test_what_is_critical_is_never_approved_by_a_scope",
+            "tests/test_review_service.py::test_the_token_of_agents_says_nothing_of_a_use_that_a_guard_has_taken",
+        ),
+    ),
+    Promise(
+        id="review.sticky_added",
+        source="red team",
+        behaviour="a rejection is not evaded by blanks, quotes, or something else beside what was rejected",
+        tests=(
+            "tests/test_review_attacks.py::test_a_rejection_is_not_evaded_by_adding_to_the_call",
+            "tests/test_review_attacks.py::test_a_rejection_is_of_that_deed_alone",
+        ),
+    ),
+    Promise(
+        id="review.shown_whole",
+        source="red team",
+        behaviour="what an approval would let happen is not hidden from who approves it, behind other effects or in a long name",
+        tests=(
+            "tests/test_review_attacks.py::test_what_holds_a_call_is_not_hidden_behind_harmless_effects",
+            "tests/test_review_attacks.py::test_every_reason_that_an_approval_lifts_is_shown",
+            "tests/test_review_attacks.py::test_the_end_of_a_long_address_is_shown",
+        ),
+    ),
+    Promise(
+        id="review.one_person",
+        source="red team",
+        behaviour="one person is one, however their name is written, and nobody is let in by a name that looks or folds like another",
+        tests=(
+            "tests/test_review_attacks.py::test_nobody_approves_what_is_done_for_them_however_they_are_written",
+            "tests/test_review_oidc.py::test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person",
+            "tests/test_mandate_orders.py::test_nobody_orders_what_is_done_for_them_however_they_are_written",
+        ),
+    ),
+    Promise(
+        id="review.glass_once",
+        source="red team",
+        behaviour="broken glass is the word of two people about that very glass at that very guard, and neither operates the agent",
+        tests=(
+            "tests/test_review_attacks.py::test_a_second_signature_for_other_glass_breaks_none",
+            "tests/test_review_attacks.py::test_the_same_first_word_sent_twice_breaks_glass_once",
+            "tests/test_review_attacks.py::test_glass_is_not_broken_by_who_operates_the_agent",
+        ),
+    ),
+    Promise(
+        id="review.keeps_going",
+        source="red team",
+        behaviour="a clock set back, a file that is no vote, a token without end or an endpoint that is silent stops nothing and revives nothing",
+        tests=(
+            "tests/test_review_attacks.py::test_a_clock_that_is_set_back_revives_no_grant",
+            "tests/test_review_attacks.py::test_what_is_no_file_in_the_inbox_keeps_no_vote_out",
+            "tests/test_review_oidc.py::test_a_token_without_end_is_refused_and_stops_nothing",
+            "tests/test_review_webhooks.py::test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told",
+            "tests/test_review_attacks.py::test_a_cancellation_is_on_record_with_its_signature",
+        ),
+    ),
+    Promise(
         id="assets.followed_links",
         source="red team",
         behaviour="a command that goes through links in a tree takes what they lead to",

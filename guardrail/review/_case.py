@@ -83,7 +83,8 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         leave_seconds: how long an approval is good for, in seconds.
         quorum: who has to say yes.
         barred: who may not say yes, in lower case: the agent, its operators, whom it acts for.
-        deed: what is done and to what, whatever the call looks like; a rejection holds for the next call of this deed.
+        deeds: what is done and to what, whatever the call looks like, a digest each; a rejection holds for every call
+            that does all of it.
         ops: ops of the effects that were held.
         assets: their assets.
         targets: their targets, as addresses.
@@ -105,7 +106,7 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shown: tuple[tuple[str, str | None], ...] = ()
     quorum: Quorum = Quorum()
     barred: tuple[str, ...] = ()
-    deed: str = ""
+    deeds: tuple[str, ...] = ()
     ops: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
@@ -264,6 +265,7 @@ class Closed(Event, frozen=True, kw_only=True, tag="closed"):
 
     state: Closing
     by: str = ""
+    envelope: str = ""
 
 
 class Reviewed(Event, frozen=True, kw_only=True, tag="reviewed"):

@@ -79,6 +79,7 @@ class Close(msgspec.Struct, frozen=True, kw_only=True):
     state: Closing
     now_us: int
     by: str = ""
+    envelope: str = ""
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,10 +130,16 @@ class Endpoint:
         rules = ", ".join(f"{rule} on {asset}" if asset else rule for rule, asset in held.shown) or "break-glass"
         text = f"{'Critical: ' if held.critical else ''}{held.agent} is held by {rules}: {notice.what}"
         link = self._link(case)
-        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": _escaped(text)}}]
+        blocks = [_section(_escaped(text))]
         if link:
-            blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"<{link}|{held.id}>"}})
-        return {"text": _escaped(text), "blocks": blocks}
+            blocks.append(_section(f"<{link}|{held.id}>"))
+        # Nothing in it is made a link, or fetched, but what we made one.
+        quiet = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
+        return {"text": _escaped(text), "blocks": blocks, **quiet}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
 
 def _escaped(text: str) -> str:

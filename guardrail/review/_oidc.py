@@ -20,6 +20,7 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
 from guardrail.errors import ConfigError
+from guardrail.names import same
 from guardrail.review._commands import Refused
 from guardrail.review._statements import AnyStatement, read_statement
 
@@ -122,7 +123,7 @@ class Provider:
             signed = msgspec.json.decode(envelope, type=_Signed)
             payload = base64.b64decode(signed.statement, validate=True)
             claims = self._verified(signed.id_token)
-        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise Refused("not_signed", f"not a vote with an ID token: {error}") from None
         statement = read_statement(payload)
         self._check(claims, payload, statement.voter, now_us // 1_000_000)
@@ -161,13 +162,16 @@ class Provider:
         for wrong, why in (
             (claims.iss != wanted.issuer, "the token is of another issuer"),
             (wanted.audience not in audience, "the token is for somebody else"),
-            (len(audience) > 1 and claims.azp != wanted.audience, "the token was got by somebody else"),
+            (
+                (len(audience) > 1 or claims.azp is not None) and claims.azp != wanted.audience,
+                "the token was got by somebody else",
+            ),
             (claims.exp + SKEW_SECONDS < now, "the token has expired: sign in again"),
             (claims.iat - SKEW_SECONDS > now, "the token is from the future"),
             (claims.iat + MAX_AGE_SECONDS < now, "the token is too old: sign in again"),
             (claims.nonce != _base64(hashlib.sha256(payload).digest()), "the token is for another statement"),
             (wanted.name == "email" and not claims.email_verified, "the provider has not verified the address"),
-            (not name or name.casefold() != voter.casefold(), f"the token is not one of `{voter}`"),
+            (not name or same(name) != same(voter), f"the token is not one of `{voter}`"),
         ):
             if wrong:
                 raise Refused("not_signed", why)

@@ -53,6 +53,11 @@ def lines(case: Case, now_us: int) -> Iterator[str]:
             yield _line("review owed", f"by {moment(case.review_due_us)}{late}")
     for reason in view.get("reasons", ()):
         yield _line("held by", plain(f"{reason['rule']}: {reason['message']}"))
+    # INVARIANT: whatever an approval lifts is named here, also where the reasons were too many to be told in full.
+    told = {(reason["rule"], reason["asset"]) for reason in view.get("reasons", ())}
+    for rule, asset in held.shown:
+        if (rule, asset) not in told:
+            yield _line("held by", plain(f"{rule} on {asset}" if asset else rule))
     for effect in view.get("effects", ()):
         yield _line("effect", _effect(effect))
     if "effects_more" in view:
