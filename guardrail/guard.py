@@ -79,7 +79,7 @@ from guardrail.review import (
     ReviewError,
     ReviewStore,
     covers,
-    deed_of,
+    deeds_of,
     open_desk,
     presented,
 )
@@ -447,7 +447,9 @@ class Guard:
             if asked.redemption is not None:
                 return ruling, outcome, reasons, ""
         ruling, outcome, reasons = found
-        if outcome is Outcome.ESCALATE and self.desk.rejected(call.subject.id, deed_of(call, effects), now_us):
+        if outcome is Outcome.ESCALATE and self.desk.rejected(
+            call.subject.id, deeds_of(call, effects, found[2]), now_us
+        ):
             no = Reason(rule="review.rejected", outcome=Outcome.DENY, message=_REJECTED)
             return ruling, Outcome.DENY, (no, *reasons), ""
         binding: str = yield _Do(lambda: _bound(digest, effects))
@@ -466,7 +468,7 @@ class Guard:
         """Leave to try: what came with the call, or else what was given for exactly this call, or for calls like it."""
         if grant is None:
             return self.desk.leaves(call.subject.id, digest, now_us)
-        given = self.desk.valid(grant, digest, now_us)
+        given = self.desk.valid(grant, digest, now_us, agent=call.subject.id)
         return () if given is None else (given,)
 
     def _redeem(self, leave: Grant, digest: str, effects: Sequence[Effect]) -> Redemption | None:
