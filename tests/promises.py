@@ -2079,6 +2079,20 @@ PROMISES: tuple[Promise, ...] = (
         tests=("tests/test_review.py::test_a_link_moved_after_the_approval_is_not_covered_by_it",),
     ),
     Promise(
+        id="review.verified_later",
+        source="issue 5",
+        behaviour="`guardrail audit verify` checks what people signed, that grants follow from votes, and that uses follow from grants",
+        tests=(
+            "tests/test_review_verify.py::test_what_people_signed_is_verified_with_the_trail",
+            "tests/test_review_verify.py::test_what_nobody_said_is_found",
+            "tests/test_review_verify.py::test_the_records_as_they_are_pass",
+            "tests/test_review_verify.py::test_a_grant_with_fewer_approvals_than_it_needs_is_found",
+            "tests/test_review_verify.py::test_a_use_that_a_grant_does_not_allow_is_found",
+            "tests/test_review_verify.py::test_the_command_checks_with_the_keys_of_the_configuration_and_former_ones",
+            "tests/test_review_verify.py::test_a_vote_by_sign_in_is_counted_as_the_word_of_the_provider",
+        ),
+    ),
+    Promise(
         id="review.bound_to_places",
         source="red team",
         behaviour="an approved copy goes to the place that was shown, and an approved pattern reaches what it reached then",

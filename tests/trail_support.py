@@ -106,7 +106,7 @@ def reviewed() -> Iterator[dict[str, Any]]:
             "leave_seconds": 900, "shown": [["copy.unsanctioned", "model:beta"]], "assets": ["model:beta"]}  # fmt: skip
     yield {"kind": "escalation", "event": "opened", "escalation": "e-1", "at_us": 1, "held": held}
     yield {"kind": "vote", "event": "voted", "escalation": "e-1", "at_us": 2,
-           "vote": {"voter": "kim@example.com", "verdict": "approve", "at_us": 2, "proof": "ed25519:k1"}}  # fmt: skip
+           "vote": {"voter": "kim@example.com", "verdict": "approve", "at_us": 2}}  # fmt: skip
     yield {"kind": "grant", "event": "issued", "escalation": "e-1", "at_us": 3,
            "grant": {"id": "g-9", "digest": "sha256:e", "approver": "kim@example.com", "expires_us": 9}}  # fmt: skip
     yield {"kind": "redemption", "event": "reserved", "escalation": "e-1", "at_us": 4, "grant": "g-9", "use": 1,

@@ -174,7 +174,7 @@ class Clerk:
         name = f"glass-{new_id()}"
         held = Escalation(
             id=name,
-            digest=glass_digest(statement),
+            digest=glass_digest(envelope),
             agent=statement.agent,
             created_us=now,
             expires_us=now + GLASS_WAIT_SECONDS * 1_000_000,

@@ -5,11 +5,13 @@ Not concerned with whether a statement comes to anything (`_clerk`, `_machine`).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import orjson
 
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
@@ -141,9 +143,15 @@ def open_statement(data: bytes, people: Mapping[str, bytes]) -> AnyStatement:
     return statement
 
 
-def glass_digest(statement: GlassStatement) -> str:
-    """What a second person signs: all that the first one says."""
-    return "sha256:" + hashlib.sha256(canonical(msgspec.to_builtins(statement))).hexdigest()
+def glass_digest(envelope: str) -> str:
+    """What a second person signs: all that the first one said, as they said it.
+
+    Args:
+        envelope: as it goes on record, signed by key or by ID token.
+    """
+    kept = orjson.loads(envelope)
+    payload = base64.b64decode(kept["payload"] if "payload" in kept else kept["statement"])
+    return "sha256:" + hashlib.sha256(payload).hexdigest()
 
 
 def is_signed(envelope: str, held: Escalation, voter: str, people: Mapping[str, bytes]) -> bool:
@@ -162,7 +170,7 @@ def is_signed(envelope: str, held: Escalation, voter: str, people: Mapping[str, 
     if statement.voter != voter:
         return False
     if isinstance(statement, GlassStatement):
-        return held.glass and glass_digest(statement) == held.digest
+        return held.glass and glass_digest(envelope) == held.digest
     return getattr(statement, "escalation", None) == held.id
 
 
