@@ -1092,6 +1092,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_report.py::test_escalations_are_followed_to_their_answer",
             "tests/test_report.py::test_a_trail_without_records_of_review_still_shows_that_a_call_was_let_through",
             "tests/test_report.py::test_a_denial_by_a_person_ends_an_escalation",
+            "tests/test_review_overdue.py::test_telling_somebody_of_an_escalation_opens_no_other_one_in_the_report",
             "tests/test_report.py::test_leave_that_people_took_at_once_is_told_apart",
             "tests/test_report.py::test_duties_stand_as_they_were_recorded_last",
             "tests/test_report.py::test_only_the_period_counts_and_its_bounds_are_said",
@@ -2090,6 +2091,27 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_verify.py::test_a_use_that_a_grant_does_not_allow_is_found",
             "tests/test_review_verify.py::test_the_command_checks_with_the_keys_of_the_configuration_and_former_ones",
             "tests/test_review_verify.py::test_a_vote_by_sign_in_is_counted_as_the_word_of_the_provider",
+        ),
+    ),
+    Promise(
+        id="doctor.review",
+        source="issue 5",
+        behaviour="`guardrail doctor` says who can say yes, what waits for them and what is overdue, and whether anybody hears of it",
+        tests=(
+            "tests/test_doctor_review.py::test_who_can_say_yes_is_said",
+            "tests/test_doctor_review.py::test_what_nobody_can_answer_is_a_problem",
+            "tests/test_doctor_review.py::test_what_waits_and_what_is_overdue_is_said",
+            "tests/test_doctor_review.py::test_whether_anybody_is_told_is_said",
+        ),
+    ),
+    Promise(
+        id="review.overdue",
+        source="issue 5",
+        behaviour="broken glass that nobody has looked at in time is on record, told, listed and counted until somebody has",
+        tests=(
+            "tests/test_review_overdue.py::test_an_overdue_review_is_put_on_record_once_and_said_aloud",
+            "tests/test_review_overdue.py::test_an_overdue_review_is_told_to_those_who_want_to_know",
+            "tests/test_review_overdue.py::test_an_owed_review_is_listed_until_somebody_has_done_it",
         ),
     ),
     Promise(

@@ -185,7 +185,8 @@ class Book:
         if len(self._cases) <= MAX_CASES:
             return
         for name, case in self._cases.items():
-            alive = case.state_at(now_us) == "pending" or any(issued.usable(now_us) for issued in case.grants)
+            owed = case.state_at(now_us) == "pending" or case.review_due_us is not None
+            alive = owed or any(issued.usable(now_us) for issued in case.grants)
             if not alive:
                 self._forget(name, case)
                 return

@@ -2,7 +2,7 @@
 
 Not concerned with what may follow on what (`_machine`). Every event is one record of the ledger:
 
-    escalation  opened, closed (expired | cancelled | superseded), reviewed (after break-glass), notified
+    escalation  opened, closed (expired | cancelled | superseded), overdue and reviewed (after break-glass), notified
     vote        voted
     grant       issued, withdrawn (revoked | voided | refused | unneeded)
     redemption  reserved, returned, finished (completed | failed | paused | unknown)
@@ -194,6 +194,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         grants: what was issued.
         decided_us: when it was decided or closed, in microseconds since the epoch.
         reviewed_by: who looked at a break-glass afterwards.
+        overdue_us: when it was put on record that nobody had in time, in microseconds since the epoch; 0 if it was not.
         notices: who was told of what, `endpoint:what`.
     """
 
@@ -204,6 +205,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grants: tuple[Issued, ...] = ()
     decided_us: int = 0
     reviewed_by: str = ""
+    overdue_us: int = 0
     notices: tuple[str, ...] = ()
 
     def state_at(self, now_us: int) -> CaseState:
@@ -216,6 +218,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not self.held.glass or not self.grants or self.reviewed_by:
             return None
         return self.decided_us + REVIEW_SECONDS * 1_000_000
+
+    def is_late(self, now_us: int) -> bool:
+        """Whether a review of broken glass is owed and overdue at a time."""
+        due_us = self.review_due_us
+        return due_us is not None and now_us > due_us
 
     @property
     def deciding(self) -> Vote | None:
@@ -276,6 +283,10 @@ class Reviewed(Event, frozen=True, kw_only=True, tag="reviewed"):
     envelope: str = ""
 
 
+class Overdue(Event, frozen=True, kw_only=True, tag="overdue"):
+    """Nobody has looked at a break-glass in time: people owe it from here on, until one of them does."""
+
+
 class Notified(Event, frozen=True, kw_only=True, tag="notified"):
     """An endpoint was told of something, or was given up on."""
 
@@ -329,12 +340,15 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     ending: Ending
 
 
-AnyEvent = Opened | Closed | Reviewed | Notified | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
+AnyEvent = (
+    Opened | Closed | Overdue | Reviewed | Notified | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
+)
 """Every event there is."""
 
 _KIND: Final[Mapping[type[Event], str]] = {
     Opened: "escalation",
     Closed: "escalation",
+    Overdue: "escalation",
     Reviewed: "escalation",
     Notified: "escalation",
     Voted: "vote",

@@ -41,6 +41,7 @@ from guardrail.review._commands import (
     Notify,
     Open,
     Refused,
+    Remind,
     Reserve,
     Withdraw,
 )
@@ -234,6 +235,19 @@ class ReviewDesk:
         now = self.clock()
         over = [case for case in self._book.pending() if case.state_at(now) == "expired"]
         return sum(bool(self._do(case.held.id, Close(state="expired", now_us=now))) for case in over)
+
+    def remind(self) -> tuple[Case, ...]:
+        """Put on record which reviews of broken glass are overdue.
+
+        Returns:
+            Those that were not on record as overdue before; of several processes one is told.
+
+        Raises:
+            TrailError: if it cannot be recorded.
+        """
+        now = self.clock()
+        late = [case.held.id for case in self.cases() if not case.overdue_us and case.is_late(now)]
+        return tuple(self._known(name) for name in late if self._do(name, Remind(now_us=now)))
 
     def reviewed(self, escalation: str, *, by: str, reason: str = "", envelope: str = "") -> Case:
         """Say that a break-glass was looked at afterwards.

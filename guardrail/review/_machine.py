@@ -30,6 +30,7 @@ from guardrail.review._case import (
     Issued,
     Notified,
     Opened,
+    Overdue,
     Reserved,
     Returned,
     Reviewed,
@@ -52,6 +53,7 @@ from guardrail.review._commands import (
     Notify,
     Open,
     Refused,
+    Remind,
     Reserve,
     Withdraw,
 )
@@ -92,6 +94,8 @@ def decide(case: Case | None, command: Command) -> tuple[AnyEvent, ...]:
             return _withdraw(case, command)
         case Look():
             return _look(case, command)
+        case Remind():
+            return _remind(case, command)
         case Notify():
             return _notify(case, command)
         case _:
@@ -332,6 +336,12 @@ def _look(case: Case, command: Look) -> tuple[AnyEvent, ...]:
             envelope=command.envelope,
         ),
     )
+
+
+def _remind(case: Case, command: Remind) -> tuple[AnyEvent, ...]:
+    if case.overdue_us or not case.is_late(command.now_us):
+        return ()
+    return (Overdue(escalation=case.held.id, at_us=command.now_us),)
 
 
 def _notify(case: Case, command: Notify) -> tuple[AnyEvent, ...]:
