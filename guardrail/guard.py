@@ -729,11 +729,17 @@ class Guard:
             TrailError: if the trail cannot take the records.
             Fault: if what is owed cannot be kept.
         """
+        self._remind()
         given, _ = self.mandates.words()
         if not self.obligations.is_due and not self.obligations.has_news(given):
             return False
         self.settle()
         return True
+
+    def _remind(self) -> None:
+        """Say which reviews of broken glass are overdue, once each."""
+        for case in self.desk.remind():
+            self._telemetry.duty(case.held.id, ["review_overdue"])
 
     def _keep_notes(self, mandates: Sequence[Mandate] = ()) -> None:
         for note in self.obligations.notes(mandates):
@@ -844,6 +850,7 @@ class Guard:
             # In a ledger that replicas share, whoever released it may still be running it.
             if isinstance(self.trail, Trail):
                 settle_unfinished(self.trail, self.inventory, self.recognition)
+            self._remind()
 
     def _catch_up(self, trail: AnyTrail) -> None:
         """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""
