@@ -28,6 +28,7 @@ from guardrail.audit._report import Problem, Report
 from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
+from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, _Reading
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
@@ -56,6 +57,7 @@ def verify_rows(
     quorum: int,
     seen: Sequence[tuple[int, str]],
     people: Mapping[str, bytes] | None,
+    former: Sequence[tuple[str, bytes]],
     progress: Progress | None,
     limit: int,
 ) -> Report:
@@ -69,6 +71,7 @@ def verify_rows(
         walk = _Rows(connection, where(store), deep=deep, limit=limit, progress=progress)
         walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
         walk.kept = _KeptRows(connection, people, walk.problem)
+        walk.people = People((*(people or {}).items(), *former), walk.problem)
         walk.take_key(vkey)
         walk.take_checkpoints(checkpoint, seen)
         walk.take_segments()

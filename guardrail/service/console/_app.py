@@ -17,6 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.errors import ConfigError, GuardrailError
+from guardrail.names import same
 from guardrail.review import Refused
 from guardrail.review._oidc import Provider
 from guardrail.review._statements import (
@@ -225,14 +226,13 @@ class Console:
         return _redirect(back)
 
     def _role(self, name: str) -> Role | None:
-        known = name.casefold()
         lists: tuple[tuple[Role, tuple[str, ...]], ...] = (
             ("admin", self._settings.admins),
             ("approver", self._settings.approvers),
             ("viewer", self._settings.viewers),
         )
         for role, names in lists:
-            if "*" in names or known in (one.casefold() for one in names):
+            if "*" in names or any(same(name) == same(one) for one in names):
                 return role
         return None
 
