@@ -966,6 +966,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_postgres_verify.py::test_whatever_the_owner_changes_is_found_and_named",
             "tests/test_postgres_verify.py::test_a_ledger_that_was_made_anew_is_found_by_the_key_and_by_a_kept_checkpoint",
             "tests/test_postgres_verify.py::test_results_are_paired_with_their_intents",
+            "tests/test_postgres_verify.py::test_many_processes_find_what_one_finds",
             "tests/test_postgres_verify.py::test_reading_goes_on_while_others_write",
             "tests/test_postgres_verify.py::test_the_command_line_takes_an_address_for_a_trail",
             "tests/test_postgres_verify.py::test_an_address_without_a_ledger_is_told_in_one_sentence",

@@ -72,7 +72,7 @@ def verify(
         quorum: how many of them are enough; 0 means all.
         seen: sizes and roots, in hexadecimal, as telemetry has shown them.
         people: public keys by the name of who owns them; without them, orders are checked by the keys they bring.
-        jobs: most processes that read segments; 1 reads in this one.
+        jobs: most processes that read segments or rows; 1 reads in this one.
         progress: called now and then.
         limit: most problems to list.
 
@@ -95,6 +95,7 @@ def verify(
             quorum=quorum,
             seen=seen,
             people=people,
+            jobs=jobs,
             progress=progress,
             limit=limit,
         )
