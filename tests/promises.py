@@ -974,6 +974,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="postgres.whose_server",
+        source="issue 5",
+        behaviour="a replica and a verifier speak to the server that was meant, proven by its certificate, or to none",
+        tests=(
+            "tests/test_postgres_faults.py::test_a_ledger_behind_a_verified_connection",
+            "tests/test_postgres_faults.py::test_a_server_that_is_not_the_one_that_was_meant_gets_no_record",
+        ),
+    ),
+    Promise(
         id="postgres.left_intents",
         source="issue 5",
         behaviour="what a replica left open when it stopped is answered once, by itself or by another when its lease has ended",
