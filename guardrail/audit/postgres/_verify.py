@@ -30,6 +30,7 @@ from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
 from guardrail.audit._verify_pool import spread
+from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, _Reading, without_collecting
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
@@ -65,6 +66,7 @@ def verify_rows(
     quorum: int,
     seen: Sequence[tuple[int, str]],
     people: Mapping[str, bytes] | None,
+    former: Sequence[tuple[str, bytes]],
     jobs: int,
     progress: Progress | None,
     limit: int,
@@ -79,6 +81,7 @@ def verify_rows(
         walk = _Rows(connection, store, deep=deep, limit=limit, progress=progress, jobs=jobs)
         walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
         walk.kept = _KeptRows(connection, people, walk.problem)
+        walk.people = People((*(people or {}).items(), *former), walk.problem)
         walk.take_key(vkey)
         walk.take_checkpoints(checkpoint, seen)
         walk.take_segments()
