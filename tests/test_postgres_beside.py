@@ -61,7 +61,6 @@ def test_proofs_come_from_tiles_that_are_those_of_the_tree(postgres: Cluster, st
     leaf = leaf_hash(b'{"n":300}')
     assert root_of_inclusion(leaf, 300, MANY, inclusion_proof(store, 300, MANY)) == root
     assert is_consistent(1000, MANY, tree_root(store, 1000), root, consistency_proof(store, 1000, MANY))
-    assert verify(store, deep=False).problems == ()
     with psycopg.connect(store) as connection:
         connection.execute("set session_replication_role = replica")
         connection.execute("update guardrail.tiles set hashes = sha256('x') || substr(hashes, 33) where tile = 7")
