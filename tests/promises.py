@@ -1008,10 +1008,20 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_postgres_verify.py::test_whatever_the_owner_changes_is_found_and_named",
             "tests/test_postgres_verify.py::test_a_ledger_that_was_made_anew_is_found_by_the_key_and_by_a_kept_checkpoint",
             "tests/test_postgres_verify.py::test_results_are_paired_with_their_intents",
+            "tests/test_postgres_verify.py::test_many_processes_find_what_one_finds",
             "tests/test_postgres_verify.py::test_reading_goes_on_while_others_write",
             "tests/test_postgres_verify.py::test_the_command_line_takes_an_address_for_a_trail",
             "tests/test_postgres_verify.py::test_an_address_without_a_ledger_is_told_in_one_sentence",
             "tests/test_postgres_verify.py::test_migrate_makes_the_tables_and_says_which_steps",
+        ),
+    ),
+    Promise(
+        id="postgres.whose_server",
+        source="issue 5",
+        behaviour="a replica and a verifier speak to the server that was meant, proven by its certificate, or to none",
+        tests=(
+            "tests/test_postgres_faults.py::test_a_ledger_behind_a_verified_connection",
+            "tests/test_postgres_faults.py::test_a_server_that_is_not_the_one_that_was_meant_gets_no_record",
         ),
     ),
     Promise(
