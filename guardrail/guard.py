@@ -363,6 +363,7 @@ class Guard:
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for note in self.obligations.notes(mandates):
             self._noted(note, (yield _Keep(note.record, True)))
+        mandates = self.obligations.in_force(mandates)
         digest = call.digest
         assets = assets_of(effects)
         history = self._history_facts(call, effects, assets, mandates)

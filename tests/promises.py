@@ -2699,6 +2699,29 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="duties.upkeep",
+        source="issue 5 items 9 and 10; notes: orders and obligations",
+        behaviour="what is to be kept is there unchanged, and what is to be brought somewhere lies there with its content, the source as was ordered",
+        tests=(
+            "tests/test_obligations_upkeep.py::test_what_is_still_there_when_it_is_due_was_kept_and_nothing_is_held_against_anybody",
+            "tests/test_obligations_upkeep.py::test_what_was_to_be_kept_and_is_gone_or_another_is_put_before_people_at_once",
+            "tests/test_obligations_upkeep.py::test_a_transfer_is_done_when_the_content_is_there_and_the_source_is_as_was_ordered",
+            "tests/test_obligations_upkeep.py::test_a_transfer_that_leaves_the_source_or_takes_it_elsewhere_is_not_done",
+            "tests/test_obligations_upkeep.py::test_what_cannot_be_meant_of_keeping_and_bringing_is_refused",
+        ),
+    ),
+    Promise(
+        id="duties.hold",
+        source="issue 5 items 9 and 10; notes: orders and obligations",
+        behaviour="what a person has put on hold is deleted by nobody and is not overdue until they let it go on",
+        tests=(
+            "tests/test_obligations_upkeep.py::test_what_is_on_hold_is_deleted_by_nobody_and_is_not_overdue_until_the_same_person_lets_it_go_on",
+            "tests/test_obligations_upkeep.py::test_what_goes_while_it_is_on_hold_is_named_and_gets_no_certificate",
+            "tests/test_obligations_upkeep.py::test_a_hold_is_said_and_taken_back_on_the_command_line",
+            "tests/test_obligations_upkeep.py::test_a_hold_that_is_dated_later_than_now_does_not_count",
+        ),
+    ),
+    Promise(
         id="duties.machine",
         source="issue 5 item 9",
         behaviour="a duty is the fold of its records, and a deletion is discharged by two searches a quiet period apart, with nothing found",

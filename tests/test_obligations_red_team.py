@@ -20,10 +20,10 @@ import pytest
 
 from guardrail.mandates import reaches
 from guardrail.obligations._codec import pack, unpack
-from guardrail.obligations._events import Coverage, Erased, Pinned
-from guardrail.obligations.world import _handles, _sweep
+from guardrail.obligations._events import Coverage, Erased
+from guardrail.obligations.world import _sweep
 from guardrail.printing import shortened
-from tests.duty_support import AGENT, Retirement, duty_of, only
+from tests.duty_support import AGENT, Retirement, duty_of, needs_handles, only
 from tests.test_obligations_evaluations import SCORE_ALL, SHUT, Bench, states
 
 FIRST = "models/beta/model-00001-of-00002.safetensors"
@@ -35,37 +35,18 @@ def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 
-@pytest.fixture
-def _handled(tmp_path: Path) -> None:
-    """The filesystem tells of inodes by their handles, and the guard may ask."""
-    (tmp_path / "probe").touch()
-    status = os.stat(tmp_path / "probe")
-    file = Pinned(
-        path=str(tmp_path / "probe"),
-        inode=f"{status.st_dev}:{status.st_ino}",
-        size=0,
-        handle=_handles.handle_of(str(tmp_path / "probe")),
-    )
-    try:
-        _handles.is_alive(file)
-    except _handles.Unanswered as error:
-        pytest.skip(f"inodes cannot be asked for here: {error}")
-
-
-handled = pytest.mark.usefixtures("_handled")
-
 DOWN = [
     ("moved away", "mv models/beta {away}/b", {"moved"}),
     ("linked away, then unlinked", f"ln {FIRST} {{away}}/b; rm -r models/beta", {"moved", "partial"}),
 ]
 
 
-@handled
 @pytest.mark.parametrize(("trick", "deed", "kinds"), DOWN, ids=[trick for trick, _, _ in DOWN])
 def test_what_is_moved_out_of_sight_while_no_guard_runs_is_found(
     tmp_path: Path, trick: str, deed: str, kinds: set[str]
 ) -> None:
     """No descriptor held it and no directory is searched there; the filesystem still knows the inode."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     with place.guard() as guard:
         guard.begin(AGENT)
@@ -76,9 +57,9 @@ def test_what_is_moved_out_of_sight_while_no_guard_runs_is_found(
         assert (status.state, set(status.kinds), status.certificate) == ("unmet", kinds, "")
 
 
-@handled
 def test_neither_many_files_nor_large_empty_ones_crowd_a_file_out_of_sight(tmp_path: Path) -> None:
     """More files than descriptors, most of them holes: what takes room is pinned, and the rest is asked for."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     for number in range(70):
         with (place.model / f"junk{number}").open("wb") as stream:
@@ -144,9 +125,9 @@ def test_whatever_keeps_the_content_without_a_name_keeps_it_from_being_proven(tm
         assert f"process {process.pid}" in " ".join(status.evidence)
 
 
-@handled
 def test_a_descriptor_that_is_in_no_process_keeps_it_from_being_proven(tmp_path: Path) -> None:
     """Sent through a socket and not received yet; when the socket goes, it goes."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     with place.guard() as guard:
         guard.begin(AGENT)

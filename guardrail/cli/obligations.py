@@ -30,6 +30,12 @@ _WORD: Final = (
 )
 
 
+_HOLD: Final = (
+    "While it is on hold its order grants nothing, the guard deletes nothing, and nothing is overdue; only who put it "
+    "on hold can let it go on. It is due when it was: sign the order again for another time."
+)
+
+
 def add(verbs: Any) -> None:
     """Add the verb to the command line."""
     top = verbs.add_parser(
@@ -68,7 +74,18 @@ def add(verbs: Any) -> None:
     discharge.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
     discharge.add_argument("--derivatives", action="store_true", help="further names and whole copies go too")
     _common(discharge)
-    discharge.set_defaults(run=run, act=_discharge)
+    discharge.set_defaults(run=run, act=_say, says="discharge", reason="")
+
+    for says, text in (
+        ("hold", "say that nothing is to be deleted until you let it go on"),
+        ("resume", "let what you have put on hold go on"),
+    ):
+        word = actions.add_parser(says, help=text, description=_HOLD, epilog=_EXITS)
+        word.add_argument("id", metavar="ID", help="`mandate/obligation`")
+        word.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
+        word.add_argument("--reason", default="", metavar="TEXT", help="why, for people")
+        _common(word)
+        word.set_defaults(run=run, act=_say, says=says)
 
     certificate = actions.add_parser(
         "certificate", help="print the certificate of a deletion", epilog="exit codes: 0 done, 1 there is none, 2 usage"
@@ -165,15 +182,15 @@ def _guard(config: Config) -> Guard:
 # -- doing
 
 
-def _discharge(args: argparse.Namespace) -> int:
+def _say(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
     from guardrail.mandates import Word, give_word, load_key, public_keys, public_text, read_public
-    from guardrail.mandates._word import WORDS
+    from guardrail.mandates._word import ENDINGS
     from guardrail.printing import visible
 
     config = _config(args)
     duty = _duty(config, args.id)
-    if duty.terms.effect != "delete":
+    if args.says == "discharge" and duty.terms.effect != "delete":
         raise ConfigError(f"`{args.id}` is no deletion: the guard can do nothing else for anybody")
     if not config.mandates.directory:
         raise ConfigError("`mandates.directory` is not set, so no guard of this configuration would find the word")
@@ -182,12 +199,19 @@ def _discharge(args: argparse.Namespace) -> int:
     by = next((name for name, public in people.items() if public == read_public(public_text(key))), None)
     if by is None:
         raise ConfigError(f"the key `{args.key}` is that of no [[person]] of the configuration: use that of one")
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    word = Word(obligation=args.id, asset=duty.terms.asset, by=by, at=now, derivatives=args.derivatives)
-    out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{WORDS}"
+    said = {"says": args.says, "reason": args.reason, "derivatives": getattr(args, "derivatives", False)}
+    word = Word(obligation=args.id, asset=duty.terms.asset, by=by, at=dt.datetime.now(dt.UTC), **said)
+    out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{ENDINGS[word.says]}"
     _write(out, give_word(word, key))
-    print(visible(f"{by} says that the guard shall delete {duty.terms.asset}: {out}"), file=sys.stderr)
+    print(visible(f"{by} says that {_SAID[word.says].format(duty.terms.asset)}: {out}"), file=sys.stderr)
     return _print([one for one in _settled(config, args.id) if one.id == args.id], as_json=args.json)
+
+
+_SAID: Final = {
+    "discharge": "the guard shall delete {}",
+    "hold": "nothing of {} is to be deleted for now",
+    "resume": "what was ordered of {} goes on",
+}
 
 
 def _write(out: Path, data: bytes) -> None:
@@ -304,7 +328,7 @@ def _print_one(status: ObligationStatus) -> None:
     from guardrail.printing import visible
 
     wrong = f" [{', '.join(status.kinds)}]" if status.kinds else ""
-    waits = "; waits for a person" if status.waits_for_person else ""
+    waits = "; waits for a person" if status.waits_for_person else f"; on hold by {status.held}" if status.held else ""
     print(
         visible(
             f"{status.state.upper():<9} {status.id}: {status.effect} {status.asset}, {status.stage}{wrong}, "
@@ -328,6 +352,8 @@ def _print_facts(duty: Duty) -> None:
         print(visible(f"  left       {line}"))
     if duty.word:
         print(visible(f"  leave      {duty.word}"))
+    if duty.held:
+        print(visible(f"  on hold    by {duty.held} since {_time(duty.held_us)} {duty.held_why}"))
     if duty.certificate:
         print(f"  certificate sha256:{duty.certificate}")
 
