@@ -2920,6 +2920,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_upkeep.py::test_what_was_to_be_kept_and_is_gone_or_another_is_put_before_people_at_once",
             "tests/test_obligations_upkeep.py::test_a_transfer_is_done_when_the_content_is_there_and_the_source_is_as_was_ordered",
             "tests/test_obligations_upkeep.py::test_a_transfer_that_leaves_the_source_or_takes_it_elsewhere_is_not_done",
+            "tests/test_obligations_upkeep.py::test_a_guard_attends_by_itself_to_what_is_due_and_a_session_ends_however_it_ends",
             "tests/test_obligations_upkeep.py::test_what_cannot_be_meant_of_keeping_and_bringing_is_refused",
         ),
     ),

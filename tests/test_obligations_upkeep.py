@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from guardrail import Guard
 from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.mandates import Mandate, Word, give_word, public_text
@@ -133,6 +135,32 @@ def test_what_cannot_be_meant_of_keeping_and_bringing_is_refused(duty: dict[str,
     order = {"id": "m", "issuer": "dana", "subject": "a", **window, "obligations": [{"id": "d", "asset": "a", **duty}]}
     with pytest.raises(ConfigError, match=said):
         Mandate.from_json(json.dumps(order))
+
+
+# -- by itself
+
+
+def test_a_guard_attends_by_itself_to_what_is_due_and_a_session_ends_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody calls it: the deadline passes while the agent only waits."""
+    place = Retirement(tmp_path / "place", more="attend_seconds = 0.01\n", fallback="guardrail", small=True)
+    attend, done = Guard.attend, threading.Semaphore(0)
+
+    def told(guard: Guard) -> bool:
+        if found := attend(guard):
+            done.release()
+        return found
+
+    monkeypatch.setattr(Guard, "attend", told)
+    with place.guard() as guard:
+        with pytest.raises(ZeroDivisionError), guard.session(AGENT, session="s") as owed:
+            assert owed == (DUTY,)
+            raise ZeroDivisionError
+        assert only(guard.obligations.statuses()).kinds == ("omitted",)
+        Clock(guard).now_us = duty_of(guard).terms.due_us
+        assert done.acquire(timeout=60)
+        assert not place.model.exists()
 
 
 # -- hold
