@@ -18,12 +18,15 @@ from typing import Any, Self
 import msgspec
 import pytest
 
+from guardrail.cli import main
+from guardrail.errors import TrailError
 from guardrail.mandates import reaches
 from guardrail.obligations._codec import pack, unpack
 from guardrail.obligations._events import Coverage, Erased
 from guardrail.obligations.world import _sweep
 from guardrail.printing import shortened
 from tests.duty_support import AGENT, Retirement, duty_of, needs_handles, only
+from tests.test_obligations_discharge import certificate
 from tests.test_obligations_evaluations import SCORE_ALL, SHUT, Bench, states
 
 FIRST = "models/beta/model-00001-of-00002.safetensors"
@@ -263,6 +266,57 @@ def test_a_guard_that_is_stopped_while_it_deletes_is_not_taken_for_the_agent(
         for _ in range(2):
             guard.settle()
         assert (duty_of(guard).stage, duty_of(guard).erasing) == ("discharged", True)
+
+
+def test_what_cannot_be_recorded_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the guard is about to delete: nothing goes without a record of it."""
+    place = Retirement(tmp_path / "place")
+    place.word()
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        trail = guard.trail
+        assert trail is not None
+        append = trail.append
+
+        def full(record: dict[str, Any], **options: Any) -> Any:
+            if record.get("what", {}).get("event") == "erasing":
+                raise TrailError("the disk is full")
+            return append(record, **options)
+
+        monkeypatch.setattr(trail, "append", full)
+        with pytest.raises(TrailError, match="the disk is full"):
+            guard.settle()
+        assert place.shards[0].exists()
+        monkeypatch.undo()
+        guard.settle()
+        assert not place.shards[0].exists()
+        assert "erased" in place.events()
+
+
+def test_a_certificate_is_of_one_asset_and_of_the_world_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shown for another asset or order, or after the model came back, it is refused."""
+    place = Retirement(tmp_path / "place")
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        place.sh(f"cp -r models/beta {place.away}/kept")
+        place.delete(guard)
+        for _ in range(2):
+            guard.settle()
+    file, vkey = certificate(place, tmp_path)
+    check = ["obligations", "verify-certificate", str(file), "--vkey", vkey]
+    whole = [*check, "--asset", "model:beta", "--order", "retire", "--config", str(place.toml)]
+    assert main(whole) == 0
+    assert main([*check, "--asset", "model:gamma"]) == 1
+    assert main([*check, "--order", "other"]) == 1
+    assert "is about the order `retire`" in capsys.readouterr().err
+    place.sh(f"mv {place.away}/kept models/beta")
+    with place.guard() as guard:
+        guard.settle()
+    assert main(check) == 0
+    assert main(whole) == 1
+    assert "`retire/gone` is `attempted` by now" in capsys.readouterr().err
 
 
 # -- where copies hide

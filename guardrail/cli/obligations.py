@@ -23,7 +23,7 @@ _EXITS: Final = (
     "exit codes: 0 nothing is overdue, 3 something was not done, 4 something waits for a person, "
     "1 it could not be looked at, 2 usage or configuration"
 )
-_CERTIFICATE_EXITS: Final = "exit codes: 0 it is genuine, 1 it is not, 2 usage or configuration"
+_CERTIFICATE_EXITS: Final = "exit codes: 0 it is genuine, about what was asked and upheld, 1 it is not, 2 usage"
 _WORD: Final = (
     "The word is signed and laid beside the mandates; a running guard takes it up within seconds. "
     "Only files that are known by device, inode number and time of birth are deleted, and no link is followed."
@@ -100,6 +100,9 @@ def add(verbs: Any) -> None:
     check.add_argument(
         "--vkey", required=True, metavar="VKEY", help="verifier key of the trail, as text or as a file that holds it"
     )
+    check.add_argument("--asset", metavar="ID", help="the asset that it has to be about")
+    check.add_argument("--order", metavar="ID", help="the order that it has to be under")
+    check.add_argument("--config", metavar="FILE", help="guardrail.toml: ask its trail too whether it still holds")
     check.add_argument("--json", action="store_true", help="print JSON: the statement that was signed")
     check.set_defaults(run=run, act=_check)
 
@@ -259,15 +262,40 @@ def _check(args: argparse.Namespace) -> int:
     for line in vkey.splitlines() or [""]:
         read_vkey(line)
     try:
-        statement = check_certificate(_read(args.file), vkey)
+        data = _read(args.file)
+        statement = check_certificate(data, vkey)
     except ConfigError as error:
         print(visible(f"NOT genuine: {args.file}: {error}"), file=sys.stderr)
+        return EXIT_FAULT
+    told: dict[str, Any] = statement["predicate"]
+    for what, wanted in (("asset", args.asset), ("order", args.order)):
+        if wanted is not None and told[what] != wanted:
+            print(visible(f"NOT about it: {args.file} is about the {what} `{told[what]}`"), file=sys.stderr)
+            return EXIT_FAULT
+    if args.config is not None and (why := _why_not_upheld(_config(args), statement, data)):
+        print(visible(f"NOT upheld: {args.file}: {why}"), file=sys.stderr)
         return EXIT_FAULT
     if args.json:
         print(json.dumps(statement, indent=2))
     else:
         _print_statement(statement)
     return EXIT_OK
+
+
+def _why_not_upheld(config: Config, statement: dict[str, Any], data: bytes) -> str:
+    """Why the trail does not uphold a genuine certificate; empty if it does."""
+    from guardrail.obligations._certificate import digest_of
+    from guardrail.obligations._reading import read_duties
+
+    name: str = statement["predicate"]["obligation"]
+    # From the trail alone: the index beside it is not what was signed.
+    duty = read_duties(config, whole=True).get(name)
+    if duty is None:
+        return f"the trail knows of no obligation `{name}`"
+    if duty.certificate == digest_of(data):
+        return ""
+    why = duty.evidence[0] if duty.evidence else "another certificate took its place"
+    return f"`{name}` is `{duty.stage}` by now: {why}"
 
 
 def _vkey(given: str) -> str:
