@@ -22,8 +22,9 @@ from guardrail.cli import main
 from guardrail.errors import TrailError
 from guardrail.mandates import reaches
 from guardrail.obligations._codec import pack, unpack
-from guardrail.obligations._events import Coverage, Erased
-from guardrail.obligations.world import _sweep
+from guardrail.obligations._events import Coverage, Erased, Pinned
+from guardrail.obligations.world import _evidence, _handles, _sweep
+from guardrail.obligations.world._verifier import UNWITNESSED
 from guardrail.printing import shortened
 from tests.duty_support import AGENT, Retirement, duty_of, needs_handles, only
 from tests.test_obligations_discharge import certificate
@@ -75,6 +76,31 @@ def test_neither_many_files_nor_large_empty_ones_crowd_a_file_out_of_sight(tmp_p
         status = only(guard.settle())
         went = {one.path for one in status.violations if one.kind == "moved"}
         assert went == {f"{place.away}/{place.shards[0].name}", f"{place.away}/s69"}
+
+
+def test_where_the_filesystem_cannot_be_asked_what_went_unseen_is_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the capability, or on a filesystem without handles: what the guard held is proven, and nothing else."""
+
+    def unanswered(file: Pinned) -> int:
+        raise _handles.Unanswered("operation not permitted")
+
+    for module in (_handles, _evidence):
+        monkeypatch.setattr(module, "reopened", unanswered)
+    for held in (True, False):
+        place = Retirement(tmp_path / f"place-{held}")
+        with place.guard() as guard:
+            guard.begin(AGENT)
+            if held:
+                place.delete(guard)
+        if not held:
+            place.sh(f"mv models/beta {place.away}/b")
+        with place.guard() as guard:
+            for _ in range(2):
+                status = only(guard.settle())
+            assert (status.certificate != "") is held
+            assert held or UNWITNESSED in status.evidence
 
 
 # -- who still has it
@@ -450,7 +476,7 @@ def test_a_second_result_for_the_same_items_is_held_against_the_first(tmp_path: 
         (tmp_path / "scores-2.json").write_text(first.replace("0.1", "0.9"))
         (status,) = guard.settle()
         assert status.kinds == ("evaluator_tampered",)
-        assert "gives other scores than" in status.evidence[0]
+        assert [one.path for one in status.violations] == [str(tmp_path / "scores-2.json")]
         assert "obligation.evaluator_tampered" in {rule for case in guard.desk.cases() for rule, _ in case.held.shown}
 
 

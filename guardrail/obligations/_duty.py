@@ -52,6 +52,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         findings: what the last look found.
         violations: what was ever wrong.
         marks: how much of the time is over, in percent, as far as somebody was reminded.
+        unlinked: of every file it was seen that it has no name left.
         absent_us: when it was first found gone by a sweep, in microseconds since 1970.
         sweeps: how far the sweeps looked that found it gone.
         word: who said that the guard shall do it.
@@ -81,6 +82,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     findings: tuple[Finding, ...] = ()
     violations: tuple[Violation, ...] = ()
     marks: tuple[int, ...] = ()
+    unlinked: bool = False
     absent_us: int = 0
     sweeps: tuple[Coverage, ...] = ()
     word: str = ""

@@ -224,6 +224,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked", tag_field=
         coverage: of a sweep; a look at the places that are known has none.
         scores: digest of the scores of an evaluation, as they were read.
         ruled_out: the condition under which it is owed does not hold.
+        unlinked: of every file it was seen, by a descriptor or a handle, that it has no name left; that is for good.
         final: nobody is at it any more, or it was asked for: what is done in part counts as such.
     """
 
@@ -234,6 +235,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked", tag_field=
     coverage: Coverage | None = None
     scores: tuple[tuple[str, str], ...] = ()
     ruled_out: bool = False
+    unlinked: bool = False
     final: bool = False
 
 

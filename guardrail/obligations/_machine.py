@@ -287,6 +287,7 @@ def _after_look(duty: Duty, seen: Looked) -> Duty:
         evidence=seen.evidence,
         findings=findings,
         violations=_violations(_counted(findings, seen), seen.at_us, duty.violations),
+        unlinked=seen.result != "present" and (duty.unlinked or seen.unlinked),
         absent_us=absent_us,
         sweeps=sweeps,
         scores=seen.scores or duty.scores,

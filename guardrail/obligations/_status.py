@@ -14,7 +14,7 @@ from guardrail.printing import printable, shortened
 MAX_LINES: Final = 8
 """Most sentences of evidence in a record."""
 
-MAX_CHARS: Final = 256
+MAX_CHARS: Final = 320
 """Longest sentence of evidence in a record, in characters; of a longer one the middle is left out."""
 
 

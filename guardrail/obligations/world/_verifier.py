@@ -43,6 +43,13 @@ _LEFT: Final = frozenset(
 """Findings that show that it was not done; of any other it cannot be said that it was."""
 
 
+UNWITNESSED: Final = (
+    "some files went while nothing held them, and may have other names: let `guardrail obligations verify` ask the "
+    "filesystem, with the capability CAP_DAC_READ_SEARCH"
+)
+"""What is said where neither a descriptor nor a handle tells that the last name of a file is gone."""
+
+
 class Verifier:
     """Looks at what duties are about, and holds their files.
 
@@ -167,6 +174,8 @@ class Verifier:
         addresses = Addresses(asset.uris, self._stores)
         found += addresses.findings
         found += self._unknown(duty, asset)
+        if known.result == "absent" and duty.files and not (duty.unlinked or known.unlinked):
+            found.append(Finding(kind="unknown", says=UNWITNESSED))
         if holders.unreadable:
             sweep.unreadable.append(f"{holders.unreadable} processes could not be looked into")
         if sweep.blind:
@@ -177,6 +186,7 @@ class Verifier:
             evidence=_evidence(known, found, sweep, addresses),
             findings=tuple(dict.fromkeys(found)),
             coverage=sweep.coverage(holders.processes, proven, uptime),
+            unlinked=known.unlinked,
             final=True,
         )
         return bounded(seen), tuple(sweep.copies)
