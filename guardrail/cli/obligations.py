@@ -202,8 +202,15 @@ def _say(args: argparse.Namespace) -> int:
     by = next((name for name, public in people.items() if public == read_public(public_text(key))), None)
     if by is None:
         raise ConfigError(f"the key `{args.key}` is that of no [[person]] of the configuration: use that of one")
-    said = {"says": args.says, "reason": args.reason, "derivatives": getattr(args, "derivatives", False)}
-    word = Word(obligation=args.id, asset=duty.terms.asset, by=by, at=dt.datetime.now(dt.UTC), **said)
+    word = Word(
+        obligation=args.id,
+        asset=duty.terms.asset,
+        by=by,
+        at=dt.datetime.now(dt.UTC),
+        says=args.says,
+        reason=args.reason,
+        derivatives=getattr(args, "derivatives", False),
+    )
     out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{ENDINGS[word.says]}"
     _write(out, give_word(word, key))
     print(visible(f"{by} says that {_SAID[word.says].format(duty.terms.asset)}: {out}"), file=sys.stderr)

@@ -114,7 +114,8 @@ def digest_of(data: bytes) -> str:
         envelope = orjson.loads(data)
     except orjson.JSONDecodeError:
         return ""
-    return hashlib.sha256(to_file(envelope)).hexdigest() if isinstance(envelope, dict) else ""
+    known = cast("dict[str, Any]", envelope) if isinstance(envelope, dict) else None
+    return "" if known is None else hashlib.sha256(to_file(known)).hexdigest()
 
 
 def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int) -> dict[str, Any]:
