@@ -126,7 +126,7 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
     with contextlib.ExitStack() as stack:
         # The address comes first: a second service must not open, and lock, what the first one works with.
         listener = stack.enter_context(listening(settings))
-        guard = stack.enter_context(Guard.open(config))
+        guard = stack.enter_context(Guard.open(config, attend=False))
         stack.enter_context(attending(guard, telemetry.Telemetry.default()))
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
         _warm(guard)

@@ -37,6 +37,9 @@ MAX_REFERENCE: Final = 1_000
 """Most scores that another is compared with."""
 
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
+MAX_ATTEND_SECONDS: Final = 3600
+"""Longest time between two looks at what is due, in seconds."""
+
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _BROWSED: Final = re.compile(r"(?:https://[^\s/@?#]+|http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?)(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
@@ -120,6 +123,8 @@ def _obligation_problems(duties: ObligationConfig) -> list[str]:
     ]
     if not all(duties.roots) or any("\0" in root or any(c in root for c in "*?[") for root in duties.roots):
         problems.append("`obligations.roots` must name directories, and takes no globs: all below counts")
+    if not 0 <= duties.attend_seconds <= MAX_ATTEND_SECONDS:
+        problems.append(f"`obligations.attend_seconds` must be 0 to {MAX_ATTEND_SECONDS}")
     if not duties.s3_region:
         problems.append("`obligations.s3_region` must not be empty")
     return problems

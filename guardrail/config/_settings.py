@@ -250,6 +250,8 @@ class ObligationConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields
         s3_region: its region.
         mlflow_url: address of an MLflow server, for assets at `mlflow:NAME/VERSION`; credentials are MLflow's own
             environment variables.
+        attend_seconds: how often a guard looks by itself, in a thread, at what is due and at people's words, as long as
+            anything is owed; 0 means never, and then `Guard.attend` has to be called.
     """
 
     roots: tuple[str, ...] = ()
@@ -257,6 +259,7 @@ class ObligationConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields
     s3_url: str = ""
     s3_region: str = "us-east-1"
     mlflow_url: str = ""
+    attend_seconds: float = 10.0
 
 
 class HistoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
