@@ -17,7 +17,7 @@ from guardrail import Guard, Outcome, ToolCall
 from guardrail.config import ServiceConfig
 from guardrail.errors import ConfigError
 from guardrail.review import Case
-from guardrail.review._statements import CancelStatement, RevokeStatement, sign_statement
+from guardrail.review._statements import CancelStatement, GlassStatement, RevokeStatement, sign_statement
 from guardrail.service import create_app
 from guardrail.service._background import Background
 from tests.mandate_support import Place
@@ -156,6 +156,37 @@ async def test_a_request_sent_twice_is_one_request(guard: Guard, place: Place) -
         other = vote(case, "eve", place.keys["eve"])
         check_problem(await http.post(path, content=other, headers=key), 422, "reused-key")
     assert guard.desk.find(case.held.id).version == 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("what", ["cancel", "vote", "glass"])
+async def test_a_request_with_a_key_is_known_after_a_restart(place: Place, what: str) -> None:
+    """The same answer, whatever it was that was asked for; and the key is for nothing else, at no other time."""
+    now, dana = time.time_ns() // 1000, place.keys["dana"]
+    with place.guard() as guard:
+        case = held(guard, place)
+    body = {
+        "cancel": sign_statement(CancelStatement(voter="dana", t_us=now, escalation=case.held.id), dana),
+        "vote": vote(case, "dana", dana, "deny"),
+        "glass": sign_statement(
+            GlassStatement(voter="dana", t_us=now, agent="a", ops=("exec",), assets=("m",), ticket="t", reason="r"),
+            dana,
+        ),
+    }[what]
+    seen: list[Any] = []
+    for restart in range(3):
+        with place.guard() as guard:
+            if restart == 1:
+                (place.root / "trail.review.snapshot").unlink()
+            async with client(guard) as http:
+                answer = await http.post("/v1/review", content=body, headers={"idempotency-key": "k"})
+                seen.append((answer.status_code, answer.json()["id"], answer.json()["version"]))
+                other = vote(case, "eve", place.keys["eve"])
+                answer = await http.post("/v1/review", content=other, headers={"idempotency-key": "k"})
+                check_problem(answer, 422, "reused-key")
+                long = await http.post("/v1/review", content=other, headers={"idempotency-key": "k" * 256})
+                check_problem(long, 400, "malformed")
+    assert seen[0][0] == 200
+    assert seen[0] == seen[1] == seen[2]
 
 
 async def test_cancelling_and_revoking_take_a_signature_of_their_own(guard: Guard, place: Place) -> None:

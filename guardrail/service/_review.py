@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs
@@ -34,8 +33,8 @@ PAGE: Final = 100
 MAX_WAIT_SECONDS: Final = 60
 """Longest long-poll, in seconds."""
 
-MAX_KEYS: Final = 1_024
-"""Most idempotency keys that are remembered; the ledger knows a statement again without one."""
+MAX_KEY_CHARS: Final = 255
+"""Longest idempotency key, in characters."""
 
 _PATH: Final = re.compile(
     r"/v1/(?:review|escalations(?:/[^/:]+(?::cancel|/votes)?)?|grants/[^/:]+:(?:redeem|complete|revoke))"
@@ -73,7 +72,6 @@ class ReviewRoutes:
         self._clerk: Clerk = guard.clerk
         self._token = _digest(token.encode())
         self._enforcing = enforcing
-        self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -151,7 +149,6 @@ class ReviewRoutes:
             return await asyncio.to_thread(self._redeem, name, _read(body, _Use))
         if path.endswith(":complete"):
             return await asyncio.to_thread(self._complete, name, _read(body, _End))
-        self._remember(headers.get(b"idempotency-key", b"").decode("latin-1"), body)
         return await asyncio.to_thread(self._take, path, headers, body)
 
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
@@ -166,10 +163,21 @@ class ReviewRoutes:
         if path.endswith(":revoke") and not isinstance(statement, RevokeStatement):
             raise Problem("malformed", "`:revoke` takes a signed revocation")
         self._desk.look()
+        key, digest = _key(headers), _digest(body).hex()
+        if key and (before := self._desk.requested(key)) is not None:
+            return self._again(before, digest)
         known = self._desk.find(str(about))
         if known is not None and any(vote.envelope == body.decode("ascii", "replace") for vote in known.votes):
             return self._shown(known)
-        return self._shown(self._clerk.take(body, version=_version(headers.get(b"if-match", b""))))
+        version, request = _version(headers.get(b"if-match", b"")), f"{key}.{digest}" if key else ""
+        return self._shown(self._clerk.take(body, version=version, request=request))
+
+    def _again(self, before: tuple[str, str], digest: str) -> Answer:
+        """A request that was carried out before: the case as it is now, or that the key was for something else."""
+        body, escalation = before
+        if body != digest:
+            raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
+        return self._shown(self._known(escalation))
 
     def _for_enforcing(self, grant: str) -> Grant:
         """A grant that enforcement points may say something about.
@@ -194,16 +202,6 @@ class ReviewRoutes:
     def _complete(self, grant: str, end: _End) -> Answer:
         self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
-
-    def _remember(self, key: str, body: bytes) -> None:
-        if not key:
-            return
-        digest = _digest(body)
-        if self._keys.setdefault(key, digest) != digest:
-            raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
-        self._keys.move_to_end(key)
-        while len(self._keys) > MAX_KEYS:
-            self._keys.popitem(last=False)
 
     def _known(self, name: str) -> Case:
         case = self._desk.find(name)
@@ -233,6 +231,14 @@ async def _changed(desk: ReviewDesk, name: str, version: int, seconds: float) ->
     finally:
         end()
     return desk.find(name)
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str:
+    """Digest of the idempotency key; it is the sender's, and may be anything."""
+    key = headers.get(b"idempotency-key", b"")
+    if len(key) > MAX_KEY_CHARS:
+        raise Problem("malformed", f"an `idempotency-key` may have at most {MAX_KEY_CHARS} characters")
+    return _digest(key).hex() if key else ""
 
 
 def _read(body: bytes, kind: Any) -> Any:
