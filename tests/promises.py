@@ -439,6 +439,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_service.py::test_a_vote_that_comes_to_nothing_says_why",
             "tests/test_review_service.py::test_a_request_sent_twice_is_one_request",
             "tests/test_review_service.py::test_a_request_with_a_key_is_known_after_a_restart",
+            "tests/test_review_service.py::test_the_openapi_document_describes_what_review_takes_and_gives",
             "tests/test_review_service.py::test_no_get_changes_anything",
             "tests/test_review_service.py::test_events_follow_what_happens_and_go_on_after_a_break",
         ),

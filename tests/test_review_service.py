@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -12,6 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from guardrail import Guard, Outcome, ToolCall
 from guardrail.config import ServiceConfig
@@ -368,3 +371,55 @@ async def test_the_service_takes_in_the_inbox_while_nobody_asks(
         after = await asyncio.to_thread(guard.desk.wait, case.held.id, case.version, 20)
     assert after is not None
     assert after.state == "approved"
+
+
+# ── the OpenAPI document ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fits(document: dict[str, Any], path: str, method: str, status: str, value: Any) -> None:
+    """What was answered is what the document says of that route."""
+    content = document["paths"][path][method]["responses"][status]["content"]
+    (schema,) = (kind["schema"] for kind in content.values())
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+async def test_the_openapi_document_describes_what_review_takes_and_gives(guard: Guard, place: Place) -> None:
+    """Every route of the page, with schemas that real requests and answers fit, and only where people review."""
+    case, other = held(guard, place), held(guard, place, "beta-2")
+    async with client(guard, AGENTS) as http:
+        document = (await http.get("/openapi.json")).json()
+    page = (Path(__file__).parent.parent / "docs/review.md").read_text(encoding="utf-8")
+    ours = [path for path in document["paths"] if path.startswith(("/v1/escalations", "/v1/grants", "/v1/review"))]
+    assert len(ours) == 9
+    assert [path for path in ours if f" {path}`" not in page and f" {path}?" not in page] == []
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    said = vote(case, "dana", place.keys["dana"])
+    body = document["paths"]["/v1/review"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    check = Draft202012Validator({**body, "components": document["components"]})
+    check.validate(json.loads(said))
+    assert not check.is_valid({"verdict": "approve"})
+    spoken = Draft202012Validator({"$ref": "#/components/schemas/Statement", "components": document["components"]})
+    spoken.validate(json.loads(base64.b64decode(json.loads(said)["payload"])))
+    assert not spoken.is_valid({"act": "vote"})
+    async with client(guard) as http:
+        answer = await http.post(f"/v1/escalations/{case.held.id}/votes", content=said)
+        fits(document, "/v1/escalations/{id}/votes", "post", "200", answer.json())
+        fits(document, "/v1/escalations", "get", "200", (await http.get("/v1/escalations?state=all")).json())
+        fits(
+            document, "/v1/escalations/{id}", "get", "200", (await http.get(f"/v1/escalations/{other.held.id}")).json()
+        )
+        fits(document, "/v1/escalations/{id}", "get", "404", (await http.get("/v1/escalations/x")).json())
+        grant = answer.json()["grants"][0]["grant"]
+    async with client(guard, AGENTS) as http:
+        use = {"digest": grant["digest"], "binding": grant["binding"]}
+        took = await http.post(f"/v1/grants/{grant['id']}:redeem", json=use)
+        fits(document, "/v1/grants/{id}:redeem", "post", "200", took.json())
+        done = await http.post(f"/v1/grants/{grant['id']}:complete", json={"use": 1, "result": "completed"})
+        fits(document, "/v1/grants/{id}:complete", "post", "200", done.json())
+    with pytest.raises(ValidationError):
+        fits(document, "/v1/escalations/{id}", "get", "200", {"id": "x"})
+    app: Any = create_app(guard, ServiceConfig(token=AGENTS))
+    headers = {"authorization": f"Bearer {AGENTS}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://r", headers=headers) as http:
+        assert not [path for path in (await http.get("/openapi.json")).json()["paths"] if "escalations" in path]

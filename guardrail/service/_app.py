@@ -87,7 +87,7 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
-    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
+    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
     return Service(api, decisions, token, review)
 
 

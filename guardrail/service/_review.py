@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -23,6 +23,7 @@ from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, R
 from guardrail.review._view import to_dict
 from guardrail.service._events import stream
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
+from guardrail.service._review_models import Complete, Redeem
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -42,20 +43,6 @@ _PATH: Final = re.compile(
 _ENFORCING: Final = (":redeem", ":complete")
 _WAIT: Final = re.compile(r"(?:^|[,\s])wait=(\d{1,4})\b")
 _STATES: Final = ("pending", "approved", "denied", "expired", "cancelled", "superseded", "all")
-
-
-class _Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `:redeem`."""
-
-    digest: str
-    binding: str = ""
-
-
-class _End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `:complete`."""
-
-    use: int
-    result: Literal["completed", "failed", "unknown"]
 
 
 class ReviewRoutes:
@@ -146,9 +133,9 @@ class ReviewRoutes:
     async def _post(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         name = path.rpartition("/")[2].partition(":")[0]
         if path.endswith(":redeem"):
-            return await asyncio.to_thread(self._redeem, name, _read(body, _Use))
+            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem))
         if path.endswith(":complete"):
-            return await asyncio.to_thread(self._complete, name, _read(body, _End))
+            return await asyncio.to_thread(self._complete, name, _read(body, Complete))
         return await asyncio.to_thread(self._take, path, headers, body)
 
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
@@ -192,14 +179,14 @@ class ReviewRoutes:
             raise Refused("not_redeemable", "the grant belongs to the turn that asked, and its guard uses it")
         return found[1].grant
 
-    def _redeem(self, grant: str, use: _Use) -> Answer:
+    def _redeem(self, grant: str, use: Redeem) -> Answer:
         self._for_enforcing(grant)
         won = self._desk.reserve(grant, use.digest, use.binding)
         if won is None:
             raise Refused("stale", "what people were shown has changed, and the grant is void now")
         return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
 
-    def _complete(self, grant: str, end: _End) -> Answer:
+    def _complete(self, grant: str, end: Complete) -> Answer:
         self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
 
