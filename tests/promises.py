@@ -445,6 +445,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="review.listener",
+        source="issue 5",
+        behaviour="those who review can have a listener of their own, and then agents find nothing of review where they ask",
+        tests=(
+            "tests/test_review_service.py::test_where_people_have_a_listener_of_their_own_agents_find_none_of_review",
+            "tests/test_review_service.py::test_a_listener_for_people_that_cannot_be_meant_is_refused",
+            "tests/test_service_process.py::test_people_are_answered_at_a_socket_of_their_own",
+        ),
+    ),
+    Promise(
         id="review.no_override",
         source="design",
         behaviour="a grant lifts an escalation and never a denial, and a forged one lifts nothing",

@@ -18,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 
 from guardrail import Guard, Outcome, ToolCall
 from guardrail.config import ServiceConfig
+from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.review import Case
 from guardrail.review._statements import CancelStatement, GlassStatement, RevokeStatement, sign_statement
@@ -371,6 +372,51 @@ async def test_the_service_takes_in_the_inbox_while_nobody_asks(
         after = await asyncio.to_thread(guard.desk.wait, case.held.id, case.version, 20)
     assert after is not None
     assert after.state == "approved"
+
+
+# ── a place of their own ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_where_people_have_a_listener_of_their_own_agents_find_none_of_review(guard: Guard, place: Place) -> None:
+    """Not even with the reviewers' token; people find their routes there, and nothing that agents ask."""
+    case, held_tokens = held(guard, place), {"token": AGENTS, "reviewer_token": PEOPLE}
+    app = create_app(guard, ServiceConfig(**held_tokens, review_socket="s"))  # type: ignore[arg-type]
+    assert app.people is not None
+    headers = {"authorization": f"Bearer {PEOPLE}", "content-type": "application/json"}
+    said = vote(case, "dana", place.keys["dana"])
+
+    async def ask(asked: Any, method: str, path: str, token: str = PEOPLE) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=asked), base_url="http://r") as http:
+            content = said if method == "POST" else None
+            return await http.request(
+                method, path, content=content, headers=headers | {"authorization": f"Bearer {token}"}
+            )
+
+    for method, path in PATHS:
+        check_problem(await ask(app, method, path), 401, "unauthorized")
+        check_problem(await ask(app, method, path, AGENTS), 404, "not-found")
+    for path in ("/v1/decide", "/v1/info", "/v1/grants/x:redeem", "/v1/grants/x:complete", "/openapi.json"):
+        check_problem(await ask(app.people, "POST", path), 404, "not-found")
+    check_problem(await ask(app.people, "GET", "/v1/escalations", AGENTS), 401, "unauthorized")
+    assert (await ask(app.people, "GET", "/livez")).status_code == 200
+    assert (await ask(app.people, "GET", "/v1/escalations")).json()["escalations"][0]["id"] == case.held.id
+    assert (await ask(app.people, "POST", f"/v1/escalations/{case.held.id}/votes")).json()["state"] == "approved"
+    check_problem(await ask(app, "POST", "/v1/grants/x:redeem", AGENTS), 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        ('review_socket = "s"', "needs `service.reviewer_token`"),
+        ('reviewer_token = "t"\nreview_socket = "s"\nreview_host = "::1"', "not both"),
+        ('reviewer_token = "t"\nreview_socket = "s"\nsocket = "s"', "must be another than `service.socket`"),
+        ('reviewer_token = "t"\nreview_host = "::1"\nreview_port = 70000', "at most 65535"),
+    ],
+)
+def test_a_listener_for_people_that_cannot_be_meant_is_refused(service: str, why: str) -> None:
+    """When the configuration is read."""
+    with pytest.raises(ConfigError, match=why):
+        parse_config(f"[service]\n{service}\n")
 
 
 # ── the OpenAPI document ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
 
-PUBLIC: Final = frozenset({"/livez", "/readyz", "/startupz", "/.well-known/authzen-configuration"})
+HEALTH: Final = frozenset({"/livez", "/readyz", "/startupz"})
+"""Paths that say whether the service is there."""
+
+PUBLIC: Final = HEALTH | {"/.well-known/authzen-configuration"}
 """Paths that need no token: kubelets and discovery have none, and nothing there depends on a call."""
 
 
@@ -33,12 +36,22 @@ class Service:
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
+        apart: those who review have a listener of their own, `people`, and are not answered here.
     """
 
-    def __init__(self, api: FastAPI, decisions: DecisionRoutes, token: str, review: ReviewRoutes | None = None) -> None:
+    def __init__(
+        self,
+        api: FastAPI,
+        decisions: DecisionRoutes,
+        token: str,
+        review: ReviewRoutes | None = None,
+        *,
+        apart: bool = False,
+    ) -> None:
         self.api = api
         self.decisions = decisions
         self.review = review
+        self.people = People(api, review) if review is not None and apart else None
         self._token = _digest(token.encode()) if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +60,7 @@ class Service:
             await self.api(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
-        elif self.review is not None and self.review.owns(scope["path"]):
+        elif self.review is not None and self._reviews(self.review, scope["path"]):
             await self.review(scope, receive, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
             problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
@@ -57,10 +70,40 @@ class Service:
         else:
             await self.api(scope, receive, send)
 
+    def _reviews(self, review: ReviewRoutes, path: str) -> bool:
+        # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
+        return review.enforces(path) if self.people is not None else review.owns(path)
+
     def _known(self, scope: Scope, expected: bytes) -> bool:
         scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
         # Digests have one length and are compared in constant time, so an answer's time says nothing about the token.
         return hmac.compare_digest(_digest(token.strip()), expected) and scheme.lower() == b"bearer"
+
+
+class People:
+    """The ASGI application of those who review, for a listener that no agent can reach.
+
+    Args:
+        api: says whether the service is ready.
+        review: their routes.
+    """
+
+    def __init__(self, api: FastAPI, review: ReviewRoutes) -> None:
+        self._api = api
+        self._review = review
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; starting and stopping is the business of `Service`."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+        elif self._review.owns(scope["path"]) and not self._review.enforces(scope["path"]):
+            await self._review(scope, receive, send)
+        elif scope["path"] in HEALTH:
+            await self._api(scope, receive, send)
+        else:
+            problem = Problem("not-found", f"there is nothing at `{scope['path']}` for those who review")
+            await problem.answer(scope).send(send)
 
 
 def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_no_token: bool = False) -> Service:
@@ -88,7 +131,7 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
-    return Service(api, decisions, token, review)
+    return Service(api, decisions, token, review, apart=bool(wanted.review_socket or wanted.review_host))
 
 
 def _webhooks(guard: Guard) -> Webhooks | None:

@@ -64,6 +64,10 @@ class ReviewRoutes:
         """Whether a path is answered here."""
         return _PATH.fullmatch(path) is not None
 
+    def enforces(self, path: str) -> bool:
+        """Whether a path is for enforcement points, with the agents' token, and not for people."""
+        return self.owns(path) and path.endswith(_ENFORCING)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
