@@ -27,7 +27,6 @@ from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognit
 from guardrail.audit import (
     AnyTrail,
     Disclosures,
-    Trail,
     beside_trail,
     open_trail,
     trail_directory,
@@ -186,9 +185,7 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self.disclosures = (
-            Disclosures(trail_directory(config), config.trail.timeout_seconds)
-            if keeps and config.trail.disclose
-            else None
+            Disclosures(trail_place(config), config.trail.timeout_seconds) if keeps and config.trail.disclose else None
         )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
@@ -715,7 +712,11 @@ class Guard:
         self.obligations.settle(self.mandates.revoked, only=only)
         self._keep_notes()
         if self.trail is not None:
-            self.obligations.prove(certifier(trail_key(self.config), self.config.trail.origin))
+            # What is about to be deleted is on record, so a crash is not taken for somebody else's deletion.
+            self.obligations.erase()
+            self._keep_notes()
+            make = certifier(trail_key(self.config), self.config.trail.origin)
+            self.obligations.prove(make, partial(_records, self.config))
             self._keep_notes()
         return self.obligations.statuses()
 
@@ -847,9 +848,8 @@ class Guard:
                 durable=True,
             )
             # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
-            # In a ledger that replicas share, whoever released it may still be running it.
-            if isinstance(self.trail, Trail):
-                settle_unfinished(self.trail, self.inventory, self.recognition)
+            # In a ledger that replicas share, only what a replica left that stopped: others may still run theirs.
+            settle_unfinished(self.trail, self.inventory, self.recognition)
             self._remind()
 
     def _catch_up(self, trail: AnyTrail) -> None:

@@ -316,7 +316,7 @@ class _Walk:
     def _pruned(self, minimum: int) -> None:
         """Tiles stand for the records below the minimum, as far as the tree is concerned."""
         for index in range(-(-minimum // 256)):
-            tile = tile_hashes(self.directory, 0, index)
+            tile = self._stored_tile(0, index)
             if tile is None:
                 self.problem(
                     f"the tile for the pruned records {256 * index} to {256 * index + 255} is missing or cut",
@@ -455,10 +455,13 @@ class _Walk:
 
     def _tile(self, level: int, index: int, hashes: bytes) -> None:
         """Compare a tile that is on disk; it proves nothing, but a wrong one would make wrong proofs."""
-        found = tile_hashes(self.directory, level, index)
+        found = self._stored_tile(level, index)
         if found is not None and found != hashes and not self.suspect:
             name = tile_name(level, index)
             self.problem("does not fit the records; remove it, it can be worked out again", file=name, offset=0)
+
+    def _stored_tile(self, level: int, index: int) -> bytes | None:
+        return tile_hashes(self.directory, level, index)
 
     # ── 7. the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -481,13 +484,16 @@ class _Walk:
 
     def _own_keys_followed(self) -> None:
         """The keys that the trail's file lists must be those that its records name."""
-        path = self.directory / "trail.vkey"
-        listed = path.read_bytes().decode("utf-8", "replace").split() if path.is_file() else []
+        listed = self._listed()
         if self.whole and not self.suspect and self.vkey in listed:
             followed = listed[listed.index(self.vkey) :]
             if followed != self.trust.vkeys[: len(followed)]:
                 what = "lists a key that no record of the trail names"
                 self.problem(f"{what}: remove that line, or find out who added it", file="trail.vkey", offset=0)
+
+    def _listed(self) -> list[str]:
+        path = self.directory / "trail.vkey"
+        return path.read_bytes().decode("utf-8", "replace").split() if path.is_file() else []
 
     def report(self, seconds: float) -> Report:
         return Report(

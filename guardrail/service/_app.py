@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from guardrail.guard import Guard
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
+    from guardrail.service.console import Console
 
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
@@ -36,7 +37,8 @@ class Service:
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
-        apart: those who review have a listener of their own, `people`, and are not answered here.
+        console: pages of people who sign in; None where there are none.
+        apart: people have a listener of their own, `people`, and are not answered here.
     """
 
     def __init__(
@@ -45,13 +47,15 @@ class Service:
         decisions: DecisionRoutes,
         token: str,
         review: ReviewRoutes | None = None,
+        console: Console | None = None,
         *,
         apart: bool = False,
     ) -> None:
         self.api = api
         self.decisions = decisions
         self.review = review
-        self.people = People(api, review) if review is not None and apart else None
+        self.people = People(api, review, console) if review is not None and apart else None
+        self.console = console if self.people is None else None
         self._token = _digest(token.encode()) if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +64,8 @@ class Service:
             await self.api(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
+        elif self.console is not None and self.console.owns(scope["path"]):
+            await self.console(scope, receive, send)
         elif self.review is not None and self._reviews(self.review, scope["path"]):
             await self.review(scope, receive, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
@@ -86,17 +92,21 @@ class People:
     Args:
         api: says whether the service is ready.
         review: their routes.
+        console: their pages, if there are any.
     """
 
-    def __init__(self, api: FastAPI, review: ReviewRoutes) -> None:
+    def __init__(self, api: FastAPI, review: ReviewRoutes, console: Console | None = None) -> None:
         self._api = api
         self._review = review
+        self._console = console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; starting and stopping is the business of `Service`."""
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1000})
+        elif self._console is not None and self._console.owns(scope["path"]):
+            await self._console(scope, receive, send)
         elif self._review.owns(scope["path"]) and not self._review.enforces(scope["path"]):
             await self._review(scope, receive, send)
         elif scope["path"] in HEALTH:
@@ -131,7 +141,18 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
-    return Service(api, decisions, token, review, apart=bool(wanted.review_socket or wanted.review_host))
+    apart = bool(wanted.review_socket or wanted.review_host)
+    return Service(api, decisions, token, review, _console(guard), apart=apart)
+
+
+def _console(guard: Guard) -> Console | None:
+    if guard.config.console is None:
+        return None
+    try:
+        from guardrail.service.console import Console
+    except ImportError as missing:
+        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
+    return Console(guard)
 
 
 def _webhooks(guard: Guard) -> Webhooks | None:
