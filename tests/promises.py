@@ -2269,6 +2269,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_what_holds_a_call_is_not_hidden_behind_harmless_effects",
             "tests/test_review_attacks.py::test_every_reason_that_an_approval_lifts_is_shown",
             "tests/test_review_attacks.py::test_the_end_of_a_long_address_is_shown",
+            "tests/test_review_attacks.py::test_who_signs_second_sees_what_the_glass_lifts",
+            "tests/test_console.py::test_who_approves_broken_glass_sees_what_it_lifts",
+            "tests/test_console.py::test_a_path_cannot_put_a_line_into_the_way_back",
         ),
     ),
     Promise(
