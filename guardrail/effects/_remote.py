@@ -34,6 +34,7 @@ _MODEL_URI = re.compile(r"mlflow:models[:/]+|mlflow:models:/", re.IGNORECASE)
 _MANIFEST_KIND: Final = re.compile(r"""["']?\bkind["']?\s*:\s*["']?(\w+)""")
 _MANIFEST_NAME: Final = re.compile(r"""metadata["']?\s*:.*?\bname["']?\s*:\s*["']?([\w.-]+)""", re.DOTALL)
 
+
 def api(call: Call, operation: ApiOperation, places: Places) -> None:
     """One operation on what an address names.
 
