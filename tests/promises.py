@@ -480,8 +480,20 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_service.py::test_the_token_of_agents_opens_none_of_it",
             "tests/test_review_service.py::test_a_vote_that_comes_to_nothing_says_why",
             "tests/test_review_service.py::test_a_request_sent_twice_is_one_request",
+            "tests/test_review_service.py::test_a_request_with_a_key_is_known_after_a_restart",
+            "tests/test_review_service.py::test_the_openapi_document_describes_what_review_takes_and_gives",
             "tests/test_review_service.py::test_no_get_changes_anything",
             "tests/test_review_service.py::test_events_follow_what_happens_and_go_on_after_a_break",
+        ),
+    ),
+    Promise(
+        id="review.listener",
+        source="issue 5",
+        behaviour="those who review can have a listener of their own, and then agents find nothing of review where they ask",
+        tests=(
+            "tests/test_review_service.py::test_where_people_have_a_listener_of_their_own_agents_find_none_of_review",
+            "tests/test_review_service.py::test_a_listener_for_people_that_cannot_be_meant_is_refused",
+            "tests/test_service_process.py::test_people_are_answered_at_a_socket_of_their_own",
         ),
     ),
     Promise(
@@ -2267,6 +2279,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_what_holds_a_call_is_not_hidden_behind_harmless_effects",
             "tests/test_review_attacks.py::test_every_reason_that_an_approval_lifts_is_shown",
             "tests/test_review_attacks.py::test_the_end_of_a_long_address_is_shown",
+            "tests/test_review_attacks.py::test_who_signs_second_sees_what_the_glass_lifts",
+            "tests/test_console.py::test_who_approves_broken_glass_sees_what_it_lifts",
+            "tests/test_console.py::test_a_path_cannot_put_a_line_into_the_way_back",
         ),
     ),
     Promise(

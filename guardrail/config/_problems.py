@@ -19,6 +19,7 @@ from guardrail.config._settings import (
     GroupConfig,
     ObligationConfig,
     PolicyConfig,
+    ServiceConfig,
     TrailConfig,
     WebhookConfig,
     dotted,
@@ -229,6 +230,19 @@ def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str], 
                 yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
 
 
+def _listener_problems(service: ServiceConfig) -> Iterator[str]:
+    """A listener of their own for those who review."""
+    if service.review_port > 65535:
+        yield "`service.review_port` may be at most 65535"
+    apart = [name for name in ("review_socket", "review_host") if getattr(service, name)]
+    if len(apart) > 1:
+        yield "give either `service.review_socket` or `service.review_host`, not both"
+    if apart and not service.reviewer_token:
+        yield f"`service.{apart[0]}` needs `service.reviewer_token`: without it nobody reviews over HTTP"
+    if service.review_socket and service.review_socket == service.socket:
+        yield "`service.review_socket` must be another than `service.socket`: agents ask there"
+
+
 def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
     for name in _twice([webhook.name for webhook in webhooks]):
         yield f"webhook `{name}` is listed twice"
@@ -301,6 +315,7 @@ def _number_problems(config: Config) -> list[str]:
         problems.append("`review.grant_seconds` may be at most 14400 (four hours)")
     if config.service.port > 65535:
         problems.append("`service.port` may be at most 65535")
+    problems += _listener_problems(config.service)
     return problems
 
 

@@ -479,6 +479,10 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
         reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
             nobody reviews over HTTP.
+        review_socket: path of a Unix socket for those who review alone; where there is one, they are answered nowhere
+            else.
+        review_host: address to listen on for those who review alone, for TCP, instead of `review_socket`.
+        review_port: port to listen on at `review_host`.
         body_bytes: largest request body, in bytes.
         concurrency: most requests judged at one time; further ones get 503.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
@@ -490,6 +494,9 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: str = ""
     token: str = ""
     reviewer_token: str = ""
+    review_socket: str = ""
+    review_host: str = ""
+    review_port: int = 8766
     body_bytes: int = 256 * 1024
     concurrency: int = 64
     shutdown_seconds: float = 10.0
