@@ -476,6 +476,8 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
         reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
             nobody reviews over HTTP.
+        metrics_token: bearer token of whoever may read `/metrics` and nothing else, best given as `${ENV_NAME}`;
+            `token` opens it as well.
         body_bytes: largest request body, in bytes.
         concurrency: most requests judged at one time; further ones get 503.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
@@ -487,6 +489,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: str = ""
     token: str = ""
     reviewer_token: str = ""
+    metrics_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
     shutdown_seconds: float = 10.0
