@@ -420,6 +420,20 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="telemetry.metrics",
+        source="issue 8",
+        behaviour="Prometheus reads every count with a token of its own, no label is an agent's, and our alerts hold",
+        tests=(
+            "tests/test_metrics.py::test_every_decision_is_counted_and_what_waits_is_told",
+            "tests/test_metrics.py::test_nobody_reads_them_without_a_token_and_that_token_opens_nothing_else",
+            "tests/test_metrics.py::test_a_token_that_can_be_guessed_is_refused",
+            "tests/test_metrics.py::test_no_label_holds_what_an_agent_wrote",
+            "tests/test_metrics.py::test_dashboards_and_alerts_ask_only_for_what_is_there",
+            "tests/test_metrics.py::test_the_alerts_are_rules_that_prometheus_takes_and_their_own_tests_hold",
+            "tests/test_metrics.py::test_a_real_prometheus_reads_them_and_an_alert_fires",
+        ),
+    ),
+    Promise(
         id="console.signing-in",
         source="issue 8",
         behaviour="nobody sees a page before the identity provider has said who they are, to this browser and for now",

@@ -483,6 +483,8 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             else.
         review_host: address to listen on for those who review alone, for TCP, instead of `review_socket`.
         review_port: port to listen on at `review_host`.
+        metrics_token: bearer token of whoever may read `/metrics` and nothing else, best given as `${ENV_NAME}`;
+            `token` opens it as well.
         body_bytes: largest request body, in bytes.
         concurrency: most requests judged at one time; further ones get 503.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
@@ -497,6 +499,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     review_socket: str = ""
     review_host: str = ""
     review_port: int = 8766
+    metrics_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
     shutdown_seconds: float = 10.0

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
+    from guardrail.service._metrics import MetricsRoute
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
 
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
+
+METRICS: Final = "/metrics"
 
 HEALTH: Final = frozenset({"/livez", "/readyz", "/startupz"})
 """Paths that say whether the service is there."""
@@ -57,6 +60,7 @@ class Service:
         self.people = People(api, review, console) if review is not None and apart else None
         self.console = console if self.people is None else None
         self._token = _digest(token.encode()) if token else None
+        self.metrics: MetricsRoute | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in the server's start and stop."""
@@ -68,6 +72,8 @@ class Service:
             await self.console(scope, receive, send)
         elif self.review is not None and self._reviews(self.review, scope["path"]):
             await self.review(scope, receive, send)
+        elif self.metrics is not None and scope["path"] == METRICS:
+            await self.metrics(scope, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
             problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
             await problem.answer(scope).send(send)
@@ -142,7 +148,18 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
     apart = bool(wanted.review_socket or wanted.review_host)
-    return Service(api, decisions, token, review, _console(guard), apart=apart)
+    service = Service(api, decisions, token, review, _console(guard), apart=apart)
+    service.metrics = _metrics(guard, wanted, token, decisions)
+    return service
+
+
+def _metrics(guard: Guard, wanted: ServiceConfig, token: str, decisions: DecisionRoutes) -> MetricsRoute:
+    from guardrail.service._metrics import MetricsRoute
+
+    reading = secret(wanted.metrics_token, "service.metrics_token")
+    if reading and len(reading) < MIN_TOKEN_CHARS:
+        raise ConfigError(f"`service.metrics_token` must have at least {MIN_TOKEN_CHARS} characters")
+    return MetricsRoute(guard, decisions, tuple(filter(None, (token, reading))))
 
 
 def _console(guard: Guard) -> Console | None:
