@@ -289,13 +289,21 @@ class Guard:
             span.decided(decision)
         return decision
 
-    def run(self, call: ToolCall, execute: Callable[[ToolCall], T], *, grant: Grant | None = None) -> T:
+    def run(
+        self,
+        call: ToolCall,
+        execute: Callable[[ToolCall], T],
+        *,
+        grant: Grant | None = None,
+        released: Callable[[Decision], None] | None = None,
+    ) -> T:
         """Judge a call and, if it is allowed, run it and record what came of it.
 
         Args:
             call: what the agent sent.
             execute: carries the call out; called once, with the call that was judged, or not at all.
             grant: leave that a person gave for exactly this call.
+            released: hears of the decision that releases the call, before it is carried out.
 
         Returns:
             What `execute` returned.
@@ -308,6 +316,8 @@ class Guard:
         call = self._own(call)
         decision = _released(self.check(call, grant=grant))
         try:
+            if released is not None:
+                released(decision)
             value = execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
@@ -745,7 +755,8 @@ class Guard:
         self.obligations.kept(note, seq)
 
     def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
-        record = result_record(call, decision, error)
+        # A tool that the guard started itself says how it ended.
+        record = result_record(call, decision, error, getattr(value, "guardrail_facts", None))
         what, said = ("output", value) if error is None else ("error", error)
         if self.disclosures is not None and what in self.config.trail.disclose:
             try:
