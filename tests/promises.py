@@ -2716,4 +2716,39 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_evaluations.py::test_an_obligation_that_cannot_be_meant_is_refused",
         ),
     ),
+    Promise(
+        id="run.judged",
+        source="issue 6",
+        behaviour="`guardrail run` starts a command only after it was judged, with its intent on record before and its end after",
+        tests=(
+            "tests/test_run.py::test_an_allowed_command_runs_and_its_intent_and_end_are_on_record",
+            "tests/test_run.py::test_a_command_that_is_not_allowed_is_not_started",
+            "tests/test_run.py::test_what_cannot_be_run_is_one_sentence",
+            "tests/test_run.py::test_without_a_trail_nothing_runs",
+            "tests/test_run.py::test_a_call_that_cannot_be_carried_out_is_not_judged_either",
+            "tests/test_run.py::test_a_text_is_run_by_the_shell_whose_language_was_judged",
+        ),
+    ),
+    Promise(
+        id="run.bounded",
+        source="issue 6",
+        behaviour="a tool that the guard starts has listed variables only, and bounds on its output and its time",
+        tests=(
+            "tests/test_run.py::test_only_listed_variables_are_passed_on",
+            "tests/test_run.py::test_output_is_cut_at_its_limit_and_that_is_said",
+            "tests/test_run.py::test_a_tool_whose_time_is_over_is_asked_to_end_and_then_made_to",
+        ),
+    ),
+    Promise(
+        id="run.clean",
+        source="issue 6",
+        behaviour="of a tool that the guard starts nothing is left running, however it forks and whoever is ended first",
+        tests=(
+            "tests/test_run.py::test_whatever_a_tool_leaves_behind_is_ended_with_it",
+            "tests/test_run.py::test_a_tool_that_nobody_wants_any_more_ends_at_once",
+            "tests/test_run.py::test_a_tool_that_ends_its_supervisor_is_ended_and_its_end_is_unknown",
+            "tests/test_run.py::test_a_guard_that_dies_takes_its_tools_with_it",
+        ),
+        gap="what a tool has another service start, such as systemd or Docker, is not below it and stays",
+    ),
 )

@@ -19,7 +19,7 @@ EXIT_DENY: Final = 3
 EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
-    "check", "explain", "demo", "serve", "audit", "report", "escalations", "grants", "mandates", "obligations",
+    "check", "explain", "run", "demo", "serve", "audit", "report", "escalations", "grants", "mandates", "obligations",
     "assets", "policy", "doctor",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
@@ -78,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - it stands in for the rest of the process
     args, left = parser().parse_known_args(argv)
     if left:
-        hint = ": put the command in quotes" if args.verb in ("check", "explain") else ""
+        hint = {"check": ": put the command in quotes", "explain": ": put the command in quotes"}.get(args.verb, "")
+        hint = ": put `--` before the command" if args.verb == "run" else hint
         print(
             f"guardrail: `{left[0]}` is not understood{hint}; see `guardrail {args.verb or '--help'}`", file=sys.stderr
         )
