@@ -2751,4 +2751,69 @@ PROMISES: tuple[Promise, ...] = (
         ),
         gap="what a tool has another service start, such as systemd or Docker, is not below it and stays",
     ),
+    Promise(
+        id="hooks.answers",
+        source="issue 6",
+        behaviour="a harness's event is answered by its own contract: silence for an allow, exit code 2 and a neutral reason for a denial",
+        tests=(
+            "tests/test_hooks.py::test_each_harness_is_answered_by_the_form_that_holds_everywhere",
+            "tests/test_hooks.py::test_hooks_over_http_get_a_whole_answer_always",
+            "tests/test_hooks.py::test_codex_commands_are_judged_where_they_would_run",
+            "tests/test_hooks.py::test_a_tool_of_a_server_is_known_by_its_server",
+            "tests/test_hooks.py::test_opencodes_plugin_throws_unless_the_guard_says_yes",
+        ),
+        gap="no test runs the harnesses themselves, which need a model and their own programs",
+    ),
+    Promise(
+        id="hooks.closed",
+        source="issue 6",
+        behaviour="a malformed event, a fault, a deadline, a stranger at the socket and a missing program are denials",
+        tests=(
+            "tests/test_hooks.py::test_a_malformed_event_is_a_denial_that_says_what_is_wrong",
+            "tests/test_hooks.py::test_a_guard_that_is_broken_denies",
+            "tests/test_hooks.py::test_a_guard_that_cannot_start_is_a_denial_that_says_why",
+            "tests/test_hooks.py::test_only_the_guards_own_answer_for_this_event_lets_a_call_run",
+            "tests/test_hooks.py::test_a_socket_of_somebody_else_is_not_believed_and_neither_is_somebody_elses_question",
+            "tests/test_hooks.py::test_what_is_installed_denies_when_its_program_is_missing_or_killed",
+        ),
+    ),
+    Promise(
+        id="hooks.people",
+        source="issue 6",
+        behaviour="the person at a harness decides only where the operator says so; elsewhere the retry finds the approval",
+        tests=(
+            "tests/test_hooks.py::test_what_waits_for_a_person_is_denied_with_the_approval_and_the_retry_finds_it",
+            "tests/test_hooks.py::test_a_person_at_the_harness_is_asked_only_where_they_are_reviewers",
+        ),
+    ),
+    Promise(
+        id="hooks.ends",
+        source="issue 6",
+        behaviour="what came of a call that a harness ran is on record, and its other events never stop it",
+        tests=(
+            "tests/test_hooks.py::test_the_end_of_a_call_is_on_record",
+            "tests/test_hooks.py::test_other_events_never_stop_the_harness",
+        ),
+        gap="a harness that does not say what came of a call leaves its intent without a result until the next start",
+    ),
+    Promise(
+        id="hooks.resident",
+        source="issue 6",
+        behaviour="a hook's process loads no package of ours, asks a guard that stays, and starts one if none answers",
+        tests=(
+            "tests/test_hooks.py::test_a_hook_starts_a_guard_that_the_next_one_finds",
+            "tests/test_hooks.py::test_the_client_loads_nothing_that_has_to_be_found",
+        ),
+    ),
+    Promise(
+        id="hooks.install",
+        source="issue 6",
+        behaviour="installing a hook shows the difference first, keeps what is there, sets what fails closed, and can be undone",
+        tests=(
+            "tests/test_hooks.py::test_installing_keeps_what_is_there_and_undoing_gives_it_back",
+            "tests/test_hooks.py::test_fail_closed_settings_are_set_where_a_harness_has_them",
+            "tests/test_hooks.py::test_settings_that_cannot_be_understood_are_left_alone",
+            "tests/test_hooks.py::test_the_command_line_shows_asks_and_writes",
+        ),
+    ),
 )

@@ -19,8 +19,8 @@ EXIT_DENY: Final = 3
 EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
-    "check", "explain", "run", "demo", "serve", "audit", "report", "escalations", "grants", "mandates", "obligations",
-    "assets", "policy", "doctor",
+    "check", "explain", "run", "hook", "demo", "serve", "audit", "report", "escalations", "grants", "mandates",
+    "obligations", "assets", "policy", "doctor",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
 
