@@ -2816,4 +2816,16 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_hooks.py::test_the_command_line_shows_asks_and_writes",
         ),
     ),
+    Promise(
+        id="run.over_http",
+        source="issue 6",
+        behaviour="`POST /v1/execute` does what `guardrail run` does, by the same code, and only where it is switched on",
+        tests=(
+            "tests/test_run.py::test_the_service_carries_out_what_it_allows_and_nothing_else",
+            "tests/test_run.py::test_what_waits_for_a_person_runs_when_it_is_sent_again_after_the_approval",
+            "tests/test_run.py::test_output_comes_line_by_line_where_it_is_wanted",
+            "tests/test_run.py::test_a_client_that_goes_away_ends_its_tool",
+            "tests/test_run.py::test_a_request_that_cannot_be_carried_out_is_a_problem",
+        ),
+    ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import signal
@@ -9,7 +11,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,6 +23,8 @@ from guardrail import config as config_module
 from guardrail.audit._verify import read_records
 from guardrail.confine import Job, JobError, Stop, Stream, job_of, run_job
 from guardrail.execution import execute
+from guardrail.review import Vote
+from guardrail.service._execute import ExecuteRoutes
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -256,3 +263,120 @@ def test_a_text_is_run_by_the_shell_whose_language_was_judged(world: Path) -> No
     assert bytes(found["stdout"]) == b"BASH\n"
     assert told == [done.decision.decision_id]
     assert json.loads(done.decision.to_json())["outcome"] == "allow"
+
+
+# ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _post(
+    routes: ExecuteRoutes, body: object, *, gone: asyncio.Event | None = None, sent: list[dict[str, Any]] | None = None
+) -> tuple[int, bytes]:
+    """One request, as an ASGI server would make it; the client goes away when it is told to."""
+    messages = [] if sent is None else sent
+    asked = [{"type": "http.request", "body": json.dumps(body).encode()}]
+
+    async def receive() -> dict[str, Any]:
+        if asked:
+            return asked.pop()
+        await (gone or asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/execute",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    await asyncio.wait_for(routes(scope, receive, send), 60)
+    status = next((message["status"] for message in messages if message["type"] == "http.response.start"), 0)
+    return status, b"".join(message.get("body", b"") for message in messages)
+
+
+@pytest.fixture
+def routes(world: Path) -> Iterator[ExecuteRoutes]:
+    """The route of a guard that carries calls out."""
+    with (world / "guardrail.toml").open("a") as file:
+        file.write("over_http = true\n")
+    with Guard.open(str(world / "guardrail.toml")) as guard:
+        yield ExecuteRoutes(guard)
+
+
+def _wanted(world: Path, command: object, **more: object) -> dict[str, object]:
+    return {"call": {"tool": "bash", "args": {"command": command}, "cwd": str(world)}, **more}
+
+
+async def test_the_service_carries_out_what_it_allows_and_nothing_else(routes: ExecuteRoutes, world: Path) -> None:
+    """Decision, end and output in one answer; a denial is a 200 that says that nothing ran."""
+    status, body = await _post(routes, _wanted(world, "echo out; echo err >&2; printf '\\377'; exit 4"))
+    done = json.loads(body)
+    assert (status, done["decision"]["outcome"], done["ran"], done["ended"]["exit_code"]) == (200, "allow", True, 4)
+    assert (base64.b64decode(done["stdout_base64"]), done["stderr"]) == (b"out\n\xff", "err\n")
+    denied = json.loads((await _post(routes, _wanted(world, ["cp", "models/a.safetensors", "x"])))[1])
+    assert (denied["decision"]["outcome"], denied["ran"], "stdout" in denied) == ("deny", False, False)
+    assert not (world / "x").exists()
+
+
+async def test_what_waits_for_a_person_runs_when_it_is_sent_again_after_the_approval(
+    routes: ExecuteRoutes, world: Path
+) -> None:
+    """The answer has the escalation; the same request redeems the grant, once."""
+    wanted = _wanted(world, "echo 'echo made by $0' | bash")
+    asked = _wanted(world, ["bash"])
+    first = json.loads((await _post(routes, asked))[1])
+    assert (first["ran"], first["decision"]["outcome"]) == (False, "escalate")
+    routes._guard.desk.cast(first["decision"]["escalation"], Vote(voter="dana", verdict="approve", at_us=0))
+    second = json.loads((await _post(routes, asked))[1])
+    assert (second["ran"], bool(second["decision"]["grant"])) == (True, True)
+    assert json.loads((await _post(routes, asked))[1])["ran"] is False
+    assert json.loads((await _post(routes, wanted))[1])["ran"] is True
+
+
+async def test_output_comes_line_by_line_where_it_is_wanted(routes: ExecuteRoutes, world: Path) -> None:
+    """The decision first, then output while the tool runs, then its end."""
+    sent: list[dict[str, Any]] = []
+    _, body = await _post(routes, _wanted(world, ["sh", "-c", "echo a; echo b >&2"], stream=True), sent=sent)
+    lines = [json.loads(line) for line in body.splitlines()]
+    assert lines[0]["decision"]["outcome"] == "allow"
+    assert sorted(name for line in lines[1:-1] for name in line) == ["stderr", "stdout"]
+    assert (lines[-1]["ran"], lines[-1]["ended"]["exit_code"]) == (True, 0)
+    assert (b"content-type", b"application/x-ndjson") in sent[0]["headers"]
+    missing = (await _post(routes, _wanted(world, ["no-such-program"], stream=True)))[1].splitlines()
+    assert json.loads(missing[-1])["problem"]["outcome"] == "deny"
+
+
+async def test_a_client_that_goes_away_ends_its_tool(routes: ExecuteRoutes, world: Path) -> None:
+    """Nobody waits for it, so it does not go on, and the trail says that it was stopped."""
+    gone, sent = asyncio.Event(), list[dict[str, Any]]()
+
+    class Told(list[dict[str, Any]]):
+        def append(self, message: dict[str, Any]) -> None:
+            super().append(message)
+            if b"stdout" in message.get("body", b""):
+                gone.set()
+
+    sent = Told()
+    await _post(routes, _wanted(world, ["sh", "-c", "echo $$; exec sleep 1000"], stream=True), gone=gone, sent=sent)
+    line = next(json.loads(m["body"]) for m in sent if b"stdout" in m.get("body", b""))
+    assert _gone(int(line["stdout"]))
+    assert routes._guard.trail is not None
+    routes._guard.trail.checkpoint()
+    (result,) = _records(world, "result")
+    assert result["facts"]["ended_by"] == "stopped"  # type: ignore[index]
+
+
+async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: ExecuteRoutes, world: Path) -> None:
+    """Malformed, another tool, a program that is not there, and a service that carries nothing out."""
+    for body, wanted in (
+        ({"call": {"tool": "bash"}, "more": 1}, 400),
+        ({"call": {"tool": "bash", "args": {"command": "ls"}}}, 400),
+        ({"call": {"tool": "python", "args": {"code": "1"}, "cwd": "/"}}, 400),
+        (_wanted(world, ["no-such-program"]), 500),
+    ):
+        status, answer = await _post(routes, body)
+        assert (status, json.loads(answer)["outcome"]) == (wanted, "deny")
+    config = config_module.parse("[[asset]]\nid = 'a'\nclass = 'weights'\npaths = ['/m']\n", base=str(world))
+    off = ExecuteRoutes(SimpleNamespace(config=config))  # type: ignore[arg-type]
+    assert (await _post(off, _wanted(world, "ls")))[0] == 404

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
+from guardrail.service._execute import EXECUTE
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
 
@@ -69,7 +70,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> Fa
 
     def openapi() -> dict[str, Any]:
         if not described:
-            described.update(describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS))
+            described.update(
+                describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE)
+            )
         return described
 
     api.openapi = openapi  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
+    from guardrail.service._execute import ExecuteRoutes
     from guardrail.service._hooks import HookRoutes
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
@@ -33,7 +34,7 @@ class Service:
         api: routes that a framework answers.
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
-        hooks: routes of harnesses.
+        more: further routes that no framework answers: those of harnesses, and of execution.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
     """
 
@@ -42,12 +43,12 @@ class Service:
         api: FastAPI,
         decisions: DecisionRoutes,
         token: str,
-        hooks: HookRoutes,
         review: ReviewRoutes | None = None,
+        more: tuple[HookRoutes | ExecuteRoutes, ...] = (),
     ) -> None:
         self.api = api
         self.decisions = decisions
-        self.hooks = hooks
+        self.more = more
         self.review = review
         self._token = _digest(token.encode()) if token else None
 
@@ -64,10 +65,9 @@ class Service:
             await problem.answer(scope).send(send)
         elif self.decisions.owns(scope["path"]):
             await self.decisions(scope, receive, send)
-        elif self.hooks.owns(scope["path"]):
-            await self.hooks(scope, receive, send)
         else:
-            await self.api(scope, receive, send)
+            found = next((routes for routes in self.more if routes.owns(scope["path"])), self.api)
+            await found(scope, receive, send)
 
     def _known(self, scope: Scope, expected: bytes) -> bool:
         scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
@@ -95,13 +95,14 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     try:
         from guardrail.service._api import build
         from guardrail.service._background import Background
+        from guardrail.service._execute import ExecuteRoutes
         from guardrail.service._hooks import HookRoutes
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
-    return Service(api, decisions, token, HookRoutes(guard), review)
+    return Service(api, decisions, token, review, (HookRoutes(guard), ExecuteRoutes(guard)))
 
 
 def _webhooks(guard: Guard) -> Webhooks | None:
