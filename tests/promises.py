@@ -2828,4 +2828,18 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run.py::test_a_request_that_cannot_be_carried_out_is_a_problem",
         ),
     ),
+    Promise(
+        id="token.bound",
+        source="issue 6",
+        behaviour="a decision token holds once, for a short time, for the call, session and agent that were judged, and for no other",
+        tests=(
+            "tests/test_tokens.py::test_a_token_holds_once_for_the_call_that_was_judged",
+            "tests/test_tokens.py::test_a_token_for_another_call_does_not_hold",
+            "tests/test_tokens.py::test_what_is_not_exactly_our_token_does_not_hold",
+            "tests/test_tokens.py::test_only_an_allow_that_is_on_record_gets_a_token",
+            "tests/test_tokens.py::test_a_verifier_that_cannot_remember_takes_nothing",
+            "tests/test_tokens.py::test_the_service_signs_and_the_command_line_verifies",
+        ),
+        gap="a verifier remembers in its own memory: two of them, or one that is started again, each take a token once",
+    ),
 )

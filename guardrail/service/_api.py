@@ -18,6 +18,7 @@ from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, Decisi
 from guardrail.service._execute import EXECUTE
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
+from guardrail.service._tokens import TOKEN
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -71,7 +72,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> Fa
     def openapi() -> dict[str, Any]:
         if not described:
             described.update(
-                describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE)
+                describe(
+                    plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE, token=TOKEN
+                )
             )
         return described
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from guardrail.service._execute import ExecuteRoutes
     from guardrail.service._hooks import HookRoutes
     from guardrail.service._review import ReviewRoutes
+    from guardrail.service._tokens import TokenRoutes
     from guardrail.service._webhooks import Webhooks
 
 MIN_TOKEN_CHARS: Final = 16
@@ -34,7 +35,7 @@ class Service:
         api: routes that a framework answers.
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
-        more: further routes that no framework answers: those of harnesses, and of execution.
+        more: further routes that no framework answers: those of harnesses, of execution and of tokens.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
     """
 
@@ -44,7 +45,7 @@ class Service:
         decisions: DecisionRoutes,
         token: str,
         review: ReviewRoutes | None = None,
-        more: tuple[HookRoutes | ExecuteRoutes, ...] = (),
+        more: tuple[HookRoutes | ExecuteRoutes | TokenRoutes, ...] = (),
     ) -> None:
         self.api = api
         self.decisions = decisions
@@ -97,12 +98,13 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         from guardrail.service._background import Background
         from guardrail.service._execute import ExecuteRoutes
         from guardrail.service._hooks import HookRoutes
+        from guardrail.service._tokens import TokenRoutes
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
-    return Service(api, decisions, token, review, (HookRoutes(guard), ExecuteRoutes(guard)))
+    return Service(api, decisions, token, review, (HookRoutes(guard), ExecuteRoutes(guard), TokenRoutes(guard)))
 
 
 def _webhooks(guard: Guard) -> Webhooks | None:

@@ -86,7 +86,7 @@ _FAULTS: Final = {
 
 
 def describe(
-    document: dict[str, Any], *, decide: str, evaluation: str, evaluations: str, execute: str
+    document: dict[str, Any], *, decide: str, evaluation: str, evaluations: str, execute: str, token: str
 ) -> dict[str, Any]:
     """Add the decision routes to an OpenAPI document.
 
@@ -96,6 +96,7 @@ def describe(
         evaluation: path of AuthZEN's access evaluation.
         evaluations: path of AuthZEN's access evaluations.
         execute: path of owned execution.
+        token: path of decision tokens.
     """
     many = {**_EVALUATION, "properties": {**_EVALUATION["properties"], **_MANY}}
     answers = {
@@ -108,6 +109,8 @@ def describe(
         evaluations: _post("authzen", "AuthZEN access evaluations", many, answers),
     }
     paths[execute] = _post("guardrail", "Judge a call and carry it out, where that is on", _EXECUTE, _EXECUTED)
+    signed = {**_EXECUTED, "required": ["decision"], "properties": {"decision": _DECISION, "token": {"type": "string"}}}
+    paths[token] = _post("guardrail", "Judge one tool call, and sign for an allow", _CALL, signed)
     bearer = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     return {**document, "paths": {**document.get("paths", {}), **paths}, "components": _merged(document, bearer)}
 
