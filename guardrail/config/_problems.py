@@ -38,6 +38,7 @@ MAX_REFERENCE: Final = 1_000
 
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
+_BROWSED: Final = re.compile(r"(?:https://[^\s/@?#]+|http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?)(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#]*@|password=")
 _VKEY: Final = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
@@ -214,6 +215,7 @@ def _order_problems(config: Config) -> list[str]:
     people = {person.name for person in config.people}
     problems += _group_problems(config.review.groups, people, signed_in=config.review.oidc is not None)
     problems += _webhook_problems(config.review.webhooks)
+    problems += _console_problems(config)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
         for name in config.mandates.revokers
@@ -242,6 +244,25 @@ def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
         for key, text in (("url", webhook.url), ("link", webhook.link)):
             if (text or key == "url") and not _WEB.fullmatch(text.replace("{id}", "id")):
                 yield f"webhook `{webhook.name}`: `{key}` must be `https://host/path`"
+
+
+def _console_problems(config: Config) -> Iterator[str]:
+    console = config.console
+    if console is None:
+        return
+    if config.review.oidc is None:
+        yield "`console` needs `[review.oidc]`: the provider that people sign in to"
+    for key, text in (("url", console.url), ("authorization", console.authorization), ("tokens", console.tokens)):
+        if not _BROWSED.fullmatch(text):
+            yield f"`console.{key}` must be `https://host/path`, or `http://` of a loopback address"
+    if console.url.count("/") != 2:
+        yield "`console.url` must be a scheme, a host and a port, without a path"
+    if not (console.viewers or console.approvers or console.admins):
+        yield "`console` lets nobody in: name people in `viewers`, `approvers` or `admins`"
+    if "*" in (*console.approvers, *console.admins):
+        yield "`console`: `*` is for `viewers` alone: name those who may answer"
+    if not 60 <= console.session_seconds <= 24 * 3600:
+        yield "`console.session_seconds` must be between 60 and 86400"
 
 
 def _weakens_problems(asset: AssetConfig) -> Iterator[str]:

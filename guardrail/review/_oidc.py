@@ -125,7 +125,9 @@ class Provider:
         except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
             raise Refused("not_signed", f"not a vote with an ID token: {error}") from None
         statement = read_statement(payload)
-        self._check(claims, payload, statement.voter, now_us // 1_000_000)
+        name = self._check(claims, _base64(hashlib.sha256(payload).digest()), now_us // 1_000_000)
+        if name.casefold() != statement.voter.casefold():
+            raise Refused("not_signed", f"the token is not one of `{statement.voter}`")
         kept = {name: getattr(claims, name) for name in ("iss", "sub", "aud", "iat", "exp", "amr")}
         record = {
             "statement": signed.statement,
@@ -138,6 +140,23 @@ class Provider:
             record=orjson.dumps(record).decode(),
             strong=bool(set(claims.amr) & set(self._config.amr)),
         )
+
+    def signed_in(self, token: str, nonce: str, now_us: int) -> str:
+        """Who signed in, to look; such a token says nothing and is no vote.
+
+        Args:
+            token: the ID token.
+            nonce: what the sign-in was begun with.
+            now_us: the time, in microseconds since the epoch.
+
+        Raises:
+            Refused: if the token is not one of this provider, for this audience and this sign-in, and fresh.
+        """
+        try:
+            claims = self._verified(token)
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+            raise Refused("not_signed", f"not an ID token: {error}") from None
+        return self._check(claims, nonce, now_us // 1_000_000)
 
     def _verified(self, token: str) -> _Claims:
         parts = token.split(".")
@@ -154,7 +173,8 @@ class Provider:
             raise ValueError("the signature of the token is not that of the provider")
         return msgspec.json.decode(_unbase64(parts[1]), type=_Claims)
 
-    def _check(self, claims: _Claims, payload: bytes, voter: str, now: int) -> None:
+    def _check(self, claims: _Claims, nonce: str, now: int) -> str:
+        """The name of whoever the token is about."""
         wanted = self._config
         audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
         name = claims.email if wanted.name == "email" else claims.sub
@@ -165,12 +185,13 @@ class Provider:
             (claims.exp + SKEW_SECONDS < now, "the token has expired: sign in again"),
             (claims.iat - SKEW_SECONDS > now, "the token is from the future"),
             (claims.iat + MAX_AGE_SECONDS < now, "the token is too old: sign in again"),
-            (claims.nonce != _base64(hashlib.sha256(payload).digest()), "the token is for another statement"),
+            (claims.nonce != nonce, "the token is for another statement"),
             (wanted.name == "email" and not claims.email_verified, "the provider has not verified the address"),
-            (not name or name.casefold() != voter.casefold(), f"the token is not one of `{voter}`"),
+            (not name, f"the token is not one of anybody: it has no `{wanted.name}`"),
         ):
             if wrong:
                 raise Refused("not_signed", why)
+        return name
 
 
 def _load(path: Path) -> dict[str, PublicKey]:
