@@ -6,7 +6,6 @@ processes is gone.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from typing import TYPE_CHECKING, Final
@@ -98,6 +97,8 @@ async def aexecute(
 
     `sink` and `told` are called in a thread of their own.
     """
+    import asyncio  # `guardrail run` never needs it
+
     stop = Stop()
     work = asyncio.ensure_future(
         asyncio.to_thread(execute, guard, call, sink, stop=stop, confinement=confinement, told=told)
