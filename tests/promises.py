@@ -2769,6 +2769,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run.py::test_without_a_trail_nothing_runs",
             "tests/test_run.py::test_a_call_that_cannot_be_carried_out_is_not_judged_either",
             "tests/test_run.py::test_a_text_is_run_by_the_shell_whose_language_was_judged",
+            "tests/test_run.py::test_the_example_of_three_doors_holds",
         ),
     ),
     Promise(
@@ -2835,6 +2836,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_hooks.py::test_the_end_of_a_call_is_on_record",
             "tests/test_hooks.py::test_other_events_never_stop_the_harness",
+            "tests/test_hooks.py::test_what_ran_although_others_had_said_no_is_on_record_as_that",
         ),
         gap="a harness that does not say what came of a call leaves its intent without a result until the next start",
     ),

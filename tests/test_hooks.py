@@ -137,11 +137,29 @@ def test_a_person_at_the_harness_is_asked_only_where_they_are_reviewers(world: P
         assert "is pending" in shown["permissionDecisionReason"]
         assert json.loads(say(gemini(command="bash"), "gemini-cli").stdout)["decision"] == "ask"
         assert say(codex(command="bash"), "codex").exit_code == 2
+        assert say(claude(command="bash", call="toolu_9", permission_mode="bypassPermissions")).exit_code == 2
         assert say(claude("PostToolUse", command="bash", tool_response={"stdout": ""})) == Answer()
     (intent,), (result,) = _records(world, "intent"), _records(world, "result")
     assert intent["grant"]
     assert result["result"] == "completed"
-    assert [r["event"] for r in _records(world, "grant")] == ["issued", "reserved", "finished"] or intent["use"] == 1
+    assert intent["use"] == 1
+
+
+def test_what_ran_although_others_had_said_no_is_on_record_as_that(world: Path) -> None:
+    """The person at the harness let it run after somebody else had rejected it."""
+    from guardrail.review import Vote
+
+    with (world / "guardrail.toml").open("a") as file:
+        file.write('[hooks]\nask = ["claude-code"]\n')
+    with Guard.open(str(world / "guardrail.toml")) as guard:
+        desk = HookDesk(guard)
+        desk.answer("claude-code", json.dumps(claude(command="bash")).encode(), Agent())
+        (case,) = guard.desk.cases()
+        guard.desk.cast(case.held.id, Vote(voter="dana", verdict="deny", at_us=0))
+        desk.answer("claude-code", json.dumps(claude("PostToolUse", command="bash")).encode(), Agent())
+    (result,) = _records(world, "result")
+    assert result["facts"] == {"unapproved": 1}
+    assert _records(world, "intent") == []
 
 
 def test_the_end_of_a_call_is_on_record(world: Path) -> None:

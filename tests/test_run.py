@@ -265,6 +265,16 @@ def test_a_text_is_run_by_the_shell_whose_language_was_judged(world: Path) -> No
     assert json.loads(done.decision.to_json())["outcome"] == "allow"
 
 
+def test_the_example_of_three_doors_holds(tmp_path: Path) -> None:
+    """A hook, a command and a token, each step of which checks itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.doors.check"], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("\n") == done.stdout.count("ok  ") == 8
+
+
 # ── over HTTP ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

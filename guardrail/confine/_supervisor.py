@@ -22,7 +22,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 PR_SET_CHILD_SUBREAPER: Final = 36
 """From linux/prctl.h."""
@@ -56,12 +56,11 @@ def main(orders: int, report: int) -> int:
     if job is None:
         return 0
     try:
-        pid = _start(job)
+        pid = _start(job, report)
     except OSError as error:
         _tell(report, {"errno": error.errno, "strerror": error.strerror})
         return 0
     _let_go_of_output()
-    _tell(report, {"pid": pid})
     status, why = _watch(pid, job, wake, orders)
     strays, survivors = _clean()
     _tell(report, {"status": status, "why": why, "strays": strays, "survivors": survivors})
@@ -83,21 +82,47 @@ def _job(orders: int) -> dict[str, Any] | None:
     return job
 
 
-def _start(job: dict[str, Any]) -> int:
-    os.chdir(job["cwd"])
+def _start(job: dict[str, Any], report: int) -> int:
+    """Start the tool; its number is reported before it can do anything, ending this process included."""
     argv: list[str] = job["argv"]
     environment: dict[str, str] = job["environment"]
-    # A session of its own: no terminal, and one process group to begin with.
-    return os.posix_spawn(
-        _found(argv[0], environment.get("PATH", os.defpath)),
-        argv,
-        environment,
-        setsid=True,
-        setsigmask=(),
-        setsigdef=[
-            n for n in signal.valid_signals() if n not in (signal.SIGKILL, signal.SIGSTOP) and n < signal.SIGRTMIN
-        ],
-    )
+    os.chdir(job["cwd"])
+    file = _found(argv[0], environment.get("PATH", os.defpath))
+    gate, opened = os.pipe2(os.O_CLOEXEC)
+    failed, failing = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        os.close(opened)
+        _become(file, argv, environment, gate, failing)
+    os.close(gate)
+    os.close(failing)
+    _tell(report, {"pid": pid})
+    os.write(opened, b"x")
+    os.close(opened)
+    # What it is now has closed the other end by becoming it.
+    number = os.read(failed, 16)
+    os.close(failed)
+    if number:
+        os.waitpid(pid, 0)
+        raise OSError(int(number), os.strerror(int(number)))
+    return pid
+
+
+def _become(file: str, argv: list[str], environment: dict[str, str], gate: int, failing: int) -> NoReturn:
+    """Be the tool, in a session of its own: no terminal, and one process group to begin with."""
+    try:
+        os.setsid()
+        if os.read(gate, 1):
+            signal.set_wakeup_fd(-1)
+            for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                with contextlib.suppress(OSError, ValueError):
+                    signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.execve(file, argv, environment)  # noqa: S606 - no shell is the point
+    except OSError as error:
+        os.write(failing, str(error.errno).encode())
+    finally:
+        os._exit(127)
 
 
 def _found(program: str, path: str) -> str:

@@ -52,7 +52,7 @@ class HookDesk:
         try:
             match event:
                 case Before():
-                    return self._judge(harness, event.call)
+                    return self._judge(harness, event)
                 case After():
                     self._ended(event)
                 case Session():
@@ -65,12 +65,13 @@ class HookDesk:
             self._guard.note_fault(error)
         return PROCEED
 
-    def _judge(self, harness: str, call: ToolCall) -> Answer:
+    def _judge(self, harness: str, event: Before) -> Answer:
+        call = event.call
         decision = self._guard.check(call)
         if decision:
             self._remember(call, decision)
             return PROCEED
-        if decision.outcome is Outcome.ESCALATE and self._may_ask(harness, decision):
+        if decision.outcome is Outcome.ESCALATE and event.attended and self._may_ask(harness, decision):
             self._remember(call, decision)
             return ask(harness, told(decision))
         return block(told(decision))
@@ -94,12 +95,19 @@ class HookDesk:
         if found is None:
             return  # it was released by another process, whose own start says that its end is unknown
         call, decision = found
+        facts: dict[str, str | int] = {}
         if not decision:
-            decision = self._guard.let_through(call, decision, by="the person at the harness")
-        error = ToolFailed("the harness says that the tool failed") if event.failed else None
-        # Another hook of the harness may have put other arguments in the place of those that were judged.
-        facts = {"changed": 1} if event.call.args != call.args else None
-        self._guard.finished(call, decision, error=error, facts=facts)
+            try:
+                decision = self._guard.let_through(call, decision, by="the person at the harness")
+            except GuardrailError as error:
+                # Somebody else has answered otherwise meanwhile, or too much time is over: it has run all the same.
+                self._guard.note_fault(error)
+                facts["unapproved"] = 1
+        if event.call.args != call.args:
+            # Another hook of the harness has put other arguments in the place of those that were judged.
+            facts["changed"] = 1
+        failed = ToolFailed("the harness says that the tool failed") if event.failed else None
+        self._guard.finished(call, decision, error=failed, facts=facts)
 
     def _session(self, event: Session) -> None:
         if event.state == "begin":

@@ -36,9 +36,15 @@ class Agent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that is to be judged."""
+    """A call that is to be judged.
+
+    Args:
+        call: the call.
+        attended: whether the harness says that it asks people at all.
+    """
 
     call: ToolCall
+    attended: bool = True
 
 
 class After(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +101,7 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True):
     tool_use_id: str = ""
     transcript_path: str | None = None
     model: str | None = None
+    permission_mode: str = "default"
     mcp_context: dict[str, Any] | None = None
     tool_response: Any = None
 
@@ -155,7 +162,9 @@ def _read(harness: Harness, body: bytes, agent: Agent) -> Event:
         raise Malformed(f"not an event of {harness.name}: `tool_name` and `tool_input` say what is called")
     tool, args, cwd = _as_called(harness, wire)
     call = _call(tool, args, wire.tool_use_id, cwd, subject, _session(harness, wire.session_id))
-    return Before(call=call) if kind == "before" else After(call=call, failed=kind == "failed" or _has_failed(wire))
+    if kind == "before":
+        return Before(call=call, attended=wire.permission_mode not in _UNATTENDED)
+    return After(call=call, failed=kind == "failed" or _has_failed(wire))
 
 
 def _read_plugin(harness: Harness, body: bytes, agent: Agent) -> Event:
@@ -247,6 +256,9 @@ def _has_failed(wire: _Wire) -> bool:
     answer = wire.tool_response
     return isinstance(answer, dict) and (bool(answer.get("error")) or answer.get("is_error") is True)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
+
+_UNATTENDED: Final = frozenset({"bypassPermissions", "dontAsk"})
+"""Modes in which Claude Code asks nobody."""
 
 _CLAUDE: Final = {
     "PreToolUse": "before",
