@@ -62,7 +62,6 @@ def check(config: Config, where: str) -> None:
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
-    wrong += _shared_problems(config.trail)
     wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
@@ -85,16 +84,6 @@ def _store_problems(trail: TrailConfig) -> list[str]:
     if _PASSWORD.search(store):
         return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
     return []
-
-
-def _shared_problems(trail: TrailConfig) -> list[str]:
-    """What a trail in a database cannot do."""
-    files = (("witness", trail.witnesses, "witnesses need its tiles"), ("disclose", trail.disclose, "they are files"))
-    return [
-        f"`trail.{name}` works with a trail in a directory only, because {why}: take it out, or `trail.store`"
-        for name, wanted, why in files
-        if wanted and trail.store
-    ]
 
 
 def _witness_problems(trail: TrailConfig) -> list[str]:

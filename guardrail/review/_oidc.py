@@ -20,6 +20,7 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
 from guardrail.errors import ConfigError
+from guardrail.names import same
 from guardrail.review._commands import Refused
 from guardrail.review._statements import AnyStatement, read_statement
 
@@ -122,11 +123,11 @@ class Provider:
             signed = msgspec.json.decode(envelope, type=_Signed)
             payload = base64.b64decode(signed.statement, validate=True)
             claims = self._verified(signed.id_token)
-        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise Refused("not_signed", f"not a vote with an ID token: {error}") from None
         statement = read_statement(payload)
         name = self._check(claims, _base64(hashlib.sha256(payload).digest()), now_us // 1_000_000)
-        if name.casefold() != statement.voter.casefold():
+        if same(name) != same(statement.voter):
             raise Refused("not_signed", f"the token is not one of `{statement.voter}`")
         kept = {name: getattr(claims, name) for name in ("iss", "sub", "aud", "iat", "exp", "amr")}
         record = {
@@ -154,7 +155,7 @@ class Provider:
         """
         try:
             claims = self._verified(token)
-        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise Refused("not_signed", f"not an ID token: {error}") from None
         return self._check(claims, nonce, now_us // 1_000_000)
 
@@ -181,7 +182,10 @@ class Provider:
         for wrong, why in (
             (claims.iss != wanted.issuer, "the token is of another issuer"),
             (wanted.audience not in audience, "the token is for somebody else"),
-            (len(audience) > 1 and claims.azp != wanted.audience, "the token was got by somebody else"),
+            (
+                (len(audience) > 1 or claims.azp is not None) and claims.azp != wanted.audience,
+                "the token was got by somebody else",
+            ),
             (claims.exp + SKEW_SECONDS < now, "the token has expired: sign in again"),
             (claims.iat - SKEW_SECONDS > now, "the token is from the future"),
             (claims.iat + MAX_AGE_SECONDS < now, "the token is too old: sign in again"),

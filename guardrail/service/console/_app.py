@@ -17,6 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.errors import ConfigError, GuardrailError
+from guardrail.names import same
 from guardrail.review import Refused
 from guardrail.review._oidc import Provider
 from guardrail.review._statements import (
@@ -56,7 +57,7 @@ _RECORD: Final = re.compile(rf"{ROOT}/records/(\d{{1,18}})(/proof)?")
 class _Visit:
     """One request, and whose it is."""
 
-    def __init__(self, scope: Scope, cookie: str, session: Session | None) -> None:
+    def __init__(self, scope: Scope, cookie: str, session: Session | None, state: str) -> None:
         self.path: str = scope["path"]
         self.method: str = scope["method"]
         self.headers = headers_of(scope)
@@ -65,6 +66,8 @@ class _Visit:
         }
         self.cookie = cookie
         self.session = session
+        # As it was before the page was made: what comes while it is made is new to whoever reads it.
+        self.state = state
 
     def needs(self, role: Role) -> Session:
         """The session, if it may do what this role may.
@@ -114,11 +117,11 @@ class Console:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         cookie = _cookie(headers_of(scope).get(b"cookie", b""), self._cookie)
-        visit = _Visit(scope, cookie, self._sessions.find(cookie) if cookie else None)
+        visit = _Visit(scope, cookie, self._sessions.find(cookie) if cookie else None, self._pages.state)
         try:
             if visit.path == f"{ROOT}/events":
                 visit.needs("viewer")
-                await stream(self._guard, self._pages, receive, send)
+                await stream(self._pages, receive, send)
                 return
             answer = await self._answer(visit, receive)
         except Missing as missing:
@@ -225,14 +228,13 @@ class Console:
         return _redirect(back)
 
     def _role(self, name: str) -> Role | None:
-        known = name.casefold()
         lists: tuple[tuple[Role, tuple[str, ...]], ...] = (
             ("admin", self._settings.admins),
             ("approver", self._settings.approvers),
             ("viewer", self._settings.viewers),
         )
         for role, names in lists:
-            if "*" in names or known in (one.casefold() for one in names):
+            if "*" in names or any(same(name) == same(one) for one in names):
                 return role
         return None
 
@@ -277,7 +279,7 @@ class Console:
         said = ""
         if session is not None:
             said, session.said = session.said, ""
-        whole = {"session": session, "here": visit.path, "said": said, **values}
+        whole = {"session": session, "here": visit.path, "state": visit.state, "said": said, **values}
         return Answer(status=status, body=self._templates.page(template, whole), kind=b"text/html; charset=utf-8")
 
     def _say(self, visit: _Visit, status: int, sentence: str) -> Answer:

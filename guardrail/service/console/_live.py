@@ -6,12 +6,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from guardrail.service._http import Receive, Send
 
 if TYPE_CHECKING:
-    from guardrail.guard import Guard
     from guardrail.service.console._pages import Pages
 
 LOOK_SECONDS: Final = 1.0
@@ -21,26 +18,23 @@ BEAT_SECONDS: Final = 15.0
 """How often something is sent while nothing happens, so that a connection that is gone is noticed, in seconds."""
 
 
-async def stream(guard: Guard, pages: Pages, receive: Receive, send: Send) -> None:
+async def stream(pages: Pages, receive: Receive, send: Send) -> None:
     """Server-sent events until the reader goes away.
 
     Args:
-        guard: whose desk and trail.
-        pages: know the size of the trail.
+        pages: know whether something is new.
         receive: ASGI's receive.
         send: ASGI's send.
     """
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     gone = asyncio.create_task(_gone(receive))
-    told: tuple[int, int] | None = None
-    quiet = 0.0
+    told, quiet = "", 0.0
     try:
         while not gone.done():
-            state = pages.size, sum(case.version for case in guard.desk.cases())
+            state = pages.state
             if state != told or quiet >= BEAT_SECONDS:
-                body = b"data: %s\n\n" % orjson.dumps({"records": state[0], "desk": state[1]})
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                await send({"type": "http.response.body", "body": b"data: %s\n\n" % state.encode(), "more_body": True})
                 told, quiet = state, 0.0
             await asyncio.wait((gone,), timeout=LOOK_SECONDS)
             quiet += LOOK_SECONDS

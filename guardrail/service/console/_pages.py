@@ -59,6 +59,11 @@ class Pages:
         """How many records the trail has."""
         return 0 if self._guard.trail is None else self._guard.trail.size
 
+    @property
+    def state(self) -> str:
+        """What is another whenever there is a new record, or something happened at the desk."""
+        return f"{self.size}-{sum(case.version for case in self._guard.desk.cases())}"
+
     def queue(self) -> Values:
         """What waits for people, the gravest and most urgent first, and what they decided last."""
         now = self._guard.desk.clock()

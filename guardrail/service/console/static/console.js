@@ -36,10 +36,13 @@ const refresh = async () => {
 };
 document.addEventListener("focusout", () => setTimeout(() => { if (waiting) refresh(); }, 0));
 
-const live = document.body.dataset.live;
-if (live) {
-  let first = true;
-  new EventSource(live).addEventListener("message", () => { if (!first) refresh(); first = false; });
+const shown = document.body.dataset;
+if (shown.live) {
+  new EventSource(shown.live).addEventListener("message", (event) => {
+    if (event.data === shown.state) return;
+    shown.state = event.data;
+    refresh();
+  });
 }
 
 const rows = () => [...document.querySelectorAll(".row")];
