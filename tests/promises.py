@@ -2716,4 +2716,60 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_obligations_evaluations.py::test_an_obligation_that_cannot_be_meant_is_refused",
         ),
     ),
+    Promise(
+        id="mcp.transparent",
+        source="issue 6 item 2",
+        behaviour="the MCP relay changes nothing but tool calls: a reference server does through it what it does alone, in every version of the protocol",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_the_reference_server_does_through_the_relay_what_it_does_alone_and_no_more",
+            "tests/adapters/test_mcp_stdio.py::test_everything_but_tool_calls_passes_both_ways",
+            "tests/adapters/test_mcp_stdio.py::test_batches_are_taken_apart_where_the_protocol_has_them",
+        ),
+    ),
+    Promise(
+        id="mcp.hold",
+        source="issue 6 item 2",
+        behaviour="a held MCP call runs once people approve it, once, whether its client waits or comes again, and a withdrawn one leaves no approval",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_people_approve_while_it_is_held_runs_once",
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself",
+            "tests/adapters/test_mcp_stdio.py::test_the_reference_server_runs_a_held_call_once_people_approve_it",
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_its_client_withdraws_leaves_no_approval_behind",
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_runs_is_cancelled_at_the_server",
+        ),
+    ),
+    Promise(
+        id="mcp.frames",
+        source="notes on MCP, hazards 1 to 4 and 7",
+        behaviour="what reaches an MCP server is the message that was judged, and a frame that could be read in two ways reaches nobody",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_frames_that_two_parsers_would_read_as_two_go_no_further",
+            "tests/adapters/test_mcp_stdio.py::test_what_is_forwarded_is_what_was_judged",
+            "tests/adapters/test_mcp_stdio.py::test_a_request_cannot_take_the_id_of_one_that_is_open",
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_says_what_is_no_message_confuses_nobody",
+        ),
+    ),
+    Promise(
+        id="mcp.closed",
+        source="design",
+        behaviour="an MCP relay that cannot judge starts no server, and one whose server ends says so",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_a_relay_whose_guard_cannot_open_starts_no_server",
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_ends_ends_the_relay",
+            "tests/adapters/test_mcp_stdio.py::test_wrong_usage_says_what_is_wrong_and_exits_with_2",
+            "tests/adapters/test_mcp_pins.py::test_pins_that_cannot_be_read_let_nothing_through",
+        ),
+    ),
+    Promise(
+        id="mcp.pins",
+        source="issue 6 item 2",
+        behaviour="a tool that is new, changed, or looks like another is not shown and not called until a person accepts it",
+        tests=(
+            "tests/adapters/test_mcp_pins.py::test_a_tool_that_changes_is_refused_until_a_person_accepts_it",
+            "tests/adapters/test_mcp_pins.py::test_a_listing_in_pages_is_one_listing",
+            "tests/adapters/test_mcp_pins.py::test_a_tool_that_looks_like_another_is_not_taken_on_trust",
+            "tests/adapters/test_mcp_pins.py::test_the_same_definition_is_the_same_tool_however_it_is_spelled",
+            "tests/adapters/test_mcp_pins.py::test_tools_without_a_usable_definition_are_left_out",
+        ),
+    ),
 )
