@@ -20,7 +20,7 @@ EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
     "check", "explain", "demo", "serve", "audit", "report", "escalations", "grants", "mandates", "obligations",
-    "assets", "policy", "doctor",
+    "assets", "policy", "proxy", "doctor",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
 
