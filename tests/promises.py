@@ -2772,4 +2772,34 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_pins.py::test_tools_without_a_usable_definition_are_left_out",
         ),
     ),
+    Promise(
+        id="mcp.http",
+        source="issue 6 item 2",
+        behaviour="over HTTP the relay passes JSON, event streams, sessions and progress of both eras, as the official SDK sees them",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_through_the_relay_in_both_eras",
+            "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_to_a_reference_server_over_standard_input",
+            "tests/adapters/test_mcp_http.py::test_json_streams_sessions_and_the_stream_of_a_get_pass",
+            "tests/adapters/test_mcp_http.py::test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_result",
+        ),
+    ),
+    Promise(
+        id="mcp.http_doors",
+        source="MCP 2026-07-28, basic/transports",
+        behaviour="a request from a foreign page, without its token, or whose headers say other than its body reaches no MCP server",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
+            "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
+        ),
+    ),
+    Promise(
+        id="mcp.escalation",
+        source="MCP 2026-07-28, basic/patterns/mrtr",
+        behaviour="a held MCP call is a task or a page to open where its client can, and nothing that the client says is the approval",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
+            "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
+            "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
+        ),
+    ),
 )

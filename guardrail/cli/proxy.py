@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION: Final = """Relay the Model Context Protocol: everything passes, and tool calls are judged.
 
-  guardrail proxy mcp -- CMD ARG …   start a server, and relay over standard input and output
+  guardrail proxy mcp -- CMD ARG …                     start a server, and relay over standard input and output
+  guardrail proxy mcp --http URL --listen HOST:PORT    relay to a server that is reached over HTTP
 
 A denied call is answered with a result that says so. A held one is a task, a page to open, or a wait, as the client
 can; approvals are given with `guardrail escalations approve`, never by the client.
@@ -62,9 +63,30 @@ def add(verbs: Any) -> None:
         help=f"how long a call waits for people before it is told to come again; default {HOLD_SECONDS:g}",
     )  # fmt: skip
     mcp.add_argument("--review-url", metavar="URL", default="", help="page where people answer; `{id}` is put in")
+    _add_http(mcp)
     mcp.set_defaults(run=_run)
     actions = mcp.add_subparsers(dest="action", metavar="ACTION")
     _add_pins(actions)
+
+
+def _add_http(mcp: argparse.ArgumentParser) -> None:
+    http = mcp.add_argument_group("over HTTP")
+    http.add_argument("--http", metavar="URL", help="the server's endpoint; needs --name and --listen")
+    http.add_argument("--listen", metavar="HOST:PORT", help="address to listen on; port 0 is any free one")
+    http.add_argument(
+        "--origin", action="append", default=[], metavar="ORIGIN",
+        help="origin of web pages that may ask, such as http://localhost:6274; may be repeated; none by default",
+    )  # fmt: skip
+    http.add_argument(
+        "--token-env", metavar="NAME", help="environment variable with the token that clients have to send"
+    )
+    http.add_argument(
+        "--upstream-token-env", metavar="NAME", help="environment variable with the relay's own token for the server"
+    )
+    http.add_argument(
+        "--unsafe-forward-authorization", action="store_true",
+        help="pass the client's own token to the server, although it was made out for the relay",
+    )  # fmt: skip
 
 
 def _seconds(text: str) -> float:
@@ -80,12 +102,75 @@ def _seconds(text: str) -> float:
 def _run(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
 
+    if args.http and args.command:
+        raise ConfigError("give either --http or a command, not both")
+    if args.http:
+        return _run_http(args)
     if not args.command:
         raise ConfigError("name the server to start: `guardrail proxy mcp -- CMD ARG …`")
     relay = _adapter("command")
     config = _configuration(args)
     code: int = relay.stdio(config, _settings(args, args.name or relay.server_name(args.command)), args.command)
     return code
+
+
+def _run_http(args: argparse.Namespace) -> int:
+    from guardrail.errors import ConfigError
+
+    if not (args.name and args.listen):
+        raise ConfigError("`--http` needs --name, which rules see, and --listen, such as 127.0.0.1:8766")
+    if args.unsafe_forward_authorization and args.upstream_token_env:
+        raise ConfigError("give either --upstream-token-env or --unsafe-forward-authorization, not both")
+    host, port = _address(args.listen)
+    token = _secret(args.token_env)
+    if not (token or host in ("localhost", "127.0.0.1", "::1")):
+        raise ConfigError(f"whoever reaches `{host}` could ask: give --token-env, or listen on 127.0.0.1")
+    transport = _adapter("").HttpSettings(
+        upstream=_endpoint(args.http),
+        host=host,
+        port=port,
+        origins=tuple(args.origin),
+        token=token,
+        upstream_token=_secret(args.upstream_token_env),
+        forward_authorization=args.unsafe_forward_authorization,
+    )
+
+    def ready(address: str) -> None:
+        print(f"guardrail: ready on {address}, before {args.http}", flush=True)
+
+    code: int = _adapter("command").http(_configuration(args), _settings(args, args.name), transport, ready)
+    return code
+
+
+def _address(text: str) -> tuple[str, int]:
+    from guardrail.errors import ConfigError
+
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise ConfigError(f"`--listen {text}` is no address: write HOST:PORT, such as 127.0.0.1:8766")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _endpoint(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    from guardrail.errors import ConfigError
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ConfigError(f"`--http {url}` is no endpoint: write http://HOST:PORT/PATH or https://HOST/PATH")
+    return url
+
+
+def _secret(name: str | None) -> str:
+    from guardrail.errors import ConfigError
+
+    if name is None:
+        return ""
+    value = os.environ.get(name, "")
+    if not value:
+        raise ConfigError(f"the environment variable `{name}` is empty: it is to hold a token")
+    return value
 
 
 def _settings(args: argparse.Namespace, name: str) -> Any:

@@ -11,12 +11,13 @@ import contextlib
 import logging
 import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import PurePath
 from typing import Final
 
 from guardrail import Config, ConfigError, Guard, GuardrailError
 from guardrail_adapters.mcp._gate import Gate, RelaySettings
+from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._pins import Pin, PinStore
 
 _log: Final = logging.getLogger("guardrail.mcp")
@@ -44,6 +45,27 @@ def stdio(config: Config, settings: RelaySettings, command: Sequence[str]) -> in
 
     with _opened(config, settings) as gate:
         return asyncio.run(relay(gate, command))
+
+
+def http(config: Config, settings: RelaySettings, transport: HttpSettings, ready: Callable[[str], None]) -> int:
+    """Relay between clients that come over HTTP and the one server behind.
+
+    Args:
+        config: of the guard.
+        settings: see `RelaySettings`.
+        transport: see `HttpSettings`.
+        ready: is told the address once it is listened on.
+
+    Raises:
+        ConfigError: if the configuration, the pins or the address cannot be used, or aiohttp is not installed.
+        TrailError: if the trail cannot be written.
+    """
+    try:
+        from guardrail_adapters.mcp._http import serve
+    except ImportError as missing:
+        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[mcp]`") from None
+    with _opened(config, settings) as gate:
+        return asyncio.run(serve(gate, transport, ready))
 
 
 def server_name(command: Sequence[str]) -> str:
