@@ -2724,6 +2724,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_stdio.py::test_the_reference_server_does_through_the_relay_what_it_does_alone_and_no_more",
             "tests/adapters/test_mcp_stdio.py::test_everything_but_tool_calls_passes_both_ways",
             "tests/adapters/test_mcp_stdio.py::test_batches_are_taken_apart_where_the_protocol_has_them",
+            "tests/adapters/test_mcp_stdio.py::test_the_example_does_what_it_says",
         ),
     ),
     Promise(
@@ -2800,6 +2801,22 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
+        ),
+    ),
+    Promise(
+        id="mcp.many",
+        source="issue 6 item 2",
+        behaviour="several MCP servers behind one relay keep their names, and each call reaches the server that it names, judged under that name",
+        tests=("tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",),
+    ),
+    Promise(
+        id="mcp.import",
+        source="issue 6 item 2",
+        behaviour="the file of an MCP client is taken over only when asked, once, and given back byte for byte",
+        tests=(
+            "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
+            "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
+            "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
         ),
     ),
 )

@@ -7,6 +7,7 @@ import difflib
 import importlib
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_ESCALATE, find_config
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """Relay the Model Context Protocol: everything passes, and tool calls are judged.
 
   guardrail proxy mcp -- CMD ARG …                     start a server, and relay over standard input and output
+  guardrail proxy mcp --servers FILE                   the same for every server of a client's file, with its name
+                                                       before its tools
   guardrail proxy mcp --http URL --listen HOST:PORT    relay to a server that is reached over HTTP
 
 A denied call is answered with a result that says so. A held one is a task, a page to open, or a wait, as the client
@@ -63,10 +66,20 @@ def add(verbs: Any) -> None:
         help=f"how long a call waits for people before it is told to come again; default {HOLD_SECONDS:g}",
     )  # fmt: skip
     mcp.add_argument("--review-url", metavar="URL", default="", help="page where people answer; `{id}` is put in")
+    mcp.add_argument("--servers", metavar="FILE", help="a client's file with servers to start, all behind one relay")
     _add_http(mcp)
     mcp.set_defaults(run=_run)
     actions = mcp.add_subparsers(dest="action", metavar="ACTION")
     _add_pins(actions)
+    taken = actions.add_parser(
+        "import", help="put the relay before the servers of a client's file: .mcp.json, mcp.json, config.toml …",
+        description="Shows the change; `--write` makes it, and `--undo` takes it back, byte for byte.",
+    )  # fmt: skip
+    taken.add_argument("file", metavar="FILE", help="of Claude Desktop, Claude Code, Cursor, VS Code or Codex")
+    taken.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=CONFIG_HELP)
+    taken.add_argument("--write", action="store_true", help="make the change; start the client again then")
+    taken.add_argument("--undo", action="store_true", help="put the file back as it was")
+    taken.set_defaults(run=_import)
 
 
 def _add_http(mcp: argparse.ArgumentParser) -> None:
@@ -102,8 +115,11 @@ def _seconds(text: str) -> float:
 def _run(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
 
-    if args.http and args.command:
-        raise ConfigError("give either --http or a command, not both")
+    if sum(map(bool, (args.http, args.command, args.servers))) > 1:
+        raise ConfigError("give --http, --servers or a command, not both")
+    if args.servers:
+        several: int = _adapter("command").many(_configuration(args), _settings(args, "all"), args.servers)
+        return several
     if args.http:
         return _run_http(args)
     if not args.command:
@@ -198,6 +214,31 @@ def _configuration(args: argparse.Namespace) -> Config:
     from guardrail.config import load
 
     return load(find_config(args.config))
+
+
+def _import(args: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from guardrail.printing import visible
+
+    relay, file = _adapter("command"), Path(os.path.abspath(args.file))
+    if args.undo:
+        relay.undo(file)
+        print(f"`{file}` is as it was")
+        return EXIT_ALLOW
+    config = os.path.abspath(find_config(args.config))
+    change = relay.plan(file, [os.path.abspath(sys.argv[0]), "proxy", "mcp", "--config", config])
+    if change is None:
+        print(f"nothing to do: `{file}` starts no server but the relay")
+        return EXIT_ALLOW
+    for line in change.diff.split("\n"):
+        print(visible(line))
+    if args.write:
+        relay.write(change)
+        print(f"written; the servers are in `{file}.guardrail.json` now: {', '.join(change.moved)}")
+    else:
+        print("nothing was written: add --write")
+    return EXIT_ALLOW
 
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

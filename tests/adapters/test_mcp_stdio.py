@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,12 @@ from guardrail.audit import verify
 from guardrail.cli import main
 from tests.mandate_support import Place
 from tests.mcp_support import (
+    ROOT,
     STATELESS,
     Wire,
     answer,
     calls,
+    environment,
     eventually,
     reached,
     records,
@@ -299,3 +302,13 @@ def test_wrong_usage_says_what_is_wrong_and_exits_with_2(
     said = capsys.readouterr().err
     assert why in said
     assert said.count("\n") == 1
+
+
+def test_the_example_does_what_it_says() -> None:
+    """`python -m examples.mcp.agent` runs as a reader would run it, and checks itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.mcp.agent"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "delete_file beta.safetensors: This action is not permitted here" in done.stdout

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import msgspec
@@ -134,6 +134,10 @@ class Gate:
         self._subject = msgspec.to_builtins(settings.subject)
         self._waiting = Waiting(guard.desk)
         self._sealer = Sealer()
+
+    def of(self, server: str) -> Gate:
+        """The same gate, for another server."""
+        return Gate(self._guard, self.pins, replace(self.settings, server=server))
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 

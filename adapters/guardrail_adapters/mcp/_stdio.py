@@ -14,8 +14,9 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from guardrail import ConfigError
+from guardrail_adapters.mcp._clients import Started
 from guardrail_adapters.mcp._connection import Connection
-from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse
+from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse, parse_one
 from guardrail_adapters.mcp._gate import Gate
 
 _log: Final = logging.getLogger("guardrail.mcp")
@@ -138,7 +139,7 @@ class StdioRelay:
             await self._server.end()
 
     async def _upstream(self, client: asyncio.StreamReader) -> None:
-        async for line in _lines(client):
+        async for line in lines(client):
             try:
                 frame = parse(line)
                 await self._connection.from_client(frame)
@@ -147,7 +148,7 @@ class StdioRelay:
                 await self._to_client(error.answer())
 
     async def _downstream(self) -> None:
-        async for line in _lines(self._server.output):
+        async for line in lines(self._server.output):
             try:
                 frame = parse(line)
                 changed = await self._connection.from_server(frame)
@@ -188,6 +189,60 @@ async def relay(gate: Gate, command: Sequence[str], *, env: Mapping[str, str] | 
         return 0
 
 
+async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started]) -> int:
+    """Start several servers and relay between all of them and the client.
+
+    Args:
+        gates: judges of each server's calls, by name.
+        servers: how each is started.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: if one of them cannot be started.
+    """
+    from guardrail_adapters.mcp._many import Many
+
+    reader, writer = await standard_streams()
+    running: dict[str, tuple[Gate, Server]] = {}
+    try:
+        for name, how in servers.items():
+            command = [how.command, *how.args]
+            running[name] = (
+                gates[name],
+                await Server.start(command, env=how.env, cwd=how.cwd or gates[name].settings.cwd),
+            )
+    except ConfigError:
+        await asyncio.gather(*(server.end() for _, server in running.values()))
+        raise
+
+    async def to_client(message: Message) -> None:
+        writer.write(dump(message))
+        await writer.drain()
+
+    many = Many(running, to_client)
+    pumps = [asyncio.create_task(link.pump()) for link in many.links.values()]
+    current = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: current.cancel() if current is not None else None)
+    try:
+        async for line in lines(reader):
+            try:
+                await many.from_client(parse_one(line))
+            except RefusedFrame as error:
+                _log.warning("a frame of the client was refused: %s", error)
+                await to_client(error.answer())
+        return 0
+    except asyncio.CancelledError:
+        return 0
+    finally:
+        await many.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
 async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Standard input and output of this process; whatever else prints goes to standard error from here on.
 
@@ -206,7 +261,7 @@ async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     return reader, asyncio.StreamWriter(transport, protocol, None, loop)
 
 
-async def _lines(stream: asyncio.StreamReader) -> AsyncGenerator[bytes]:
+async def lines(stream: asyncio.StreamReader) -> AsyncGenerator[bytes]:
     while True:
         try:
             line = await stream.readline()

@@ -12,13 +12,29 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Generator, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
 from guardrail import Config, ConfigError, Guard, GuardrailError
+from guardrail_adapters.mcp._clients import Plan, plan, servers_of, undo, write
 from guardrail_adapters.mcp._gate import Gate, RelaySettings
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._pins import Pin, PinStore
+
+__all__ = [
+    "Plan",
+    "accept",
+    "forget",
+    "http",
+    "many",
+    "pins",
+    "plan",
+    "server_name",
+    "stdio",
+    "undo",
+    "waiting",
+    "write",
+]
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -45,6 +61,26 @@ def stdio(config: Config, settings: RelaySettings, command: Sequence[str]) -> in
 
     with _opened(config, settings) as gate:
         return asyncio.run(relay(gate, command))
+
+
+def many(config: Config, settings: RelaySettings, file: str) -> int:
+    """Relay between a client and every server that a file says to start.
+
+    Args:
+        config: of the guard.
+        settings: for all of them; each has its own name.
+        file: a client's, or one that `import` wrote.
+
+    Raises:
+        ConfigError: if the configuration, the file or one of the servers cannot be used.
+        TrailError: if the trail cannot be written.
+    """
+    from guardrail_adapters.mcp._stdio import relay_many
+
+    servers = servers_of(Path(file))
+    with _opened(config, settings) as first:
+        gates = {name: first.of(name) for name in servers}
+        return asyncio.run(relay_many(gates, servers))
 
 
 def http(config: Config, settings: RelaySettings, transport: HttpSettings, ready: Callable[[str], None]) -> int:
