@@ -228,8 +228,9 @@ class Many:
         params = {key: value for key, value in params_of(message).items() if key != "cursor"}
         for _ in range(MAX_PAGES):
             answer = table((await link.ask({**message, "params": params})).get("result"))
-            items: Any = answer.get(kind)
-            found += [self._named(link, kind, table(item)) for item in (items if isinstance(items, list) else [])]
+            listed: Any = answer.get(kind)
+            items = cast("list[object]", listed) if isinstance(listed, list) else []
+            found += [self._named(link, kind, table(item)) for item in items]
             if not isinstance(answer.get("nextCursor"), str):
                 break
             params["cursor"] = answer["nextCursor"]
