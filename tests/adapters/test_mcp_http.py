@@ -182,6 +182,7 @@ class World:
     def __init__(self, place: Place, url: str, upstream: Upstream, session: aiohttp.ClientSession) -> None:
         self.place, self.url, self.upstream, self._session = place, url, upstream, session
         self._last = 0
+        self.stop: Callable[[], Awaitable[None]]
 
     async def post(self, message: Any, **headers: str) -> tuple[int, Any]:
         """Any body, or a message; status and what came back, the events of a stream in a list."""
@@ -221,7 +222,9 @@ async def world(root: Path, hold: float = 0.0, **transport: Any) -> AsyncIterato
         running = asyncio.create_task(serve(Gate(guard, pins, settings), to, ready.set_result))
         try:
             async with aiohttp.ClientSession() as session:
-                yield World(place, await ready, upstream, session)
+                found = World(place, await ready, upstream, session)
+                found.stop = runner.cleanup
+                yield found
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -385,10 +388,15 @@ async def test_a_client_that_goes_away_is_not_waited_for(tmp_path: Path) -> None
 
 
 async def test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_result(tmp_path: Path) -> None:
-    """502 for what passes, an error of the protocol for a call; the relay goes on."""
+    """502 for what passes, an error of the protocol for a call, which is on record; the relay goes on."""
     async with world(tmp_path) as at:
-        at.upstream.tools = [{"name": "read_file", "description": "x", "n": 1}]
-        assert words(await at.call("read_file", {"path": "elsewhere/x"})) == "ran read_file"
+        call = {"id": 7, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": "elsewhere/x"}}}
+        assert words((await at.post(call))[1]["result"]) == "ran read_file"
+        await at.stop()
+        assert (await at.post({"id": 1, "method": "ping"}))[0] == 502
+        _, said = await at.post(call)
+        assert said["id"] == 7
+        assert "result" not in said
         at.url = at.url.replace("/mcp", "/other")
         assert (await at.post({"id": 1, "method": "ping"}))[0] == 404
 

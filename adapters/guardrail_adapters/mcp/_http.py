@@ -121,8 +121,13 @@ class HttpRelay:
 
         async def forward(judged: Message) -> Message:
             reply.forwarded = True
-            async with self._ask("POST", headers, judged) as response:
-                return await self._answer(response, reply, identity)
+            try:
+                async with self._ask("POST", headers, judged) as response:
+                    return await self._answer(response, reply, identity)
+            except (ClientError, TimeoutError) as error:
+                # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
+                _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
+                raise ServerGone("the server gave no answer") from None
 
         task = asyncio.ensure_future(
             self._gate.call(message, client, forward, reply.tell, lambda: self._learn(headers, message))
