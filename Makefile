@@ -13,6 +13,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
+MCP_VENV := .venv-mcp
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
@@ -40,7 +41,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test $(MLFLOW_VENV)/.ready tools ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready tools ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -84,7 +85,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -128,6 +129,18 @@ $(MLFLOW_VENV)/.ready: requirements/mlflow.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(MLFLOW_VENV)
 	$(CURDIR)/$(MLFLOW_VENV)/bin/python $(PINNED) -r requirements/mlflow.txt
+	@touch $@
+
+# Real clients and servers of the Model Context Protocol, likewise: the Python SDK, and with npm the reference servers.
+# The lock file says what is installed, by hash, and not from where; without npm only their tests are lost.
+$(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.json
+	@$(MAKE) --no-print-directory python-fits
+	"$(PYTHON)" -m venv $(MCP_VENV)
+	$(CURDIR)/$(MCP_VENV)/bin/python $(PINNED) -r requirements/mcp.txt
+	cp requirements/mcp-servers/package.json requirements/mcp-servers/package-lock.json $(MCP_VENV)/
+	@if command -v npm >/dev/null; then cd $(MCP_VENV) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+		else echo "mcp: no npm here to install the reference servers with, so their tests are skipped" >&2; \
+			[ "$${CI:-}" != true ]; fi
 	@touch $@
 
 .PHONY: tools
@@ -180,4 +193,7 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 		pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
+	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
+	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
+		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	@! grep -n '://' requirements/*.txt

@@ -1130,7 +1130,7 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     return own
 
 
-_STATE: Final = ("identity", "history", "lineage", "orders")
+_STATE: Final = ("identity", "history", "lineage", "mcp", "orders")
 
 
 def _released(decision: Decision) -> Decision:

@@ -177,9 +177,9 @@ def test_every_pin_is_exact_and_hashed(name: str) -> None:
     assert [line[:60] for line in lines if not pinned.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("name", [name for name in PIN_FILES if name not in {"bench", "mlflow", "test"}])
+@pytest.mark.parametrize("name", [name for name in PIN_FILES if name not in {"bench", "mcp", "mlflow", "test"}])
 def test_pins_agree_so_that_one_set_installs_over_another(name: str) -> None:
-    """`make demo` and `make test` share one environment, in either order; peers and MLflow have their own."""
+    """`make demo` and `make test` share one environment, in either order; peers, MLflow and MCP have their own."""
     superset = _pins("test")
     assert {package: version for package, version in _pins(name).items() if superset.get(package) != version} == {}
 

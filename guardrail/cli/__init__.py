@@ -19,7 +19,7 @@ EXIT_DENY: Final = 3
 EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
-    "check", "explain", "run", "hook", "demo", "serve", "audit", "report", "escalations", "grants", "mandates",
+    "check", "explain", "run", "hook", "proxy", "demo", "serve", "audit", "report", "escalations", "grants", "mandates",
     "obligations", "token", "assets", "policy", "doctor",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""

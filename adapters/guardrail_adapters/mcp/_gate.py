@@ -1,0 +1,370 @@
+"""Who passes: one `tools/call`, from the message to its answer, whatever transport it came by.
+
+    pinned? ─▶ Guard.arun ─▶ forward the message that was judged ─▶ the server's answer
+                  ├ Denied, or any fault  ─▶ a neutral result
+                  └ Escalated ─▶ a task │ a page to open, once │ wait ─▶ again, once people approved │ pending
+
+Not concerned with frames on the wire: `forward` carries a message to the server and brings its response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
+
+import msgspec
+
+from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, Subject, ToolCall, TrailError
+from guardrail.model import MAX_NAME_CHARS
+from guardrail.printing import printable
+from guardrail_adapters.mcp import _answers
+from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
+from guardrail_adapters.mcp._held import WITHDRAWN, Waiting
+from guardrail_adapters.mcp._pins import PinError, PinStore
+from guardrail_adapters.mcp._seal import Sealer, is_ours
+from guardrail_adapters.mcp._tasks import Tasks
+
+_log: Final = logging.getLogger("guardrail.mcp")
+
+Forward = Callable[[Message], Awaitable[Message]]
+"""Carries a message to the server, and brings its response."""
+
+Tell = Callable[[Message], Awaitable[None]]
+"""Sends a notification to the client, where a stream is open."""
+
+CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
+VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+"""Keys of `_meta` that make a request one of the stateless era (2026-07-28)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """What a relay is told about those on both sides.
+
+    Args:
+        server: name of the server: its tools are judged as `mcp__SERVER__TOOL`.
+        subject: the agent, as mandates name it.
+        session: name of the conversation or run.
+        cwd: directory that relative paths are relative to: the server's own.
+        hold_seconds: how long a call waits for people before it is told to come again, in seconds.
+        review_url: page where people answer, with `{id}` for the escalation's id; empty if there is none.
+    """
+
+    server: str
+    subject: Subject = field(default_factory=Subject)
+    session: str = "default"
+    cwd: str | None = None
+    hold_seconds: float = 30.0
+    review_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What is known of whoever sent a request.
+
+    Args:
+        capabilities: as it declared them, in its handshake or with this request.
+        session: name of its conversation.
+        stateless: it speaks the era without a handshake.
+    """
+
+    capabilities: dict[str, Any] = field(default_factory=dict[str, Any])
+    session: str = ""
+    stateless: bool = False
+
+    @classmethod
+    def of(cls, message: Message, known: Client) -> Client:
+        """The client of one request: what the request says of it goes before what the handshake said."""
+        meta = table(params_of(message).get("_meta"))
+        if VERSION not in meta and CAPABILITIES not in meta:
+            return known
+        return cls(capabilities=table(meta.get(CAPABILITIES)), session=known.session, stateless=True)
+
+    @property
+    def opens_pages(self) -> bool:
+        """Whether it can show its user a page in the middle of a call."""
+        return self.stateless and table(self.capabilities.get("elicitation")).get("url") is not None
+
+    @property
+    def takes_tasks(self) -> bool:
+        """Whether it can be given a task instead of a result."""
+        return self.stateless and _answers.TASKS in table(self.capabilities.get("extensions"))
+
+
+class ToolFailed(Exception):
+    """The server answered that the tool failed: its own affair, and on record as a failure."""
+
+    def __init__(self, response: Message) -> None:
+        super().__init__("the tool failed")
+        self.response: Final = response
+
+
+class ServerGone(Exception):
+    """The server gave no answer."""
+
+
+class _Ran:
+    """What happened inside `Guard.arun`, to tell the server's failures from the guard's."""
+
+    __slots__ = ("response", "started", "stopped")
+
+    def __init__(self) -> None:
+        self.response: Message | None = None
+        self.started = False
+        self.stopped = False
+
+
+class Gate:
+    """Judges the calls of one server.
+
+    Args:
+        guard: what judges; it keeps a trail, or nothing runs.
+        pins: which tools are known.
+        settings: see `RelaySettings`.
+    """
+
+    def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings) -> None:
+        self.settings: Final = settings
+        self.pins: Final = pins
+        self.tasks: Final = Tasks(guard.config.review.escalation_seconds)
+        self._guard = guard
+        self._subject = msgspec.to_builtins(settings.subject)
+        self._waiting = Waiting(guard.desk)
+        self._sealer = Sealer()
+
+    def of(self, server: str) -> Gate:
+        """The same gate, for another server."""
+        return Gate(self._guard, self.pins, replace(self.settings, server=server))
+
+    # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def call(
+        self, message: Message, client: Client, forward: Forward, tell: Tell, learn: Callable[[], Awaitable[None]]
+    ) -> Message:
+        """Answer one `tools/call`.
+
+        Args:
+            message: the request; it has an id.
+            client: who sent it.
+            forward: carries it to the server.
+            tell: sends progress to the client.
+            learn: asks the server for its tools, where it has never listed the one that is called.
+
+        Returns:
+            The response; whatever goes wrong it is a denial, unless the tool ran.
+        """
+        identity = cast("Id", request_id(message))
+        try:
+            call = self._tool_call(message, identity, client)
+            if not await self._is_pinned(message, learn):
+                self._note("tool_refused", tool=str(params_of(message).get("name")))
+                return _answers.told(identity, _answers.UNKNOWN_TOOL)
+            message, again = self._own_state(message, call)
+            return await self._judged(_Request(message, identity, call, client, forward, tell), again=again)
+        except RefusedFrame as error:
+            return error.answer()
+        except ServerGone as error:
+            return _answers.failed(identity, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            return _faulted(identity, error)
+
+    async def _judged(self, request: _Request, *, again: bool) -> Message:
+        answer = await self._attempt(request)
+        if not isinstance(answer, Decision):
+            return answer
+        escalation = answer.escalation
+        if escalation is None:
+            return _answers.pending(request.id, None)
+        if request.client.takes_tasks:
+            return self.tasks.start(request.id, escalation, self._later(request, escalation))
+        if request.client.opens_pages and self.settings.review_url and not again:
+            return self._to_page(request, escalation, answer.digest)
+        return await self._after(request, escalation, self.settings.hold_seconds)
+
+    async def _after(self, request: _Request, escalation: str, seconds: float) -> Message:
+        """The answer once people have said theirs, or the time is up."""
+        state = await self._waiting.decided(escalation, seconds, request.beat(escalation))
+        if state == "pending":
+            return _answers.pending(request.id, escalation)
+        if state != "approved":
+            return _answers.denied(request.id)
+        # The guard finds the leave by the digest of the call, and uses it up.
+        answer = await self._attempt(request)
+        return _answers.pending(request.id, answer.escalation) if isinstance(answer, Decision) else answer
+
+    async def _later(self, request: _Request, escalation: str) -> Message:
+        try:
+            return await self._after(request, escalation, self._guard.config.review.escalation_seconds)
+        except ServerGone as error:
+            return _answers.failed(request.id, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            return _faulted(request.id, error)
+
+    async def _attempt(self, request: _Request) -> Message | Decision:
+        """Judge, and run if it may: the response, or the decision that holds the call."""
+        ran = _Ran()
+
+        async def execute(_: ToolCall) -> Message:
+            if ran.stopped:
+                raise asyncio.CancelledError
+            ran.started = True
+            # INVARIANT: what is forwarded is the message that the call was made from, and nobody else holds it.
+            response = await request.forward(request.message)
+            ran.response = response
+            if "error" in response or table(response.get("result")).get("isError") is True:
+                raise ToolFailed(response)
+            return response
+
+        # Judging is not cut short: what it holds for people is then withdrawn from them as well.
+        judging = asyncio.ensure_future(self._guard.arun(request.call, execute))
+        try:
+            return await asyncio.shield(judging)
+        except asyncio.CancelledError as stop:
+            await self._stop(judging, ran, withdrawn=WITHDRAWN in stop.args)
+            raise
+        except Escalated as held:
+            return held.decision
+        except Denied:
+            return _answers.denied(request.id)
+        except ToolFailed as failure:
+            return failure.response
+        except (Blocked, ServerGone):
+            raise
+        except Exception:
+            if ran.response is not None:
+                _log.exception("a tool ran and recording that failed")
+                return ran.response
+            raise
+
+    async def _stop(self, judging: asyncio.Future[Message], ran: _Ran, *, withdrawn: bool) -> None:
+        ran.stopped = True
+        if ran.started:
+            judging.cancel()
+        try:
+            await judging
+        except Escalated as held:
+            if withdrawn and held.decision.escalation is not None:
+                self._waiting.withdraw(held.decision.escalation)
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - nobody waits for the answer any more
+            return
+
+    # ── what it takes ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _tool_call(self, message: Message, identity: Id, client: Client) -> ToolCall:
+        params = params_of(message)
+        name, arguments = params.get("name"), params.get("arguments", {})
+        if not isinstance(name, str) or not name:
+            raise RefusedFrame("`params.name` of a tool call must be text", id=identity)
+        if not isinstance(arguments, dict):
+            raise RefusedFrame("`params.arguments` of a tool call must be an object", id=identity)
+        return ToolCall.from_mapping(
+            {
+                "tool": f"mcp__{self.settings.server}__{name}",
+                "args": arguments,
+                "id": printable(str(identity))[:MAX_NAME_CHARS],
+                "cwd": self.settings.cwd,
+                "subject": self._subject,
+                "session": client.session or self.settings.session,
+            }
+        )
+
+    async def _is_pinned(self, message: Message, learn: Callable[[], Awaitable[None]]) -> bool:
+        name = str(params_of(message).get("name"))
+        found = self.pins.callable(self.settings.server, name)
+        if found is None:
+            await learn()
+            found = self.pins.callable(self.settings.server, name)
+        return bool(found)
+
+    def _own_state(self, message: Message, call: ToolCall) -> tuple[Message, bool]:
+        """The message without what we had its client carry, and whether this is its second round."""
+        params = params_of(message)
+        state = params.get("requestState")
+        if not is_ours(state):
+            return message, False
+        # INVARIANT: what the client says in `inputResponses` is never an approval: the agent may have said it itself.
+        rest = {key: value for key, value in params.items() if key not in ("requestState", "inputResponses")}
+        claims = self._sealer.opened(state, principal=self._principal(call), method="tools/call", digest=call.digest)
+        return {**message, "params": rest}, claims is not None
+
+    def _to_page(self, request: _Request, escalation: str, digest: str) -> Message:
+        state = self._sealer.seal(
+            principal=self._principal(request.call), method="tools/call", digest=digest, escalation=escalation
+        )
+        return _answers.input_required(request.id, state, self.settings.review_url.replace("{id}", escalation))
+
+    @staticmethod
+    def _principal(call: ToolCall) -> str:
+        return f"{call.subject.id}\0{call.subject.principal or ''}\0{call.session}"
+
+    # ── tools/list ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def listed(self, message: Message) -> Message | None:
+        """A response that lists tools, with those that are pinned only.
+
+        Returns:
+            The response to send instead; None if nothing is to be changed. Where the pins cannot be used it is empty.
+        """
+        found: Any = message.get("result")
+        if not isinstance(found, dict) or not isinstance(tools := cast("Any", found).get("tools"), list):
+            return None
+        given = cast("list[object]", tools)
+        try:
+            listing = self.pins.listing(self.settings.server, given, more="nextCursor" in found)
+        except PinError as error:
+            _log.error("no tool is shown: %s", error)
+            return {**message, "result": {**found, "tools": []}}
+        for notice in listing.notices:
+            _log.warning("%s", notice)
+            self._note("tool_waits", notice=notice)
+        return None if len(listing.tools) == len(given) else {**message, "result": {**found, "tools": listing.tools}}
+
+    def _note(self, event: str, **facts: str) -> None:
+        """On record: a tool that people have not seen, or a call of one."""
+        if self._guard.trail is None:
+            return
+        try:
+            self._guard.trail.append(
+                {"kind": "config", "event": event, "server": self.settings.server, **facts}, durable=False
+            )
+        except TrailError as error:
+            _log.warning("not on record: %s", error)
+
+
+class _Request:
+    """One `tools/call` on its way."""
+
+    __slots__ = ("call", "client", "forward", "id", "message", "tell")
+
+    def __init__(
+        self, message: Message, identity: Id, call: ToolCall, client: Client, forward: Forward, tell: Tell
+    ) -> None:
+        self.message = message
+        self.id = identity
+        self.call = call
+        self.client = client
+        self.forward = forward
+        self.tell = tell
+
+    def beat(self, escalation: str) -> Callable[[], Awaitable[None]] | None:
+        """What keeps the client patient, if it asked for progress."""
+        token = table(params_of(self.message).get("_meta")).get("progressToken")
+        if not isinstance(token, str | int) or isinstance(token, bool):
+            return None
+        beats = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            beats += 1
+            await self.tell(_answers.progress(token, beats, escalation))
+
+        return beat
+
+
+def _faulted(identity: Id, error: Exception) -> Message:
+    known = isinstance(error, InvalidCall | PinError)
+    _log.warning("a tool call was denied because judging it failed: %s", error if known else repr(error))
+    return _answers.denied(identity)

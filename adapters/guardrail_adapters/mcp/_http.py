@@ -1,0 +1,355 @@
+"""The relay over streamable HTTP: a server for clients, and a client of the one server behind it.
+
+Not concerned with judging (`_gate`), nor with what headers may say (`_headers`).
+Both eras pass: JSON and event streams, the stream of a GET, sessions. The transport of 2024-11-05 (HTTP with SSE, two
+endpoints) does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import signal
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, web
+
+from guardrail import ConfigError
+from guardrail_adapters.mcp import _answers, _headers
+from guardrail_adapters.mcp._frames import (
+    INTERNAL_ERROR,
+    MAX_FRAME_BYTES,
+    Id,
+    Message,
+    RefusedFrame,
+    dump,
+    params_of,
+    parse_one,
+    request_id,
+    table,
+)
+from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._reply import Reply, is_stream, kept, message_of, read, returned
+from guardrail_adapters.mcp._sse import Events
+
+_log: Final = logging.getLogger("guardrail.mcp")
+
+MAX_SESSIONS: Final = 10_000
+"""Most sessions of which is remembered what their client can; the longest unused is forgotten."""
+
+CONNECT_SECONDS: Final = 10.0
+"""Longest wait for a connection to the server, in seconds."""
+
+MAX_PAGES: Final = 64
+"""Most pages of tools that the relay asks for itself."""
+
+STOP_SECONDS: Final = 5.0
+"""How long calls may take to be answered when the relay is told to stop, in seconds."""
+
+
+class HttpRelay:
+    """One server behind HTTP, any number of clients.
+
+    Args:
+        gate: what judges.
+        settings: see `HttpSettings`.
+        session: the connections to the server.
+    """
+
+    def __init__(self, gate: Gate, settings: HttpSettings, session: ClientSession) -> None:
+        self._gate = gate
+        self._settings = settings
+        self._session = session
+        self._clients: OrderedDict[str, Client] = OrderedDict()
+        self._calls: dict[tuple[str, type, Id], tuple[asyncio.Task[Message], Reply]] = {}
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        try:
+            headers = _headers.single(iter(request.headers.items()))
+            _headers.admit(
+                headers, host=self._settings.host, origins=self._settings.origins, token=self._settings.token
+            )
+            _headers.addressed(request.method, request.path, request.app[ENDPOINT])
+            if request.method == "POST":
+                return await self._post(request, headers)
+            return await self._pass(request, headers, None)
+        except _headers.Forbidden as error:
+            refused = RefusedFrame(str(error)).answer()
+            more = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+            return _json(refused, error.status, more)
+        except RefusedFrame as error:
+            return _json(error.answer(), 400)
+        except (ClientError, TimeoutError, ServerGone) as error:
+            _log.warning(
+                "the server at `%s` gave no answer: %s", self._settings.upstream, str(error) or type(error).__name__
+            )
+            return _json({"jsonrpc": "2.0", "id": None, "error": _GONE}, 502)
+
+    async def _post(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise _headers.Forbidden(415, "send `content-type: application/json`")
+        message = parse_one(await _body(request))
+        identity, method = request_id(message), message.get("method")
+        _headers.agree(headers, message)
+        if method == "tools/call":
+            if identity is None:
+                raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
+            return await self._call(request, headers, message, identity)
+        if identity is not None and self._gate.tasks.owns(message):
+            return _json(self._gate.tasks.answer(message, identity))
+        if method == "notifications/cancelled" and self._is_withdrawn(headers, params_of(message).get("requestId")):
+            return web.Response(status=202)
+        return await self._pass(request, headers, message)
+
+    # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _call(
+        self, request: web.Request, headers: Mapping[str, str], message: Message, identity: Id
+    ) -> web.StreamResponse:
+        client = Client.of(message, self._client(headers))
+        reply = Reply(request)
+        key = (headers.get("mcp-session-id", ""), type(identity), identity)
+        if not client.stateless and key in self._calls:
+            raise RefusedFrame(f"`id` {identity} is in use by another request", id=identity)
+
+        async def forward(judged: Message) -> Message:
+            reply.forwarded = True
+            try:
+                async with self._ask("POST", headers, judged) as response:
+                    return await self._answer(response, reply, identity)
+            except (ClientError, TimeoutError) as error:
+                # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
+                _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
+                raise ServerGone("the server gave no answer") from None
+
+        task = asyncio.ensure_future(
+            self._gate.call(message, client, forward, reply.tell, lambda: self._learn(headers, message))
+        )
+        # Without a handshake ids are the client's own, and only the end of its request withdraws it.
+        if not client.stateless:
+            self._calls[key] = task, reply
+        try:
+            return await reply.finish(await asyncio.shield(task))
+        except asyncio.CancelledError:
+            if task.cancelled():
+                return web.Response(status=202)  # withdrawn by a notification: its answer is of no use
+            task.cancel(WITHDRAWN if client.stateless else None)
+            await asyncio.wait((task,))
+            raise
+        finally:
+            if self._calls.get(key, (None,))[0] is task:
+                del self._calls[key]
+
+    async def _answer(self, response: ClientResponse, reply: Reply, identity: Id) -> Message:
+        """The server's response to a call; what comes before it on a stream goes to the client at once."""
+        if response.status >= 300:
+            reply.other = await returned(response)
+            raise ServerGone(f"the server answered {response.status}")
+        reply.headers = response.headers
+        if not is_stream(response):
+            return message_of(await read(response))
+        events = Events()
+        async for chunk in response.content.iter_any():
+            for event in events.feed(chunk):
+                message = _carried(event.data)
+                if message is not None and "method" not in message:
+                    if message.get("id") != identity:
+                        _log.warning("an answer of the server to another request was left out")
+                        continue
+                    reply.last = event, message
+                    return message
+                if message is not None or not event.data:
+                    await reply.raw(event.raw)
+        raise ServerGone("the server ended its stream without an answer")
+
+    def _is_withdrawn(self, headers: Mapping[str, str], identity: object) -> bool:
+        if not isinstance(identity, str | int):
+            return False
+        found = self._calls.get((headers.get("mcp-session-id", ""), type(identity), identity))
+        if found is None:
+            return False
+        task, reply = found
+        task.cancel(WITHDRAWN)
+        return not reply.forwarded
+
+    async def _learn(self, headers: Mapping[str, str], call: Message) -> None:
+        """Ask the server for its tools, in the name of the client whose call needs them."""
+        meta = {k: v for k, v in table(params_of(call).get("_meta")).items() if k != "progressToken"}
+        kept = {
+            k: v
+            for k, v in headers.items()
+            if not k.startswith("mcp-param-") and k not in ("mcp-name", "last-event-id")
+        }
+        if "mcp-method" in kept:
+            kept["mcp-method"] = "tools/list"
+        cursor: str | None = None
+        for page in range(MAX_PAGES):
+            params = {**({"_meta": meta} if meta else {}), **({"cursor": cursor} if cursor else {})}
+            identity = f"guardrail-tools-{page}"
+            message = {"jsonrpc": "2.0", "id": identity, "method": "tools/list", "params": params}
+            async with self._ask("POST", kept, message) as response:
+                answer = await self._answer(response, Reply(None), identity)
+            self._gate.listed(answer)
+            cursor = table(answer.get("result")).get("nextCursor")
+            if not isinstance(cursor, str):
+                return
+
+    # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _pass(
+        self, request: web.Request, headers: Mapping[str, str], message: Message | None
+    ) -> web.StreamResponse:
+        async with self._ask(request.method, headers, message) as response:
+            if response.status >= 300:
+                return await returned(response)
+            if is_stream(response):
+                return await self._stream(request, response, message)
+            data = await read(response)
+            if not data:
+                return web.Response(status=response.status, headers=kept(response.headers))
+            # INVARIANT: nothing that a client might take for a list of tools passes unread, whatever type it is said to
+            # be.
+            answer = message_of(data)
+            self._remember(message, response)
+            return _json(self._seen(message, answer), response.status, kept(response.headers))
+
+    async def _stream(
+        self, request: web.Request, response: ClientResponse, message: Message | None
+    ) -> web.StreamResponse:
+        self._remember(message, response)
+        reply, events = Reply(request), Events()
+        reply.headers = response.headers
+        await reply.open()
+        async for chunk in response.content.iter_any():
+            for event in events.feed(chunk):
+                carried = _carried(event.data)
+                if carried is None:
+                    if not event.data:
+                        await reply.raw(event.raw)
+                    continue
+                seen = self._seen(message, carried)
+                await reply.raw(event.raw if seen is carried else event.carrying(seen))
+        return await reply.end()
+
+    def _seen(self, request: Message | None, answer: Message) -> Message:
+        """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
+        if request is not None and request.get("method") == "server/discover":
+            return _answers.with_tasks(answer)
+        return self._gate.listed(answer) or answer
+
+    def _ask(self, method: str, headers: Mapping[str, str], message: Message | None) -> Any:
+        sent = _headers.passed(headers, authorization=self._settings.forward_authorization)
+        if self._settings.upstream_token:
+            sent["authorization"] = f"Bearer {self._settings.upstream_token}"
+        return self._session.request(
+            method,
+            self._settings.upstream,
+            headers={**sent, "accept-encoding": "identity"},
+            data=None if message is None else dump(message),
+            # INVARIANT: what was judged goes where the operator said, and nowhere else.
+            allow_redirects=False,
+        )
+
+    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _client(self, headers: Mapping[str, str]) -> Client:
+        name = headers.get("mcp-session-id", "")
+        found = self._clients.get(name)
+        if found is None:
+            return Client(session=self._gate.settings.session)
+        self._clients.move_to_end(name)
+        return found
+
+    def _remember(self, message: Message | None, response: ClientResponse) -> None:
+        name = response.headers.get("mcp-session-id", "")
+        if message is None or message.get("method") != "initialize" or not name:
+            return
+        # The id of a session is a secret: on record is its digest.
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        capabilities = table(params_of(message).get("capabilities"))
+        self._clients[name] = Client(capabilities=capabilities, session=f"{self._gate.settings.session}-{digest}")
+        while len(self._clients) > MAX_SESSIONS:
+            self._clients.popitem(last=False)
+
+
+ENDPOINT: Final = web.AppKey("endpoint", str)
+
+_GONE: Final = {"code": INTERNAL_ERROR, "message": "the server gave no answer"}
+
+
+async def serve(gate: Gate, settings: HttpSettings, ready: Callable[[str], None]) -> int:
+    """Relay until told to stop.
+
+    Args:
+        gate: what judges.
+        settings: see `HttpSettings`.
+        ready: is told the address once it is listened on.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: if the address cannot be listened on.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
+        app = web.Application(client_max_size=MAX_FRAME_BYTES)
+        app[ENDPOINT] = path = _path(settings.upstream)
+        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            why = (error.strerror or str(error)).lower()
+            raise ConfigError(f"cannot listen on `{settings.host}:{settings.port}`: {why}") from None
+        host, port = cast("tuple[str, int]", runner.addresses[0][:2])
+        ready(f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}")
+        try:
+            await stop.wait()
+        finally:
+            gate.tasks.close()
+            await runner.cleanup()
+    return 0
+
+
+def _path(upstream: str) -> str:
+    return urlsplit(upstream).path or "/"
+
+
+async def _body(request: web.Request) -> bytes:
+    data = bytearray()
+    async for chunk in request.content.iter_any():
+        data += chunk
+        if len(data) > MAX_FRAME_BYTES:
+            raise _headers.Forbidden(413, f"a message may have at most {MAX_FRAME_BYTES} bytes")
+    return bytes(data)
+
+
+def _carried(data: bytes) -> Message | None:
+    """The message of an event; None if it has none that can be read."""
+    if not data.strip():
+        return None
+    try:
+        return parse_one(data)
+    except RefusedFrame as error:
+        _log.warning("an event of the server is no message, and was left out: %s", error)
+        return None
+
+
+def _json(message: Message, status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:
+    headers = {**(more or {}), "content-type": "application/json"}
+    return web.Response(body=dump(message), status=status, headers=headers)

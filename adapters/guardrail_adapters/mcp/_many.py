@@ -1,0 +1,263 @@
+"""Several servers behind one connection: their tools and prompts have the server's name before their own.
+
+Not concerned with judging: each server has a `Connection` and a `Gate` of its own, and its calls pass them as if it
+were alone. Handshake era only: a client that asks `server/discover` is told that there is none, and shakes hands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
+
+from guardrail_adapters.mcp import _answers
+from guardrail_adapters.mcp._connection import Connection
+from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, parse, request_id, table
+from guardrail_adapters.mcp._gate import Gate, ServerGone
+from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._stdio import Server, lines
+
+_log: Final = logging.getLogger("guardrail.mcp")
+
+MARK: Final = "__"
+"""Stands between the name of a server and that of its tool; no server's name has it."""
+
+MAX_PAGES: Final = 64
+"""Most pages of one list."""
+
+_LISTS: Final = {
+    "tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}  # fmt: skip
+"""Requests that every server is asked, and what of their answers is put together."""
+
+_NO_METHOD: Final = {"code": -32601, "message": "several servers are behind this relay, and none of them is meant"}
+
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Link:
+    """One of the servers.
+
+    Args:
+        name: what its tools have before their names.
+        gate: judges its calls.
+        server: started.
+        notify: takes what the server sends by itself.
+    """
+
+    def __init__(
+        self, name: str, gate: Gate, server: Server, notify: Callable[[Link, Message], Awaitable[None]]
+    ) -> None:
+        self.name: Final = name
+        self.gate: Final = gate
+        self.server: Final = server
+        self.connection: Final = Connection(gate, to_server=server.send, to_client=self._take)
+        self._notify = notify
+        self._asked: dict[int, asyncio.Future[Message]] = {}
+        self._ids = itertools.count(1)
+
+    async def ask(self, message: Message) -> Message:
+        """Put a request to the server, as its only client would.
+
+        Raises:
+            ServerGone: if it has ended.
+            RefusedFrame: if the request goes no further.
+        """
+        identity = next(self._ids)
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked[identity] = answer
+        try:
+            await self.connection.from_client({**message, "id": identity})
+            return await answer
+        except asyncio.CancelledError as stop:
+            if WITHDRAWN not in stop.args:
+                raise
+            cancelled = {"method": "notifications/cancelled", "params": {"requestId": identity}}
+            await self.connection.from_client({"jsonrpc": "2.0", **cancelled})
+            raise
+        except ConnectionError:
+            raise ServerGone(f"the server `{self.name}` has ended") from None
+        finally:
+            self._asked.pop(identity, None)
+
+    async def pump(self) -> None:
+        """Take in what the server says, until it ends."""
+        try:
+            async for line in lines(self.server.output):
+                try:
+                    frame = parse(line)
+                    passed = await self.connection.from_server(frame)
+                except RefusedFrame as error:
+                    _log.warning("a line of `%s` is no message, and was left out: %s", self.name, error)
+                    continue
+                if passed is not None:
+                    await self._take(cast("Message", frame) if passed is True else passed)
+        finally:
+            self.server.close_input()
+            for answer in self._asked.values():
+                if not answer.done():
+                    answer.set_exception(ServerGone(f"the server `{self.name}` has ended"))
+
+    async def _take(self, message: Message) -> None:
+        if "method" in message:
+            await self._notify(self, message)
+            return
+        answer = self._asked.get(cast("int", message.get("id")))
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+
+class Many:
+    """A client, and several servers.
+
+    Args:
+        servers: gate and process of each, by name.
+        to_client: sends a message to the client.
+    """
+
+    def __init__(self, servers: Mapping[str, tuple[Gate, Server]], to_client: Send) -> None:
+        self.links: Final = {name: Link(name, gate, server, self._notify) for name, (gate, server) in servers.items()}
+        self._to_client = to_client
+        self._requests: dict[tuple[type, Id], asyncio.Task[None]] = {}
+        self._theirs: dict[str, tuple[Link, Id]] = {}
+        self._places: dict[str, Link] = {}
+        self._numbers = itertools.count(1)
+
+    async def from_client(self, message: Message) -> None:
+        """Take in a message of the client.
+
+        Raises:
+            RefusedFrame: if it goes no further.
+        """
+        identity, method = request_id(message), message.get("method")
+        if method is None:
+            found = self._theirs.pop(str(identity), None)
+            if found is not None:
+                await found[0].connection.from_client({**message, "id": found[1]})
+        elif identity is None:
+            await self._notified(message)
+        else:
+            key = type(identity), identity
+            if key in self._requests:
+                raise RefusedFrame(f"`id` {identity} is in use by another request")
+            self._requests[key] = asyncio.create_task(self._request(key, message))
+
+    async def _notified(self, message: Message) -> None:
+        if message.get("method") == "notifications/cancelled":
+            asked = params_of(message).get("requestId")
+            task = self._requests.get((type(asked), asked)) if isinstance(asked, str | int) else None
+            if task is not None:
+                task.cancel(WITHDRAWN)
+            return
+        for link in self.links.values():
+            try:
+                await link.connection.from_client(message)
+            except ConnectionError:
+                pass  # it has ended; whoever asks it something hears so
+
+    async def _request(self, key: tuple[type, Id], message: Message) -> None:
+        identity = key[1]
+        try:
+            answer = await self._answer(message)
+            await self._to_client({**answer, "id": identity})
+        except RefusedFrame as error:
+            await self._to_client({**error.answer(), "id": identity})
+        except ServerGone as error:
+            await self._to_client(_answers.failed(identity, str(error)))
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # nobody waits for it any more
+        finally:
+            del self._requests[key]
+
+    async def _answer(self, message: Message) -> Message:
+        method = str(message["method"])
+        if method == "initialize":
+            return await self._hello(message)
+        if method in _LISTS:
+            return await self._listed(message, _LISTS[method])
+        if method == "ping":
+            return _answers.result(0, {})
+        if method == "logging/setLevel":
+            await asyncio.gather(*(link.ask(message) for link in self.links.values()))
+            return _answers.result(0, {})
+        link, inner = self._meant(message)
+        return {"jsonrpc": "2.0", "error": _NO_METHOD} if link is None else await link.ask(inner)
+
+    def _meant(self, message: Message) -> tuple[Link | None, Message]:
+        """The server that a request is for, and the request as that server knows it."""
+        params = params_of(message)
+        if message["method"] in ("tools/call", "prompts/get"):
+            server, _, name = str(params.get("name")).partition(MARK)
+            return self.links.get(server), {**message, "params": {**params, "name": name}}
+        reference = table(params.get("ref"))
+        if reference.get("type") == "ref/prompt":
+            server, _, name = str(reference.get("name")).partition(MARK)
+            return self.links.get(server), {**message, "params": {**params, "ref": {**reference, "name": name}}}
+        return self._places.get(str(params.get("uri", reference.get("uri")))), message
+
+    async def _hello(self, message: Message) -> Message:
+        answers = await asyncio.gather(*(link.ask(message) for link in self.links.values()))
+        results = [table(answer.get("result")) for answer in answers]
+        for link, found in zip(self.links.values(), results, strict=True):
+            if not found:
+                raise ServerGone(f"the server `{link.name}` does not shake hands")
+        capabilities: Message = {}
+        for found in results:
+            for name, value in table(found.get("capabilities")).items():
+                capabilities[name] = {**table(capabilities.get(name)), **table(value)}
+        capabilities.pop("tasks", None)
+        result: Message = {
+            "protocolVersion": min(str(found.get("protocolVersion")) for found in results),
+            "capabilities": capabilities,
+            "serverInfo": {"name": "guardrail", "version": "1"},
+        }
+        if said := [str(found["instructions"]) for found in results if "instructions" in found]:
+            result["instructions"] = "\n\n".join(said)
+        return _answers.result(0, result)
+
+    async def _listed(self, message: Message, kind: str) -> Message:
+        pages = await asyncio.gather(*(self._all(link, message, kind) for link in self.links.values()))
+        return _answers.result(0, {kind: [item for found in pages for item in found]})
+
+    async def _all(self, link: Link, message: Message, kind: str) -> list[Any]:
+        """Every page of one server's list; none where the server has no such list."""
+        found: list[Any] = []
+        params = {key: value for key, value in params_of(message).items() if key != "cursor"}
+        for _ in range(MAX_PAGES):
+            answer = table((await link.ask({**message, "params": params})).get("result"))
+            listed: Any = answer.get(kind)
+            items = cast("list[object]", listed) if isinstance(listed, list) else []
+            found += [self._named(link, kind, table(item)) for item in items]
+            if not isinstance(answer.get("nextCursor"), str):
+                break
+            params["cursor"] = answer["nextCursor"]
+        return found
+
+    def _named(self, link: Link, kind: str, item: Message) -> Message:
+        if kind in ("tools", "prompts"):
+            return {**item, "name": f"{link.name}{MARK}{item.get('name')}"}
+        if isinstance(uri := item.get("uri"), str):
+            # The first server that has a resource keeps it.
+            self._places.setdefault(uri, link)
+        return item
+
+    async def _notify(self, link: Link, message: Message) -> None:
+        """What a server says by itself; a request of its own gets an id that no other server's has."""
+        identity = request_id(message)
+        if identity is not None:
+            name = f"{link.name}-{next(self._numbers)}"
+            self._theirs[name] = link, identity
+            message = {**message, "id": name}
+        await self._to_client(message)
+
+    async def close(self) -> None:
+        """Nothing will be answered any more."""
+        for task in self._requests.values():
+            task.cancel()
+        await asyncio.gather(*self._requests.values(), return_exceptions=True)
+        for link in self.links.values():
+            await link.connection.close()
+        await asyncio.gather(*(link.server.end() for link in self.links.values()))

@@ -1,0 +1,273 @@
+"""The relay over standard input and output: it starts the server, and stands between it and the client.
+
+Not concerned with judging (`_gate`). Each line is one frame.
+INVARIANT: whatever fails here, the server's input is closed: nothing goes to it that was not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Final
+
+from guardrail import ConfigError
+from guardrail_adapters.mcp._clients import Started
+from guardrail_adapters.mcp._connection import Connection
+from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse, parse_one
+from guardrail_adapters.mcp._gate import Gate
+
+_log: Final = logging.getLogger("guardrail.mcp")
+
+END_SECONDS: Final = 5.0
+"""How long a server may take to end once its input is closed, in seconds; then it is terminated, and then killed."""
+
+DRAIN_SECONDS: Final = 10.0
+"""How long calls may take to be answered once the client's input has ended, in seconds."""
+
+
+class Server:
+    """A server process, with the group of those that it starts.
+
+    Args:
+        process: as it was started.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a server is started with pipes")
+        self._process = process
+        self._input = process.stdin
+        self.output: Final = process.stdout
+
+    @classmethod
+    async def start(
+        cls, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+    ) -> Server:
+        """Start one, with the environment of this process but for the guard's own variables.
+
+        Raises:
+            ConfigError: if it cannot be started.
+        """
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAIL_")}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=MAX_FRAME_BYTES,
+                env={**inherited, **(env or {})},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(f"the server `{command[0]}` cannot be started: {why.lower()}") from None
+        return cls(process)
+
+    async def send(self, message: Message) -> None:
+        """Forward a message."""
+        self._input.write(dump(message))
+        await self._input.drain()
+
+    def close_input(self) -> None:
+        """Nothing more goes to it."""
+        self._input.close()
+
+    async def end(self) -> int:
+        """Close its input, and wait for it: with a signal, and then a stronger one, if it takes too long.
+
+        Returns:
+            Its exit code.
+        """
+        self.close_input()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                async with asyncio.timeout(END_SECONDS):
+                    return await self._process.wait()
+            except TimeoutError:
+                self._kill(number)
+        return await self._process.wait()
+
+    def _kill(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            pass  # it has ended meanwhile
+
+
+class StdioRelay:
+    """One client on standard input, one server process.
+
+    Args:
+        gate: what judges.
+        server: started.
+        output: where the client reads.
+    """
+
+    def __init__(self, gate: Gate, server: Server, output: asyncio.StreamWriter) -> None:
+        self._server = server
+        self._output = output
+        self._connection = Connection(gate, to_server=server.send, to_client=self._to_client)
+
+    async def run(self, client: asyncio.StreamReader) -> int:
+        """Relay until either side ends.
+
+        Returns:
+            0 if the client ended it, 1 if the server did or a fault.
+        """
+        up = asyncio.create_task(self._upstream(client))
+        down = asyncio.create_task(self._downstream())
+        try:
+            await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
+            if up.done() and not down.done() and up.exception() is None:
+                await self._connection.drain(DRAIN_SECONDS)
+                self._server.close_input()
+                await asyncio.wait((down,), timeout=END_SECONDS)
+                return 0
+            for task in (up, down):
+                if task.done() and (error := task.exception()) is not None:
+                    _log.error("the relay ends: %s", error)
+            return 1
+        finally:
+            for task in (up, down):
+                task.cancel()
+            await asyncio.gather(up, down, return_exceptions=True)
+            await self._connection.close()
+            await self._server.end()
+
+    async def _upstream(self, client: asyncio.StreamReader) -> None:
+        async for line in lines(client):
+            try:
+                frame = parse(line)
+                await self._connection.from_client(frame)
+            except RefusedFrame as error:
+                _log.warning("a frame of the client was refused: %s", error)
+                await self._to_client(error.answer())
+
+    async def _downstream(self) -> None:
+        async for line in lines(self._server.output):
+            try:
+                frame = parse(line)
+                changed = await self._connection.from_server(frame)
+            except RefusedFrame as error:
+                _log.warning("a line of the server is no message, and was left out: %s", error)
+                continue
+            if changed is True:
+                await self._write(line if line.endswith(b"\n") else line + b"\n")
+            elif changed is not None:
+                await self._to_client(changed)
+
+    async def _to_client(self, message: Message) -> None:
+        await self._write(dump(message))
+
+    async def _write(self, line: bytes) -> None:
+        self._output.write(line)
+        await self._output.drain()
+
+
+async def relay(gate: Gate, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Start a server and relay between it and the client on standard input and output.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: if the server cannot be started, or standard input and output are no pipes.
+    """
+    reader, writer = await standard_streams()
+    server = await Server.start(command, env=env, cwd=gate.settings.cwd)
+    running = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: running.cancel() if running is not None else None)
+    try:
+        return await StdioRelay(gate, server, writer).run(reader)
+    except asyncio.CancelledError:
+        return 0
+
+
+async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started]) -> int:
+    """Start several servers and relay between all of them and the client.
+
+    Args:
+        gates: judges of each server's calls, by name.
+        servers: how each is started.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: if one of them cannot be started.
+    """
+    from guardrail_adapters.mcp._many import Many
+
+    reader, writer = await standard_streams()
+    running: dict[str, tuple[Gate, Server]] = {}
+    try:
+        for name, how in servers.items():
+            command = [how.command, *how.args]
+            running[name] = (
+                gates[name],
+                await Server.start(command, env=how.env, cwd=how.cwd or gates[name].settings.cwd),
+            )
+    except ConfigError:
+        await asyncio.gather(*(server.end() for _, server in running.values()))
+        raise
+
+    async def to_client(message: Message) -> None:
+        writer.write(dump(message))
+        await writer.drain()
+
+    many = Many(running, to_client)
+    pumps = [asyncio.create_task(link.pump()) for link in many.links.values()]
+    current = asyncio.current_task()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: current.cancel() if current is not None else None)
+    try:
+        async for line in lines(reader):
+            try:
+                await many.from_client(parse_one(line))
+            except RefusedFrame as error:
+                _log.warning("a frame of the client was refused: %s", error)
+                await to_client(error.answer())
+        return 0
+    except asyncio.CancelledError:
+        return 0
+    finally:
+        await many.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Standard input and output of this process; whatever else prints goes to standard error from here on.
+
+    Raises:
+        ConfigError: if they are no pipes, sockets or terminals.
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=MAX_FRAME_BYTES)
+    given, taken = os.dup(0), os.dup(1)
+    os.dup2(2, 1)
+    try:
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(given, "rb", 0))
+        transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(taken, "wb", 0))
+    except (ValueError, OSError):
+        raise ConfigError("standard input and output must be pipes: an MCP client starts the relay with such") from None
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+async def lines(stream: asyncio.StreamReader) -> AsyncGenerator[bytes]:
+    while True:
+        try:
+            line = await stream.readline()
+        except ValueError:
+            raise RuntimeError(f"a frame has more than {MAX_FRAME_BYTES} bytes") from None
+        if not line:
+            return
+        if line.strip():
+            yield line

@@ -1,0 +1,1 @@
+"""The MCP relay between a client and a server, without an SDK on either side."""
