@@ -69,6 +69,10 @@ bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, 
 policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
 	$(BIN)/guardrail policy build
 
+.PHONY: conformance
+conformance: $(VENV)/.test ## which adapter keeps what: every case with every adapter of ours, as a table
+	$(BIN)/python -m guardrail_adapters.testing $(CONFORMANCE)
+
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
 	$(BIN)/python scripts/effects_page.py

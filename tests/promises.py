@@ -555,6 +555,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="adapters.conformance",
+        source="issue 6",
+        behaviour="one suite says of every adapter what it keeps, can fail in every case, and is kept as a table",
+        tests=(
+            "tests/adapters/test_conformance.py::test_our_adapters_conform",
+            "tests/adapters/test_conformance.py::test_an_unguarded_tool_meets_no_case_but_the_first",
+            "tests/adapters/test_conformance.py::test_one_command_says_who_conforms_and_who_does_not",
+            "tests/adapters/test_conformance.py::test_a_wrong_name_is_a_usage_error",
+            "tests/adapters/test_conformance.py::test_the_page_is_what_the_adapters_say",
+        ),
+    ),
+    Promise(
         id="mandates.signed",
         source="design",
         behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",
