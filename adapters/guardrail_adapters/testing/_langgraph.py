@@ -268,7 +268,7 @@ def _layer(layer: Layer) -> Any:
 def _agent(model: Any, tool: Any, middleware: Sequence[Any], saver: Any) -> Any:
     from langchain.agents import create_agent  # pyright: ignore[reportUnknownVariableType]
 
-    build: Any = create_agent
+    build: Any = create_agent  # pyright: ignore[reportUnknownVariableType]
     return build(model, [tool], middleware=list(middleware), checkpointer=saver)
 
 
