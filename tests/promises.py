@@ -567,6 +567,66 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="langgraph.streams",
+        source="issue 6",
+        behaviour="streams and subgraphs pause, resume and deny as a plain run does",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_a_stream_shows_the_pause_and_the_neutral_answer_and_no_more",
+            "tests/adapters/test_langgraph_reach.py::test_a_question_inside_a_subgraph_reaches_the_person_through_the_main_graph",
+        ),
+    ),
+    Promise(
+        id="langgraph.no_checkpointer",
+        source="issue 6",
+        behaviour="a held call that nobody could resume is denied, and operators read what is missing",
+        tests=("tests/adapters/test_langgraph_reach.py::test_without_a_checkpointer_operators_learn_what_is_missing",),
+    ),
+    Promise(
+        id="langgraph.tripwire",
+        source="issue 6",
+        behaviour="a tool that is called past the guard is stopped, and what the guard released is not",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_the_tripwire_stops_a_tool_that_is_called_past_the_guard",
+            "tests/adapters/test_langgraph_reach.py::test_the_tripwire_lets_what_the_guard_released_through_once",
+        ),
+    ),
+    Promise(
+        id="langgraph.provider_tools",
+        source="issue 6",
+        behaviour="a tool that a provider runs stays with the model only if operator and policy both say so",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_tools_of_a_provider_are_taken_from_the_model",
+            "tests/adapters/test_langgraph_reach.py::test_one_name_of_a_providers_tool_is_no_list",
+        ),
+    ),
+    Promise(
+        id="langgraph.duties",
+        source="issue 6",
+        behaviour="the end of a graph, and no pause of it, is when what its agent owes is looked at",
+        tests=("tests/adapters/test_langgraph_reach.py::test_the_end_of_a_graph_is_when_what_is_owed_is_looked_at",),
+    ),
+    Promise(
+        id="langgraph.reasoning",
+        source="issue 6",
+        behaviour="what an agent said before a call is kept as evidence where that is wanted, and is never judged",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_what_the_agent_said_is_kept_as_evidence_where_the_operator_wants_it",
+            "tests/adapters/test_langgraph_reach.py::test_what_the_agent_said_changes_neither_digest_nor_question",
+        ),
+    ),
+    Promise(
+        id="deepagents.backend",
+        source="issue 6",
+        behaviour="a backend of deepagents does only what the guard allows, also past every tool and under virtual paths",
+        tests=(
+            "tests/adapters/test_deepagents.py::test_a_backend_does_only_what_the_guard_allows",
+            "tests/adapters/test_deepagents.py::test_a_shell_behind_the_guard_stays_one",
+            "tests/adapters/test_deepagents.py::test_what_a_tool_was_released_for_is_not_judged_twice",
+            "tests/adapters/test_deepagents.py::test_a_backends_own_error_and_a_broken_guard_are_told_apart",
+            "tests/adapters/test_deepagents.py::test_what_is_no_backend_or_no_place_is_refused",
+        ),
+    ),
+    Promise(
         id="mandates.signed",
         source="design",
         behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",
