@@ -627,6 +627,31 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="python.functions",
+        source="issue 6",
+        behaviour="a guarded function is judged by its named arguments, runs with what was judged, or raises instead",
+        tests=(
+            "tests/adapters/test_python.py::test_a_function_is_judged_by_its_arguments_with_their_names",
+            "tests/adapters/test_python.py::test_arguments_that_change_after_the_judgement_change_nothing",
+            "tests/adapters/test_python.py::test_what_json_cannot_carry_is_refused_and_runs_nothing",
+            "tests/adapters/test_python.py::test_a_coroutine_raises_instead_of_running",
+            "tests/adapters/test_python.py::test_a_function_that_cannot_be_judged_as_a_whole_is_refused",
+            "tests/adapters/test_python.py::test_the_adapter_needs_no_framework",
+        ),
+    ),
+    Promise(
+        id="python.standard_library",
+        source="issue 6",
+        behaviour="processes, copies and paths of a guarded host ask first, whatever part of the library they go through",
+        tests=(
+            "tests/adapters/test_python.py::test_files_and_processes_ask_first",
+            "tests/adapters/test_python.py::test_what_may_not_be_is_not_done",
+            "tests/adapters/test_python.py::test_an_environment_is_part_of_what_is_judged",
+            "tests/adapters/test_python.py::test_options_that_cannot_be_judged_are_refused",
+            "tests/adapters/test_langgraph_page.py::test_the_example_in_plain_python_checks_itself",
+        ),
+    ),
+    Promise(
         id="mandates.signed",
         source="design",
         behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",

@@ -15,6 +15,7 @@ from guardrail_adapters.testing._protocol import Adapter
 
 OURS: Final[Mapping[str, str]] = {
     "langgraph": "guardrail_adapters.testing._langgraph:adapters",
+    "python": "guardrail_adapters.testing._python:adapters",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""
 

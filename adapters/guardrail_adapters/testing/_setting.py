@@ -255,10 +255,10 @@ class Setting:
         Raises:
             LookupError: if nobody is asked about it.
         """
-        desk, mark = self.guard.desk, _mark(command)
+        desk, mark = self.guard.desk, re.compile(rf"marks/{_mark(command)}\b")
         desk.look()
         for case in reversed(desk.cases()):
-            if case.state_at(desk.clock()) == "pending" and mark in str(case.held.view):
+            if case.state_at(desk.clock()) == "pending" and mark.search(str(case.held.view)):
                 verdict: Literal["approve", "deny"] = "deny" if reply.kind == "reject" else "approve"
                 desk.cast(case.held.id, Vote(voter=PERSON, verdict=verdict, at_us=0))
                 return
