@@ -15,6 +15,7 @@ BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 # The agent frameworks at both ends of what the extras allow.
 ENDS := lowest newest
+INSPECT_VENV := .venv-inspect
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
@@ -76,10 +77,11 @@ conformance: $(VENV)/.test ## which adapter keeps what: every case with every ad
 	$(BIN)/python -m guardrail_adapters.testing $(CONFORMANCE)
 
 .PHONY: adapters
-adapters: $(ENDS:%=.venv-%/.ready) ## the adapters' tests and the conformance suite on the lowest and the newest frameworks
+adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready ## the adapters' tests and the conformance suite on the lowest and the newest frameworks
 	@set -e; for end in $(ENDS); do echo "adapters: $$end versions"; \
 		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters; \
 		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing; done
+	$(BIN)/python -m pytest tests/adapters/test_inspect.py
 
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
@@ -96,7 +98,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(INSPECT_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -142,7 +144,7 @@ $(MLFLOW_VENV)/.ready: requirements/mlflow.txt
 	$(CURDIR)/$(MLFLOW_VENV)/bin/python $(PINNED) -r requirements/mlflow.txt
 	@touch $@
 
-$(ENDS:%=.venv-%/.ready): .venv-%/.ready: requirements/%.txt
+$(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(@D)
 	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
@@ -201,4 +203,5 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
 	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
 		pyproject.toml requirements/newest.in -o requirements/newest.txt
+	$(COMPILE) pyproject.toml requirements/inspect.in -o requirements/inspect.txt
 	@! grep -n '://' requirements/*.txt

@@ -652,6 +652,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="inspect.approver",
+        source="issue 6",
+        behaviour="Inspect AI's own evaluation runs what is allowed and rejects the rest, and no fault of ours ends a sample",
+        tests=(
+            "tests/adapters/test_inspect.py::test_the_example_on_inspects_mock_model_checks_itself",
+            "tests/adapters/test_inspect.py::test_a_failure_in_judging_is_a_rejection_and_no_exception",
+            "tests/adapters/test_inspect.py::test_without_inspect_the_error_says_what_to_install",
+        ),
+    ),
+    Promise(
         id="mandates.signed",
         source="design",
         behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",
