@@ -14,6 +14,9 @@ BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 MCP_VENV := .venv-mcp
+# The agent frameworks at both ends of what the extras allow.
+ENDS := lowest newest
+INSPECT_VENV := .venv-inspect
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
@@ -70,6 +73,17 @@ bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, 
 policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
 	$(BIN)/guardrail policy build
 
+.PHONY: conformance
+conformance: $(VENV)/.test ## which adapter keeps what: every case with every adapter of ours, as a table
+	$(BIN)/python -m guardrail_adapters.testing $(CONFORMANCE)
+
+.PHONY: adapters
+adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready ## the adapters' tests and the conformance suite on the lowest and the newest frameworks
+	@set -e; for end in $(ENDS); do echo "adapters: $$end versions"; \
+		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters; \
+		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing; done
+	$(BIN)/python -m pytest tests/adapters/test_inspect.py
+
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
 	$(BIN)/python scripts/effects_page.py
@@ -85,7 +99,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(INSPECT_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -143,6 +157,12 @@ $(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.j
 			[ "$${CI:-}" != true ]; fi
 	@touch $@
 
+$(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready: .venv-%/.ready: requirements/%.txt
+	@$(MAKE) --no-print-directory python-fits
+	"$(PYTHON)" -m venv $(@D)
+	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
+	@touch $@
+
 .PHONY: tools
 tools: .tools/.opa-$(OPA_VERSION) ## OPA, built by `go install` into .tools/; without Go its tests skip, and say so
 
@@ -196,4 +216,8 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
+	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
+	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
+		pyproject.toml requirements/newest.in -o requirements/newest.txt
+	$(COMPILE) pyproject.toml requirements/inspect.in -o requirements/inspect.txt
 	@! grep -n '://' requirements/*.txt

@@ -612,9 +612,13 @@ class Guard:
 
     def _record(self, call: ToolCall, decision: Decision, seen: bytes | None, duties: Sequence[str]) -> dict[str, Any]:
         record = decision_record(call, decision, self.config.unsafe_fail_open, seen, duties)
-        if self.disclosures is not None and "args" in self.config.trail.disclose:
-            return self.disclosures.keep(record, self.disclosures.call(call))
-        return record
+        if self.disclosures is None:
+            return record
+        wanted = self.config.trail.disclose
+        kept = self.disclosures.call(call) if "args" in wanted else {}
+        if "reasoning" in wanted and call.reasoning:
+            kept |= self.disclosures.text("/call/reasoning", call.reasoning)
+        return self.disclosures.keep(record, kept)
 
     def _held(
         self, call: ToolCall, decision: Decision, asked: _Asked, release: bool

@@ -98,6 +98,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         cwd: absolute working directory; relative paths are unknown without it.
         subject: who asks.
         session: name of the conversation or run; history is kept for it.
+        reasoning: what the agent said before it: evidence, kept where `trail.disclose` says so, and never judged.
     """
 
     tool: str
@@ -106,6 +107,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cwd: str | None = None
     subject: Subject = Subject()
     session: str = "default"
+    reasoning: str = ""
 
     @classmethod
     def from_json(cls, text: bytes | str) -> ToolCall:

@@ -623,6 +623,113 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="adapters.conformance",
+        source="issue 6",
+        behaviour="one suite says of every adapter what it keeps, can fail in every case, and is kept as a table",
+        tests=(
+            "tests/adapters/test_conformance.py::test_our_adapters_conform",
+            "tests/adapters/test_conformance.py::test_an_unguarded_tool_meets_no_case_but_the_first",
+            "tests/adapters/test_conformance.py::test_one_command_says_who_conforms_and_who_does_not",
+            "tests/adapters/test_conformance.py::test_a_wrong_name_is_a_usage_error",
+            "tests/adapters/test_conformance.py::test_the_page_is_what_the_adapters_say",
+        ),
+    ),
+    Promise(
+        id="langgraph.streams",
+        source="issue 6",
+        behaviour="streams and subgraphs pause, resume and deny as a plain run does",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_a_stream_shows_the_pause_and_the_neutral_answer_and_no_more",
+            "tests/adapters/test_langgraph_reach.py::test_a_question_inside_a_subgraph_reaches_the_person_through_the_main_graph",
+        ),
+    ),
+    Promise(
+        id="langgraph.no_checkpointer",
+        source="issue 6",
+        behaviour="a held call that nobody could resume is denied, and operators read what is missing",
+        tests=("tests/adapters/test_langgraph_reach.py::test_without_a_checkpointer_operators_learn_what_is_missing",),
+    ),
+    Promise(
+        id="langgraph.tripwire",
+        source="issue 6",
+        behaviour="a tool that is called past the guard is stopped, and what the guard released is not",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_the_tripwire_stops_a_tool_that_is_called_past_the_guard",
+            "tests/adapters/test_langgraph_reach.py::test_the_tripwire_lets_what_the_guard_released_through_once",
+        ),
+    ),
+    Promise(
+        id="langgraph.provider_tools",
+        source="issue 6",
+        behaviour="a tool that a provider runs stays with the model only if operator and policy both say so",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_tools_of_a_provider_are_taken_from_the_model",
+            "tests/adapters/test_langgraph_reach.py::test_one_name_of_a_providers_tool_is_no_list",
+        ),
+    ),
+    Promise(
+        id="langgraph.duties",
+        source="issue 6",
+        behaviour="the end of a graph, and no pause of it, is when what its agent owes is looked at",
+        tests=("tests/adapters/test_langgraph_reach.py::test_the_end_of_a_graph_is_when_what_is_owed_is_looked_at",),
+    ),
+    Promise(
+        id="langgraph.reasoning",
+        source="issue 6",
+        behaviour="what an agent said before a call is kept as evidence where that is wanted, and is never judged",
+        tests=(
+            "tests/adapters/test_langgraph_reach.py::test_what_the_agent_said_is_kept_as_evidence_where_the_operator_wants_it",
+            "tests/adapters/test_langgraph_reach.py::test_what_the_agent_said_changes_neither_digest_nor_question",
+        ),
+    ),
+    Promise(
+        id="deepagents.backend",
+        source="issue 6",
+        behaviour="a backend of deepagents does only what the guard allows, also past every tool and under virtual paths",
+        tests=(
+            "tests/adapters/test_deepagents.py::test_a_backend_does_only_what_the_guard_allows",
+            "tests/adapters/test_deepagents.py::test_a_shell_behind_the_guard_stays_one",
+            "tests/adapters/test_deepagents.py::test_what_a_tool_was_released_for_is_not_judged_twice",
+            "tests/adapters/test_deepagents.py::test_a_backends_own_error_and_a_broken_guard_are_told_apart",
+            "tests/adapters/test_deepagents.py::test_what_is_no_backend_or_no_place_is_refused",
+        ),
+    ),
+    Promise(
+        id="python.functions",
+        source="issue 6",
+        behaviour="a guarded function is judged by its named arguments, runs with what was judged, or raises instead",
+        tests=(
+            "tests/adapters/test_python.py::test_a_function_is_judged_by_its_arguments_with_their_names",
+            "tests/adapters/test_python.py::test_arguments_that_change_after_the_judgement_change_nothing",
+            "tests/adapters/test_python.py::test_what_json_cannot_carry_is_refused_and_runs_nothing",
+            "tests/adapters/test_python.py::test_a_coroutine_raises_instead_of_running",
+            "tests/adapters/test_python.py::test_a_function_that_cannot_be_judged_as_a_whole_is_refused",
+            "tests/adapters/test_python.py::test_the_adapter_needs_no_framework",
+        ),
+    ),
+    Promise(
+        id="python.standard_library",
+        source="issue 6",
+        behaviour="processes, copies and paths of a guarded host ask first, whatever part of the library they go through",
+        tests=(
+            "tests/adapters/test_python.py::test_files_and_processes_ask_first",
+            "tests/adapters/test_python.py::test_what_may_not_be_is_not_done",
+            "tests/adapters/test_python.py::test_an_environment_is_part_of_what_is_judged",
+            "tests/adapters/test_python.py::test_options_that_cannot_be_judged_are_refused",
+            "tests/adapters/test_langgraph_page.py::test_the_example_in_plain_python_checks_itself",
+        ),
+    ),
+    Promise(
+        id="inspect.approver",
+        source="issue 6",
+        behaviour="Inspect AI's own evaluation runs what is allowed and rejects the rest, and no fault of ours ends a sample",
+        tests=(
+            "tests/adapters/test_inspect.py::test_the_example_on_inspects_mock_model_checks_itself",
+            "tests/adapters/test_inspect.py::test_a_failure_in_judging_is_a_rejection_and_no_exception",
+            "tests/adapters/test_inspect.py::test_without_inspect_the_error_says_what_to_install",
+        ),
+    ),
+    Promise(
         id="mandates.signed",
         source="design",
         behaviour="a mandate counts for its subject, in its window, when a person the configuration names has signed it",
@@ -3149,6 +3256,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_tokens.py::test_the_service_signs_and_the_command_line_verifies",
         ),
         gap="a verifier remembers in its own memory: two of them, or one that is started again, each take a token once",
+    ),
+    Promise(
         id="mcp.transparent",
         source="issue 6 item 2",
         behaviour="the MCP relay changes nothing but tool calls: a reference server does through it what it does alone, in every version of the protocol",

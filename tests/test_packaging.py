@@ -167,6 +167,10 @@ def _pins(name: str) -> dict[str, str]:
 PIN_FILES = sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
 
 
+OWN_PINS = {"bench", "inspect", "lowest", "mcp", "mlflow", "newest", "test"}
+"""Files for environments of their own, and the superset itself."""
+
+
 @pytest.mark.parametrize("name", PIN_FILES)
 def test_every_pin_is_exact_and_hashed(name: str) -> None:
     """Each entry is one version with its hashes, and nothing says where to get it."""
@@ -177,9 +181,9 @@ def test_every_pin_is_exact_and_hashed(name: str) -> None:
     assert [line[:60] for line in lines if not pinned.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("name", [name for name in PIN_FILES if name not in {"bench", "mcp", "mlflow", "test"}])
+@pytest.mark.parametrize("name", [name for name in PIN_FILES if name not in OWN_PINS])
 def test_pins_agree_so_that_one_set_installs_over_another(name: str) -> None:
-    """`make demo` and `make test` share one environment, in either order; peers, MLflow and MCP have their own."""
+    """`make demo` and `make test` share one environment, in either order; what differs on purpose has its own."""
     superset = _pins("test")
     assert {package: version for package, version in _pins(name).items() if superset.get(package) != version} == {}
 

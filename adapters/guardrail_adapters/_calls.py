@@ -26,6 +26,9 @@ SUBJECT_KEY: Final = "guardrail_subject"
 APPROVER_KEY: Final = "guardrail_approver"
 """`config["configurable"]` key with the name of the person who answers, set by the application that resumes."""
 
+MAX_REASONING_CHARS: Final = 32 * 1024
+"""Longest reasoning that is taken along with a call, in characters; of a longer one the beginning is."""
+
 DEFAULT_DECISIONS: Final[tuple[AnswerKind, ...]] = ("approve", "edit", "reject")
 """What a reviewer may answer, unless the operator says otherwise."""
 
@@ -98,20 +101,49 @@ class Site:
         claimed = self.configurable.get(APPROVER_KEY)
         return f"config:{claimed}" if isinstance(claimed, str) and claimed else UNVERIFIED
 
+    @property
+    def reasoning(self) -> str:
+        """What the agent said in the turn that made the calls, its thinking as far as the model shows it included."""
+        _, last = self._last()
+        return _said(last) if last is not None else ""
+
     def _message(self) -> str | None:
+        index, last = self._last()
+        # A reducer that gives no ids only ever appends, so the place in the list is as good as one.
+        return None if last is None else last.id or f"#{index}"
+
+    def _last(self) -> tuple[int, AIMessage | None]:
         state = self.state
         if isinstance(state, Mapping):
             messages: Any = state.get(self.messages_key)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         else:
             messages = getattr(state, self.messages_key, state)
-        if not isinstance(messages, list):
-            return None
-        turns: list[Any] = messages  # pyright: ignore[reportUnknownVariableType]
+        turns: list[Any] = messages if isinstance(messages, list) else []  # pyright: ignore[reportUnknownVariableType]
         for index in range(len(turns) - 1, -1, -1):
             if isinstance(turns[index], AIMessage):
-                # A reducer that gives no ids only ever appends, so the place in the list is as good as one.
-                return turns[index].id or f"#{index}"
+                return index, turns[index]
+        return -1, None
+
+
+def _said(message: AIMessage) -> str:
+    """Text and reasoning of a message, in their order, as a text of bounded length."""
+    content: Any = message.content  # pyright: ignore[reportUnknownMemberType]
+    if isinstance(content, str):
+        # Some chat models put their thinking beside the content.
+        thought = message.additional_kwargs.get("reasoning_content")
+        parts = [thought if isinstance(thought, str) else "", content]
+    else:
+        blocks: list[Any] = content
+        texts = (block if isinstance(block, str) else _text_of(block) for block in blocks)
+        parts = [text for text in texts if isinstance(text, str)]
+    return "\n".join(part for part in parts if part)[:MAX_REASONING_CHARS]
+
+
+def _text_of(block: Any) -> Any:
+    if not isinstance(block, Mapping):
         return None
+    fields: Mapping[str, Any] = block  # pyright: ignore[reportUnknownVariableType]
+    return next((fields[name] for name in ("text", "reasoning", "thinking") if fields.get(name)), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +198,7 @@ class CallReader:
             cwd=self.cwd if isinstance(self.cwd, str) else self.cwd(),
             subject=self._subject(site),
             session=str(site.configurable.get("thread_id") or self.session),
+            reasoning=site.reasoning,
         )
         call.validate()
         return Asked(raw=raw, call=call, key=CallKey(turn=site.turn, call=call.id, digest=call.digest))

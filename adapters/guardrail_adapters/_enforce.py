@@ -23,9 +23,16 @@ from guardrail.review import CallKey, Review, ReviewError
 from guardrail_adapters import _wire
 from guardrail_adapters._calls import Asked, CallReader, Site
 from guardrail_adapters._guard import GuardLike
+from guardrail_adapters._tripwire import PASS, Pass
 
 _log: Final = logging.getLogger("guardrail.adapters")
 # Not `warnings`: a program that turns warnings into errors must not get one out of its graph.
+
+NOT_RESUMABLE: Final = (
+    "the graph has no checkpointer, or the run no thread_id, so a pause could never be resumed:"
+    " compile it with a checkpointer and invoke it with a thread_id"
+)
+"""Why a held call is blocked at once, for operators: in the artifact, which models do not see, and in the log."""
 
 _RELEASED: Final[ContextVar[tuple[CallKey, ...]]] = ContextVar("guardrail_released", default=())
 """Calls that an outer hook of ours has released and that are on their way to the tool."""
@@ -86,6 +93,7 @@ class Enforcing:
 
         def carry_out(call: ToolCall) -> Any:
             token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
+            leave = PASS.set(Pass(call.tool, call.args))
             try:
                 ran.value = execute(step.request(request, call))
                 ran.done = True
@@ -93,13 +101,14 @@ class Enforcing:
                 ran.error = _marked(error)
                 raise
             finally:
+                PASS.reset(leave)
                 _RELEASED.reset(token)
             return ran.value
 
         try:
             self._guard.run(step.asked.call, carry_out, grant=step.grant)
         except BaseException as error:  # noqa: BLE001 - the tool's own errors are raised again there
-            return self._failed(step, ran, error)
+            return self._failed(step, ran, error, site)
         return self._done(step, ran)
 
     async def aenforce(self, request: Any, execute: Callable[[Any], Awaitable[Any]], site: Site) -> Any:
@@ -116,6 +125,7 @@ class Enforcing:
 
         async def carry_out(call: ToolCall) -> Any:
             token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
+            leave = PASS.set(Pass(call.tool, call.args))
             try:
                 ran.value = await execute(step.request(request, call))
                 ran.done = True
@@ -123,13 +133,14 @@ class Enforcing:
                 ran.error = _marked(error)
                 raise
             finally:
+                PASS.reset(leave)
                 _RELEASED.reset(token)
             return ran.value
 
         try:
             await self._guard.arun(step.asked.call, carry_out, grant=step.grant)
         except Exception as error:  # noqa: BLE001 - the tool's own errors are raised again there
-            return await asyncio.to_thread(self._failed, step, ran, error)
+            return await asyncio.to_thread(self._failed, step, ran, error, site)
         return self._done(step, ran) if step.held is None else await asyncio.to_thread(self._done, step, ran)
 
     def _at_hand(self, raw: Mapping[str, Any], site: Site) -> bool:
@@ -158,11 +169,11 @@ class Enforcing:
                 return _Step(asked=asked)
             if review.outcome is Outcome.DENY:
                 return _wire.blocked(raw, Outcome.DENY, review.decision_id)
-            return self._answered(asked, review)
+            return self._answered(asked, review, site)
         except Exception as error:  # noqa: BLE001 - judging must not raise out of a graph
             return _faulted(raw, error)
 
-    def _answered(self, asked: Asked, review: Review) -> _Step | ToolMessage:
+    def _answered(self, asked: Asked, review: Review, site: Site) -> _Step | ToolMessage:
         match review.state:
             case "rejected" | "responded":
                 return _wire.answered(asked.raw, review)
@@ -173,7 +184,7 @@ class Enforcing:
             case "approved" | "released" | "failed" | "paused":
                 return self._granted(asked, review)
             case "decided" | "pending" | "expired" | "superseded":
-                return _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id)
+                return _blocked(asked, Outcome.ESCALATE, review.decision_id, site)
 
     def _granted(self, asked: Asked, review: Review) -> _Step | ToolMessage:
         edited = review.answer.args if review.answer is not None else None
@@ -183,7 +194,7 @@ class Enforcing:
             return _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id)
         return _Step(asked=final, held=review.key, grant=grant, edited=edited is not None)
 
-    def _failed(self, step: _Step, ran: _Ran, error: BaseException) -> Any:
+    def _failed(self, step: _Step, ran: _Ran, error: BaseException, site: Site) -> Any:
         # 1. The tool raised: that is its own affair, and ToolNode has to see it as it is.
         if ran.error is not None:
             self._close(step, ran)
@@ -200,7 +211,7 @@ class Enforcing:
         if isinstance(error, Denied) and step.held is not None and not _is_fault(error.decision):
             with _reported("the end of a review"):
                 self._guard.reviews.finish(step.held, "refused")
-        return _wire.blocked(step.asked.raw, error.decision.outcome, error.decision.decision_id)
+        return _blocked(step.asked, error.decision.outcome, error.decision.decision_id, site)
 
     def _done(self, step: _Step, ran: _Ran) -> Any:
         result = _wire.with_notice(ran.value, step.asked.raw) if step.edited else ran.value
@@ -218,6 +229,14 @@ class Enforcing:
             # A cancelled call may have done anything: it stays released, and is not run again.
             if step.held is not None and isinstance(ran.error, Exception):
                 self._guard.reviews.finish(step.held, "paused" if paused else "failed")
+
+
+def _blocked(asked: Asked, outcome: Outcome, decision_id: str, site: Site) -> ToolMessage:
+    """A call that does not run, and for operators why nobody was asked, if nobody could be."""
+    if site.resumable or outcome is not Outcome.ESCALATE:
+        return _wire.blocked(asked.raw, outcome, decision_id)
+    _log.warning("the call `%s` was held and nobody was asked: %s", asked.call.id, NOT_RESUMABLE)
+    return _wire.blocked(asked.raw, outcome, decision_id, reason=NOT_RESUMABLE)
 
 
 def _is_fault(decision: Decision) -> bool:

@@ -20,6 +20,7 @@ from guardrail import ConfigError
 from guardrail.review import AnswerKind
 from guardrail_adapters._ask import Asking
 from guardrail_adapters._calls import DEFAULT_DECISIONS, CallReader, Options
+from guardrail_adapters._duties import Duties
 from guardrail_adapters._enforce import Enforcing
 from guardrail_adapters._guard import GuardLike
 
@@ -61,3 +62,4 @@ class Gate:
         asking, enforcing = Asking(guard, reader, allowed), Enforcing(guard, reader)
         self.ask, self.aask = asking.ask, asking.aask
         self.enforce, self.aenforce = enforcing.enforce, enforcing.aenforce
+        self.duties = Duties(guard, options)

@@ -152,14 +152,17 @@ def _facts(review: Review) -> dict[str, Any]:
 # ── tool messages ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def blocked(raw: Mapping[str, Any], outcome: Outcome, decision_id: str, text: str | None = None) -> ToolMessage:
+def blocked(
+    raw: Mapping[str, Any], outcome: Outcome, decision_id: str, text: str | None = None, *, reason: str = ""
+) -> ToolMessage:
     """A call that did not run; the content is neutral, the artifact is for operators and is not sent to the model."""
+    facts = {"decision_id": decision_id, "outcome": outcome.value, **({"reason": reason} if reason else {})}
     return ToolMessage(
         content=text or NEUTRAL[outcome],
         name=str(raw.get("name") or ""),
         tool_call_id=str(raw.get("id") or ""),
         status="error",
-        artifact={"guardrail": {"decision_id": decision_id, "outcome": outcome.value}},
+        artifact={"guardrail": facts},
     )
 
 

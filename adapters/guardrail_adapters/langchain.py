@@ -6,7 +6,8 @@ put it last in the list, and use `guardrail_adapters.langgraph.instrument` where
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, Unpack, get_args
 
 try:
@@ -21,9 +22,10 @@ except ImportError as missing:
 
 from guardrail import ConfigError
 from guardrail.review import AnswerKind
-from guardrail_adapters._calls import Options, Site
+from guardrail_adapters._calls import CallReader, Options, Site
 from guardrail_adapters._gate import Gate
 from guardrail_adapters._guard import GuardLike
+from guardrail_adapters._provided import Provided
 
 __all__ = ["AnswerKind", "GuardLike", "GuardrailMiddleware", "InterruptMode", "Options"]
 
@@ -42,6 +44,8 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
         cwd: working directory of the tools, or a function that gives it.
         session: name of the conversation when a run has no thread id.
         allowed_decisions: what a reviewer may answer.
+        provider_tools: types of provider-side tools that may be bound to the model if policy allows them too, such as
+            `web_search_20250305`; empty takes every one of them away. They run where no guard sees them.
 
     Raises:
         ConfigError: if `interrupt_mode` is neither, or `guard` or an option cannot be used.
@@ -51,13 +55,45 @@ class GuardrailMiddleware(AgentMiddleware[Any, Any, Any]):
     trace_policy = TracePolicy(process_inputs=omit_payload)
 
     def __init__(
-        self, guard: GuardLike, *, interrupt_mode: InterruptMode = "batched", **options: Unpack[Options]
+        self,
+        guard: GuardLike,
+        *,
+        interrupt_mode: InterruptMode = "batched",
+        provider_tools: Sequence[str] = (),
+        **options: Unpack[Options],
     ) -> None:
         super().__init__()
         if interrupt_mode not in get_args(InterruptMode):
             raise ConfigError(f"`interrupt_mode` must be `batched` or `per_call`, not `{interrupt_mode}`")
         self._batched = interrupt_mode == "batched"
         self._gate = Gate(guard, options)
+        self._provided = Provided(guard, CallReader.of(options), provider_tools)
+
+    def before_agent(self, state: Any, runtime: Any) -> None:  # noqa: ARG002 - the framework's signature
+        """Take up what the agent owes."""
+        self._gate.duties.begin(get_config().get("configurable") or {})
+
+    async def abefore_agent(self, state: Any, runtime: Any) -> None:  # noqa: ARG002
+        """Take up what the agent owes."""
+        await asyncio.to_thread(self._gate.duties.begin, get_config().get("configurable") or {})
+
+    def after_agent(self, state: Any, runtime: Any) -> None:  # noqa: ARG002
+        """The agent is through: look at what it owes."""
+        self._gate.duties.end(get_config().get("configurable") or {})
+
+    async def aafter_agent(self, state: Any, runtime: Any) -> None:  # noqa: ARG002
+        """The agent is through: look at what it owes."""
+        await asyncio.to_thread(self._gate.duties.end, get_config().get("configurable") or {})
+
+    def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+        """Take provider-side tools away from the model, unless operator and policy both allow them."""
+        kept = self._provided.kept(request.tools, _turn_site(request.state, request.runtime))
+        return handler(request if kept is None else request.override(tools=kept))
+
+    async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Take provider-side tools away from the model, unless operator and policy both allow them."""
+        kept = await self._provided.akept(request.tools, _turn_site(request.state, request.runtime))
+        return await handler(request if kept is None else request.override(tools=kept))
 
     def after_model(self, state: Any, runtime: Any) -> None:
         """Batched: judge the whole turn, and ask about all of it at once."""

@@ -25,10 +25,24 @@ except ImportError as missing:
 from guardrail import ConfigError
 from guardrail.review import AnswerKind
 from guardrail_adapters._calls import Options, Site
+from guardrail_adapters._duties import Duties, DutiesHandler, everywhere
 from guardrail_adapters._gate import Gate
 from guardrail_adapters._guard import GuardLike
+from guardrail_adapters._tripwire import Tripwire, Unguarded, tripwire
 
-__all__ = ["AnswerKind", "GuardLike", "GuardedToolNode", "Instrumented", "Options", "check_langgraph", "instrument"]
+__all__ = [
+    "AnswerKind",
+    "GuardLike",
+    "GuardedToolNode",
+    "Instrumented",
+    "Options",
+    "Tripwire",
+    "Unguarded",
+    "check_langgraph",
+    "duties",
+    "instrument",
+    "tripwire",
+]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -181,6 +195,19 @@ class GuardedToolNode(ToolNode):
         return await super()._afunc(input, config, runtime)
 
 
+def duties(guard: GuardLike, **options: Unpack[Options]) -> DutiesHandler:
+    """A callback that takes up what an agent owes when its graph starts, and looks at it when the graph is through.
+
+    For graphs with a `GuardedToolNode`: `app.invoke(value, {"callbacks": [duties(guard)], ...})`. With `instrument` and
+    with the middleware it is done without.
+
+    Args:
+        guard: what keeps the obligations.
+        options: as for `GuardedToolNode`; subject and session are used.
+    """
+    return DutiesHandler(Duties(guard, options))
+
+
 # ── every ToolNode of the process ────────────────────────────────────────────────────────────────────────────────────
 
 _lock: Final = threading.Lock()
@@ -219,6 +246,7 @@ class Instrumented:
             for name, original in self._originals.items():
                 setattr(ToolNode, name, original)
             _active = None
+            everywhere(None)
 
     def __enter__(self) -> Self:
         return self
@@ -260,6 +288,7 @@ def instrument(guard: GuardLike, **options: Unpack[Options]) -> Instrumented:
         check_langgraph()
         handle = Instrumented(guard, options)
         handle._patch()
+        everywhere(Duties(guard, options))
         _active = handle
         return handle
 

@@ -299,8 +299,9 @@ class WitnessConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: str
 
 
-Disclosed = Literal["args", "output", "error"]
-"""What of a call may be kept beside the trail: its arguments, what it returned, what it raised."""
+Disclosed = Literal["args", "output", "error", "reasoning"]
+"""What of a call may be kept beside the trail: its arguments, what it returned, what it raised, and what the agent said
+before it."""
 
 
 class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"witnesses": "witness"}):
@@ -318,7 +319,7 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
         timeout_seconds: longest wait for a durable write before the call is denied, in seconds.
         documents: record what policy saw with each decision, so that `guardrail policy diff` can make it again.
         disclose: what of a call is kept beside the trail, readable and redactable, while its record only commits to it:
-            `args`, `output`, `error`; empty keeps nothing but digests.
+            `args`, `output`, `error`, `reasoning`; empty keeps nothing but digests.
         keep_days: records younger than this are never pruned, whoever orders it, in days.
         checkpoint_file: a second file for every signed checkpoint, best on another host's disk; empty means none.
         witnesses: who cosigns the checkpoints.

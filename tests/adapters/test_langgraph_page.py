@@ -49,3 +49,17 @@ def test_the_complete_agent_of_the_page_runs_as_it_stands(tmp_path: Path, root: 
     assert (report.ok, report.unfinished, report.live) == (True, 0, False)
     outcomes = [record["kind"] for _, record in read_records(tmp_path / "trail") if record["kind"] == "intent"]
     assert len(outcomes) == (2 if said == "y" else 1)
+
+
+def test_the_example_in_plain_python_checks_itself(root: Path) -> None:
+    """It ends with an error if anything is not as it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.plain_python.example"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "adapters")))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["allowed", "denied", "held", "approved"]

@@ -1,0 +1,1 @@
+"""Guardrail as an approver and a reviewer of Inspect AI."""

@@ -1,0 +1,1 @@
+"""Guardrail in plain Python, in one file that checks itself."""
