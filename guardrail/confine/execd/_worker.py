@@ -1,0 +1,193 @@
+"""The process of one session: starts its tools one after another, tells what they did, and leaves nothing of them.
+
+Messages that it takes: `{"run": {"argv", "cwd", "environment", "umask"}}` with three descriptors, `{"stop": true}`.
+Messages that it gives: `{"opened": …}` once, `{"events": […]}` as they come, `{"started": pid}`, `{"ended": …}`,
+`{"failed": …}` for what did not start.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import resource
+import select
+import signal
+import socket
+import threading
+from typing import Any, Final
+
+from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
+from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._session import Session
+from guardrail.confine.execd._wire import Closed, receive, send
+
+MAX_EVENTS: Final = 1000
+"""Most different events of one call that are told; of further ones the number is."""
+
+MAX_KEYS: Final = 10_000
+"""Most different events of one call that are told apart at all."""
+
+
+class Events:
+    """Takes events on the supervisor's thread, folds repetitions, and hands them over on the main one."""
+
+    def __init__(self) -> None:
+        self.wake, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """A new call."""
+        self._waiting: collections.deque[dict[str, Any]] = collections.deque()
+        self._keys: collections.Counter[tuple[Any, ...]] = collections.Counter()
+        self.told = self.total = 0
+
+    def notice(self, event: dict[str, Any]) -> None:
+        """Take one; what the same process does again in the same way is counted, and not told again."""
+        key = (event["pid"], event["op"], event["syscall"], event["path"], event["outcome"])
+        with self._lock:
+            self.total += 1
+            if key in self._keys or len(self._keys) < MAX_KEYS:
+                self._keys[key] += 1
+            if self._keys[key] != 1 or self.told >= MAX_EVENTS:
+                return
+            self.told += 1
+            self._waiting.append(event)
+        try:
+            os.write(self._write, b"x")
+        except BlockingIOError:
+            pass  # it is being woken already
+
+    def take(self) -> list[dict[str, Any]]:
+        """Those that have not been told yet."""
+        try:
+            os.read(self.wake, 4096)
+        except BlockingIOError:
+            pass
+        with self._lock:
+            taken = list(self._waiting)
+            self._waiting.clear()
+        return taken
+
+
+class Worker:
+    """The main thread of a session.
+
+    Args:
+        channel: to the guard.
+        lifeline: descriptor that ends when the zygote does.
+        protected: what is protected.
+    """
+
+    def __init__(self, channel: socket.socket, lifeline: int, protected: ProtectedSet) -> None:
+        self._channel = channel
+        self._lifeline = lifeline
+        self._protected = protected
+        self._events = Events()
+        self._signals, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.signal(signal.SIGCHLD, _noticed)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+
+    def open(self, profile: Profile) -> bool:
+        """Open the session, and say so."""
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
+        prctl(PR_SET_DUMPABLE, 0)
+        # The supervisor applies the tool's umask to what it creates for it.
+        os.umask(0)
+        if profile.processes:
+            most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+            limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
+            resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
+        try:
+            self._session = Session(profile, self._protected, self._events.notice)
+        except (OSError, ValueError, NotImplementedError) as error:
+            send(self._channel, {"refused": str(error)})
+            return False
+        send(self._channel, {"opened": {"mode": self._session.mode}})
+        return True
+
+    def serve(self) -> None:
+        """Take calls until the guard, or the zygote, is gone."""
+        try:
+            while select.select([self._channel, self._lifeline], [], [])[0] == [self._channel]:
+                order, fds = receive(self._channel)
+                try:
+                    if "run" in order:
+                        self._run(order["run"], fds)
+                finally:
+                    for fd in fds:
+                        os.close(fd)
+        except Closed:
+            pass
+        finally:
+            processes.end_all()
+
+    def _run(self, order: dict[str, Any], fds: list[int]) -> None:
+        self._events.begin()
+        before = self._session.traps
+        try:
+            started = self._session.start(
+                order["argv"],
+                cwd=order["cwd"],
+                env=order["environment"],
+                umask=order["umask"],
+                stdin=fds[0],
+                stdout=fds[1],
+                stderr=fds[2],
+            )
+        except (OSError, ValueError, IndexError) as error:
+            send(self._channel, {"failed": {"errno": getattr(error, "errno", None), "why": str(error)}})
+            return
+        for fd in fds:
+            os.close(fd)
+        fds.clear()
+        send(self._channel, {"started": started.pid})
+        status, why = self._wait(started.pid)
+        # Nobody else takes it in: it is known to be over.
+        started.returncode = status
+        strays, survivors = processes.end_all()
+        self._flush()
+        send(
+            self._channel,
+            {
+                "ended": {
+                    "status": status,
+                    "why": why,
+                    "strays": strays,
+                    "survivors": survivors,
+                    "traps": self._session.traps - before,
+                    "events": self._events.total,
+                    "untold": self._events.total - self._events.told,
+                }
+            },
+        )
+
+    def _wait(self, pid: int) -> tuple[int, str]:
+        """Status of the tool, and whether it ended by itself."""
+        why = "exited"
+        while True:
+            ended = processes.reap()
+            if pid in ended:
+                return ended[pid], why
+            ready = select.select([self._signals, self._events.wake, self._channel, self._lifeline], [], [])[0]
+            if self._signals in ready:
+                os.read(self._signals, 4096)
+            if self._events.wake in ready:
+                self._flush()
+            if self._lifeline in ready:
+                raise Closed
+            if self._channel in ready:
+                receive(self._channel)  # the only order that can come now is to stop
+                why = "stopped"
+                os.kill(pid, signal.SIGKILL)
+
+    def _flush(self) -> None:
+        taken = self._events.take()
+        if taken:
+            send(self._channel, {"events": taken})
+
+
+def _noticed(_number: int, _frame: object) -> None:
+    """A handler is needed for the wake-up descriptor to be written to."""
