@@ -8,7 +8,6 @@ import socket
 import struct
 from typing import Final
 
-from guardrail.confine.execd._judge import Found
 from guardrail.confine.execd._kernel import AT_FDCWD, Memory, call, held, signed
 from guardrail.confine.execd._orders import Profile
 from guardrail.confine.execd._pins import pin, seen
@@ -18,12 +17,11 @@ MAX_ADDRESS_BYTES: Final = 128
 """Size of struct sockaddr_storage."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error
+class Refused(Exception):
     """The address is not one of those that the profile has.
 
     Args:
         where: the address, for people.
-        again: whether the kernel could carry the call out itself, had it been allowed.
     """
 
     def __init__(self, where: str) -> None:

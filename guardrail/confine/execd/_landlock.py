@@ -40,7 +40,8 @@ _VERSION: Final = 1
 
 def version() -> int:
     """The ABI that the kernel has, 0 if it has no Landlock or it is switched off."""
-    return max(0, LIBC.syscall(machine().numbers["landlock_create_ruleset"], None, ctypes.c_size_t(0), _VERSION))
+    found: int = LIBC.syscall(machine().numbers["landlock_create_ruleset"], None, ctypes.c_size_t(0), _VERSION)
+    return max(0, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Handled:
         )
 
     def packed(self, abi: int) -> bytes:
-        """struct landlock_ruleset_attr, as long as a version knows it: a longer one is E2BIG."""
+        """Struct landlock_ruleset_attr, as long as a version knows it: a longer one is E2BIG."""
         size = 24 if abi >= SCOPES_SINCE else 16 if abi >= NET_SINCE else 8
         return struct.pack("=QQQ", self.files, self.net, self.scopes)[:size]
 

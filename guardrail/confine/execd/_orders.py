@@ -120,8 +120,10 @@ class Profile:
     @classmethod
     def from_plain(cls, value: dict[str, Any]) -> Profile:
         """From JSON, whose lists become tuples."""
-        plain = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
-        plain["grants"] = tuple((op, asset) for op, asset in value.get("grants", ()))
+        plain = dict(value)
+        for name in ("read", "write", "sockets", "connect", "bind", "unix", "reads"):
+            plain[name] = tuple(value[name])
+        plain["grants"] = tuple((op, asset) for op, asset in value["grants"])
         return cls(**plain)
 
     @property

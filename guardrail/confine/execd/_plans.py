@@ -1,11 +1,12 @@
 """From a trapped call to a plan: arguments copied once, objects pinned, and what is to be done with the pins.
 
-INVARIANT: an act is a closure over pins and copied values; nothing of the tool is looked at again, so what was judged is
-what happens. Not concerned with whether it may happen: `_judge` is.
+INVARIANT: an act is a closure over pins and copied values; nothing of the tool is looked at again, so what was
+judged is what happens. Not concerned with whether it may happen: `_judge` is.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -41,7 +42,7 @@ MAX_XATTR_NAME_BYTES: Final = 256
 _O_TMPFILE: Final = os.O_TMPFILE & ~os.O_DIRECTORY
 
 
-class Again(Exception):  # noqa: N818 - an answer, not an error
+class Again(Exception):
     """The kernel may carry the call out itself: a register alone decides what it can do."""
 
 
@@ -81,7 +82,7 @@ class Plan:
     path: bytes
     objects: tuple[Found, ...]
     act: Callable[[], int | None]
-    fds: list[int] = field(default_factory=list)
+    fds: list[int] = field(default_factory=list[int])
     entry: bool = False
     blocks: bool = False
     times: dict[str, Any] | None = None
@@ -282,14 +283,14 @@ class Planner:
         name = trapped.name
         if name == "truncate":
             size = rest[0]
-            return lambda: os.truncate(held(fd), size) or 0
+            return lambda: call("truncate", held(fd), ctypes.c_long(size))
         if name in calls.TIMES:
             packed = None if times is None else struct.pack("=4q", *times)
             return lambda: call("utimensat", fd, b"", packed, AT_EMPTY_PATH)
         if name in calls.MODES:
             if is_link(status):
                 raise OSError(errno.EOPNOTSUPP, "a link has no mode")
-            return lambda: os.chmod(held(fd), rest[0] & MODE_BITS) or 0
+            return lambda: call("fchmodat", AT_FDCWD, held(fd), rest[0] & MODE_BITS)
         if name in calls.OWNERS:
             owner, group = rest[0] & 0xFFFFFFFF, rest[1] & 0xFFFFFFFF
             return lambda: call("fchownat", fd, b"", owner, group, AT_EMPTY_PATH)

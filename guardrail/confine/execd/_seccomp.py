@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from guardrail.confine.execd import _syscalls as calls
@@ -87,17 +88,49 @@ class FilterPlan:
     groups: tuple[int, ...] = ()
 
 
+SHIELD_PLACES: Final = tuple(range(0x7FFFFF00, 0x7FFFFF03))
+"""Stand for the three numbers of a session while its filter is not its own yet; no process has such numbers."""
+
+GROUP_PLACE: Final = 0x7FFFFF10
+"""The same for its process group."""
+
+
+@functools.cache
+def _template(plan: FilterPlan) -> bytes:
+    return program(plan)
+
+
+def own_program(plan: FilterPlan) -> bytes:
+    """The filter as `program` makes it, from one made before: only the shielded numbers are a session's own.
+
+    Args:
+        plan: with three numbers to shield, and one group.
+    """
+    code = _template(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
+    places = {**dict(zip(SHIELD_PLACES, plan.shield, strict=True)), -GROUP_PLACE: -plan.groups[0]}
+    for place, number in places.items():
+        code = code.replace(_compared(place), _compared(number))
+    return code
+
+
+def warm() -> None:
+    """Make the usual templates, so that who is forked from here has them."""
+    for every_open in (False, True):
+        for new_names in (False, True):
+            plan = FilterPlan(notify=True, every_open=every_open, new_names=new_names)
+            own_program(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
+
+
+def _compared(number: int) -> bytes:
+    """The end of an instruction that compares with a number in a rule of one action: jump nowhere, or over one."""
+    return struct.pack("=BBI", 0, 1, number & 0xFFFFFFFF)
+
+
 def program(plan: FilterPlan, machine: calls.Machine | None = None) -> bytes:
     """The filter as the kernel takes it."""
     machine = machine or calls.machine()
-    rules = {
-        machine.numbers[name]: found
-        for name, found in _rules(plan).items()
-        if name in machine.numbers
-    }
-    return assemble(
-        machine.audit, rules, newest=calls.NEWEST, x32=calls.X32_BIT, missing=errno_of(errno.ENOSYS)
-    )
+    rules = {machine.numbers[name]: found for name, found in _rules(plan).items() if name in machine.numbers}
+    return assemble(machine.audit, rules, newest=calls.NEWEST, x32=calls.X32_BIT, missing=errno_of(errno.ENOSYS))
 
 
 def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
@@ -126,7 +159,7 @@ def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
 
 def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     always = (Rule(NOTIFY),)
-    found = dict.fromkeys((*calls.MUTATIONS, "connect", "openat2", "creat"), always)
+    found: dict[str, tuple[Rule, ...]] = dict.fromkeys((*calls.MUTATIONS, "connect", "openat2", "creat"), always)
     for name, arg in (("openat", 2), ("open", 1)):
         found[name] = always if plan.every_open else (Rule(NOTIFY, (Test(arg, "has", WRITE_INTENT),)),)
     if plan.new_names:
@@ -178,6 +211,7 @@ def install(code: bytes, *, listener: bool) -> int:
     number = calls.machine().numbers["seccomp"]
     if not listener:
         return check(LIBC.syscall(number, SET_MODE_FILTER, 0, ctypes.byref(taken)), "seccomp")
+    fd = -1
     for flags in (NEW_LISTENER | WAIT_KILLABLE_RECV, NEW_LISTENER):
         fd = LIBC.syscall(number, SET_MODE_FILTER, flags, ctypes.byref(taken))
         # WAIT_KILLABLE_RECV is younger than listeners are.

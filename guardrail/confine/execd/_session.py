@@ -1,8 +1,8 @@
 """One confined session: the two threads, and the loop that answers what the tool's filter sends.
 
-INVARIANT: the supervisor acts inside the tool's own domain (T1), so what it hands out is nothing that the tool could not
-have opened; and it is out of the tool's reach, because the tool's domain lies one layer below (T2), because the process
-is undumpable, and because its numbers are shielded in the filter.
+INVARIANT: the supervisor acts inside the tool's own domain (T1), so what it hands out is nothing that the tool could
+not have opened; and it is out of the tool's reach, because the tool's domain lies one layer below (T2), because the
+process is undumpable, and because its numbers are shielded in the filter.
 
 INVARIANT: nothing that is called between vfork and exec is trapped: T2 holds the interpreter while it waits for that.
 """
@@ -81,7 +81,7 @@ class Session:
         def job() -> None:
             try:
                 # A session of its own: no terminal, and one group to begin with.
-                result.put(subprocess.Popen(argv, start_new_session=True, **options))
+                result.put(subprocess.Popen[bytes](argv, start_new_session=True, **options))
             except Exception as error:  # noqa: BLE001 - it is raised by the thread that asked
                 result.put(error)
 
@@ -146,7 +146,7 @@ class Session:
             if self._abi:
                 self._nest()
             plan = self._filter_plan((os.getpid(), t1, threading.get_native_id()))
-            fd = seccomp.install(seccomp.program(plan), listener=plan.notify)
+            fd = seccomp.install(seccomp.own_program(plan), listener=plan.notify)
             if plan.notify:
                 self._listener = fd
             up.put(None)

@@ -6,12 +6,13 @@ Numbers are those of the kernel's `arch/x86/entry/syscalls/syscall_64.tbl` and `
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """What the filter has to know of a processor.
 
@@ -23,7 +24,7 @@ class Machine:
     audit: int
     numbers: dict[str, int]
 
-    @property
+    @functools.cached_property
     def names(self) -> dict[int, str]:
         """Name of each number."""
         return {number: name for name, number in self.numbers.items()}
@@ -78,6 +79,7 @@ X32_BIT: Final = 0x40000000
 """Set in the numbers of the x32 ABI, which are x86-64 calls by another name."""
 
 
+@functools.cache
 def machine(name: str | None = None) -> Machine:
     """The machine of that name, or this one.
 
@@ -88,7 +90,9 @@ def machine(name: str | None = None) -> Machine:
     try:
         return MACHINES[name]
     except KeyError:
-        raise NotImplementedError(f"no table of system calls for `{name}`: there is one for x86_64 and aarch64") from None
+        raise NotImplementedError(
+            f"no table of system calls for `{name}`: there is one for x86_64 and aarch64"
+        ) from None
 
 
 OPENS: Final = ("open", "creat", "openat", "openat2")
@@ -104,18 +108,22 @@ ON_DESCRIPTORS: Final = ("fchmod", "fchown", "fsetxattr", "fremovexattr")
 MUTATIONS: Final = (*RENAMES, *LINKS, *REMOVES, "truncate", *TIMES, *MODES, *OWNERS, *XATTRS)
 """Sent to the supervisor whole, whatever their arguments."""
 
-REFUSED: Final = tuple("""
+REFUSED: Final = tuple(
+    """
 mount umount2 move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr pivot_root chroot setns
 bpf perf_event_open open_by_handle_at userfaultfd kexec_load kexec_file_load init_module finit_module delete_module
 swapon acct reboot quotactl ptrace process_vm_readv process_vm_writev process_madvise kcmp move_pages migrate_pages
 add_key keyctl request_key pidfd_getfd fanotify_init
-""".split())
+""".split()
+)
 """The surface of escapes: EPERM, always. No tool that works on files needs any of them."""
 
-ABSENT: Final = tuple("""
+ABSENT: Final = tuple(
+    """
 io_uring_setup io_uring_enter io_uring_register clone3 setxattrat removexattrat file_setattr pidfd_send_signal
 memfd_secret
-""".split())
+""".split()
+)
 """ENOSYS, always, because callers have a way without them: a filter sees nothing of what a ring carries, the next four
 keep flags behind a pointer, and pidfd_send_signal takes a directory of /proc for a process."""
 

@@ -19,7 +19,7 @@ MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 """Longest message, in bytes."""
 
 
-class Closed(Exception):  # noqa: N818 - an ending, not an error
+class Closed(Exception):
     """The other side is gone."""
 
 

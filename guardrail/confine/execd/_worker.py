@@ -111,7 +111,7 @@ class Worker:
     def serve(self) -> None:
         """Take calls until the guard, or the zygote, is gone."""
         try:
-            while select.select([self._channel, self._lifeline], [], [])[0] == [self._channel]:
+            while _ready(self._channel.fileno(), self._lifeline) == [self._channel.fileno()]:
                 order, fds = receive(self._channel)
                 try:
                     if "run" in order:
@@ -171,14 +171,14 @@ class Worker:
             ended = processes.reap()
             if pid in ended:
                 return ended[pid], why
-            ready = select.select([self._signals, self._events.wake, self._channel, self._lifeline], [], [])[0]
+            ready = _ready(self._signals, self._events.wake, self._channel.fileno(), self._lifeline)
             if self._signals in ready:
                 os.read(self._signals, 4096)
             if self._events.wake in ready:
                 self._flush()
             if self._lifeline in ready:
                 raise Closed
-            if self._channel in ready:
+            if self._channel.fileno() in ready:
                 receive(self._channel)  # the only order that can come now is to stop
                 why = "stopped"
                 os.kill(pid, signal.SIGKILL)
@@ -187,6 +187,10 @@ class Worker:
         taken = self._events.take()
         if taken:
             send(self._channel, {"events": taken})
+
+
+def _ready(*fds: int) -> list[int]:
+    return select.select(fds, [], [])[0]
 
 
 def _noticed(_number: int, _frame: object) -> None:

@@ -20,7 +20,7 @@ from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._kernel import PR_SET_CHILD_SUBREAPER, Memory, prctl
 from guardrail.confine.execd._landlock import lacking, version
 from guardrail.confine.execd._orders import Profile, ProtectedSet
-from guardrail.confine.execd._seccomp import listener_problem
+from guardrail.confine.execd._seccomp import listener_problem, warm
 from guardrail.confine.execd._syscalls import machine
 from guardrail.confine.execd._wire import Closed, receive, send, unpack
 from guardrail.confine.execd._worker import Worker
@@ -78,6 +78,7 @@ class Zygote:
         self._workers: set[int] = set()
         self._lifeline, self._alive = os.pipe2(os.O_CLOEXEC)
         self._signals, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._spare: socket.socket | None = None
 
     def serve(self) -> None:
         """Work until the guard is gone."""
@@ -87,20 +88,26 @@ class Zygote:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, _noticed)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        facts = host()
+        if facts["listener"] == "ok":
+            warm()
         gc.collect()
         gc.freeze()
+        self._fork()
         try:
-            send(self._channel, {"host": host()})
+            send(self._channel, {"host": facts})
             while True:
-                ready = select.select([self._channel, self._signals], [], [])[0]
+                ready = select.select([self._channel.fileno(), self._signals], [], [])[0]
                 if self._signals in ready:
                     os.read(self._signals, 4096)
                     self._take_in()
-                if self._channel in ready:
+                if self._channel.fileno() in ready:
                     self._open(*receive(self._channel))
         except Closed:
             pass
         os.close(self._alive)
+        if self._spare is not None:
+            self._spare.close()
         processes.end_all(frozenset(self._workers))
 
     def _take_in(self) -> None:
@@ -112,26 +119,50 @@ class Zygote:
             processes.end_all(frozenset(self._workers))
 
     def _open(self, order: dict[str, Any], fds: list[int]) -> None:
+        try:
+            if self._spare is not None:
+                send(self._spare, order, fds)
+        except Closed:
+            pass  # the guard sees the end of the channel that it gave
+        for fd in fds:
+            os.close(fd)
+        self._fork()
+
+    def _fork(self) -> None:
+        """Have a worker ready for the next session: forking takes longer than everything else of one."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid:
+            theirs.close()
             self._workers.add(pid)
-            for fd in fds:
-                os.close(fd)
+            if self._spare is not None:
+                self._spare.close()
+            self._spare = mine
             return
         code = 1
         try:
-            for fd in (self._channel.detach(), self._alive, self._signals, self._wake):
+            for end in (self._channel, self._spare, mine):
+                if end is not None:
+                    end.close()
+            for fd in (self._alive, self._signals, self._wake):
                 os.close(fd)
             signal.set_wakeup_fd(-1)
-            worker = Worker(socket.socket(fileno=fds[0]), self._lifeline, self._protected)
-            if worker.open(Profile.from_plain(order["open"])):
-                worker.serve()
+            _work(theirs, self._lifeline, self._protected)
             code = 0
         except Closed:
             code = 0
         finally:
             # The supervisor's threads are in the middle of their work, and the interpreter must not wait for them.
             os._exit(code)
+
+
+def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet) -> None:
+    """The life of a worker: one order, one session."""
+    order, fds = receive(orders)
+    orders.close()
+    worker = Worker(socket.socket(fileno=fds[0]), lifeline, protected)
+    if worker.open(Profile.from_plain(order["open"])):
+        worker.serve()
 
 
 def main(channel: int, protected: int) -> None:

@@ -66,7 +66,7 @@ class Executor:
             self.host: dict[str, Any] = _receive(self._channel)["host"]
         except (ConfineError, KeyError):
             self.close()
-            raise ConfineError("the executor ended before it was ready: look at what it wrote to standard error") from None
+            raise ConfineError("the executor ended before it was ready: see what it wrote to standard error") from None
 
     @property
     def pid(self) -> int:

@@ -65,7 +65,7 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
         return
 
     def fail(error: OSError) -> None:
-        raise ConfineError(f"cannot look into `{error.filename}`, so what it holds cannot be told: let the guard read it")
+        raise ConfineError(f"cannot look into `{error.filename}`, so what it holds is not known: let the guard read it")
 
     for at, directories, files in os.walk(root, onerror=fail):
         for name in (*directories, *files):
