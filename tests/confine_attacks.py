@@ -1,9 +1,9 @@
 """Ways to get at an asset, one for each run: `python confine_attacks.py NAME BASE`, with the standard library alone.
 
 BASE is an arena (`confine_support.arena`): `srv/models/peer/weights.bin` is the asset, `ws` the workspace with
-`ws/conf/shutdown.yaml` protected in it, `ws/pre_link` a hard link to the asset made beforehand. The attacker owns all of
-these files, so ordinary permissions never help. VICTIM is a process of the same user outside, which holds the asset open
-as descriptor 199 and runs daemons that do what they are asked.
+`ws/conf/shutdown.yaml` protected in it, `ws/pre_link` a hard link to the asset made beforehand. The attacker owns all
+of these files, so ordinary permissions never help. VICTIM is a process of the same user outside, which holds the asset
+open as descriptor 199 and runs daemons that do what they are asked.
 It prints a line beginning with OPEN when the attacker got what it wanted; the two `benign_` cases have to.
 """
 
@@ -480,7 +480,7 @@ def supervisor_signalled_through_proc() -> object:
 def supervisor_read() -> object:
     names = [f"/proc/{pid}/task/{tid}/{what}" for pid in _executor() for tid in _threads(pid)
              for what in ("environ", "mem", "maps")]  # fmt: skip
-    return [name for name in names if _took(lambda one=name: open(one, "rb").read(1))]  # noqa: SIM115
+    return [name for name in names if _took(lambda one=name: open(one, "rb").read(1))]
 
 
 @further

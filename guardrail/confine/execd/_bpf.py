@@ -39,7 +39,7 @@ def errno_of(number: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Look:
     """One look at an argument.
 
     Args:
@@ -63,7 +63,7 @@ class Rule:
     """
 
     action: int
-    tests: tuple[Test, ...] = ()
+    tests: tuple[Look, ...] = ()
 
 
 def assemble(audit: int, calls: Mapping[int, Sequence[Rule]], *, newest: int, x32: int, missing: int) -> bytes:
@@ -110,7 +110,7 @@ def _body(rules: Sequence[Rule]) -> list[bytes]:
     return code
 
 
-def _test(test: Test, rest: int) -> list[bytes]:
+def _test(test: Look, rest: int) -> list[bytes]:
     """Instructions that fall through where the test holds, and else jump over the `rest` instructions after them."""
     load = [_ins(_LOAD, _ARGS + 8 * test.arg)]
     if test.how == "is":

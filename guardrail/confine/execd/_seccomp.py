@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from guardrail.confine.execd import _syscalls as calls
-from guardrail.confine.execd._bpf import ALLOW, NOTIFY, Rule, Test, assemble, errno_of
+from guardrail.confine.execd._bpf import ALLOW, NOTIFY, Look, Rule, assemble, errno_of
 from guardrail.confine.execd._kernel import LIBC, check, no_new_privileges
 
 SETFLAGS: Final = 0x40086602
@@ -140,17 +140,17 @@ def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
         found |= _notified(plan)
     found |= _sockets(plan, Rule(eacces))
     for name, arg in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
-        found[name] = (Rule(eacces, (Test(arg, "has", FAST_OPEN),)),)
-    found["clone"] = (Rule(eperm, (Test(0, "has", NAMESPACES),)),)
-    found["unshare"] = (Rule(eperm, (Test(0, "has", NAMESPACES | NEW_TIME),)),)
+        found[name] = (Rule(eacces, (Look(arg, "has", FAST_OPEN),)),)
+    found["clone"] = (Rule(eperm, (Look(0, "has", NAMESPACES),)),)
+    found["unshare"] = (Rule(eperm, (Look(0, "has", NAMESPACES | NEW_TIME),)),)
     # Code that was never a file is nothing that anybody could have judged.
-    found["memfd_create"] = (Rule(enosys, (Test(1, "lacks", MFD_NOEXEC_SEAL),)),)
+    found["memfd_create"] = (Rule(enosys, (Look(1, "lacks", MFD_NOEXEC_SEAL),)),)
     everybody = (*plan.shield, *(-group for group in plan.groups), *((-1,) if plan.shield else ()))
     for name in calls.NAME_A_PROCESS:
-        found[name] = tuple(Rule(eperm, (Test(0, "is", number & 0xFFFFFFFF),)) for number in everybody)
+        found[name] = tuple(Rule(eperm, (Look(0, "is", number & 0xFFFFFFFF),)) for number in everybody)
     found["ioctl"] = (
         *found.get("ioctl", ()),
-        *(Rule(eperm, (Test(1, "is", command),)) for command in TERMINAL_INPUT),
+        *(Rule(eperm, (Look(1, "is", command),)) for command in TERMINAL_INPUT),
     )
     found |= dict.fromkeys(calls.REFUSED, (Rule(eperm),))
     found |= dict.fromkeys(calls.ABSENT, (Rule(enosys),))
@@ -161,10 +161,10 @@ def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     always = (Rule(NOTIFY),)
     found: dict[str, tuple[Rule, ...]] = dict.fromkeys((*calls.MUTATIONS, "connect", "openat2", "creat"), always)
     for name, arg in (("openat", 2), ("open", 1)):
-        found[name] = always if plan.every_open else (Rule(NOTIFY, (Test(arg, "has", WRITE_INTENT),)),)
+        found[name] = always if plan.every_open else (Rule(NOTIFY, (Look(arg, "has", WRITE_INTENT),)),)
     if plan.new_names:
         found |= dict.fromkeys(calls.MAKES, always)
-    found["ioctl"] = tuple(Rule(NOTIFY, (Test(1, "is", one),)) for one in (SETFLAGS, FSSETXATTR, SETVERSION))
+    found["ioctl"] = tuple(Rule(NOTIFY, (Look(1, "is", one),)) for one in (SETFLAGS, FSSETXATTR, SETVERSION))
     return found
 
 
@@ -174,21 +174,21 @@ def _sockets(plan: FilterPlan, refuse: Rule) -> dict[str, tuple[Rule, ...]]:
     UDP, raw, MPTCP, SCTP and vsock are not held by Landlock, and a datagram socket of this host sends to any path
     without a connect.
     """
-    stream = [Test(1, "is", kind, _TYPE) for kind in (_STREAM, _SEQPACKET)]
+    stream = [Look(1, "is", kind, _TYPE) for kind in (_STREAM, _SEQPACKET)]
     # Where none is allowed the attempt itself is evidence, so the supervisor hears of it.
     unix = ALLOW if plan.unix else NOTIFY if plan.notify else refuse.action
     return {
         "socket": (
-            *(Rule(unix, (Test(0, "is", _UNIX), kind)) for kind in stream),
+            *(Rule(unix, (Look(0, "is", _UNIX), kind)) for kind in stream),
             *(
-                Rule(ALLOW, (Test(0, "is", family), stream[0], Test(2, "is", protocol)))
+                Rule(ALLOW, (Look(0, "is", family), stream[0], Look(2, "is", protocol)))
                 for family in (_INET, _INET6)
                 for protocol in (0, _TCP)
             ),
-            Rule(ALLOW, (Test(0, "is", _NETLINK), Test(2, "is", 0))),
+            Rule(ALLOW, (Look(0, "is", _NETLINK), Look(2, "is", 0))),
             refuse,
         ),
-        "socketpair": (*(Rule(ALLOW, (Test(0, "is", _UNIX), kind)) for kind in stream), refuse),
+        "socketpair": (*(Rule(ALLOW, (Look(0, "is", _UNIX), kind)) for kind in stream), refuse),
     }
 
 

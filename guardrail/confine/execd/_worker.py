@@ -75,13 +75,15 @@ class Worker:
     """The main thread of a session.
 
     Args:
-        channel: to the guard.
         lifeline: descriptor that ends when the zygote does.
         protected: what is protected.
     """
 
-    def __init__(self, channel: socket.socket, lifeline: int, protected: ProtectedSet) -> None:
-        self._channel = channel
+    _channel: socket.socket
+    _session: Session
+
+    def __init__(self, lifeline: int, protected: ProtectedSet) -> None:
+        self._prepared: tuple[Profile, list[tuple[int, int]], Session] | None = None
         self._lifeline = lifeline
         self._protected = protected
         self._events = Events()
@@ -89,8 +91,34 @@ class Worker:
         signal.signal(signal.SIGCHLD, _noticed)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
 
-    def open(self, profile: Profile) -> bool:
-        """Open the session, and say so."""
+    def prepare(self, profile: Profile) -> None:
+        """Build a session before it is asked for, as the last one was: most of the time of a start goes into that."""
+        try:
+            self._prepared = profile, _roots(profile), self._session_of(profile)
+        except (OSError, ValueError, NotImplementedError):
+            pass  # whoever asks for it is told
+
+    def open(self, channel: socket.socket, profile: Profile) -> bool:
+        """Open the session, and say so.
+
+        Args:
+            channel: to the guard.
+            profile: what its tools may reach.
+        """
+        self._channel = channel
+        try:
+            # INVARIANT: rules hold the directories that they were made for, so those have to be there still.
+            if self._prepared is not None and self._prepared[:2] == (profile, _roots(profile)):
+                self._session = self._prepared[2]
+            else:
+                self._session = self._session_of(profile)
+        except (OSError, ValueError, NotImplementedError) as error:
+            send(self._channel, {"refused": str(error)})
+            return False
+        send(self._channel, {"opened": {"mode": self._session.mode}})
+        return True
+
+    def _session_of(self, profile: Profile) -> Session:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
         prctl(PR_SET_DUMPABLE, 0)
@@ -100,13 +128,7 @@ class Worker:
             most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
             limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
             resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
-        try:
-            self._session = Session(profile, self._protected, self._events.notice)
-        except (OSError, ValueError, NotImplementedError) as error:
-            send(self._channel, {"refused": str(error)})
-            return False
-        send(self._channel, {"opened": {"mode": self._session.mode}})
-        return True
+        return Session(profile, self._protected, self._events.notice)
 
     def serve(self) -> None:
         """Take calls until the guard, or the zygote, is gone."""
@@ -187,6 +209,11 @@ class Worker:
         taken = self._events.take()
         if taken:
             send(self._channel, {"events": taken})
+
+
+def _roots(profile: Profile) -> list[tuple[int, int]]:
+    found = [os.stat(path) for path in (*profile.read, *profile.write, *profile.sockets)]
+    return [(one.st_dev, one.st_ino) for one in found]
 
 
 def _ready(*fds: int) -> list[int]:

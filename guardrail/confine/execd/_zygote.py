@@ -79,13 +79,15 @@ class Zygote:
         self._lifeline, self._alive = os.pipe2(os.O_CLOEXEC)
         self._signals, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare: socket.socket | None = None
+        self._likely: Profile | None = None
 
     def serve(self) -> None:
         """Work until the guard is gone."""
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         # Who ends this process by a key or a polite signal means the guard, which says so by its channel.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+            # A handler, and not to ignore them, which whatever is started would inherit.
+            signal.signal(number, _noticed)
         signal.signal(signal.SIGCHLD, _noticed)
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         facts = host()
@@ -126,6 +128,7 @@ class Zygote:
             pass  # the guard sees the end of the channel that it gave
         for fd in fds:
             os.close(fd)
+        self._likely = Profile.from_plain(order["open"])
         self._fork()
 
     def _fork(self) -> None:
@@ -147,7 +150,7 @@ class Zygote:
             for fd in (self._alive, self._signals, self._wake):
                 os.close(fd)
             signal.set_wakeup_fd(-1)
-            _work(theirs, self._lifeline, self._protected)
+            _work(theirs, self._lifeline, self._protected, self._likely)
             code = 0
         except Closed:
             code = 0
@@ -156,12 +159,21 @@ class Zygote:
             os._exit(code)
 
 
-def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet) -> None:
-    """The life of a worker: one order, one session."""
+def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet, likely: Profile | None) -> None:
+    """The life of a worker: one order, one session.
+
+    Args:
+        orders: where its order comes from.
+        lifeline: descriptor that ends when the zygote does.
+        protected: what is protected.
+        likely: the profile that it will probably be asked for.
+    """
+    worker = Worker(lifeline, protected)
+    if likely is not None:
+        worker.prepare(likely)
     order, fds = receive(orders)
     orders.close()
-    worker = Worker(socket.socket(fileno=fds[0]), lifeline, protected)
-    if worker.open(Profile.from_plain(order["open"])):
+    if worker.open(socket.socket(fileno=fds[0]), Profile.from_plain(order["open"])):
         worker.serve()
 
 
