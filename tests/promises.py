@@ -2792,4 +2792,41 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_confine.py::test_the_executor_holds_nothing_but_the_standard_library",
         ),
     ),
+    Promise(
+        id="confine.copy_is_not_read",
+        source="issue 7",
+        behaviour="what a process may reach follows from what its call was judged to do: who may read an asset may write and send nothing",
+        tests=(
+            "tests/test_confine_profiles.py::test_a_call_is_given_what_it_was_judged_to_do_and_no_more",
+            "tests/test_confine_profiles.py::test_reading_an_asset_and_writing_besides_is_no_profile",
+            "tests/test_confine_profiles.py::test_weights_where_everybody_may_read_are_refused",
+            "tests/test_confine_profiles.py::test_the_scorecard_holds_by_real_execution",
+        ),
+        gap="standard output of a reader is a channel: it is bounded by whoever reads it, and not an effect yet",
+    ),
+    Promise(
+        id="confine.serving",
+        source="issue 7",
+        behaviour="a serving program that the operator fixed by content and arguments reads its weights and reaches its own sockets alone",
+        tests=(
+            "tests/test_confine_profiles.py::test_a_served_model_answers_and_its_weights_go_nowhere",
+            "tests/test_confine_profiles.py::test_a_serving_program_is_what_the_operator_fixed",
+        ),
+        gap="its files are looked at before it starts, and have to lie where no agent can change them",
+    ),
+    Promise(
+        id="confine.owned",
+        source="issue 7",
+        behaviour="a job of owned execution is started as one that the kernel holds, and an account of it is kept",
+        tests=(
+            "tests/test_confine_profiles.py::test_a_job_of_owned_execution_is_held_to_its_effects",
+            "tests/test_confine_profiles.py::test_a_job_on_a_kernel_that_lacks_something_does_not_run",
+        ),
+    ),
+    Promise(
+        id="confine.no_race",
+        source="issue 7",
+        behaviour="bytes behind a pointer that change while a call is made never lead a confined tool to what is protected",
+        tests=("tests/test_confine_profiles.py::test_no_race_reaches_what_is_protected",),
+    ),
 )

@@ -1,4 +1,5 @@
-"""Starts the executor with nothing but the standard library: `python -I -S _boot.py CHANNEL PROTECTED`.
+"""Starts the executor with nothing but the standard library: `python -I -S _boot.py CHANNEL PROTECTED`, or
+`once ORDER ACCOUNT PROGRAM ARG…`.
 
 The packages above are put in place empty, so that neither their own modules nor what those need is loaded.
 """
@@ -25,9 +26,14 @@ def main(*words: str) -> None:
         ("guardrail.confine.execd", here),
     ):
         _empty_package(name, directory)
-    from guardrail.confine.execd import _zygote
+    if words[:1] == ("once",):
+        from guardrail.confine.execd import _once
 
-    _zygote.main(*map(int, words))
+        _once.main(*words[1:])
+    else:
+        from guardrail.confine.execd import _zygote
+
+        _zygote.main(*map(int, words))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class Worker:
     def prepare(self, profile: Profile) -> None:
         """Build a session before it is asked for, as the last one was: most of the time of a start goes into that."""
         try:
-            self._prepared = profile, _roots(profile), self._session_of(profile)
+            self._prepared = profile, _roots(profile), session_of(profile, self._protected, self._events)
         except (OSError, ValueError, NotImplementedError):
             pass  # whoever asks for it is told
 
@@ -111,24 +111,12 @@ class Worker:
             if self._prepared is not None and self._prepared[:2] == (profile, _roots(profile)):
                 self._session = self._prepared[2]
             else:
-                self._session = self._session_of(profile)
+                self._session = session_of(profile, self._protected, self._events)
         except (OSError, ValueError, NotImplementedError) as error:
             send(self._channel, {"refused": str(error)})
             return False
         send(self._channel, {"opened": {"mode": self._session.mode}})
         return True
-
-    def _session_of(self, profile: Profile) -> Session:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
-        # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
-        prctl(PR_SET_DUMPABLE, 0)
-        # The supervisor applies the tool's umask to what it creates for it.
-        os.umask(0)
-        if profile.processes:
-            most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-            limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
-            resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
-        return Session(profile, self._protected, self._events.notice)
 
     def serve(self) -> None:
         """Take calls until the guard, or the zygote, is gone."""
@@ -209,6 +197,20 @@ class Worker:
         taken = self._events.take()
         if taken:
             send(self._channel, {"events": taken})
+
+
+def session_of(profile: Profile, protected: ProtectedSet, events: Events) -> Session:
+    """A session in this process, after which the process is good for nothing else."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
+    prctl(PR_SET_DUMPABLE, 0)
+    # The supervisor applies the tool's umask to what it creates for it.
+    os.umask(0)
+    if profile.processes:
+        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+        limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
+    return Session(profile, protected, events.notice)
 
 
 def _roots(profile: Profile) -> list[tuple[int, int]]:

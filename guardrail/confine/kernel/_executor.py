@@ -75,23 +75,7 @@ class Executor:
 
     def report(self, mode: Mode) -> EnforcementReport:
         """What would be in force in a mode."""
-        host = self.host
-        possible = mode if host["listener"] == "ok" or mode == "off" else "floor"
-        if possible == "floor" and not host["landlock_abi"]:
-            possible = "off"
-        lacking = tuple(name for name in host["lacking"] if mode != "floor" or name != "seccomp-listener")
-        if possible == "default" and self._aliases:
-            possible = "strict"
-        return EnforcementReport(
-            asked=mode,
-            mode=possible,
-            kernel=host["kernel"],
-            machine=host["machine"],
-            landlock_abi=host["landlock_abi"],
-            listener=host["listener"],
-            lacking=() if mode == "off" else lacking,
-            aliases=self._aliases,
-        )
+        return report_of(self.host, mode, self._aliases)
 
     def open(self, profile: Profile) -> Confined:
         """Open a session.
@@ -240,6 +224,32 @@ class Confined:
             if "refused" in message:
                 return f"the tool cannot be confined: {message['refused']}"
         return "the session is over: open another"
+
+
+def report_of(host: dict[str, Any], mode: Mode, aliases: Sequence[str]) -> EnforcementReport:
+    """What a host holds in a mode.
+
+    Args:
+        host: what the executor found by trying.
+        mode: what is asked for.
+        aliases: other names of assets.
+    """
+    possible = mode if host["listener"] == "ok" or mode == "off" else "floor"
+    if possible == "floor" and not host["landlock_abi"]:
+        possible = "off"
+    lacking = tuple(name for name in host["lacking"] if mode != "floor" or name != "seccomp-listener")
+    if possible == "default" and tuple(aliases):
+        possible = "strict"
+    return EnforcementReport(
+        asked=mode,
+        mode=possible,
+        kernel=host["kernel"],
+        machine=host["machine"],
+        landlock_abi=host["landlock_abi"],
+        listener=host["listener"],
+        lacking=() if mode == "off" else lacking,
+        aliases=tuple(aliases),
+    )
 
 
 def _receive(channel: socket.socket, wait: float | None = START_SECONDS) -> dict[str, Any]:
