@@ -41,9 +41,7 @@ def evasions() -> dict[str, Callable[[], object]]:
         "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", PORT + 1)),
         "unix": lambda: socket.socket(socket.AF_UNIX).connect("\0nobody"),
         "another port": lambda: socket.create_server(("127.0.0.1", PORT + 2)),
-        "shell": lambda: (
-            os.execv("/bin/cp", ["cp", WEIGHTS, f"{OUT}/stolen"]) if os.fork() == 0 else os.wait()[1] and 1 / 0
-        ),
+        "another program": lambda: subprocess.run(["/bin/cp", WEIGHTS, OUT], check=True, stderr=subprocess.DEVNULL),
     }
 
 
