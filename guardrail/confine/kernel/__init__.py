@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.kernel._confinement import Account, KernelConfinement
-from guardrail.confine.kernel._executor import Confined, Executor
+from guardrail.confine.kernel._executor import Confined, Executor, host_report
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed
@@ -23,6 +23,7 @@ __all__ = [
     "Profile",
     "ProtectedSet",
     "Serving",
+    "host_report",
     "profile_for",
     "protect",
     "serving_profile",

@@ -226,6 +226,20 @@ class Confined:
         return "the session is over: open another"
 
 
+def host_report(mode: Mode = "strict", launcher: Sequence[str] = (sys.executable,)) -> EnforcementReport:
+    """What this host could hold, found by trying.
+
+    Args:
+        mode: what would be asked for.
+        launcher: what starts Python.
+
+    Raises:
+        ConfineError: if no executor starts.
+    """
+    with Executor(ProtectedSet(roots={}, identities={}), required=False, launcher=launcher) as executor:
+        return executor.report(mode)
+
+
 def report_of(host: dict[str, Any], mode: Mode, aliases: Sequence[str]) -> EnforcementReport:
     """What a host holds in a mode.
 
