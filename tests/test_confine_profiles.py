@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from guardrail.confine.kernel import (
     profile_for,
     serving_profile,
 )
+from guardrail.confine.kernel._confinement import OWN_PLACE
 from guardrail.model import Effect, Op, Resource
 from scripts.confine_race import race
 from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, run
@@ -38,7 +40,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """As owned execution has it, as far as confinement cares."""
 
     argv: tuple[str, ...]
-    cwd: str = "/"
+    environment: dict[str, str] = {}
 
 
 @pytest.fixture
@@ -216,6 +218,18 @@ def test_a_job_of_owned_execution_is_held_to_its_effects(made: Arena) -> None:
         assert os.path.exists(made.conf)
         assert account.report.is_whole
         assert [one.asset for one in account.observed if one.op == "delete"] == [CONTROL]
+        wide = msgspec.structs.replace(bounds(made), write=(made.ws, tempfile.gettempdir()), mode="strict")
+        evil = Job(argv=("/usr/bin/env",), environment={"LD_PRELOAD": f"{made.ws}/evil.so"})
+        job = confinement.confine(evil, [])
+        assert job.environment == {}, "what stands for the tool is not confined, and must not load what the tool brings"
+        done = subprocess.run(job.argv, env=job.environment, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout == f"LD_PRELOAD={made.ws}/evil.so\n"
+        confinement._bounds = wide
+        job = confinement.confine(
+            Job(argv=("/bin/sh", "-c", f"echo {{}} > {confinement._place}/9.order && echo in")), []
+        )
+        done = subprocess.run(job.argv, env=job.environment, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.stdout, confinement.account().observed[-1].asset) == ("", OWN_PLACE)
         job = confinement.confine(Job(argv=("/nowhere",)), [])
         done = subprocess.run(job.argv, cwd=made.ws, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, confinement.account().refused) == (127, "cannot start `/nowhere`: no such program")

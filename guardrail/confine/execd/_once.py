@@ -31,7 +31,7 @@ def main(order: str, account: str, *argv: str) -> int:
     """Run the tool, write what is to be told of it, and end as it did.
 
     Args:
-        order: file with the profile, the protected set, and what has to be in force.
+        order: file with the profile, the protected set, the tool's variables, and what has to be in force.
         account: file that is made for the account.
         argv: program and arguments.
     """
@@ -64,7 +64,7 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     events = Events()
     try:
         session = session_of(profile, ProtectedSet.from_plain(given["protected"]), events)
-        tool = session.start(argv, umask=umask)
+        tool = session.start(argv, umask=umask, env=given["environment"])
     except FileNotFoundError:
         _cannot(told, f"cannot start `{argv[0]}`: no such program")
         return ABSENT

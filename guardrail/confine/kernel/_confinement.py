@@ -22,14 +22,20 @@ from guardrail.confine.kernel._protected import protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, Observed, observed
 from guardrail.model import Effect
 
+OWN_PLACE: Final = "guardrail:confinement"
+"""Where orders and accounts lie, as an asset of the guard's own."""
+
 _BOOT: Final = Path(__file__).resolve().parent.parent / "execd" / "_boot.py"
 
 
 class _Job(Protocol):
-    """A process to start, as owned execution has it: a frozen record with a program and its arguments."""
+    """A process to start, as owned execution has it: a frozen record."""
 
     @property
     def argv(self) -> tuple[str, ...]: ...
+
+    @property
+    def environment(self) -> dict[str, str]: ...
 
 
 J = TypeVar("J", bound=_Job)
@@ -89,17 +95,19 @@ class KernelConfinement:
             ConfineError: if it cannot be confined to its effects; it must not run then.
         """
         assets = list(self._assets)
-        self._protected = protect(assets)
+        self._protected = _with_place(protect(assets), self._place)
         self._count += 1
         order = {
             "profile": asdict(self._profile(job.argv, effects, assets)),
             "protected": self._protected.to_plain(),
             "required": self._required,
+            "environment": job.environment,
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
         words = (*self._launcher, "-I", "-S", "-B", str(_BOOT), "once", self._file("order"), self._file("account"))
-        return cast("J", msgspec.structs.replace(cast("Any", job), argv=(*words, *job.argv)))
+        # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
+        return cast("J", msgspec.structs.replace(cast("Any", job), argv=(*words, *job.argv), environment={}))
 
     def account(self) -> Account:
         """What was told of the last job, once it is over.
@@ -139,3 +147,14 @@ class KernelConfinement:
 
     def _file(self, what: str) -> str:
         return os.path.join(self._place, f"{self._count}.{what}")
+
+
+def _with_place(protected: ProtectedSet, place: str) -> ProtectedSet:
+    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie."""
+    found = os.stat(place)
+    return ProtectedSet(
+        roots={**protected.roots, os.path.realpath(place): OWN_PLACE},
+        identities={**protected.identities, (found.st_dev, found.st_ino): OWN_PLACE},
+        readable=tuple(protected.readable),
+        aliases=protected.aliases,
+    )
