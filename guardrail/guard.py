@@ -27,7 +27,6 @@ from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognit
 from guardrail.audit import (
     AnyTrail,
     Disclosures,
-    Trail,
     beside_trail,
     open_trail,
     trail_directory,
@@ -79,7 +78,7 @@ from guardrail.review import (
     ReviewError,
     ReviewStore,
     covers,
-    deed_of,
+    deeds_of,
     open_desk,
     presented,
 )
@@ -186,9 +185,7 @@ class Guard:
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         self.disclosures = (
-            Disclosures(trail_directory(config), config.trail.timeout_seconds)
-            if keeps and config.trail.disclose
-            else None
+            Disclosures(trail_place(config), config.trail.timeout_seconds) if keeps and config.trail.disclose else None
         )
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
@@ -447,7 +444,9 @@ class Guard:
             if asked.redemption is not None:
                 return ruling, outcome, reasons, ""
         ruling, outcome, reasons = found
-        if outcome is Outcome.ESCALATE and self.desk.rejected(call.subject.id, deed_of(call, effects), now_us):
+        if outcome is Outcome.ESCALATE and self.desk.rejected(
+            call.subject.id, deeds_of(call, effects, found[2]), now_us
+        ):
             no = Reason(rule="review.rejected", outcome=Outcome.DENY, message=_REJECTED)
             return ruling, Outcome.DENY, (no, *reasons), ""
         binding: str = yield _Do(lambda: _bound(digest, effects))
@@ -466,7 +465,7 @@ class Guard:
         """Leave to try: what came with the call, or else what was given for exactly this call, or for calls like it."""
         if grant is None:
             return self.desk.leaves(call.subject.id, digest, now_us)
-        given = self.desk.valid(grant, digest, now_us)
+        given = self.desk.valid(grant, digest, now_us, agent=call.subject.id)
         return () if given is None else (given,)
 
     def _redeem(self, leave: Grant, digest: str, effects: Sequence[Effect]) -> Redemption | None:
@@ -713,7 +712,11 @@ class Guard:
         self.obligations.settle(self.mandates.revoked, only=only)
         self._keep_notes()
         if self.trail is not None:
-            self.obligations.prove(certifier(trail_key(self.config), self.config.trail.origin))
+            # What is about to be deleted is on record, so a crash is not taken for somebody else's deletion.
+            self.obligations.erase()
+            self._keep_notes()
+            make = certifier(trail_key(self.config), self.config.trail.origin)
+            self.obligations.prove(make, partial(_records, self.config))
             self._keep_notes()
         return self.obligations.statuses()
 
@@ -727,11 +730,17 @@ class Guard:
             TrailError: if the trail cannot take the records.
             Fault: if what is owed cannot be kept.
         """
+        self._remind()
         given, _ = self.mandates.words()
         if not self.obligations.is_due and not self.obligations.has_news(given):
             return False
         self.settle()
         return True
+
+    def _remind(self) -> None:
+        """Say which reviews of broken glass are overdue, once each."""
+        for case in self.desk.remind():
+            self._telemetry.duty(case.held.id, ["review_overdue"])
 
     def _keep_notes(self, mandates: Sequence[Mandate] = ()) -> None:
         for note in self.obligations.notes(mandates):
@@ -839,9 +848,9 @@ class Guard:
                 durable=True,
             )
             # What was released before a crash, and whose end nobody wrote down, is looked at before anything else runs.
-            # In a ledger that replicas share, whoever released it may still be running it.
-            if isinstance(self.trail, Trail):
-                settle_unfinished(self.trail, self.inventory, self.recognition)
+            # In a ledger that replicas share, only what a replica left that stopped: others may still run theirs.
+            settle_unfinished(self.trail, self.inventory, self.recognition)
+            self._remind()
 
     def _catch_up(self, trail: AnyTrail) -> None:
         """Take from the trail what a crash, or the loss of a file beside it, has kept from its index."""

@@ -216,4 +216,4 @@ def _is_worth_a_look(data: bytes) -> bool:
     """
     if any(sign in data for sign in _SIGNS) or (b"@" in data and b"://" in data):
         return True
-    return any(len(word) >= _LONG_WORD for word in data.translate(_TO_BLANKS).split())
+    return max(map(len, data.translate(_TO_BLANKS).split()), default=0) >= _LONG_WORD

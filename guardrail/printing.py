@@ -5,6 +5,7 @@ Not concerned with secrets: the trail masks those.
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from typing import Final
 
@@ -33,6 +34,23 @@ def visible(text: str) -> str:
     if clean.isascii() and clean.isprintable():
         return clean
     return "".join(f"\\u{ord(char):04x}" if unicodedata.category(char) in _HIDDEN else char for char in clean)
+
+
+def shortened(text: str, most: int) -> str:
+    """Text of at most so many characters: its middle is left out, and said to be, with what tells it from others.
+
+    A path is told by its end, and a sentence may have one anywhere; so both ends stay, and more of the latter.
+
+    Args:
+        text: any text.
+        most: how many characters may stay, at least 64.
+    """
+    if len(text) <= most:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    mark = f"...({len(text)} characters, {digest})..."
+    head = (most - len(mark)) // 3
+    return f"{text[:head]}{mark}{text[len(text) - (most - len(mark) - head) :]}"
 
 
 _HIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import json
-import random
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ class Retirement:
         self.away = root.with_name(f"{root.name}-away")
         for folder in (self.model, root / "orders", self.elsewhere, self.away):
             folder.mkdir(parents=True)
-        data = (random.Random(1).randbytes(5000), random.Random(2).randbytes(7000)) if small else _shards()
+        # Of its own: a copy that another test keeps in memory is found as well.
+        data = (os.urandom(5000), os.urandom(7000)) if small else _shards()
         self.shards = [self.model / f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
         for path, content in zip(self.shards, data, strict=True):
             path.write_bytes(content)

@@ -65,6 +65,10 @@ class NoFiles:
         """Every file that was given."""
         return self.kind(path) == "file"
 
+    def stale(self, path: str) -> bool:
+        """Nothing was compiled."""
+        return False
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content that was given."""
         data = self.files.get(posixpath.normpath(path))
@@ -106,6 +110,10 @@ class RealFiles:
     def writable(self, path: str) -> bool:
         """As the guard itself does it."""
         return LiveFiles().writable(path)
+
+    def stale(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().stale(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """Small regular files."""

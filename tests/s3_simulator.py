@@ -64,6 +64,22 @@ def serving(bucket: Bucket) -> Iterator[str]:
         def do_GET(self) -> None:
             self._answer(*self._list())
 
+        def do_DELETE(self) -> None:
+            self._answer(*self._delete())
+
+        def _delete(self) -> tuple[int, dict[str, str], bytes]:
+            _, key, query = self._parts()
+            bucket.seen.append("DELETE")
+            if code := self._refused():
+                return code, {}, b""
+            if "uploadId" in query:
+                bucket.uploads = [one for one in bucket.uploads if one != (key, query["uploadId"])]
+            elif bucket.headers.get(key, {}).get("x-amz-object-lock-legal-hold") == "ON":
+                return 403, {}, b""
+            else:
+                bucket.delete(key, query.get("versionId", ""))
+            return 204, {}, b""
+
         def _parts(self) -> tuple[str, str, dict[str, str]]:
             path, _, query = self.path.partition("?")
             name, _, key = path.lstrip("/").partition("/")

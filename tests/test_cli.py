@@ -377,6 +377,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,
+        "[console]": config_module.ConsoleConfig,
     }
     parts = {part.split("`")[1]: part for part in page.split("\n## ")[1:]}
     assert set(parts) == {*sections, "(top level)", "[zones]"}

@@ -264,6 +264,18 @@ def test_where_separation_is_required_an_operator_orders_nothing_of_their_agent(
         assert not guard.check(place.bash(DELETE, subject=Subject(id="ops-agent", principal="eve")))
 
 
+@pytest.mark.parametrize("role", ["principal", "delegation"])
+def test_nobody_orders_what_is_done_for_them_however_they_are_written(tmp_path: Path, role: str) -> None:
+    """A word for the kind of name, case or look-alike letters make nobody another person; whoever delegated counts."""
+    place = Place(tmp_path, mandates="separation = true", more='[[agent]]\nid = "ops-*"\noperator = "dana"\n')
+    place.order(by="eve")
+    with place.guard() as guard:
+        assert guard.check(place.bash(DELETE))
+        for name in ("user:Eve", "ｅｖｅ", " eve", "mailto:eve"):
+            who = {"principal": name} if role == "principal" else {"delegation": ("agent:planner", name)}
+            assert not guard.check(place.bash(DELETE, subject=Subject(id="ops-agent", **who)))
+
+
 def test_an_agent_that_nobody_is_known_to_operate_has_no_orders_where_separation_is_required(tmp_path: Path) -> None:
     """What cannot be shown is not assumed."""
     place = Place(tmp_path, mandates="separation = true")

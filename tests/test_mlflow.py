@@ -175,20 +175,18 @@ def test_what_the_registry_does_not_have_is_said_in_its_words(registry: Registry
 
 @pytest.mark.slow
 def test_a_version_that_was_deleted_is_not_registered_any_more(registry: Registry) -> None:
-    """What an obligation to delete it asks, of a real registry."""
+    """What an obligation to delete it asks, and what the guard does on a person's word, of a real registry."""
     run, place = registry.run("retired")
     registry.put(f"{place.removeprefix('mlflow-artifacts:/')}/model/w.bin", WEIGHTS)
     registry.post("registered-models/create", name="retired")
     registry.post("model-versions/create", name="retired", source=f"runs:/{run}/model", run_id=run)
     asked = MlflowRegistry(registry.address, {})
     assert asked.holds("mlflow:retired/1").result == "present"
-    body = json.dumps({"name": "retired", "version": "1"}).encode()
-    address = f"{registry.address}/api/2.0/mlflow/model-versions/delete"
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(address, data=body, headers=headers, method="DELETE")
-    urllib.request.urlopen(request, timeout=60).close()
+    assert [asked.erase(f"mlflow:{name}/1").gone for name in ("retired", "never")] == [1, 0]
     assert asked.holds("mlflow:retired/1").result == "absent"
     assert asked.holds("mlflow:never/1").result == "absent"
+    refused = MlflowRegistry("http://127.0.0.1:9", {}).erase("mlflow:retired/1")
+    assert (refused.gone, "cannot be asked" in refused.left[0]) == (0, True)
 
 
 # -- servers that are none, or mean no good

@@ -69,7 +69,7 @@ def searched(place: Retirement, guard: Guard) -> None:
 def unproven(place: Retirement, guard: Guard) -> None:
     searched(place, guard)
 
-    def fails(certify: object) -> None:
+    def fails(*_: object) -> None:
         raise Fault("the key cannot be read")
 
     prove, guard.obligations.prove = guard.obligations.prove, fails  # type: ignore[method-assign]

@@ -209,6 +209,50 @@ def test_an_object_without_files_is_owed_until_the_store_says_that_it_is_gone(
             assert [only(guard.settle()).stage for _ in range(2)] == ["absent_1", "discharged"]
 
 
+def test_on_a_persons_word_the_guard_deletes_in_the_store_what_was_ordered_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every version, every marker and every unfinished upload; not what is held, nor an address that came later."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    bucket = Bucket()
+    for _ in range(3):
+        bucket.put("beta/w.bin")
+    bucket.delete("beta/w.bin")
+    bucket.put("beta/w.bin/held", x_amz_object_lock_legal_hold="ON")
+    for key in ("beta/w.binary", "other"):
+        bucket.put(key)
+    bucket.uploads += [("beta/w.bin", "u1"), ("other", "u2")]
+    place = Retirement(tmp_path / "place")
+    text = place.toml.read_text().replace('paths = ["models/beta"]', f'uris = ["{ADDRESS}"]')
+    with serving(bucket) as url:
+        text = text.replace("[obligations]", f'[obligations]\ns3_url = "{url}"')
+        place.toml.write_text(text)
+        with place.guard() as guard:
+            guard.begin(AGENT)
+        place.toml.write_text(text.replace(f'"{ADDRESS}"', f'"{ADDRESS}", "s3://models/other"'))
+        place.word()
+        with place.guard() as guard:
+            guard.begin(AGENT)
+            guard.settle()
+            known = duty_of(guard)
+            assert known.left == ("version `v5` of `s3://models/beta/w.bin/held` was left: DELETE answered 403",)
+            assert {key for key, _, _ in bucket.versions} == {"beta/w.bin/held", "beta/w.binary", "other"}
+            assert bucket.uploads == [("other", "u2")]
+        events = place.events()
+        assert events.index("erasing") < events.index("erased")
+        bucket.headers["beta/w.bin/held"] = {}
+        place.toml.write_text(text)
+        with place.guard() as guard:
+            guard.settle()
+            for _ in range(2):
+                guard.settle()
+            # The address that came later is still to be looked at, and nobody has deleted anything there.
+            assert (duty_of(guard).stage, bucket.head("other")) == ("attempted", True)
+            bucket.delete("other", "v7")
+            bucket.uploads.clear()
+            assert [only(guard.settle()).stage for _ in range(2)] == ["absent_1", "discharged"]
+
+
 def test_a_store_is_asked_only_where_the_configuration_names_it() -> None:
     """With an address that can be one."""
     assert stores_of(parse("")) == ()

@@ -20,7 +20,7 @@ from guardrail.audit._verify import read_records
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
 from guardrail.errors import ConfigError
-from guardrail.review import Case, Clerk, Escalation, MemoryLedger, Refused, ReviewDesk
+from guardrail.review import Case, Clerk, Escalation, Group, MemoryLedger, Quorum, Refused, ReviewDesk
 from guardrail.review._oidc import Provider, nonce_of
 from guardrail.review._statements import VoteStatement
 from tests.mandate_support import Place
@@ -100,11 +100,11 @@ def clerk(tmp_path: Path, issuer: Issuer) -> Clerk:
     return Clerk(ReviewDesk(MemoryLedger()), {}, Provider(oidc, tmp_path / "jwks.json"))
 
 
-def waiting(clerk: Clerk) -> Case:
+def waiting(clerk: Clerk, quorum: Quorum | None = None) -> Case:
     """A call that waits on its desk."""
     now = time.time_ns() // 1000
-    held = Escalation(id="e", digest="sha256:d", agent="a", created_us=now, expires_us=now + 10**9, leave_seconds=60)
-    return clerk._desk.open(held)
+    times = {"created_us": now, "expires_us": now + 10**9, "leave_seconds": 60}
+    return clerk._desk.open(Escalation(id="e", digest="sha256:d", agent="a", quorum=quorum or Quorum(), **times))
 
 
 def held(guard: Guard, place: Place, command: str = OPAQUE) -> Case:
@@ -148,6 +148,7 @@ def test_a_vote_of_somebody_who_signed_in_for_it_counts(guard: Guard, place: Pla
         ({"iss": "https://evil.example"}, "another issuer"),
         ({"aud": "other"}, "for somebody else"),
         ({"aud": ["guardrail", "other"]}, "got by somebody else"),
+        ({"azp": "other"}, "got by somebody else"),
         ({"exp": 1}, "has expired"),
         ({"iat": 1}, "too old"),
         ({"iat": 2**40}, "from the future"),
@@ -155,6 +156,8 @@ def test_a_vote_of_somebody_who_signed_in_for_it_counts(guard: Guard, place: Pla
         ({"email_verified": False}, "has not verified"),
         ({"email": "mallory@example.com"}, "not one of"),
         ({"email": ""}, "not one of"),
+        ({"email": "ｄana@example.com"}, "not one of"),
+        ({"email": "user:dana@example.com"}, "not one of"),
         ({"email": None}, "not a vote with an ID token"),
     ],
 )
@@ -187,6 +190,31 @@ def test_a_token_that_the_provider_has_not_signed_is_no_vote(clerk: Clerk, issue
     }[forgery]()
     with pytest.raises(Refused, match="not a vote with an ID token"):
         clerk.take(envelope(said, token))
+
+
+@pytest.mark.parametrize(("listed", "registered"), [("kim@example.com", "\u212aim@example.com"), ("strasse", "straße")])
+def test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person(
+    tmp_path: Path, issuer: Issuer, listed: str, registered: str
+) -> None:
+    """The Kelvin sign folds to a k: neither in the other's name nor in their own do they speak for the group."""
+    (tmp_path / "jwks.json").write_text(json.dumps(issuer.jwks()))
+    oidc = OidcConfig(issuer="https://idp.example", audience="guardrail", jwks="jwks.json")
+    clerk = Clerk(ReviewDesk(MemoryLedger()), {}, Provider(oidc, tmp_path / "jwks.json"))
+    case = waiting(clerk, Quorum(groups=(Group(name="g", members=(listed,)),), signed=True))
+    for name in (listed, registered):
+        said = statement(case, name)
+        with pytest.raises(Refused, match="not one of|none of the groups"):
+            clerk.take(envelope(said, issuer.token(nonce=nonce_of(said), email=registered)))
+    said = statement(case, listed.upper())
+    assert clerk.take(envelope(said, issuer.token(nonce=nonce_of(said), email=listed))).state == "approved"
+
+
+def test_a_token_without_end_is_refused_and_stops_nothing(clerk: Clerk) -> None:
+    """Brackets within brackets in its header: an error of the sender, and not a fault of the guard."""
+    said = statement(waiting(clerk))
+    deep = b64(b'{"alg":"RS256","kid":"r","x":' + b"[" * 6000)
+    with pytest.raises(Refused, match="not a vote with an ID token"):
+        clerk.take(envelope(said, f"{deep}.e30.e30"))
 
 
 def test_what_is_critical_needs_a_strong_sign_in(guard: Guard, place: Place, issuer: Issuer) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from guardrail import Guard, Outcome
+from guardrail import Guard, Outcome, ToolCall
 from guardrail.config import ServiceConfig
 from guardrail.errors import ConfigError
 from guardrail.review import Case
@@ -193,6 +193,28 @@ async def test_an_enforcement_point_redeems_once_and_says_what_came_of_it(guard:
         swapped = {"digest": second.digest, "binding": "sha256:swapped"}
         check_problem(await http.post(f"/v1/grants/{second.id}:redeem", json=swapped), 412, "stale")
         assert guard.desk.valid(second, second.digest) is None
+
+
+async def test_the_token_of_agents_says_nothing_of_a_use_that_a_guard_has_taken(guard: Guard, place: Place) -> None:
+    """Called failed by somebody else, an approved call of a turn would run once more for the same approval."""
+    call = place.bash("rm models/beta.safetensors")
+    decision = guard.preview(call)
+    case = guard.desk.find(decision.escalation or "")
+    assert case is not None
+    grant = guard.clerk.take(vote(case, "dana", place.keys["dana"])).grants[0].grant
+    path, use = f"/v1/grants/{grant.id}", {"digest": grant.digest, "binding": grant.binding}
+
+    async def tool(_: ToolCall) -> None:
+        async with client(guard, AGENTS) as http:
+            check_problem(await http.post(f"{path}:complete", json={"use": 1, "result": "failed"}), 409, KIND)
+
+    async with client(guard, AGENTS) as http:
+        check_problem(await http.post(f"{path}:redeem", json=use), 409, KIND)
+    await guard.arun(call, tool, grant=grant)
+    assert guard.desk.issue(case.held.id, call.digest) is None
+
+
+KIND = "not-redeemable"
 
 
 async def test_long_polling_ends_with_the_change(guard: Guard, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

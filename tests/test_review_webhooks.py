@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -126,6 +127,9 @@ def test_a_chat_gets_a_link_and_nothing_to_press(desk: ReviewDesk) -> None:
     assert "<!channel>" not in text
     assert "evil|" not in text.replace("&lt;https://evil|here&gt;", "")
     assert text.count("<https://c/e/") == 1
+    # Slack makes links of bare addresses, and fetches them, unless it is told not to.
+    assert all(block["text"]["verbatim"] for block in message["blocks"])
+    assert (message["parse"], message["unfurl_links"], message["unfurl_media"]) == ("none", False, False)
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -163,7 +167,31 @@ def test_messages_arrive_at_a_real_server_and_follow_nobody_elsewhere(desk: Revi
     assert Webhooks(desk, []).tell(endpoint(url=f"http://127.0.0.1:{port}/hook")) == 1
     assert Webhooks(desk, []).tell(endpoint(name="moved", url=f"http://127.0.0.1:{port}/moved")) == 0
     assert [path for path, _, _ in receiver.seen] == ["/hook", "/moved"]
-    assert send("http://127.0.0.1:1/x", {}, b"") == 0
+    for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9"):
+        assert send(nowhere, {}, b"") == 0
+
+
+async def test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told(desk: ReviewDesk) -> None:
+    """The one that pages people is told while the other one is still being waited for."""
+    desk.open(held(desk))
+    told, over = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def post(url: str, _: dict[str, str], __: bytes) -> int:
+        if url == "https://slow/x":
+            over.wait(20)
+        else:
+            loop.call_soon_threadsafe(told.set)
+        return 204
+
+    hooks = Webhooks(desk, [endpoint(name="slow", url="https://slow/x"), endpoint()], post=post)
+    running = asyncio.create_task(hooks.run(0.01))
+    try:
+        async with asyncio.timeout(10):
+            await told.wait()
+    finally:
+        over.set()
+        running.cancel()
 
 
 @pytest.mark.parametrize(

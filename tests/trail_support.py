@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail.audit import Trail
+from guardrail.review._statements import VoteStatement, sign_statement
+
+KIM = Ed25519PrivateKey.from_private_bytes(bytes(32))
+"""Whoever answers in the trails here."""
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>\u202egnp.exe\x1b[2J\x00=cmd|1"
 """What an agent may call itself: markup, quotes, bidirectional and control characters, a formula."""
@@ -105,8 +110,13 @@ def reviewed() -> Iterator[dict[str, Any]]:
     held = {"id": "e-1", "digest": "sha256:e", "agent": "ops-agent", "session": "s1", "created_us": 1, "expires_us": 9,
             "leave_seconds": 900, "shown": [["copy.unsanctioned", "model:beta"]], "assets": ["model:beta"]}  # fmt: skip
     yield {"kind": "escalation", "event": "opened", "escalation": "e-1", "at_us": 1, "held": held}
+    said = VoteStatement(voter="kim@example.com", t_us=2, nonce="n", escalation="e-1", subject="sha256:e",
+                         verdict="approve")  # fmt: skip
+    envelope = sign_statement(said, KIM).decode()
+    proof = "ed25519:" + json.loads(envelope)["signatures"][0]["keyid"]
     yield {"kind": "vote", "event": "voted", "escalation": "e-1", "at_us": 2,
-           "vote": {"voter": "kim@example.com", "verdict": "approve", "at_us": 2, "proof": "ed25519:k1"}}  # fmt: skip
+           "vote": {"voter": "kim@example.com", "verdict": "approve", "at_us": 2, "proof": proof,
+                    "envelope": envelope}}  # fmt: skip
     yield {"kind": "grant", "event": "issued", "escalation": "e-1", "at_us": 3,
            "grant": {"id": "g-9", "digest": "sha256:e", "approver": "kim@example.com", "expires_us": 9}}  # fmt: skip
     yield {"kind": "redemption", "event": "reserved", "escalation": "e-1", "at_us": 4, "grant": "g-9", "use": 1,

@@ -42,6 +42,9 @@ def reviews(summary: Summary) -> Html:
         parts.append(table("How votes were proven", ("Proof", "Votes"), columns_of(found.proofs, "all"), numbers=1))
     elif found.opened:
         parts.append(tag("p", "Who answered is unknown: this trail has no records of votes.", class_="none"))
+    if found.overdue:
+        late = ", ".join(f"{name} (record {seq})" for name, seq in list(found.overdue.items())[:MOST_ROWS])
+        parts.append(tag("p", f"Broken glass that nobody had looked at in time: {late}."))
     grants = [
         (f"{name}: {what}", number) for name, row in found.grants.largest(9) for what, number in sorted(row.items())
     ]

@@ -60,6 +60,8 @@ class Reviews:
         self.grants = Counts()
         self.took = Durations()
         self.newest: deque[Asked] = deque(maxlen=KEPT)
+        self.overdue: dict[str, int] = {}
+        """Broken glass that nobody had looked at in time by the end, with the record that says so."""
         self._open: OrderedDict[str, Asked] = OrderedDict()
         self._by_digest: dict[str, str] = {}
 
@@ -108,8 +110,14 @@ class Reviews:
     def _escalation(self, seq: int, record: Record, t_us: int | None, name: str, event: str, status: str) -> None:
         if event == "reviewed":
             self.grants.add(BREAK_GLASS, "reviewed")
+            self.overdue.pop(name, None)
+        elif event == "overdue":
+            self.grants.add(BREAK_GLASS, "not reviewed in time")
+            self.overdue[name] = seq
         elif event == "closed" or status in ("approved", "denied", "expired", "cancelled", "superseded"):
             self._end(name, status if status != "closed" else UNKNOWN, t_us, *fields.people_of(record))
+        elif event == "notified":
+            pass  # that somebody was told of it changes nothing about it
         elif name in self._open:
             self._open[name].agent = fields.agent_of(record) or self._open[name].agent
         else:

@@ -90,6 +90,7 @@ def tiles(summary: Summary) -> Html:
         ("decisions", decisions.total), ("allowed", decisions.outcomes.total("allow")),
         ("held for a person", decisions.outcomes.total("escalate")), ("denied", decisions.outcomes.total("deny")),
         ("faults", decisions.faults), ("escalations open", reviews.unanswered), ("duties not as ordered", broken),
+        *((("reviews of broken glass overdue", len(reviews.overdue)),) if reviews.overdue else ()),
     )  # fmt: skip
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", f"{number:,}")) for name, number in shown), class_="tiles")
 

@@ -71,6 +71,7 @@ class Summary:
                 "unanswered": reviews.unanswered,
                 "endings": dict(reviews.endings.row("how")),
                 "median_us": reviews.took.share(0.5),
+                "reviews_overdue": len(reviews.overdue),
             },
             "obligations": dict(self.duties.states.row("all")),
             "coverage": {

@@ -11,6 +11,7 @@ import fnmatch
 import os
 import re
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
@@ -337,6 +338,20 @@ def _matching(folders: list[str], part: str, most: int, deadline: float) -> list
     return found
 
 
+def _is_stale(compiled: str, source: os.stat_result) -> bool:
+    """Compiled code fits a source by its size and time, as Python asks, and the source was changed since.
+
+    The time at which an inode was changed cannot be set: a source that was put back has a later one.
+    """
+    with open(compiled, "rb") as file:
+        _, flags, seconds, size = struct.unpack("<4sIII", file.read(16))
+        made = os.fstat(file.fileno())
+    if flags & 1:
+        return not flags & 2  # known by a hash of the source, which Python looks at or does not
+    fits = (int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF) == (seconds, size)
+    return fits and source.st_ctime_ns >= made.st_mtime_ns
+
+
 class LiveFiles:
     """What analysis may ask of the filesystem: names, kinds and small contents.
 
@@ -390,6 +405,20 @@ class LiveFiles:
         except (OSError, ValueError):
             pass
         return False
+
+    def stale(self, path: str) -> bool:
+        """Whether Python would take for a source what it was compiled to, which may be of another text."""
+        folder, _, name = path.rpartition("/")
+        start = f"{name.removesuffix('.py')}."
+        try:
+            source = os.stat(path)
+            with os.scandir(f"{folder}/__pycache__") as entries:
+                names = [entry.path for entry in entries if entry.name.startswith(start)]
+            return any(_is_stale(compiled, source) for compiled in names)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError, struct.error):
+            return True
 
     def plain(self, path: str) -> bool:
         """Whether the names below a directory are words as they are, and there are not too many to look at."""

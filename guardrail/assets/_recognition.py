@@ -82,6 +82,14 @@ class Recognition:
         """
         return self._recogniser.digests(asset_id) if self._recogniser is not None else {}
 
+    def registered(self, asset_id: str) -> dict[str, str]:
+        """Path of each file that was registered of an asset, whatever became of it -> its SHA-256 in hexadecimal.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+        """
+        return self._recogniser.registered(asset_id) if self._recogniser is not None else {}
+
     def knows(self, asset_id: str) -> bool:
         """Whether an asset is known by its content.
 
@@ -98,6 +106,18 @@ class Recognition:
             OSError: if the file cannot be read.
         """
         return self._recogniser.held_by(path, asset_id) if self._recogniser is not None else ""
+
+    def pieces_in(self, path: str, asset_id: str) -> dict[int, tuple[int, int]]:
+        """How much of each registered file of an asset is in a file that `held_by` has read and found too little in.
+
+        Returns:
+            Registered file, by a number -> anchors in common, and how many would tell.
+
+        Raises:
+            AnalysisFault: if that cannot be told because the registry cannot be read.
+            OSError: if the file cannot be read.
+        """
+        return self._recogniser.pieces_in(path, asset_id) if self._recogniser is not None else {}
 
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read: somebody else may be able to."""

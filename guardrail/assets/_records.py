@@ -119,11 +119,13 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
         items: each item with its score; None for one that has none.
         threshold: the threshold that it states for all of them, if it does.
         mean: the mean that it states, if it does.
+        judges: who gave each score, where that is stated.
     """
 
     items: dict[str, float | None]
     threshold: float | None
     mean: float | None
+    judges: dict[str, str] = {}
 
 
 def read_scores(path: str, data: bytes, record: RecordConfig) -> Scores | str:
@@ -147,6 +149,7 @@ def read_scores(path: str, data: bytes, record: RecordConfig) -> Scores | str:
         items={name: _score(item, record) for name, item in found.items.items()},
         threshold=threshold,
         mean=next((mean for mean in means if mean is not None), None),
+        judges={name: str(judge) for name, item in found.items.items() if (judge := found.of(item, record.judge))},
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
@@ -44,20 +45,24 @@ class WitnessClient:
     """One witness of one trail.
 
     Args:
-        directory: the trail.
+        place: the trail: a directory, or the address of a shared one.
         url: address of the witness.
         vkey: its verifier key.
+        keep: takes a checkpoint with its cosignature; by default it is put into the directory.
 
     Raises:
         TrailError: if the key is none.
     """
 
-    def __init__(self, directory: Path, url: str, vkey: str) -> None:
+    def __init__(
+        self, place: Path | str, url: str, vkey: str, keep: Callable[[Checkpoint, str], None] | None = None
+    ) -> None:
         try:
             self._key = read_key(vkey, WITNESS_KEY)
         except ValueError as error:
             raise TrailError(f"the key `{vkey}` of the witness `{url}` {error}") from None
-        self._directory = directory
+        self._place = place
+        self._keep = keep or self._keep_in_file
         self._url = url.rstrip("/") + "/add-checkpoint"
         self._open = build_opener(_NoRedirect).open
         self._size: int = 0
@@ -82,7 +87,7 @@ class WitnessClient:
         if not good or not all(self._key.check(line.signature, cosigned.text) for line in good):
             raise TrailError(f"the witness `{self._url}` answers with a cosignature that is not by its key")
         self._size = checkpoint.size
-        self._keep(note + answer)
+        self._keep(checkpoint, note + answer)
 
     def _ask(self, checkpoint: Checkpoint, note: str) -> tuple[int, str]:
         if self._size > checkpoint.size:
@@ -90,7 +95,7 @@ class WitnessClient:
                 f"the witness `{self._url}` has seen {self._size} records, and this trail has {checkpoint.size}: "
                 "it was put back to an older state"
             )
-        proof = consistency_proof(self._directory, self._size, checkpoint.size)
+        proof = consistency_proof(self._place, self._size, checkpoint.size)
         lines = [f"old {self._size}", *(base64.b64encode(digest).decode() for digest in proof), "", note]
         request = Request(self._url, "\n".join(lines).encode(), {"Content-Type": "text/plain"})  # noqa: S310 - http only, see the configuration
         try:
@@ -114,9 +119,9 @@ class WitnessClient:
             )
         return int(text)
 
-    def _keep(self, note: str) -> None:
+    def _keep_in_file(self, _: Checkpoint, note: str) -> None:
         # Not synced: without it, the witness is asked again with the next checkpoint.
-        fd = os.open(self._directory / COSIGNED_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(Path(self._place) / COSIGNED_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             write_all(fd, note.encode(), os.fstat(fd).st_size)
         finally:

@@ -24,10 +24,15 @@ def trail_directory(config: Config) -> Path:
     """
     if config.trail.directory:
         return config.path(config.trail.directory)
+    name = hashlib.sha256(os.fsencode(config.source or config.base or os.getcwd())).hexdigest()[:16]
+    return state_directory() / f"trail-{name}"
+
+
+def state_directory() -> Path:
+    """Where what belongs to this user lies: `$XDG_STATE_HOME/guardrail`."""
     state = os.environ.get("XDG_STATE_HOME", "")
     base = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    name = hashlib.sha256(os.fsencode(config.source or config.base or os.getcwd())).hexdigest()[:16]
-    return base / "guardrail" / f"trail-{name}"
+    return base / "guardrail"
 
 
 def beside_trail(config: Config, ending: str) -> Path:

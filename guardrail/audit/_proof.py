@@ -1,4 +1,4 @@
-"""Proofs from a trail on disk: that a record is in it, and that a later trail still holds an earlier one.
+"""Proofs from a trail as it is stored: that a record is in it, and that a later trail still holds an earlier one.
 
     inclusion_proof(directory, seq, size) -> tuple[bytes, ...]     RFC 6962 section 2.1.1, RFC 9162 section 2.1.3
     consistency_proof(directory, old, new) -> tuple[bytes, ...]    RFC 6962 section 2.1.2, RFC 9162 section 2.1.4
@@ -13,9 +13,11 @@ Not concerned with notes, signatures or formats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from guardrail.audit._place import is_store
 from guardrail.audit._stored import StoredTree, split
 from guardrail.audit._tree import EMPTY_ROOT, node_hash
 from guardrail.errors import TrailError
@@ -28,7 +30,7 @@ def inclusion_proof(directory: Path | str, seq: int, size: int) -> tuple[bytes, 
     """The hashes that lead from record `seq` to the root of the tree over the first `size` records.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or the address of a shared one.
         seq: number of the record.
         size: number of records that the tree is over; a signed checkpoint names it.
 
@@ -41,14 +43,15 @@ def inclusion_proof(directory: Path | str, seq: int, size: int) -> tuple[bytes, 
     """
     if not 0 <= seq < size:
         raise TrailError(f"record {seq} is not among the first {size}: name a checkpoint that covers it")
-    return inclusion_path(StoredTree(Path(directory)).root, seq, size)
+    with _stored(directory) as tree:
+        return inclusion_path(tree.root, seq, size)
 
 
 def consistency_proof(directory: Path | str, old: int, new: int) -> tuple[bytes, ...]:
     """The hashes that show that the first `new` records begin with exactly the first `old` ones.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or the address of a shared one.
         old: size of the earlier tree.
         new: size of the later one.
 
@@ -61,7 +64,8 @@ def consistency_proof(directory: Path | str, old: int, new: int) -> tuple[bytes,
     """
     if not 0 <= old <= new:
         raise TrailError(f"a tree of {new} records cannot hold an earlier one of {old}: name the smaller one first")
-    return consistency_path(StoredTree(Path(directory)).root, old, new)
+    with _stored(directory) as tree:
+        return consistency_path(tree.root, old, new)
 
 
 def tree_root(directory: Path | str, size: int) -> bytes:
@@ -71,7 +75,19 @@ def tree_root(directory: Path | str, size: int) -> bytes:
         TrailError: if records are missing.
         OSError: if a file cannot be read.
     """
-    return StoredTree(Path(directory)).root(0, size)
+    with _stored(directory) as tree:
+        return tree.root(0, size)
+
+
+@contextmanager
+def _stored(place: Path | str) -> Generator[StoredTree]:
+    if is_store(place):
+        from guardrail.audit.postgres._reading import Reader
+
+        with Reader.open(str(place)) as reader:
+            yield reader.tree()
+    else:
+        yield StoredTree(Path(place))
 
 
 def inclusion_path(root_of: RootOf, seq: int, size: int) -> tuple[bytes, ...]:

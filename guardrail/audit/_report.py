@@ -56,6 +56,10 @@ class Report:
         disclosures: number of disclosures that can be opened and fit their records; 0 if not deep.
         disclosures_missing: number of those that are gone without a redaction.
         unfinished: number of intents without a result: released to a caller that reports none, or cut off.
+        signatures: number of signatures of people, on votes and the like, that were verified; 0 if not deep.
+        signatures_unchecked: number of those that no key was given for.
+        signed_in: number of votes by ID token, of which the trail keeps the claims and not the proof.
+        unsigned_votes: number of votes that nobody signed.
         problems: what was found, at most `limit` of them, in the order of the trail.
         more: how many further problems are not listed.
     """
@@ -82,6 +86,10 @@ class Report:
     disclosures: int
     disclosures_missing: int
     unfinished: int
+    signatures: int
+    signatures_unchecked: int
+    signed_in: int
+    unsigned_votes: int
     problems: tuple[Problem, ...]
     more: int
 

@@ -11,12 +11,23 @@ from guardrail.audit._note import KEY_FILE
 from guardrail.audit._place import trail_directory
 from guardrail.audit._publish import Sink
 from guardrail.audit._trail import Trail
+from guardrail.audit._unfinished import Answers
 from guardrail.config import Config, secret
 from guardrail.errors import TrailError
 
 
 class AnyTrail(Protocol):
     """An append-only, signed ledger: `Trail` on segment files, or `PostgresTrail`, which replicas write together."""
+
+    @property
+    def place(self) -> Path | str:
+        """Where it is read again: a directory, or a connection string."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """The ledger, as messages name it."""
+        ...
 
     @property
     def size(self) -> int:
@@ -38,6 +49,10 @@ class AnyTrail(Protocol):
 
     def checkpoint(self) -> None:
         """Sign everything that was appended before, or raise `TrailError`; it passes through the whole store."""
+        ...
+
+    def settle(self, answers: Answers) -> int:
+        """Answer the intents that nobody else will answer; how many there were."""
         ...
 
     def tell(self, sink: Sink) -> None:
@@ -82,6 +97,7 @@ def open_trail(config: Config) -> AnyTrail:
         checkpoint_seconds=settings.checkpoint_seconds,
         timeout_seconds=settings.timeout_seconds,
         checkpoint_file=second,
+        witnesses=[(witness.url, witness.key) for witness in settings.witnesses],
     )
 
 

@@ -26,6 +26,7 @@ class StoredTree:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._where = str(directory)
         self._rows: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self._leaves: dict[int, bytes] = {}
         self._segments: list[tuple[int, Path]] | None = None
@@ -77,10 +78,13 @@ class StoredTree:
         return fold_level(self.row(level - 1, at * TILE_WIDTH, (at + 1) * TILE_WIDTH))
 
     def _tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
-        row = self._rows.get((level, index)) or read_tile(self._directory, level, index)
+        row = self._rows.get((level, index)) or self._read_tile(level, index)
         if row is not None and len(self._rows) < MAX_KEPT_TILES:
             self._rows[level, index] = row
         return row
+
+    def _read_tile(self, level: int, index: int) -> tuple[bytes, ...] | None:
+        return read_tile(self._directory, level, index)
 
     def _leaf_hashes(self, low: int, high: int) -> list[bytes]:
         if any(seq not in self._leaves for seq in range(low, high)):
@@ -89,7 +93,7 @@ class StoredTree:
         missing = next((seq for seq in range(low, high) if seq not in self._leaves), None)
         if missing is not None:
             raise TrailError(
-                f"record {missing} of the trail `{self._directory}` cannot be read: run `guardrail audit verify` on it"
+                f"record {missing} of the trail `{self._where}` cannot be read: run `guardrail audit verify` on it"
             )
         return [self._leaves[seq] for seq in range(low, high)]
 

@@ -26,6 +26,7 @@ from guardrail.audit._record import Stamp, releases
 from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
+from guardrail.audit._unfinished import Answers, read_again
 from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
@@ -64,7 +65,9 @@ class Trail:
         unfinished: Sequence[int] = (),
         publisher: Publisher | None = None,
     ) -> None:
-        self.directory = directory
+        self.directory = self.place = directory
+        self.where = str(directory)
+        """The ledger, as messages name it."""
         self.unfinished = tuple(unfinished)
         """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
         self.publisher = publisher or Publisher(())
@@ -180,6 +183,27 @@ class Trail:
         finally:
             future.cancel()  # nobody looks at it any more; does nothing once it is done
         return seq
+
+    def settle(self, answers: Answers) -> int:
+        """Answer the intents that were open when the trail was opened.
+
+        Args:
+            answers: from open intents, and what is known of them, to the records that answer them.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            TrailError: if the records cannot be written.
+            OSError: if the trail cannot be read.
+        """
+        if not self.unfinished:
+            return 0
+        for record in answers(self.unfinished, read_again(self.directory, self.unfinished)):
+            self.append(record, durable=False)
+        # Nothing was released on the account of these records, but what is released from now on comes after them.
+        self.checkpoint()
+        return len(self.unfinished)
 
     def tell(self, sink: Sink) -> None:
         """Hand every checkpoint to somebody else too, from the last one on.

@@ -6,12 +6,13 @@ read and the answer is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from guardrail.audit._place import is_store
 from guardrail.audit._segment import FRAME_BYTES, HEAD, MAGIC, read_frame
 
 MAX_OPEN: Final = 100_000
@@ -22,6 +23,9 @@ MAX_READ: Final = 1000
 
 MAX_SEGMENTS_READ: Final = 4
 """Most segments that are read for them: the newest."""
+
+Answers = Callable[[Sequence[int], Mapping[int, dict[str, Any]]], Sequence[Mapping[str, Any]]]
+"""From open intents, and what could be read of them, to the records that answer them."""
 
 _MARKS: Final = (b'"kind":"intent"', b'"kind":"result"')
 """One of them is in the canonical form of every record that matters here; inside a string the quotes are escaped."""
@@ -74,18 +78,24 @@ def answered(record: Mapping[str, Any]) -> list[int]:
     return [seq for seq in found if isinstance(seq, int)]
 
 
-def read_again(directory: Path, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
+def read_again(directory: Path | str, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
     """The newest of these records, as far as the bounds allow and they can be read.
 
     Args:
-        directory: the trail.
+        directory: the trail: a directory, or the address of a shared one.
         seqs: their numbers.
 
     Raises:
         OSError: if a segment cannot be read.
+        TrailError: if the database cannot be read.
     """
     wanted = sorted(seqs)[-MAX_READ:]
-    files = sorted((int(path.stem), path) for path in directory.glob("*.seg") if path.stem.isdecimal())
+    if is_store(directory):
+        from guardrail.audit.postgres import Reader
+
+        with Reader.open(str(directory)) as reader:
+            return {seq: orjson.loads(leaf) for seq, leaf in reader.some(wanted)}
+    files = sorted((int(path.stem), path) for path in Path(directory).glob("*.seg") if path.stem.isdecimal())
     found: dict[int, dict[str, Any]] = {}
     opened = 0
     for first, path in reversed(files):

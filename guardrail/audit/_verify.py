@@ -8,8 +8,10 @@
 6. The tree: its root compared with every checkpoint, and its tiles with those on disk.
 7. The end: not below the last checkpoint.
 8. Intents paired with results, disclosures compared with their digests (deep).
+9. What people said: signatures of votes, grants that follow from votes, uses that grants allow (deep).
 
-INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_note`, `_verify_scan`, `_verify_trust`.
+INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_note`, `_verify_said`, `_verify_scan` and
+`_verify_trust`.
 Blind spot: records after the last checkpoint are chained but not signed, and a trail that was rewritten or cut back
 together with its checkpoints is found only by somebody who kept a later checkpoint (`checkpoint=`), by its witnesses
 (`witnesses=`), or by what telemetry said (`seen=`).
@@ -34,6 +36,7 @@ from guardrail.audit._verify_frontier import SavedFrontier
 from guardrail.audit._verify_kept import Kept, tile_hashes
 from guardrail.audit._verify_note import Note, read_note, split_notes
 from guardrail.audit._verify_pool import in_order
+from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, frame_at, next_frame, unchained
 from guardrail.audit._verify_trust import Expected, Trust, Witnesses
 
@@ -56,6 +59,7 @@ def verify(
     quorum: int = 0,
     seen: Sequence[tuple[int, str]] = (),
     people: Mapping[str, bytes] | None = None,
+    former: Sequence[tuple[str, bytes]] = (),
     jobs: int = 1,
     progress: Progress | None = None,
     limit: int = DEFAULT_LIMIT,
@@ -71,7 +75,9 @@ def verify(
         witnesses: verifier keys of witnesses; the trail must hold a checkpoint that they have cosigned.
         quorum: how many of them are enough; 0 means all.
         seen: sizes and roots, in hexadecimal, as telemetry has shown them.
-        people: public keys by the name of who owns them; without them, orders are checked by the keys they bring.
+        people: public keys by the name of who owns them; without them, orders are checked by the keys they bring, and
+            signatures of votes are only counted.
+        former: names with further keys that their votes may bear, such as those that they had before.
         jobs: most processes that read segments; 1 reads in this one.
         progress: called now and then.
         limit: most problems to list.
@@ -95,6 +101,7 @@ def verify(
             quorum=quorum,
             seen=seen,
             people=people,
+            former=former,
             progress=progress,
             limit=limit,
         )
@@ -102,6 +109,7 @@ def verify(
     walk = _Walk(Path(directory), deep=deep, limit=limit, progress=progress, jobs=jobs)
     walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
     walk.kept = Kept(walk.directory, people, walk.problem)
+    walk.people = People((*(people or {}).items(), *former), walk.problem)
     walk.take_key(vkey)
     walk.take_checkpoints(checkpoint, seen)
     walk.take_segments()
@@ -153,6 +161,7 @@ class _Walk:
 
     witnesses: Witnesses
     kept: Kept
+    people: People
 
     def __init__(self, directory: Path, *, deep: bool, limit: int, progress: Progress | None, jobs: int) -> None:
         self.directory = directory
@@ -307,7 +316,7 @@ class _Walk:
     def _pruned(self, minimum: int) -> None:
         """Tiles stand for the records below the minimum, as far as the tree is concerned."""
         for index in range(-(-minimum // 256)):
-            tile = tile_hashes(self.directory, 0, index)
+            tile = self._stored_tile(0, index)
             if tile is None:
                 self.problem(
                     f"the tile for the pruned records {256 * index} to {256 * index + 255} is missing or cut",
@@ -341,6 +350,8 @@ class _Walk:
                 self.suspect = True
             elif place:
                 self.problem("has the wrong place in its batch", file=name, offset=0, seq=self.seq)
+        # Where records were pruned, or could not be read, what is missing may have been among them.
+        self.people.take(found.said, name, whole=self.whole and not self.kept.minimum)
         waiting = list(reversed(found.problems))
         special = list(reversed(found.special))
         digests, at, first = memoryview(bytes(found.digests)), 0, self.seq
@@ -444,10 +455,13 @@ class _Walk:
 
     def _tile(self, level: int, index: int, hashes: bytes) -> None:
         """Compare a tile that is on disk; it proves nothing, but a wrong one would make wrong proofs."""
-        found = tile_hashes(self.directory, level, index)
+        found = self._stored_tile(level, index)
         if found is not None and found != hashes and not self.suspect:
             name = tile_name(level, index)
             self.problem("does not fit the records; remove it, it can be worked out again", file=name, offset=0)
+
+    def _stored_tile(self, level: int, index: int) -> bytes | None:
+        return tile_hashes(self.directory, level, index)
 
     # ── 7. the end ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -470,13 +484,16 @@ class _Walk:
 
     def _own_keys_followed(self) -> None:
         """The keys that the trail's file lists must be those that its records name."""
-        path = self.directory / "trail.vkey"
-        listed = path.read_bytes().decode("utf-8", "replace").split() if path.is_file() else []
+        listed = self._listed()
         if self.whole and not self.suspect and self.vkey in listed:
             followed = listed[listed.index(self.vkey) :]
             if followed != self.trust.vkeys[: len(followed)]:
                 what = "lists a key that no record of the trail names"
                 self.problem(f"{what}: remove that line, or find out who added it", file="trail.vkey", offset=0)
+
+    def _listed(self) -> list[str]:
+        path = self.directory / "trail.vkey"
+        return path.read_bytes().decode("utf-8", "replace").split() if path.is_file() else []
 
     def report(self, seconds: float) -> Report:
         return Report(
@@ -502,6 +519,10 @@ class _Walk:
             disclosures=self.kept.readable,
             disclosures_missing=self.kept.missing,
             unfinished=len(self.open_intents),
+            signatures=self.people.signed,
+            signatures_unchecked=self.people.unchecked,
+            signed_in=self.people.signed_in,
+            unsigned_votes=self.people.unsigned,
             problems=tuple(self.problems),
             more=self.more,
         )

@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 Tell = Callable[..., None]
 """Takes what is wrong, and `file`, `offset` and `seq` by name."""
+
+Disclosing = tuple[int, str, dict[str, str]]
+"""A record that disclosed something: its number and id, and the digests by pointer."""
 
 ORDER_TYPE: Final = "application/vnd.guardrail.retention.v1+json"
 """DSSE payload type of an order to prune."""
@@ -127,19 +130,23 @@ class Kept:
             if not orders:
                 self._tell(f"records 0 to {self.minimum - 1} were removed, and no order in the trail says so", seq=0)
         if deep:
-            for seq, record_id, digests in self._digests:
-                self._compare(seq, record_id, digests)
+            for (seq, _, digests), name, held in self._held(self._digests):
+                self._compare(seq, name, digests, held)
 
-    def _compare(self, seq: int, record_id: str, digests: dict[str, str]) -> None:
-        name = f"disclosed/{record_id[:8]}/{record_id}.json"
-        try:
-            value: Any = json.loads((self._directory / name).read_bytes())
-            held = cast("dict[str, object]", value) if isinstance(value, dict) else {}
-        except FileNotFoundError:
-            held = {}
-        except ValueError:
-            self._tell("is not JSON: what it disclosed can no longer be shown", file=name, seq=seq)
-            return
+    def _held(self, wanted: Sequence[Disclosing]) -> Iterator[tuple[Disclosing, str, dict[str, object]]]:
+        """What is left of what each of these disclosed, with where it lies."""
+        for one in wanted:
+            name = f"disclosed/{one[1][:8]}/{one[1]}.json"
+            try:
+                value: Any = json.loads((self._directory / name).read_bytes())
+            except FileNotFoundError:
+                value = {}
+            except ValueError:
+                self._tell("is not JSON: what it disclosed can no longer be shown", file=name, seq=one[0])
+                continue
+            yield one, name, cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+    def _compare(self, seq: int, name: str, digests: dict[str, str], held: dict[str, object]) -> None:
         for pointer, digest in digests.items():
             text = held.get(pointer)
             if text is None:

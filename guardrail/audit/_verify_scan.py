@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 
 from guardrail.audit._report import Problem
 from guardrail.audit._verify_format import read_leaf
+from guardrail.audit._verify_said import KINDS, Said, needed
 
 PROGRESS_EVERY: Final = 8192
 """How many records lie between two calls of the progress callback."""
@@ -62,6 +63,7 @@ class Scan:
         problems: each with the number of records before it.
         special: records about the trail itself, each with its number and offset.
         disclosed: records with disclosures: their number, id and digests.
+        said: records of review, of each what is needed to check it.
         intents: numbers of its intents.
         unanswered: those of them without a result in this segment.
         answers: results of intents that are not in this segment: result, offset, intent.
@@ -84,6 +86,7 @@ class Scan:
     )
     intents: array[int] = dataclasses.field(default_factory=lambda: array("Q"))
     unanswered: list[int] = dataclasses.field(default_factory=list[int])
+    said: list[Said] = dataclasses.field(default_factory=list[Said])
     answers: list[tuple[int, int, Any]] = dataclasses.field(default_factory=list[tuple[int, int, Any]])
 
 
@@ -243,6 +246,8 @@ class _Reading:
                 self._answer(intent, seq, at)
         elif kind in ("key", "retention", "redaction"):
             self.out.special.append((seq, at, record))
+        elif kind in KINDS:
+            self.out.said.append((seq, at, needed(record)))
         if "disclosures" in record and isinstance(disclosed := record["disclosures"], dict):
             self.out.disclosed.append((seq, str(record.get("id")), disclosed))  # pyright: ignore[reportUnknownArgumentType]
 

@@ -8,21 +8,21 @@ Blind spot: the look is at what is there now. Who changed it, the call or somebo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from guardrail.assets import found_again
-from guardrail.audit._unfinished import read_again
 
 if TYPE_CHECKING:
     from guardrail.assets import Inventory, Recognition
-    from guardrail.audit._trail import Trail
+    from guardrail.audit._store import AnyTrail
 
 MAX_IN_ONE: Final = 2000
 """Most intents that one record answers together, which is for those that named no asset or could not be read."""
 
 
-def settle(trail: Trail, inventory: Inventory, recognition: Recognition | None = None) -> int:
-    """Answer every intent that was open when the trail was opened.
+def settle(trail: AnyTrail, inventory: Inventory, recognition: Recognition | None = None) -> int:
+    """Answer every intent that nobody else will: of a shared trail also those that are left by others later.
 
     Args:
         trail: the trail, just opened.
@@ -37,22 +37,20 @@ def settle(trail: Trail, inventory: Inventory, recognition: Recognition | None =
         OSError: if the trail cannot be read.
         AnalysisFault: if the registry cannot be read.
     """
-    open_now = trail.unfinished
-    if not open_now:
-        return 0
-    records = read_again(trail.directory, open_now)
-    rest: list[int] = []
-    for seq in open_now:
-        record = records.get(seq)
-        if record is not None and record.get("assets"):
-            trail.append(_answer(seq, record, inventory, recognition), durable=False)
-        else:
-            rest.append(seq)
-    for at in range(0, len(rest), MAX_IN_ONE):
-        trail.append({"kind": "result", "intents": rest[at : at + MAX_IN_ONE], "result": "unknown"}, durable=False)
-    # Nothing was released on the account of these records, but what is released from now on comes after them.
-    trail.checkpoint()
-    return len(open_now)
+
+    def answers(open_now: Sequence[int], records: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
+        about = [seq for seq in open_now if (records.get(seq) or {}).get("assets")]
+        named = set(about)
+        rest = [seq for seq in open_now if seq not in named]
+        return [
+            *(_answer(seq, records[seq], inventory, recognition) for seq in about),
+            *(
+                {"kind": "result", "intents": rest[at : at + MAX_IN_ONE], "result": "unknown"}
+                for at in range(0, len(rest), MAX_IN_ONE)
+            ),
+        ]
+
+    return trail.settle(answers)
 
 
 def _answer(seq: int, record: dict[str, Any], inventory: Inventory, recognition: Recognition | None) -> dict[str, Any]:

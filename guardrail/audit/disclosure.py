@@ -2,7 +2,8 @@
 
 A disclosure is that of SD-JWT: the base64url of JSON `[salt, name, value]`. The record has its SHA-256 only, under the
 pointer of what it discloses; the salt keeps a short value from being guessed. All disclosures of one record lie in one
-file, `disclosed/<first 8 of its id>/<id>.json`, so that one that is redacted is gone when the file is.
+file, `disclosed/<first 8 of its id>/<id>.json`, so that one that is redacted is gone when the file is; those of a
+shared trail are rows of a table.
 
 Secrets are masked before anything of it is written. Not synced: a power cut may take what was written last, and with it
 nothing that the trail promises.
@@ -20,11 +21,12 @@ import queue
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import orjson
 
 from guardrail.audit._files import replace, sync_directory
+from guardrail.audit._place import is_store
 from guardrail.errors import TrailError
 from guardrail.masking import masked, masked_value
 from guardrail.model import ToolCall, new_id
@@ -47,17 +49,17 @@ MAX_TEXT_BYTES: Final = 256 * 1024
 
 
 class Disclosures:
-    """What is to be kept of one record, on its way to disk.
+    """What is to be kept of one record, on its way to where it is kept.
 
     Args:
-        directory: the trail.
-        timeout_seconds: longest wait for the disk, in seconds.
+        place: the trail: a directory, or the address of a shared one.
+        timeout_seconds: longest wait for the disk or the server, in seconds.
     """
 
-    def __init__(self, directory: Path, timeout_seconds: float = 2.0) -> None:
-        self._folder = directory / FOLDER
+    def __init__(self, place: Path | str, timeout_seconds: float = 2.0) -> None:
+        self._shelf = _shelf(place, timeout_seconds)
         self._timeout = timeout_seconds
-        self._work: queue.SimpleQueue[tuple[Path, bytes, _Done]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._pid = 0
 
     def call(self, call: ToolCall) -> dict[str, Any]:
@@ -91,45 +93,112 @@ class Disclosures:
             return record
         record_id = str(record.get("id") or new_id())
         texts = {pointer: _disclosure(pointer.rsplit("/", 1)[1], value) for pointer, value in values.items()}
-        path = self._folder / record_id[:8] / f"{record_id}.json"
-        self._write(path, orjson.dumps(texts, option=orjson.OPT_SORT_KEYS))
+        self._write(record_id, texts)
         return {**record, "id": record_id, "disclosures": {pointer: digest(text) for pointer, text in texts.items()}}
 
-    def _write(self, path: Path, data: bytes) -> None:
-        # A thread of its own waits for the disk, so that one that hangs costs a caller its timeout and no more.
+    def _write(self, record_id: str, texts: Mapping[str, str]) -> None:
+        # A thread of its own waits for it, so that a disk or server that hangs costs a caller its timeout and no more.
         if self._pid != os.getpid():
             self._pid, self._work = os.getpid(), queue.SimpleQueue()
-            threading.Thread(target=_write_all, args=(self._work,), name="guardrail-disclosed", daemon=True).start()
-        done = _Done()
-        self._work.put((path, data, done))
-        if not done.event.wait(self._timeout):
-            raise TrailError(f"the disk did not take what is disclosed in `{path}` within {self._timeout:g} seconds")
-        if done.error is not None:
-            why = (done.error.strerror or str(done.error)).lower()
-            raise TrailError(f"cannot write what is disclosed beside the trail: {why}: make room in `{path}`")
+            name = "guardrail-disclosed"
+            threading.Thread(target=_write_all, args=(self._work, self._shelf), name=name, daemon=True).start()
+        work = _Work(record_id, texts)
+        self._work.put(work)
+        where = self._shelf.name(record_id)
+        if not work.done.wait(self._timeout):
+            raise TrailError(f"what is disclosed was not taken by `{where}` within {self._timeout:g} seconds")
+        if work.error is not None:
+            why = (getattr(work.error, "strerror", None) or str(work.error)).lower()
+            raise TrailError(f"cannot write what is disclosed beside the trail: {why}: make room in `{where}`")
 
 
-class _Done:
-    """Whether a file was written, and what came of it."""
+class _Work:
+    """What one record discloses, and what came of it."""
 
-    __slots__ = ("error", "event")
+    __slots__ = ("done", "error", "record_id", "texts")
 
-    def __init__(self) -> None:
-        self.event = threading.Event()
-        self.error: OSError | None = None
+    def __init__(self, record_id: str, texts: Mapping[str, str]) -> None:
+        self.record_id = record_id
+        self.texts = texts
+        self.done = threading.Event()
+        self.error: OSError | TrailError | None = None
 
 
-def _write_all(work: queue.SimpleQueue[tuple[Path, bytes, _Done]]) -> None:
+def _write_all(work: queue.SimpleQueue[_Work], shelf: Shelf) -> None:
     while True:
-        path, data, done = work.get()
+        one = work.get()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as stream:
-                stream.write(data)
-        except OSError as error:
-            done.error = error
-        done.event.set()
+            shelf.put(one.record_id, one.texts)
+        except (OSError, TrailError) as error:
+            one.error = error
+        one.done.set()
+
+
+class Shelf(Protocol):
+    """Where disclosures are kept, by the id of their record and by pointer."""
+
+    def name(self, record_id: str) -> str:
+        """Where those of a record are, for messages."""
+        ...
+
+    def put(self, record_id: str, texts: Mapping[str, str]) -> None:
+        """Keep what a record is to disclose."""
+        ...
+
+    def held(self, record_id: str) -> Mapping[str, str]:
+        """What is left of it."""
+        ...
+
+    def take_away(self, record_id: str, pointer: str) -> bool:
+        """Delete one of them for good; whether it was there."""
+        ...
+
+
+class _Folder:
+    """Files below the trail, one for each record."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def _path(self, record_id: str) -> Path:
+        return self._directory / FOLDER / record_id[:8] / f"{record_id}.json"
+
+    def name(self, record_id: str) -> str:
+        return str(self._path(record_id))
+
+    def put(self, record_id: str, texts: Mapping[str, str]) -> None:
+        path = self._path(record_id)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as stream:
+            stream.write(orjson.dumps(texts, option=orjson.OPT_SORT_KEYS))
+
+    def held(self, record_id: str) -> dict[str, str]:
+        try:
+            value = orjson.loads(self._path(record_id).read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return cast("dict[str, str]", value) if isinstance(value, dict) else {}
+
+    def take_away(self, record_id: str, pointer: str) -> bool:
+        held, path = self.held(record_id), self._path(record_id)
+        if pointer not in held:
+            return False
+        del held[pointer]
+        if held:
+            replace(path, orjson.dumps(held, option=orjson.OPT_SORT_KEYS))
+        else:
+            path.unlink()
+            sync_directory(path.parent)
+        return True
+
+
+def _shelf(place: Path | str, timeout_seconds: float = 10.0) -> Shelf:
+    if not is_store(place):
+        return _Folder(Path(place))
+    from guardrail.audit.postgres import Disclosed
+
+    return Disclosed(str(place), timeout_seconds)
 
 
 def _disclosure(name: str, value: Any) -> str:
@@ -144,19 +213,20 @@ def digest(disclosure: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(disclosure.encode()).digest()).rstrip(b"=").decode()
 
 
-def opened(directory: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+def opened(place: Path | str, record: Mapping[str, Any]) -> dict[str, Any]:
     """What a record disclosed, as far as it is still there and fits.
 
     Args:
-        directory: the trail.
+        place: the trail: a directory, or the address of a shared one.
         record: the record.
 
     Returns:
         The values by pointer.
     """
     committed = cast("dict[str, str]", record.get("disclosures") or {})
-    held = _held(directory, str(record.get("id"))) if committed else {}
-    return dict(_fitting(held, committed))
+    if not committed:
+        return {}
+    return dict(_fitting(_shelf(place).held(str(record.get("id"))), committed))
 
 
 def _fitting(held: Mapping[str, str], committed: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
@@ -170,23 +240,11 @@ def _fitting(held: Mapping[str, str], committed: Mapping[str, str]) -> Iterator[
         yield pointer, value
 
 
-def _held(directory: Path, record_id: str) -> dict[str, str]:
-    try:
-        value = orjson.loads(_path(directory, record_id).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return cast("dict[str, str]", value) if isinstance(value, dict) else {}
-
-
-def _path(directory: Path, record_id: str) -> Path:
-    return directory / FOLDER / record_id[:8] / f"{record_id}.json"
-
-
-def take_away(directory: Path, record: Mapping[str, Any], pointer: str) -> bool:
+def take_away(place: Path | str, record: Mapping[str, Any], pointer: str) -> bool:
     """Delete one disclosure of a record for good.
 
     Args:
-        directory: the trail.
+        place: the trail: a directory, or the address of a shared one.
         record: the record.
         pointer: which of its disclosures.
 
@@ -195,19 +253,9 @@ def take_away(directory: Path, record: Mapping[str, Any], pointer: str) -> bool:
 
     Raises:
         OSError: if it cannot be deleted.
+        TrailError: if it cannot be deleted from a shared one.
     """
-    record_id = str(record.get("id"))
-    path = _path(directory, record_id)
-    held = _held(directory, record_id)
-    if pointer not in held:
-        return False
-    del held[pointer]
-    if held:
-        replace(path, orjson.dumps(held, option=orjson.OPT_SORT_KEYS))
-    else:
-        path.unlink()
-        sync_directory(path.parent)
-    return True
+    return _shelf(place).take_away(str(record.get("id")), pointer)
 
 
 def _printable(value: Any) -> Any:

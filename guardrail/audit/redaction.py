@@ -13,10 +13,10 @@ from guardrail.audit.retention import holds
 from guardrail.errors import TrailError
 
 if TYPE_CHECKING:
-    from guardrail.audit._trail import Trail
+    from guardrail.audit._store import AnyTrail
 
 
-def redact(trail: Trail, seq: int, pointer: str, *, reason: str, by: str) -> bool:
+def redact(trail: AnyTrail, seq: int, pointer: str, *, reason: str, by: str) -> bool:
     """Delete one disclosure for good.
 
     Args:
@@ -33,16 +33,16 @@ def redact(trail: Trail, seq: int, pointer: str, *, reason: str, by: str) -> boo
         TrailError: if a legal hold is in force, the record disclosed no such thing, or this cannot be recorded.
         OSError: if it cannot be deleted.
     """
-    held = holds(trail.directory)
+    held = holds(trail.place)
     if held:
         raise TrailError(f"the trail is under the legal hold `{min(held)}`: nothing is redacted until it is released")
-    record = read_again(trail.directory, [seq]).get(seq)
+    record = read_again(trail.place, [seq]).get(seq)
     if record is None:
-        raise TrailError(f"there is no record {seq} in the trail `{trail.directory}`")
+        raise TrailError(f"there is no record {seq} in the trail `{trail.where}`")
     disclosed = cast("dict[str, str]", record.get("disclosures") or {})
     if pointer not in disclosed:
         has = ", ".join(f"`{name}`" for name in sorted(disclosed)) or "nothing"
         raise TrailError(f"record {seq} disclosed no `{pointer}`, it disclosed {has}")
     trail.append({"kind": "redaction", "record": seq, "pointer": pointer, "reason": reason, "by": by})
     trail.checkpoint()
-    return take_away(trail.directory, record, pointer)
+    return take_away(trail.place, record, pointer)

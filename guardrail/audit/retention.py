@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,10 +22,12 @@ import orjson
 
 from guardrail.audit._files import replace, sync_directory
 from guardrail.audit._minimum import MINIMUM_FILE, read_minimum, remove_below
+from guardrail.audit._place import is_store
 from guardrail.audit._record import MAX_LEAF_BYTES
 from guardrail.audit._segment import FRAME_BYTES, read_frame
 from guardrail.audit._stored import StoredTree
 from guardrail.audit._tiles import TILE_WIDTH, read_tile, tile_name
+from guardrail.audit._trail import Trail
 from guardrail.audit._verify_kept import ORDER_TYPE, SIGNERS
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError, TrailError
@@ -33,7 +35,8 @@ from guardrail.mandates import load_key, pae, public_text
 from guardrail.model import new_id
 
 if TYPE_CHECKING:
-    from guardrail.audit._trail import Trail
+    from guardrail.audit._store import AnyTrail
+    from guardrail.audit.postgres import PostgresTrail
 
 MAX_ORDER_BYTES: Final = 16 * 1024
 """Largest order to prune, in bytes."""
@@ -190,14 +193,22 @@ def check_order(order: Order, origin: str, people: Mapping[str, bytes]) -> What:
 # ── holds ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def holds(directory: Path) -> dict[str, str]:
+def holds(place: Path | str) -> dict[str, str]:
     """The legal holds in force, with their reasons.
+
+    Args:
+        place: the trail: a directory, or the address of a shared one.
 
     Raises:
         OSError: if the trail cannot be read.
+        TrailError: if the database cannot be read.
     """
+    return _holds_in(_about_retention(place))
+
+
+def _holds_in(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for record in _about_retention(directory):
+    for record in records:
         if record.get("event") == "hold":
             found[str(record.get("hold"))] = str(record.get("reason"))
         elif record.get("event") == "release":
@@ -205,7 +216,7 @@ def holds(directory: Path) -> dict[str, str]:
     return found
 
 
-def hold(trail: Trail, name: str, *, release: bool, reason: str, by: str) -> None:
+def hold(trail: AnyTrail, name: str, *, release: bool, reason: str, by: str) -> None:
     """Put a trail under a hold, or release one.
 
     Args:
@@ -219,7 +230,7 @@ def hold(trail: Trail, name: str, *, release: bool, reason: str, by: str) -> Non
         TrailError: if there is no such hold to release, or one of that name to add, or it cannot be recorded.
         OSError: if the trail cannot be read.
     """
-    known = holds(trail.directory)
+    known = holds(trail.place)
     if release and name not in known:
         raise TrailError(f"no hold `{name}` is in force: `guardrail audit hold list` names those that are")
     if not release and name in known:
@@ -228,8 +239,13 @@ def hold(trail: Trail, name: str, *, release: bool, reason: str, by: str) -> Non
     trail.append({"kind": "retention", "event": event, "hold": name, "reason": reason, "by": by})
 
 
-def _about_retention(directory: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(directory.glob("*.seg")):
+def _about_retention(place: Path | str) -> Iterator[dict[str, Any]]:
+    if is_store(place):
+        from guardrail.audit.postgres import read_rows
+
+        yield from (record for _, record in read_rows(str(place), ("retention",), strict=True))
+        return
+    for path in sorted(Path(place).glob("*.seg")):
         data, at = path.read_bytes(), 0
         if _RETENTION not in data:
             continue
@@ -243,8 +259,10 @@ def _about_retention(directory: Path) -> Iterator[dict[str, Any]]:
 # ── pruning ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def prune(trail: Trail, order: Order, origin: str, people: Mapping[str, bytes], *, keep_days: int, now_us: int) -> int:
-    """Take away the whole sealed segments that an order is about.
+def prune(
+    trail: Trail | PostgresTrail, order: Order, origin: str, people: Mapping[str, bytes], *, keep_days: int, now_us: int
+) -> int:
+    """Take away what an order is about: whole sealed segments, or, of a shared trail, records under whole tiles.
 
     Args:
         trail: the trail, open.
@@ -262,27 +280,31 @@ def prune(trail: Trail, order: Order, origin: str, people: Mapping[str, bytes], 
         OSError: if a file cannot be read, written or removed.
     """
     what = check_order(order, origin, people)
-    held = holds(trail.directory)
-    if held:
-        raise TrailError(f"the trail is under the legal hold `{min(held)}`: release it first")
+    _check_holds(_about_retention(trail.place))
     if what.before_us > now_us - keep_days * _DAY_US:
         raise TrailError(f"the order reaches into the last {keep_days} days, which `trail.keep_days` keeps")
-    minimum = _minimum_before(trail.directory, what.before_us, trail.size)
+    said_so = {"kind": "retention", "event": "prune", "reason": what.reason, "order": msgspec.to_builtins(order)}
+    if not isinstance(trail, Trail):
+        from guardrail.audit.postgres import prune_rows
+
+        return prune_rows(trail, what.before_us, said_so, _check_holds)
+    return _prune_files(trail, what.before_us, said_so)
+
+
+def _check_holds(records: Iterable[Mapping[str, Any]]) -> None:
+    held = _holds_in(records)
+    if held:
+        raise TrailError(f"the trail is under the legal hold `{min(held)}`: release it first")
+
+
+def _prune_files(trail: Trail, before_us: int, said_so: dict[str, Any]) -> int:
+    minimum = _minimum_before(trail.directory, before_us, trail.size)
     if minimum <= read_minimum(trail.directory):
         raise TrailError("no sealed segment holds only records from before that time: nothing was taken away")
     _complete_tiles(trail.directory, minimum)
     gone = [path for path in sorted(trail.directory.glob("*.seg")) if int(path.stem) < minimum]
-    trail.append(
-        {
-            "kind": "retention",
-            "event": "prune",
-            "minimum": minimum,
-            "segments": len(gone),
-            "removed": [path.name for path in gone[:MAX_LISTED]],
-            "reason": what.reason,
-            "order": msgspec.to_builtins(order),
-        }
-    )
+    listed = [path.name for path in gone[:MAX_LISTED]]
+    trail.append({**said_so, "minimum": minimum, "segments": len(gone), "removed": listed})
     trail.checkpoint()
     replace(trail.directory / MINIMUM_FILE, f"{minimum}\n".encode(), 0o644)
     remove_below(trail.directory, minimum)

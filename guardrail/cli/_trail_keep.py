@@ -8,11 +8,15 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from guardrail.audit import Trail
+    from guardrail.audit.postgres import PostgresTrail
     from guardrail.config import Config
+
+KEEPER: Final = "keeper"
+"""Below the directory of a replica: what these actions keep for themselves."""
 
 Where = Callable[[argparse.ArgumentParser], None]
 """Adds the arguments that say which trail is meant."""
@@ -31,7 +35,8 @@ def _add_rotate(actions: Any, where: Where, run: Any) -> None:
         "rotate-key",
         help="replace the key that signs the trail",
         description="Put a new key beside the old one: a record under the old key names it, and both sign from then on."
-        " With --finish the old key is retired, and its private half taken away. The guard must be stopped.",
+        " With --finish the old key is retired, and its private half taken away. The guard must be stopped, unless the"
+        " trail is shared: then start each replica with the new file between the two.",
     )
     where(rotate)
     rotate.add_argument("--finish", action="store_true", help="retire the old key")
@@ -43,7 +48,7 @@ def _add_redact(actions: Any, where: Where, run: Any) -> None:
         "redact",
         help="delete what a record disclosed, for good",
         description="Delete one disclosure of a record; the record stays and still verifies, and another says who did"
-        " it and why. The guard must be stopped.",
+        " it and why. The guard must be stopped, unless the trail is shared.",
     )
     where(redact)
     redact.add_argument("--seq", type=int, required=True, metavar="N", help="number of the record")
@@ -59,7 +64,7 @@ def _add_prune(actions: Any, where: Where, run: Any) -> None:
         help="take whole old segments away, by an order of two people",
         description="First write an order (--before, --reason, --draft FILE), then have two people sign it (--sign FILE"
         " --key KEY --by NAME), then carry it out (--order FILE). Tiles stay, so that every proof of what is left"
-        " holds. The guard must be stopped for the last step.",
+        " holds. The guard must be stopped for the last step, unless the trail is shared.",
     )
     where(prune)
     prune.add_argument("--before", metavar="DATE", help="records from before that day (UTC) may go, for --draft")
@@ -76,7 +81,8 @@ def _add_hold(actions: Any, where: Where, run: Any) -> None:
     hold = actions.add_parser(
         "hold",
         help="put a trail under a legal hold, or release one",
-        description="While a hold is in force nothing is pruned. The guard must be stopped.",
+        description="While a hold is in force nothing is pruned. The guard must be stopped, unless the trail is"
+        " shared.",
     )
     hold.add_argument("what", choices=("add", "release", "list"), help="what is done")
     where(hold)
@@ -93,7 +99,7 @@ def _rotate(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit import rotation
 
     with _open(args, directory) as (trail, origin):
-        old, new = (rotation.finish if args.finish else rotation.begin)(trail, origin)
+        old, new = (rotation.finish if args.finish else rotation.begin)(trail, origin, _key_file(args))
     if args.finish:
         _tell(args, {"key": new, "retired": old}, f"{new} signs alone\n{old} is retired")
     else:
@@ -161,7 +167,7 @@ def _hold(args: argparse.Namespace, directory: str) -> int:
     from guardrail.printing import visible
 
     if args.what == "list":
-        found = retention.holds(Path(directory))
+        found = retention.holds(directory)
         text = "\n".join(visible(f"{name}  {reason}") for name, reason in found.items()) or "no hold is in force"
         _tell(args, {"holds": found}, text)
         return 0
@@ -183,11 +189,14 @@ class _open:  # noqa: N801 - used like a function: `with _open(args, directory) 
     """The trail, open for writing, and its name; what cannot be written is told and exits with 1."""
 
     def __init__(self, args: argparse.Namespace, directory: str) -> None:
-        from guardrail.audit import Trail
+        from guardrail.audit import Trail, is_store
 
         config, origin = _config(args), _origin(directory)
         second = config.trail.checkpoint_file
         self._origin = origin
+        if is_store(directory):
+            self._trail: Trail | PostgresTrail = _open_shared(args, directory, origin)
+            return
         self._trail = Trail.open(
             directory,
             origin=origin,
@@ -196,11 +205,36 @@ class _open:  # noqa: N801 - used like a function: `with _open(args, directory) 
             witnesses=[(witness.url, witness.key) for witness in config.trail.witnesses],
         )
 
-    def __enter__(self) -> tuple[Trail, str]:
+    def __enter__(self) -> tuple[Trail | PostgresTrail, str]:
         return self._trail, self._origin
 
     def __exit__(self, *_: object) -> None:
         self._trail.close()
+
+
+def _open_shared(args: argparse.Namespace, directory: str, origin: str) -> PostgresTrail:
+    from guardrail.audit import trail_directory, trail_key
+    from guardrail.audit.postgres import PostgresTrail
+    from guardrail.errors import ConfigError
+
+    if args.directory:
+        raise ConfigError("this signs, so it needs the key of the shared trail: name its configuration by --config")
+    config = _config(args)
+    # The guard of this configuration may be running, and its directory has one process.
+    return PostgresTrail.open(
+        directory,
+        directory=trail_directory(config) / KEEPER,
+        key=trail_key(config),
+        origin=origin,
+        timeout_seconds=config.trail.timeout_seconds,
+        witnesses=[(witness.url, witness.key) for witness in config.trail.witnesses],
+    )
+
+
+def _key_file(args: argparse.Namespace) -> Path:
+    from guardrail.audit import trail_key
+
+    return trail_key(_config(args))
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -212,8 +246,14 @@ def _config(args: argparse.Namespace) -> Config:
 
 
 def _origin(directory: str) -> str:
+    from guardrail.audit import is_store
     from guardrail.errors import ConfigError
 
+    if is_store(directory):
+        from guardrail.audit.postgres import Reader
+
+        with Reader.open(directory) as reader:
+            return reader.origin()
     try:
         vkey = (Path(directory) / "trail.vkey").read_text("utf-8").split("\n")[0]
     except (OSError, UnicodeDecodeError):

@@ -47,21 +47,6 @@ def numbers(value: str) -> tuple[int, int]:
     return int(first), int(last if dash else first)
 
 
-def need_files(directory: str, what: str) -> None:
-    """Refuse what is not done with a trail in a database.
-
-    Raises:
-        ConfigError: if it is in one.
-    """
-    from guardrail.audit import is_store
-    from guardrail.errors import ConfigError
-
-    if is_store(directory):
-        raise ConfigError(
-            f"{what} needs a trail in files, and this one is in a database: use `show`, `export` or `report`"
-        )
-
-
 def add_period(parser: argparse.ArgumentParser) -> None:
     """Add the bounds of a period."""
     parser.add_argument("--since", type=when, metavar="TIME", help=f"from this time on: {TIME_HELP}")

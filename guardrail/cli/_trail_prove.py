@@ -39,9 +39,7 @@ def _number(text: str) -> int:
 def _prove(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit.reading._proof_file import prove
     from guardrail.cli._output import written
-    from guardrail.cli._trail_options import need_files
 
-    need_files(directory, "`audit prove`")
     proof = prove(directory, args.seq)
     if args.output is None:
         sys.stdout.write(proof.text)

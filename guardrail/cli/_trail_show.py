@@ -7,11 +7,10 @@ import json
 import sys
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 from guardrail.cli import positive
-from guardrail.cli._trail_options import add_selection, need_files, selection_of
+from guardrail.cli._trail_options import add_selection, selection_of
 from guardrail.cli._words import counted
 
 LAST: Final = 10
@@ -88,8 +87,6 @@ def _tail(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit.reading import Chooser, Place, follow, read_leaves
 
     _check_kinds(args)
-    if args.follow:
-        need_files(directory, "`audit tail -f`")
     chooser = Chooser(selection_of(args))
     last: deque[Any] = deque(maxlen=args.last or LAST)
     place: Place | None = None
@@ -116,7 +113,7 @@ def _print(hits: Iterable[Any], *, as_json: bool, disclosed_in: str | None = Non
     from guardrail.printing import visible
 
     for found, record in hits:
-        left = opened(Path(disclosed_in), record) if disclosed_in is not None else {}
+        left = opened(disclosed_in, record) if disclosed_in is not None else {}
         if as_json:
             shown = {**record, "opened": left} if left else record
             print(json.dumps(shown, ensure_ascii=True, sort_keys=True, separators=(",", ":")))
@@ -134,7 +131,6 @@ def _index(args: argparse.Namespace, directory: str) -> int:
     from guardrail.audit.reading._index import IndexUnusable, build_index, index_path
     from guardrail.errors import TrailError
 
-    need_files(directory, "`audit index`")
     shown = sys.stderr.isatty()
     try:
         size = build_index(
@@ -142,7 +138,7 @@ def _index(args: argparse.Namespace, directory: str) -> int:
             progress=(lambda n: print(f"\r{counted(n, 'record')}", end="", file=sys.stderr)) if shown else None,
         )
     except IndexUnusable as error:
-        raise TrailError(f"the index of `{directory}` cannot be made: {error}") from None
+        raise TrailError(f"the index of `{_named(directory)}` cannot be made: {error}") from None
     if shown:
         print(file=sys.stderr)
     path = index_path(directory)
@@ -151,3 +147,14 @@ def _index(args: argparse.Namespace, directory: str) -> int:
     else:
         print(f"{path}: {counted(size, 'record')}, {counted(path.stat().st_size, 'byte')}; it proves nothing")
     return 0
+
+
+def _named(directory: str) -> str:
+    """A trail in a message: of an address nothing that may be a password."""
+    from guardrail.audit import is_store
+
+    if not is_store(directory):
+        return directory
+    from guardrail.audit.postgres import place
+
+    return place(directory)

@@ -62,6 +62,10 @@ def _add_verify(actions: Any) -> None:
         help="guardrail.audit.size and guardrail.audit.root as telemetry has shown them; may be repeated",
     )  # fmt: skip
     verify.add_argument(
+        "--person", action="append", default=[], metavar="NAME=KEY",
+        help="a key of somebody, such as one that they had before, to check what they signed; may be repeated",
+    )  # fmt: skip
+    verify.add_argument(
         "--jobs", type=positive, metavar="N", help="processes that read a large trail; as many as there are cores"
     )
     verify.set_defaults(run=run, act=_verify)
@@ -174,6 +178,7 @@ def _verify(args: argparse.Namespace, directory: str) -> int:
         quorum=args.quorum,
         seen=[_seen(given) for given in args.seen],
         people=None if args.directory else _people(args.config),
+        former=[_person(given) for given in args.person],
         jobs=args.jobs or len(os.sched_getaffinity(0)),
         progress=_progress if sys.stderr.isatty() else None,
     )
@@ -205,6 +210,16 @@ def _people(given: str | None) -> dict[str, bytes]:
     from guardrail.mandates import public_keys
 
     return public_keys(load(find_config(given)))
+
+
+def _person(given: str) -> tuple[str, bytes]:
+    from guardrail.errors import ConfigError
+    from guardrail.mandates._signing import read_public
+
+    name, equals, key = given.partition("=")
+    if not (name and equals):
+        raise ConfigError(f"`{given}` is no person and key such as `dana=ed25519:` and 32 bytes in base64")
+    return name, read_public(key)
 
 
 def _read(path: str) -> str:
@@ -246,6 +261,7 @@ def _print_report(report: Any) -> None:
         # The trail cannot tell them apart: `check` and the service release a call, and nobody reports what came of it.
         why = ": released to a caller that reports no result, or cut off while running" if report.unfinished else ""
         print(f"  unfinished  {counted(report.unfinished, 'intent')} without a result{why}")
+        _print_said(report)
     _print_kept(report)
     if report.live:
         print("  note        the trail is open for writing; what came after the start of this check is not covered")
@@ -257,6 +273,17 @@ def _print_report(report: Any) -> None:
         print("              keep the key and a checkpoint elsewhere, and pass them as --key and --checkpoint")
     rate = report.records / report.seconds if report.seconds > 0 else 0
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
+
+
+def _print_said(report: Any) -> None:
+    """What people said, where there is any of it."""
+    parts = [f"{counted(report.signatures, 'signature')} of people verified"] if report.signatures else []
+    if report.signatures_unchecked:
+        parts += [f"{report.signatures_unchecked} not checked: give the keys by --config, or as --person"]
+    parts += [f"{report.signed_in} by sign-in, which is the provider's word"] if report.signed_in else []
+    parts += [f"{report.unsigned_votes} unsigned"] if report.unsigned_votes else []
+    if parts:
+        print(f"  votes       {'; '.join(parts)}")
 
 
 def _print_kept(report: Any) -> None:

@@ -95,6 +95,7 @@ def _findings(given: str | None) -> Iterator[Finding]:
     yield from _mandate_findings(config, book)
     yield _trail_finding(config)
     yield from _state_findings(config)
+    yield from _review_findings(config)
     yield from _service_findings(config)
     yield from _strength_findings(config)
 
@@ -474,6 +475,13 @@ def _cause(error: OSError) -> str:
 
 
 # ── the service ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _review_findings(config: Config) -> Iterator[Finding]:
+    from guardrail.cli._doctor_review import review_findings
+
+    for state, detail in review_findings(config):
+        yield Finding(name="review", state=state, detail=detail)
 
 
 def _service_findings(config: Config) -> Iterator[Finding]:

@@ -34,7 +34,11 @@ def add(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = top.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="list escalations, those that wait by default", epilog=EXITS)
+    listing = actions.add_parser(
+        "list",
+        help="list escalations, by default those that wait and broken glass that nobody has looked at",
+        epilog=EXITS,
+    )
     where(listing)
     listing.add_argument("--state", default="pending", metavar="STATE", help="only these; `all` for every one")
     listing.add_argument("--last", type=positive, metavar="N", help="only the last N of them")
@@ -74,7 +78,9 @@ def _list(args: argparse.Namespace) -> int:
         raise ConfigError(f"`--state` must be one of {', '.join(known)}, not `{args.state}`")
     now = now_us()
     book = read_book(configuration(args))
-    cases = [case for case in book.cases() if args.state in ("all", case.state_at(now))]
+    # Broken glass that nobody has looked at waits for people as well.
+    owed = {case.held.id for case in book.cases() if args.state == "pending" and case.review_due_us is not None}
+    cases = [case for case in book.cases() if case.held.id in owed or args.state in ("all", case.state_at(now))]
     for case in cases[-args.last :] if args.last else cases:
         print(json.dumps(to_dict(case, now), sort_keys=True) if args.json else summary(case, now))
     return EXIT_ALLOW
@@ -103,7 +109,7 @@ def _unsigned(case: Case, people: Mapping[str, bytes]) -> list[str]:
     from guardrail.review._statements import is_signed
 
     signed = [vote for vote in case.votes if vote.proof.startswith("ed25519:")]
-    return [vote.voter for vote in signed if not is_signed(vote.envelope, case.held.id, vote.voter, people)]
+    return [vote.voter for vote in signed if not is_signed(vote.envelope, case.held, vote.voter, people)]
 
 
 def _answer(args: argparse.Namespace) -> int:

@@ -11,8 +11,9 @@ from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_
 
 _ISSUE: Final = """Approve an escalation for more than the one call, within what it asked for.
 
-Every option only narrows what was asked: other ops, assets or targets are refused, and so are several uses where
-weights would leave or be lost. Where several people have to approve, what all of them allow is what holds.
+Every option only narrows what was asked: other ops, assets or targets are refused, and so is any scope where weights
+would leave or be lost, because it is bound to no file. Where several people have to approve, what all of them allow is
+what holds.
 """
 
 _GLASS: Final = """Take leave at once, without a call that waits: for one agent, some ops and assets, an hour at most.

@@ -131,6 +131,7 @@ def _progress(records: int) -> None:
 def _signed_us(directory: str) -> int | None:
     """When the file of checkpoints was last written to; the notes themselves carry no time."""
     try:
+        # Tables do not say when a row came: of a trail in a database this is not known.
         return os.stat(os.path.join(directory, "checkpoints")).st_mtime_ns // 1000
     except OSError:
         return None
@@ -140,13 +141,8 @@ def _cosigned(directory: str) -> tuple[tuple[str, int, int], ...]:
     """What witnesses are said to have seen: name, records, and seconds since the epoch; not checked here."""
     from guardrail.audit._verify_note import cosigned_at, read_note, split_notes
 
-    try:
-        with open(os.path.join(directory, "cosigned"), "rb") as stream:
-            data = stream.read()
-    except OSError:
-        return ()
     found: dict[str, tuple[str, int, int]] = {}
-    for _, text in split_notes(data):
+    for _, text in split_notes(_cosigned_notes(directory)):
         try:
             note = read_note(text, cosigned=True)
         except ValueError:
@@ -155,3 +151,18 @@ def _cosigned(directory: str) -> tuple[tuple[str, int, int], ...]:
             if line.name != note.origin and len(line.signature) == COSIGNATURE_BYTES:
                 found[line.name] = (line.name, note.size, cosigned_at(line.signature))
     return tuple(found.values())
+
+
+def _cosigned_notes(directory: str) -> bytes:
+    from guardrail.audit import is_store
+
+    if is_store(directory):
+        from guardrail.audit.postgres import Reader
+
+        with Reader.open(directory) as reader:
+            return reader.cosigned()
+    try:
+        with open(os.path.join(directory, "cosigned"), "rb") as stream:
+            return stream.read()
+    except OSError:
+        return b""

@@ -38,6 +38,7 @@ MAX_REFERENCE: Final = 1_000
 
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
+_BROWSED: Final = re.compile(r"(?:https://[^\s/@?#]+|http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?)(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
 _PASSWORD: Final = re.compile(r"://[^/?#@]*:[^/?#]*@|password=")
 _VKEY: Final = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
@@ -61,7 +62,6 @@ def check(config: Config, where: str) -> None:
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
-    wrong += _shared_problems(config.trail)
     wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
@@ -84,16 +84,6 @@ def _store_problems(trail: TrailConfig) -> list[str]:
     if _PASSWORD.search(store):
         return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
     return []
-
-
-def _shared_problems(trail: TrailConfig) -> list[str]:
-    """What a trail in a database cannot do."""
-    files = (("witness", trail.witnesses, "witnesses need its tiles"), ("disclose", trail.disclose, "they are files"))
-    return [
-        f"`trail.{name}` works with a trail in a directory only, because {why}: take it out, or `trail.store`"
-        for name, wanted, why in files
-        if wanted and trail.store
-    ]
 
 
 def _witness_problems(trail: TrailConfig) -> list[str]:
@@ -214,6 +204,7 @@ def _order_problems(config: Config) -> list[str]:
     people = {person.name for person in config.people}
     problems += _group_problems(config.review.groups, people, signed_in=config.review.oidc is not None)
     problems += _webhook_problems(config.review.webhooks)
+    problems += _console_problems(config)
     problems += [
         f"`mandates.revokers`: `{name}` is no [[person]], whose key could be looked at"
         for name in config.mandates.revokers
@@ -242,6 +233,25 @@ def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
         for key, text in (("url", webhook.url), ("link", webhook.link)):
             if (text or key == "url") and not _WEB.fullmatch(text.replace("{id}", "id")):
                 yield f"webhook `{webhook.name}`: `{key}` must be `https://host/path`"
+
+
+def _console_problems(config: Config) -> Iterator[str]:
+    console = config.console
+    if console is None:
+        return
+    if config.review.oidc is None:
+        yield "`console` needs `[review.oidc]`: the provider that people sign in to"
+    for key, text in (("url", console.url), ("authorization", console.authorization), ("tokens", console.tokens)):
+        if not _BROWSED.fullmatch(text):
+            yield f"`console.{key}` must be `https://host/path`, or `http://` of a loopback address"
+    if console.url.count("/") != 2:
+        yield "`console.url` must be a scheme, a host and a port, without a path"
+    if not (console.viewers or console.approvers or console.admins):
+        yield "`console` lets nobody in: name people in `viewers`, `approvers` or `admins`"
+    if "*" in (*console.approvers, *console.admins):
+        yield "`console`: `*` is for `viewers` alone: name those who may answer"
+    if not 60 <= console.session_seconds <= 24 * 3600:
+        yield "`console.session_seconds` must be between 60 and 86400"
 
 
 def _weakens_problems(asset: AssetConfig) -> Iterator[str]:

@@ -492,6 +492,34 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shutdown_seconds: float = 10.0
 
 
+class ConsoleConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[console]`: pages on which people look and answer, who sign in to the provider of `[review.oidc]`.
+
+    Args:
+        url: how a browser reaches the service, `https://guardrail.example.com`; `URL/console/callback` is what the
+            provider has to send people back to. Plain `http` only for a loopback address.
+        authorization: address of the provider that a browser signs in at, its `authorization_endpoint`.
+        tokens: address of the provider where a code becomes a token, its `token_endpoint`.
+        client_secret: what the service shows there, best given as `${ENV_NAME}`; empty for a public client, which is
+            known by its code verifier alone.
+        scopes: what is asked for besides `openid`.
+        viewers: who may look, as their names stand in the token; `*` is everybody who can sign in.
+        approvers: who may answer too, as far as the rules of `[review]` let them.
+        admins: who may cancel an escalation and take back a grant as well.
+        session_seconds: how long a sign-in is good for, in seconds.
+    """
+
+    url: str
+    authorization: str
+    tokens: str
+    client_secret: str = ""
+    scopes: tuple[str, ...] = ("email",)
+    viewers: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+    session_seconds: int = 8 * 3600
+
+
 class Config(
     Section,
     frozen=True,
@@ -506,6 +534,7 @@ class Config(
         inventory: where further assets are declared.
         people: the `[[person]]` tables.
         agents: the `[[agent]]` tables.
+        console: `[console]`: pages for people; without it there are none.
         zones: `[zones]`: name -> the directories and addresses that belong to it, with all that lies below.
         tools: the `[[tool]]` tables: tools of your own, and which argument is what.
         mode: `enforce`, or `observe` to decide and record only: every call runs, and records say so; what protects the
@@ -531,6 +560,7 @@ class Config(
     decision_log: DecisionLogConfig = DecisionLogConfig()
     limits: LimitConfig = LimitConfig()
     service: ServiceConfig = ServiceConfig()
+    console: ConsoleConfig | None = None
     mode: Literal["enforce", "observe"] = "enforce"
     unsafe_fail_open: bool = False
     base: str = ""

@@ -44,6 +44,9 @@ class _NoFiles:
     def writable(self, path: str) -> bool:  # noqa: ARG002
         return False
 
+    def stale(self, path: str) -> bool:  # noqa: ARG002
+        return False
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002
         return None
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from guardrail.effects.domain._addresses import at, remote
+from guardrail.effects.domain._addresses import aliases, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import starred
@@ -34,14 +34,6 @@ _MODEL_URI = re.compile(r"mlflow:models[:/]+|mlflow:models:/", re.IGNORECASE)
 _MANIFEST_KIND: Final = re.compile(r"""["']?\bkind["']?\s*:\s*["']?(\w+)""")
 _MANIFEST_NAME: Final = re.compile(r"""metadata["']?\s*:.*?\bname["']?\s*:\s*["']?([\w.-]+)""", re.DOTALL)
 
-_HUBS: Final = re.compile(
-    r"https?://(?:(?:www\.)?huggingface\.co|hf\.co|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com"
-    r"|s3[a-z0-9.-]*\.amazonaws\.com|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)"
-    r"/(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?P<rest>[^?#]+)",
-    re.IGNORECASE,
-)
-"""Web addresses of things that also have an address of their own."""
-
 
 def api(call: Call, operation: ApiOperation, places: Places) -> None:
     """One operation on what an address names.
@@ -64,7 +56,7 @@ def api(call: Call, operation: ApiOperation, places: Places) -> None:
             call.emit("read", source, attrs={"reveals": "content"})
             call.emit("copy", source, target or resource, flow=("net",))
     _do(call, operation, resource, target)
-    for alias in _aliases(resource):
+    for alias in aliases(resource):
         _do(call, operation, alias, target)
     for path in operation.into:
         for there in places(path, False):
@@ -121,25 +113,6 @@ def addressed(text: str, operation: ApiOperation) -> Resource:
     return Resource(
         kind=operation.kind or resource.kind, uri=resource.uri, recursive=operation.op in _WHOLE and "*" not in name
     )
-
-
-def _aliases(resource: Resource) -> Iterator[Resource]:
-    """A thing that a web address leads to, by its own address."""
-    match = _HUBS.match(resource.uri or "")
-    if match is None:
-        return
-    rest = match["rest"].strip("/")
-    host = (resource.uri or "").split("/")[2].lower()
-    if host.endswith(("huggingface.co", "hf.co")):
-        prefix = f"{match['kind'].lower()}/" if match["kind"] and match["kind"].lower() != "models" else ""
-        name = f"hf://{prefix}{rest}"
-    elif match["account"]:
-        name = f"az://{match['account']}/{rest}"
-    elif match["virtual"]:
-        name = f"s3://{match['virtual']}/{rest}"
-    else:
-        name = f"{'gs' if 'googleapis' in host else 's3'}://{rest}"
-    yield Resource(kind="object", uri=name, recursive=resource.recursive)
 
 
 # -- databases

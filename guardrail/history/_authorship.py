@@ -133,6 +133,10 @@ def _place(effect: Effect) -> Resource | None:
     op = effect.op
     if op in ARRIVING:
         return effect.target
+    if op == "set_times":
+        # Whether a source was changed since it was compiled is told by these times.
+        name = effect.resource.path or effect.resource.pattern or ""
+        return effect.resource if name.endswith((".pyc", "__pycache__", "__pycache__/*")) else None
     # A directory that was made is empty; one that was moved, copied or unpacked brings what lies in it.
     if op not in _AUTHORING or (op == "create" and effect.resource.kind == "dir") or effect.attrs.get("environment"):
         return None

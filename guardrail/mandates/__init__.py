@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.mandates._book import MandateBook, Order
 from guardrail.mandates._ledger import KeptDuty, MandateLedger
-from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation
+from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation, reaches
 from guardrail.mandates._revocation import Revocation, revoke
 from guardrail.mandates._signing import (
     key_id,
@@ -40,6 +40,7 @@ __all__ = [
     "pae",
     "public_keys",
     "public_text",
+    "reaches",
     "read_public",
     "revoke",
     "seal",

@@ -98,6 +98,7 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         records: for `service`: id of the evaluation that decides whether it is owed; empty if it always is.
         below: for `records`: it is owed if the mean of the scores is below this number, as text such as `0.7`; for
             `evaluate`: the threshold that the record must not state otherwise.
+        judge: for `evaluate`: glob on who has to give the scores, as the record names the judge; empty for anybody.
     """
 
     id: str
@@ -111,6 +112,7 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     count: int = 0
     records: str = ""
     below: str = ""
+    judge: str = ""
 
 
 class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -245,6 +247,18 @@ def _glob(text: str) -> re.Pattern[str]:
     return re.compile("".join(wild.get(part) or re.escape(part) for part in parts), re.DOTALL)
 
 
+def reaches(target: str, place: str) -> bool:
+    """Whether a place is one that a target of a grant names, as policy reads globs: `*` stays within a part.
+
+    Args:
+        target: the glob.
+        place: a path or an address.
+    """
+    if any(char in target for char in "[]{}\\"):
+        return "**" not in target and target.count("/") == place.count("/") and fnmatchcase(place, target)
+    return _glob(target).fullmatch(place) is not None
+
+
 def microseconds(moment: dt.datetime) -> int:
     """Microseconds since 1970, exactly."""
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
@@ -287,6 +301,10 @@ def _duty_problems(mandate: Mandate, duty: Obligation) -> Iterator[str]:
         yield f"{name} has `quiet_seconds` that are not 0 to {MAX_QUIET_SECONDS}"
     if duty.effect != "delete" and (duty.fallback or duty.derivatives):
         yield f"{name} has `fallback` or `derivatives`, which belong to `delete`"
+    yield from _evaluation_problems(duty, name)
+
+
+def _evaluation_problems(duty: Obligation, name: str) -> Iterator[str]:
     if duty.effect == "evaluate" or duty.records:
         if bool(duty.items) == bool(duty.count) or duty.count < 0 or not all(duty.items):
             yield f"{name} needs either `items` or a `count` of 1 or more: over what a mean is taken"
@@ -296,6 +314,8 @@ def _duty_problems(mandate: Mandate, duty: Obligation) -> Iterator[str]:
             yield f"{name} names items in more than {MAX_ITEMS_BYTES} bytes: give their `count`"
     elif duty.items or duty.count:
         yield f"{name} has `items` or `count`, which belong to `evaluate` or `records`"
+    if duty.judge and duty.effect != "evaluate":
+        yield f"{name} has a `judge`, which belongs to `evaluate`"
     if duty.records and (duty.effect != "service" or not duty.below):
         yield f"{name} has `records`, which belongs to `service` and needs `below`"
     if duty.below and (not DECIMAL.fullmatch(duty.below) or (duty.effect != "evaluate" and not duty.records)):

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from guardrail.config import Config
 from guardrail.model import Subject
+from guardrail.names import alike
 
 _NOBODY: tuple[str, ...] = ()
 
@@ -29,7 +30,7 @@ class Separation:
         self._assets = {asset.id: asset.separation for asset in config.assets if asset.separation is not None}
         self._everywhere = self._general and all(self._assets.values())
         self._somewhere = self._general or any(self._assets.values())
-        self._agents = [(re.compile(fnmatch.translate(agent.id)), agent.operator.casefold()) for agent in config.agents]
+        self._agents = [(re.compile(fnmatch.translate(agent.id)), alike(agent.operator)) for agent in config.agents]
 
     @property
     def required(self) -> bool:
@@ -65,9 +66,8 @@ class Separation:
                 f"nobody is known to operate `{subject.id}`, and its orders must come from somebody else: "
                 "name its `operator` in an [[agent]] table"
             )
-        if subject.principal is not None:
-            # Whom the agent says it acts for may only make this stricter.
-            operators.add(subject.principal.casefold())
-        if issuer.casefold() in operators:
+        # Whom the agent says it acts for may only make this stricter.
+        operators.update(alike(name) for name in (subject.principal, *subject.delegation) if name)
+        if alike(issuer) in operators:
             return f"`{issuer}` operates `{subject.id}`, and its orders must come from somebody else"
         return None

@@ -9,7 +9,7 @@ from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import stores_of
-from guardrail.obligations.world._sweep import World
+from guardrail.obligations.world._world import World
 
 __all__ = [
     "Alarm",

@@ -7,7 +7,6 @@ INVARIANT: a note is handed out until somebody says that it is in the trail; the
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
@@ -23,10 +22,11 @@ from guardrail.obligations._machine import Command, decide, evolve
 from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._replay import Folded
 from guardrail.obligations._status import Note, ObligationStatus, alarms, status_of
+from guardrail.obligations.world._clock import Clock, uptime
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import Store
-from guardrail.obligations.world._sweep import World
 from guardrail.obligations.world._verifier import Verifier
+from guardrail.obligations.world._world import World
 
 CLEAN: Final = "size"
 """The mark that says how long the trail was when everything was kept last."""
@@ -40,7 +40,7 @@ class DutyBook:
         kept: the index of what is owed since before; without it duties are those of this process.
         stores: who can be asked about addresses.
         lookback: where released calls took things; None where no trail is kept.
-        clock: the time, in microseconds since 1970.
+        clock: the time, in microseconds since 1970; by default one that cannot be set back.
 
     Raises:
         Fault: if what is kept cannot be read.
@@ -53,9 +53,10 @@ class DutyBook:
         *,
         stores: Sequence[Store] = (),
         lookback: Lookback | None = None,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] | None = None,
     ) -> None:
-        self.clock = clock
+        self.clock: Callable[[], int] = clock or Clock()
+        self.uptime: Callable[[], tuple[str, int]] = uptime
         self._world = world
         self._kept = kept
         self._verifier = Verifier(world, stores, lookback)
@@ -64,6 +65,7 @@ class DutyBook:
         self._ordered: set[tuple[str, str]] = set(kept.orders()) if kept is not None else set()
         self._outbox: list[Note | OrderNote] = []
         self._hidden: set[str] = set()
+        self._to_erase: dict[str, tuple[str, ...]] = {}
         self._watched: dict[str, bool] = {}
         self._quiet_until = 0
         self._next_us: int | None = None

@@ -22,7 +22,7 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import pae
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Coverage, Discharged, Pinned
-from guardrail.printing import printable
+from guardrail.printing import printable, shortened
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -51,7 +51,8 @@ LIMITS: Final[tuple[str, ...]] = (
     "offline media and backups",
     "hosts without a guard, and other mount namespaces",
     "blocks are freed by the filesystem and not overwritten",
-    "copies that were encrypted, or changed beyond what fingerprints recognise",
+    "copies in directories that were not searched (`sweeps` names those that were), and on raw devices",
+    "copies that were encrypted, encoded, packed twice, or changed beyond what fingerprints recognise",
 )
 """What no sweep of files can see; every certificate says so."""
 
@@ -109,7 +110,8 @@ def to_file(envelope: dict[str, Any]) -> bytes:
 
 def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int) -> dict[str, Any]:
     terms = duty.terms
-    deleted_by_guard = duty.erased
+    # What was begun and not told of, because the guard was stopped meanwhile, it has begun all the same.
+    deleted_by_guard = duty.erased or duty.erasing
     predicate: dict[str, Any] = {
         "order": terms.mandate,
         "obligation": terms.id,
@@ -122,7 +124,7 @@ def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int)
         "due_us": terms.due_us,
         "proven_us": now_us,
         "quiet_us": terms.quiet_us,
-        "locations": [{"uri": f"file://{_short(file.path)}", "state": "discharged"} for file in duty.files[:most]],
+        "locations": _locations(duty, most),
         "files": len(duty.files) + duty.files_more,
         "files_digest": _digest_of(duty.files),
         "sweeps": [_sweep(sweep) for sweep in duty.sweeps],
@@ -140,6 +142,12 @@ def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int)
         "predicateType": PREDICATE_TYPE,
         "predicate": predicate,
     }
+
+
+def _locations(duty: Duty, most: int) -> list[dict[str, str]]:
+    places = [f"file://{file.path}" for file in duty.files]
+    places += [place for place in duty.terms.places if not place.startswith("/")]
+    return [{"uri": _short(place), "state": "discharged"} for place in places[:most]]
 
 
 def _subjects(duty: Duty, most: int) -> list[dict[str, Any]]:
@@ -160,6 +168,7 @@ def _sweep(sweep: Coverage) -> dict[str, Any]:
     table: dict[str, Any] = msgspec.to_builtins(sweep)
     unreadable = cast("tuple[str, ...]", table.pop("unreadable"))
     more = cast("int", table.pop("unreadable_more"))
+    table["places"] = [_short(place) for place in cast("tuple[str, ...]", table["places"])[:8]]
     return {**table, "unreadable": len(unreadable) + more, "unread": [_short(line) for line in unreadable[:8]]}
 
 
@@ -172,13 +181,23 @@ def _limits(duty: Duty, *, known: bool) -> tuple[str, ...]:
         limits.append(f"the content of {unknown} files was never read, so copies of them are not recognised")
     if duty.files_more:
         limits.append(f"{duty.files_more} files were not noted one by one")
+    if any(place.startswith(("mlflow:", "models:/")) for place in duty.terms.places):
+        limits.append(
+            "of a registered version the entry is gone; artifacts of the run that made it have a place of theirs"
+        )
+    followed = min((sweep.proven for sweep in duty.sweeps), default=0)
+    if followed < len(duty.files):
+        limits.append(
+            f"of {len(duty.files) - followed} files the filesystem could not be asked whether their inodes are left: "
+            "names outside of the searched directories are excluded only as far as descriptors were held"
+        )
     if any(sweep.unreadable for sweep in duty.sweeps):
         limits.append("places that could not be read are counted under `sweeps`")
     return tuple(limits)
 
 
 def _short(text: str) -> str:
-    return printable(text)[:MAX_CHARS]
+    return shortened(printable(text), MAX_CHARS)
 
 
 # -- checking

@@ -15,6 +15,7 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Event, Finding, Listed, Looked, Opened, Pinned, Terms
+from guardrail.printing import shortened
 
 BUDGET_BYTES: Final = 14 * 1024
 """How much of a record the files or findings of one event may take, in bytes; a record may have 60 KiB."""
@@ -23,7 +24,7 @@ MAX_LINES: Final = 16
 """Most sentences of evidence in one event; the rest are counted."""
 
 MAX_LINE_CHARS: Final = 200
-"""Longest sentence in one event, in characters."""
+"""Longest sentence in one event, in characters; of a longer one the middle is left out."""
 
 T = TypeVar("T", Pinned, Finding)
 
@@ -31,11 +32,13 @@ T = TypeVar("T", Pinned, Finding)
 def bounded(seen: Looked) -> Looked:
     """What was seen, cut to what one record has room for; what is left out is counted in the evidence."""
     findings = tuple(
-        msgspec.structs.replace(one, says=one.says[:MAX_LINE_CHARS], path=one.path[: 2 * MAX_LINE_CHARS])
+        msgspec.structs.replace(
+            one, says=shortened(one.says, MAX_LINE_CHARS), path=shortened(one.path, 2 * MAX_LINE_CHARS)
+        )
         for one in seen.findings
     )
     kept = next(parts_of(findings), ())
-    lines = [line[:MAX_LINE_CHARS] for line in seen.evidence[:MAX_LINES]]
+    lines = [shortened(line, MAX_LINE_CHARS) for line in seen.evidence[:MAX_LINES]]
     more = max(len(seen.evidence) - MAX_LINES, len(findings) - len(kept))
     if more > 0:
         lines.append(f"and {more} more")

@@ -57,6 +57,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         word: who said that the guard shall do it.
         word_digest: digest of what they signed.
         word_derivatives: they want further names and copies to go too.
+        erasing: the guard was about to delete it itself, and has not said yet what came of it.
         erased: whether the guard has deleted it itself.
         left: what the guard could not delete.
         scores: digest of each score as it was first read.
@@ -81,6 +82,7 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     word: str = ""
     word_digest: str = ""
     word_derivatives: bool = False
+    erasing: bool = False
     erased: bool = False
     left: tuple[str, ...] = ()
     scores: tuple[tuple[str, str], ...] = ()

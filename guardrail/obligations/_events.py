@@ -46,6 +46,7 @@ class Pinned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         birth_us: when it was made, in microseconds since 1970; None where the filesystem does not say.
         sha256: digest of its content in hexadecimal; empty if it was not known yet.
         blake3: the same.
+        handle: of its inode, by which the filesystem tells whether anything is left of it; empty where there is none.
     """
 
     path: str
@@ -56,6 +57,7 @@ class Pinned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     birth_us: int | None = None
     sha256: str = ""
     blake3: str = ""
+    handle: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -83,6 +85,10 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         processes: processes whose descriptors and mappings were looked at.
         unreadable: what could not be looked into, the first of them by name.
         unreadable_more: how many there were besides.
+        places: the directories that were swept, the first of them.
+        proven: files of which the filesystem itself says that nothing is left of their inode.
+        boot: id of the boot that this was in; empty where the system has none.
+        boot_us: time since then that no clock can be set to, in microseconds.
     """
 
     t_us: int
@@ -92,6 +98,10 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     processes: int
     unreadable: tuple[str, ...] = ()
     unreadable_more: int = 0
+    places: tuple[str, ...] = ()
+    proven: int = 0
+    boot: str = ""
+    boot_us: int = 0
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,7 +123,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         count: for an evaluation: how many need one.
         records: the evaluation that decides whether it is owed.
         below: number that the mean has to be below for that.
+        judge: for an evaluation: glob on who has to give the scores; empty for anybody.
         kept_at: targets at which its order lets a copy be: globs, or `zone:NAME`.
+        places: paths and addresses of the asset when it was taken up; those that the inventory has later are added.
+        addresses: its addresses when it was taken up: what the guard may delete of it in stores, and nothing else.
+        registered: the asset was known by its content then.
     """
 
     id: str
@@ -131,12 +145,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 0
     records: str = ""
     below: str = ""
+    judge: str = ""
     kept_at: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    registered: bool = False
 
     @property
     def wants(self) -> tuple[str, ...]:
         """What tells this duty from another that stands under its id after the order was replaced."""
-        return self.effect, self.asset, str(self.count), self.records, self.below, *self.items
+        return self.effect, self.asset, str(self.count), self.records, self.below, self.judge, *self.items
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="event", omit_defaults=True):
@@ -247,6 +265,16 @@ class Worded(msgspec.Struct, frozen=True, kw_only=True, tag="worded", tag_field=
     derivatives: bool = False
 
 
+class Erasing(msgspec.Struct, frozen=True, kw_only=True, tag="erasing", tag_field="event"):
+    """The guard is about to delete it itself: on record before anything goes, so that a crash is not taken for another.
+
+    Args:
+        at_us: when, in microseconds since 1970.
+    """
+
+    at_us: int
+
+
 class Erased(msgspec.Struct, frozen=True, kw_only=True, tag="erased", tag_field="event", omit_defaults=True):
     """The guard has deleted it itself, as far as it could.
 
@@ -288,5 +316,6 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn", tag_
 
 
 Event = (
-    Opened | Listed | Amended | Attempted | Looked | Reminded | Violated | Worded | Erased | Discharged | Withdrawn
+    Opened | Listed | Amended | Attempted | Looked | Reminded | Violated | Worded | Erasing | Erased | Discharged
+    | Withdrawn
 )  # fmt: skip

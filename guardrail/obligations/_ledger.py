@@ -24,12 +24,14 @@ from guardrail.model import Effect, Outcome
 from guardrail.obligations._book import DutyBook
 from guardrail.obligations._codec import opening
 from guardrail.obligations._duty import Duty, mark_us, next_us, provable
-from guardrail.obligations._events import Amended, Attempted, Discharged, Looked, Terms, Withdrawn, Worded
+from guardrail.obligations._events import Amended, Attempted, Discharged, Erasing, Looked, Terms, Withdrawn, Worded
 from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, evolve
 from guardrail.obligations._orders import OrderNote, binds, issued, taken_back
+from guardrail.obligations._replay import Folded
 from guardrail.obligations._status import Note
-from guardrail.obligations._terms import does, terms_of
+from guardrail.obligations._terms import bounded_places, does, terms_of
 from guardrail.obligations.world._evidence import status_at
+from guardrail.obligations.world._lookback import Records
 
 RETRY_US: Final = 300_000_000
 """How long it is left alone what time alone should have changed, and did not, in microseconds."""
@@ -91,6 +93,14 @@ class Obligations(DutyBook):
     def _take_up(self, mandate: Mandate, owed: Obligation) -> None:
         terms = terms_of(mandate, owed, self.clock())
         duty = self._duties.get(terms.id)
+        if owed.effect == "delete":
+            known = duty.terms if duty is not None and duty.terms.wants == terms.wants else terms
+            terms = msgspec.structs.replace(
+                terms,
+                places=bounded_places((*known.places, *self._verifier.places(terms.asset))),
+                addresses=known.addresses if known is not terms else self._verifier.addresses(terms.asset),
+                registered=known.registered or self._verifier.is_registered(terms.asset),
+            )
         if duty is not None and duty.terms.wants == terms.wants:
             if duty.stage != "withdrawn":
                 self._amend(duty, terms)
@@ -239,7 +249,7 @@ class Obligations(DutyBook):
     # -- proving ------------------------------------------------------------------------------------------------
 
     def settle(self, revoked: AbstractSet[str] = frozenset(), *, only: str = "") -> None:
-        """Look at the world and say of each duty whether it is done; do what people gave leave to do.
+        """Look at the world and say of each duty whether it is done; `erase` then does what people gave leave to do.
 
         Args:
             revoked: ids of mandates that were revoked: what they wanted is owed no more.
@@ -247,6 +257,7 @@ class Obligations(DutyBook):
         """
         # One at a time: a search takes long, and calls are judged meanwhile.
         with self._looking:
+            self._to_erase.clear()
             for name, duty in list(self._duties.items()):
                 if only and name != only:
                     continue
@@ -260,6 +271,8 @@ class Obligations(DutyBook):
         duty = self._duties[name]
         if duty.has_ended and not again:
             self._look_for_return(duty)
+            if duty.terms.effect == "evaluate" and (seen := self._final(duty)).result == "present":
+                self._command(name, Look(seen=seen))  # scores that were given are to stay as they were
             return
         overdue = self.clock() >= duty.terms.due_us
         seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock())
@@ -274,23 +287,59 @@ class Obligations(DutyBook):
         names = self._search(name)
         duty = self._duties[name]
         if duty.leave and not duty.has_ended and (duty.is_owed or names):
-            erased = self._verifier.erase(duty, names, self.clock())
-            if self._command(name, erased):
-                self._command(name, Look(seen=self._verifier.quick(self._duties[name], self.clock())))
-                self._search(name)
+            self._command(name, Erasing(at_us=self.clock()))
+            self._to_erase[name] = names
+
+    def erase(self) -> None:
+        """Delete what people gave leave for, as far as the last `settle` found it.
+
+        INVARIANT: called when the notes of that are in the trail: what the guard is about to delete is on record first.
+        """
+        with self._looking:
+            for name, names in self._to_erase.items():
+                duty = self._duties[name]
+                if duty.erasing and self._command(name, self._verifier.erase(duty, names, self.clock())):
+                    self._command(name, Look(seen=self._verifier.quick(self._duties[name], self.clock())))
+                    self._search(name)
+            self._to_erase.clear()
 
     def _search(self, name: str) -> tuple[str, ...]:
-        seen, names = self._verifier.thorough(self._duties[name], self.clock())
+        seen, names = self._verifier.thorough(self._duties[name], self.clock(), self.uptime())
         self._command(name, Look(seen=seen))
         return names
 
-    def prove(self, certify: Callable[[Duty, bool], Discharged]) -> None:
+    def prove(self, certify: Callable[[Duty, bool], Discharged], records: Records) -> None:
         """Discharge the deletions that were looked for twice.
 
         Args:
             certify: makes the proof of a duty, told whether its asset is known by content.
+            records: reads the trail.
+
+        Raises:
+            OSError: if the trail cannot be read.
         """
         for name, duty in list(self._duties.items()):
-            if duty.stage == "absent_2":
+            # INVARIANT: what is signed is what the trail says; the index beside it is believed in nothing here.
+            if duty.stage == "absent_2" and self._is_told(duty, records):
                 known = self._world.recognition.knows(duty.terms.asset)
                 self._command(name, Prove(proof=certify(duty, known)))
+
+    def _is_told(self, duty: Duty, records: Records) -> bool:
+        """Whether the trail says the same of a duty; where it does not, what it says counts from now on."""
+        name = duty.terms.id
+        told = Folded().take_all(records(max(0, duty.opened_seq))).duties.get(name)
+        if told is not None and _proof(told) == _proof(duty):
+            return True
+        with self._lock:
+            if told is None:
+                self._command(name, Withdrawn(why="the trail does not know of it: what is owed is taken up anew"))
+                self._accepted.clear()
+            else:
+                self._duties = {**self._duties, name: told}
+                self._reckon()
+        return False
+
+
+def _proof(duty: Duty) -> tuple[object, ...]:
+    """What a certificate rests on."""
+    return duty.terms, duty.stage, duty.files, duty.files_more, duty.absent_us, duty.sweeps, duty.violations

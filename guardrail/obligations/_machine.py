@@ -23,6 +23,7 @@ from guardrail.obligations._events import (
     Coverage,
     Discharged,
     Erased,
+    Erasing,
     Event,
     Finding,
     Listed,
@@ -75,7 +76,7 @@ class Prove(msgspec.Struct, frozen=True, kw_only=True):
     proof: Discharged
 
 
-Command = Look | Claim | End | Tick | Prove | Worded | Erased | Withdrawn
+Command = Look | Claim | End | Tick | Prove | Worded | Erasing | Erased | Withdrawn
 
 
 def decide(duty: Duty, command: Command) -> tuple[Event, ...]:
@@ -105,8 +106,10 @@ def decide(duty: Duty, command: Command) -> tuple[Event, ...]:
             return (proof,) if duty.stage == provable(duty) else ()
         case Worded():
             return () if duty.has_ended or command.digest == duty.word_digest else (command,)
+        case Erasing():
+            return (command,) if duty.leave and not duty.has_ended and not duty.erasing else ()
         case Erased():
-            told = command.gone or command.left != duty.left
+            told = command.gone or command.left != duty.left or duty.erasing
             return (command,) if duty.leave and not duty.has_ended and told else ()
         case Withdrawn():
             return () if duty.stage == "discharged" else (command,)
@@ -210,11 +213,14 @@ def _evolved(duty: Duty, event: Event) -> Duty:
             return change(duty, violations=(*duty.violations, one)[:MAX_VIOLATIONS])
         case Worded():
             return change(duty, word=event.by, word_digest=event.digest, word_derivatives=event.derivatives)
+        case Erasing():
+            return change(duty, erasing=True)
         case Erased():
             known = {file.inode: file for file in event.files}
             files = tuple(known.get(file.inode, file) for file in duty.files)
             stage: Stage = "attempted" if duty.stage == "open" else duty.stage
-            return change(duty, erased=duty.erased or event.gone > 0, left=event.left, files=files, stage=stage)
+            erased = duty.erased or event.gone > 0
+            return change(duty, erasing=False, erased=erased, left=event.left, files=files, stage=stage)
         case Discharged():
             return change(duty, stage="discharged", certificate=event.certificate)
         case Withdrawn(why=why):
@@ -272,7 +278,8 @@ def _stage_after(duty: Duty, seen: Looked) -> tuple[Stage, int, tuple[Coverage, 
     """How far a duty is after a look.
 
     INVARIANT: only a sweep brings it further than `effect_seen`, and only a second one, made no sooner than the quiet
-    period after the first, brings it to `absent_2`; whatever is found in between begins from the start.
+    period after the first, brings it to `absent_2`; whatever is found in between begins from the start. Both the clock
+    and the machine's own time have to say that the period is over, because a clock can be set.
     """
     at, stage = duty.absent_us, duty.stage
     if seen.result == "unknown":
@@ -288,9 +295,16 @@ def _stage_after(duty: Duty, seen: Looked) -> tuple[Stage, int, tuple[Coverage, 
         return stage, at, duty.sweeps
     if stage == "effect_seen":
         return "absent_1", seen.at_us, (seen.coverage,)
-    if stage == "absent_1" and seen.at_us - at >= duty.terms.quiet_us:
+    quiet = duty.terms.quiet_us
+    if stage == "absent_1" and seen.at_us - at >= quiet and _is_over(duty.sweeps, seen.coverage, quiet):
         return "absent_2", at, (*duty.sweeps[:1], seen.coverage)
     return stage, at, duty.sweeps
+
+
+def _is_over(before: tuple[Coverage, ...], now: Coverage, quiet_us: int) -> bool:
+    """Whether the quiet period is over by the machine's own time; after a restart of it only the clock tells."""
+    first = before[0] if before else now
+    return not now.boot or first.boot != now.boot or now.boot_us - first.boot_us >= quiet_us
 
 
 def _violations(findings: tuple[Finding, ...], at_us: int, known: tuple[Violation, ...]) -> tuple[Violation, ...]:

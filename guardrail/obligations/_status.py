@@ -9,13 +9,13 @@ import msgspec
 from guardrail.obligations._codec import to_plain
 from guardrail.obligations._duty import Duty, Stage, State, Violation
 from guardrail.obligations._events import Event, Reminded
-from guardrail.printing import printable
+from guardrail.printing import printable, shortened
 
 MAX_LINES: Final = 8
 """Most sentences of evidence in a record."""
 
-MAX_CHARS: Final = 192
-"""Longest sentence of evidence in a record, in characters."""
+MAX_CHARS: Final = 256
+"""Longest sentence of evidence in a record, in characters; of a longer one the middle is left out."""
 
 
 class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
             "state": duty.state,
             "stage": duty.stage,
             "attempts": dict(duty.attempts),
-            "evidence": [printable(line)[:MAX_CHARS] for line in duty.evidence[:MAX_LINES]],
+            "evidence": [shortened(printable(line), MAX_CHARS) for line in duty.evidence[:MAX_LINES]],
             "what": to_plain(self.event),
         }
         if self.alarms:

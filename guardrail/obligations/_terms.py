@@ -12,7 +12,7 @@ from guardrail.model import Effect
 from guardrail.obligations._events import Terms
 
 MAX_KEPT_AT_BYTES: Final = 4 * 1024
-"""How much of a record the places may take at which an order lets a copy be, in bytes."""
+"""How much of a record the places may take at which an order lets a copy be, in bytes; as much those of the asset."""
 
 _STARTING: Final = frozenset("start restart reload enable unmask status show".split())
 """What is said to a service that is not to be ended."""
@@ -38,6 +38,11 @@ def _bounded(targets: tuple[str, ...]) -> tuple[str, ...]:
             break
         kept.append(target)
     return tuple(kept)
+
+
+def bounded_places(places: Sequence[str]) -> tuple[str, ...]:
+    """Places of an asset, each once, as many as a record has room for; of the rest the inventory alone tells."""
+    return _bounded(tuple(dict.fromkeys(places)))
 
 
 def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
@@ -66,5 +71,6 @@ def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
         count=owed.count,
         records=owed.records,
         below=owed.below,
+        judge=owed.judge,
         kept_at=_bounded(kept_at),
     )

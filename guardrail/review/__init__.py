@@ -7,7 +7,7 @@ from guardrail.review._case import Case, Escalation, Group, Quorum, Vote
 from guardrail.review._clerk import Clerk
 from guardrail.review._commands import MAX_RELEASES, Refused
 from guardrail.review._desk import Redemption, ReviewDesk
-from guardrail.review._hold import Holder, covers, deed_of, presented
+from guardrail.review._hold import Holder, covers, deeds_of, presented
 from guardrail.review._inbox import Inbox
 from guardrail.review._ledger import KINDS, Ledger, Turn
 from guardrail.review._ledgers import MemoryLedger, TrailLedger
@@ -49,7 +49,7 @@ __all__ = [
     "TurnKey",
     "Vote",
     "covers",
-    "deed_of",
+    "deeds_of",
     "open_desk",
     "presented",
 ]

@@ -1,4 +1,4 @@
-"""What an approval is bound to: the call, and the very files that it resolved to when people were shown it.
+"""What an approval is bound to: the call, what it would do, and the very files that it resolved to when it was shown.
 
 Each file is looked at through a descriptor that is held (O_PATH: it reads nothing, and needs no permission to), so that
 what is compared is one inode and not whatever a name leads to by then.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -34,7 +34,7 @@ class Binding:
         effects: what the call would do, with assets resolved.
     """
 
-    def __init__(self, digest: str, effects: Iterable[Effect]) -> None:
+    def __init__(self, digest: str, effects: Sequence[Effect]) -> None:
         self._held: dict[str, int] = {}
         self.complete = True
         try:
@@ -42,8 +42,9 @@ class Binding:
         except BaseException:
             self.close()
             raise
-        self._call = digest
-        self.digest: Final = _digest(digest, self._facts)
+        self._call = [digest, [_deed(effect) for effect in effects]]
+        self._ways = _ways(effects)
+        self.digest: Final = self._digest(self._facts)
 
     @property
     def files(self) -> int:
@@ -52,7 +53,7 @@ class Binding:
 
     def holds(self) -> bool:
         """Whether every name still leads to the file that is held, and that file is as it was."""
-        return _digest(self._call, tuple(self._again(path) for path, *_ in self._facts)) == self.digest
+        return self._digest(tuple(self._again(path) for path, *_ in self._facts)) == self.digest
 
     def close(self) -> None:
         """Let go of the files: a descriptor keeps even a deleted one on the disk."""
@@ -66,6 +67,12 @@ class Binding:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _digest(self, facts: tuple[tuple[Any, ...], ...]) -> str:
+        named = [[printable(path), *rest] for path, *rest in facts]
+        places = [[printable(path), *_place(path)] for path in self._ways]
+        text = canonical({"v": 2, "call": self._call, "files": named, "places": places})
+        return "sha256:" + hashlib.sha256(text).hexdigest()
 
     def _paths(self, effects: Iterable[Effect]) -> list[str]:
         found: dict[str, None] = {}
@@ -129,6 +136,28 @@ def _inode(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _digest(call: str, facts: tuple[tuple[Any, ...], ...]) -> str:
-    named = [[printable(path), *rest] for path, *rest in facts]
-    return "sha256:" + hashlib.sha256(canonical({"v": 1, "call": call, "files": named})).hexdigest()
+def _deed(effect: Effect) -> list[Any]:
+    """What one effect comes to: two calls of the same words do different things once a name or a variable changed."""
+    sides = [[side.real or side.address, side.asset] for side in (effect.resource, effect.target) if side is not None]
+    values = {name: effect.attrs[name] for name in ("key", "before", "after") if name in effect.attrs}
+    return [effect.op, sides, effect.precision, values]
+
+
+def _ways(effects: Iterable[Effect]) -> list[str]:
+    """Where assets would go: paths that are no asset's themselves."""
+    sides = [(effect.target, effect.resource.asset) for effect in effects]
+    found = (_path(side) for side, asset in sides if side is not None and asset is not None and side.asset is None)
+    return sorted({path for path in found if path is not None})
+
+
+def _place(path: str) -> tuple[str, int, str]:
+    """The directory that a path leads into, by its inode: another one may come to have its name."""
+    place = path
+    while True:
+        try:
+            found = os.stat(place, follow_symlinks=False)
+        except OSError:
+            found = None
+        if found is not None and (stat.S_ISDIR(found.st_mode) or place == "/"):
+            return printable(place), found.st_dev, str(found.st_ino)
+        place = os.path.dirname(place)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -31,13 +31,13 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         seq: sequence number of the last record in it; -1 for none.
         last: SHA-256 of its event, in hexadecimal; empty for none.
         cases: every case, oldest first.
-        rejections: agent, deed and time of each rejection, oldest first.
+        rejections: agent, deeds and time of each rejection, oldest first.
     """
 
     seq: int
     last: str
     cases: tuple[Case, ...]
-    rejections: tuple[tuple[str, str, int], ...]
+    rejections: tuple[tuple[str, tuple[str, ...], int], ...]
 
 
 class Book:
@@ -57,13 +57,13 @@ class Book:
         self._last_of: dict[str, int] = {}
         self._cases: OrderedDict[str, Case] = OrderedDict()
         self._case_of: dict[str, str] = {}
-        self._rejections: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._rejections: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()
         # Grants that any call may find for itself: by the digest they are for, and scoped ones by their agent.
         self._exact: dict[str, dict[str, None]] = {}
         self._scoped: dict[str, dict[str, None]] = {}
         if kept is not None:
             self.seq = kept.seq
-            self._rejections.update({(agent, deed): at_us for agent, deed, at_us in kept.rejections})
+            self._rejections.update({(agent, deeds): at_us for agent, deeds, at_us in kept.rejections})
             for case in kept.cases:
                 self._put(case)
 
@@ -73,7 +73,7 @@ class Book:
             seq=self.seq,
             last=digest_of(self._last) if self._last is not None else self._last_kept,
             cases=tuple(self._cases.values()),
-            rejections=tuple((agent, deed, at_us) for (agent, deed), at_us in self._rejections.items()),
+            rejections=tuple((agent, deeds, at_us) for (agent, deeds), at_us in self._rejections.items()),
         )
 
     def take(self, seq: int, record: Mapping[str, Any]) -> AnyEvent:
@@ -133,9 +133,12 @@ class Book:
         """How many those are."""
         return len(self._pending)
 
-    def rejected_us(self, agent: str, deed: str) -> int | None:
-        """When people last said no to this deed of this agent, if they did."""
-        return self._rejections.get((agent, deed))
+    def rejected_us(self, agent: str, deeds: Collection[str]) -> int | None:
+        """When people last said no to something that is all in these deeds of this agent, if they did."""
+        done = frozenset(deeds)
+        refusals = tuple(self._rejections.items())
+        said = (at_us for (who, refused), at_us in refusals if who == agent and done.issuperset(refused))
+        return max(said, default=None)
 
     def found(self, agent: str, digest: str) -> Iterator[tuple[Case, Issued]]:
         """Grants that a call may find for itself: those for exactly this call first, then scoped ones."""
@@ -171,8 +174,8 @@ class Book:
 
     def _note(self, before: Case, event: AnyEvent) -> None:
         # Only a person's no is remembered: what nobody answered, or answered in the tool's place, may be asked again.
-        if isinstance(event, Voted) and event.vote.verdict == "deny" and before.held.deed:
-            name = (before.held.agent, before.held.deed)
+        if isinstance(event, Voted) and event.vote.verdict == "deny" and before.held.deeds:
+            name = (before.held.agent, before.held.deeds)
             self._rejections[name] = event.at_us
             self._rejections.move_to_end(name)
             if len(self._rejections) > MAX_REJECTIONS:
@@ -182,7 +185,8 @@ class Book:
         if len(self._cases) <= MAX_CASES:
             return
         for name, case in self._cases.items():
-            alive = case.state_at(now_us) == "pending" or any(issued.usable(now_us) for issued in case.grants)
+            owed = case.state_at(now_us) == "pending" or case.review_due_us is not None
+            alive = owed or any(issued.usable(now_us) for issued in case.grants)
             if not alive:
                 self._forget(name, case)
                 return

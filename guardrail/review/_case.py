@@ -2,7 +2,7 @@
 
 Not concerned with what may follow on what (`_machine`). Every event is one record of the ledger:
 
-    escalation  opened, closed (expired | cancelled | superseded), reviewed (after break-glass), notified
+    escalation  opened, closed (expired | cancelled | superseded), overdue and reviewed (after break-glass), notified
     vote        voted
     grant       issued, withdrawn (revoked | voided | refused | unneeded)
     redemption  reserved, returned, finished (completed | failed | paused | unknown)
@@ -83,7 +83,8 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         leave_seconds: how long an approval is good for, in seconds.
         quorum: who has to say yes.
         barred: who may not say yes, in lower case: the agent, its operators, whom it acts for.
-        deed: what is done and to what, whatever the call looks like; a rejection holds for the next call of this deed.
+        deeds: what is done and to what, whatever the call looks like, a digest each; a rejection holds for every call
+            that does all of it.
         ops: ops of the effects that were held.
         assets: their assets.
         targets: their targets, as addresses.
@@ -105,7 +106,7 @@ class Escalation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shown: tuple[tuple[str, str | None], ...] = ()
     quorum: Quorum = Quorum()
     barred: tuple[str, ...] = ()
-    deed: str = ""
+    deeds: tuple[str, ...] = ()
     ops: tuple[str, ...] = ()
     assets: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
@@ -193,6 +194,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         grants: what was issued.
         decided_us: when it was decided or closed, in microseconds since the epoch.
         reviewed_by: who looked at a break-glass afterwards.
+        overdue_us: when it was put on record that nobody had in time, in microseconds since the epoch; 0 if it was not.
         notices: who was told of what, `endpoint:what`.
     """
 
@@ -203,6 +205,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     grants: tuple[Issued, ...] = ()
     decided_us: int = 0
     reviewed_by: str = ""
+    overdue_us: int = 0
     notices: tuple[str, ...] = ()
 
     def state_at(self, now_us: int) -> CaseState:
@@ -215,6 +218,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not self.held.glass or not self.grants or self.reviewed_by:
             return None
         return self.decided_us + REVIEW_SECONDS * 1_000_000
+
+    def is_late(self, now_us: int) -> bool:
+        """Whether a review of broken glass is owed and overdue at a time."""
+        due_us = self.review_due_us
+        return due_us is not None and now_us > due_us
 
     @property
     def deciding(self) -> Vote | None:
@@ -264,6 +272,7 @@ class Closed(Event, frozen=True, kw_only=True, tag="closed"):
 
     state: Closing
     by: str = ""
+    envelope: str = ""
 
 
 class Reviewed(Event, frozen=True, kw_only=True, tag="reviewed"):
@@ -272,6 +281,10 @@ class Reviewed(Event, frozen=True, kw_only=True, tag="reviewed"):
     by: str
     reason: str = ""
     envelope: str = ""
+
+
+class Overdue(Event, frozen=True, kw_only=True, tag="overdue"):
+    """Nobody has looked at a break-glass in time: people owe it from here on, until one of them does."""
 
 
 class Notified(Event, frozen=True, kw_only=True, tag="notified"):
@@ -327,12 +340,15 @@ class Finished(Event, frozen=True, kw_only=True, tag="finished"):
     ending: Ending
 
 
-AnyEvent = Opened | Closed | Reviewed | Notified | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
+AnyEvent = (
+    Opened | Closed | Overdue | Reviewed | Notified | Voted | GrantIssued | Withdrawn | Reserved | Returned | Finished
+)
 """Every event there is."""
 
 _KIND: Final[Mapping[type[Event], str]] = {
     Opened: "escalation",
     Closed: "escalation",
+    Overdue: "escalation",
     Reviewed: "escalation",
     Notified: "escalation",
     Voted: "vote",

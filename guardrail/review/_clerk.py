@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, assert_never
 
 from guardrail.config import Config
 from guardrail.mandates import key_id, public_keys
+from guardrail.model import Subject, new_id
+from guardrail.names import alike
 from guardrail.review._case import Case, Escalation, Group, Quorum, Verdict, Vote
 from guardrail.review._commands import GLASS_SECONDS, Refused
 from guardrail.review._desk import ReviewDesk
+from guardrail.review._hold import Holder
 from guardrail.review._oidc import Provider, is_signed_in
-from guardrail.review._quorum import known_as
+from guardrail.review._quorum import is_barred
 from guardrail.review._records import Scope
 from guardrail.review._statements import (
     AnyStatement,
@@ -20,6 +23,7 @@ from guardrail.review._statements import (
     ReviewStatement,
     RevokeStatement,
     VoteStatement,
+    glass_digest,
     open_statement,
 )
 
@@ -40,10 +44,18 @@ class Clerk:
         desk: where they are recorded.
         people: public keys by the name of who owns them.
         provider: who else says who somebody is.
+        barred: who may not break glass for an agent, by its id: itself by default.
     """
 
-    def __init__(self, desk: ReviewDesk, people: Mapping[str, bytes], provider: Provider | None = None) -> None:
+    def __init__(
+        self,
+        desk: ReviewDesk,
+        people: Mapping[str, bytes],
+        provider: Provider | None = None,
+        barred: Callable[[str], tuple[str, ...]] = lambda agent: (alike(agent),),
+    ) -> None:
         self._desk = desk
+        self._barred = barred
         self._people = people
         self._provider = provider
 
@@ -56,7 +68,8 @@ class Clerk:
         """
         oidc = config.review.oidc
         provider = None if oidc is None else Provider(oidc, config.path(oidc.jwks))
-        return cls(desk, public_keys(config), provider)
+        holder = Holder(config)
+        return cls(desk, public_keys(config), provider, lambda agent: holder.barred(Subject(id=agent)))
 
     def take(self, envelope: bytes, *, version: int | None = None, now_us: int | None = None) -> Case:
         """Take in one signed statement.
@@ -119,7 +132,7 @@ class Clerk:
             case VoteStatement():
                 return self._vote(statement, proof, envelope, version)
             case CancelStatement():
-                return self._desk.close(statement.escalation, "cancelled", by=statement.voter)
+                return self._desk.close(statement.escalation, "cancelled", by=statement.voter, envelope=envelope)
             case RevokeStatement():
                 self._desk.withdraw(statement.grant, "revoked", by=statement.voter, envelope=envelope)
                 found = self._desk.grant(statement.grant)
@@ -153,11 +166,15 @@ class Clerk:
             raise Refused("too_wide", f"broken glass lasts 1 to {GLASS_SECONDS} seconds")
         if statement.t_us < now - SKEW_US:
             raise Refused("stale", "the statement is older than five minutes: sign it again")
-        # The nonce names it, so that the same statement sent twice is one.
-        name = f"glass-{statement.nonce}"
+        again = next((case for case in self._desk.cases() if case.held.glass and _began(case, envelope)), None)
+        if again is not None:
+            return again  # the same bytes are the same request
+        # INVARIANT: the id is ours and new. What the first person chooses must not be what a second one has signed
+        # elsewhere; and what the second one signs is the digest over all that the first one says.
+        name = f"glass-{new_id()}"
         held = Escalation(
             id=name,
-            digest=name,
+            digest=glass_digest(envelope),
             agent=statement.agent,
             created_us=now,
             expires_us=now + GLASS_WAIT_SECONDS * 1_000_000,
@@ -165,14 +182,22 @@ class Clerk:
             quorum=Quorum(
                 groups=(Group(name="break-glass", members=tuple(sorted(self._people)), n=GLASS_PEOPLE),), signed=True
             ),
-            barred=(known_as(statement.agent),),
+            barred=self._barred(statement.agent),
             ops=statement.ops,
             assets=statement.assets,
             glass=True,
             view={"ticket": statement.ticket, "reason": statement.reason, "by": statement.voter},
         )
+        if is_barred(held, statement.voter):
+            raise Refused(
+                "separation_of_duties", f"`{statement.voter}` is, operates or directs the agent, and breaks no glass"
+            )
         self._desk.open(held)
         return self._desk.cast(name, _vote_of(statement, "approve", None, proof, envelope))
+
+
+def _began(case: Case, envelope: str) -> bool:
+    return bool(case.votes) and case.votes[0].envelope == envelope
 
 
 def _vote_of(statement: AnyStatement, verdict: Verdict, scope: Scope | None, proof: str, envelope: str) -> Vote:

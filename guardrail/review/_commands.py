@@ -79,6 +79,7 @@ class Close(msgspec.Struct, frozen=True, kw_only=True):
     state: Closing
     now_us: int
     by: str = ""
+    envelope: str = ""
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +136,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     envelope: str = ""
 
 
+class Remind(msgspec.Struct, frozen=True, kw_only=True):
+    """Put on record that nobody has looked at a break-glass in time, if that is so."""
+
+    now_us: int
+
+
 class Notify(msgspec.Struct, frozen=True, kw_only=True):
     """Say that an endpoint was told of something, or that it could not be."""
 
@@ -145,5 +152,5 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True):
     now_us: int
 
 
-Command = Notify | Open | Cast | Close | Issue | Reserve | Finish | Withdraw | Look
+Command = Notify | Remind | Open | Cast | Close | Issue | Reserve | Finish | Withdraw | Look
 """Everything that can be asked for."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -41,6 +41,7 @@ from guardrail.review._commands import (
     Notify,
     Open,
     Refused,
+    Remind,
     Reserve,
     Withdraw,
 )
@@ -130,7 +131,9 @@ class ReviewDesk:
         """The case of a grant, and what became of it."""
         return self._book.of_grant(grant)
 
-    def valid(self, grant: Grant | str, digest: str, now_us: int | None = None) -> Grant | None:
+    def valid(
+        self, grant: Grant | str, digest: str, now_us: int | None = None, *, agent: str | None = None
+    ) -> Grant | None:
         """The grant as it was issued, if it could be redeemed for a call now; nothing is used up.
 
         INVARIANT: only the id of what is given counts, the rest is read from the ledger. Anybody can make a `Grant`.
@@ -139,11 +142,14 @@ class ReviewDesk:
             grant: the grant or its id.
             digest: digest of the call it is wanted for, worked out afresh.
             now_us: the time, in microseconds since the epoch; the desk's clock by default.
+            agent: id of who makes that call: a scoped grant is for one agent's calls, and the digest does not say so.
         """
         found = self._book.of_grant(grant if isinstance(grant, str) else grant.id)
         if found is None or not found[1].usable(self.clock() if now_us is None else now_us):
             return None
         leave = found[1].grant
+        if agent not in (None, found[0].held.agent):
+            return None
         return leave if leave.scope is not None or leave.digest == digest else None
 
     def leaves(self, agent: str, digest: str, now_us: int) -> tuple[Grant, ...]:
@@ -157,9 +163,9 @@ class ReviewDesk:
         waits = case is not None and case.state_at(now_us) == "pending" and case.held.binding == binding
         return case if waits else None
 
-    def rejected(self, agent: str, deed: str, now_us: int) -> bool:
-        """Whether people said no to this deed of this agent so shortly ago that they are not asked again."""
-        said = self._book.rejected_us(agent, deed) if deed else None
+    def rejected(self, agent: str, deeds: Collection[str], now_us: int) -> bool:
+        """Whether people said no to what is in these deeds of this agent so shortly ago that they are not asked."""
+        said = self._book.rejected_us(agent, deeds)
         return said is not None and now_us < said + self._sticky_us
 
     # ── escalations ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,14 +210,20 @@ class ReviewDesk:
         self._do(escalation, Cast(vote=said, grant=new_id(), subject=subject, version=version))
         return self._known(escalation)
 
-    def close(self, escalation: str, state: Closing, *, by: str = "") -> Case:
+    def close(self, escalation: str, state: Closing, *, by: str = "", envelope: str = "") -> Case:
         """End an escalation that nobody will decide.
+
+        Args:
+            escalation: its id.
+            state: how it ends.
+            by: who said so.
+            envelope: what they signed, for the record.
 
         Raises:
             Refused: if it is unknown, or decided and to be cancelled.
             TrailError: if it cannot be recorded.
         """
-        self._do(escalation, Close(state=state, now_us=self.clock(), by=by))
+        self._do(escalation, Close(state=state, now_us=self.clock(), by=by, envelope=envelope))
         return self._known(escalation)
 
     def expire(self) -> int:
@@ -223,6 +235,19 @@ class ReviewDesk:
         now = self.clock()
         over = [case for case in self._book.pending() if case.state_at(now) == "expired"]
         return sum(bool(self._do(case.held.id, Close(state="expired", now_us=now))) for case in over)
+
+    def remind(self) -> tuple[Case, ...]:
+        """Put on record which reviews of broken glass are overdue.
+
+        Returns:
+            Those that were not on record as overdue before; of several processes one is told.
+
+        Raises:
+            TrailError: if it cannot be recorded.
+        """
+        now = self.clock()
+        late = [case.held.id for case in self.cases() if not case.overdue_us and case.is_late(now)]
+        return tuple(self._known(name) for name in late if self._do(name, Remind(now_us=now)))
 
     def reviewed(self, escalation: str, *, by: str, reason: str = "", envelope: str = "") -> Case:
         """Say that a break-glass was looked at afterwards.

@@ -16,6 +16,7 @@ from guardrail.review._case import (
     Issued,
     Notified,
     Opened,
+    Overdue,
     Reserved,
     Returned,
     Reviewed,
@@ -44,6 +45,8 @@ def evolve(case: Case, event: AnyEvent) -> Case:
             return case
         case Closed():
             return msgspec.structs.replace(after, state=event.state, decided_us=event.at_us)
+        case Overdue():
+            return msgspec.structs.replace(after, overdue_us=event.at_us)
         case Reviewed():
             return msgspec.structs.replace(after, reviewed_by=event.by)
         case Notified():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,22 +19,30 @@ from guardrail.canonical import canonical
 from guardrail.config import Config
 from guardrail.masking import masked, masked_value
 from guardrail.model import Decision, Effect, Outcome, Reason, Subject, ToolCall
+from guardrail.names import alike
 from guardrail.printing import printable
 from guardrail.review._case import Escalation, Group, Quorum
-from guardrail.review._quorum import known_as
 from guardrail.review._records import Grant
 
 MAX_SHOWN: Final = 16
 """Most effects and reasons that people are shown; of more, their number."""
 
 MAX_CHARS: Final = 192
-"""Longest name, address or message that they are shown, in characters."""
+"""Longest name, address or message that they are shown whole, in characters; of a longer one, both ends."""
+
+MAX_READ_CHARS: Final = 4_096
+"""Most of each end that is looked through for secrets, in characters."""
 
 MAX_ARGS_BYTES: Final = 8 * 1024
 """Most of a call's arguments that they are shown, in bytes; the rest is covered by the digest, and said to be cut."""
 
 MAX_CLAIM_CHARS: Final = 500
 """Longest claim of an agent that they are shown, in characters."""
+
+MAX_DEEDS: Final = 128
+"""Most digests that say what a call does."""
+
+_DEED_DIGITS: Final = 20
 
 MAX_NAMES: Final = 64
 """Most ops, assets or targets that a scope can be chosen from; beyond that, each call is approved by itself."""
@@ -142,7 +151,7 @@ class Holder:
             leave_seconds=self._review.grant_seconds,
             quorum=self.quorum(rules, critical=critical),
             barred=self.barred(call.subject),
-            deed=deed_of(call, decision.effects),
+            deeds=deeds_of(call, decision.effects, decision.reasons),
             ops=() if wide else ops,
             assets=() if wide else assets,
             targets=() if wide else targets,
@@ -168,17 +177,17 @@ class Holder:
         """Who may not approve what this agent does: itself, who operates it, for whom it acts, who delegated to it."""
         names = [subject.id, *(operator for glob, operator in self._operators if fnmatch.fnmatchcase(subject.id, glob))]
         names += [name for name in (subject.principal, *subject.delegation) if name]
-        return tuple(sorted({known_as(name) for name in names}))
+        return tuple(sorted({alike(name) for name in names}))
 
     def _view(self, call: ToolCall, decision: Decision) -> dict[str, Any]:
         view: dict[str, Any] = {
             "tool": _short(call.tool),
             "cwd": None if call.cwd is None else _short(call.cwd),
-            "effects": [_effect(effect) for effect in decision.effects[:MAX_SHOWN]],
+            "effects": [_effect(effect) for effect in _gravest(decision)[:MAX_SHOWN]],
             "reasons": [
                 {"rule": reason.rule, "asset": reason.asset, "message": _short(reason.message)}
-                for reason in decision.reasons[:MAX_SHOWN]
-            ],
+                for reason in sorted(decision.reasons, key=lambda reason: reason.outcome is not Outcome.ESCALATE)
+            ][:MAX_SHOWN],
         }
         if (more := len(decision.effects) - MAX_SHOWN) > 0:
             view["effects_more"] = more
@@ -190,6 +199,13 @@ class Holder:
         return view
 
 
+def _gravest(decision: Decision) -> tuple[Effect, ...]:
+    """The effects, those first that hold the call: nothing harmless can crowd them out of sight."""
+    held = held_effects(decision.effects, decision.reasons)
+    chosen = {id(effect) for effect in held}
+    return (*held, *(effect for effect in decision.effects if id(effect) not in chosen))
+
+
 def _claim(call: ToolCall) -> str:
     """What the agent says why, where its tools have an argument for that. It is no evidence of anything."""
     for name in ("justification", "reason", "explanation", "description"):
@@ -199,22 +215,48 @@ def _claim(call: ToolCall) -> str:
     return ""
 
 
-def deed_of(call: ToolCall, effects: Iterable[Effect]) -> str:
-    """Digest over who does what to which thing, however the call is spelled, and in whatever session.
+def deeds_of(call: ToolCall, effects: Sequence[Effect], reasons: Iterable[Reason]) -> tuple[str, ...]:
+    """Digests over who does what to which thing, of what a person has to look at, in whatever words and session.
 
-    Where the analysis does not see what is done, the tool and its arguments stand in for that.
+    Where the analysis does not see what is done, everything else about the call stands in for that: all its effects,
+    and the words that it is made of, without quotes, order and number. A call that was added to has all of them still.
+
+    Args:
+        call: the call.
+        effects: what it would do.
+        reasons: why it is held.
     """
-    deeds: list[Any] = []
-    opaque = False
-    for effect in effects:
-        opaque = opaque or effect.precision != "exact"
-        sides = (effect.resource, effect.target)
-        names = [None if side is None else side.real or side.address for side in sides]
-        deeds.append([effect.op, *names, effect.asset, effect.attrs])
-    value: dict[str, Any] = {"agent": call.subject.id, "deeds": sorted(deeds, key=canonical)}
-    if opaque or not deeds:
-        value |= {"tool": call.tool, "args": call.args}
-    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
+    held = held_effects(effects, reasons)
+    blind = not held or any(effect.precision != "exact" for effect in held)
+    seen = effects if blind else held
+    items: list[Any] = [[effect.op, *_sides(effect), effect.asset, effect.attrs] for effect in seen]
+    if blind:
+        items += [["tool", call.tool], *(["word", word] for word in _words(call.args))]
+    digests = {hashlib.sha256(canonical([call.subject.id, item])).hexdigest()[:_DEED_DIGITS] for item in items}
+    # Of very many some stand for all; which ones does not depend on the order of the call.
+    return tuple(sorted(digests)[:MAX_DEEDS])
+
+
+def _sides(effect: Effect) -> list[str | None]:
+    return [None if side is None else side.real or side.address for side in (effect.resource, effect.target)]
+
+
+def _words(value: Any) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
+                yield from (f"{name}={word}" for word in _words(inner))
+        case list() | tuple():
+            for inner in value:  # pyright: ignore[reportUnknownVariableType]
+                yield from _words(inner)
+        case str():
+            yield from filter(None, _BETWEEN_WORDS.split(_QUOTES.sub("", value)))
+        case _:
+            yield canonical(value).decode()
+
+
+_QUOTES: Final = re.compile(r"[\"'`\\]")
+_BETWEEN_WORDS: Final = re.compile(r"[\s;|&()<>]+")
 
 
 def _is_critical(effect: Effect, class_of: Callable[[str], str | None]) -> bool:
@@ -263,8 +305,13 @@ def _json(value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    long = text[: 4 * MAX_CHARS]
-    return masked(long if long.isascii() else printable(long))[:MAX_CHARS]
+    if len(text) <= MAX_CHARS:
+        return masked(printable(text))
+    # A host name, and what a path leads to, is told by the end: both ends are shown, and the cut is said.
+    # Masked before it is cut: half a token may not look like one.
+    start, end = (masked(printable(part)) for part in (text[:MAX_READ_CHARS], text[-MAX_READ_CHARS:]))
+    half = MAX_CHARS // 2
+    return f"{start[:half]} [{len(text) - MAX_CHARS} characters left out] {end[-half:]}"
 
 
 def _matches(globs: Iterable[str], rule: str) -> bool:

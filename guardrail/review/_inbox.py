@@ -72,7 +72,12 @@ class Inbox:
             TrailError: if one of them cannot be recorded; it stays.
         """
         try:
-            names = sorted(name for name in os.listdir(self.directory) if name.endswith(SUFFIX))[:MAX_TAKEN]
+            with os.scandir(self.directory) as entries:
+                # What is no file was not put here by `put`, and must not keep out what was.
+                files = (
+                    one.name for one in entries if one.name.endswith(SUFFIX) and one.is_file(follow_symlinks=False)
+                )
+                names = sorted(files)[:MAX_TAKEN]
         except OSError:
             return 0
         return sum(self._take(clerk, self.directory / name) for name in names)

@@ -16,6 +16,7 @@ from typing import assert_never
 
 import msgspec
 
+from guardrail.names import alike
 from guardrail.review._case import (
     AnyEvent,
     Case,
@@ -29,6 +30,7 @@ from guardrail.review._case import (
     Issued,
     Notified,
     Opened,
+    Overdue,
     Reserved,
     Returned,
     Reviewed,
@@ -51,11 +53,12 @@ from guardrail.review._commands import (
     Notify,
     Open,
     Refused,
+    Remind,
     Reserve,
     Withdraw,
 )
 from guardrail.review._evolve import evolve
-from guardrail.review._quorum import is_barred, known_as, may_vote
+from guardrail.review._quorum import is_barred, may_vote
 from guardrail.review._records import Grant, Scope
 
 
@@ -91,6 +94,8 @@ def decide(case: Case | None, command: Command) -> tuple[AnyEvent, ...]:
             return _withdraw(case, command)
         case Look():
             return _look(case, command)
+        case Remind():
+            return _remind(case, command)
         case Notify():
             return _notify(case, command)
         case _:
@@ -113,17 +118,17 @@ def _cast(case: Case, command: Cast) -> tuple[AnyEvent, ...]:
     if command.subject and command.subject != subject_of(held):
         raise Refused("stale", "the vote is about another call, or about files as they were before")
     # 3. They may say this, once.
-    if not may_vote(held.quorum, vote.voter):
+    if not may_vote(held.quorum, vote.voter, proven=bool(vote.proof)):
         raise Refused("not_entitled", f"`{vote.voter}` is in none of the groups that decide this")
     if vote.verdict == "approve" and is_barred(held, vote.voter):
         raise Refused("separation_of_duties", f"`{vote.voter}` is, operates or directs the agent, and approves nothing")
     # 4. Whether it counts. A denial always does: it releases nothing.
     counts = vote.verdict != "approve" or not held.quorum.signed or bool(vote.proof)
-    alike = [old for old in case.votes if old.counts is counts]
-    if len(alike) >= (MAX_VOTES if counts else MAX_IDLE_VOTES):
+    before = [old for old in case.votes if old.counts is counts]
+    if len(before) >= (MAX_VOTES if counts else MAX_IDLE_VOTES):
         raise Refused("too_many", "an escalation takes no more votes: cancel it, and make the call again")
     # One that did not count does not stand in the way of one that does.
-    if any(known_as(old.voter) == known_as(vote.voter) and old.counts for old in case.votes):
+    if any(alike(old.voter) == alike(vote.voter) and old.counts for old in case.votes):
         raise Refused("already_voted", f"`{vote.voter}` has voted already, and a vote is final")
     if vote.scope is not None:
         _require_narrow(held, vote.scope)
@@ -153,7 +158,8 @@ def _ended(state: CaseState) -> str:
 
 def _require_narrow(held: Escalation, scope: Scope) -> None:
     # INVARIANT: nobody is given what the request did not hold; and weights are never given away by the dozen.
-    if held.critical and scope.uses > 1:
+    # One use of a scope may go to another file of the same weights, since a scope is bound to no file.
+    if held.critical:
         raise Refused("too_wide", "this is about weights that would leave or be lost: approve each call by itself")
     for name, asked, given in (
         ("ops", held.ops, scope.ops),
@@ -225,7 +231,9 @@ def _close(case: Case, command: Close) -> tuple[AnyEvent, ...]:
     state: Closing = "expired" if command.now_us >= held.expires_us else command.state
     if command.state == "expired" and command.now_us < held.expires_us:
         return ()
-    return (Closed(escalation=held.id, at_us=command.now_us, state=state, by=command.by),)
+    # Whose word it was counts only if it was their word that ended it.
+    envelope = command.envelope if state == command.state else ""
+    return (Closed(escalation=held.id, at_us=command.now_us, state=state, by=command.by, envelope=envelope),)
 
 
 def _issue(case: Case, command: Issue) -> tuple[AnyEvent, ...]:
@@ -315,7 +323,9 @@ def _look(case: Case, command: Look) -> tuple[AnyEvent, ...]:
         raise Refused("not_redeemable", "only a break-glass that was used owes a review")
     if case.reviewed_by:
         raise Refused("already_decided", f"it was reviewed by `{case.reviewed_by}` already")
-    if known_as(command.by) in {known_as(name) for name in case.approvers}:
+    if is_barred(case.held, command.by):
+        raise Refused("separation_of_duties", f"`{command.by}` is, operates or directs the agent, and reviews nothing")
+    if alike(command.by) in {alike(name) for name in case.approvers}:
         raise Refused("separation_of_duties", f"`{command.by}` broke the glass, and somebody else has to review that")
     return (
         Reviewed(
@@ -326,6 +336,12 @@ def _look(case: Case, command: Look) -> tuple[AnyEvent, ...]:
             envelope=command.envelope,
         ),
     )
+
+
+def _remind(case: Case, command: Remind) -> tuple[AnyEvent, ...]:
+    if case.overdue_us or not case.is_late(command.now_us):
+        return ()
+    return (Overdue(escalation=case.held.id, at_us=command.now_us),)
 
 
 def _notify(case: Case, command: Notify) -> tuple[AnyEvent, ...]:

@@ -36,7 +36,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         escalation: id of the escalation.
-        what: `opened`, or the state that it came to.
+        what: `opened`, the state that it came to, or `review_overdue`.
         at_us: when that was, in microseconds since the epoch.
     """
 
@@ -57,6 +57,8 @@ def due(cases: Iterable[Case], endpoint: str, now_us: int) -> Iterator[Notice]:
         news = [("opened", held.created_us)]
         if case.state != "pending":
             news.append((case.state, case.decided_us))
+        if case.overdue_us:
+            news.append(("review_overdue", case.overdue_us))
         for what, at_us in news:
             if f"{endpoint}:{what}" not in case.notices and now_us - at_us < NOTICE_SECONDS * 1_000_000:
                 yield Notice(escalation=held.id, what=what, at_us=at_us)
@@ -129,11 +131,19 @@ class Endpoint:
         held = case.held
         rules = ", ".join(f"{rule} on {asset}" if asset else rule for rule, asset in held.shown) or "break-glass"
         text = f"{'Critical: ' if held.critical else ''}{held.agent} is held by {rules}: {notice.what}"
+        if notice.what == "review_overdue":
+            text = f"Overdue: nobody has looked yet at the break-glass for {held.agent}, by {held.view.get('by')}"
         link = self._link(case)
-        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": _escaped(text)}}]
+        blocks = [_section(_escaped(text))]
         if link:
-            blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": f"<{link}|{held.id}>"}})
-        return {"text": _escaped(text), "blocks": blocks}
+            blocks.append(_section(f"<{link}|{held.id}>"))
+        # Nothing in it is made a link, or fetched, but what we made one.
+        quiet = {"parse": "none", "link_names": False, "unfurl_links": False, "unfurl_media": False}
+        return {"text": _escaped(text), "blocks": blocks, **quiet}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": True}}
 
 
 def _escaped(text: str) -> str:

@@ -20,6 +20,7 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
 from guardrail.errors import ConfigError
+from guardrail.names import same
 from guardrail.review._commands import Refused
 from guardrail.review._statements import AnyStatement, read_statement
 
@@ -122,10 +123,12 @@ class Provider:
             signed = msgspec.json.decode(envelope, type=_Signed)
             payload = base64.b64decode(signed.statement, validate=True)
             claims = self._verified(signed.id_token)
-        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError, RecursionError) as error:
             raise Refused("not_signed", f"not a vote with an ID token: {error}") from None
         statement = read_statement(payload)
-        self._check(claims, payload, statement.voter, now_us // 1_000_000)
+        name = self._check(claims, _base64(hashlib.sha256(payload).digest()), now_us // 1_000_000)
+        if same(name) != same(statement.voter):
+            raise Refused("not_signed", f"the token is not one of `{statement.voter}`")
         kept = {name: getattr(claims, name) for name in ("iss", "sub", "aud", "iat", "exp", "amr")}
         record = {
             "statement": signed.statement,
@@ -138,6 +141,23 @@ class Provider:
             record=orjson.dumps(record).decode(),
             strong=bool(set(claims.amr) & set(self._config.amr)),
         )
+
+    def signed_in(self, token: str, nonce: str, now_us: int) -> str:
+        """Who signed in, to look; such a token says nothing and is no vote.
+
+        Args:
+            token: the ID token.
+            nonce: what the sign-in was begun with.
+            now_us: the time, in microseconds since the epoch.
+
+        Raises:
+            Refused: if the token is not one of this provider, for this audience and this sign-in, and fresh.
+        """
+        try:
+            claims = self._verified(token)
+        except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, ValueError, RecursionError) as error:
+            raise Refused("not_signed", f"not an ID token: {error}") from None
+        return self._check(claims, nonce, now_us // 1_000_000)
 
     def _verified(self, token: str) -> _Claims:
         parts = token.split(".")
@@ -154,23 +174,28 @@ class Provider:
             raise ValueError("the signature of the token is not that of the provider")
         return msgspec.json.decode(_unbase64(parts[1]), type=_Claims)
 
-    def _check(self, claims: _Claims, payload: bytes, voter: str, now: int) -> None:
+    def _check(self, claims: _Claims, nonce: str, now: int) -> str:
+        """The name of whoever the token is about."""
         wanted = self._config
         audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
         name = claims.email if wanted.name == "email" else claims.sub
         for wrong, why in (
             (claims.iss != wanted.issuer, "the token is of another issuer"),
             (wanted.audience not in audience, "the token is for somebody else"),
-            (len(audience) > 1 and claims.azp != wanted.audience, "the token was got by somebody else"),
+            (
+                (len(audience) > 1 or claims.azp is not None) and claims.azp != wanted.audience,
+                "the token was got by somebody else",
+            ),
             (claims.exp + SKEW_SECONDS < now, "the token has expired: sign in again"),
             (claims.iat - SKEW_SECONDS > now, "the token is from the future"),
             (claims.iat + MAX_AGE_SECONDS < now, "the token is too old: sign in again"),
-            (claims.nonce != _base64(hashlib.sha256(payload).digest()), "the token is for another statement"),
+            (claims.nonce != nonce, "the token is for another statement"),
             (wanted.name == "email" and not claims.email_verified, "the provider has not verified the address"),
-            (not name or name.casefold() != voter.casefold(), f"the token is not one of `{voter}`"),
+            (not name, f"the token is not one of anybody: it has no `{wanted.name}`"),
         ):
             if wrong:
                 raise Refused("not_signed", why)
+        return name
 
 
 def _load(path: Path) -> dict[str, PublicKey]:

@@ -6,28 +6,31 @@ Not concerned with how it is known who somebody is (`_votes`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
+from guardrail.names import alike, same
 from guardrail.review._case import Escalation, Quorum
 
-
-def known_as(voter: str) -> str:
-    """Who a voter is, without the word for how that is known, in lower case: `config:Dana` is `dana`.
-
-    One who is barred under one name must not vote under the other.
-    """
-    for prefix in ("config:", "server:", "unverified:"):
-        voter = voter.removeprefix(prefix)
-    return voter.casefold()
+_UNPROVEN: Final = ("config:", "server:", "unverified:")
+"""How an adapter says that nobody has shown who somebody is."""
 
 
 def is_barred(held: Escalation, voter: str) -> bool:
     """Whether somebody may not approve this call: the agent, who operates it, for whom it acts."""
-    return known_as(voter) in held.barred
+    return alike(voter) in {alike(name) for name in held.barred}
 
 
-def may_vote(quorum: Quorum, voter: str) -> bool:
-    """Whether anybody waits for what this person says."""
-    return not quorum.groups or any(known_as(voter) in _members(group.members) for group in quorum.groups)
+def may_vote(quorum: Quorum, voter: str, *, proven: bool) -> bool:
+    """Whether anybody waits for what this person says.
+
+    Args:
+        quorum: who decides.
+        voter: the name.
+        proven: it is shown to be theirs; a name that is only said may have a word before it, and releases nothing.
+    """
+    if not proven:
+        voter = voter.removeprefix(next((word for word in _UNPROVEN if voter.startswith(word)), ""))
+    return not quorum.groups or any(same(voter) in _members(group.members) for group in quorum.groups)
 
 
 def is_met(quorum: Quorum, approvers: Sequence[str]) -> bool:
@@ -37,7 +40,8 @@ def is_met(quorum: Quorum, approvers: Sequence[str]) -> bool:
         quorum: who has to.
         approvers: who did; the same person twice counts once.
     """
-    people = tuple(dict.fromkeys(known_as(name) for name in approvers))
+    # One who is listed under two spellings is one person all the same.
+    people = tuple({alike(name): same(name) for name in reversed(approvers)}.values())
     if not quorum.groups:
         # INVARIANT: at least one, whatever the settings say: an empty set of approvals approves nothing.
         return len(people) >= max(1, quorum.n)
@@ -67,4 +71,4 @@ def _all_seated(quorum: Quorum, people: Sequence[str]) -> bool:
 
 
 def _members(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(known_as(name) for name in names)
+    return frozenset(same(name) for name in names)

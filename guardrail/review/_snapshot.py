@@ -17,7 +17,7 @@ import msgspec
 from guardrail.audit._files import replace
 from guardrail.review._book import Kept
 
-VERSION: Final = b"guardrail.review.snapshot/1\n"
+VERSION: Final = b"guardrail.review.snapshot/2\n"
 """First line of the file; another version is not read, and everything is folded anew."""
 
 MAX_SNAPSHOT_BYTES: Final = 256 * 1024 * 1024

@@ -5,15 +5,18 @@ Not concerned with whether a statement comes to anything (`_clerk`, `_machine`).
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import orjson
 
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
 from guardrail.mandates import seal, unseal
-from guardrail.review._case import Verdict
+from guardrail.review._case import Escalation, Verdict
 from guardrail.review._commands import Refused
 from guardrail.review._records import Scope
 
@@ -140,12 +143,23 @@ def open_statement(data: bytes, people: Mapping[str, bytes]) -> AnyStatement:
     return statement
 
 
-def is_signed(envelope: str, escalation: str, voter: str, people: Mapping[str, bytes]) -> bool:
+def glass_digest(envelope: str) -> str:
+    """What a second person signs: all that the first one said, as they said it.
+
+    Args:
+        envelope: as it goes on record, signed by key or by ID token.
+    """
+    kept = orjson.loads(envelope)
+    payload = base64.b64decode(kept["payload"] if "payload" in kept else kept["statement"])
+    return "sha256:" + hashlib.sha256(payload).hexdigest()
+
+
+def is_signed(envelope: str, held: Escalation, voter: str, people: Mapping[str, bytes]) -> bool:
     """Whether recorded bytes are what a person signed about an escalation: for whoever reads the trail later.
 
     Args:
         envelope: as it is on record.
-        escalation: what the record says it is about.
+        held: what the record says it is about.
         voter: whose the record says it is.
         people: public keys by the name of who owns them.
     """
@@ -153,8 +167,11 @@ def is_signed(envelope: str, escalation: str, voter: str, people: Mapping[str, b
         statement = open_statement(envelope.encode(), people)
     except Refused:
         return False
-    about = getattr(statement, "escalation", f"glass-{statement.nonce}")
-    return (about, statement.voter) == (escalation, voter)
+    if statement.voter != voter:
+        return False
+    if isinstance(statement, GlassStatement):
+        return held.glass and glass_digest(envelope) == held.digest
+    return getattr(statement, "escalation", None) == held.id
 
 
 def read_statement(payload: bytes) -> AnyStatement:

@@ -36,6 +36,8 @@ def summary(case: Case, now_us: int) -> str:
     held = case.held
     rules = ", ".join(f"{rule} on {asset}" if asset else rule for rule, asset in held.shown) or "break-glass"
     marks = " critical" if held.critical else ""
+    if case.review_due_us is not None:
+        marks += " review OVERDUE" if case.is_late(now_us) else f" review owed by {moment(case.review_due_us)}"
     return plain(f"{held.id}  {case.state_at(now_us):<10}  {moment(held.created_us)}  {held.agent}  {rules}{marks}")
 
 
@@ -49,10 +51,15 @@ def lines(case: Case, now_us: int) -> Iterator[str]:
     if held.glass:
         yield _line("break-glass", plain(f"{view.get('by')}: {view.get('reason')} [{view.get('ticket')}]"))
         if case.review_due_us is not None:
-            late = ", OVERDUE" if now_us > case.review_due_us else ""
+            late = ", OVERDUE" if case.is_late(now_us) else ""
             yield _line("review owed", f"by {moment(case.review_due_us)}{late}")
     for reason in view.get("reasons", ()):
         yield _line("held by", plain(f"{reason['rule']}: {reason['message']}"))
+    # INVARIANT: whatever an approval lifts is named here, also where the reasons were too many to be told in full.
+    told = {(reason["rule"], reason["asset"]) for reason in view.get("reasons", ())}
+    for rule, asset in held.shown:
+        if (rule, asset) not in told:
+            yield _line("held by", plain(f"{rule} on {asset}" if asset else rule))
     for effect in view.get("effects", ()):
         yield _line("effect", _effect(effect))
     if "effects_more" in view:
@@ -83,6 +90,7 @@ def to_dict(case: Case, now_us: int) -> dict[str, Any]:
     }
     if case.review_due_us is not None:
         out["review_due_us"] = case.review_due_us
+        out["review_overdue"] = case.is_late(now_us)
     return out
 
 

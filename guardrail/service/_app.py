@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from guardrail.guard import Guard
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
+    from guardrail.service.console import Console
 
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
@@ -33,12 +34,21 @@ class Service:
         decisions: routes that none does.
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
+        console: pages of people who sign in; None where there are none.
     """
 
-    def __init__(self, api: FastAPI, decisions: DecisionRoutes, token: str, review: ReviewRoutes | None = None) -> None:
+    def __init__(
+        self,
+        api: FastAPI,
+        decisions: DecisionRoutes,
+        token: str,
+        review: ReviewRoutes | None = None,
+        console: Console | None = None,
+    ) -> None:
         self.api = api
         self.decisions = decisions
         self.review = review
+        self.console = console
         self._token = _digest(token.encode()) if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,6 +57,8 @@ class Service:
             await self.api(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
+        elif self.console is not None and self.console.owns(scope["path"]):
+            await self.console(scope, receive, send)
         elif self.review is not None and self.review.owns(scope["path"]):
             await self.review(scope, receive, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
@@ -88,7 +100,17 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
-    return Service(api, decisions, token, review)
+    return Service(api, decisions, token, review, _console(guard))
+
+
+def _console(guard: Guard) -> Console | None:
+    if guard.config.console is None:
+        return None
+    try:
+        from guardrail.service.console import Console
+    except ImportError as missing:
+        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
+    return Console(guard)
 
 
 def _webhooks(guard: Guard) -> Webhooks | None:

@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 from guardrail.errors import GuardrailError
-from guardrail.review import Case, Clerk, Redemption, Refused, ReviewDesk
+from guardrail.review import Case, Clerk, Grant, Redemption, Refused, ReviewDesk
 from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement
 from guardrail.review._view import to_dict
 from guardrail.service._events import stream
@@ -171,17 +171,28 @@ class ReviewRoutes:
             return self._shown(known)
         return self._shown(self._clerk.take(body, version=_version(headers.get(b"if-match", b""))))
 
+    def _for_enforcing(self, grant: str) -> Grant:
+        """A grant that enforcement points may say something about.
+
+        INVARIANT: not one of a turn in some guard's own process: that guard takes its uses and says what came of them.
+        Whoever else could call one `failed` would have the same approval tried again.
+        """
+        found = self._desk.grant(grant)
+        if found is None:
+            raise Refused("unknown", f"there is no grant `{grant[:64]}`")
+        if found[0].held.bound:
+            raise Refused("not_redeemable", "the grant belongs to the turn that asked, and its guard uses it")
+        return found[1].grant
+
     def _redeem(self, grant: str, use: _Use) -> Answer:
+        self._for_enforcing(grant)
         won = self._desk.reserve(grant, use.digest, use.binding)
         if won is None:
             raise Refused("stale", "what people were shown has changed, and the grant is void now")
         return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
 
     def _complete(self, grant: str, end: _End) -> Answer:
-        found = self._desk.grant(grant)
-        if found is None:
-            raise Refused("unknown", f"there is no grant `{grant}`")
-        self._desk.finish(Redemption(grant=found[1].grant, use=end.use), end.result)
+        self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
 
     def _remember(self, key: str, body: bytes) -> None:

@@ -54,13 +54,15 @@ class Webhooks:
         self._endpoints = endpoints
         self._post = post or send
         self._clock = clock
-        self._failed: dict[tuple[str, str], tuple[int, float]] = {}
+        self._failed: dict[str, dict[str, tuple[int, float]]] = {}
 
     async def run(self, every: float) -> None:
-        """Send what is due, now and then, until cancelled."""
+        """Send what is due, now and then, until cancelled; one that is slow keeps no other from being told."""
+        await asyncio.gather(*(self._serve(endpoint, every) for endpoint in self._endpoints))
+
+    async def _serve(self, endpoint: Endpoint, every: float) -> None:
         while True:
-            for endpoint in self._endpoints:
-                await asyncio.to_thread(self.tell, endpoint)
+            await asyncio.to_thread(self.tell, endpoint)
             await asyncio.sleep(every)
 
     def tell(self, endpoint: Endpoint) -> int:
@@ -71,26 +73,26 @@ class Webhooks:
         """
         now_us = self._desk.clock()
         waiting = tuple(due(self._desk.cases(), endpoint.name, now_us))
-        names = {(endpoint.name, notice.id) for notice in waiting}
-        self._failed = {key: failed for key, failed in self._failed.items() if key[0] != endpoint.name or key in names}
+        failed, names = self._failed.get(endpoint.name, {}), {notice.id for notice in waiting}
+        self._failed[endpoint.name] = {name: known for name, known in failed.items() if name in names}
         notices = [notice for notice in waiting if self._may_try(endpoint, notice)]
         return sum(self._tell(endpoint, notice) for notice in notices[:MAX_AT_ONCE])
 
     def _may_try(self, endpoint: Endpoint, notice: Notice) -> bool:
-        return self._clock() >= self._failed.get((endpoint.name, notice.id), (0, 0.0))[1]
+        return self._clock() >= self._failed[endpoint.name].get(notice.id, (0, 0.0))[1]
 
     def _tell(self, endpoint: Endpoint, notice: Notice) -> bool:
         case = self._desk.find(notice.escalation)
         if case is None:
             return False
-        name = (endpoint.name, notice.id)
-        attempts = self._failed.get(name, (0, 0.0))[0] + 1
+        failed = self._failed[endpoint.name]
+        attempts = failed.get(notice.id, (0, 0.0))[0] + 1
         headers, body = endpoint.message(notice, case, self._desk.clock() // 1_000_000)
         delivered = 200 <= self._post(endpoint.url, headers, body) < 300
         if not delivered and attempts <= len(RETRY_SECONDS):
-            self._failed[name] = (attempts, self._clock() + RETRY_SECONDS[attempts - 1])
+            failed[notice.id] = (attempts, self._clock() + RETRY_SECONDS[attempts - 1])
             return False
-        self._failed.pop(name, None)
+        failed.pop(notice.id, None)
         if not delivered:
             logging.getLogger("guardrail.service").warning("guardrail.webhook.given_up %s %s", endpoint.name, notice.id)
         with suppress(GuardrailError):  # not recorded: it is told again, under the same id
@@ -111,7 +113,7 @@ def send(url: str, headers: dict[str, str], body: bytes) -> int:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, headers)
         return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, ValueError):  # a name that no host can have is a `ValueError`
         return 0
     finally:
         connection.close()

@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 
 from guardrail.errors import TrailError
 from guardrail.model import new_id
+from guardrail.names import alike
 from guardrail.review import (
     Escalation,
     Grant,
@@ -27,7 +28,7 @@ from guardrail.review import (
 )
 from guardrail.review._book import Book
 from guardrail.review._case import Case, Use, from_record
-from guardrail.review._quorum import is_met, known_as
+from guardrail.review._quorum import is_met
 
 PEOPLE = ("dana", "eve", "finn", "gil", "agent", "op", "config:Dana", "unverified:thread")
 QUORUMS = (
@@ -96,7 +97,7 @@ class Review(RuleBasedStateMachine):
         held = Escalation(
             id=new_id(), digest="sha256:d", binding="sha256:b", agent="agent", created_us=self.now,
             expires_us=self.now + 1000 * 1_000_000, leave_seconds=100, quorum=quorum, barred=("agent", "op"),
-            shown=(("r", None),), ops=("exec", "read"), assets=("m",), critical=critical, bound=bound, deed="deed",
+            shown=(("r", None),), ops=("exec", "read"), assets=("m",), critical=critical, bound=bound, deeds=("deed",),
         )  # fmt: skip
         name = self.desk.open(held).held.id
         if yes is not None:
@@ -125,7 +126,7 @@ class Review(RuleBasedStateMachine):
         assert before.state == "pending"
         assert self.now < before.held.expires_us
         assert subject in ("", "sha256:b")
-        assert verdict != "approve" or known_as(voter) not in ("agent", "op")
+        assert verdict != "approve" or alike(voter) not in ("agent", "op")
         assert scope is None or (scope.uses <= 100 and scope.ops == ("exec",) and not before.held.critical)
         assert len(after.votes) == len(before.votes) + 1
 

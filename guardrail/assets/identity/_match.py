@@ -185,6 +185,31 @@ def _of_anchors(registry: Registry, ids: NDArray[np.int64], *, inside: bool = Fa
         yield Evidence(asset=known.asset, path=known.path, level="anchors", score=score, says=says)
 
 
+def pieces(path: str, registry: Registry, asset: str) -> dict[int, tuple[int, int]]:
+    """What a file that was read before has in common with an asset, however little it is.
+
+    Args:
+        path: of the file.
+        registry: the registered assets.
+        asset: the asset's id.
+
+    Returns:
+        Registered file -> anchors in common, and how many would tell that it holds a piece.
+
+    Raises:
+        OSError: if it cannot be looked at.
+    """
+    known = registry.recall(state_of(os.lstat(path)))
+    if known is None:
+        return {}
+    found: dict[int, tuple[int, int]] = {}
+    for number, shared in registry.of_anchors(np.frombuffer(known.anchors, "<i8").tolist()).items():
+        file = registry.get(number)
+        if file is not None and file.asset == asset:
+            found[number] = (shared, min(MIN_ANCHORS, _own_anchors(file.fingerprint)))
+    return found
+
+
 def _own_anchors(known: Fingerprint) -> int:
     return max(1, len(known.anchors) // 8)
 

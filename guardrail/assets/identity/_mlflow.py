@@ -135,6 +135,30 @@ def has_version(reference: str, tracking_uri: str, environment: Mapping[str, str
     return bool(_text(told, "model_version", "version"))
 
 
+def delete_version(reference: str, tracking_uri: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Delete a model version from a registry; what it was made from, such as a run, stays.
+
+    Args:
+        reference: `mlflow:NAME/VERSION`.
+        tracking_uri: of the server.
+        environment: where credentials are looked up, as for `claims_of_version`.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        Unfit: if it cannot be deleted, with the reason.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or match[2] is None:
+        raise Unfit("a model version is named `mlflow:NAME/VERSION`")
+    try:
+        _Server(tracking_uri, environment).tell("model-versions/delete", name=match[1], version=match[2])
+    except NotThere:
+        return False
+    return True
+
+
 class _Artifact(msgspec.Struct, frozen=True):
     """A file of a model version: its name in it, its size in bytes, and how to open it."""
 
@@ -227,6 +251,12 @@ class _Server:
         """An answer of the registry, as plain values."""
         return self._json(f"/api/2.0/mlflow/{method}", query)
 
+    def tell(self, method: str, **body: str) -> None:
+        """Have the registry delete something."""
+        data = msgspec.json.encode(body)
+        with self._get(f"/api/2.0/mlflow/{method}", {}, verb="DELETE", body=data) as answer:
+            answer.read(MAX_ANSWER_BYTES)
+
     def place_of(self, name: str, number: str, hops: int = MAX_HOPS) -> str:
         """The address of the artifacts of a version."""
         told = self.ask("model-versions/get", name=name, version=number)
@@ -307,9 +337,10 @@ class _Server:
         except msgspec.DecodeError:
             raise Unfit(f"`{self._base}` answered something that is not JSON: is it an MLflow server?") from None
 
-    def _get(self, path: str, query: Mapping[str, str]) -> Any:
+    def _get(self, path: str, query: Mapping[str, str], *, verb: str = "GET", body: bytes | None = None) -> Any:
         url = f"{self._base}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - the scheme was looked at
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        request = urllib.request.Request(url, data=body, headers=headers, method=verb)  # noqa: S310 - the scheme was looked at
         try:
             return self._opener.open(request, timeout=REQUEST_SECONDS)
         except urllib.error.HTTPError as error:

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from guardrail.assets.identity._fingerprint import sample, windows
 from guardrail.assets.identity._formats import HEAD_BYTES, format_of_head
-from guardrail.assets.identity._match import match
+from guardrail.assets.identity._match import match, pieces
 from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._tensors import Malformed, tensors_of
 from guardrail.errors import AnalysisFault
@@ -114,6 +114,38 @@ class Recogniser:
         except sqlite3.Error as error:
             raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
         return {path: (sha, blake) for path, (state, sha, blake) in known.items() if _state_at(path) == state}
+
+    def pieces_in(self, path: str, asset_id: str) -> dict[int, tuple[int, int]]:
+        """How much of each registered file of an asset is in a file that was read, if not enough to tell by itself.
+
+        Args:
+            path: of the file.
+            asset_id: the asset.
+
+        Returns:
+            Registered file, by a number -> anchors in common, and how many would tell.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read.
+            OSError: if the file cannot be looked at.
+        """
+        try:
+            with self._lock:
+                return pieces(path, self._registry, asset_id)
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
+
+    def registered(self, asset_id: str) -> dict[str, str]:
+        """Path of each file that was registered of an asset, whatever became of it -> its SHA-256.
+
+        Raises:
+            AnalysisFault: if the registry cannot be read.
+        """
+        try:
+            with self._lock:
+                return {path: sha256 for path, (_, sha256, _) in self._registry.digests(asset_id).items()}
+        except sqlite3.Error as error:
+            raise AnalysisFault(f"the registry of assets cannot be read: {error}") from None
 
     def held_by(self, path: str, asset_id: str) -> str:
         """Why a file is a copy of an asset or holds a part of it, by all that can be told; empty if it is none.

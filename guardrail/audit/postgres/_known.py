@@ -11,12 +11,15 @@ back before it began is noticed by the other replicas, or by whoever kept a late
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from guardrail.audit._files import replace
 from guardrail.audit._note import Checkpoint, Signer
 from guardrail.audit._tree import Frontier
+from guardrail.audit._verify_note import read_key, read_note
 from guardrail.audit.postgres._tables import Kept, Tables, frontier_of
 from guardrail.errors import TrailError
 
@@ -33,9 +36,10 @@ class Known:
         directory: the replica's own.
         signer: the key of the ledger.
         where: the ledger, for messages.
+        vkeys: verifier keys of all keys that it ever had.
     """
 
-    def __init__(self, directory: Path, signer: Signer, where: str) -> None:
+    def __init__(self, directory: Path, signer: Signer, where: str, vkeys: Sequence[str] = ()) -> None:
         self.tree = Frontier()
         self.last = Frontier()
         """The newest tree that was seen, perhaps not folded yet."""
@@ -45,11 +49,21 @@ class Known:
         self._directory = directory
         self._path = directory / CHECKPOINT_FILE
         self._signer = signer
+        self._all_keys = tuple(vkeys)
         self.where = where
+        self.replica = ""
+        """What this replica is called."""
+        self.run = 0
+        """The run that began with this."""
+
+    @property
+    def vkeys(self) -> list[str]:
+        """The verifier keys of the keys that this replica signs with."""
+        return [key.vkey for key in self._signer.keys]
 
     def copy(self) -> Known:
         """The same knowledge, for another thread to go on from."""
-        copied = Known(self._directory, self._signer, self.where)
+        copied = Known(self._directory, self._signer, self.where, self._all_keys)
         copied.tree, copied.last = self.tree, self.last
         return copied
 
@@ -82,7 +96,7 @@ class Known:
             return None
         except UnicodeDecodeError:
             text = ""
-        checkpoint = self._signer.read(text)
+        checkpoint = self._read(text)
         if checkpoint is None:
             raise TrailError(
                 f"`{self._path}` is not a checkpoint of the trail `{self.where}`: put it back, or give this replica"
@@ -91,12 +105,24 @@ class Known:
         return checkpoint
 
     def _other(self, note: str) -> Checkpoint | None:
-        checkpoint = self._signer.read(note) if note else None
+        checkpoint = self._read(note) if note else None
         if note and checkpoint is None:
             raise TrailError(
                 f"the last note in `trail.checkpoint_file` is not a checkpoint of the trail `{self.where}`:"
                 " find out who changed it, or give this replica another file"
             )
+        return checkpoint
+
+    def _read(self, text: str) -> Checkpoint | None:
+        """A note that this replica kept; it may be by a key that was retired while it did not run."""
+        checkpoint = self._signer.read(text)
+        if checkpoint is None:
+            with suppress(ValueError):
+                note = read_note(text.encode())
+                lines = {line.key_id: line.signature for line in note.lines if line.name == note.origin}
+                keys = [key for key in map(read_key, self._all_keys) if key.key_id in lines]
+                if note.origin == self._signer.origin and any(key.check(lines[key.key_id], note.text) for key in keys):
+                    return Checkpoint(note.size, note.root)
         return checkpoint
 
     def _resume(self, tables: Tables, own: Checkpoint) -> None:
@@ -182,6 +208,12 @@ class Known:
         """
         if upto.size >= self.tree.size:
             self.follow(tables, upto)
+        retired = tables.retired_keys()
+        if retired.issuperset(self.vkeys):
+            raise TrailError(
+                f"the key of this replica of the trail `{self.where}` was retired:"
+                " give it the `trail.key` of the others"
+            )
         checkpoint = Checkpoint(self.tree.size, self.tree.root())
         note = self._signer.sign(checkpoint)
         tables.keep_checkpoint(self.tree, note)

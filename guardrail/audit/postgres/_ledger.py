@@ -17,6 +17,7 @@ import orjson
 from guardrail.audit._record import Stamp
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.audit.postgres._known import Known
+from guardrail.audit.postgres._runs import Runs
 from guardrail.audit.postgres._server import Limits, Server, Unreachable
 from guardrail.audit.postgres._tables import CHUNK, Row, Tables
 from guardrail.errors import TrailError
@@ -39,7 +40,7 @@ class PostgresTurn:
         self.first = before.size
         self.after = Frontier(before.size, before.roots)
         self.rows: list[Row] = []
-        self._tables = tables
+        self.tables = tables
         self._stamp = stamp
         self._kinds = sorted(kinds)
 
@@ -53,12 +54,16 @@ class PostgresTurn:
             TrailError: if they cannot be read; then nothing may be decided.
         """
         while True:
-            found = self._tables.leaves(after, self.first, self._kinds)
+            found = self.tables.leaves(after, self.first, self._kinds)
             for seq, leaf in found:
                 yield seq, orjson.loads(leaf)
             if len(found) < CHUNK:
                 return
             after = found[-1][0]
+
+    def take(self, run: int) -> str | None:
+        """End a run that was left, together with this turn; as `Runs.take`."""
+        return Runs(self.tables).take(run)
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> Sequence[int]:
         """Write records; they are durable when the turn has ended without an error.
@@ -166,7 +171,7 @@ class PostgresLedger:
     def _finish(self, turn: PostgresTurn, end: float) -> None:
         tables = self._open()
         if not turn.rows:
-            tables.release()
+            tables.commit()
             return
         try:
             tables.write(turn.first, turn.rows, turn.after)

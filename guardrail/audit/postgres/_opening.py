@@ -5,12 +5,14 @@ Whatever does not fit the one before is refused.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from guardrail.audit._note import Signer, SigningKey, new_private_key, read_keys, write_keys
 from guardrail.audit.postgres._known import Known
-from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate, migrations, pending
+from guardrail.audit.postgres._runs import LEASE_SECONDS, Runs, replica_name
+from guardrail.audit.postgres._schema import TURN, Identity, begin, identity, migrate, pending
 from guardrail.audit.postgres._server import Limits, Server, Unreachable, place, told
 from guardrail.audit.postgres._tables import Tables
 from guardrail.errors import TrailError
@@ -67,7 +69,7 @@ def examine(store: str, *, key: Path, origin: str) -> str:
                 server.prepare()
                 with told(server.where):
                     missing = pending(server.connection, server.where)
-                    whose = None if missing == len(migrations()) else identity(server.connection)
+                    whose = None if missing else identity(server.connection)
                 if missing:
                     return f"{server.where}, where {missing} of its steps are to be applied at the first start"
                 if whose is not None:
@@ -79,7 +81,9 @@ def examine(store: str, *, key: Path, origin: str) -> str:
         raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
 
 
-def catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str) -> Known:
+def catch_up(
+    store: str, directory: Path, key: Path, origin: str, elsewhere: str, lease_seconds: float = LEASE_SECONDS
+) -> Known:
     """Server, tables, key, and what was seen before, in this order; whatever does not fit the one before is refused."""
     # What is done at the start takes no lock that a writer waits for, and may wait for a disk with one in hand.
     server = Server(store, Limits(OPEN_SECONDS, OPEN_SECONDS))
@@ -88,19 +92,23 @@ def catch_up(store: str, directory: Path, key: Path, origin: str, elsewhere: str
             server.prepare()
             with told(server.where):
                 migrate(server.connection, server.where)
-            signer = _signer(server, key, origin)
-            known = Known(directory, signer, server.where)
+            signer, vkeys = _signer(server, key, origin)
+            known = Known(directory, signer, server.where, vkeys)
             tables = Tables(server)
             known.begin(tables, elsewhere)
             if known.signed < known.tree.size:
                 known.sign(tables, known.tree)
+            # The directory has one process, so whoever wrote from here before writes no more.
+            known.replica, runs = replica_name(directory), Runs(tables)
+            runs.leave(known.replica)
+            known.run = runs.begin(known.replica, known.vkeys, lease_seconds)
     finally:
         server.close()
     return known
 
 
-def _signer(server: Server, key: Path, origin: str) -> Signer:
-    """The key of the ledger; made, and written down, by whoever begins the ledger."""
+def _signer(server: Server, key: Path, origin: str) -> tuple[Signer, Sequence[str]]:
+    """The key of the ledger, made and written down by whoever begins it; and all keys that it ever had."""
     with told(server.where), server.connection.transaction():
         whose = identity(server.connection)
         if whose is None:
@@ -110,8 +118,9 @@ def _signer(server: Server, key: Path, origin: str) -> Signer:
             write_keys(key, [new_private_key()])
         signer = _fitting(server.where, key, origin, whose)
         if whose is None:
-            begin(server.connection, Identity(origin, signer.keys[0].vkey))
-    return signer
+            whose = Identity(origin, (signer.keys[0].vkey,))
+            begin(server.connection, whose)
+    return signer, whose.vkeys
 
 
 def _fitting(where: str, key: Path, origin: str, whose: Identity | None) -> Signer:
@@ -122,7 +131,12 @@ def _fitting(where: str, key: Path, origin: str, whose: Identity | None) -> Sign
             " give this replica the `trail.key` of the others"
         )
     signer = Signer(origin, [SigningKey(origin, one) for one in read_keys(key)])
-    if whose is not None and whose != (origin, signer.keys[0].vkey):
+    ours = {one.vkey for one in signer.keys}
+    if whose is not None and whose.origin == origin and not ours.isdisjoint(whose.retired) and len(ours) == 1:
+        raise TrailError(
+            f"the key `{key}` of the trail `{where}` was retired: give this replica the `trail.key` of the others"
+        )
+    if whose is not None and (whose.origin != origin or ours.isdisjoint(whose.in_force)):
         what = "another key" if whose.origin == origin else f"the name `{whose.origin}`"
         raise TrailError(
             f"the trail `{where}` has {what}: put its `trail.key` and its `trail.origin` there,"

@@ -25,10 +25,16 @@ class Migration(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Whose ledger it is: its name, and the key that its checkpoints are signed with."""
+    """Whose ledger it is: its name, and the keys that its checkpoints were signed with, the first one first."""
 
     origin: str
-    vkey: str
+    vkeys: tuple[str, ...]
+    retired: frozenset[str] = frozenset()
+
+    @property
+    def in_force(self) -> tuple[str, ...]:
+        """The keys that sign now: one, or two while one is being replaced."""
+        return tuple(vkey for vkey in self.vkeys if vkey not in self.retired)
 
 
 def migrations() -> list[Migration]:
@@ -120,9 +126,13 @@ def _refuse_newer(have: int, steps: list[Migration], where: str) -> None:
 def identity(connection: Connection[Any]) -> Identity | None:
     """Whose ledger it is; None if nobody has begun it."""
     row = connection.execute("select origin, vkey from guardrail.log").fetchone()
-    return None if row is None else Identity(str(row[0]), str(row[1]))
+    if row is None:
+        return None
+    rows = connection.execute("select event, key, next from guardrail.keys order by seq").fetchall()
+    vkeys = dict.fromkeys([str(row[1]), *(str(after) for _, _, after in rows)])
+    return Identity(str(row[0]), tuple(vkeys), frozenset(str(key) for event, key, _ in rows if event == "retired"))
 
 
 def begin(connection: Connection[Any], whose: Identity) -> None:
     """Write down, once, whose ledger it is."""
-    connection.execute("insert into guardrail.log (origin, vkey) values (%s, %s)", (whose.origin, whose.vkey))
+    connection.execute("insert into guardrail.log (origin, vkey) values (%s, %s)", (whose.origin, whose.vkeys[0]))

@@ -27,10 +27,12 @@ CHUNK: Final = 50_000
 
 _LOCK: Final = "begin isolation level read committed read write; select size, roots from guardrail.frontier for update"
 
+_OVER: Final = "; select not ended from guardrail.runs where run = %d"
+
 _WRITE: Final = """
 with rows as (
-  insert into guardrail.ledger (seq, kind, leaf)
-  select %b::bigint + place - 1, kind, leaf
+  insert into guardrail.ledger (seq, kind, leaf, run)
+  select %b::bigint + place - 1, kind, leaf, nullif(%b::bigint, 0)
   from unnest(%b::text[], %b::bytea[]) with ordinality as t (kind, leaf, place)
 )
 update guardrail.frontier set size = %b, roots = %b
@@ -69,6 +71,10 @@ class Tables:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.run = 0
+        """The run that writes here; 0 for what belongs to none."""
+        self.over = False
+        """Whether somebody had ended the run when the frontier was last taken."""
 
     # ── a turn ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,13 +90,16 @@ class Tables:
         """
         with self.server.call() as connection:
             try:
-                cursor = connection.execute(_LOCK, prepare=False)
+                cursor = connection.execute((_LOCK + (_OVER % self.run if self.run else "")).encode(), prepare=False)
             except LOCKED_OUT:
                 connection.rollback()
                 connection.execute(_EVICT, (self.server.limits.hold,))
                 raise Unreachable("another replica held the ledger for too long") from None
             cursor.nextset()
-            return self._tree(cursor.fetchone())
+            tree = self._tree(cursor.fetchone())
+            # INVARIANT: asked by a statement of its own after the frontier was taken: it sees who had it before.
+            self.over = bool(self.run and cursor.nextset() and cursor.fetchone() != (True,))
+            return tree
 
     def write(self, first: int, rows: Sequence[Row], after: Frontier) -> None:
         """Write the records of this turn, and end it.
@@ -106,13 +115,18 @@ class Tables:
         """
         kinds, leaves = [row.kind for row in rows], [row.leaf for row in rows]
         with self.server.call() as connection, connection.pipeline():
-            connection.execute(_WRITE, (first, kinds, leaves, after.size, b"".join(after.roots)))
+            connection.execute(_WRITE, (first, self.run, kinds, leaves, after.size, b"".join(after.roots)))
             connection.execute("commit")
 
     def release(self) -> None:
         """End this turn without writing."""
         with self.server.call() as connection:
             connection.execute("rollback")
+
+    def commit(self) -> None:
+        """End this turn, without records."""
+        with self.server.call() as connection:
+            connection.execute("commit")
 
     def holds(self, first: int, digests: Sequence[bytes]) -> bool:
         """Whether these records, by their leaf hashes, stand from `first` on; asked in a turn.
@@ -143,14 +157,33 @@ class Tables:
         end = min(end, first + CHUNK)
         with self.server.call() as connection:
             rows = connection.execute(
-                "select hash from guardrail.ledger where seq >= %b and seq < %b order by seq", (first, end), binary=True
+                "select seq, hash from guardrail.ledger where seq >= %b and seq < %b order by seq",
+                (first, end),
+                binary=True,
             ).fetchall()
-        if len(rows) != end - first:
+        found = [bytes(row[1]) for row in rows]
+        if len(found) < end - first:
+            found = [*self._pruned(first, int(rows[0][0]) if rows else end), *found]
+        if len(found) != end - first:
             raise TrailError(
-                f"the trail `{self.server.where}` is damaged: of the records {first} to {end - 1} only {len(rows)} are"
+                f"the trail `{self.server.where}` is damaged: of the records {first} to {end - 1} only {len(found)} are"
                 " there: run `guardrail audit verify` on it"
             )
-        return [bytes(row[0]) for row in rows]
+        return found
+
+    def _pruned(self, first: int, end: int) -> list[bytes]:
+        """Leaf hashes of records that tiles stand for; that they are the right ones is seen by their root."""
+        low = first // 256
+        with self.server.call() as connection:
+            rows = connection.execute(
+                "select hashes from guardrail.tiles where level = 0 and tile >= %b and tile <= %b order by tile",
+                (low, (end - 1) // 256),
+                binary=True,
+            ).fetchall()
+        joined = b"".join(bytes(row[0]) for row in rows)[HASH_BYTES * (first - 256 * low) :][
+            : HASH_BYTES * (end - first)
+        ]
+        return [joined[at : at + HASH_BYTES] for at in range(0, len(joined), HASH_BYTES)]
 
     def leaves(self, after: int, end: int, kinds: Sequence[str]) -> list[tuple[int, bytes]]:
         """Number and leaf of records of some kinds behind `after` and before `end`, at most `CHUNK` of them.
@@ -168,6 +201,35 @@ class Tables:
             rows = connection.execute(query, (after, end, CHUNK), binary=True).fetchall()
         return [(int(row[0]), bytes(row[1])) for row in rows]
 
+    def of_run(self, run: int, first: int) -> list[tuple[int, bytes]]:
+        """Number and leaf of a run's intents and results from `first` on, at most `CHUNK` of them."""
+        with self.server.call() as connection:
+            rows = connection.execute(
+                "select seq, leaf from guardrail.ledger where run is not null and kind in ('intent', 'result')"
+                " and run = %b and seq >= %b order by run, seq limit %b",
+                (run, first, CHUNK),
+                binary=True,
+            ).fetchall()
+        return [(int(row[0]), bytes(row[1])) for row in rows]
+
+    def some(self, seqs: Sequence[int]) -> list[tuple[int, bytes]]:
+        """Number and leaf of these records, as far as they are there."""
+        with self.server.call() as connection:
+            rows = connection.execute(
+                "select seq, leaf from guardrail.ledger where seq = any(%b::bigint[]) order by seq",
+                (list(seqs),),
+                binary=True,
+            ).fetchall()
+        return [(int(row[0]), bytes(row[1])) for row in rows]
+
+    def tiles(self, level: int) -> int:
+        """How many tiles of a level there are, from the first on."""
+        with self.server.call() as connection:
+            row = connection.execute(
+                "select coalesce(max(tile) + 1, 0) from guardrail.tiles where level = %s", (level,)
+            ).fetchone()
+        return int(row[0]) if row else 0
+
     # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def checkpoint(self, size: int | None = None) -> Kept | None:
@@ -179,6 +241,12 @@ class Tables:
                 None if size is None else (size,),
             ).fetchone()
         return None if row is None else Kept(int(row[0]), str(row[1]), bytes(row[2]))
+
+    def retired_keys(self) -> set[str]:
+        """Verifier keys that sign nothing any more."""
+        with self.server.call() as connection:
+            rows = connection.execute("select key from guardrail.keys where event = 'retired'").fetchall()
+        return {str(row[0]) for row in rows}
 
     def keep_checkpoint(self, tree: Frontier, note: str) -> None:
         """Add a checkpoint, unless another replica has signed the same tree already."""

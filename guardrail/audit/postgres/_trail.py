@@ -12,7 +12,8 @@ import atexit
 import os
 import time
 import weakref
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +22,14 @@ from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp
 from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
+from guardrail.audit._unfinished import Answers
+from guardrail.audit.postgres._lease import Lease
 from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
 from guardrail.audit.postgres._opening import catch_up
-from guardrail.audit.postgres._server import Limits, Unreachable, place
+from guardrail.audit.postgres._runs import LEASE_SECONDS
+from guardrail.audit.postgres._server import Limits, Unreachable
+from guardrail.audit.postgres._server import place as named
 from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import TrailError
 
@@ -35,24 +40,30 @@ class PostgresTrail:
     Safe to use from any number of threads, event loops, processes and hosts. Not usable in a forked child.
 
     Args:
+        place: connection string.
         where: the ledger, as messages name it.
         lock: descriptor that keeps other replicas out of this one's directory.
         writer: the thread that writes; started here.
         stamp: what every record gets.
         timeout_seconds: longest wait for the server, in seconds.
         publisher: where checkpoints go from here.
+        lease: begins the thread that keeps its lease.
     """
 
     def __init__(
         self,
+        place: str,
         where: str,
         lock: int,
         writer: PostgresWriter,
         stamp: Stamp,
         timeout_seconds: float,
         publisher: Publisher,
+        lease: Callable[[PostgresTrail], Lease],
     ) -> None:
         self.where = where
+        self.place = place
+        """Where it is read again: the connection string."""
         self.publisher = publisher
         """Where checkpoints go from here."""
         self._lock = lock
@@ -65,6 +76,7 @@ class PostgresTrail:
         _opened.add(self)
         atexit.register(self._close_at_exit)
         writer.start()
+        self._lease = lease(self)
 
     @classmethod
     def open(
@@ -77,6 +89,8 @@ class PostgresTrail:
         checkpoint_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
         checkpoint_file: Path | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        witnesses: Sequence[tuple[str, str]] = (),
     ) -> PostgresTrail:
         """Open the shared ledger for writing, or begin it.
 
@@ -88,6 +102,8 @@ class PostgresTrail:
             checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
             timeout_seconds: longest wait for a durable append, in seconds.
             checkpoint_file: a second file for the checkpoints of this replica; what it holds already must fit.
+            lease_seconds: how long others wait, after this replica stops, before they answer its intents, in seconds.
+            witnesses: address and verifier key of each witness that is to cosign checkpoints.
 
         Raises:
             TrailError: if the server cannot be reached or would lose records, the tables are of a later release, the
@@ -104,18 +120,27 @@ class PostgresTrail:
             lock = take_lock(path, ours=False)
             file = Path(key) if key is not None else path / KEY_FILE
             second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
-            publisher = Publisher([second] if second is not None else [])
-            known = catch_up(store, path, file, origin, second.last() if second is not None else "")
-            writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds)
-            return cls(writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher)
+            publisher = Publisher([*([second] if second is not None else ()), *_clients(store, limits, witnesses)])
+            known = catch_up(store, path, file, origin, second.last() if second is not None else "", lease_seconds)
+            writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds, lease_seconds)
+
+            def lease(trail: PostgresTrail) -> Lease:
+                return Lease(store, limits, writer, lease_seconds, trail.checkpoint)
+
+            return cls(store, writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher, lease)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise TrailError(cannot("open", path, error)) from None
             if isinstance(error, Unreachable):
-                raise TrailError(f"the server of the trail `{place(store)}` cannot be used: {error}") from None
+                raise TrailError(f"the server of the trail `{named(store)}` cannot be used: {error}") from None
             raise
+
+    @property
+    def replica(self) -> str:
+        """What this replica is called."""
+        return self._writer.replica
 
     @property
     def size(self) -> int:
@@ -204,10 +229,26 @@ class PostgresTrail:
             self._writer.stop()
             self._writer.ended(self._timeout)
         self._writer.let_go()
+        self._lease.close()
         self.publisher.close()
         self._let_go()
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
+
+    def settle(self, answers: Answers) -> int:
+        """Answer the open intents of replicas that stopped: now, and whenever the lease of another one has ended.
+
+        Args:
+            answers: from open intents, and what is known of them, to the records that answer them.
+
+        Returns:
+            How many there were now.
+
+        Raises:
+            TrailError: if they cannot be read or written.
+        """
+        self._check_process()
+        return self._lease.settle(answers)
 
     def tell(self, sink: Sink) -> None:
         """Hand every checkpoint that this replica signs to somebody else too, from the last one on.
@@ -241,6 +282,7 @@ class PostgresTrail:
     def _submit(self, record: Mapping[str, Any], entry: Numbered) -> None:
         self._check_process()
         entry.take(Encoded(self._stamp, record))
+        entry.record = record
         with self._writer.order:
             self._check_usable()
             self._writer.put(entry)
@@ -297,6 +339,15 @@ class PostgresTrail:
 
 
 _opened: weakref.WeakSet[PostgresTrail] = weakref.WeakSet()
+
+
+def _clients(store: str, limits: Limits, witnesses: Sequence[tuple[str, str]]) -> list[Sink]:
+    if not witnesses:
+        return []
+    from guardrail.audit._cosign import WitnessClient  # loads an HTTP client, which few need
+    from guardrail.audit.postgres._beside import keep_cosigned
+
+    return [WitnessClient(store, url, vkey, partial(keep_cosigned, store, limits)) for url, vkey in witnesses]
 
 
 def _after_fork() -> None:

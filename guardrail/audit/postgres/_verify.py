@@ -16,7 +16,7 @@ import hashlib
 import time
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ from psycopg.conninfo import conninfo_to_dict
 from guardrail.audit._report import Problem, Report
 from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
-from guardrail.audit._verify_kept import Kept
+from guardrail.audit._verify_kept import Disclosing, Kept
+from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, _Reading
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
@@ -56,6 +57,7 @@ def verify_rows(
     quorum: int,
     seen: Sequence[tuple[int, str]],
     people: Mapping[str, bytes] | None,
+    former: Sequence[tuple[str, bytes]],
     progress: Progress | None,
     limit: int,
 ) -> Report:
@@ -68,7 +70,8 @@ def verify_rows(
     with _snapshot(store) as connection:
         walk = _Rows(connection, where(store), deep=deep, limit=limit, progress=progress)
         walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
-        walk.kept = Kept(_NOWHERE, people, walk.problem)
+        walk.kept = _KeptRows(connection, people, walk.problem)
+        walk.people = People((*(people or {}).items(), *former), walk.problem)
         walk.take_key(vkey)
         walk.take_checkpoints(checkpoint, seen)
         walk.take_segments()
@@ -120,16 +123,24 @@ def where(store: str) -> str:
 
 @contextmanager
 def _snapshot(store: str) -> Generator[psycopg.Connection[Any]]:
-    """A connection in which the tables stand still, and nothing can be written.
+    """A connection in which the tables stand still, and nothing can be written; raises as `readable`."""
+    with readable(store) as connection:
+        connection.execute("begin isolation level repeatable read, read only", prepare=False)
+        yield connection
+
+
+@contextmanager
+def readable(store: str) -> Generator[psycopg.Connection[Any]]:
+    """A connection through which nothing can be written.
 
     Raises:
         TrailError: if there is none, or no ledger behind it.
     """
     try:
         with psycopg.connect(store, autocommit=True, application_name="guardrail-verify") as connection:
-            connection.execute("begin isolation level repeatable read, read only", prepare=False)
             connection.execute(
-                "select set_config('search_path', 'pg_catalog', true), set_config('statement_timeout', '0', true)"
+                "select set_config('search_path', 'pg_catalog', false), set_config('statement_timeout', '0', false),"
+                " set_config('default_transaction_read_only', 'on', false)"
             )
             row = connection.execute("select to_regclass('guardrail.ledger') is not null").fetchone()
             if not (row and row[0]):
@@ -193,6 +204,42 @@ class _Chunk(_Reading):
             self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
 
 
+class _KeptRows(Kept):
+    """What the records say of themselves, and what the tables have beside them."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], people: Mapping[str, bytes] | None, tell: Callable[..., None]
+    ) -> None:
+        self._connection = connection
+        super().__init__(_NOWHERE, people, tell)
+
+    def _read_minimum(self) -> int:
+        """What the last order to prune says; that it is there, is signed and fits the tree is seen on the way."""
+        query = "select leaf from guardrail.ledger where kind = 'retention' order by seq desc"
+        for (leaf,) in self._connection.execute(query, binary=True):
+            with suppress(ValueError):
+                record = read_leaf(bytes(leaf))
+                if record.get("event") == "prune" and type(minimum := record.get("minimum")) is int:
+                    return minimum
+        return 0
+
+    def _held(self, wanted: Sequence[Disclosing]) -> Iterator[tuple[Disclosing, str, dict[str, object]]]:
+        query = "select record, pointer, text from guardrail.disclosures where record = any(%b)"
+        for at in range(0, len(wanted), BATCH):
+            some = wanted[at : at + BATCH]
+            held: dict[str, dict[str, object]] = {}
+            for record, pointer, text in self._connection.execute(query, ([one[1] for one in some],)).fetchall():
+                held.setdefault(record, {})[pointer] = text
+            for one in some:
+                yield one, "disclosures", held.get(one[1], {})
+
+
+def _has_more(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the tables beside the ledger are there, which came with a later release."""
+    row = connection.execute("select to_regclass('guardrail.tiles') is not null").fetchone()
+    return bool(row and row[0])
+
+
 class _Rows(_Walk):
     """One pass over the tables."""
 
@@ -209,6 +256,7 @@ class _Rows(_Walk):
         self.named = named
         self.connection = connection
         self.edges: dict[int, bytes] = {}
+        self.newer = _has_more(connection)
 
     def problem(self, what: str, *, file: str = "", offset: int | None = None, seq: int | None = None) -> None:
         """As of a file, but a row lies nowhere."""
@@ -217,17 +265,19 @@ class _Rows(_Walk):
     # ── 1. the key and the checkpoints ────────────────────────────────────────────────────────────────────────────────
 
     def _own_keys(self) -> list[str]:
-        row = self.connection.execute("select vkey from guardrail.log").fetchone()
-        if row is None:
+        listed = self._listed()
+        if not listed:
             self.problem("the trail has no verifier key", file="log")
-            return []
-        return [str(row[0])]
+        return listed
 
-    def _own_keys_followed(self) -> None:
-        """The table has the first key only; those that follow are in the records."""
+    def _listed(self) -> list[str]:
+        first = self.connection.execute("select vkey from guardrail.log").fetchall()
+        after = self.connection.execute("select next from guardrail.keys order by seq").fetchall() if self.newer else []
+        return list(dict.fromkeys(str(row[0]) for row in (*first, *after)))
 
     def _notes(self, name: str, *, cosigned: bool) -> Iterator[Expected]:
         if name != "checkpoints":
+            yield from self._cosigned()
             return
         rows = self.connection.execute("select size, note, roots from guardrail.checkpoints order by size").fetchall()
         for number, (size, note, roots) in enumerate(rows):
@@ -239,6 +289,15 @@ class _Rows(_Walk):
                 what = f"the checkpoint over {item.note.size} records lies under the size {size}"
                 self.problem(what, file=name, offset=number)
             yield item
+
+    def _cosigned(self) -> Iterator[Expected]:
+        if not self.newer:
+            return
+        rows = self.connection.execute("select note from guardrail.cosigned order by size, number").fetchall()
+        for number, (note,) in enumerate(rows):
+            item = self._note(str(note).encode(), "cosigned", number, cosigned=True)
+            if item is not None:
+                yield item
 
     def _compare_root(self) -> None:
         edge = self.edges.get(self.tree.size)
@@ -254,6 +313,10 @@ class _Rows(_Walk):
         """Every row, some at a time."""
         self.total = self._bytes() if self.progress is not None else 0
         after: int = _BEFORE_ALL
+        if self.kept.minimum:
+            self._below(self.kept.minimum)
+            self._pruned(self.kept.minimum)
+            after = self.kept.minimum - 1
         while True:
             rows: list[_Row] = self.connection.execute(_ROWS, (after, BATCH), binary=True).fetchall()
             if not rows:
@@ -269,8 +332,17 @@ class _Rows(_Walk):
         row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
         return int(row[0]) if row else 0
 
-    def _tile(self, level: int, index: int, hashes: bytes) -> None:
-        """A database keeps no tiles."""
+    def _below(self, minimum: int) -> None:
+        row = self.connection.execute("select count(*) from guardrail.ledger where seq < %b", (minimum,)).fetchone()
+        if row and row[0]:
+            self.problem(f"{row[0]} records were pruned and are still there: prune again", file=_LEDGER, seq=0)
+
+    def _stored_tile(self, level: int, index: int) -> bytes | None:
+        if not self.newer:
+            return None
+        query = "select hashes from guardrail.tiles where level = %b and tile = %b"
+        row = self.connection.execute(query, (level, index), binary=True).fetchone()
+        return None if row is None else bytes(row[0])
 
     # ── 4. the frontier ───────────────────────────────────────────────────────────────────────────────────────────────
 

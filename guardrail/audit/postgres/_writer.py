@@ -18,9 +18,11 @@ from guardrail.audit._batches import Batches, Entry
 from guardrail.audit._publish import Publisher
 from guardrail.audit._record import Stamp
 from guardrail.audit._tree import Frontier, leaf_hash
+from guardrail.audit._unfinished import Unfinished, answered
 from guardrail.audit.postgres._known import Known
 from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
+from guardrail.audit.postgres._runs import LEASE_SECONDS, Runs, Saved
 from guardrail.audit.postgres._server import Limits, Server, Unreachable
 from guardrail.audit.postgres._tables import Row, Tables
 from guardrail.errors import TrailError
@@ -53,6 +55,7 @@ class PostgresWriter(Batches):
         stamp: what every record gets.
         publisher: where checkpoints go from here.
         checkpoint_seconds: longest time between two checkpoints while records arrive, in seconds.
+        lease_seconds: length of the lease of another run, if this one is ended, in seconds.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class PostgresWriter(Batches):
         stamp: Stamp,
         publisher: Publisher,
         checkpoint_seconds: float,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         super().__init__()
         self.tree = known.tree
@@ -72,6 +76,12 @@ class PostgresWriter(Batches):
         self.missed = 0
         """Records that were refused or withdrawn while the server was away; written down when it is back."""
         self.where = known.where
+        self.run = known.run
+        """The run that this process writes in."""
+        self._lease_seconds = lease_seconds
+        self._unfinished = Unfinished()
+        self._written = known.tree.size
+        self._taken: set[int] = set()
         self._store = store
         self._limits = limits
         self._known = known
@@ -89,9 +99,19 @@ class PostgresWriter(Batches):
         """Number of entries that nobody has taken up yet."""
         return len(self._entries)
 
+    @property
+    def replica(self) -> str:
+        """What this replica is called."""
+        return self._known.replica
+
     def ledger(self, kinds: Collection[str]) -> PostgresLedger:
         """Turns on the same ledger, over a connection of their own."""
         return PostgresLedger(self._store, self._limits, self._known.copy(), self._stamp, kinds)
+
+    def open_now(self) -> Saved:
+        """The intents of this run without a result, by what was written so far."""
+        with self.order:
+            return Saved(self._written, self._unfinished.seqs)
 
     def offer_last(self) -> None:
         """Publish the last checkpoint of this replica, if it has one."""
@@ -138,13 +158,17 @@ class PostgresWriter(Batches):
         before = tables.lock()
         self._known.check(before)
         self._land(tables)
+        if tables.over:
+            self._begin_again(tables)
         entries = [entry for entry in wanted if entry.seq is None]
         missed = self.missed
         if missed:
             entries.insert(0, self._gap(missed))
         if not entries:
-            tables.release()
+            tables.commit()
             return
+        if self._taken:
+            self._mark_late(entries)
         after = Frontier(before.size, before.roots)
         rows: list[Row] = []
         digests: list[bytes] = []
@@ -172,6 +196,9 @@ class PostgresWriter(Batches):
         for seq, entry in enumerate(flight.entries, flight.first):
             entry.seq = seq
         with self.order:
+            for seq, entry in enumerate(flight.entries, flight.first):
+                self._unfinished.take(entry.record, seq)
+                self._written = seq + 1
             self.missed -= flight.missed
         self._flight = None
 
@@ -180,6 +207,23 @@ class PostgresWriter(Batches):
         record = {"kind": "gap", "records": missed, "since_us": self._down_us, "why": self.down_because}
         entry.take(Encoded(self._stamp, record))
         return entry
+
+    def _begin_again(self, tables: Tables) -> None:
+        """Another replica has ended this run and answered its open intents; in a turn."""
+        tables.run = self.run = Runs(tables).begin(self._known.replica, self._known.vkeys, self._lease_seconds)
+        with self.order:
+            self._taken.update(self._unfinished.seqs)
+            self._unfinished = Unfinished()
+
+    def _mark_late(self, entries: Sequence[Numbered]) -> None:
+        """What comes of an intent that was answered meanwhile stays on record, and answers nothing a second time."""
+        for entry in entries:
+            late = [intent for intent in answered(entry.record) if intent in self._taken]
+            if late:
+                record = {name: value for name, value in entry.record.items() if name not in ("intent", "intents")}
+                rest = [intent for intent in answered(entry.record) if intent not in self._taken]
+                entry.record = {**record, "intents": rest, "late": late}
+                entry.take(Encoded(self._stamp, entry.record))
 
     # ── signing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -193,13 +237,18 @@ class PostgresWriter(Batches):
 
     def _sign(self, *, asked: bool) -> None:
         now = time.monotonic()
-        if self._unsigned() and (asked or now - self._signed_at >= self._checkpoint_seconds):
-            self._signed_at = now
-            self._until_done(lambda tables: self._known.sign(tables, self.tree))
-            self.offer_last()
-        elif asked:
+        if asked:
             # Whoever asks wants to know whether the ledger can be reached and is the one that was seen.
             self._until_done(lambda tables: self._known.follow(tables, tables.frontier()))
+        if asked and self._known.tree.size > self._known.signed:
+            self._sign_now(self._known.tree)
+        elif self._unsigned() and now - self._signed_at >= self._checkpoint_seconds:
+            self._sign_now(self.tree)
+
+    def _sign_now(self, tree: Frontier) -> None:
+        self._signed_at = time.monotonic()
+        self._until_done(lambda tables: self._known.sign(tables, tree))
+        self.offer_last()
 
     # ── the connection ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -224,6 +273,7 @@ class PostgresWriter(Batches):
     def _connected(self) -> Tables:
         if self._tables is None:
             tables = Tables(Server(self._store, self._limits))
+            tables.run = self.run
             self._tables = tables
             tables.server.prepare()
             # The server may have been replaced or put back while nobody looked.

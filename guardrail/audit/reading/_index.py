@@ -8,15 +8,20 @@ Blind spot: whoever can write the index can hide records from a search; `--no-in
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from guardrail.audit._place import is_store, state_directory
 from guardrail.audit._segment import segment_name
 from guardrail.audit.reading import fields
 from guardrail.audit.reading._leaves import Found, Place, leaf_hash, read_leaf_at, read_leaves
 from guardrail.audit.reading._selection import Selection
+
+if TYPE_CHECKING:
+    from guardrail.audit.postgres import Reader
 
 VERSION: Final = 1
 """Version of the tables below; an index of another one is made anew."""
@@ -44,7 +49,12 @@ class IndexUnusable(Exception):
 
 
 def index_path(directory: Path | str) -> Path:
-    """Where the index of a trail lies: beside it, under its name with `.index.db`."""
+    """Where the index of a trail lies: beside it, under its name with `.index.db`; of a shared one with this user."""
+    if is_store(directory):
+        from guardrail.audit.postgres._verify import where
+
+        name = hashlib.sha256(where(str(directory)).encode()).hexdigest()[:16]
+        return state_directory() / f"trail-{name}.index.db"
     path = Path(directory).absolute()
     return path.with_name(f"{path.name}.index.db")
 
@@ -81,11 +91,13 @@ class Index:
 
     Args:
         directory: the trail.
+        source: reads single records of it.
         db: the connection.
     """
 
-    def __init__(self, directory: Path, db: sqlite3.Connection) -> None:
+    def __init__(self, directory: Path | str, source: _Files | _Rows, db: sqlite3.Connection) -> None:
         self._directory = directory
+        self._source = source
         self._db = db
 
     @classmethod
@@ -98,6 +110,8 @@ class Index:
         path = index_path(directory)
         if not create and not path.is_file():
             raise IndexUnusable("there is no index")
+        if is_store(directory):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _usable():
             # A rollback journal: the trail has one writer, and WAL would leave files behind that others cannot read.
             db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
@@ -107,7 +121,7 @@ class Index:
                 db.close()
                 raise
         path.chmod(0o600)
-        return cls(Path(directory), db)
+        return cls(directory, _Rows(str(directory)) if is_store(directory) else _Files(Path(directory)), db)
 
     @property
     def size(self) -> int:
@@ -140,11 +154,11 @@ class Index:
 
     def _forget_pruned(self) -> None:
         """Segments that left the trail leave the index too."""
-        left = min((path.name for path in self._directory.glob("*.seg")), default="")
+        left = self._source.first()
         low = self._db.execute("SELECT min(seq) FROM record").fetchone()[0]
-        if left[:20].isdigit() and low is not None and low < int(left[:20]):
-            self._db.execute("DELETE FROM named WHERE seq < ?", (int(left[:20]),))
-            self._db.execute("DELETE FROM record WHERE seq < ?", (int(left[:20]),))
+        if low is not None and low < left:
+            self._db.execute("DELETE FROM named WHERE seq < ?", (left,))
+            self._db.execute("DELETE FROM record WHERE seq < ?", (left,))
 
     def _last(self) -> Place | None:
         row = self._db.execute("SELECT seq, segment, place, hash FROM record ORDER BY seq DESC LIMIT 1").fetchone()
@@ -167,7 +181,8 @@ class Index:
                 raise
 
     def _add(self, found: Found) -> None:
-        if found.file != segment_name(first := int(found.file[:20])):
+        first = int(found.file[:20]) if found.file else 0
+        if found.file and found.file != segment_name(first):
             raise IndexUnusable(f"`{found.file}` is not named like a segment")
         record = found.record() or {}
         kind = fields.kind_of(record)
@@ -223,22 +238,71 @@ class Index:
         return Place(found.file, found.offset, found.seq)
 
     def _read(self, seq: int, segment: int, offset: int, digest: bytes) -> Found | None:
-        try:
-            found = read_leaf_at(self._directory, Place(segment_name(segment), offset, seq))
-        except FileNotFoundError:
-            return None
+        found = self._source.at(seq, segment, offset)
         # INVARIANT: nothing is shown on the index's word: the leaf must be the one whose hash was taken.
         return found if found is not None and leaf_hash(found.leaf) == digest else None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file, and of the trail."""
         self._db.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Files:
+    """Single records of a trail in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def first(self) -> int:
+        """Number of the first record that is left; 0 if nothing is known to be gone."""
+        left = min((path.name for path in self._directory.glob("*.seg")), default="")
+        return int(left[:20]) if left[:20].isdigit() else 0
+
+    def at(self, seq: int, segment: int, offset: int) -> Found | None:
+        """The record at a place."""
+        try:
+            return read_leaf_at(self._directory, Place(segment_name(segment), offset, seq))
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class _Rows:
+    """Single records of a shared trail; connected when the first is asked for."""
+
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self._held = contextlib.ExitStack()
+        self._reader: Reader | None = None
+
+    def _open(self) -> Reader:
+        if self._reader is None:
+            from guardrail.audit.postgres import Reader
+
+            self._reader = self._held.enter_context(Reader.open(self._store))
+        return self._reader
+
+    def first(self) -> int:
+        """Number of the first record that is left."""
+        return self._open().first()
+
+    def at(self, seq: int, _segment: int, _offset: int) -> Found | None:
+        """The record of a number."""
+        leaf = self._open().leaf(seq)
+        return None if leaf is None else Found(seq, leaf, "", 0)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._held.close()
 
 
 def _prepare(db: sqlite3.Connection, *, create: bool) -> None:

@@ -19,7 +19,6 @@ import orjson
 from guardrail.audit._place import is_store
 from guardrail.audit._record import MAX_LEAF_BYTES
 from guardrail.audit._segment import CRC, FRAME_BYTES, HEAD, MAGIC
-from guardrail.canonical import canonical
 
 CHUNK_BYTES: Final = 1 << 20
 """How much of a segment is read at a time, in bytes."""
@@ -93,12 +92,11 @@ def read_leaves(directory: Path | str, start: Place | None = None) -> Iterator[F
 
 
 def _read_rows(store: str, first: int) -> Iterator[Found]:
-    from guardrail.audit.postgres._verify import read_rows
+    from guardrail.audit.postgres._reading import Reader
 
-    for seq, record in read_rows(store):
-        if seq >= first:
-            # Only what is in canonical form is read, so that these are the bytes of the leaf.
-            yield Found(seq, canonical(record), "", 0)
+    with Reader.open(store) as reader:
+        for seq, leaf in reader.leaves(first):
+            yield Found(seq, leaf, "", 0)
 
 
 def read_leaf_at(directory: Path | str, place: Place) -> Found | None:
@@ -129,6 +127,9 @@ def follow(directory: Path | str, start: Place | None = None) -> Iterator[Found 
     Raises:
         OSError: if the directory or a file in it cannot be read.
     """
+    if is_store(directory):
+        yield from _follow_rows(str(directory), 0 if start is None else start.seq)
+        return
     place, patience = start, PATIENCE
     while True:
         for found in read_leaves(directory, place):
@@ -140,6 +141,19 @@ def follow(directory: Path | str, start: Place | None = None) -> Iterator[Found 
             yield found
         yield None
         time.sleep(POLL_SECONDS)
+
+
+def _follow_rows(store: str, first: int) -> Iterator[Found | None]:
+    # Whoever writes holds the frontier, so records become visible in their order.
+    from guardrail.audit.postgres._reading import Reader
+
+    with Reader.open(store) as reader:
+        while True:
+            for seq, leaf in reader.leaves(first):
+                first = seq + 1
+                yield Found(seq, leaf, "", 0)
+            yield None
+            time.sleep(POLL_SECONDS)
 
 
 def _read_segment(path: Path, at: int) -> Iterator[Found]:

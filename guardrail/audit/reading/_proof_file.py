@@ -10,6 +10,7 @@ import base64
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from guardrail.audit._place import is_store
 from guardrail.audit._proof import inclusion_proof
 from guardrail.audit._verify_note import split_notes
 from guardrail.audit.reading._leaves import Found, Place, read_leaves
@@ -38,24 +39,56 @@ def prove(directory: Path | str, seq: int) -> Proof:
         TrailError: if there is no such record, it is not signed yet, or the trail is damaged.
         OSError: if the trail cannot be read.
     """
-    note, size = _checkpoint(Path(directory), seq)
+    source = _Rows(str(directory)) if is_store(directory) else _Files(Path(directory))
+    note, size = _checkpoint(source, seq)
     if seq >= size:
         last = f"the last signed one is {size - 1}" if size else "none is"
         raise TrailError(f"record {seq} is not signed yet, {last}: try again when the trail has been signed")
-    found = _leaf(Path(directory), seq)
-    if found is None:
+    leaf = source.leaf(seq)
+    if leaf is None:
         raise TrailError(f"record {seq} cannot be read: see `guardrail audit verify`")
     path = inclusion_proof(directory, seq, size)
-    lines = [HEADER, f"extra {_base64(found.leaf)}", f"index {seq}", *map(_base64, path)]
+    lines = [HEADER, f"extra {_base64(leaf)}", f"index {seq}", *map(_base64, path)]
     return Proof("\n".join(lines) + "\n\n" + note, seq, size)
 
 
-def _checkpoint(directory: Path, seq: int) -> tuple[str, int]:
+class _Files:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.where = str(directory)
+
+    def note(self, name: str) -> tuple[str, int]:
+        return _largest(self._directory / name)
+
+    def leaf(self, seq: int) -> bytes | None:
+        found = _leaf(self._directory, seq)
+        return None if found is None else found.leaf
+
+
+class _Rows:
+    def __init__(self, store: str) -> None:
+        self._store = store
+        self.where = "in the database"
+
+    def note(self, name: str) -> tuple[str, int]:
+        from guardrail.audit.postgres._reading import Reader
+
+        with Reader.open(self._store) as reader:
+            self.where = reader.where
+            return reader.note(name)
+
+    def leaf(self, seq: int) -> bytes | None:
+        from guardrail.audit.postgres._reading import Reader
+
+        with Reader.open(self._store) as reader:
+            return reader.leaf(seq)
+
+
+def _checkpoint(source: _Files | _Rows, seq: int) -> tuple[str, int]:
     """The note to prove under, with its size; whether its signatures hold is for whoever gets the proof to see."""
-    cosigned = _largest(directory / "cosigned")
-    own = _largest(directory / "checkpoints")
+    cosigned, own = source.note("cosigned"), source.note("checkpoints")
     if own[1] < 0 and cosigned[1] < 0:
-        raise TrailError(f"the trail `{directory}` has no checkpoint, so nothing in it can be proven")
+        raise TrailError(f"the trail `{source.where}` has no checkpoint, so nothing in it can be proven")
     return cosigned if cosigned[1] > seq else own
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from guardrail.audit._place import is_store
 from guardrail.audit.reading._leaves import Found, Place, read_leaves
 from guardrail.audit.reading._selection import Chooser, Selection
 
@@ -32,7 +31,7 @@ def search(
         OSError: if the trail cannot be read.
     """
     after = -1
-    if index and selection.by_content and not is_store(directory):
+    if index and selection.by_content:
         from guardrail.audit.reading._index import Index, IndexUnusable, build_index, index_path
 
         if index_path(directory).is_file():
@@ -56,7 +55,7 @@ def _scan(directory: Path | str, selection: Selection, note: Note) -> Iterator[H
     for found in read_leaves(directory):
         if following < 0:
             # What was pruned is not missing: the first segment that is left is named for its first record.
-            following = int(found.file[:20]) if found.file[:20].isdigit() else found.seq if found.file else 0
+            following = int(found.file[:20]) if found.file[:20].isdigit() else found.seq
         missing, following = missing + max(0, found.seq - following), found.seq + 1
         record = found.record()
         if record is None:
@@ -78,7 +77,7 @@ def begin_of(directory: Path | str, since_us: int | None) -> Place | None:
     """
     from guardrail.audit.reading._index import Index, IndexUnusable, build_index, index_path
 
-    if since_us is None or is_store(directory) or not index_path(directory).is_file():
+    if since_us is None or not index_path(directory).is_file():
         return None
     try:
         build_index(directory)

@@ -29,6 +29,8 @@ Format, one `[[command]]` a family:
     single     long options start with one dash, of its subcommands too; a number may be glued to one
     bundled    a letter takes a value that it need not have only behind `=`, and more letters may follow it, as in
                programs written in Go; of its subcommands too
+    obeys      what its input files say it does to other files, so that these are named to it: those that its words name
+               (`words`), or also those that lie where it runs (`folder`); asked of what the session wrote alone
     raw        the words are not getopt's: the function takes them as they stand
     code       name of the function that knows the rest, see `_families`
     match      command -> effects it must give;  not_match  command -> effects it must not give; both are run when the
@@ -137,6 +139,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     single: bool = False
     bundled: bool = False
     raw: bool = False
+    obeys: Literal["", "words", "folder"] = ""
     code: str = ""
     match: tuple[tuple[str, ...], ...] = ()
     not_match: tuple[tuple[str, ...], ...] = ()

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.code._sources import note_compiled
 from guardrail.effects.code.python._run import run_code
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -120,25 +119,28 @@ def _archive(call: Call, args: Sequence[Field]) -> Stream:
     return SOMETHING
 
 
-def _cached(call: Call, folder: str) -> None:
-    """Compiled modules are put beside their sources; a place of which nothing is known is left out."""
+def _cached(call: Call, folder: str, *, checked: bool) -> None:
+    """Compiled modules are put beside their sources; a place of which nothing is known is left out.
+
+    By default Python looks whether a source was changed since; with `checked` it surely does.
+    """
     if TOP in folder:
         return
     name = f"{folder}/__pycache__"
     call.emit("create", place(name, call.cwd, kind="dir", glob=name if "*" in name else None))
-    call.emit("write", place(f"{name}/*", call.cwd, glob=f"{name}/*"), may=True)
+    # INVARIANT: what is compiled is the source's own, so the session wrote none of it; `note_start` looks whether a
+    # source was changed since.
+    attrs = {"environment": True, "compiled": True} if checked else None
+    call.emit("write", place(f"{name}/*", call.cwd, glob=f"{name}/*"), attrs=attrs, may=True)
 
 
 def _compileall(call: Call, args: Sequence[Field]) -> Stream:
     names, flags, values = _operands(args, "-d -s -p -x -i -j -o -e -r --invalidation-mode")
-    before, vague = len(call.shell.emit.effects), call.shell.contents.vague()
+    checked = flags <= {"-q", "-qq", "-f", "-l"} and values.keys() <= {"-j", "-r", "-x"}
     for field in names or [Field(text=".")]:
         call.read(field, reveals="none", recursive=True)
         for folder in (field.text.rstrip("/"), f"{field.text.rstrip('/')}/*"):
-            _cached(call, folder)
-    # By default Python looks whether a source was changed since; with other options it may not.
-    if not vague and flags <= {"-q", "-qq", "-f", "-l"} and values.keys() <= {"-j", "-r", "-x"}:
-        note_compiled(call, before, [call.place(field).path for field in names or [Field(text=".")]])
+            _cached(call, folder, checked=checked)
     return SOMETHING
 
 
@@ -146,7 +148,7 @@ def _py_compile(call: Call, args: Sequence[Field]) -> Stream:
     for field in _operands(args)[0]:
         call.read(field, reveals="none")
         folder = field.text.rpartition("/")[0]
-        _cached(call, folder or ".")
+        _cached(call, folder or ".", checked=True)
     return SOMETHING
 
 

@@ -16,6 +16,7 @@ from guardrail.effects.code.python._beside import check_module, hold, may_import
 from guardrail.effects.code.python._imports import is_known, pinned
 from guardrail.effects.code.python._tests import run_tests
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
 
@@ -47,12 +48,27 @@ _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 def note_start(call: Call) -> None:
     """What every Python loads at its start, as far as the session wrote it: `sitecustomize`, `.pth`, packages."""
     files = written_files(call, "")
+    for path in _changed_since(call):
+        hold(call, path)
     for path in files if files is not None else ():
+        if path.endswith(".py") and call.shell.view.stale(path):
+            hold(call, path)
         folder, _, name = path.rpartition("/")
         special = name.partition(".")[0] in ("sitecustomize", "usercustomize")
         compiled = name.endswith(".pyc") and "*" not in path
         if "-packages/" in path or compiled or (special and folder in _python_path(call)):
             hold(call, path)
+
+
+def _changed_since(call: Call) -> list[str]:
+    """Sources that this call wrote after it had sources compiled: Python may not see that they were."""
+    effects = call.shell.emit.effects
+    first = next((i for i, effect in enumerate(effects) if effect.attrs.get("compiled")), None)
+    if first is None:
+        return []
+    last = [effect.target or effect.resource for effect in effects[first:] if effect.op in MUTATING]
+    names = [place.path or place.pattern or "**" for place in last if place.uri is None]
+    return [name for name in names if name.endswith((".py", "*")) and "/__pycache__/" not in name]
 
 
 def note_shadows(call: Call) -> None:

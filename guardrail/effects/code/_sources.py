@@ -123,28 +123,6 @@ def own_part(call: Call, build: dict[str, Any]) -> str | None:
     return None
 
 
-def note_compiled(call: Call, before: int, places: Iterable[str | None]) -> None:
-    """Python's own bytecode is what its sources are, if the session wrote none of these.
-
-    Args:
-        call: the compiler.
-        before: how many effects there were before its own.
-        places: the directories whose sources it compiles.
-    """
-    given = list(places)
-    if None in given:
-        return
-    tops = [call.shell.view.real(path) for path in given if path is not None]
-    build = {"reads": "python", "below": tops, "named": [], "broad": False}
-    if own_part(call, build) is not None:
-        return
-    effects = call.shell.emit.effects
-    for index in range(before, len(effects)):
-        if effects[index].op == "write":
-            attrs = {**effects[index].attrs, "built": build}
-            effects[index] = msgspec.structs.replace(effects[index], attrs=attrs)
-
-
 def place_of(call: Call, part: str) -> Resource:
     """Such a file; of a directory, whatever lies below it."""
     if call.shell.view.kind(part) != "dir" and not set(part) & set("*?["):

@@ -13,7 +13,8 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+from guardrail.effects.domain._environment import set_variable
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, Value
 
 _CMAKE: Final[Mapping[str, tuple[str, ...]]] = {
     "copy": ("cp",),
@@ -75,6 +76,31 @@ def cleaned(call: Call, parsed: Parsed) -> Stream:
     return NOTHING
 
 
+def go_env(call: Call, parsed: Parsed) -> Stream:
+    """`go env -w NAME=VALUE`: every later build has the variable, so this says what it would do there."""
+    if not parsed.has("-w"):
+        return apply_spec(call, parsed)
+    for field in parsed.operands:
+        name, mark, value = field.text.partition("=")
+        if not mark or not name.isidentifier():
+            call.opaque("dynamic", reason="the variable that is kept is not known", words=(field,))
+            continue
+        set_variable(call.shell, call.state.copy(), name, Value(alternatives=(value,), sources=field.sources))
+        call.mention_text(value)
+    quiet = all(_GO_QUIET.fullmatch(field.text) for field in parsed.operands)
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    # With these set, what is built later is no more the session's than before.
+    call.emit("write", call.place(Field(text=f"{home}/.config/go/env")), attrs={"environment": True} if quiet else None)
+    return NOTHING
+
+
+_GO_QUIET: Final = re.compile(
+    r"(?:GO(?:PROXY|PRIVATE|NOPROXY|NOSUMDB|SUMDB|INSECURE|OS|ARCH|ARM|AMD64|DEBUG|TELEMETRY|111MODULE|CACHE|MODCACHE|PATH"
+    r"|BIN)|CGO_ENABLED)=.*|GOFLAGS=(?:-(?:mod=\w+|v|trimpath|buildvcs=\w+|p=\d+)\s*)*"
+)
+"""Variables of Go, with a value, that put nothing into a program."""
+
+
 def ansible(call: Call, parsed: Parsed) -> Stream:
     """`ansible HOSTS -m MODULE -a ARGUMENTS`, `ansible-playbook FILE`: the host may be this one."""
     if parsed.has("--help", "--version", "--syntax-check") or not parsed.operands:
@@ -111,6 +137,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "ansible": ansible,
     "building": building,
     "cleaned": cleaned,
+    "go_env": go_env,
     "objcopy": objcopy,
     "rpm": rpm,
 }

@@ -73,6 +73,8 @@ def lookup(call: Call, parsed: Parsed) -> Stream:
     if parsed.spec.entry.stdin == "read" and not parsed.operands and not parsed.values:
         sources = merge(sources, call.stdin.sources)
     places = [_asked(field) for field in parsed.operands if field.text.lstrip("@") and field.text[:1] != "+"]
+    if not places and parsed.spec.entry.emits:
+        return apply_spec(call, parsed)
     for host in places or ([at("dns", "batch")] if sources else []):
         for source in sources:
             call.emit("copy", source, host, flow=("argument",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from guardrail.effects.domain._values import starred
@@ -64,10 +64,40 @@ def at(scheme: str, text: str) -> Resource:
     name = starred(text)
     if URL.fullmatch(name):
         return remote(name)
-    return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}:{name or '*'}")
+    # A repository of the hub has an address of two slashes, whoever names it.
+    mark = "://" if scheme == "hf" else ":"
+    return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}{mark}{name or '*'}")
 
 
 def remote(url: str) -> Resource:
     """The resource that a URL names."""
     name = starred(url)
     return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)
+
+
+_HUBS: Final = re.compile(
+    r"https?://(?:[^/@]*@)?(?:(?:www\.)?huggingface\.co|hf\.co|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com"
+    r"|s3[a-z0-9.-]*\.amazonaws\.com|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)"
+    r"/(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?P<rest>[^?#]+)",
+    re.IGNORECASE,
+)
+"""Web addresses of things that also have an address of their own."""
+
+
+def aliases(resource: Resource) -> Iterator[Resource]:
+    """A thing that a web address leads to, by its own address."""
+    match = _HUBS.match(resource.uri or "")
+    if match is None:
+        return
+    rest = match["rest"].strip("/")
+    host = (resource.uri or "").split("/")[2].lower()
+    if host.endswith(("huggingface.co", "hf.co")):
+        prefix = f"{match['kind'].lower()}/" if match["kind"] and match["kind"].lower() != "models" else ""
+        name = f"hf://{prefix}{rest}"
+    elif match["account"]:
+        name = f"az://{match['account']}/{rest}"
+    elif match["virtual"]:
+        name = f"s3://{match['virtual']}/{rest}"
+    else:
+        name = f"{'gs' if 'googleapis' in host else 's3'}://{rest}"
+    yield Resource(kind="object", uri=name, recursive=resource.recursive)

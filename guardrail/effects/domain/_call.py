@@ -87,6 +87,11 @@ _OPENING: Final[Mapping[str, re.Pattern[str] | None]] = {
 _BEGUN: Final = re.compile(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
 """A directory, the beginning of a name in it, and how that name ends."""
 
+_CLUSTER: Final = re.compile(r"-[A-Za-z]{2}[\w./~-]")
+
+MAX_LETTERS: Final = 24
+"""Most characters of a word of letters among which the value of an option is looked for."""
+
 MAX_BEGUN: Final = 64
 """Most files that begin like a name of which the rest is not known, for each of which it is looked what it is."""
 
@@ -294,7 +299,8 @@ class Call:
     def read(self, field: Field, *, reveals: str = "content", recursive: bool = False) -> tuple[Resource, ...]:
         """A file is read; returns whose content that is."""
         if field.text == f"/dev/fd/{NUM}":
-            return field.sources
+            # A process substitution, or a descriptor whose number a variable has: whatever `exec` opened may be meant.
+            return merge(field.sources, self.state.opened)
         if field.text in ("-", "/dev/stdin"):
             return self.stdin.sources
         if field.text in STREAMS or field.text == "":
@@ -309,7 +315,8 @@ class Call:
     def origins(self, field: Field, *, recursive: bool = False) -> tuple[Resource, ...]:
         """Whose content a source operand is, without reading it."""
         if field.text == f"/dev/fd/{NUM}":
-            return field.sources
+            # A process substitution, or a descriptor whose number a variable has: whatever `exec` opened may be meant.
+            return merge(field.sources, self.state.opened)
         if field.text in ("/dev/stdin", "/dev/fd/0"):
             return self.stdin.sources
         # A name made of content: the file of that name, and the content in the name.
@@ -494,6 +501,15 @@ class Call:
                     )
                     break
                 self._name(text, seen)
+            if _CLUSTER.match(word.text) is not None:
+                self._name_glued(word.text, seen)
+
+    def _name_glued(self, word: str, seen: set[Resource]) -> None:
+        """`-vibeta`: a value that stands behind several letters, if there is a file of that name."""
+        for begin in range(3, min(len(word), MAX_LETTERS)):
+            path = self.place(Field(text=word[begin:])).path
+            if path is not None and self.shell.view.kind(path) is not None:
+                self._name(word[begin:], seen)
 
     def mention_text(self, text: str) -> None:
         """Every path that a piece of code or text may name."""

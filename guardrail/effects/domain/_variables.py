@@ -38,6 +38,14 @@ CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
         ),
     ),
     (re.compile(r"GOFLAGS"), re.compile(r"(?!.*(?:exec|tool|overlay)).*", re.DOTALL)),
+    # Where the compiler and the linker of Go are found, and what else says so.
+    (
+        re.compile(r"GOROOT|GOTOOLDIR"),
+        re.compile(r"(?:/usr/(?:local/|lib/|share/)?|/opt/|/snap/)go[\w.-]*(?:/[\w.-]+)*"),
+    ),
+    (re.compile(r"GOENV"), re.compile(r"off")),
+    (re.compile(r"GOAUTH"), re.compile(r"(?:\s*(?:off|netrc|git\s+[^;]*)\s*;?)*")),
+    (re.compile(r"GO(?:CACHEPROG|PACKAGESDRIVER)"), re.compile(r"off")),
     (
         re.compile(r"(?:CARGO_\w*_?)?RUST(?:DOC)?FLAGS"),
         re.compile(r"(?!.*(?:linker=\S*/|-B|-fuse-ld=\S*/|plugin=|-specs|-wrapper|runtool)).*", re.DOTALL),

@@ -39,6 +39,10 @@ class FileView(Protocol):
         """Whether a regular file is there which a shell that has the guard's rights can open to write over it."""
         ...
 
+    def stale(self, path: str) -> bool:
+        """Whether Python would take for a source what it was compiled to, which may be of another text."""
+        ...
+
     def read(self, path: str, limit: int) -> bytes | None:
         """Content of a regular file of at most `limit` bytes, else None."""
         ...

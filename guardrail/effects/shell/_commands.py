@@ -11,6 +11,7 @@ import msgspec
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
+from guardrail.effects.code._described import note_described
 from guardrail.effects.code._drivers import OWNERS, note_own
 from guardrail.effects.code._handed import STARTING, note_handed
 from guardrail.effects.code._interpreters import run_interpreter
@@ -21,7 +22,7 @@ from guardrail.effects.code._running import run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
-from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._addresses import aliases, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import given, given_options, given_words
@@ -110,9 +111,27 @@ def known_command(call: Call, name: str) -> Stream:
     shell = call.shell
     if shell.emit.made or shell.written_before or name in STARTING:
         note_handed(call, before)
+        note_described(call, before)
+    elif call.stdin is not SOMETHING or shell.handed:
+        note_described(call, before)
     if shell.emit.made or name in TAKING:
         note_placed(call, before)
-    return out
+    return _fetched(call, before, out)
+
+
+def _fetched(call: Call, before: int, out: Stream) -> Stream:
+    """What comes from a web address that is one of a hub or a store is what lies there by its own address."""
+    effects = call.shell.emit.effects
+    found = [alias for effect in effects[before:] if effect.op == "net_recv" for alias in aliases(effect.resource)]
+    if not found:
+        return out
+    for effect in effects[before:]:
+        if effect.op in ("write", "append", "create"):
+            for alias in dict.fromkeys(found):
+                call.emit("copy", alias, effect.resource, flow=("download",), may=effect.modality == "may")
+    for alias in dict.fromkeys(found):
+        call.emit("read", alias, attrs={"reveals": "content"})
+    return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
 
 
 def _known(call: Call, name: str) -> Stream:

@@ -53,6 +53,10 @@ class Nowhere:
         """Not known."""
         return False
 
+    def stale(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """Not known."""
+        return True
+
     def read(self, path: str, limit: int) -> bytes | None:  # noqa: ARG002 - as above
         """Not known."""
         return None

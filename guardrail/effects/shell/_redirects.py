@@ -76,7 +76,7 @@ def redirections(
             call.doubted = call.doubted or str(number).rstrip("-") not in ("0", "1", "2")
             continue
         if redirect.op in ("<", "<&"):
-            opened, named = _opened(shell, redirect.target, call)
+            opened, named = _input_of(shell, redirect.op, redirect.target, call, others)
             if redirect.fd not in (None, 0):
                 others = merge(others, opened.sources)
             else:
@@ -167,6 +167,16 @@ def _opened(shell: Interpreter, target: Word, call: Call) -> tuple[Stream, Field
     for stream in streams:
         sources = merge(sources, stream.sources)
     return Stream(sources=sources, flow=("redirect",), connected=True), None
+
+
+def _input_of(
+    shell: Interpreter, op: str, target: Word, call: Call, others: tuple[Resource, ...]
+) -> tuple[Stream, Field | None]:
+    """The same; after `<&$fd`, whose number a variable has, whatever is open may be meant."""
+    stream, named = _opened(shell, target, call)
+    if op == "<":
+        return stream, named
+    return Stream(sources=merge(stream.sources, merge(others, call.state.opened)), connected=True), named
 
 
 def _is_there(shell: Interpreter, path: str) -> bool:

@@ -1,22 +1,28 @@
 """Whether an evaluation was done as ordered: every item scored, and nothing said of the scores that is not true.
 
 The mean is computed here from the records; what the file, or anybody, says of it counts for nothing.
-Blind spot: a score that was made up from the start is a score; rules on who judges whom are policy's.
+A second result for the same items is held against the first, and so is a judge other than the one who was ordered.
+Blind spot: a score that was made up from the start is a score; a second result under another name is another file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import Final
 
 from guardrail.assets import Asset, Scores, read_scores
+from guardrail.config import RecordConfig
 from guardrail.obligations._events import Finding, Looked, Terms
 
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 """Largest file of records that is read, in bytes."""
+
+MAX_BESIDE: Final = 32
+"""Most files beside one record that are compared with it."""
 
 MAX_NAMED: Final = 16
 """Most items that are named in one sentence."""
@@ -25,7 +31,9 @@ MAX_KEPT_BYTES: Final = 24 * 1024
 """How much of one record the scores may take, as they were first read, in bytes; of the rest no change is seen."""
 
 
-def look_at_scores(asset: Asset, terms: Terms, first: dict[str, str], now_us: int) -> Looked:
+def look_at_scores(
+    asset: Asset, terms: Terms, first: dict[str, str], now_us: int, declared: Collection[str] = ()
+) -> Looked:
     """Look at the records of an evaluation that is owed.
 
     Args:
@@ -33,31 +41,38 @@ def look_at_scores(asset: Asset, terms: Terms, first: dict[str, str], now_us: in
         terms: what is owed.
         first: item -> digest of its score when it was first read.
         now_us: the time, in microseconds since 1970.
+        declared: paths that are assets of their own, and so no second result of this one.
     """
     scores = scores_of(asset)
     if isinstance(scores, str):
         return Looked(result="unknown", at_us=now_us, evidence=(scores,))
-    found = [*_missing(scores.items, terms), *_tampered(scores, terms, first)]
-    given = {name: _digest(score) for name, score in scores.items.items() if score is not None}
+    found = [*_missing(scores.items, terms), *_tampered(scores, terms, first), *_contradictions(asset, declared)]
+    given = first_read(scores)
     evidence = tuple(one.says for one in found) or (_summary(scores.items),)
     return Looked(
         result="present" if found else "absent",
         at_us=now_us,
         evidence=evidence,
         findings=tuple(found),
-        scores=_kept({**given, **first}),
+        scores=kept({**given, **first}),
     )
 
 
-def _kept(scores: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    left, kept = MAX_KEPT_BYTES, list[tuple[str, str]]()
+def first_read(scores: Scores) -> dict[str, str]:
+    """Digest of each score that there is."""
+    return {name: _digest(score) for name, score in scores.items.items() if score is not None}
+
+
+def kept(scores: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Digests, as many as a record has room for."""
+    left, some = MAX_KEPT_BYTES, list[tuple[str, str]]()
     for name, digest in scores.items():
         # As JSON in JSON a character may take six bytes.
         left -= 6 * len(name) + len(digest) + 8
         if left < 0:
             break
-        kept.append((name, digest))
-    return tuple(kept)
+        some.append((name, digest))
+    return tuple(some)
 
 
 def is_below(asset: Asset, terms: Terms) -> tuple[bool | None, str]:
@@ -83,26 +98,83 @@ def is_below(asset: Asset, terms: Terms) -> tuple[bool | None, str]:
 
 
 def scores_of(asset: Asset) -> Scores | str:
-    """The scores in the files of an evaluation, or why they cannot be told."""
+    """The scores in the files of an evaluation, or why they cannot be told; of two for one item the first counts."""
+    found = read_all(asset)
+    if isinstance(found, str):
+        return found
+    items: dict[str, float | None] = {}
+    for scores in found.values():
+        items = {**scores.items, **{name: score for name, score in items.items() if score is not None}}
+    every = list(found.values())
+    return Scores(
+        items=items,
+        threshold=next((one.threshold for one in every if one.threshold is not None), None),
+        mean=next((one.mean for one in every if one.mean is not None), None),
+        judges={name: judge for one in reversed(every) for name, judge in one.judges.items()},
+    )
+
+
+def read_all(asset: Asset) -> dict[str, Scores] | str:
+    """The scores in each file of an evaluation, or why they cannot be told."""
     if asset.record is None:
         return f"`{asset.id}` has no [asset.record] that says where its scores are"
-    items: dict[str, float | None] = {}
-    threshold = mean = None
+    every: dict[str, Scores] = {}
     for path in _files(asset):
-        try:
-            with open(path, "rb") as stream:
-                data = stream.read(MAX_RECORD_BYTES + 1)
-        except OSError as error:
-            return f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
-        if len(data) > MAX_RECORD_BYTES:
-            return f"`{path}` is larger than {MAX_RECORD_BYTES} bytes"
-        found = read_scores(path, data, asset.record)
+        found = _read(path, asset.record)
         if isinstance(found, str):
-            return f"the scores in `{path}` cannot be read: {found}"
-        items.update(found.items)
-        threshold = threshold if threshold is not None else found.threshold
-        mean = mean if mean is not None else found.mean
-    return Scores(items=items, threshold=threshold, mean=mean)
+            return found
+        every[path] = found
+    return every
+
+
+def _read(path: str, record: RecordConfig) -> Scores | str:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_RECORD_BYTES + 1)
+    except OSError as error:
+        return f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}"
+    if len(data) > MAX_RECORD_BYTES:
+        return f"`{path}` is larger than {MAX_RECORD_BYTES} bytes"
+    found = read_scores(path, data, record)
+    # What is wrong comes first: of a long sentence the middle is left out.
+    return f"cannot be read: the scores in `{path}`: {found}" if isinstance(found, str) else found
+
+
+def _contradictions(asset: Asset, declared: Collection[str]) -> Iterator[Finding]:
+    """Other results for the same items: in two files of the record, or in one that lies beside it under its name."""
+    every = read_all(asset)
+    if isinstance(every, str) or asset.record is None:
+        return
+    known: dict[str, tuple[str, float]] = {}
+    beside = {
+        path: found for path in _beside(every, declared) if not isinstance(found := _read(path, asset.record), str)
+    }
+    for path, scores in {**every, **beside}.items():
+        other = [
+            name
+            for name, score in scores.items.items()
+            if score is not None and known.setdefault(name, (path, score))[1] != score
+        ]
+        if other:
+            first = known[other[0]][0]
+            names = ", ".join(f"`{name}`" for name in other[:MAX_NAMED])
+            says = f"`{path}` gives other scores than `{first}` to {len(other)} items: {names}"
+            yield Finding(kind="evaluator_tampered", says=says, path=path)
+
+
+def _beside(files: Collection[str], declared: Collection[str]) -> Iterator[str]:
+    """Files beside the records whose names begin as theirs do: `scores-2.json` is a second result of `scores.json`."""
+    for path in files:
+        folder, _, name = path.rpartition("/")
+        stem, _, kind = name.partition(".")
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        alike = [one for one in names if one.startswith(stem) and one.endswith(f".{kind}") and one != name]
+        for other in (f"{folder}/{one}" for one in alike[:MAX_BESIDE]):
+            if other not in files and other not in declared and os.path.isfile(other) and not os.path.islink(other):
+                yield other
 
 
 def _files(asset: Asset) -> Iterator[str]:
@@ -125,13 +197,29 @@ def _missing(items: dict[str, float | None], terms: Terms) -> Iterator[Finding]:
     yield Finding(kind="partial" if scored else "missing", says=says)
 
 
-def _tampered(scores: Scores, terms: Terms, first: dict[str, str]) -> Iterator[Finding]:
+def changed_scores(scores: Scores, first: dict[str, str]) -> Iterator[Finding]:
+    """Scores that are not any more as they were first read."""
     changed = [name for name, digest in first.items() if _digest(scores.items.get(name)) != digest]
     if changed:
         names = ", ".join(f"`{name}`" for name in changed[:MAX_NAMED])
         yield Finding(
             kind="evaluator_tampered", says=f"{len(changed)} scores were changed after they were given: {names}"
         )
+
+
+def _tampered(scores: Scores, terms: Terms, first: dict[str, str]) -> Iterator[Finding]:
+    """What was changed of scores, or is stated of them and not so."""
+    yield from changed_scores(scores, first)
+    wrong = [
+        name
+        for name, score in scores.items.items()
+        if terms.judge and score is not None and not fnmatchcase(scores.judges.get(name, ""), terms.judge)
+    ]
+    if wrong:
+        who = scores.judges.get(wrong[0]) or "nobody that is named"
+        names = ", ".join(f"`{name}`" for name in wrong[:MAX_NAMED])
+        says = f"{len(wrong)} items were scored by `{who}` or others, and `{terms.judge}` was ordered: {names}"
+        yield Finding(kind="evaluator_tampered", says=says)
     complete = scores.items and all(score is not None for score in scores.items.values())
     mean = float(_mean(scores.items)) if complete else None
     if scores.mean is not None and mean is not None and abs(mean - scores.mean) > _near(scores.mean):

@@ -3,8 +3,11 @@
 A pin is an `O_PATH` descriptor: it opens no content to reading, and still knows its inode under whatever name.
 Not concerned with files that nobody knew of: `_sweep` looks for those.
 
-Blind spots: a copy of which no inode was known, memory, and other hosts. An inode that was not pinned, because there
-are more files than descriptors or because the guard was restarted, is known by number and time of birth only.
+An inode that was not pinned, because there are more files than descriptors or because the guard was restarted, is
+asked for by its handle (`_handles`).
+
+Blind spots: a copy of which no inode was known, memory, and other hosts. Where the filesystem has no handles, or the
+guard may not ask for them, an inode that is not pinned is known by number and time of birth only.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import msgspec
 
 from guardrail.assets import Asset, Inventory, birth_ns
 from guardrail.obligations._events import Finding, Looked, Pinned
+from guardrail.obligations.world._handles import Unanswered, handle_of, reopened
 
 MAX_PINS: Final = 64
 """Most inodes of one asset that are pinned, hence most descriptors one obligation holds open: its largest files."""
@@ -47,14 +51,16 @@ def snapshot(
         asset_id: which.
         digests: path -> SHA-256 and BLAKE3, where they are known; small assets are read for theirs.
     """
-    found: list[Pinned] = []
+    found: list[tuple[int, Pinned]] = []
     for path in inventory.files_of(asset_id):
         try:
-            found.append(_pinned(path, os.lstat(path), *digests.get(path, ("", ""))))
+            status = os.lstat(path)
+            found.append((status.st_blocks, _pinned(path, status, *digests.get(path, ("", "")))))
         except OSError:
             continue  # it went while it was looked at, so there is nothing of it to go
-    found.sort(key=lambda file: (-file.size, file.path))
-    kept, more = found[:MAX_FILES], len(found[MAX_FILES:])
+    # What is known comes first, then what takes the most room: a file that is large and empty crowds nothing out.
+    found.sort(key=lambda one: (not one[1].sha256, -one[0], one[1].path))
+    kept, more = [file for _, file in found[:MAX_FILES]], len(found[MAX_FILES:])
     if sum(file.size for file in kept if not file.sha256) <= HASHED_BYTES:
         kept = [file if file.sha256 else with_digest(file) for file in kept]
     return tuple(kept), more
@@ -71,6 +77,7 @@ def _pinned(path: str, status: os.stat_result, sha256: str, blake3: str) -> Pinn
         birth_us=None if born is None else born // 1000,
         sha256=sha256,
         blake3=blake3,
+        handle=handle_of(path),
     )
 
 
@@ -183,9 +190,14 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
     gone = 0
     for file in files:
         pin = pins.of(file)
-        here = list(examine(file, pin))
-        # Of one that is not pinned, while others are, only a search tells whether it went or was moved.
-        gone += not here and (pin is not None or not len(pins))
+        alive, asked = (pin, True) if pin is not None else _asked(file)
+        try:
+            here = list(examine(file, alive))
+        finally:
+            if alive is not None and pin is None:
+                os.close(alive)
+        # Of one that cannot be asked for, while others are pinned, only a search tells whether it went or was moved.
+        gone += not here and (asked or not len(pins))
         found.extend(here)
     if found and gone:
         says = f"only in part deleted: {gone} of {len(files)} files are gone"
@@ -196,6 +208,17 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
     if told:
         return Looked(result="present", at_us=now_us, evidence=_sentences(told), findings=told[:MAX_FINDINGS])
     return Looked(result="absent", at_us=now_us, evidence=(_absence(asset, files, pins),))
+
+
+def _asked(file: Pinned) -> tuple[int | None, bool]:
+    """A descriptor of a file that is not pinned, if anything is left of it, and whether that could be told."""
+    here = status_at(file.path)
+    if here is not None and is_file(file, file.path, here):
+        return None, True  # it lies in its place
+    try:
+        return reopened(file), True
+    except Unanswered:
+        return None, False
 
 
 def examine(file: Pinned, fd: int | None) -> Iterator[Finding]:
@@ -223,13 +246,19 @@ def examine(file: Pinned, fd: int | None) -> Iterator[Finding]:
     elif held.st_nlink and name == file.path:
         says = f"`{file.path}` is covered by something that was mounted over it, and is there below"
         yield Finding(kind="decoyed", says=says, path=file.path)
-    elif held.st_nlink and name.endswith(" (deleted)"):
+    elif held.st_nlink and not _is_at(name, held):
         says = f"`{file.path}` was unlinked but the file has {held.st_nlink} other names"
         yield Finding(kind="hardlinked", says=says, path=file.path)
     elif held.st_nlink:
         yield Finding(kind="moved", says=f"`{file.path}` was not deleted but moved to `{name}`", path=name)
     if here is not None and not ours:
         yield _decoy(file, here)
+
+
+def _is_at(name: str, held: os.stat_result) -> bool:
+    """Whether the name of a descriptor is one that its file has now: of a deleted or unknown one it is not."""
+    there = status_at(name)
+    return there is not None and inode_of(there) == inode_of(held)
 
 
 def _in_place(file: Pinned, status: os.stat_result) -> Iterator[Finding]:

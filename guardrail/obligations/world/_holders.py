@@ -1,13 +1,18 @@
 """Who still reaches a file that has no name any more: open descriptors, mappings and mounts.
 
-Blind spots: processes that this one may not look into are counted and not seen; mounts of other namespaces are not
-looked at; what a process has read is in its memory, which no look at descriptors tells.
+Every thread is looked at, because one can have descriptors of its own, and outlives the first of its process. Files
+that never had a name, such as those of memfd_create(2), are handed to whoever compares contents.
+
+Blind spots: processes that this one may not look into are counted and not seen; what a process has read is in its
+memory, which no look at descriptors tells. A descriptor in flight, a loop device or a mount of another namespace shows
+in no process: `_handles` asks the filesystem.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,7 +24,7 @@ MAX_MAPS_BYTES: Final = 16 * 1024 * 1024
 """How much of the mappings of one process is read, in bytes."""
 
 _PROC: Final = Path("/proc")
-_MAPPED: Final = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([0-9]+) .*\(deleted\)$", re.MULTILINE)
+_MAPPED: Final = re.compile(rb"^(\S+) \S+ \S+ ([0-9a-f]+):([0-9a-f]+) ([0-9]+) .*\(deleted\)$", re.MULTILINE)
 _DELETED: Final = "//deleted"
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 
@@ -41,6 +46,10 @@ class Holders:
         self._ours = frozenset(map(str, pins.descriptors))
         self.processes = 0
         self.unreadable = 0
+        self.found: set[str] = set()
+        """Inodes that something was found to reach."""
+        self.unnamed: dict[str, str] = {}
+        """Inode -> where to open it, of each other file without a name that a process has."""
 
     def findings(self) -> Iterator[Finding]:
         """Everything that still reaches one of the files."""
@@ -57,23 +66,31 @@ class Holders:
                 continue
             except OSError:
                 continue  # it ended
+            self.found.update(held)
             for inode in held:
                 says = f"`{self._files[inode].path}` is still open in process {name} ({_program(name)})"
                 yield Finding(kind="held", says=says, path=f"/proc/{name}")
         yield from self._mounted()
 
     def _opened(self, process: str) -> Iterator[str]:
-        folder = f"/proc/{process}/fd"
         own = process == str(os.getpid())
-        for number in os.listdir(folder):
-            if own and number in self._ours:
-                continue
+        for thread in os.listdir(f"/proc/{process}/task"):
+            folder = f"/proc/{process}/task/{thread}/fd"
             try:
-                status = os.stat(f"{folder}/{number}")
-            except OSError:
-                continue  # it was closed
-            if self._is_ours(status):
-                yield inode_of(status)
+                numbers = os.listdir(folder)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended, or it is the first thread, which may end before the others
+            for number in numbers:
+                if own and number in self._ours:
+                    continue
+                try:
+                    status = os.stat(f"{folder}/{number}")
+                except OSError:
+                    continue  # it was closed
+                if self._is_ours(status):
+                    yield inode_of(status)
+                elif stat.S_ISREG(status.st_mode) and not status.st_nlink:
+                    self.unnamed.setdefault(inode_of(status), f"{folder}/{number}")
 
     def _is_ours(self, status: os.stat_result) -> bool:
         file = self._files.get(inode_of(status))
@@ -84,10 +101,14 @@ class Holders:
     def _mapped(self, process: str) -> Iterator[str]:
         with open(f"/proc/{process}/maps", "rb") as stream:
             maps = stream.read(MAX_MAPS_BYTES)
-        for major, minor, number in _MAPPED.findall(maps):
+        if len(maps) == MAX_MAPS_BYTES:
+            raise PermissionError  # whoever has more than can be read is not seen as a whole
+        for where, major, minor, number in _MAPPED.findall(maps):
             inode = f"{os.makedev(int(major, 16), int(minor, 16))}:{int(number)}"
             if inode in self._files:
                 yield inode
+            else:
+                self.unnamed.setdefault(inode, f"/proc/{process}/map_files/{where.decode()}")
 
     def _mounted(self) -> Iterator[Finding]:
         """A file that is mounted somewhere is still to be read there when its last name is gone."""
@@ -105,6 +126,7 @@ class Holders:
             except OSError:
                 continue
             if self._is_ours(status):
+                self.found.add(inode_of(status))
                 says = f"`{self._files[inode_of(status)].path}` is still mounted at `{point}`"
                 yield Finding(kind="mounted", says=says, path=point)
 

@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from guardrail.obligations.world._stores import Holding
+from guardrail.obligations.world._stores import Cleared, Holding
 
 REQUEST_SECONDS: Final = 30.0
 """Longest wait for the store to say anything, in seconds."""
@@ -84,6 +84,33 @@ class S3Store:
         if left:
             return Holding(result="present", says=tuple(f"`{address}`: {line}" for line in left))
         return Holding(result="absent", says=(f"`{address}` has no object, no version and no unfinished upload",))
+
+    def erase(self, address: str) -> Cleared:
+        """Delete an object, its versions and its unfinished uploads, and all below it if it is a prefix."""
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        if not bucket or not key:
+            return Cleared(gone=0, left=(f"`{address}` was left: it must be `s3://bucket/key`",))
+        gone, left = 0, list[str]()
+        try:
+            # The list is taken first: what is deleted while it is read would move its pages.
+            for name, query, what in list(self._deletions(bucket, key)):
+                code, _, _ = self._ask("DELETE", bucket, name, query)
+                if code in (200, 204):
+                    gone += 1
+                elif code != 404 and len(left) < MAX_NAMED:
+                    left.append(f"{what} of `s3://{bucket}/{name}` was left: DELETE answered {code}")
+        except Unknown as error:
+            left.append(f"`{address}` cannot be deleted as a whole: {error}")
+        return Cleared(gone=gone, left=tuple(left))
+
+    def _deletions(self, bucket: str, key: str) -> Iterator[tuple[str, dict[str, str], str]]:
+        """Everything there is to delete: key, what the request says of it, and what it is called."""
+        # A delete marker is a version too, and so is an object of a bucket that keeps none: it is called `null`.
+        for tag in ("Version", "DeleteMarker"):
+            for name, number in self._listed(bucket, key, "versions", tag, "VersionId"):
+                yield name, {"versionId": number}, f"version `{number}`"
+        for name, number in self._listed(bucket, key, "uploads", "Upload", "UploadId"):
+            yield name, {"uploadId": number}, f"the unfinished upload `{number}`"
 
     def _left(self, bucket: str, key: str) -> Iterator[str]:
         # 1. The object, and what keeps it from being deleted or has made it elsewhere.

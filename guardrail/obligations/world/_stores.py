@@ -27,6 +27,23 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     says: tuple[str, ...]
 
 
+def is_address(place: str) -> bool:
+    """Whether a place of an asset is an address, and no path."""
+    return not place.startswith("/")
+
+
+class Cleared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store has deleted at an address.
+
+    Args:
+        gone: how many things: versions, uploads, entries.
+        left: what it would not delete, and why.
+    """
+
+    gone: int
+    left: tuple[str, ...] = ()
+
+
 class Store(Protocol):
     """A place that keeps things under addresses."""
 
@@ -36,6 +53,10 @@ class Store(Protocol):
 
     def holds(self, address: str) -> Holding:
         """What is left at an address. Never raises: what cannot be told is `unknown`, with the reason."""
+        ...
+
+    def erase(self, address: str) -> Cleared:
+        """Delete all that is at an address. Never raises: what cannot be deleted is left, with the reason."""
         ...
 
 
@@ -69,6 +90,16 @@ class MlflowRegistry:
         except Unfit as error:
             return Holding(result="unknown", says=(f"`{address}` cannot be looked at: {error}",))
         return Holding(result="absent", says=(f"`{address}` is not registered any more",))
+
+    def erase(self, address: str) -> Cleared:
+        """Delete the version from the registry."""
+        from guardrail.assets.identity._claims import Unfit
+        from guardrail.assets.identity._mlflow import delete_version
+
+        try:
+            return Cleared(gone=int(delete_version(address, self._url, self._environment)))
+        except Unfit as error:
+            return Cleared(gone=0, left=(f"`{address}` cannot be deleted: {error}",))
 
 
 def stores_of(config: Config, environment: Mapping[str, str] = os.environ) -> tuple[Store, ...]:
@@ -111,6 +142,30 @@ class Addresses:
             kinds: Mapping[str, Literal["present", "unknown"]] = {"present": "present", "unknown": "unknown"}
             if held.result in kinds:
                 self.findings.extend(Finding(kind=kinds[held.result], says=line, path=uri) for line in held.says)
+
+
+class Emptied:
+    """What was deleted at addresses, on a person's word.
+
+    INVARIANT: only addresses that the asset had when its deletion was ordered: whoever adds another to the inventory
+    afterwards has nothing deleted there.
+
+    Args:
+        uris: the addresses.
+        stores: who can be told to.
+    """
+
+    def __init__(self, uris: Sequence[str], stores: Sequence[Store]) -> None:
+        self.gone = 0
+        self.left: list[str] = []
+        for uri in uris:
+            store = next((store for store in stores if store.owns(uri)), None)
+            if store is None:
+                self.left.append(f"`{uri}` was left: no store of `[obligations]` has it")
+                continue
+            cleared = store.erase(uri)
+            self.gone += cleared.gone
+            self.left.extend(cleared.left)
 
 
 UNSEEN: Final = "cannot be seen from here"

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
+from itertools import chain
 from typing import Final
 
-from guardrail.assets import Asset, Inventory, Lineage, Recognition, birth_ns, false_date, found_at, is_beside_weights
-from guardrail.config import Config
+from guardrail.assets import Asset, birth_ns, false_date, found_at, is_beside_weights
 from guardrail.errors import AnalysisFault
-from guardrail.mandates import Zones
-from guardrail.model import Resource
+from guardrail.obligations._codec import MAX_LINE_CHARS
 from guardrail.obligations._events import Coverage, Finding, FindingKind, Pinned, Terms
 from guardrail.obligations.world._evidence import digest_of, inode_of, is_file, status_at
+from guardrail.obligations.world._world import World
+from guardrail.printing import shortened
 
 MIN_COPY_BYTES: Final = 256
 """Smallest file that is taken for a copy because its content is the same, in bytes."""
@@ -27,8 +28,20 @@ MIN_COPY_BYTES: Final = 256
 MIN_HELD_BYTES: Final = 64 * 1024
 """Smallest file that is looked into for a part of an asset, in bytes."""
 
+MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+"""Largest file that is taken for a document of a model because of its name, in bytes; larger ones are compared."""
+
 MAX_ENTRIES: Final = 20_000_000
 """Most directory entries that one sweep looks at."""
+
+MAX_ROUNDS: Final = 3
+"""How often directories that changed during a sweep are looked at again."""
+
+MAX_PIECES: Final = 16
+"""Most small pieces of an asset that are named one by one."""
+
+MAX_PLACES: Final = 8
+"""Most directories that are named in the coverage of a sweep; all are counted."""
 
 MAX_UNREADABLE: Final = 16
 """Most places that are named in the coverage of a sweep; the rest are counted."""
@@ -38,52 +51,6 @@ TICK_US: Final = 20_000
 
 _KERNEL: Final = ("/proc", "/sys")
 """Where no file lies that anybody could put there."""
-
-_SNAPSHOTS: Final = (".zfs/snapshot", ".snapshot", ".snapshots")
-"""Where filesystems show their snapshots, below the directory that they are mounted at."""
-
-
-class World:
-    """What is known of the host: where assets lie, what they are known by, and which directories are watched.
-
-    Args:
-        config: names the watched directories and the zones.
-        inventory: where the assets lie.
-        recognition: what they are known by.
-        lineage: what was made from them.
-        zones: the zones of the configuration.
-    """
-
-    def __init__(
-        self, config: Config, inventory: Inventory, recognition: Recognition, lineage: Lineage, zones: Zones
-    ) -> None:
-        self._config = config
-        self._zones = zones
-        self.inventory = inventory
-        self.recognition = recognition
-        self.lineage = lineage
-
-    def roots(self, asset: Asset) -> tuple[str, ...]:
-        """The directories in which an asset is looked for, none below another; those that are not there left out."""
-        config = self._config
-        wanted = [os.path.dirname(root) for root in asset.roots]
-        wanted += [str(config.path(root)) for root in config.obligations.roots]
-        wanted += [str(config.path(place)) for places in config.zones.values() for place in places if ":" not in place]
-        wanted += [str(place) for place in _stores(os.environ)]
-        wanted += [f"{_mount_of(root)}/{name}" for root in asset.roots for name in _SNAPSHOTS]
-        real = sorted({os.path.realpath(root) for root in wanted if os.path.lexists(root)})
-        return tuple(root for root in real if not any(_is_below(root, other) for other in real if other != root))
-
-    def is_allowed(self, path: str, targets: Sequence[str]) -> bool:
-        """Whether the order itself lets a copy be at a path."""
-        zones = [target.removeprefix("zone:") for target in targets if target.startswith("zone:")]
-        inside = set(self._zones.of(Resource(kind="file", path=path, real=path))) if zones else set[str]()
-        return bool(inside.intersection(zones)) or any(fnmatchcase(path, target) for target in targets)
-
-    @property
-    def compare_bytes(self) -> int:
-        """Most bytes that one sweep reads."""
-        return self._config.obligations.compare_bytes
 
 
 class Sweep:
@@ -125,6 +92,11 @@ class Sweep:
         self._own = frozenset(root for one in guards for root in one.roots)
         self._left = world.compare_bytes
         self.files = self.compared = self._entries = 0
+        self._began_ns = time.time_ns() - TICK_US * 1000
+        self._folders: list[tuple[str, bool]] = []
+        self._shared: dict[int, int] = {}
+        self._enough: dict[int, int] = {}
+        self._pieces: list[tuple[str, os.stat_result]] = []
         self.unreadable: list[str] = []
         self.allowed: list[str] = []
         self.copies: list[str] = []
@@ -139,10 +111,29 @@ class Sweep:
         except AnalysisFault as error:
             self._cannot(str(error), blind=True)
             by_content = False
-        for root in self._roots:
-            for path, status, own in self._walk(root):
-                self.files += 1
-                yield from self._judge(path, status, by_content, own)
+        walks = (self._walk([(root, root in self._own)]) for root in self._roots)
+        for path, status, own in chain(chain.from_iterable(walks), self._moved_meanwhile()):
+            self.files += 1
+            yield from self._judge(path, status, by_content, own)
+        yield from self._in_pieces()
+
+    def _moved_meanwhile(self) -> Iterator[tuple[str, os.stat_result, bool]]:
+        """What was put, while others were looked at, into directories that had been looked at already.
+
+        INVARIANT: a rename changes the directory, and the date of that change cannot be set; so whatever dodges the
+        look by moving is met on a further round, unless it moves through all of them.
+        """
+        for _ in range(MAX_ROUNDS):
+            since_ns, seen = self._began_ns, self._folders
+            self._began_ns, self._folders = time.time_ns() - TICK_US * 1000, []
+            changed = [
+                (folder, own)
+                for folder, own in seen
+                if (status := status_at(folder)) is not None and status.st_ctime_ns >= since_ns
+            ]
+            if not changed:
+                return
+            yield from self._walk(changed, since_ns)
 
     def made(self, path: str) -> Iterator[Finding]:
         """What a released call made of the asset at a path, if it is there still and was not found by the sweep."""
@@ -156,15 +147,46 @@ class Sweep:
         self.copies.append(path)
         yield from self._copy(path, status, "a call made it of the model")
 
+    def unnamed(self, found: Mapping[str, str]) -> Iterator[Finding]:
+        """The copies that processes keep in files without a name, such as those in memory; whole ones only.
+
+        Args:
+            found: inode -> where it can be opened.
+        """
+        for place in found.values():
+            process = place.split("/")[2]
+            try:
+                if os.stat(place).st_size not in self._sizes:
+                    continue
+                # The place is a link of the kernel's to a file that has no name, and has to be followed.
+                with open(os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+                    self.compared += 1
+                    same = digest_of(stream) in self._digests
+            except FileNotFoundError:
+                continue  # it was closed
+            except OSError as error:
+                self._cannot(f"{place}: {error.strerror}")
+                continue
+            if same:
+                says = f"process {process} keeps a copy in a file without a name"
+                yield Finding(kind="held", says=says, path=f"/proc/{process}")
+
     def _is_own_name(self, path: str, status: os.stat_result) -> bool:
         pinned = self._inodes.get(inode_of(status))
         return pinned is not None and is_file(pinned, path, status)
 
-    def coverage(self, processes: int = 0) -> Coverage:
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The directories that are swept."""
+        return self._roots
+
+    def coverage(self, processes: int, proven: int, uptime: tuple[str, int]) -> Coverage:
         """How far it has looked.
 
         Args:
             processes: how many processes were looked at.
+            proven: of how many files the filesystem says that nothing is left.
+            uptime: id of the boot, and the time since then in microseconds.
         """
         return Coverage(
             t_us=self._now_us,
@@ -172,34 +194,39 @@ class Sweep:
             files=self.files,
             compared=self.compared,
             processes=processes,
-            unreadable=tuple(line[:200] for line in self.unreadable[:MAX_UNREADABLE]),
+            unreadable=tuple(shortened(line, MAX_LINE_CHARS) for line in self.unreadable[:MAX_UNREADABLE]),
             unreadable_more=max(0, len(self.unreadable) - MAX_UNREADABLE),
+            places=tuple(shortened(root, MAX_LINE_CHARS) for root in self._roots[:MAX_PLACES]),
+            proven=proven,
+            boot=uptime[0],
+            boot_us=uptime[1],
         )
 
     def _cannot(self, says: str, *, blind: bool = False) -> None:
         self.unreadable.append(says)
         self.blind = self.blind or blind
 
-    def _walk(self, root: str) -> Iterator[tuple[str, os.stat_result, bool]]:
-        """Every regular file below a directory, and whether it is the guard's own."""
-        try:
-            status = os.lstat(root)
-        except OSError as error:
-            self._cannot(f"{root}: {error.strerror}", blind=True)
-            return
-        if not stat.S_ISDIR(status.st_mode):
-            yield root, status, root in self._own
-            return
-        waiting = [(root, root in self._own)]
+    def _walk(self, folders: list[tuple[str, bool]], since_ns: int = 0) -> Iterator[tuple[str, os.stat_result, bool]]:
+        """Every regular file below some directories, and whether it is the guard's own.
+
+        Args:
+            folders: the directories, and whether they are; one may be a file.
+            since_ns: what was not changed since then is left out, in nanoseconds since 1970.
+        """
+        waiting, first = list(folders), {folder for folder, _ in folders}
         while waiting:
             folder, own = waiting.pop()
+            self._folders.append((folder, own))
             try:
                 with os.scandir(folder) as listing:
                     entries = list(listing)
             except FileNotFoundError:
                 continue  # it went while others were looked at
+            except NotADirectoryError:
+                yield folder, os.lstat(folder), own
+                continue
             except OSError as error:
-                self._cannot(f"{folder}: {error.strerror}", blind=folder == root)
+                self._cannot(f"{folder}: {error.strerror}", blind=folder in first or self._is_new(folder))
                 continue
             self._entries += len(entries)
             if self._entries > MAX_ENTRIES:
@@ -208,10 +235,19 @@ class Sweep:
             for entry in entries:
                 ours = own or entry.path in self._own
                 if entry.is_dir(follow_symlinks=False):
-                    if entry.path not in _KERNEL:
+                    if entry.path not in _KERNEL and (not since_ns or _changed(entry.path, since_ns)):
                         waiting.append((entry.path, ours))
-                elif (found := self._status(entry)) is not None:
+                elif (found := self._status(entry)) is not None and found.st_ctime_ns >= since_ns:
                     yield entry.path, found, ours
+
+    def _is_new(self, path: str) -> bool:
+        """Whether something was changed since the deletion was ordered, by the one date that nobody can set."""
+        status = status_at(path)
+        return status is None or status.st_ctime_ns // 1000 >= self._terms.opened_us - TICK_US
+
+    def _could_be(self, status: os.stat_result) -> bool:
+        since = status.st_ctime_ns // 1000 >= self._terms.opened_us - TICK_US
+        return since and (status.st_size in self._sizes or status.st_size >= MIN_HELD_BYTES)
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
         """The status of a regular file; None for anything else."""
@@ -224,7 +260,7 @@ class Sweep:
             return None
 
     def _judge(self, path: str, status: os.stat_result, by_content: bool, own: bool) -> Iterator[Finding]:
-        """What one file is. The guard's own, which nobody else may write, are compared by inode only."""
+        """What one file is. The guard's own, which hold what the asset is known by, are compared as a whole only."""
         pinned = self._inodes.get(inode_of(status))
         if pinned is not None and is_file(pinned, path, status):
             if path not in self._paths:
@@ -232,12 +268,11 @@ class Sweep:
                 kind, says = _another_name(pinned, path, self._linked)
                 yield Finding(kind=kind, says=says, path=path)
             return
-        if own:
-            return
         try:
-            why = self._why_copy(path, status, by_content)
+            why = self._why_copy(path, status, by_content and not own)
         except OSError as error:
-            self._cannot(f"{path}: {error.strerror or error}")
+            # INVARIANT: what nobody lets the guard read, and could be it, keeps the deletion from being proven.
+            self._cannot(f"{path}: {error.strerror or error}", blind=self._could_be(status))
             return
         except AnalysisFault as error:
             self._cannot(f"{path}: {error}", blind=True)
@@ -253,7 +288,7 @@ class Sweep:
     def _why_copy(self, path: str, status: os.stat_result, by_content: bool) -> str:
         size = status.st_size
         exact = size in self._sizes
-        held = by_content and size >= MIN_HELD_BYTES and not is_beside_weights(path)
+        held = by_content and size >= MIN_HELD_BYTES and not _is_document(path, size)
         if not exact and not held:
             return ""
         if size > self._left:
@@ -268,7 +303,25 @@ class Sweep:
         if not held:
             return ""
         self._left -= size
-        return self._world.recognition.held_by(path, self._terms.asset)
+        why = self._world.recognition.held_by(path, self._terms.asset)
+        pieces = {} if why else self._world.recognition.pieces_in(path, self._terms.asset)
+        for number, (shared, _) in pieces.items():
+            self._shared[number] = self._shared.get(number, 0) + shared
+            self._enough[number] = pieces[number][1]
+        if pieces:
+            self._pieces.append((path, status))
+        return why
+
+    def _in_pieces(self) -> Iterator[Finding]:
+        """Files none of which holds enough of the asset to tell, and which together do."""
+        if not any(shared >= self._enough[number] for number, shared in self._shared.items()):
+            return
+        found = [
+            (path, status) for path, status in self._pieces if not self._world.is_allowed(path, self._terms.kept_at)
+        ]
+        self.copies.extend(path for path, _ in found)
+        for path, status in found[:MAX_PIECES]:
+            yield from self._copy(path, status, f"one of {len(found)} files that hold pieces of it")
 
     def _copy(self, path: str, status: os.stat_result, why: str) -> Iterator[Finding]:
         born = birth_ns(path)
@@ -282,6 +335,11 @@ class Sweep:
             yield Finding(kind="retimestamped", says=f"the copy `{path}` was given a date: {forged}", path=path)
 
 
+def _changed(path: str, since_ns: int) -> bool:
+    status = status_at(path)
+    return status is not None and status.st_ctime_ns >= since_ns
+
+
 def _another_name(pinned: Pinned, path: str, linked: Collection[str]) -> tuple[FindingKind, str]:
     try:
         there = inode_of(os.lstat(pinned.path)) == pinned.inode
@@ -292,29 +350,11 @@ def _another_name(pinned: Pinned, path: str, linked: Collection[str]) -> tuple[F
     return "moved", f"`{pinned.path}` was not deleted but is now `{path}`"
 
 
+def _is_document(path: str, size: int) -> bool:
+    """Whether a file is about weights by its name, and small enough to be: a name makes no document of weights."""
+    return size <= MAX_DOCUMENT_BYTES and is_beside_weights(path)
+
+
 def _tells(file: Pinned) -> bool:
     """Whether a file with the same content is a copy: what stands beside weights stands beside others too."""
-    return file.size >= MIN_COPY_BYTES and not is_beside_weights(file.path)
-
-
-def _stores(environment: Mapping[str, str]) -> Iterator[str]:
-    """Where tools keep models under names of their own."""
-    home = environment.get("HOME") or os.path.expanduser("~")
-    cache = environment.get("XDG_CACHE_HOME") or f"{home}/.cache"
-    hub = environment.get("HF_HOME") or f"{cache}/huggingface"
-    yield environment.get("HF_HUB_CACHE") or f"{hub}/hub"
-    yield environment.get("HF_XET_CACHE") or f"{hub}/xet"
-    yield environment.get("OLLAMA_MODELS") or f"{home}/.ollama/models"
-    yield environment.get("TORCH_HOME") or f"{cache}/torch"
-    yield f"{home}/.lmstudio/models"
-    yield f"{home}/.local/share/Trash"
-
-
-def _mount_of(path: str) -> str:
-    while not os.path.ismount(path) and path != "/":
-        path = os.path.dirname(path)
-    return path.rstrip("/")
-
-
-def _is_below(path: str, other: str) -> bool:
-    return path.startswith(f"{other.rstrip('/')}/")
+    return file.size >= MIN_COPY_BYTES and not _is_document(file.path, file.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
@@ -68,8 +69,12 @@ def apply(core: Core, entry: Entry, args: Args, owner: Value | None = None) -> V
     given = {role for role, _ in pairs}
     for parameter in entry.parameters:
         if parameter.role.startswith("to@") and not any(role.startswith("to@") for role in given) and merge(data, read):
-            _remote(core, parameter.role, Text(("*",)), merge(data, read))
+            _remote(core, parameter.role, Text(("*",)), merge(data, read), pairs)
             break
+    unsaid = [parameter.role for parameter in entry.parameters if parameter.role.startswith("api_")]
+    if unsaid and given.isdisjoint(unsaid):
+        # The object itself says what it is done to.
+        _remote(core, unsaid[0], Text(("*",)), (), pairs)
     _tell_plain(core, entry, pairs)
     for role, value in pairs:
         if role not in _SOURCE:
@@ -148,6 +153,8 @@ def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
     for role, value in pairs:
         if role == "url":
             found = merge(found, core.read(core.places(Text(_local(value)))))
+        if role.startswith("from@"):
+            found = merge(found, tuple(_behind(role.partition("@")[2], value, pairs)))
         if role in _SOURCE:
             if _is_open(value):
                 found = merge(found, core.contents_of(value))
@@ -158,6 +165,8 @@ def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
                     found = merge(found, core.read(core.places(item)))
                 continue
             places = core.places(value, recursive=role in ("tree", "load"))
+            if role == "load":
+                found = merge(found, _published(core, value, places))
             if role == "from" or (role == "tree" and any(r in ("to", "into") for r, _ in pairs)):
                 found = merge(found, places)
             else:
@@ -167,7 +176,7 @@ def _reads(core: Core, pairs: list[Pair]) -> tuple[Resource, ...]:
 
 
 def _apply_role(core: Core, role: str, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
-    if role in ("text", "data"):
+    if role in ("text", "data", "key"):
         core.account(value)
     elif role in _SINGLE:
         _write(core, _SINGLE[role], value, content if role in ("write", "append") else ())
@@ -176,7 +185,7 @@ def _apply_role(core: Core, role: str, value: Value, content: tuple[Resource, ..
             core.mention(value)
         core.escape(value)
     elif "@" in role:
-        _remote(core, role, value, content)
+        _remote(core, role, value, content, pairs)
     else:
         action = _ACTIONS.get(role)
         if action is not None:
@@ -333,24 +342,64 @@ def _mention(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: l
     core.mention(value)
 
 
-def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...]) -> None:
+_STORES: Final = frozenset(("s3", "gs", "az", "hf"))
+"""Schemes whose things have an address of two slashes: a container, and what lies in it."""
+
+_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def _behind(scheme: str, value: Value, pairs: list[Pair]) -> Iterator[Resource]:
+    """What an argument names, and a key beside it, behind a scheme."""
+    keys = [text for role, given in pairs if role == "key" for text in path_texts(given)[:8]]
+    for text in _names(value)[:8]:
+        if scheme not in _STORES or "://" in text:
+            yield remote(text if "://" in text else f"{scheme}:{text}")
+            continue
+        start = "az://*/" if scheme == "az" else f"{scheme}://"
+        for key in keys or ("",):
+            place = remote(f"{start}{text}/{key}" if key else f"{start}{text}")
+            yield Resource(kind=place.kind, uri=place.uri, recursive=not key and "*" not in (place.uri or ""))
+
+
+def _names(value: Value) -> tuple[str, ...]:
+    found: list[str] = []
+    for option in options(value):
+        if isinstance(option, Dict) and "Key" in option.items:
+            buckets, keys = path_texts(option.items.get("Bucket", Text(("*",)))), path_texts(option.items["Key"])
+            found += [f"{bucket}/{key}" for bucket in buckets[:8] for key in keys[:8]]
+        elif isinstance(option, Const) and not _is_bytes(option):
+            found += printed(option)
+        else:
+            found += path_texts(option)
+    return tuple(found)
+
+
+def _published(core: Core, value: Value, places: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """A model that is loaded by the name of its repository, where there is no directory of that name."""
+    if any(place.path is not None and core.call.shell.view.kind(place.path) is not None for place in places):
+        return ()
+    found = tuple(remote(f"hf://{text}") for text in path_texts(value)[:8] if _REPOSITORY.fullmatch(text))
+    core.each("read", found)
+    return found
+
+
+def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     """`OP@SCHEME`: an effect on something that has no path here."""
     op, _, scheme = role.partition("@")
     core.account(value)
-    texts = printed(value) if isinstance(value, Const) and not _is_bytes(value) else path_texts(value)
-    for text in texts[:8]:
-        uri = text if "://" in text else f"{scheme}:{text}"
-        resource = remote(uri)
+    for text in _names(value)[:8] if op == "api_delete" else ():
+        if text.startswith("/"):
+            core.each("delete", core.places(Text((text,)), recursive=True, nofollow=True), may=True)
+    for resource in dict.fromkeys(_behind(scheme, value, pairs)):
         if op in ("to", "write") or scheme.startswith("net"):
             core.put("write", (resource,), content)
-            continue
-        if op == "from":
+        elif op == "from":
             core.emit("net_recv", resource)
-            continue
-        if op == "api_delete" and text.startswith("/"):
-            core.each("delete", core.places(Text((text,)), recursive=True, nofollow=True), may=True)
-        shown = Resource(kind=_KINDS.get(scheme, "object"), uri=resource.uri)
-        core.emit(cast("Op", op), shown)
+            if scheme in _STORES:
+                core.emit("read", resource)
+        else:
+            kind = _KINDS.get(scheme, "object")
+            core.emit(cast("Op", op), Resource(kind=kind, uri=resource.uri, recursive=resource.recursive))
 
 
 _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {

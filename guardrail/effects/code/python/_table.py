@@ -18,7 +18,7 @@ A role is taken by position, after `|` only by name; `*role` takes all further p
     host      a machine that is connected to
     code shell run call   Python text, shell text, argument list or program, a function that is called
     mention   named to something of which nothing more is known
-    OP@SCHEME an effect OP on what `SCHEME:<argument>` names
+    OP@SCHEME an effect OP on what `SCHEME:<argument>` names, in which `key` says what of it
 Results: none num text name content model same `thing KIND` `handle MODE`; `same`, the content of all arguments,
 if not given.
 `any` is the module of methods whose object is not known. Facts come from the libraries' documentation, 2026-11.
@@ -36,7 +36,7 @@ import msgspec
 
 ROLES: Final = frozenset(
     "text data read tree list load write append create mkdir truncate times security delete rmtree from to into move "
-    "target link url host send handle code shell run call mention".split()
+    "target link url host send handle code shell run call mention key".split()
 )
 """What an argument may be."""
 

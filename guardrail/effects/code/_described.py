@@ -1,0 +1,116 @@
+"""Files of the session's that tell a program what to do: a list, a configuration, a document that takes in others.
+
+Not concerned with what the program makes of them: a path of something that is there, in such a text, is named to it.
+That is asked of programs which are not known, and of those whose spec says that they `obey` their input.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.code._kinds import interpreter_of
+from guardrail.effects.code._running import operands
+from guardrail.effects.code._scripts import written_files
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import paths_in
+from guardrail.effects.domain._values import Field
+
+MAX_DESCRIPTIONS: Final = 32
+"""Most files of the session's that are looked at for one command; what lies beyond is a question."""
+
+MAX_NAMES: Final = 512
+"""Most words of one of them that are looked for on the disk; what lies beyond is a question."""
+
+_VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
+_RUNNERS: Final = frozenset(("deno", "bun"))
+"""Interpreters that run what the settings of a project name."""
+
+_PROSE: Final = re.compile(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
+"""Texts that no program takes for its settings unless it is told to."""
+
+
+def note_described(call: Call, before: int) -> None:
+    """Name to a command the files that stand in what it is told, where the session wrote that.
+
+    Args:
+        call: the command.
+        before: how many effects there were when it began.
+    """
+    head = call.name.partition(" ")[0].rpartition("/")[2]
+    spec = specs().get(head)
+    unknown = any(
+        effect.op == "exec_opaque" and effect.attrs.get("code") == "program"
+        for effect in call.shell.emit.effects[before:]
+    )
+    obeys = spec.entry.obeys if spec is not None else ""
+    if not (unknown or obeys):
+        return
+    if obeys:
+        for text in call.given_texts():
+            call.mention_text(text)
+    reads = interpreter_of(head) is not None and head not in _RUNNERS
+    around = (spec is None and not reads) or obeys == "folder" or head in _RUNNERS
+    for count, path in enumerate(_told(call, around=around)):
+        if count == MAX_DESCRIPTIONS:
+            call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
+            return
+        _name(call, path, reads=reads)
+
+
+def _told(call: Call, *, around: bool) -> Iterator[str]:
+    """Files of the session's that the words name, and those that lie where the command runs."""
+    named = dict.fromkeys(path for field in call.args for path in _named(call, field))
+    own = [path for path in named if call.shell.authored(path)]
+    yield from (path for path in own if call.shell.view.kind(path) != "dir")
+    tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
+    here = (call.cwd or "").rstrip("/")
+    for path in written_files(call, "") or () if around else ():
+        folder = path.rpartition("/")[0]
+        if path not in own and (folder == here or folder in tops) and _PROSE.search(path) is None:
+            yield path
+
+
+def _named(call: Call, field: Field) -> Iterator[str]:
+    """The files that a word may name, or the value in it."""
+    if not field.known:
+        return
+    for text in dict.fromkeys((field.text, *_VALUE.findall(field.text))):
+        path = call.place(Field(text=text)).path
+        if path is not None:
+            yield path
+
+
+def _name(call: Call, path: str, *, reads: bool) -> None:
+    tokens = [token for text in _texts(call, path) for token in dict.fromkeys(paths_in(text)) if "/" in token]
+    found = [token for token in itertools.islice(tokens, MAX_NAMES) if _is_there(call, token)]
+    if len(tokens) > MAX_NAMES:
+        call.opaque("program", reason="more names in a file than are looked for", attrs={"authored": True})
+    if reads:
+        # A script that is not the session's may be handed an asset by its settings, as it may be by its words.
+        operands(call, [Field(text=token) for token in found])
+        return
+    for token in found:
+        call.name_text(token)
+
+
+def _texts(call: Call, path: str) -> list[str]:
+    """What the file held when the command began, by which it may have been written since."""
+    data = call.content(call.place(Field(text=path)))
+    if data is not None:
+        return [data.decode("utf-8", "replace")] if b"\0" not in data else []
+    edits = [effect.edit for effect in call.shell.emit.effects if effect.edit and effect.resource.path == path]
+    data = call.shell.view.read(path, call.shell.limits.script_bytes)
+    before = [data.decode("utf-8", "replace")] if data is not None and b"\0" not in data else []
+    return [*before, *(edit.text for edit in edits if edit.kind in ("whole", "append"))]
+
+
+def _is_there(call: Call, token: str) -> bool:
+    if any(char in token for char in "*?["):
+        return True
+    text = call.shell.expand.lookup("HOME", call.state, {})[0] + token[1:] if token.startswith("~/") else token
+    path = call.place(Field(text=text)).path
+    return path is not None and path.strip("/") != "" and call.shell.view.kind(path) is not None
