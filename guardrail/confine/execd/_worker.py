@@ -114,9 +114,16 @@ class Worker:
                 self._session = session_of(profile, self._protected, self._events)
         except (OSError, ValueError, NotImplementedError) as error:
             send(self._channel, {"refused": str(error)})
+            self._outlast()
             return False
         send(self._channel, {"opened": {"mode": self._session.mode}})
         return True
+
+    def _outlast(self) -> None:
+        """Stay until the guard has let go: an end with orders unread would take away what was said before it."""
+        while _ready(self._channel.fileno(), self._lifeline) == [self._channel.fileno()]:
+            for fd in receive(self._channel)[1]:
+                os.close(fd)
 
     def serve(self) -> None:
         """Take calls until the guard, or the zygote, is gone."""
