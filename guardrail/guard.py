@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,7 @@ from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
 from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
 from guardrail.obligations import (
+    Attendant,
     Lookback,
     Note,
     Obligations,
@@ -142,6 +144,7 @@ class Guard:
             execution.
         reviews: what adapters remember; its desk has escalations and grants.
         telemetry: spans, metrics and logs.
+        attend: attend to what is owed by itself.
         log: where decisions are told in OPA's format, if anywhere.
     """
 
@@ -153,6 +156,7 @@ class Guard:
         trail: AnyTrail | None,
         reviews: ReviewStore,
         telemetry: Telemetry | None = None,
+        attend: bool = True,
         log: DecisionLog | None = None,
     ) -> None:
         self.decision_log = log
@@ -194,6 +198,8 @@ class Guard:
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
+        seconds = config.obligations.attend_seconds if attend and keeps else 0
+        self._attendant = Attendant(self.attend, self._telemetry.fault, seconds)
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
             text = "unsafe_fail_open is set: calls run even when judging them fails"
@@ -207,6 +213,7 @@ class Guard:
         engine: PolicyEngine | None = None,
         record: bool = True,
         telemetry: Telemetry | None = None,
+        attend: bool = True,
     ) -> Self:
         """Open everything a guard needs, or refuse with the reason.
 
@@ -215,6 +222,7 @@ class Guard:
             engine: an engine to use instead of the configured one.
             record: keep a trail; without one nothing that was decided can be shown later.
             telemetry: spans, metrics and logs; the process's own providers by default.
+            attend: attend to what is owed by itself, in a thread, every `obligations.attend_seconds`.
 
         Returns:
             The guard; close it, or use it as a context manager.
@@ -233,7 +241,8 @@ class Guard:
             store = _review_store(settings) if record else None
             reviews = ReviewStore(store, desk=open_desk(settings, trail))
             log = _open_log(settings) if record else None
-            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, telemetry=telemetry, log=log)
+            parts: dict[str, Any] = {"telemetry": telemetry, "attend": attend, "log": log}
+            guard = cls(settings, engine=judge, trail=trail, reviews=reviews, **parts)
         except BaseException:
             judge.close()
             if trail is not None:
@@ -360,6 +369,7 @@ class Guard:
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for note in self.obligations.notes(mandates):
             self._noted(note, (yield _Keep(note.record, True)))
+        mandates = self.obligations.in_force(mandates)
         digest = call.digest
         assets = assets_of(effects)
         history = self._history_facts(call, effects, assets, mandates)
@@ -692,6 +702,27 @@ class Guard:
         self._keep_notes()
         return self.obligations.statuses()
 
+    @contextmanager
+    def session(self, subject: Subject, *, session: str = "default") -> Generator[tuple[str, ...]]:
+        """`begin` and `end` around a conversation or run, however it ends: doing nothing, or failing, is seen.
+
+        Args:
+            subject: the agent.
+            session: name of the conversation or run.
+
+        Yields:
+            Ids of the duties it owes.
+
+        Raises:
+            TrailError: if the trail cannot take the records.
+            Fault: if what is owed cannot be kept.
+        """
+        owed = self.begin(subject, session=session)
+        try:
+            yield owed
+        finally:
+            self.end(subject, session=session)
+
     def settle(self, *, only: str = "") -> tuple[ObligationStatus, ...]:
         """Look at the world and record, for every duty, whether it is done; do what people gave leave to do.
 
@@ -723,6 +754,8 @@ class Guard:
     def attend(self) -> bool:
         """Settle if time alone may have changed something, or somebody has said a word; meant to be called often.
 
+        A guard that keeps a trail does so by itself as long as it is open (`obligations.attend_seconds`).
+
         Returns:
             Whether it was necessary.
 
@@ -752,6 +785,7 @@ class Guard:
             escalate(self.desk, self._holder, note)
             self._telemetry.duty(note.duty.terms.id, [alarm.kind for alarm in note.alarms])
         self.obligations.kept(note, seq)
+        self._attendant.start()
 
     def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
         record = result_record(call, decision, error)
@@ -835,6 +869,8 @@ class Guard:
     def _opened(self) -> None:
         if self.trail is not None:
             self._catch_up(self.trail)
+            if self.obligations.open:
+                self._attendant.start()
             self.trail.append(
                 {
                     "kind": "config",
@@ -867,6 +903,7 @@ class Guard:
 
     def close(self) -> None:
         """Sign the last checkpoint and let everything go; a closed guard denies every call."""
+        self._attendant.stop()
         if self.trail is not None:
             self._keep_index(self.trail)
         self.obligations.close()

@@ -1,6 +1,6 @@
 """The shared ledger under force: replicas and servers that are killed, and grants that many want at once.
 
-    python scripts/shared_trail.py [--kills N] [--crashes N] [--grants N] [--racers N]
+    python scripts/shared_trail.py [--kills N] [--crashes N] [--restarts N] [--grants N] [--racers N]
 
 Starts a PostgreSQL server of its own, in a directory that goes away, and prints what was tried and what held; exits 1
 if anything did not. Needs the requirements of the tests, and PostgreSQL (`apt-get install postgresql`).
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -60,46 +61,54 @@ print(*won)
 """
 
 
-def kills(server: Cluster, home: Path, times: int, *, seed: int = 0, crash: bool = False) -> dict[str, Any]:
-    """Two replicas write; again and again one of them, or the server, is killed at a random moment.
+def kills(
+    server: Cluster, home: Path, times: int, *, seed: int = 0, crash: str = "", replicas: int = 2
+) -> dict[str, Any]:
+    """Some replicas write; again and again one of them, or the server, is killed at a random moment.
 
     Args:
         server: a running server; with `crash` it is killed and started.
         home: an empty directory.
         times: how often.
         seed: of the moments.
-        crash: kill the server and not a replica.
+        crash: `kill` the server, or `restart` it at once without a word to anybody, and not a replica.
+        replicas: how many processes write, each in four threads.
 
     Returns:
-        Figures; `lost` and `problems` must be 0.
+        Figures; `lost`, `twice` and `problems` must be 0.
     """
     chance = random.Random(seed)
     store = server.database()
     open_shared(store, home / "first").close()
     known: dict[int, tuple[str, int]] = {}
     for _ in range(times):
-        replicas = {name: start_replica(store, home / name, 4, 40) for name in ("victim", "other")}
-        let_go(*replicas.values())
-        early = _listen(replicas["victim"], chance.randint(1, 120))
-        if crash:
+        running = {f"r{one}": start_replica(store, home / f"r{one}", 4, 40) for one in range(replicas)}
+        let_go(*running.values())
+        early = _listen(running["r0"], chance.randint(1, 120))
+        if crash == "restart":
+            server.restart()
+        elif crash:
             server.kill()
             server.start()
         else:
-            replicas["victim"].send_signal(signal.SIGKILL)
-        known.update({seq: ("victim", what) for seq, what in early.items()})
-        for name, replica in replicas.items():
+            running["r0"].send_signal(signal.SIGKILL)
+        known.update({seq: ("r0", what) for seq, what in early.items()})
+        for name, replica in running.items():
             known.update({seq: (name, what) for seq, what in heard(replica).items()})
     found = {
         seq: (Path(str(record["home"])).name, record["lane"] * 40 + record["number"])
         for seq, record in read_records(store)
         if "lane" in record
     }
+    often = Counter(found.values())
     report = verify(store)
     return {
-        "what": "server killed" if crash else "replica killed",
+        "what": f"server: {crash}" if crash else "replica: kill",
         "times": times,
+        "processes": replicas,
         "acknowledged": len(known),
         "lost": sum(found.get(seq) != what for seq, what in known.items()),
+        "twice": sum(count > times for count in often.values()),
         "unacknowledged": len(found) - len(known),
         "records": report.records,
         "problems": len(report.problems),
@@ -176,15 +185,20 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--kills", type=int, default=60, help="how often a replica is killed")
     options.add_argument("--crashes", type=int, default=10, help="how often the server is killed")
+    options.add_argument("--restarts", type=int, default=10, help="how often the server is restarted at once")
     options.add_argument("--grants", type=int, default=200, help="how many grants are raced for")
     options.add_argument("--racers", type=int, default=RACERS, help="how many want each of them")
     args = options.parse_args()
     good = True
     with cluster() as server, tempfile.TemporaryDirectory() as scratch:
-        for name, times, crash in (("kills", args.kills, False), ("crashes", args.crashes, True)):
+        for name, times, crash, processes in (
+            ("kills", args.kills, "", 2),
+            ("crashes", args.crashes, "kill", PROCESSES),
+            ("restarts", args.restarts, "restart", PROCESSES),
+        ):
             (Path(scratch) / name).mkdir()
-            found = kills(server, Path(scratch) / name, times, crash=crash)
-            good = good and not found["lost"] and not found["problems"]
+            found = kills(server, Path(scratch) / name, times, crash=crash, replicas=processes)
+            good = good and not found["lost"] and not found["twice"] and not found["problems"]
             print(found, flush=True)
         (Path(scratch) / "grants").mkdir()
         found = grants(server, Path(scratch) / "grants", args.grants, args.racers)

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import Guard, ToolCall
@@ -19,6 +20,8 @@ from guardrail.mandates import Mandate, Word, give_word, public_text, sign
 from guardrail.model import Subject
 from guardrail.obligations import ObligationStatus
 from guardrail.obligations._duty import Duty
+from guardrail.obligations._events import Pinned
+from guardrail.obligations.world._handles import Unanswered, handle_of, is_alive
 from tests.identity_support import safetensors, weights
 
 AGENT = Subject(id="ops-agent", model="acme/alpha")
@@ -137,3 +140,15 @@ def duty_of(guard: Guard, name: str = DUTY) -> Duty:
     duty = guard.obligations.get(name)
     assert duty is not None
     return duty
+
+
+def needs_handles(folder: Path) -> None:
+    """Skip a test where the filesystem tells nothing of inodes by their handles, or the guard may not ask."""
+    probe = folder / "probe"
+    probe.touch()
+    status = os.stat(probe)
+    inode = f"{status.st_dev}:{status.st_ino}"
+    try:
+        is_alive(Pinned(path=str(probe), inode=inode, size=0, handle=handle_of(str(probe))))
+    except Unanswered as error:
+        pytest.skip(f"inodes cannot be asked for here: {error}")

@@ -6,6 +6,7 @@ With replicas that write to it, in this process and in others.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import pwd
 import select
@@ -24,6 +25,9 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from guardrail.audit.postgres import PostgresTrail
 from tests.audit_support import child
@@ -63,6 +67,7 @@ class Cluster:
         self._as = _unprivileged()
         self.home = Path(tempfile.mkdtemp(prefix="guardrail-pg-"))
         self._process: subprocess.Popen[bytes] | None = None
+        self._port = "5432"
         if self._as:
             os.chown(self.home, self._as["user"], self._as["group"])
         self.home.chmod(0o755)
@@ -74,10 +79,11 @@ class Cluster:
 
     def url(self, database: str = "postgres", user: str = "owner") -> str:
         """How to reach a database."""
-        return f"postgresql://{user}@/{database}?host={self.home}"
+        return f"postgresql://{user}@/{database}?host={self.home}&port={self._port}"
 
     def start(self, **settings: str) -> None:
         """Start the server, and wait until it takes connections."""
+        self._port = settings.get("port", "5432")
         options = [f"-c{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
         command = [str(self._bin / "postgres"), "-D", str(self.home / "data"), "-k", str(self.home), *options]
         end = time.monotonic() + WAIT_SECONDS
@@ -99,15 +105,41 @@ class Cluster:
 
     def stop(self) -> None:
         """Shut the server down, as an operator would."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(WAIT_SECONDS)
+        if self._pid():
+            os.kill(self._pid(), signal.SIGINT)
+            self._gone()
 
     def kill(self) -> None:
         """Kill the server and all of its sessions at once, as a crash of the host would."""
-        assert self._process is not None
         self._signal_all(signal.SIGKILL)
-        self._process.wait(WAIT_SECONDS)
+        self._gone()
+
+    def restart(self) -> None:
+        """Cut all sessions off and start again, which recovers from the log: `pg_ctl restart -m immediate`."""
+        data = self.home / "data"
+        subprocess.run(
+            [self._bin / "pg_ctl", "restart", "-m", "immediate", "-w", "-D", data, "-l", data / "restarted.log"],
+            check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=WAIT_SECONDS, cwd="/", **self._as,
+        )  # fmt: skip
+
+    def _pid(self) -> int:
+        """The server's own process, whoever started it; 0 if there is none."""
+        if self._process is not None:
+            self._process.poll()  # one of ours that has ended is gone only when somebody has asked
+        try:
+            pid = int((self.home / "data" / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, 0)
+        except (OSError, ValueError, IndexError):
+            return 0
+        return pid
+
+    def _gone(self) -> None:
+        end = time.monotonic() + WAIT_SECONDS
+        while self._pid():
+            assert time.monotonic() < end, (self.home / "log").read_text()
+            threading.Event().wait(0.01)  # it may be no child of ours; this loop is bounded
+        if self._process is not None:
+            self._process.wait(WAIT_SECONDS)
 
     def pause(self) -> None:
         """Stop all of its processes; they keep their connections and answer nothing."""
@@ -118,12 +150,13 @@ class Cluster:
         self._signal_all(signal.SIGCONT)
 
     def _signal_all(self, number: int) -> None:
-        assert self._process is not None
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        pid = self._pid()
+        assert pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         # Its sessions have process groups of their own.
-        for pid in (self._process.pid, *map(int, children)):
+        for one in (pid, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
+                os.kill(one, number)
 
     def database(self, name: str = "ledger") -> str:
         """An empty database; one that was used before is emptied, which takes a tenth of making another."""
@@ -147,7 +180,7 @@ class Cluster:
 
     def remove(self) -> None:
         """Stop it and take everything away."""
-        if self._process is not None and self._process.poll() is None:
+        if self._pid():
             self.kill()
         shutil.rmtree(self.home, ignore_errors=True)
 
@@ -174,6 +207,46 @@ def cluster() -> Iterator[Cluster]:
         yield made
     finally:
         made.remove()
+
+
+def certify(place: Path, data: Path) -> None:
+    """Give a server a certificate for `localhost` by an authority made for it; another one has nothing to do with it.
+
+    Args:
+        place: gets the certificates of both, `ca.pem` and `other.pem`.
+        data: where the server keeps its data; gets `server.crt` and `server.key`.
+    """
+    authorities = {name: (ec.generate_private_key(ec.SECP256R1()), _named(name)) for name in ("ca", "other")}
+    for name, (key, subject) in authorities.items():
+        made = _certificate(subject, subject, key.public_key(), authority=True).sign(key, hashes.SHA256())
+        (place / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    own, (key, issuer) = ec.generate_private_key(ec.SECP256R1()), authorities["ca"]
+    made = _certificate(_named("localhost"), issuer, own.public_key(), authority=False).sign(key, hashes.SHA256())
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    for path, content in (
+        (data / "server.crt", made.public_bytes(serialization.Encoding.PEM)),
+        (data / "server.key", own.private_bytes(serialization.Encoding.PEM, *form)),
+    ):
+        path.write_bytes(content)
+        path.chmod(0o600)
+        os.chown(path, data.stat().st_uid, data.stat().st_gid)
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def _certificate(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    )
 
 
 # ── replicas ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from guardrail.audit import verify
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.model import Subject
+from guardrail.review import Escalation
 from guardrail.service import create_app
 from guardrail.service.console._drawing import drawing
 from tests.adapters.bench import APPROVE, attached
@@ -175,6 +176,34 @@ def test_a_sign_in_is_begun_as_the_standards_want_it(house: House) -> None:
         assert "openid" in query["scope"][0].split()
     for name in ("state", "nonce", "code_challenge"):
         assert seen[0][name] != seen[1][name]
+
+
+def test_a_path_cannot_put_a_line_into_the_way_back(house: House) -> None:
+    """What was decoded from a path is encoded again before it becomes a header, after the sign-in."""
+    client = house.client()
+    answer = client.get("/console/x%0d%0aset-cookie:%20planted=1")
+    while urllib.parse.urlsplit(answer.headers["location"]).path != "/console/callback":
+        answer = client.get(f"{answer.headers['location']}&as=dana%40example.com")
+    answer = client.get(answer.headers["location"])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/x%0D%0Aset-cookie%3A%20planted%3D1")
+    assert "planted" not in str(client.cookies)
+
+
+def test_who_approves_broken_glass_sees_what_it_lifts(house: House) -> None:
+    """Ops, assets, for how long, by whom and why; and of more reasons than fit, the rules that it would lift."""
+    now = house.guard.desk.clock()
+    plain: dict[str, Any] = {"agent": "ops-agent", "created_us": now, "expires_us": now + 10**9, "leave_seconds": 1234}
+    view = {"by": "dana", "reason": "fire", "ticket": "INC-1"}
+    glass = Escalation(
+        id="glass-1", digest="sha256:d", ops=("net_send",), assets=("model:beta",), glass=True, view=view, **plain
+    )
+    many = Escalation(id="many", digest="sha256:e", shown=(("rule.seventeen", "model:beta"),), **plain)
+    for held in (glass, many):
+        house.guard.desk.open(held)
+    client = house.signed_in()
+    page = client.get("/console/escalations/glass-1").text
+    assert [word for word in ("net_send", "model:beta", "1234 seconds", "fire", "INC-1") if word not in page] == []
+    assert "rule.seventeen" in client.get("/console/escalations/many").text
 
 
 def test_the_cookie_is_out_of_reach_of_scripts_and_of_other_sites(house: House) -> None:

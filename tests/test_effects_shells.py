@@ -56,6 +56,12 @@ def test_variables_and_functions_are_remembered(guard: Guard, tmp_path: Path) ->
     assert say(guard, 'echo "$W"')
 
 
+def test_an_open_descriptor_is_remembered(guard: Guard, tmp_path: Path) -> None:
+    """`exec 3<` may end a shell that runs nothing else, and most often does not."""
+    assert say(guard, f"exec 3<{tmp_path}/models/beta/w.safetensors")
+    assert say(guard, f"cat <&3 > {tmp_path}/work/x").outcome is Outcome.DENY
+
+
 def test_a_call_that_was_not_let_run_leaves_nothing(guard: Guard, tmp_path: Path) -> None:
     """The shell is what it was."""
     assert say(guard, f"cd {tmp_path}/work")

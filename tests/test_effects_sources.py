@@ -89,10 +89,59 @@ ALLOWED = {
         calls=("tar czf /tmp/gr-l.tgz logs && d=$(mktemp -d) && tar xzf /tmp/gr-l.tgz -C $d",), then=(IMPORT, TESTS)
     ),
     "bytecode": Case(calls=("python3 -m compileall -q src",), then=(IMPORT, TESTS)),
+    "bytecode of the session's own module": Case(
+        calls=("echo 'x = 1' > src/own.py && python3 -m py_compile src/own.py",),
+        then=("PYTHONPATH=src python3 -c 'import own'", "python3 -c 'import ast; print(ast)'", TESTS),
+    ),
+    "a program of its own in go": Case(
+        calls=(
+            "mkdir ../one; printf 'package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(1) }\n' > ../one/a.go",
+        ),
+        then=("cd ../one && go run a.go", "cd ../one && go run .", "cd ../one && go build -o app . && ./app"),
+    ),
+    "a program of its own in rust": Case(
+        calls=("mkdir -p ../two && printf 'fn main() { println!(\"{}\", 1); }\n' > ../two/a.rs",),
+        then=("cd ../two && rustc -O a.rs && ./a",),
+    ),
     "a document": Case(calls=("echo x >> README.md",), then=(*BUILDS, IMPORT, TESTS)),
 }
 
 HELD = {
+    "a source that is put back after it was compiled": Case(
+        calls=(
+            "echo 'x = 1' > src/own.py && python3 -m py_compile src/own.py",
+            "touch -r src/own.py stamp && echo 'x = 2' > src/own.py && touch -r stamp src/own.py",
+        ),
+        then=("PYTHONPATH=src python3 -c 'import own'",),
+    ),
+    "bytecode that is given another time": Case(
+        calls=(
+            "echo 'x = 1' > src/own.py && python3 -m py_compile src/own.py",
+            "touch -d 2030-01-01 src/__pycache__/own.*.pyc",
+        ),
+        then=("PYTHONPATH=src python3 -c 'import own'",),
+    ),
+    "a program in go that removes": Case(
+        calls=(
+            "mkdir ../one; printf 'package main\nimport \"os\"\nfunc main() { os.Remove(os.Args[1]) }\n' > ../one/a.go",
+        ),
+        then=("cd ../one && go run a.go", "cd ../one && go build -o app . && ./app x"),
+    ),
+    "a package in go whose name is hidden": Case(
+        calls=(
+            'mkdir -p ../one && printf \'package main\nimport o "os"\nfunc main() { o.Remove("x") }\n\' > ../one/a.go',
+        ),
+        then=("cd ../one && go run .",),
+    ),
+    "a package of the project that only computes": Case(
+        calls=("mkdir -p lib2 && printf 'package lib2\nfunc Path() string { return \"x\" }\n' > lib2/a.go",), then=(GO,)
+    ),
+    "a program in rust that removes": Case(
+        calls=(
+            "mkdir -p ../two && printf 'use std::{fs, io};\nfn main() { fs::remove_file(\"x\"); }\n' > ../two/a.rs",
+        ),
+        then=("cd ../two && rustc a.rs && ./a",),
+    ),
     "a file that go embeds": Case(calls=("echo y > cmd/tool/page.bin",), then=(GO,)),
     "a file below a directory that go embeds": Case(
         calls=("mkdir -p cmd/tool/static && echo y > cmd/tool/static/a.dat",), then=(GO,)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,12 +18,16 @@ from typing import Any, Self
 import msgspec
 import pytest
 
+from guardrail.cli import main
+from guardrail.errors import TrailError
 from guardrail.mandates import reaches
 from guardrail.obligations._codec import pack, unpack
 from guardrail.obligations._events import Coverage, Erased, Pinned
-from guardrail.obligations.world import _handles, _sweep
+from guardrail.obligations.world import _evidence, _handles, _sweep
+from guardrail.obligations.world._verifier import UNWITNESSED
 from guardrail.printing import shortened
-from tests.duty_support import AGENT, Retirement, duty_of, only
+from tests.duty_support import AGENT, Retirement, duty_of, needs_handles, only
+from tests.test_obligations_discharge import certificate
 from tests.test_obligations_evaluations import SCORE_ALL, SHUT, Bench, states
 
 FIRST = "models/beta/model-00001-of-00002.safetensors"
@@ -35,37 +39,18 @@ def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 
-@pytest.fixture
-def _handled(tmp_path: Path) -> None:
-    """The filesystem tells of inodes by their handles, and the guard may ask."""
-    (tmp_path / "probe").touch()
-    status = os.stat(tmp_path / "probe")
-    file = Pinned(
-        path=str(tmp_path / "probe"),
-        inode=f"{status.st_dev}:{status.st_ino}",
-        size=0,
-        handle=_handles.handle_of(str(tmp_path / "probe")),
-    )
-    try:
-        _handles.is_alive(file)
-    except _handles.Unanswered as error:
-        pytest.skip(f"inodes cannot be asked for here: {error}")
-
-
-handled = pytest.mark.usefixtures("_handled")
-
 DOWN = [
     ("moved away", "mv models/beta {away}/b", {"moved"}),
     ("linked away, then unlinked", f"ln {FIRST} {{away}}/b; rm -r models/beta", {"moved", "partial"}),
 ]
 
 
-@handled
 @pytest.mark.parametrize(("trick", "deed", "kinds"), DOWN, ids=[trick for trick, _, _ in DOWN])
 def test_what_is_moved_out_of_sight_while_no_guard_runs_is_found(
     tmp_path: Path, trick: str, deed: str, kinds: set[str]
 ) -> None:
     """No descriptor held it and no directory is searched there; the filesystem still knows the inode."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     with place.guard() as guard:
         guard.begin(AGENT)
@@ -76,9 +61,9 @@ def test_what_is_moved_out_of_sight_while_no_guard_runs_is_found(
         assert (status.state, set(status.kinds), status.certificate) == ("unmet", kinds, "")
 
 
-@handled
 def test_neither_many_files_nor_large_empty_ones_crowd_a_file_out_of_sight(tmp_path: Path) -> None:
     """More files than descriptors, most of them holes: what takes room is pinned, and the rest is asked for."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     for number in range(70):
         with (place.model / f"junk{number}").open("wb") as stream:
@@ -93,11 +78,35 @@ def test_neither_many_files_nor_large_empty_ones_crowd_a_file_out_of_sight(tmp_p
         assert went == {f"{place.away}/{place.shards[0].name}", f"{place.away}/s69"}
 
 
+def test_where_the_filesystem_cannot_be_asked_what_went_unseen_is_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the capability, or on a filesystem without handles: what the guard held is proven, and nothing else."""
+
+    def unanswered(file: Pinned) -> int:
+        raise _handles.Unanswered("operation not permitted")
+
+    for module in (_handles, _evidence):
+        monkeypatch.setattr(module, "reopened", unanswered)
+    for held in (True, False):
+        place = Retirement(tmp_path / f"place-{held}")
+        with place.guard() as guard:
+            guard.begin(AGENT)
+            if held:
+                place.delete(guard)
+        if not held:
+            place.sh(f"mv models/beta {place.away}/b")
+        with place.guard() as guard:
+            status = [only(guard.settle()) for _ in range(2)][-1]
+            assert (status.certificate != "") is held
+            assert held or UNWITNESSED in status.evidence
+
+
 # -- who still has it
 
 
 @contextmanager
-def in_flight(path: Path) -> Iterator[None]:
+def in_flight(path: Path) -> Generator[None]:
     """A descriptor that is in no process, but on its way from one to another."""
     one, other = socket.socketpair()
     with one, other:
@@ -144,9 +153,9 @@ def test_whatever_keeps_the_content_without_a_name_keeps_it_from_being_proven(tm
         assert f"process {process.pid}" in " ".join(status.evidence)
 
 
-@handled
 def test_a_descriptor_that_is_in_no_process_keeps_it_from_being_proven(tmp_path: Path) -> None:
     """Sent through a socket and not received yet; when the socket goes, it goes."""
+    needs_handles(tmp_path)
     place = Retirement(tmp_path / "place")
     with place.guard() as guard:
         guard.begin(AGENT)
@@ -179,8 +188,7 @@ def test_an_edit_of_the_inventory_takes_no_place_out_of_the_search(tmp_path: Pat
     place.sh("rm -r models/beta")
     place.toml.write_text(text)
     with place.guard() as guard:
-        for _ in range(3):
-            status = only(guard.settle())
+        status = [only(guard.settle()) for _ in range(3)][-1]
         assert (status.stage, "`s3://a/b` cannot be seen from here" in " ".join(status.evidence)) == (
             "effect_seen",
             True,
@@ -194,8 +202,7 @@ def test_what_was_gone_before_the_order_is_proven_by_nothing(tmp_path: Path) -> 
     with place.guard() as guard:
         guard.begin(AGENT)
         place.delete(guard)
-        for _ in range(3):
-            status = only(guard.settle())
+        status = [only(guard.settle()) for _ in range(3)][-1]
         assert status.stage == "effect_seen"
         assert any("registered, and was not there any more" in line for line in status.evidence)
     place.order(id="again")
@@ -215,8 +222,7 @@ def test_a_registry_that_is_lost_after_the_order_is_missed(tmp_path: Path) -> No
         guard.begin(AGENT)
     place.sh("tar -cf elsewhere/b.tar models/beta; rm -r models/beta; rm trail.identity.db*")
     with place.guard() as guard:
-        for _ in range(3):
-            status = only(guard.settle())
+        status = [only(guard.settle()) for _ in range(3)][-1]
         assert (status.stage, status.certificate) == ("effect_seen", "")
 
 
@@ -282,6 +288,57 @@ def test_a_guard_that_is_stopped_while_it_deletes_is_not_taken_for_the_agent(
         for _ in range(2):
             guard.settle()
         assert (duty_of(guard).stage, duty_of(guard).erasing) == ("discharged", True)
+
+
+def test_what_cannot_be_recorded_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full when the guard is about to delete: nothing goes without a record of it."""
+    place = Retirement(tmp_path / "place")
+    place.word()
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        trail = guard.trail
+        assert trail is not None
+        append = trail.append
+
+        def full(record: dict[str, Any], **options: Any) -> Any:
+            if record.get("what", {}).get("event") == "erasing":
+                raise TrailError("the disk is full")
+            return append(record, **options)
+
+        monkeypatch.setattr(trail, "append", full)
+        with pytest.raises(TrailError, match="the disk is full"):
+            guard.settle()
+        assert place.shards[0].exists()
+        monkeypatch.undo()
+        guard.settle()
+        assert not place.shards[0].exists()
+        assert "erased" in place.events()
+
+
+def test_a_certificate_is_of_one_asset_and_of_the_world_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shown for another asset or order, or after the model came back, it is refused."""
+    place = Retirement(tmp_path / "place")
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        place.sh(f"cp -r models/beta {place.away}/kept")
+        place.delete(guard)
+        for _ in range(2):
+            guard.settle()
+    file, vkey = certificate(place, tmp_path)
+    check = ["obligations", "verify-certificate", str(file), "--vkey", vkey]
+    whole = [*check, "--asset", "model:beta", "--order", "retire", "--config", str(place.toml)]
+    assert main(whole) == 0
+    assert main([*check, "--asset", "model:gamma"]) == 1
+    assert main([*check, "--order", "other"]) == 1
+    assert "is about the order `retire`" in capsys.readouterr().err
+    place.sh(f"mv {place.away}/kept models/beta")
+    with place.guard() as guard:
+        guard.settle()
+    assert main(check) == 0
+    assert main(whole) == 1
+    assert "`retire/gone` is `attempted` by now" in capsys.readouterr().err
 
 
 # -- where copies hide
@@ -363,8 +420,7 @@ def test_a_copy_that_the_guard_may_not_read_keeps_it_from_being_proven(
             return opens(path, *given, **more)
 
         monkeypatch.setattr(_sweep.os, "open", refused)
-        for _ in range(3):
-            status = only(guard.settle())
+        status = [only(guard.settle()) for _ in range(3)][-1]
         assert (status.stage, status.certificate) == ("effect_seen", "")
         assert any("Permission denied" in line for line in status.evidence)
 
@@ -415,7 +471,7 @@ def test_a_second_result_for_the_same_items_is_held_against_the_first(tmp_path: 
         (tmp_path / "scores-2.json").write_text(first.replace("0.1", "0.9"))
         (status,) = guard.settle()
         assert status.kinds == ("evaluator_tampered",)
-        assert "gives other scores than" in status.evidence[0]
+        assert [one.path for one in status.violations] == [str(tmp_path / "scores-2.json")]
         assert "obligation.evaluator_tampered" in {rule for case in guard.desk.cases() for rule, _ in case.held.shown}
 
 

@@ -97,11 +97,11 @@ def test_another_replica_answers_by_itself_when_the_lease_has_ended(store: str, 
 def test_replicas_that_find_the_same_lease_ended_answer_it_once(store: str, tmp_path: Path) -> None:
     """Four of them at the same moment, each with a look of its own: one result for each intent."""
     crashed(store, tmp_path / "a", intents=20, lease=0.001)
-    trails = [open_shared(store, tmp_path / f"r{number}") for number in range(4)]
+    trails = [open_shared(store, tmp_path / f"r{number}", timeout_seconds=30) for number in range(4)]
     together = threading.Barrier(4)
 
     def settle(seqs: Sequence[int], records: Mapping[int, Mapping[str, Any]]) -> list[dict[str, Any]]:
-        together.wait(10)  # all of them have looked before any of them writes
+        together.wait(30)  # all of them have looked before any of them writes
         return answer(seqs, records)
 
     counts: list[int] = []

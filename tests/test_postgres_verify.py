@@ -125,6 +125,23 @@ def test_a_ledger_that_was_made_anew_is_found_by_the_key_and_by_a_kept_checkpoin
     assert any("another ledger or key" in problem for problem in problems(store, checkpoint=kept))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select 1",
+        "delete from guardrail.ledger where seq in (4, 6); update guardrail.ledger set kind = 'vote' where seq = 9",
+    ],
+)
+def test_many_processes_find_what_one_finds(store: str, monkeypatch: pytest.MonkeyPatch, statement: str) -> None:
+    """Parts of the rows, read elsewhere from the same snapshot, make the same report."""
+    monkeypatch.setattr("guardrail.audit.postgres._verify.WORTH_ROWS", 1)
+    monkeypatch.setattr("guardrail.audit.postgres._verify.PART_ROWS", 4)
+    change(store, statement)
+    one, many = verify(store), verify(store, jobs=2)
+    assert many.to_dict() | {"seconds": 0} == one.to_dict() | {"seconds": 0}
+    assert many.ok is (statement == "select 1")
+
+
 def test_results_are_paired_with_their_intents(postgres: Cluster, tmp_path: Path) -> None:
     """One intent is open, one result has none."""
     url = postgres.database()

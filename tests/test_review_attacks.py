@@ -188,6 +188,15 @@ def test_the_end_of_a_long_address_is_shown(tmp_path: Path) -> None:
     assert "characters left out" in line
 
 
+def test_who_signs_second_sees_what_the_glass_lifts(place: Place) -> None:
+    """Ops, assets and for how long: nothing else says it, since no call is held."""
+    with place.guard() as guard:
+        case = guard.clerk.take(glass(place, ops=("net_send", "exec"), seconds=1234))
+    text = "\n".join(lines(case, time.time_ns() // 1000))
+    for line in ("lifts       net_send, exec", "on          model:beta", "for         1234 seconds"):
+        assert line in text
+
+
 # ── who says yes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

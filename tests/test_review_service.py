@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -12,12 +13,15 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from guardrail import Guard, Outcome, ToolCall
 from guardrail.config import ServiceConfig
+from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.review import Case
-from guardrail.review._statements import CancelStatement, RevokeStatement, sign_statement
+from guardrail.review._statements import CancelStatement, GlassStatement, RevokeStatement, sign_statement
 from guardrail.service import create_app
 from guardrail.service._background import Background
 from tests.mandate_support import Place
@@ -156,6 +160,37 @@ async def test_a_request_sent_twice_is_one_request(guard: Guard, place: Place) -
         other = vote(case, "eve", place.keys["eve"])
         check_problem(await http.post(path, content=other, headers=key), 422, "reused-key")
     assert guard.desk.find(case.held.id).version == 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("what", ["cancel", "vote", "glass"])
+async def test_a_request_with_a_key_is_known_after_a_restart(place: Place, what: str) -> None:
+    """The same answer, whatever it was that was asked for; and the key is for nothing else, at no other time."""
+    now, dana = time.time_ns() // 1000, place.keys["dana"]
+    with place.guard() as guard:
+        case = held(guard, place)
+    body = {
+        "cancel": sign_statement(CancelStatement(voter="dana", t_us=now, escalation=case.held.id), dana),
+        "vote": vote(case, "dana", dana, "deny"),
+        "glass": sign_statement(
+            GlassStatement(voter="dana", t_us=now, agent="a", ops=("exec",), assets=("m",), ticket="t", reason="r"),
+            dana,
+        ),
+    }[what]
+    seen: list[Any] = []
+    for restart in range(3):
+        with place.guard() as guard:
+            if restart == 1:
+                (place.root / "trail.review.snapshot").unlink()
+            async with client(guard) as http:
+                answer = await http.post("/v1/review", content=body, headers={"idempotency-key": "k"})
+                seen.append((answer.status_code, answer.json()["id"], answer.json()["version"]))
+                other = vote(case, "eve", place.keys["eve"])
+                answer = await http.post("/v1/review", content=other, headers={"idempotency-key": "k"})
+                check_problem(answer, 422, "reused-key")
+                long = await http.post("/v1/review", content=other, headers={"idempotency-key": "k" * 256})
+                check_problem(long, 400, "malformed")
+    assert seen[0][0] == 200
+    assert seen[0] == seen[1] == seen[2]
 
 
 async def test_cancelling_and_revoking_take_a_signature_of_their_own(guard: Guard, place: Place) -> None:
@@ -337,3 +372,100 @@ async def test_the_service_takes_in_the_inbox_while_nobody_asks(
         after = await asyncio.to_thread(guard.desk.wait, case.held.id, case.version, 20)
     assert after is not None
     assert after.state == "approved"
+
+
+# ── a place of their own ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_where_people_have_a_listener_of_their_own_agents_find_none_of_review(guard: Guard, place: Place) -> None:
+    """Not even with the reviewers' token; people find their routes there, and nothing that agents ask."""
+    case, held_tokens = held(guard, place), {"token": AGENTS, "reviewer_token": PEOPLE}
+    app = create_app(guard, ServiceConfig(**held_tokens, review_socket="s"))  # type: ignore[arg-type]
+    assert app.people is not None
+    headers = {"authorization": f"Bearer {PEOPLE}", "content-type": "application/json"}
+    said = vote(case, "dana", place.keys["dana"])
+
+    async def ask(asked: Any, method: str, path: str, token: str = PEOPLE) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=asked), base_url="http://r") as http:
+            content = said if method == "POST" else None
+            return await http.request(
+                method, path, content=content, headers=headers | {"authorization": f"Bearer {token}"}
+            )
+
+    for method, path in PATHS:
+        check_problem(await ask(app, method, path), 401, "unauthorized")
+        check_problem(await ask(app, method, path, AGENTS), 404, "not-found")
+    for path in ("/v1/decide", "/v1/info", "/v1/grants/x:redeem", "/v1/grants/x:complete", "/openapi.json"):
+        check_problem(await ask(app.people, "POST", path), 404, "not-found")
+    check_problem(await ask(app.people, "GET", "/v1/escalations", AGENTS), 401, "unauthorized")
+    assert (await ask(app.people, "GET", "/livez")).status_code == 200
+    assert (await ask(app.people, "GET", "/v1/escalations")).json()["escalations"][0]["id"] == case.held.id
+    assert (await ask(app.people, "POST", f"/v1/escalations/{case.held.id}/votes")).json()["state"] == "approved"
+    check_problem(await ask(app, "POST", "/v1/grants/x:redeem", AGENTS), 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    ("service", "why"),
+    [
+        ('review_socket = "s"', "needs `service.reviewer_token`"),
+        ('reviewer_token = "t"\nreview_socket = "s"\nreview_host = "::1"', "not both"),
+        ('reviewer_token = "t"\nreview_socket = "s"\nsocket = "s"', "must be another than `service.socket`"),
+        ('reviewer_token = "t"\nreview_host = "::1"\nreview_port = 70000', "at most 65535"),
+    ],
+)
+def test_a_listener_for_people_that_cannot_be_meant_is_refused(service: str, why: str) -> None:
+    """When the configuration is read."""
+    with pytest.raises(ConfigError, match=why):
+        parse_config(f"[service]\n{service}\n")
+
+
+# ── the OpenAPI document ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fits(document: dict[str, Any], path: str, method: str, status: str, value: Any) -> None:
+    """What was answered is what the document says of that route."""
+    content = document["paths"][path][method]["responses"][status]["content"]
+    (schema,) = (kind["schema"] for kind in content.values())
+    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+
+
+async def test_the_openapi_document_describes_what_review_takes_and_gives(guard: Guard, place: Place) -> None:
+    """Every route of the page, with schemas that real requests and answers fit, and only where people review."""
+    case, other = held(guard, place), held(guard, place, "beta-2")
+    async with client(guard, AGENTS) as http:
+        document = (await http.get("/openapi.json")).json()
+    page = (Path(__file__).parent.parent / "docs/review.md").read_text(encoding="utf-8")
+    ours = [path for path in document["paths"] if path.startswith(("/v1/escalations", "/v1/grants", "/v1/review"))]
+    assert len(ours) == 9
+    assert [path for path in ours if f" {path}`" not in page and f" {path}?" not in page] == []
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    said = vote(case, "dana", place.keys["dana"])
+    body = document["paths"]["/v1/review"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    check = Draft202012Validator({**body, "components": document["components"]})
+    check.validate(json.loads(said))
+    assert not check.is_valid({"verdict": "approve"})
+    spoken = Draft202012Validator({"$ref": "#/components/schemas/Statement", "components": document["components"]})
+    spoken.validate(json.loads(base64.b64decode(json.loads(said)["payload"])))
+    assert not spoken.is_valid({"act": "vote"})
+    async with client(guard) as http:
+        answer = await http.post(f"/v1/escalations/{case.held.id}/votes", content=said)
+        fits(document, "/v1/escalations/{id}/votes", "post", "200", answer.json())
+        fits(document, "/v1/escalations", "get", "200", (await http.get("/v1/escalations?state=all")).json())
+        fits(
+            document, "/v1/escalations/{id}", "get", "200", (await http.get(f"/v1/escalations/{other.held.id}")).json()
+        )
+        fits(document, "/v1/escalations/{id}", "get", "404", (await http.get("/v1/escalations/x")).json())
+        grant = answer.json()["grants"][0]["grant"]
+    async with client(guard, AGENTS) as http:
+        use = {"digest": grant["digest"], "binding": grant["binding"]}
+        took = await http.post(f"/v1/grants/{grant['id']}:redeem", json=use)
+        fits(document, "/v1/grants/{id}:redeem", "post", "200", took.json())
+        done = await http.post(f"/v1/grants/{grant['id']}:complete", json={"use": 1, "result": "completed"})
+        fits(document, "/v1/grants/{id}:complete", "post", "200", done.json())
+    with pytest.raises(ValidationError):
+        fits(document, "/v1/escalations/{id}", "get", "200", {"id": "x"})
+    app: Any = create_app(guard, ServiceConfig(token=AGENTS))
+    headers = {"authorization": f"Bearer {AGENTS}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://r", headers=headers) as http:
+        assert not [path for path in (await http.get("/openapi.json")).json()["paths"] if "escalations" in path]

@@ -401,3 +401,29 @@ def test_an_exporter_that_is_not_carried_is_a_usage_error(place: Place) -> None:
     code, err = failing(place, "--port", "0", env={"OTEL_TRACES_EXPORTER": "jaeger"})
     assert code == 2
     assert "OTEL_TRACES_EXPORTER" in one_sentence(err)
+
+
+# -- people apart ------------------------------------------------------------------------------------------------------
+
+
+def test_people_are_answered_at_a_socket_of_their_own(place: Place) -> None:
+    """In a directory that keeps others out; the agents' port has none of it, and both end with the service."""
+    tokens = f'token = "{TOKEN}"\nreviewer_token = "{TOKEN}-of-people"\nreview_socket = "people/review.sock"'
+    place.write(service=tokens)
+    path, people = place.folder / "people/review.sock", {"authorization": f"Bearer {TOKEN}-of-people"}
+    with serving(place, "--port", "0") as service:
+        assert service.line.endswith(f", reviewers on unix:{path}\n")
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
+        for headers in (people, {}):
+            assert service.ask("/v1/escalations", **headers)[0] in (401, 404)
+        connection = http.client.HTTPConnection("localhost", timeout=START_SECONDS)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(START_SECONDS)
+        connection.sock.connect(str(path))
+        with contextlib.closing(connection):
+            assert exchange(connection, "/v1/escalations", None, people)[:2] == (200, {"escalations": [], "next": None})
+            assert exchange(connection, "/v1/decide", place.theft, people)[0] == 404
+        assert service.ask("/v1/decide", place.theft)[1]["outcome"] == "deny"
+        assert service.stop()[0] == 0
+    assert not path.exists()
+    assert verify(place.trail).ok

@@ -7,18 +7,17 @@ checkpoint is proven.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from guardrail.audit._batches import Entry
 from guardrail.audit._minimum import read_minimum, remove_below
 from guardrail.audit._note import CHECKPOINT_FILE, CheckpointFile, Signer, open_signer
+from guardrail.audit._opened import MAX_WAITING, Opened, check_origin, opened
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._proof import inclusion_proof
 from guardrail.audit._publish import Publisher, SecondFile, Sink
@@ -30,17 +29,11 @@ from guardrail.audit._unfinished import Answers, read_again
 from guardrail.audit._writer import Writer
 from guardrail.errors import TrailError
 
-MAX_WAITING: Final = 100_000
-"""Most records that may wait for the disk before further ones are refused."""
-
 PROBE_SECONDS: Final = 1.0
 """How often a full disk is asked again whether there is room, in seconds."""
 
-MAX_ORIGIN_CHARS: Final = 255
-"""Longest name of a ledger, in characters."""
 
-
-class Trail:
+class Trail(Opened):
     """An append-only, signed ledger of records in one directory. Made by `Trail.open`.
 
     Safe to use from any number of threads and event loops. Not usable in a forked child.
@@ -55,6 +48,8 @@ class Trail:
         publisher: where checkpoints go from here.
     """
 
+    _in_child = "a forked child must not write to it"
+
     def __init__(
         self,
         directory: Path,
@@ -65,23 +60,15 @@ class Trail:
         unfinished: Sequence[int] = (),
         publisher: Publisher | None = None,
     ) -> None:
+        super().__init__(str(directory), lock, publisher or Publisher(()))
         self.directory = self.place = directory
-        self.where = str(directory)
-        """The ledger, as messages name it."""
         self.unfinished = tuple(unfinished)
         """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
-        self.publisher = publisher or Publisher(())
-        """Where checkpoints go from here."""
-        self._lock = lock
         self._writer = writer
         self._stamp = stamp
         self._timeout = timeout_seconds
-        self._pid = os.getpid()
         self._next = writer.size
-        self._closed = False
         self._probed_at = 0.0
-        _opened.add(self)
-        atexit.register(self._close_at_exit)
 
     @classmethod
     def open(
@@ -113,10 +100,7 @@ class Trail:
             TrailError: if the directory cannot be used, is in use by another process, or what it holds is damaged,
                 rolled back, or of another ledger.
         """
-        if not origin or len(origin) > MAX_ORIGIN_CHARS or "+" in origin or any(map(str.isspace, origin)):
-            raise TrailError(
-                f"`{origin}` cannot name a trail: use up to {MAX_ORIGIN_CHARS} characters, no blanks, no `+`"
-            )
+        check_origin(origin)
         path = Path(directory).absolute()
         lock = -1
         try:
@@ -205,13 +189,7 @@ class Trail:
         self.checkpoint()
         return len(self.unfinished)
 
-    def tell(self, sink: Sink) -> None:
-        """Hand every checkpoint to somebody else too, from the last one on.
-
-        Args:
-            sink: takes a checkpoint and its note; called in a thread of its own.
-        """
-        self.publisher.add(sink)
+    def _offer_last(self) -> None:
         self._writer.offer_last()
 
     def checkpoint(self) -> None:
@@ -253,14 +231,14 @@ class Trail:
         Raises:
             TrailError: if the disk does not answer within `timeout_seconds`, or records could not be written.
         """
-        if os.getpid() != self._pid:
+        if not self._is_ours:
             return
         with self._writer.order:
             if self._closed:
                 return
             self._closed = True
             self._writer.put(Entry(last=True))
-        atexit.unregister(self._close_at_exit)
+        self._ends()
         if not self._writer.ended(self._timeout):
             # The files stay open and locked: the thread may still be writing to them.
             raise TrailError(f"the trail `{self.directory}` cannot be closed: {self._late()}")
@@ -268,12 +246,6 @@ class Trail:
         self._let_go()
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _submit(self, record: Mapping[str, Any], entry: Entry) -> int:
         self._check_process()
@@ -291,13 +263,6 @@ class Trail:
             self._next = seq + 1
             self._writer.put(entry)
         return seq
-
-    def _check_process(self) -> None:
-        # Before any lock: a child is forked with the locks as they were, held by threads it does not have.
-        if os.getpid() != self._pid:
-            raise TrailError(
-                f"the trail `{self.directory}` belongs to process {self._pid}: a forked child must not write to it"
-            )
 
     def _check_usable(self) -> None:
         if self._writer.failure is not None:
@@ -326,35 +291,12 @@ class Trail:
 
     def _let_go(self) -> None:
         self._writer.let_go()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        _opened.discard(self)
-
-    def _close_at_exit(self) -> None:
-        try:
-            self.close()
-        except TrailError:
-            pass  # whoever waited for a record was told; there is nobody left to tell
-
-    def forget_in_child(self) -> None:
-        """Drop the descriptors a forked child inherited, so that it cannot keep the directory locked."""
-        self._let_go()
-
-
-_opened: weakref.WeakSet[Trail] = weakref.WeakSet()
+        super()._let_go()
 
 
 def _is_open_here(path: Path) -> bool:
-    return any(trail.directory.resolve() == path.resolve() for trail in list(_opened))
-
-
-def _after_fork() -> None:
-    for trail in list(_opened):
-        trail.forget_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+    trails = [trail for trail in list(opened) if isinstance(trail, Trail)]
+    return any(trail.directory.resolve() == path.resolve() for trail in trails)
 
 
 def _clients(path: Path, witnesses: Sequence[tuple[str, str]]) -> list[Sink]:

@@ -78,7 +78,7 @@ def verify(
         people: public keys by the name of who owns them; without them, orders are checked by the keys they bring, and
             signatures of votes are only counted.
         former: names with further keys that their votes may bear, such as those that they had before.
-        jobs: most processes that read segments; 1 reads in this one.
+        jobs: most processes that read segments or rows; 1 reads in this one.
         progress: called now and then.
         limit: most problems to list.
 
@@ -102,6 +102,7 @@ def verify(
             seen=seen,
             people=people,
             former=former,
+            jobs=jobs,
             progress=progress,
             limit=limit,
         )

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from guardrail.audit._verify_scan import Scan, Task, scan
+
+T = TypeVar("T")
 
 WORTH_BYTES: Final = 32 * 1024 * 1024
 """From which size on a trail is worth further processes, in bytes: each takes a fraction of a second to start."""
@@ -37,12 +39,25 @@ def in_order(tasks: Sequence[Task], jobs: int, told: Callable[[int, int], None])
         for task in tasks:
             yield task, scan(task, told)
         return
+    yield from spread(tasks, jobs, scan)
+
+
+def spread(tasks: Sequence[T], jobs: int, read: Callable[[T], Scan]) -> Iterator[tuple[T, Scan]]:
+    """Read parts of a trail in other processes and yield each with what it holds, in order.
+
+    Args:
+        tasks: what to read.
+        jobs: how many processes.
+        read: reads one of them; a function of a module.
+
+    Raises:
+        OSError: if one cannot be read, or a process that read one was ended.
+    """
     # Not forked: the process that asks may have threads, and a trail open.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: deque[tuple[Task, Future[Scan]]] = deque()
-        left = iter(tasks)
-        for task in left:
-            running.append((task, pool.submit(scan, task)))
+        running: deque[tuple[T, Future[Scan]]] = deque()
+        for task in tasks:
+            running.append((task, pool.submit(read, task)))
             if len(running) < jobs * AHEAD:
                 continue
             first, found = running.popleft()

@@ -229,7 +229,7 @@ def _scope(said: dict[str, Any]) -> dict[str, Any] | None:
 def _enough(quorum: dict[str, Any], approvers: Sequence[str]) -> bool:
     """Whether these are as many as were asked for; necessary, and sufficient where nobody is in two groups."""
     people = {name.lower() for name in approvers}
-    groups = quorum.get("groups") or []
+    groups: list[dict[str, Any]] = quorum.get("groups") or []
     if not groups:
         return len(people) >= max(1, int(quorum.get("n", 1)))
     seats = [(max(1, int(group.get("n", 1))), {name.lower() for name in group["members"]}) for group in groups]

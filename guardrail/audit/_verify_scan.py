@@ -13,7 +13,8 @@ import hashlib
 import struct
 import zlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -100,11 +101,17 @@ def scan(task: Task, progress: Callable[[int, int], None] | None = None) -> Scan
     Raises:
         OSError: if it cannot be read.
     """
-    # Every record that is parsed is let go at once, and none holds itself: looking for cycles costs a tenth.
+    with without_collecting():
+        return _Reading(task, progress).run()
+
+
+@contextmanager
+def without_collecting() -> Generator[None]:
+    """Every record that is parsed is let go at once, and none holds itself: looking for cycles costs a tenth."""
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _Reading(task, progress).run()
+        yield
     finally:
         if collecting:
             gc.enable()
@@ -225,12 +232,13 @@ class _Reading:
 
     # ── the leaf ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _leaf(self, leaf: bytes, seq: int, at: int) -> None:
+    def _leaf(self, leaf: bytes, seq: int, at: int) -> object:
+        """Take one leaf; its kind, or None if it cannot be read."""
         try:
             record = read_leaf(leaf)
         except ValueError as error:
             self.problem(f"the record {error}", at, seq)
-            return
+            return None
         if record.get("seq") != seq:
             self.problem(f"the record calls itself record {record.get('seq')}", at, seq)
         if self.task.origin and record.get("log") != self.task.origin:
@@ -250,6 +258,7 @@ class _Reading:
             self.out.said.append((seq, at, needed(record)))
         if "disclosures" in record and isinstance(disclosed := record["disclosures"], dict):
             self.out.disclosed.append((seq, str(record.get("id")), disclosed))  # pyright: ignore[reportUnknownArgumentType]
+        return kind or ""
 
     def _light_leaf(self, leaf: bytes, seq: int, at: int) -> None:
         if not any(mark in leaf for mark in _SPECIAL):

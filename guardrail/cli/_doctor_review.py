@@ -158,6 +158,9 @@ def _service(config: Config) -> Iterator[Found]:
     if not ready:
         lost = "webhooks are not told, and " if config.review.webhooks else ""
         yield "note", f"{said.removeprefix('guardrail: ')}; until `guardrail serve` runs, {lost}nobody votes over HTTP"
+    elif over_http and not (settings.review_socket or settings.review_host):
+        how = "set `service.review_socket`, so that agents cannot even reach their routes"
+        yield "note", f"the service is ready; people are answered where agents ask: {how}"
     else:
         yield "ok", f"the service is ready{'' if over_http else '; nobody reviews over HTTP without `reviewer_token`'}"
 

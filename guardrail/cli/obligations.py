@@ -23,10 +23,16 @@ _EXITS: Final = (
     "exit codes: 0 nothing is overdue, 3 something was not done, 4 something waits for a person, "
     "1 it could not be looked at, 2 usage or configuration"
 )
-_CERTIFICATE_EXITS: Final = "exit codes: 0 it is genuine, 1 it is not, 2 usage or configuration"
+_CERTIFICATE_EXITS: Final = "exit codes: 0 it is genuine, about what was asked and upheld, 1 it is not, 2 usage"
 _WORD: Final = (
     "The word is signed and laid beside the mandates; a running guard takes it up within seconds. "
     "Only files that are known by device, inode number and time of birth are deleted, and no link is followed."
+)
+
+
+_HOLD: Final = (
+    "While it is on hold its order grants nothing, the guard deletes nothing, and nothing is overdue; only who put it "
+    "on hold can let it go on. It is due when it was: sign the order again for another time."
 )
 
 
@@ -68,7 +74,18 @@ def add(verbs: Any) -> None:
     discharge.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
     discharge.add_argument("--derivatives", action="store_true", help="further names and whole copies go too")
     _common(discharge)
-    discharge.set_defaults(run=run, act=_discharge)
+    discharge.set_defaults(run=run, act=_say, says="discharge", reason="")
+
+    for says, text in (
+        ("hold", "say that nothing is to be deleted until you let it go on"),
+        ("resume", "let what you have put on hold go on"),
+    ):
+        word = actions.add_parser(says, help=text, description=_HOLD, epilog=_EXITS)
+        word.add_argument("id", metavar="ID", help="`mandate/obligation`")
+        word.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
+        word.add_argument("--reason", default="", metavar="TEXT", help="why, for people")
+        _common(word)
+        word.set_defaults(run=run, act=_say, says=says)
 
     certificate = actions.add_parser(
         "certificate", help="print the certificate of a deletion", epilog="exit codes: 0 done, 1 there is none, 2 usage"
@@ -83,6 +100,9 @@ def add(verbs: Any) -> None:
     check.add_argument(
         "--vkey", required=True, metavar="VKEY", help="verifier key of the trail, as text or as a file that holds it"
     )
+    check.add_argument("--asset", metavar="ID", help="the asset that it has to be about")
+    check.add_argument("--order", metavar="ID", help="the order that it has to be under")
+    check.add_argument("--config", metavar="FILE", help="guardrail.toml: ask its trail too whether it still holds")
     check.add_argument("--json", action="store_true", help="print JSON: the statement that was signed")
     check.set_defaults(run=run, act=_check)
 
@@ -165,15 +185,15 @@ def _guard(config: Config) -> Guard:
 # -- doing
 
 
-def _discharge(args: argparse.Namespace) -> int:
+def _say(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
     from guardrail.mandates import Word, give_word, load_key, public_keys, public_text, read_public
-    from guardrail.mandates._word import WORDS
+    from guardrail.mandates._word import ENDINGS
     from guardrail.printing import visible
 
     config = _config(args)
     duty = _duty(config, args.id)
-    if duty.terms.effect != "delete":
+    if args.says == "discharge" and duty.terms.effect != "delete":
         raise ConfigError(f"`{args.id}` is no deletion: the guard can do nothing else for anybody")
     if not config.mandates.directory:
         raise ConfigError("`mandates.directory` is not set, so no guard of this configuration would find the word")
@@ -182,12 +202,26 @@ def _discharge(args: argparse.Namespace) -> int:
     by = next((name for name, public in people.items() if public == read_public(public_text(key))), None)
     if by is None:
         raise ConfigError(f"the key `{args.key}` is that of no [[person]] of the configuration: use that of one")
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    word = Word(obligation=args.id, asset=duty.terms.asset, by=by, at=now, derivatives=args.derivatives)
-    out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{WORDS}"
+    word = Word(
+        obligation=args.id,
+        asset=duty.terms.asset,
+        by=by,
+        at=dt.datetime.now(dt.UTC),
+        says=args.says,
+        reason=args.reason,
+        derivatives=getattr(args, "derivatives", False),
+    )
+    out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{ENDINGS[word.says]}"
     _write(out, give_word(word, key))
-    print(visible(f"{by} says that the guard shall delete {duty.terms.asset}: {out}"), file=sys.stderr)
+    print(visible(f"{by} says that {_SAID[word.says].format(duty.terms.asset)}: {out}"), file=sys.stderr)
     return _print([one for one in _settled(config, args.id) if one.id == args.id], as_json=args.json)
+
+
+_SAID: Final = {
+    "discharge": "the guard shall delete {}",
+    "hold": "nothing of {} is to be deleted for now",
+    "resume": "what was ordered of {} goes on",
+}
 
 
 def _write(out: Path, data: bytes) -> None:
@@ -235,15 +269,40 @@ def _check(args: argparse.Namespace) -> int:
     for line in vkey.splitlines() or [""]:
         read_vkey(line)
     try:
-        statement = check_certificate(_read(args.file), vkey)
+        data = _read(args.file)
+        statement = check_certificate(data, vkey)
     except ConfigError as error:
         print(visible(f"NOT genuine: {args.file}: {error}"), file=sys.stderr)
+        return EXIT_FAULT
+    told: dict[str, Any] = statement["predicate"]
+    for what, wanted in (("asset", args.asset), ("order", args.order)):
+        if wanted is not None and told[what] != wanted:
+            print(visible(f"NOT about it: {args.file} is about the {what} `{told[what]}`"), file=sys.stderr)
+            return EXIT_FAULT
+    if args.config is not None and (why := _why_not_upheld(_config(args), statement, data)):
+        print(visible(f"NOT upheld: {args.file}: {why}"), file=sys.stderr)
         return EXIT_FAULT
     if args.json:
         print(json.dumps(statement, indent=2))
     else:
         _print_statement(statement)
     return EXIT_OK
+
+
+def _why_not_upheld(config: Config, statement: dict[str, Any], data: bytes) -> str:
+    """Why the trail does not uphold a genuine certificate; empty if it does."""
+    from guardrail.obligations._certificate import digest_of
+    from guardrail.obligations._reading import read_duties
+
+    name: str = statement["predicate"]["obligation"]
+    # From the trail alone: the index beside it is not what was signed.
+    duty = read_duties(config, whole=True).get(name)
+    if duty is None:
+        return f"the trail knows of no obligation `{name}`"
+    if duty.certificate == digest_of(data):
+        return ""
+    why = duty.evidence[0] if duty.evidence else "another certificate took its place"
+    return f"`{name}` is `{duty.stage}` by now: {why}"
 
 
 def _vkey(given: str) -> str:
@@ -304,7 +363,7 @@ def _print_one(status: ObligationStatus) -> None:
     from guardrail.printing import visible
 
     wrong = f" [{', '.join(status.kinds)}]" if status.kinds else ""
-    waits = "; waits for a person" if status.waits_for_person else ""
+    waits = "; waits for a person" if status.waits_for_person else f"; on hold by {status.held}" if status.held else ""
     print(
         visible(
             f"{status.state.upper():<9} {status.id}: {status.effect} {status.asset}, {status.stage}{wrong}, "
@@ -328,6 +387,8 @@ def _print_facts(duty: Duty) -> None:
         print(visible(f"  left       {line}"))
     if duty.word:
         print(visible(f"  leave      {duty.word}"))
+    if duty.held:
+        print(visible(f"  on hold    by {duty.held} since {_time(duty.held_us)} {duty.held_why}"))
     if duty.certificate:
         print(f"  certificate sha256:{duty.certificate}")
 

@@ -8,7 +8,7 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
 from guardrail.cli._words import counted
@@ -26,6 +26,7 @@ _DESCRIPTION: Final = """Answer decisions over HTTP.
 One line on standard output says that it is ready and where; everything else goes to standard error.
 On TCP clients must send the token in [service] of the configuration. A Unix socket needs none: who may enter its
 directory may ask, so the directory is made with mode 0750, and one that others could enter or change is refused.
+With `service.review_socket` or `service.review_host` those who review are answered there, and nowhere else.
 SIGTERM lets calls that are being judged finish, for at most `service.shutdown_seconds`.
 """
 
@@ -117,7 +118,7 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
     from guardrail.service import create_app
     from guardrail.service._app import check_access
     from guardrail.service._attend import attending
-    from guardrail.service._listen import listening
+    from guardrail.service._listen import for_reviewers, listening
 
     check_access(settings, insecure_no_token=insecure_no_token)
 
@@ -126,11 +127,17 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
     with contextlib.ExitStack() as stack:
         # The address comes first: a second service must not open, and lock, what the first one works with.
         listener = stack.enter_context(listening(settings))
-        guard = stack.enter_context(Guard.open(config))
+        others = for_reviewers(config)
+        apart = None if others is None else stack.enter_context(listening(others))
+        guard = stack.enter_context(Guard.open(config, attend=False))
         stack.enter_context(attending(guard, telemetry.Telemetry.default()))
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
         _warm(guard)
-        server = _server(app, settings, _ready_line(guard, settings, listener))
+        ready, people = _ready_line(guard, settings, listener), None
+        if others is not None and apart is not None:
+            ready += f", reviewers on {_where(others, apart)}"
+            people = app.people, apart
+        server = _server(app, settings, ready, people)
         try:
             server.run(sockets=[listener])
         except SystemExit:
@@ -156,42 +163,70 @@ def _stop(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
-def _server(app: Any, settings: ServiceConfig, ready: str) -> uvicorn.Server:
+def _server(
+    app: Any, settings: ServiceConfig, ready: str, people: tuple[Any, socket.socket] | None = None
+) -> uvicorn.Server:
+    import asyncio
+
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Says when it is ready; those who review are answered by a second one beside it, with room of their own."""
+
+        beside: uvicorn.Server | None = None
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started and people is not None:
+                application, listener = people
+                self.beside = uvicorn.Server(_uvicorn(application, settings, lifespan="off"))
+                self.beside.config.load()
+                self.beside.lifespan = self.beside.config.lifespan_class(self.beside.config)
+                await self.beside.startup([listener])
+            if self.started:
+                print(ready, flush=True)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            own = super().shutdown(sockets)
+            if self.beside is None:
+                await own
+            else:
+                await asyncio.gather(self.beside.shutdown(), own)
+
+    return Server(_uvicorn(app, settings, lifespan="on"))
+
+
+def _uvicorn(app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     import uvicorn
 
     from guardrail.service._listen import BACKLOG
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                print(ready, flush=True)
-
-    return Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",  # our own line says that it is ready, and where
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            ws="none",
-            lifespan="on",
-            backlog=BACKLOG,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
-        )
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",  # our own line says that it is ready, and where
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan=lifespan,
+        backlog=BACKLOG,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
     )
 
 
-def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) -> str:
+def _where(settings: ServiceConfig, listener: socket.socket) -> str:
     if settings.socket:
-        where = f"unix:{settings.socket}"
-    else:
-        host, port = listener.getsockname()[:2]
-        where = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"unix:{settings.socket}"
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) -> str:
+    where = _where(settings, listener)
     declared = len(guard.config.assets)
     assets = f"{counted(declared, 'asset')} and {len(guard.inventory) - declared} of the guard's own"
     return f"guardrail: ready on {where}, policy {guard.engine.revision}, {assets}"

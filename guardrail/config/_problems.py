@@ -19,6 +19,7 @@ from guardrail.config._settings import (
     GroupConfig,
     ObligationConfig,
     PolicyConfig,
+    ServiceConfig,
     TrailConfig,
     WebhookConfig,
     dotted,
@@ -37,6 +38,9 @@ MAX_REFERENCE: Final = 1_000
 """Most scores that another is compared with."""
 
 _POINTER: Final = re.compile(r"/(?:input|result)(?:/[^/]+)*")
+MAX_ATTEND_SECONDS: Final = 3600
+"""Longest time between two looks at what is due, in seconds."""
+
 _WEB: Final = re.compile(r"https?://[^\s/@?#]+(?:/[^\s#]*)?")
 _BROWSED: Final = re.compile(r"(?:https://[^\s/@?#]+|http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?)(?:/[^\s#]*)?")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s*?\[\x00]+")
@@ -120,6 +124,8 @@ def _obligation_problems(duties: ObligationConfig) -> list[str]:
     ]
     if not all(duties.roots) or any("\0" in root or any(c in root for c in "*?[") for root in duties.roots):
         problems.append("`obligations.roots` must name directories, and takes no globs: all below counts")
+    if not 0 <= duties.attend_seconds <= MAX_ATTEND_SECONDS:
+        problems.append(f"`obligations.attend_seconds` must be 0 to {MAX_ATTEND_SECONDS}")
     if not duties.s3_region:
         problems.append("`obligations.s3_region` must not be empty")
     return problems
@@ -224,6 +230,19 @@ def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str], 
                 yield f"`review.groups.{name}`: `{member}` is no [[person]], whose signature could be looked at"
 
 
+def _listener_problems(service: ServiceConfig) -> Iterator[str]:
+    """A listener of their own for those who review."""
+    if service.review_port > 65535:
+        yield "`service.review_port` may be at most 65535"
+    apart = [name for name in ("review_socket", "review_host") if getattr(service, name)]
+    if len(apart) > 1:
+        yield "give either `service.review_socket` or `service.review_host`, not both"
+    if apart and not service.reviewer_token:
+        yield f"`service.{apart[0]}` needs `service.reviewer_token`: without it nobody reviews over HTTP"
+    if service.review_socket and service.review_socket == service.socket:
+        yield "`service.review_socket` must be another than `service.socket`: agents ask there"
+
+
 def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
     for name in _twice([webhook.name for webhook in webhooks]):
         yield f"webhook `{name}` is listed twice"
@@ -296,6 +315,7 @@ def _number_problems(config: Config) -> list[str]:
         problems.append("`review.grant_seconds` may be at most 14400 (four hours)")
     if config.service.port > 65535:
         problems.append("`service.port` may be at most 65535")
+    problems += _listener_problems(config.service)
     return problems
 
 

@@ -250,6 +250,8 @@ class ObligationConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields
         s3_region: its region.
         mlflow_url: address of an MLflow server, for assets at `mlflow:NAME/VERSION`; credentials are MLflow's own
             environment variables.
+        attend_seconds: how often a guard looks by itself, in a thread, at what is due and at people's words, as long as
+            anything is owed; 0 means never, and then `Guard.attend` has to be called.
     """
 
     roots: tuple[str, ...] = ()
@@ -257,6 +259,7 @@ class ObligationConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields
     s3_url: str = ""
     s3_region: str = "us-east-1"
     mlflow_url: str = ""
+    attend_seconds: float = 10.0
 
 
 class HistoryConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -476,6 +479,12 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
         reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
             nobody reviews over HTTP.
+        review_socket: path of a Unix socket for those who review alone; where there is one, they are answered nowhere
+            else.
+        review_host: address to listen on for those who review alone, for TCP, instead of `review_socket`.
+        review_port: port to listen on at `review_host`.
+        metrics_token: bearer token of whoever may read `/metrics` and nothing else, best given as `${ENV_NAME}`;
+            `token` opens it as well.
         body_bytes: largest request body, in bytes.
         concurrency: most requests judged at one time; further ones get 503.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
@@ -487,6 +496,10 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     socket: str = ""
     token: str = ""
     reviewer_token: str = ""
+    review_socket: str = ""
+    review_host: str = ""
+    review_port: int = 8766
+    metrics_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
     shutdown_seconds: float = 10.0

@@ -2,7 +2,8 @@
 
 Not concerned with the sources themselves: `code/_sources.py` looks into those for files that they take in by name.
 A build is a mapping that travels with an effect: `reads` (a key of `READS`), `below` (directories), `named` (globs of
-whole paths, wherever they are) and `broad` (what is below those directories counts but for texts of other kinds).
+whole paths, wherever they are) and `broad` (what is below those directories counts but for texts of other kinds),
+and `plain` (sources of the session's that only compute, which do not count).
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def may_be_part(path: str, build: Build, *, folder: bool = False) -> bool:
         build: what goes into the program.
         folder: it is, or may be, a directory that was brought with all that lies in it.
     """
+    if path in build.get("plain", ()):
+        return False  # it was looked into, and does nothing but compute
     if "/.git/" in f"{path}/":
         return False  # the history of a project; none of it is compiled
     tops = [top.rstrip("/") for top in build["below"]]

@@ -115,6 +115,15 @@ class Operations:
         state.vars = {name: Value() for name in ("HOME", *GIVEN_NAMES, *self.shell.expand.environment)}
         return state
 
+    def _lost(self, end: State) -> State:
+        """The same, but for what it has open, and whose content is in its variables, if it is still there."""
+        state = self._unknown()
+        state.opened, state.held, state.sinks, state.handed = end.opened, end.held, end.sinks, end.handed
+        for name, value in end.vars.items():
+            if value.sources:
+                state.vars[name] = Value(sources=value.sources, plural=True)
+        return state
+
     def _call(self, name: str, state: State | None = None) -> Call:
         state = state if state is not None else State((self.cwd,))
         return self.shell.call(name[:200], (), state, state.cwds[0], Stream(), (0, 0))
@@ -130,7 +139,7 @@ class Operations:
                 self.shell.dynamic("a shell that lives on has new meanings for commands", (0, 0))
         elif self.shell.jumps != jumps or self.shell.errexit or self.shell.traps or self.shell.deferred:
             # It may have ended, and another one been started in its place; and a trap runs at times of its own.
-            self.memory.leave(self._unknown())
+            self.memory.leave(self._lost(ok.join(bad)))
         else:
             end = ok.join(bad)
             left = directory_left(operation.text, self.shell.view)

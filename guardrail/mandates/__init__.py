@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.mandates._book import MandateBook, Order
 from guardrail.mandates._ledger import KeptDuty, MandateLedger
-from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation, reaches
+from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation, microseconds, reaches
 from guardrail.mandates._revocation import Revocation, revoke
 from guardrail.mandates._signing import (
     key_id,
@@ -36,6 +36,7 @@ __all__ = [
     "give_word",
     "key_id",
     "load_key",
+    "microseconds",
     "new_key",
     "pae",
     "public_keys",

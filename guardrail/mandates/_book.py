@@ -150,7 +150,7 @@ class MandateBook:
         except OSError:
             return ()  # `problems` says so
         return tuple(
-            sorted(name for name in names if not name.endswith((SUFFIX, REVOKED, WORDS)) and not name.startswith("."))
+            sorted(name for name in names if not name.endswith((SUFFIX, REVOKED, *WORDS)) and not name.startswith("."))
         )
 
     def current(self, subject: Subject, session: str, now_us: int) -> tuple[Mandate, ...]:

@@ -86,8 +86,9 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Args:
         id: name of this duty within the mandate.
-        effect: what is owed: that an asset is deleted, a service that is one called, such as one that shuts down, or
-            that every item of an evaluation has its score in the record that is one.
+        effect: what is owed: that an asset is deleted, that it is there unchanged until it is due (`retain`), that it
+            is brought somewhere (`transfer`), a service that is one called, such as one that shuts down, or that every
+            item of an evaluation has its score in the record that is one.
         asset: id of the asset, no glob.
         due: until when; the end of the mandate by default.
         quiet_seconds: for `delete`: how long it must have been gone before it is looked for a second time.
@@ -98,11 +99,13 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         records: for `service`: id of the evaluation that decides whether it is owed; empty if it always is.
         below: for `records`: it is owed if the mean of the scores is below this number, as text such as `0.7`; for
             `evaluate`: the threshold that the record must not state otherwise.
+        to: for `transfer`: the directory that it has to lie in, as an absolute path.
+        source: for `transfer`: whether it is to be `gone` from where it was, or `kept` there too.
         judge: for `evaluate`: glob on who has to give the scores, as the record names the judge; empty for anybody.
     """
 
     id: str
-    effect: Literal["delete", "service", "evaluate"]
+    effect: Literal["delete", "retain", "transfer", "service", "evaluate"]
     asset: str
     due: Moment | None = None
     quiet_seconds: int = QUIET_SECONDS
@@ -113,6 +116,8 @@ class Obligation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     records: str = ""
     below: str = ""
     judge: str = ""
+    to: str = ""
+    source: Literal["", "gone", "kept"] = ""
 
 
 class Mandate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -301,6 +306,13 @@ def _duty_problems(mandate: Mandate, duty: Obligation) -> Iterator[str]:
         yield f"{name} has `quiet_seconds` that are not 0 to {MAX_QUIET_SECONDS}"
     if duty.effect != "delete" and (duty.fallback or duty.derivatives):
         yield f"{name} has `fallback` or `derivatives`, which belong to `delete`"
+    if duty.effect == "transfer":
+        if not duty.to.startswith("/") or any(char in duty.to for char in "*?[") or "/../" in f"{duty.to}/":
+            yield f"{name} needs the absolute path of a directory in `to`"
+        if not duty.source:
+            yield f"{name} has to say whether its `source` is to be `gone` or `kept`"
+    elif duty.to or duty.source:
+        yield f"{name} has `to` or `source`, which belong to `transfer`"
     yield from _evaluation_problems(duty, name)
 
 

@@ -1,4 +1,4 @@
-"""A person's word that the guard itself shall carry out a deletion that was ordered and not done.
+"""A person's word on what an order obliges to: that the guard itself shall delete it, that it waits, or goes on.
 
 It is signed like a mandate, and about one obligation on one asset: it can add nothing to what was ordered, except that
 further names and copies of the same thing go too.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import msgspec
 
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
 
 WORD_TYPE: Final = "application/vnd.guardrail.discharge.v1+json"
 
-WORDS: Final = ".discharge.json"
-"""How the name of a file with a word ends, beside the mandates."""
+Says = Literal["discharge", "hold", "resume"]
+"""What a word can say."""
+
+ENDINGS: Final[Mapping[Says, str]] = {says: f".{says}.json" for says in get_args(Says)}
+"""How the name of a file with such a word ends, beside the mandates."""
+
+WORDS: Final = tuple(ENDINGS.values())
+"""All of them."""
+
+MAX_REASON_CHARS: Final = 1024
+"""Longest reason, in characters."""
 
 MAX_WORD_BYTES: Final = 16 * 1024
 """Largest word, in bytes."""
 
 
-class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a person says.
 
     Args:
@@ -40,6 +49,9 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         at: when it was signed.
         v: version of this format.
         derivatives: further names and copies are to go too.
+        says: `discharge`: the guard shall delete it; `hold`: nothing is to be deleted until the same person says
+            `resume`.
+        reason: why, for people.
     """
 
     obligation: str
@@ -48,6 +60,8 @@ class Word(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     at: Moment
     v: Literal[1] = 1
     derivatives: bool = False
+    says: Says = "discharge"
+    reason: str = ""
 
     def to_json(self) -> bytes:
         """Canonical JSON: what is signed."""
@@ -74,7 +88,7 @@ def give_word(word: Word, private_key: Ed25519PrivateKey) -> bytes:
         private_key: the own Ed25519 key of whom it names in `by`.
 
     Returns:
-        The content of a `*.discharge.json` file.
+        The content of a file beside the mandates; `ENDINGS` says how its name ends.
 
     Raises:
         ConfigError: if it is impossible.
@@ -87,7 +101,7 @@ def open_word(data: bytes, people: Mapping[str, bytes]) -> Given:
     """The word in an envelope, after its signature was checked.
 
     Args:
-        data: content of a `*.discharge.json` file.
+        data: content of the file.
         people: public keys by the name of who owns them.
 
     Raises:
@@ -109,6 +123,10 @@ def _check(word: Word) -> None:
         raise ConfigError("not a word: `obligation` must be `mandate/obligation`")
     if not word.asset or not 0 < len(word.by) <= MAX_NAME_CHARS:
         raise ConfigError("not a word: it needs an `asset` and who says it")
+    if len(word.reason) > MAX_REASON_CHARS:
+        raise ConfigError(f"not a word: `reason` may have at most {MAX_REASON_CHARS} characters")
+    if word.derivatives and word.says != "discharge":
+        raise ConfigError("not a word: `derivatives` belongs to `discharge`")
 
 
 _decoder: Final = msgspec.json.Decoder(Word)

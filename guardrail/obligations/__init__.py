@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from guardrail.obligations._attend import Attendant
 from guardrail.obligations._escalate import escalate
 from guardrail.obligations._keys import certifier, trail_key
 from guardrail.obligations._ledger import Obligations
@@ -13,6 +14,7 @@ from guardrail.obligations.world._world import World
 
 __all__ = [
     "Alarm",
+    "Attendant",
     "Lookback",
     "Note",
     "ObligationStatus",

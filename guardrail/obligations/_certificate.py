@@ -108,6 +108,16 @@ def to_file(envelope: dict[str, Any]) -> bytes:
     return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
+def digest_of(data: bytes) -> str:
+    """The digest under which a certificate is in the trail, however its file is laid out; empty if it is none."""
+    try:
+        envelope = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return ""
+    known = cast("dict[str, Any]", envelope) if isinstance(envelope, dict) else None
+    return "" if known is None else hashlib.sha256(to_file(known)).hexdigest()
+
+
 def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int) -> dict[str, Any]:
     terms = duty.terms
     # What was begun and not told of, because the guard was stopped meanwhile, it has begun all the same.

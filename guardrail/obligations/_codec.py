@@ -23,7 +23,10 @@ BUDGET_BYTES: Final = 14 * 1024
 MAX_LINES: Final = 16
 """Most sentences of evidence in one event; the rest are counted."""
 
-MAX_LINE_CHARS: Final = 200
+EVIDENCE_BYTES: Final = 10 * 1024
+"""How much of a record the evidence of one event may take, in bytes."""
+
+MAX_LINE_CHARS: Final = 320
 """Longest sentence in one event, in characters; of a longer one the middle is left out."""
 
 T = TypeVar("T", Pinned, Finding)
@@ -39,7 +42,13 @@ def bounded(seen: Looked) -> Looked:
     )
     kept = next(parts_of(findings), ())
     lines = [shortened(line, MAX_LINE_CHARS) for line in seen.evidence[:MAX_LINES]]
-    more = max(len(seen.evidence) - MAX_LINES, len(findings) - len(kept))
+    left = EVIDENCE_BYTES
+    for number, line in enumerate(lines):
+        left -= len(canonical(line))
+        if left < 0:
+            del lines[number:]
+            break
+    more = max(len(seen.evidence) - len(lines), len(findings) - len(kept))
     if more > 0:
         lines.append(f"and {more} more")
     return msgspec.structs.replace(seen, findings=kept, evidence=tuple(lines))

@@ -52,11 +52,16 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         findings: what the last look found.
         violations: what was ever wrong.
         marks: how much of the time is over, in percent, as far as somebody was reminded.
+        unlinked: of every file it was seen that it has no name left.
         absent_us: when it was first found gone by a sweep, in microseconds since 1970.
         sweeps: how far the sweeps looked that found it gone.
         word: who said that the guard shall do it.
         word_digest: digest of what they signed.
         word_derivatives: they want further names and copies to go too.
+        held: who has put it on hold; empty if nobody has.
+        held_us: when that was signed, in microseconds since 1970.
+        held_why: for what reason.
+        resumed_us: when it was signed that it goes on, in microseconds since 1970; 0 if it never was.
         erasing: the guard was about to delete it itself, and has not said yet what came of it.
         erased: whether the guard has deleted it itself.
         left: what the guard could not delete.
@@ -77,11 +82,16 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     findings: tuple[Finding, ...] = ()
     violations: tuple[Violation, ...] = ()
     marks: tuple[int, ...] = ()
+    unlinked: bool = False
     absent_us: int = 0
     sweeps: tuple[Coverage, ...] = ()
     word: str = ""
     word_digest: str = ""
     word_derivatives: bool = False
+    held: str = ""
+    held_us: int = 0
+    held_why: str = ""
+    resumed_us: int = 0
     erasing: bool = False
     erased: bool = False
     left: tuple[str, ...] = ()
@@ -113,13 +123,17 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def waits_for_person(self) -> bool:
         """Whether it takes a person: it is overdue, refused, omitted or claimed falsely, or not all of it is gone."""
         told = {violation.kind for violation in self.violations}
+        if self.held:
+            return "hold_broken" in told
         if self.is_owed:
-            return 100 in self.marks or bool(told & {"omitted", "refused", "false_claim"})
+            return 100 in self.marks or bool(told & {"omitted", "refused", "false_claim", "lost", "altered"})
         return self.stage == "effect_seen" and any(one.kind in VIOLATIONS for one in self.findings)
 
     @property
     def leave(self) -> str:
-        """On whose word the guard may do it itself; empty if on nobody's. A signed fallback counts when it is due."""
+        """On whose word the guard may do it itself; of nobody on hold. A signed fallback counts when it is due."""
+        if self.held:
+            return ""
         if self.word:
             return self.word
         return self.terms.issuer if self.terms.fallback and 100 in self.marks else ""
@@ -137,6 +151,8 @@ def mark_us(terms: Terms, percent: int) -> int:
 
 def next_us(duty: Duty) -> int | None:
     """When time alone changes something about a duty, in microseconds since 1970; None if it never does."""
+    if duty.held:
+        return None
     if ORDER[duty.stage] <= ORDER["effect_seen"]:
         left = [mark_us(duty.terms, mark) for mark in MARKS if mark not in duty.marks]
         return left[0] if left else None

@@ -13,6 +13,7 @@ ViolationKind = Literal[
     "omitted", "refused", "false_claim",
     "moved", "hardlinked", "decoyed", "truncated", "partial", "held", "mounted",
     "copied_before", "copied_during", "retimestamped", "reappeared", "evaluator_tampered",
+    "hold_broken", "lost", "altered",
 ]  # fmt: skip
 """What can be wrong with a duty.
 
@@ -21,7 +22,8 @@ ViolationKind = Literal[
 and shorter. `partial`: some of it is gone. `held`, `mounted`: no name is left, and a process or a mount still reaches
 it. `copied_before`, `copied_during`: a file with its content lies elsewhere, since before the order or since then.
 `retimestamped`: the date of such a file cannot be true. `reappeared`: it was gone and is back. `evaluator_tampered`:
-scores, or what is stated of them, were changed.
+scores, or what is stated of them, were changed. `hold_broken`: it was on hold, and is gone.
+`lost`, `altered`: it was to be kept, and is gone or another.
 """
 
 VIOLATIONS: Final[tuple[ViolationKind, ...]] = get_args(ViolationKind)
@@ -112,7 +114,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         mandate: id of the mandate.
         issuer: who signed it.
         subject: pattern of agents that owe it.
-        effect: `delete`, `service` or `evaluate`.
+        effect: `delete`, `retain`, `transfer`, `service` or `evaluate`.
         asset: on which asset.
         opened_us: when it was taken up, in microseconds since 1970.
         due_us: until when, in microseconds since 1970.
@@ -124,6 +126,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         records: the evaluation that decides whether it is owed.
         below: number that the mean has to be below for that.
         judge: for an evaluation: glob on who has to give the scores; empty for anybody.
+        to: for a transfer: the directory that it has to lie in.
+        source: for a transfer: `gone` or `kept`.
         kept_at: targets at which its order lets a copy be: globs, or `zone:NAME`.
         places: paths and addresses of the asset when it was taken up; those that the inventory has later are added.
         addresses: its addresses when it was taken up: what the guard may delete of it in stores, and nothing else.
@@ -146,6 +150,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     records: str = ""
     below: str = ""
     judge: str = ""
+    to: str = ""
+    source: str = ""
     kept_at: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
@@ -154,7 +160,13 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def wants(self) -> tuple[str, ...]:
         """What tells this duty from another that stands under its id after the order was replaced."""
-        return self.effect, self.asset, str(self.count), self.records, self.below, self.judge, *self.items
+        numbers = (str(self.count), self.records, self.below, self.judge, self.to, self.source)
+        return self.effect, self.asset, *numbers, *self.items
+
+    @property
+    def keeps_source(self) -> bool:
+        """Whether the files are to stay where they are."""
+        return self.effect == "retain" or self.source == "kept"
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, tag="opened", tag_field="event", omit_defaults=True):
@@ -212,6 +224,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked", tag_field=
         coverage: of a sweep; a look at the places that are known has none.
         scores: digest of the scores of an evaluation, as they were read.
         ruled_out: the condition under which it is owed does not hold.
+        unlinked: of every file it was seen, by a descriptor or a handle, that it has no name left; that is for good.
         final: nobody is at it any more, or it was asked for: what is done in part counts as such.
     """
 
@@ -222,6 +235,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, tag="looked", tag_field=
     coverage: Coverage | None = None
     scores: tuple[tuple[str, str], ...] = ()
     ruled_out: bool = False
+    unlinked: bool = False
     final: bool = False
 
 
@@ -263,6 +277,36 @@ class Worded(msgspec.Struct, frozen=True, kw_only=True, tag="worded", tag_field=
     by: str
     digest: str
     derivatives: bool = False
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, tag="held", tag_field="event", omit_defaults=True):
+    """A person has put it on hold: until they say otherwise nothing is to be deleted, and nothing is overdue.
+
+    Args:
+        by: who.
+        digest: of what was signed, in hexadecimal.
+        at_us: when it was signed, in microseconds since 1970.
+        reason: why.
+    """
+
+    by: str
+    digest: str
+    at_us: int
+    reason: str = ""
+
+
+class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resumed", tag_field="event"):
+    """The person who put it on hold lets it go on.
+
+    Args:
+        by: who.
+        digest: of what was signed, in hexadecimal.
+        at_us: when it was signed, in microseconds since 1970.
+    """
+
+    by: str
+    digest: str
+    at_us: int
 
 
 class Erasing(msgspec.Struct, frozen=True, kw_only=True, tag="erasing", tag_field="event"):
@@ -316,6 +360,6 @@ class Withdrawn(msgspec.Struct, frozen=True, kw_only=True, tag="withdrawn", tag_
 
 
 Event = (
-    Opened | Listed | Amended | Attempted | Looked | Reminded | Violated | Worded | Erasing | Erased | Discharged
-    | Withdrawn
+    Opened | Listed | Amended | Attempted | Looked | Reminded | Violated | Worded | Held | Resumed | Erasing | Erased
+    | Discharged | Withdrawn
 )  # fmt: skip

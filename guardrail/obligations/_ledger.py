@@ -19,13 +19,24 @@ from typing import Final, Literal
 
 import msgspec
 
-from guardrail.mandates import Given, Mandate, Obligation, Word
+from guardrail.mandates import Given, Mandate, Obligation, Word, microseconds
 from guardrail.model import Effect, Outcome
 from guardrail.obligations._book import DutyBook
 from guardrail.obligations._codec import opening
 from guardrail.obligations._duty import Duty, mark_us, next_us, provable
-from guardrail.obligations._events import Amended, Attempted, Discharged, Erasing, Looked, Terms, Withdrawn, Worded
-from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, evolve
+from guardrail.obligations._events import (
+    Amended,
+    Attempted,
+    Discharged,
+    Erasing,
+    Held,
+    Looked,
+    Resumed,
+    Terms,
+    Withdrawn,
+    Worded,
+)
+from guardrail.obligations._machine import Claim, End, Look, Prove, Tick, decide, evolve
 from guardrail.obligations._orders import OrderNote, binds, issued, taken_back
 from guardrail.obligations._replay import Folded
 from guardrail.obligations._status import Note
@@ -35,6 +46,12 @@ from guardrail.obligations.world._lookback import Records
 
 RETRY_US: Final = 300_000_000
 """How long it is left alone what time alone should have changed, and did not, in microseconds."""
+
+MAX_AHEAD_US: Final = 300_000_000
+"""How far the clock of whoever signs a hold may be ahead, in microseconds."""
+
+_ABOUT_FILES: Final = frozenset({"delete", "retain", "transfer"})
+"""Duties about the files that an asset has when they are taken up."""
 
 MAX_ACCEPTED: Final = 4096
 """Most mandates of which it is remembered that they were taken up; it costs a look to do that again."""
@@ -106,7 +123,7 @@ class Obligations(DutyBook):
                 self._amend(duty, terms)
                 self._look_for_return(duty)
             return
-        files, more = self._verifier.files_of(terms.asset) if terms.effect == "delete" else ((), 0)
+        files, more = self._verifier.files_of(terms.asset) if terms.effect in _ABOUT_FILES else ((), 0)
         before = self._verifier.copies_before(terms.asset, terms.kept_at) if terms.effect == "delete" else ()
         for event in opening(terms, files, more, before):
             self._apply(terms.id, event)
@@ -194,7 +211,7 @@ class Obligations(DutyBook):
                 self._command(name, End(session=session, now_us=self.clock()))
 
     def _final(self, duty: Duty) -> Looked:
-        return msgspec.structs.replace(self._verifier.quick(duty, self.clock()), final=True)
+        return msgspec.structs.replace(self._verifier.quick(duty, self.clock(), deep=True), final=True)
 
     def _tick(self) -> None:
         now = self.clock()
@@ -205,9 +222,17 @@ class Obligations(DutyBook):
                     if duty.is_owed:
                         seen = self._final(duty) if now >= duty.terms.due_us else self._verifier.quick(duty, now)
                         self._command(name, Look(seen=seen))
+                        self._discharge_deed(name)
                     self._command(name, Tick(now_us=now))
             self._quiet_until = now + RETRY_US
             self._reckon()
+
+    def in_force(self, mandates: Sequence[Mandate]) -> tuple[Mandate, ...]:
+        """Those of some mandates of which nothing is on hold: what waits may not be done by anybody meanwhile."""
+        if not self._duties:
+            return tuple(mandates)
+        held = {duty.terms.mandate for duty in self._duties.values() if duty.held}
+        return tuple(mandate for mandate in mandates if mandate.id not in held)
 
     def words(self, given: Sequence[Given]) -> tuple[str, ...]:
         """Take people's words that the guard shall do what is owed.
@@ -221,17 +246,14 @@ class Obligations(DutyBook):
             if why is not None:
                 wrong.append(why)
                 continue
-            word = one.word
-            worded = Worded(by=word.by, digest=one.digest, derivatives=word.derivatives)
-            self._command(word.obligation, worded)
+            self._command(one.word.obligation, _said(one))
         return tuple(wrong)
 
     def has_news(self, given: Sequence[Given]) -> bool:
         """Whether a word is among some that was not taken yet."""
         return any(
             (duty := self._duties.get(one.word.obligation)) is not None
-            and not duty.has_ended
-            and duty.word_digest != one.digest
+            and bool(decide(duty, _said(one)))
             and self._why_not(one.word) is None
             for one in given
         )
@@ -240,8 +262,12 @@ class Obligations(DutyBook):
         duty = self._duties.get(word.obligation)
         if duty is None:
             return f"nothing is owed as `{word.obligation}`"
-        if duty.terms.effect != "delete" or duty.terms.asset != word.asset:
+        if duty.terms.asset != word.asset or (word.says == "discharge" and duty.terms.effect != "delete"):
             return f"`{word.obligation}` is not about deleting `{word.asset}`"
+        if word.says != "discharge" and microseconds(word.at) > self.clock() + MAX_AHEAD_US:
+            return f"what `{word.by}` says of `{word.obligation}` is dated later than now"
+        if word.says == "resume" and duty.held and duty.held != word.by:
+            return f"`{duty.held}` has put `{word.obligation}` on hold, so `{word.by}` cannot let it go on"
         if fnmatchcase(word.by, duty.terms.subject):
             return f"`{word.by}` is whom `{word.obligation}` is for, and cannot give leave for it"
         return None
@@ -275,14 +301,14 @@ class Obligations(DutyBook):
                 self._command(name, Look(seen=seen))  # scores that were given are to stay as they were
             return
         overdue = self.clock() >= duty.terms.due_us
-        seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock())
+        seen = self._final(duty) if overdue else self._verifier.quick(duty, self.clock(), deep=True)
         # Of a deletion the search that follows tells more; only whether it is owed has to be known before.
         if duty.terms.effect != "delete" or (seen.result == "absent") is duty.is_owed:
             self._command(name, Look(seen=seen))
+            self._discharge_deed(name)
         if self._verifier.is_owed(duty.terms)[0] is True:
             self._command(name, Tick(now_us=self.clock()))
         if duty.terms.effect != "delete":
-            self._discharge_deed(name)
             return
         names = self._search(name)
         duty = self._duties[name]
@@ -338,6 +364,17 @@ class Obligations(DutyBook):
                 self._duties = {**self._duties, name: told}
                 self._reckon()
         return False
+
+
+def _said(one: Given) -> Worded | Held | Resumed:
+    word = one.word
+    match word.says:
+        case "hold":
+            return Held(by=word.by, digest=one.digest, at_us=microseconds(word.at), reason=word.reason)
+        case "resume":
+            return Resumed(by=word.by, digest=one.digest, at_us=microseconds(word.at))
+        case "discharge":
+            return Worded(by=word.by, digest=one.digest, derivatives=word.derivatives)
 
 
 def _proof(duty: Duty) -> tuple[object, ...]:

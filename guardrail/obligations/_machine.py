@@ -26,10 +26,12 @@ from guardrail.obligations._events import (
     Erasing,
     Event,
     Finding,
+    Held,
     Listed,
     Looked,
     Opened,
     Reminded,
+    Resumed,
     Violated,
     ViolationKind,
     Withdrawn,
@@ -76,7 +78,7 @@ class Prove(msgspec.Struct, frozen=True, kw_only=True):
     proof: Discharged
 
 
-Command = Look | Claim | End | Tick | Prove | Worded | Erasing | Erased | Withdrawn
+Command = Look | Claim | End | Tick | Prove | Worded | Held | Resumed | Erasing | Erased | Withdrawn
 
 
 def decide(duty: Duty, command: Command) -> tuple[Event, ...]:
@@ -98,14 +100,14 @@ def decide(duty: Duty, command: Command) -> tuple[Event, ...]:
             return _claimed(duty, command)
         case End():
             says = "the session ended and nothing that would do it was tried"
-            omitted = duty.is_owed and not duty.attempts
+            omitted = duty.is_owed and not duty.attempts and not duty.held and duty.terms.effect != "retain"
             return _once(duty, "omitted", command.now_us, says, command.session) if omitted else ()
         case Tick(now_us=now_us):
             return _ticked(duty, now_us)
         case Prove(proof=proof):
-            return (proof,) if duty.stage == provable(duty) else ()
-        case Worded():
-            return () if duty.has_ended or command.digest == duty.word_digest else (command,)
+            return (proof,) if duty.stage == provable(duty) and not duty.held else ()
+        case Worded() | Held() | Resumed():
+            return (command,) if _counts(duty, command) else ()
         case Erasing():
             return (command,) if duty.leave and not duty.has_ended and not duty.erasing else ()
         case Erased():
@@ -115,6 +117,18 @@ def decide(duty: Duty, command: Command) -> tuple[Event, ...]:
             return () if duty.stage == "discharged" else (command,)
 
 
+def _counts(duty: Duty, word: Worded | Held | Resumed) -> bool:
+    """Whether a person's word changes anything."""
+    match word:
+        case Worded():
+            return not duty.has_ended and word.digest != duty.word_digest
+        case Held():
+            # What was signed before it went on is an old word, whoever lays it down again.
+            return not duty.has_ended and not duty.held and word.at_us > duty.resumed_us
+        case Resumed():
+            return word.by == duty.held and word.at_us >= duty.held_us
+
+
 def _looked(duty: Duty, seen: Looked) -> tuple[Event, ...]:
     after = _after_look(duty, seen)
     same = msgspec.structs.replace(after, sweeps=duty.sweeps)
@@ -122,7 +136,8 @@ def _looked(duty: Duty, seen: Looked) -> tuple[Event, ...]:
 
 
 def _claimed(duty: Duty, command: Claim) -> tuple[Event, ...]:
-    if not duty.is_owed:
+    # Nothing has to be done for something to be kept, so nothing can be said of it that counts.
+    if not duty.is_owed or duty.held or duty.terms.effect == "retain":
         return ()
     if command.claim == "refused":
         return _once(duty, "refused", command.now_us, "the agent said that it will not do it", command.session)
@@ -139,13 +154,13 @@ def _once(duty: Duty, kind: ViolationKind, now_us: int, says: str, session: str)
 
 
 def _ticked(duty: Duty, now_us: int) -> tuple[Event, ...]:
-    if ORDER[duty.stage] > ORDER["effect_seen"]:
+    if ORDER[duty.stage] > ORDER["effect_seen"] or duty.held:
         return ()
     found: list[Event] = [
         Reminded(percent=mark) for mark in MARKS if mark not in duty.marks and now_us >= mark_us(duty.terms, mark)
     ]
     overdue = any(isinstance(event, Reminded) and event.percent == 100 for event in found)
-    if overdue and duty.is_owed and not duty.attempts:
+    if overdue and duty.is_owed and not duty.attempts and duty.terms.effect != "retain":
         found += _once(duty, "omitted", now_us, "it is due and nothing that would do it was tried", "")
     return tuple(found)
 
@@ -211,22 +226,41 @@ def _evolved(duty: Duty, event: Event) -> Duty:
         case Violated():
             one = Violation(kind=event.kind, at_us=event.at_us, says=event.says, session=event.session)
             return change(duty, violations=(*duty.violations, one)[:MAX_VIOLATIONS])
-        case Worded():
-            return change(duty, word=event.by, word_digest=event.digest, word_derivatives=event.derivatives)
+        case Worded() | Held() | Resumed():
+            return _with_word(duty, event)
         case Erasing():
             return change(duty, erasing=True)
         case Erased():
-            known = {file.inode: file for file in event.files}
-            files = tuple(known.get(file.inode, file) for file in duty.files)
-            stage: Stage = "attempted" if duty.stage == "open" else duty.stage
-            erased = duty.erased or event.gone > 0
-            return change(duty, erasing=False, erased=erased, left=event.left, files=files, stage=stage)
+            return _with_erasure(duty, event)
         case Discharged():
             return change(duty, stage="discharged", certificate=event.certificate)
         case Withdrawn(why=why):
             return change(duty, stage="withdrawn", evidence=(why,), findings=())
         case Opened() | Attempted():
             return duty
+
+
+def _with_word(duty: Duty, event: Worded | Held | Resumed) -> Duty:
+    change = msgspec.structs.replace
+    match event:
+        case Worded():
+            return change(duty, word=event.by, word_digest=event.digest, word_derivatives=event.derivatives)
+        case Held():
+            return change(duty, held=event.by, held_us=event.at_us, held_why=event.reason)
+        case Resumed():
+            return change(duty, held="", held_us=0, held_why="", resumed_us=event.at_us)
+
+
+def _with_erasure(duty: Duty, event: Erased) -> Duty:
+    known = {file.inode: file for file in event.files}
+    return msgspec.structs.replace(
+        duty,
+        erasing=False,
+        erased=duty.erased or event.gone > 0,
+        left=event.left,
+        files=tuple(known.get(file.inode, file) for file in duty.files),
+        stage="attempted" if duty.stage == "open" else duty.stage,
+    )
 
 
 def _with_attempt(duty: Duty, event: Attempted, seq: int) -> Duty:
@@ -244,6 +278,8 @@ def _after_look(duty: Duty, seen: Looked) -> Duty:
             Finding(kind="reappeared", says=f"it was gone, and now {back[0].says}", path=back[0].path),
             *findings,
         )
+    if duty.held and duty.is_owed and ORDER[stage] >= ORDER["effect_seen"] and duty.terms.effect == "delete":
+        findings = (*findings, Finding(kind="hold_broken", says=f"`{duty.held}` had put it on hold, and it is gone"))
     return msgspec.structs.replace(
         duty,
         stage=stage,
@@ -251,6 +287,7 @@ def _after_look(duty: Duty, seen: Looked) -> Duty:
         evidence=seen.evidence,
         findings=findings,
         violations=_violations(_counted(findings, seen), seen.at_us, duty.violations),
+        unlinked=seen.result != "present" and (duty.unlinked or seen.unlinked),
         absent_us=absent_us,
         sweeps=sweeps,
         scores=seen.scores or duty.scores,

@@ -14,7 +14,7 @@ from guardrail.printing import printable, shortened
 MAX_LINES: Final = 8
 """Most sentences of evidence in a record."""
 
-MAX_CHARS: Final = 256
+MAX_CHARS: Final = 320
 """Longest sentence of evidence in a record, in characters; of a longer one the middle is left out."""
 
 
@@ -34,6 +34,7 @@ class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
         evidence: what was looked at and what it showed.
         violations: what was ever wrong, in order.
         waits_for_person: nobody but a person can get it on.
+        held: who has put it on hold; empty if nobody has.
         certificate: digest of the certificate, if there is one.
     """
 
@@ -49,6 +50,7 @@ class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[str, ...] = ()
     violations: tuple[Violation, ...] = ()
     waits_for_person: bool = False
+    held: str = ""
     certificate: str = ""
 
     @property
@@ -73,6 +75,7 @@ def status_of(duty: Duty) -> ObligationStatus:
         evidence=duty.evidence,
         violations=duty.violations,
         waits_for_person=duty.waits_for_person,
+        held=duty.held,
         certificate=duty.certificate,
     )
 

@@ -17,7 +17,13 @@ MAX_KEPT_AT_BYTES: Final = 4 * 1024
 _STARTING: Final = frozenset("start restart reload enable unmask status show".split())
 """What is said to a service that is not to be ended."""
 
-_DOING: Final = {"delete": frozenset({"delete", "api_delete"}), "evaluate": frozenset({"record_score"})}
+_DOING: Final = {
+    "delete": frozenset({"delete", "api_delete"}),
+    "evaluate": frozenset({"record_score"}),
+    "transfer": frozenset({"copy", "rename", "net_send", "api_copy"}),
+    # It is kept by doing nothing.
+    "retain": frozenset[str](),
+}
 
 
 def does(effects: Sequence[Effect], terms: Terms) -> bool:
@@ -72,5 +78,7 @@ def terms_of(mandate: Mandate, owed: Obligation, now_us: int) -> Terms:
         records=owed.records,
         below=owed.below,
         judge=owed.judge,
+        to=owed.to,
+        source=owed.source,
         kept_at=_bounded(kept_at),
     )

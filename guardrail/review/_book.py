@@ -24,6 +24,10 @@ MAX_REJECTIONS: Final = 10_000
 """Most rejections that are remembered for the next call of their kind."""
 
 
+MAX_REQUESTS: Final = 10_000
+"""Most idempotency keys that are remembered."""
+
+
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A book as it can be written down.
 
@@ -32,12 +36,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         last: SHA-256 of its event, in hexadecimal; empty for none.
         cases: every case, oldest first.
         rejections: agent, deeds and time of each rejection, oldest first.
+        requests: digests of key and body, and escalation, of each request that had a key, oldest first.
     """
 
     seq: int
     last: str
     cases: tuple[Case, ...]
     rejections: tuple[tuple[str, tuple[str, ...], int], ...]
+    requests: tuple[tuple[str, str, str], ...] = ()
 
 
 class Book:
@@ -58,12 +64,14 @@ class Book:
         self._cases: OrderedDict[str, Case] = OrderedDict()
         self._case_of: dict[str, str] = {}
         self._rejections: OrderedDict[tuple[str, tuple[str, ...]], int] = OrderedDict()
+        self._requests: OrderedDict[str, tuple[str, str]] = OrderedDict()
         # Grants that any call may find for itself: by the digest they are for, and scoped ones by their agent.
         self._exact: dict[str, dict[str, None]] = {}
         self._scoped: dict[str, dict[str, None]] = {}
         if kept is not None:
             self.seq = kept.seq
             self._rejections.update({(agent, deeds): at_us for agent, deeds, at_us in kept.rejections})
+            self._requests.update({key: (body, escalation) for key, body, escalation in kept.requests})
             for case in kept.cases:
                 self._put(case)
 
@@ -74,6 +82,7 @@ class Book:
             last=digest_of(self._last) if self._last is not None else self._last_kept,
             cases=tuple(self._cases.values()),
             rejections=tuple((agent, deeds, at_us) for (agent, deeds), at_us in self._rejections.items()),
+            requests=tuple((key, *found) for key, found in self._requests.items()),
         )
 
     def take(self, seq: int, record: Mapping[str, Any]) -> AnyEvent:
@@ -97,6 +106,11 @@ class Book:
             if before is not None:
                 self._put(evolve(before, event))
                 self._note(before, event)
+        if event.request:
+            key, _, body = event.request.partition(".")
+            self._requests[key] = body, event.escalation
+            if len(self._requests) > MAX_REQUESTS:
+                self._requests.popitem(last=False)
         if event.escalation in self._cases:
             self._last_of[event.escalation] = seq
         self.seq, self._last = seq, event
@@ -105,6 +119,10 @@ class Book:
     def get(self, escalation: str) -> Case | None:
         """The case of an escalation."""
         return self._cases.get(escalation)
+
+    def requested(self, key: str) -> tuple[str, str] | None:
+        """Digest of the body, and the escalation, of the request that came with a key."""
+        return self._requests.get(key)
 
     def last_of(self, escalation: str) -> int:
         """Sequence number of the last record about a case, as far as it was folded here; else that of the snapshot."""

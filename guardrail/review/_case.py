@@ -255,10 +255,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_d
     Args:
         escalation: its id.
         at_us: when, in microseconds since the epoch.
+        request: digests of the idempotency key that it was asked for with, and of the body; empty if there was none.
     """
 
     escalation: str
     at_us: int
+    request: str = ""
 
 
 class Opened(Event, frozen=True, kw_only=True, tag="opened"):

@@ -71,13 +71,16 @@ class Clerk:
         holder = Holder(config)
         return cls(desk, public_keys(config), provider, lambda agent: holder.barred(Subject(id=agent)))
 
-    def take(self, envelope: bytes, *, version: int | None = None, now_us: int | None = None) -> Case:
+    def take(
+        self, envelope: bytes, *, version: int | None = None, now_us: int | None = None, request: str = ""
+    ) -> Case:
         """Take in one signed statement.
 
         Args:
             envelope: as it was signed.
             version: the entity tag of what the person was shown, if they named one.
             now_us: the time, in microseconds since the epoch; the desk's clock by default.
+            request: what the request is known by, if it may come again; see `ReviewDesk.requested`.
 
         Returns:
             The case as it is with it.
@@ -88,12 +91,12 @@ class Clerk:
         """
         now = self._desk.clock() if now_us is None else now_us
         if is_signed_in(envelope):
-            return self._signed_in(envelope, version, now)
+            return self._signed_in(envelope, version, now, request)
         statement = open_statement(envelope, self._people)
         if statement.t_us > now + SKEW_US:
             raise Refused("stale", "the vote is dated in the future: set the clock of whoever signed it")
         proof = "ed25519:" + key_id(self._people[statement.voter])
-        return self.carry_out(statement, proof, envelope.decode("ascii", "replace"), version)
+        return self.carry_out(statement, proof, envelope.decode("ascii", "replace"), version, request)
 
     def about(self, envelope: bytes) -> AnyStatement:
         """What an envelope says, once it is known whose it is.
@@ -105,7 +108,7 @@ class Clerk:
             return self._provider.open(envelope, self._desk.clock()).statement
         return open_statement(envelope, self._people)
 
-    def _signed_in(self, envelope: bytes, version: int | None, now_us: int) -> Case:
+    def _signed_in(self, envelope: bytes, version: int | None, now_us: int, request: str) -> Case:
         if self._provider is None:
             raise Refused("not_signed", "no identity provider is configured: sign with your key")
         who = self._provider.open(envelope, now_us)
@@ -113,9 +116,11 @@ class Clerk:
         # Breaking glass is for no call in particular, and always grave.
         if not who.strong and (case is None or case.held.critical or case.held.glass):
             raise Refused("not_entitled", "this needs a stronger sign-in, with a hardware key, or a signature")
-        return self.carry_out(who.statement, who.proof, who.record, version)
+        return self.carry_out(who.statement, who.proof, who.record, version, request)
 
-    def carry_out(self, statement: AnyStatement, proof: str, envelope: str, version: int | None = None) -> Case:
+    def carry_out(
+        self, statement: AnyStatement, proof: str, envelope: str, version: int | None = None, request: str = ""
+    ) -> Case:
         """Carry out a statement whose author is known.
 
         Args:
@@ -123,6 +128,7 @@ class Clerk:
             proof: how its author is known.
             envelope: the proof itself, for the record.
             version: the entity tag of what the person was shown, if they named one.
+            request: what the request is known by, if it may come again.
 
         Raises:
             Refused: if it comes to nothing.
@@ -130,34 +136,40 @@ class Clerk:
         """
         match statement:
             case VoteStatement():
-                return self._vote(statement, proof, envelope, version)
+                return self._vote(statement, proof, envelope, version, request)
             case CancelStatement():
-                return self._desk.close(statement.escalation, "cancelled", by=statement.voter, envelope=envelope)
+                return self._desk.close(
+                    statement.escalation, "cancelled", by=statement.voter, envelope=envelope, request=request
+                )
             case RevokeStatement():
-                self._desk.withdraw(statement.grant, "revoked", by=statement.voter, envelope=envelope)
+                self._desk.withdraw(statement.grant, "revoked", by=statement.voter, envelope=envelope, request=request)
                 found = self._desk.grant(statement.grant)
                 if found is None:
                     raise Refused("unknown", f"there is no grant `{statement.grant}`")
                 return found[0]
             case ReviewStatement():
                 return self._desk.reviewed(
-                    statement.escalation, by=statement.voter, reason=statement.reason, envelope=envelope
+                    statement.escalation,
+                    by=statement.voter,
+                    reason=statement.reason,
+                    envelope=envelope,
+                    request=request,
                 )
             case GlassStatement():
-                return self._break_glass(statement, proof, envelope)
+                return self._break_glass(statement, proof, envelope, request)
             case _:
                 assert_never(statement)
 
-    def _vote(self, statement: VoteStatement, proof: str, envelope: str, version: int | None) -> Case:
+    def _vote(self, statement: VoteStatement, proof: str, envelope: str, version: int | None, request: str) -> Case:
         case = self._desk.find(statement.escalation)
         if case is not None and statement.t_us < case.held.created_us - SKEW_US:
             raise Refused("stale", "the vote is older than the escalation that it is about")
         if not statement.subject:
             raise Refused("stale", "the vote does not say what was shown: it needs the digest of the escalation")
         vote = _vote_of(statement, statement.verdict, statement.scope, proof, envelope)
-        return self._desk.cast(statement.escalation, vote, subject=statement.subject, version=version)
+        return self._desk.cast(statement.escalation, vote, subject=statement.subject, version=version, request=request)
 
-    def _break_glass(self, statement: GlassStatement, proof: str, envelope: str) -> Case:
+    def _break_glass(self, statement: GlassStatement, proof: str, envelope: str, request: str) -> Case:
         """Two people, one hour, and a review owed: the second signs the escalation that the first one opens."""
         now = self._desk.clock()
         if not (statement.reason and statement.ticket and statement.ops and statement.assets):
@@ -193,7 +205,7 @@ class Clerk:
                 "separation_of_duties", f"`{statement.voter}` is, operates or directs the agent, and breaks no glass"
             )
         self._desk.open(held)
-        return self._desk.cast(name, _vote_of(statement, "approve", None, proof, envelope))
+        return self._desk.cast(name, _vote_of(statement, "approve", None, proof, envelope), request=request)
 
 
 def _began(case: Case, envelope: str) -> bool:

@@ -168,6 +168,17 @@ class ReviewDesk:
         said = self._book.rejected_us(agent, deeds)
         return said is not None and now_us < said + self._sticky_us
 
+    def requested(self, key: str) -> tuple[str, str] | None:
+        """What a request with an idempotency key was, if it was carried out: digest of its body, and the escalation.
+
+        INVARIANT: it is read from the ledger, so that a request that comes again after a restart, or at another
+        replica, is known as well.
+
+        Args:
+            key: digest of the key.
+        """
+        return self._book.requested(key)
+
     # ── escalations ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self, held: Escalation) -> Case:
@@ -190,7 +201,9 @@ class ReviewDesk:
         own = sum(case.held.agent == agent for case in self._book.pending())
         return self._book.waiting >= MAX_PENDING or own >= MAX_PENDING_OF_AGENT
 
-    def cast(self, escalation: str, vote: Vote, *, subject: str = "", version: int | None = None) -> Case:
+    def cast(
+        self, escalation: str, vote: Vote, *, subject: str = "", version: int | None = None, request: str = ""
+    ) -> Case:
         """Take in what a person said; of several the ledger's order decides which came first.
 
         Args:
@@ -198,6 +211,7 @@ class ReviewDesk:
             vote: what was said, by whom, and how that is known.
             subject: digest of what they were shown.
             version: the entity tag of what they were shown.
+            request: what the request is known by, if it may come again; see `requested`.
 
         Returns:
             The case with the vote in it.
@@ -207,10 +221,10 @@ class ReviewDesk:
             TrailError: if it cannot be recorded.
         """
         said = msgspec.structs.replace(vote, at_us=self.clock())
-        self._do(escalation, Cast(vote=said, grant=new_id(), subject=subject, version=version))
+        self._do(escalation, Cast(vote=said, grant=new_id(), subject=subject, version=version), request)
         return self._known(escalation)
 
-    def close(self, escalation: str, state: Closing, *, by: str = "", envelope: str = "") -> Case:
+    def close(self, escalation: str, state: Closing, *, by: str = "", envelope: str = "", request: str = "") -> Case:
         """End an escalation that nobody will decide.
 
         Args:
@@ -218,12 +232,13 @@ class ReviewDesk:
             state: how it ends.
             by: who said so.
             envelope: what they signed, for the record.
+            request: what the request is known by, if it may come again.
 
         Raises:
             Refused: if it is unknown, or decided and to be cancelled.
             TrailError: if it cannot be recorded.
         """
-        self._do(escalation, Close(state=state, now_us=self.clock(), by=by, envelope=envelope))
+        self._do(escalation, Close(state=state, now_us=self.clock(), by=by, envelope=envelope), request)
         return self._known(escalation)
 
     def expire(self) -> int:
@@ -249,14 +264,14 @@ class ReviewDesk:
         late = [case.held.id for case in self.cases() if not case.overdue_us and case.is_late(now)]
         return tuple(self._known(name) for name in late if self._do(name, Remind(now_us=now)))
 
-    def reviewed(self, escalation: str, *, by: str, reason: str = "", envelope: str = "") -> Case:
+    def reviewed(self, escalation: str, *, by: str, reason: str = "", envelope: str = "", request: str = "") -> Case:
         """Say that a break-glass was looked at afterwards.
 
         Raises:
             Refused: if it owes no review, or not to this person.
             TrailError: if it cannot be recorded.
         """
-        self._do(escalation, Look(by=by, now_us=self.clock(), reason=reason, envelope=envelope))
+        self._do(escalation, Look(by=by, now_us=self.clock(), reason=reason, envelope=envelope), request)
         return self._known(escalation)
 
     def notified(self, escalation: str, endpoint: str, what: str, *, attempts: int, delivered: bool) -> None:
@@ -335,7 +350,7 @@ class ReviewDesk:
         command = Finish(grant=redemption.grant.id, use=redemption.use, ending=ending, now_us=self.clock())
         self._do(found[0].held.id, command)
 
-    def withdraw(self, grant: str, why: Withdrawal, *, by: str = "", envelope: str = "") -> None:
+    def withdraw(self, grant: str, why: Withdrawal, *, by: str = "", envelope: str = "", request: str = "") -> None:
         """End a grant early; what runs already is not stopped by it.
 
         Raises:
@@ -345,7 +360,8 @@ class ReviewDesk:
         found = self._book.of_grant(grant)
         if found is None:
             raise Refused("unknown", f"there is no grant `{grant}`")
-        self._do(found[0].held.id, Withdraw(grant=grant, why=why, now_us=self.clock(), by=by, envelope=envelope))
+        command = Withdraw(grant=grant, why=why, now_us=self.clock(), by=by, envelope=envelope)
+        self._do(found[0].held.id, command, request)
 
     # ── the ledger ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -414,11 +430,13 @@ class ReviewDesk:
             if kept.last:
                 self._snapshot.save(kept)
 
-    def _do(self, escalation: str, command: Command) -> Sequence[AnyEvent]:
+    def _do(self, escalation: str, command: Command, request: str = "") -> Sequence[AnyEvent]:
         with self._lock:
             with self._ledger.turn() as turn:
                 news = self._news(self._book, turn)
                 events = decide(self._book.get(escalation), command)
+                if request and events:
+                    events = (msgspec.structs.replace(events[0], request=request), *events[1:])
                 numbers = turn.append([to_record(event) for event in events]) if events else ()
             # INVARIANT: only what is durable is folded in. What failed, and was written all the same, is in the news.
             for seq, event in zip(numbers, events, strict=True):

@@ -50,16 +50,15 @@ def lines(case: Case, now_us: int) -> Iterator[str]:
     yield _line("agent", plain(f"{held.agent} in session {held.session}" if held.session else held.agent))
     if held.glass:
         yield _line("break-glass", plain(f"{view.get('by')}: {view.get('reason')} [{view.get('ticket')}]"))
+        for name, given in (("lifts", held.ops), ("on", held.assets), ("for", (f"{held.leave_seconds} seconds",))):
+            yield _line(name, plain(", ".join(given)))
         if case.review_due_us is not None:
             late = ", OVERDUE" if case.is_late(now_us) else ""
             yield _line("review owed", f"by {moment(case.review_due_us)}{late}")
     for reason in view.get("reasons", ()):
         yield _line("held by", plain(f"{reason['rule']}: {reason['message']}"))
-    # INVARIANT: whatever an approval lifts is named here, also where the reasons were too many to be told in full.
-    told = {(reason["rule"], reason["asset"]) for reason in view.get("reasons", ())}
-    for rule, asset in held.shown:
-        if (rule, asset) not in told:
-            yield _line("held by", plain(f"{rule} on {asset}" if asset else rule))
+    for rule, asset in lifted_too(case):
+        yield _line("held by", plain(f"{rule} on {asset}" if asset else rule))
     for effect in view.get("effects", ()):
         yield _line("effect", _effect(effect))
     if "effects_more" in view:
@@ -74,6 +73,15 @@ def lines(case: Case, now_us: int) -> Iterator[str]:
         yield _line("grant", grant_line(issued, now_us))
     if held.claim:
         yield _line("agent says", f"(not verified) {plain(held.claim)}")
+
+
+def lifted_too(case: Case) -> tuple[tuple[str, str | None], ...]:
+    """Rule and asset of what an approval lifts besides the reasons that are told in full.
+
+    INVARIANT: whoever shows a case names these too. An approval lifts nothing that was not shown, and all that was.
+    """
+    told = {(reason["rule"], reason["asset"]) for reason in case.held.view.get("reasons", ())}
+    return tuple(pair for pair in case.held.shown if pair not in told)
 
 
 def to_dict(case: Case, now_us: int) -> dict[str, Any]:

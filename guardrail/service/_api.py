@@ -17,6 +17,7 @@ from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
+from guardrail.service._openapi_review import with_review
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -26,13 +27,14 @@ READY_SECONDS: Final = 1.0
 """How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
 
 
-def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> FastAPI:
+def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, review: bool = False) -> FastAPI:
     """The FastAPI part of the service.
 
     Args:
         guard: what is reported on.
         decisions: the routes beside this, for their load.
         background: what is done while the service runs.
+        review: people review over HTTP, so that the document has their routes too.
     """
     readiness = _Readiness(guard)
 
@@ -69,7 +71,8 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background) -> Fa
 
     def openapi() -> dict[str, Any]:
         if not described:
-            described.update(describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS))
+            document = describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS)
+            described.update(with_review(document) if review else document)
         return described
 
     api.openapi = openapi  # type: ignore[method-assign]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
+    from guardrail.service._metrics import MetricsRoute
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 MIN_TOKEN_CHARS: Final = 16
 """Shortest token that is accepted, in characters."""
 
-PUBLIC: Final = frozenset({"/livez", "/readyz", "/startupz", "/.well-known/authzen-configuration"})
+METRICS: Final = "/metrics"
+
+HEALTH: Final = frozenset({"/livez", "/readyz", "/startupz"})
+"""Paths that say whether the service is there."""
+
+PUBLIC: Final = HEALTH | {"/.well-known/authzen-configuration"}
 """Paths that need no token: kubelets and discovery have none, and nothing there depends on a call."""
 
 
@@ -35,6 +41,7 @@ class Service:
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
         console: pages of people who sign in; None where there are none.
+        apart: people have a listener of their own, `people`, and are not answered here.
     """
 
     def __init__(
@@ -44,12 +51,16 @@ class Service:
         token: str,
         review: ReviewRoutes | None = None,
         console: Console | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self.api = api
         self.decisions = decisions
         self.review = review
-        self.console = console
+        self.people = People(api, review, console) if review is not None and apart else None
+        self.console = console if self.people is None else None
         self._token = _digest(token.encode()) if token else None
+        self.metrics: MetricsRoute | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in the server's start and stop."""
@@ -59,8 +70,10 @@ class Service:
             await send({"type": "websocket.close", "code": 1000})
         elif self.console is not None and self.console.owns(scope["path"]):
             await self.console(scope, receive, send)
-        elif self.review is not None and self.review.owns(scope["path"]):
+        elif self.review is not None and self._reviews(self.review, scope["path"]):
             await self.review(scope, receive, send)
+        elif self.metrics is not None and scope["path"] == METRICS:
+            await self.metrics(scope, send)
         elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
             problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
             await problem.answer(scope).send(send)
@@ -69,10 +82,44 @@ class Service:
         else:
             await self.api(scope, receive, send)
 
+    def _reviews(self, review: ReviewRoutes, path: str) -> bool:
+        # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
+        return review.enforces(path) if self.people is not None else review.owns(path)
+
     def _known(self, scope: Scope, expected: bytes) -> bool:
         scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
         # Digests have one length and are compared in constant time, so an answer's time says nothing about the token.
         return hmac.compare_digest(_digest(token.strip()), expected) and scheme.lower() == b"bearer"
+
+
+class People:
+    """The ASGI application of those who review, for a listener that no agent can reach.
+
+    Args:
+        api: says whether the service is ready.
+        review: their routes.
+        console: their pages, if there are any.
+    """
+
+    def __init__(self, api: FastAPI, review: ReviewRoutes, console: Console | None = None) -> None:
+        self._api = api
+        self._review = review
+        self._console = console
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; starting and stopping is the business of `Service`."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1000})
+        elif self._console is not None and self._console.owns(scope["path"]):
+            await self._console(scope, receive, send)
+        elif self._review.owns(scope["path"]) and not self._review.enforces(scope["path"]):
+            await self._review(scope, receive, send)
+        elif scope["path"] in HEALTH:
+            await self._api(scope, receive, send)
+        else:
+            problem = Problem("not-found", f"there is nothing at `{scope['path']}` for those who review")
+            await problem.answer(scope).send(send)
 
 
 def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_no_token: bool = False) -> Service:
@@ -99,8 +146,20 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
-    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)))
-    return Service(api, decisions, token, review, _console(guard))
+    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
+    apart = bool(wanted.review_socket or wanted.review_host)
+    service = Service(api, decisions, token, review, _console(guard), apart=apart)
+    service.metrics = _metrics(guard, wanted, token, decisions)
+    return service
+
+
+def _metrics(guard: Guard, wanted: ServiceConfig, token: str, decisions: DecisionRoutes) -> MetricsRoute:
+    from guardrail.service._metrics import MetricsRoute
+
+    reading = secret(wanted.metrics_token, "service.metrics_token")
+    if reading and len(reading) < MIN_TOKEN_CHARS:
+        raise ConfigError(f"`service.metrics_token` must have at least {MIN_TOKEN_CHARS} characters")
+    return MetricsRoute(guard, decisions, tuple(filter(None, (token, reading))))
 
 
 def _console(guard: Guard) -> Console | None:

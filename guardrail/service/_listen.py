@@ -11,7 +11,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
-from guardrail.config import ServiceConfig
+import msgspec
+
+from guardrail.config import Config, ServiceConfig
 from guardrail.errors import GuardrailError
 
 BACKLOG: Final = 256
@@ -48,6 +50,16 @@ def listening(settings: ServiceConfig) -> Generator[socket.socket]:
                 # Only our own: a successor may have bound the same name by now.
                 if path.stat().st_ino == made.st_ino:
                     path.unlink()
+
+
+def for_reviewers(config: Config) -> ServiceConfig | None:
+    """Where those who review are answered, in the form that `listening` takes; None if where everybody is."""
+    service = config.service
+    if service.review_socket:
+        return msgspec.structs.replace(service, socket=str(config.path(service.review_socket)))
+    if service.review_host:
+        return msgspec.structs.replace(service, socket="", host=service.review_host, port=service.review_port)
+    return None
 
 
 def _listen_tcp(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-_JSON: Final = "application/json"
+JSON: Final = "application/json"
 
 _CALL: Final[dict[str, Any]] = {
     "type": "object",
@@ -61,7 +61,7 @@ _ANSWER: Final[dict[str, Any]] = {
     "properties": {"decision": {"type": "boolean"}, "context": {"type": "object"}},
 }
 
-_PROBLEM: Final[dict[str, Any]] = {
+PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "outcome"],
     "properties": {
@@ -121,7 +121,7 @@ _MANY: Final[dict[str, Any]] = {
 
 def _post(tag: str, summary: str, takes: dict[str, Any], gives: dict[str, Any]) -> dict[str, Any]:
     faults = {
-        status: {"description": text, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+        status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
         for status, text in _FAULTS.items()
     }
     return {
@@ -129,8 +129,8 @@ def _post(tag: str, summary: str, takes: dict[str, Any], gives: dict[str, Any]) 
             "tags": [tag],
             "summary": summary,
             "security": [{"token": []}],
-            "requestBody": {"required": True, "content": {_JSON: {"schema": takes}}},
-            "responses": {"200": {"description": summary, "content": {_JSON: {"schema": gives}}}, **faults},
+            "requestBody": {"required": True, "content": {JSON: {"schema": takes}}},
+            "responses": {"200": {"description": summary, "content": {JSON: {"schema": gives}}}, **faults},
         }
     }
 

@@ -10,9 +10,8 @@ import asyncio
 import hashlib
 import hmac
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -24,6 +23,7 @@ from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, R
 from guardrail.review._view import to_dict
 from guardrail.service._events import stream
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
+from guardrail.service._review_models import Complete, Redeem
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -34,8 +34,8 @@ PAGE: Final = 100
 MAX_WAIT_SECONDS: Final = 60
 """Longest long-poll, in seconds."""
 
-MAX_KEYS: Final = 1_024
-"""Most idempotency keys that are remembered; the ledger knows a statement again without one."""
+MAX_KEY_CHARS: Final = 255
+"""Longest idempotency key, in characters."""
 
 _PATH: Final = re.compile(
     r"/v1/(?:review|escalations(?:/[^/:]+(?::cancel|/votes)?)?|grants/[^/:]+:(?:redeem|complete|revoke))"
@@ -43,20 +43,6 @@ _PATH: Final = re.compile(
 _ENFORCING: Final = (":redeem", ":complete")
 _WAIT: Final = re.compile(r"(?:^|[,\s])wait=(\d{1,4})\b")
 _STATES: Final = ("pending", "approved", "denied", "expired", "cancelled", "superseded", "all")
-
-
-class _Use(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `:redeem`."""
-
-    digest: str
-    binding: str = ""
-
-
-class _End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `:complete`."""
-
-    use: int
-    result: Literal["completed", "failed", "unknown"]
 
 
 class ReviewRoutes:
@@ -73,11 +59,14 @@ class ReviewRoutes:
         self._clerk: Clerk = guard.clerk
         self._token = _digest(token.encode())
         self._enforcing = enforcing
-        self._keys: OrderedDict[str, bytes] = OrderedDict()
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
         return _PATH.fullmatch(path) is not None
+
+    def enforces(self, path: str) -> bool:
+        """Whether a path is for enforcement points, with the agents' token, and not for people."""
+        return self.owns(path) and path.endswith(_ENFORCING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -148,10 +137,9 @@ class ReviewRoutes:
     async def _post(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         name = path.rpartition("/")[2].partition(":")[0]
         if path.endswith(":redeem"):
-            return await asyncio.to_thread(self._redeem, name, _read(body, _Use))
+            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem))
         if path.endswith(":complete"):
-            return await asyncio.to_thread(self._complete, name, _read(body, _End))
-        self._remember(headers.get(b"idempotency-key", b"").decode("latin-1"), body)
+            return await asyncio.to_thread(self._complete, name, _read(body, Complete))
         return await asyncio.to_thread(self._take, path, headers, body)
 
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
@@ -166,10 +154,21 @@ class ReviewRoutes:
         if path.endswith(":revoke") and not isinstance(statement, RevokeStatement):
             raise Problem("malformed", "`:revoke` takes a signed revocation")
         self._desk.look()
+        key, digest = _key(headers), _digest(body).hex()
+        if key and (before := self._desk.requested(key)) is not None:
+            return self._again(before, digest)
         known = self._desk.find(str(about))
         if known is not None and any(vote.envelope == body.decode("ascii", "replace") for vote in known.votes):
             return self._shown(known)
-        return self._shown(self._clerk.take(body, version=_version(headers.get(b"if-match", b""))))
+        version, request = _version(headers.get(b"if-match", b"")), f"{key}.{digest}" if key else ""
+        return self._shown(self._clerk.take(body, version=version, request=request))
+
+    def _again(self, before: tuple[str, str], digest: str) -> Answer:
+        """A request that was carried out before: the case as it is now, or that the key was for something else."""
+        body, escalation = before
+        if body != digest:
+            raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
+        return self._shown(self._known(escalation))
 
     def _for_enforcing(self, grant: str) -> Grant:
         """A grant that enforcement points may say something about.
@@ -184,26 +183,16 @@ class ReviewRoutes:
             raise Refused("not_redeemable", "the grant belongs to the turn that asked, and its guard uses it")
         return found[1].grant
 
-    def _redeem(self, grant: str, use: _Use) -> Answer:
+    def _redeem(self, grant: str, use: Redeem) -> Answer:
         self._for_enforcing(grant)
         won = self._desk.reserve(grant, use.digest, use.binding)
         if won is None:
             raise Refused("stale", "what people were shown has changed, and the grant is void now")
         return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
 
-    def _complete(self, grant: str, end: _End) -> Answer:
+    def _complete(self, grant: str, end: Complete) -> Answer:
         self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
-
-    def _remember(self, key: str, body: bytes) -> None:
-        if not key:
-            return
-        digest = _digest(body)
-        if self._keys.setdefault(key, digest) != digest:
-            raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
-        self._keys.move_to_end(key)
-        while len(self._keys) > MAX_KEYS:
-            self._keys.popitem(last=False)
 
     def _known(self, name: str) -> Case:
         case = self._desk.find(name)
@@ -233,6 +222,14 @@ async def _changed(desk: ReviewDesk, name: str, version: int, seconds: float) ->
     finally:
         end()
     return desk.find(name)
+
+
+def _key(headers: Mapping[bytes, bytes]) -> str:
+    """Digest of the idempotency key; it is the sender's, and may be anything."""
+    key = headers.get(b"idempotency-key", b"")
+    if len(key) > MAX_KEY_CHARS:
+        raise Problem("malformed", f"an `idempotency-key` may have at most {MAX_KEY_CHARS} characters")
+    return _digest(key).hex() if key else ""
 
 
 def _read(body: bytes, kind: Any) -> Any:

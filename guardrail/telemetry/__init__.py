@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from guardrail.telemetry._api import DURATION_BUCKETS
 from guardrail.telemetry._decisions import DecisionSpan, Telemetry, serving
 
 if TYPE_CHECKING:
     from guardrail.telemetry._sdk import KeepDenials, RescueProcessor
 
 __all__ = [
+    "DURATION_BUCKETS",
     "DecisionSpan",
     "KeepDenials",
     "RescueProcessor",

@@ -9,6 +9,7 @@ INVARIANT: no argument, path or message of a call leaves through here: ids, rule
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Final
@@ -73,11 +74,16 @@ class Tally:
         self._decisions: dict[tuple[str, str], int] = {}
         self._errors: dict[str, int] = {}
         self._violations: dict[str, int] = {}
+        self._durations: dict[str, Durations] = {}
 
-    def decision(self, outcome: str, op: str) -> None:
+    def decision(self, outcome: str, op: str, seconds: float = 0.0) -> None:
         key = (outcome, op)
         with self._lock:
             self._decisions[key] = self._decisions.get(key, 0) + 1
+            durations = self._durations.get(outcome)
+            if durations is None:
+                durations = self._durations[outcome] = Durations()
+            durations.add(seconds)
 
     def error(self, kind: str) -> None:
         with self._lock:
@@ -98,6 +104,26 @@ class Tally:
     def errors(self) -> dict[str, int]:
         with self._lock:
             return dict(self._errors)
+
+    def durations(self) -> dict[str, tuple[tuple[int, ...], float]]:
+        """For each outcome how many decisions fell into each bucket, the last one open, and their sum in seconds."""
+        with self._lock:
+            return {outcome: (tuple(kept.buckets), kept.seconds) for outcome, kept in self._durations.items()}
+
+
+class Durations:
+    """How long decisions took, in the buckets of `DURATION_BUCKETS` and one for all that took longer."""
+
+    __slots__ = ("buckets", "seconds")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(DURATION_BUCKETS) + 1)
+        self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one; a bucket holds its own upper bound."""
+        self.buckets[bisect_left(DURATION_BUCKETS, seconds)] += 1
+        self.seconds += seconds
 
 
 class Api:

@@ -254,7 +254,7 @@ class DecisionSpan:
 
     def _decided(self, decision: Decision) -> None:
         outcome, op = decision.outcome, deciding_op(decision)
-        self._telemetry.tally.decision(outcome.value, op)
+        self._telemetry.tally.decision(outcome.value, op, decision.elapsed_us / 1e6)
         if decision.mismatch is not None:
             self._telemetry.tally.error(MISMATCH)
         api, span = self._api, self._span

@@ -3,25 +3,23 @@
 One key for all of them, and not one each: the signature speaks for the ledger, as in other logs with several front
 ends, so an auditor needs one verifier key, whatever comes and goes behind it. Which process wrote a record is in the
 record. What a key of each replica would add is that a stolen one could be taken out alone; the key is therefore a
-secret that is mounted, read by nobody else, and replaced by beginning another ledger.
+secret that is mounted, read by nobody else, and replaced while replicas write (`guardrail audit rotate-key`).
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import time
-import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from guardrail.audit._note import KEY_FILE
+from guardrail.audit._opened import MAX_WAITING, Opened, check_origin
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp
-from guardrail.audit._trail import MAX_ORIGIN_CHARS, MAX_WAITING
 from guardrail.audit._unfinished import Answers
 from guardrail.audit.postgres._lease import Lease
 from guardrail.audit.postgres._ledger import PostgresLedger
@@ -34,7 +32,7 @@ from guardrail.audit.postgres._writer import PostgresWriter
 from guardrail.errors import TrailError
 
 
-class PostgresTrail:
+class PostgresTrail(Opened):
     """An append-only, signed ledger of records in a database. Made by `PostgresTrail.open`.
 
     Safe to use from any number of threads, event loops, processes and hosts. Not usable in a forked child.
@@ -50,6 +48,8 @@ class PostgresTrail:
         lease: begins the thread that keeps its lease.
     """
 
+    _in_child = "a forked child must open it itself"
+
     def __init__(
         self,
         place: str,
@@ -61,20 +61,13 @@ class PostgresTrail:
         publisher: Publisher,
         lease: Callable[[PostgresTrail], Lease],
     ) -> None:
-        self.where = where
+        super().__init__(where, lock, publisher)
         self.place = place
         """Where it is read again: the connection string."""
-        self.publisher = publisher
-        """Where checkpoints go from here."""
-        self._lock = lock
         self._writer = writer
         self._stamp = stamp
         self._timeout = timeout_seconds
-        self._pid = os.getpid()
         self._ledgers: list[PostgresLedger] = []
-        self._closed = False
-        _opened.add(self)
-        atexit.register(self._close_at_exit)
         writer.start()
         self._lease = lease(self)
 
@@ -109,10 +102,7 @@ class PostgresTrail:
             TrailError: if the server cannot be reached or would lose records, the tables are of a later release, the
                 key is not the ledger's, or the ledger is not the one that this replica has seen.
         """
-        if not origin or len(origin) > MAX_ORIGIN_CHARS or "+" in origin or any(map(str.isspace, origin)):
-            raise TrailError(
-                f"`{origin}` cannot name a trail: use up to {MAX_ORIGIN_CHARS} characters, no blanks, no `+`"
-            )
+        check_origin(origin)
         limits, path = Limits.within(timeout_seconds), Path(directory).absolute()
         lock = -1
         try:
@@ -215,14 +205,14 @@ class PostgresTrail:
         Raises:
             TrailError: if the server does not answer within `timeout_seconds`, or records could not be written.
         """
-        if os.getpid() != self._pid:
+        if not self._is_ours:
             return
         with self._writer.order:
             if self._closed:
                 return
             self._closed = True
             self._writer.put(Numbered(last=True))
-        atexit.unregister(self._close_at_exit)
+        self._ends()
         for ledger in self._ledgers:
             ledger.close()
         if not self._writer.ended(self._timeout):
@@ -250,13 +240,7 @@ class PostgresTrail:
         self._check_process()
         return self._lease.settle(answers)
 
-    def tell(self, sink: Sink) -> None:
-        """Hand every checkpoint that this replica signs to somebody else too, from the last one on.
-
-        Args:
-            sink: takes a checkpoint and its note; called in a thread of its own.
-        """
-        self.publisher.add(sink)
+    def _offer_last(self) -> None:
         self._writer.offer_last()
 
     def ledger(self, kinds: Collection[str]) -> PostgresLedger:
@@ -273,12 +257,6 @@ class PostgresTrail:
         self._ledgers.append(ledger)
         return ledger
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _submit(self, record: Mapping[str, Any], entry: Numbered) -> None:
         self._check_process()
         entry.take(Encoded(self._stamp, record))
@@ -286,13 +264,6 @@ class PostgresTrail:
         with self._writer.order:
             self._check_usable()
             self._writer.put(entry)
-
-    def _check_process(self) -> None:
-        # Before any lock: a child is forked with the locks as they were, held by threads it does not have.
-        if os.getpid() != self._pid:
-            raise TrailError(
-                f"the trail `{self.where}` belongs to process {self._pid}: a forked child must open it itself"
-            )
 
     def _check_usable(self) -> None:
         writer = self._writer
@@ -321,25 +292,6 @@ class PostgresTrail:
         why = f": {self._writer.down_because}" if self._writer.down_since else ""
         return f"the server of the trail `{self.where}` did not answer within {self._timeout:g} seconds{why}"
 
-    def _let_go(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-        _opened.discard(self)
-
-    def _close_at_exit(self) -> None:
-        try:
-            self.close()
-        except TrailError:
-            pass  # whoever waited for a record was told; there is nobody left to tell
-
-    def forget_in_child(self) -> None:
-        """Drop the lock a forked child inherited; the connection stays the parent's, and is never used here."""
-        self._let_go()
-
-
-_opened: weakref.WeakSet[PostgresTrail] = weakref.WeakSet()
-
 
 def _clients(store: str, limits: Limits, witnesses: Sequence[tuple[str, str]]) -> list[Sink]:
     if not witnesses:
@@ -348,11 +300,3 @@ def _clients(store: str, limits: Limits, witnesses: Sequence[tuple[str, str]]) -
     from guardrail.audit.postgres._beside import keep_cosigned
 
     return [WitnessClient(store, url, vkey, partial(keep_cosigned, store, limits)) for url, vkey in witnesses]
-
-
-def _after_fork() -> None:
-    for trail in list(_opened):
-        trail.forget_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -16,9 +16,10 @@ import hashlib
 import time
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -28,19 +29,27 @@ from guardrail.audit._report import Problem, Report
 from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
+from guardrail.audit._verify_pool import spread
 from guardrail.audit._verify_said import People
-from guardrail.audit._verify_scan import Scan, Task, _Reading
+from guardrail.audit._verify_scan import Scan, Task, _Reading, without_collecting
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.errors import TrailError
 
-BATCH: Final = 1_000
-"""Rows that are fetched at once: one by one, as COPY hands them over, costs six times as much."""
+BATCH: Final = 1_024
+"""Rows that are fetched at once, four tiles: one by one, as COPY hands them over, costs six times as much."""
 
-_ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b order by seq limit %b"
+WORTH_ROWS: Final = 200_000
+"""From how many rows on a ledger is worth further processes: each takes a fraction of a second to start."""
+
+PART_ROWS: Final = 65_536
+"""Rows that one process reads at a time."""
+
+_ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b and seq < %b order by seq limit %b"
 
 _Row = tuple[int, str, bytes, bytes]
 _LEDGER: Final = "ledger"
 _BEFORE_ALL: Final = -(2**63)
+_BEHIND_ALL: Final = 2**63 - 1
 _NOWHERE: Final = Path("/nonexistent")
 """Where a trail in a directory would have tiles and disclosures; a database has none."""
 
@@ -58,6 +67,7 @@ def verify_rows(
     seen: Sequence[tuple[int, str]],
     people: Mapping[str, bytes] | None,
     former: Sequence[tuple[str, bytes]],
+    jobs: int,
     progress: Progress | None,
     limit: int,
 ) -> Report:
@@ -68,7 +78,7 @@ def verify_rows(
     """
     started = time.monotonic()
     with _snapshot(store) as connection:
-        walk = _Rows(connection, where(store), deep=deep, limit=limit, progress=progress)
+        walk = _Rows(connection, store, deep=deep, limit=limit, progress=progress, jobs=jobs)
         walk.witnesses = Witnesses(witnesses, quorum, walk.problem)
         walk.kept = _KeptRows(connection, people, walk.problem)
         walk.people = People((*(people or {}).items(), *former), walk.problem)
@@ -166,21 +176,25 @@ class _Chunk(_Reading):
 
     def read(self, rows: Sequence[_Row]) -> Scan:
         """What the rows hold; a chunk without an unreadable row is joined to the one before by its numbers alone."""
-        out = self.out
+        out, deep, prefix = self.out, self.task.deep, hashlib.sha256(b"\0")
         for seq, kind, leaf, stored in rows:
             if seq != self.seq:
                 what = f"record {self.seq} is" if seq == self.seq + 1 else f"records {self.seq} to {seq - 1} are"
                 self.problem(f"{what} missing before this one", 0, seq)
                 out.whole = False
-            digest = hashlib.sha256(b"\0" + leaf).digest()
+            hashed = prefix.copy()
+            hashed.update(leaf)
+            digest = hashed.digest()
             if digest != stored:
                 self.problem("its hash is not that of its leaf", 0, seq)
             self.seq = seq + 1
             out.records += 1
             out.size += len(leaf)
-            if self.task.deep:
-                self._leaf(leaf, seq, 0)
-                self._kind(kind, leaf, seq)
+            if deep:
+                # Records are found by their kind: one under another kind would be overlooked.
+                said = self._leaf(leaf, seq, 0)
+                if said != kind and said is not None:
+                    self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
             else:
                 self._light_leaf(leaf, seq, 0)
             if out.whole:
@@ -190,18 +204,45 @@ class _Chunk(_Reading):
         out.intents = array("Q", sorted(self.open))
         return out
 
-    def _kind(self, kind: str, leaf: bytes, seq: int) -> None:
-        """Records are found by their kind: one under another kind would be overlooked."""
-        said: object = kind
-        if leaf.count(b'"kind":') != 1:
-            try:
-                said = read_leaf(leaf).get("kind")
-            except ValueError:
-                return  # told already
-        elif b'"kind":"%b"' % kind.encode() not in leaf:
-            said = None
-        if said != kind:
-            self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
+
+class Part(NamedTuple):
+    """Some rows, for another process: those of a snapshot from `first` up to and without `end`."""
+
+    store: str
+    snapshot: str
+    first: int
+    end: int
+    deep: bool
+    origin: str
+
+
+def read_part(part: Part) -> Scan:
+    """What some rows hold.
+
+    Raises:
+        TrailError: if they cannot be read.
+    """
+    chunk = _Chunk(part.first, deep=part.deep, origin=part.origin)
+    with readable(part.store) as connection, without_collecting():
+        connection.execute("begin isolation level repeatable read, read only", prepare=False)
+        connection.execute(sql.SQL("set transaction snapshot {}").format(part.snapshot), prepare=False)
+        for rows in batches(connection, part.first - 1, part.end):
+            chunk.read(rows)
+    return chunk.out
+
+
+def batches(connection: psycopg.Connection[Any], after: int, end: int = _BEHIND_ALL) -> Iterator[list[_Row]]:
+    """Rows behind a place and before another; the server reads some while those before are looked at."""
+
+    def some(after: int) -> list[_Row]:
+        return connection.execute(_ROWS, (after, end, BATCH), binary=True).fetchall()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(some, after)
+        while rows := waiting.result():
+            # Whoever else uses the connection meanwhile waits: psycopg lets one statement at a time through.
+            waiting = pool.submit(some, rows[-1][0])
+            yield rows
 
 
 class _KeptRows(Kept):
@@ -246,14 +287,15 @@ class _Rows(_Walk):
     def __init__(
         self,
         connection: psycopg.Connection[Any],
-        named: str,
+        store: str,
         *,
         deep: bool,
         limit: int,
         progress: Progress | None,
+        jobs: int,
     ) -> None:
-        super().__init__(_NOWHERE, deep=deep, limit=limit, progress=progress, jobs=1)
-        self.named = named
+        super().__init__(_NOWHERE, deep=deep, limit=limit, progress=progress, jobs=jobs)
+        self.store = store
         self.connection = connection
         self.edges: dict[int, bytes] = {}
         self.newer = _has_more(connection)
@@ -317,16 +359,39 @@ class _Rows(_Walk):
             self._below(self.kept.minimum)
             self._pruned(self.kept.minimum)
             after = self.kept.minimum - 1
-        while True:
-            rows: list[_Row] = self.connection.execute(_ROWS, (after, BATCH), binary=True).fetchall()
-            if not rows:
-                break
-            found = _Chunk(self.seq, deep=self.deep, origin=self.trust.origin).read(rows)
-            self._segment(_LEDGER, found)
-            after = self.seq - 1
-            self._told(0, 0)
+        parts = self._parts()
+        with without_collecting():
+            for part, found in spread(parts, self.jobs, read_part) if parts else ():
+                self._missing(part)
+                self._segment(_LEDGER, found)
+                self._told(0, 0)
+            # Nothing is left here after all parts.
+            for rows in batches(self.connection, self.seq - 1 if parts else after):
+                found = _Chunk(self.seq, deep=self.deep, origin=self.trust.origin).read(rows)
+                self._segment(_LEDGER, found)
+                self._told(0, 0)
         self.total = self.done
         self._told(0, 0)
+
+    def _parts(self) -> list[Part]:
+        """The rows in parts for other processes, which see exactly what this one sees; none if they are few."""
+        row = self.connection.execute(
+            "select min(seq), max(seq) + 1 from guardrail.ledger where seq >= %b", (self.kept.minimum,)
+        ).fetchone()
+        if self.jobs < 2 or row is None or row[0] != self.seq or row[1] - row[0] < WORTH_ROWS:
+            return []
+        shared = self.connection.execute("select pg_export_snapshot()").fetchone()
+        return [
+            Part(self.store, str((shared or ("",))[0]), at, min(at + PART_ROWS, row[1]), self.deep, self.trust.origin)
+            for at in range(self.seq, row[1], PART_ROWS)
+        ]
+
+    def _missing(self, part: Part) -> None:
+        if part.first != self.seq:
+            several = part.first > self.seq + 1
+            what = f"records {self.seq} to {part.first - 1} are" if several else f"record {self.seq} is"
+            self.problem(f"{what} missing before this one", file=_LEDGER, seq=part.first)
+            self.seq, self.whole = part.first, False
 
     def _bytes(self) -> int:
         row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
@@ -358,4 +423,4 @@ class _Rows(_Walk):
 
     def report(self, seconds: float) -> Report:
         """What was found, under the name of the database."""
-        return dataclasses.replace(super().report(seconds), directory=self.named)
+        return dataclasses.replace(super().report(seconds), directory=where(self.store))

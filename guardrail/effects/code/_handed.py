@@ -239,7 +239,9 @@ def _runnable(call: Call, text: str, *, named: bool, told: bool = False) -> bool
     data = call.content(place)
     plain = "." not in text.rpartition("/")[2]
     if data is None:
-        return (known or plain) and not _is_folder(call, place.path)
+        # What an earlier call wrote lies there by now: a name that might have been written is no program.
+        there = call.shell.view.kind(place.path) is not None or call.shell.emit.changed(place.path)
+        return (known or plain) and there and not _is_folder(call, place.path)
     return data.startswith((b"#!", b"\x7fELF")) or _SHELL_NAME.search(text) is not None or plain
 
 

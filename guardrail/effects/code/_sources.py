@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from guardrail.effects._built import READS, may_be_part
+from guardrail.effects.code._compiled import plain_parts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
@@ -71,6 +72,7 @@ class _Found(msgspec.Struct, kw_only=True):
     named: dict[str, None]
     broad: bool = False
     waiting: list[str] = []
+    plain: list[str] = []
     cgo: set[str] = set()  # directories whose sources of C are parts of packages of Go
 
     def add(self, folder: str) -> None:
@@ -80,13 +82,16 @@ class _Found(msgspec.Struct, kw_only=True):
             self.waiting.append(folder)
 
 
-def build_of(call: Call, reads: str, places: Iterable[str | None]) -> dict[str, Any]:
+def build_of(
+    call: Call, reads: str, places: Iterable[str | None], plain: Sequence[str] | None = None
+) -> dict[str, Any]:
     """What goes into a program, as `_built` has it.
 
     Args:
         call: the compiler.
         reads: what it reads.
         places: directories and files that it is told of; None is one that is not known.
+        plain: sources of the session's that only compute, if that was asked before the compiler ran.
     """
     given = list(places)
     if reads == "any" or None in given:
@@ -98,6 +103,9 @@ def build_of(call: Call, reads: str, places: Iterable[str | None]) -> dict[str, 
             found.add(view.real(folder))
     if reads == "java":
         return _record(found)
+    if reads in ("go", "rust") and _candidates(call):
+        known = plain_sources(call) if plain is None else [*plain]
+        found.plain = known if _is_closed(view, reads, given, known) else []
     if not _candidates(call):
         found.broad = True  # nothing was written yet: only what the call itself writes later can matter
         return _record(found)
@@ -136,7 +144,28 @@ def _candidates(call: Call) -> bool:
 
 
 def _record(found: _Found) -> dict[str, Any]:
-    return {"reads": found.reads, "below": list(found.tops), "named": list(found.named), "broad": found.broad}
+    build = {"reads": found.reads, "below": list(found.tops), "named": list(found.named), "broad": found.broad}
+    return {**build, "plain": found.plain} if found.plain else build
+
+
+def _is_closed(view: FileView, reads: str, given: Sequence[str | None], plain: Sequence[str]) -> bool:
+    """A program is made of nothing but such sources: code of a project might do harm by what they tell it."""
+    ending = ".go" if reads == "go" else ".rs"
+    parts: list[str] = []
+    for path in given[1:] or given:  # the first is the directory, which stands for itself where nothing is named
+        names = (
+            view.glob(f"{_escaped((path or '').rstrip('/'))}/*{ending}") if path and not path.endswith(ending) else ()
+        )
+        if names is None or path is None:
+            return False
+        parts += names or [path]
+    return bool(plain) and all(view.real(path) in plain for path in parts)
+
+
+def plain_sources(call: Call) -> list[str]:
+    """The sources of the session's that only compute, as they are now."""
+    made = [call.shell.view.real(path) for path in call.shell.emit.made if "*" not in path]
+    return sorted(plain_parts(call, {*(call.shell.wrote.files() or ()), *made}))
 
 
 def _roots(view: FileView, reads: str, path: str) -> Iterator[str]:

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.code._compiled import plain_parts
 from guardrail.effects.code._programs import run_nested
 from guardrail.effects.code._scripts import note_run
-from guardrail.effects.code._sources import build_of, own_part, place_of
+from guardrail.effects.code._sources import build_of, own_part, place_of, plain_sources
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._call import Call
@@ -149,7 +150,7 @@ def translator(call: Call, parsed: Parsed) -> Stream:
     """A compiler of another language; where no option names what it makes, its source does."""
     if any(_RUNNING.fullmatch(field.text) for field in call.args):
         return _at_once(call, parsed)
-    before = len(call.shell.emit.effects)
+    before, plain = len(call.shell.emit.effects), plain_sources(call)
     out = builder(call, parsed)
     name = call.name
     if {field.text for field in call.args} & _PRINTING or name not in _STEM_OF:
@@ -160,7 +161,7 @@ def translator(call: Call, parsed: Parsed) -> Stream:
         for text in _made_of(call, parsed):
             with call.perhaps():
                 call.put("write", call.place(Field(text=f"{folder}/{text}" if folder else text)), ())
-    _note_built(call, before, _of_files(call, name if name in _WORDS else ""), _READS.get(name, "any"))
+    _note_built(call, before, _of_files(call, name if name in _WORDS else ""), _READS.get(name, "any"), plain)
     return out
 
 
@@ -186,7 +187,7 @@ def _made_of(call: Call, parsed: Parsed) -> Iterator[str]:
 
 def go_build(call: Call, parsed: Parsed) -> Stream:
     """`go build`: a program of the package's name, or where `-o` says."""
-    before = len(call.shell.emit.effects)
+    before, plain = len(call.shell.emit.effects), plain_sources(call)
     out = builder(call, parsed)
     target = parsed.value("-o")
     packages = [field for field in parsed.operands if field.known] or [Field(text=".")]
@@ -199,7 +200,7 @@ def go_build(call: Call, parsed: Parsed) -> Stream:
     for name in names:
         with call.perhaps(target is None):
             call.put("write", call.place(Field(text=name)), ())
-    _note_built(call, before, _of_files(call, "go", packages=True), "go")
+    _note_built(call, before, _of_files(call, "go", packages=True), "go", plain)
     return out
 
 
@@ -232,6 +233,9 @@ def running(call: Call, _parsed: Parsed) -> Stream:
         place = call.place(field)
         if field.known and _RUN.fullmatch(field.text) and place.path is not None:
             authored = call.shell.emit.changed(place.path)
+            real = call.shell.view.real(place.path)
+            if call.shell.authored(place.path) and plain_parts(call, (real,)):
+                continue
             if authored or call.shell.view.kind(place.path) == "file":
                 call.script(place, authored=authored)
     run_nested(call)
@@ -335,7 +339,9 @@ def _steered(call: Call) -> bool:
     return False
 
 
-def _note_built(call: Call, before: int, places: Sequence[str | None] | None, reads: str) -> None:
+def _note_built(
+    call: Call, before: int, places: Sequence[str | None] | None, reads: str, plain: Sequence[str] = ()
+) -> None:
     """Say of what this command wrote that it is made of files, if none of those is one that the session wrote before.
 
     Args:
@@ -343,10 +349,11 @@ def _note_built(call: Call, before: int, places: Sequence[str | None] | None, re
         before: how many effects there were before its own.
         places: where its sources lie; None if more goes into what it makes.
         reads: what it reads.
+        plain: sources of the session's that only compute.
     """
     if places is None:
         return
-    build = build_of(call, reads, places)
+    build = build_of(call, reads, places, plain)
     if own_part(call, build) is not None:
         return  # what is written is the session's, like any other file
     emit = call.shell.emit

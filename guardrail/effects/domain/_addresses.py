@@ -64,9 +64,7 @@ def at(scheme: str, text: str) -> Resource:
     name = starred(text)
     if URL.fullmatch(name):
         return remote(name)
-    # A repository of the hub has an address of two slashes, whoever names it.
-    mark = "://" if scheme == "hf" else ":"
-    return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}{mark}{name or '*'}")
+    return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}:{name or '*'}")
 
 
 def remote(url: str) -> Resource:

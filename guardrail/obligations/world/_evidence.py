@@ -7,7 +7,8 @@ An inode that was not pinned, because there are more files than descriptors or b
 asked for by its handle (`_handles`).
 
 Blind spots: a copy of which no inode was known, memory, and other hosts. Where the filesystem has no handles, or the
-guard may not ask for them, an inode that is not pinned is known by number and time of birth only.
+guard may not ask for them, an inode that is not pinned is known by number and time of birth only: that its name is gone
+does not tell that it was not given another, so nothing is proven of it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from guardrail.assets import Asset, Inventory, birth_ns
 from guardrail.obligations._events import Finding, Looked, Pinned
 from guardrail.obligations.world._handles import Unanswered, handle_of, reopened
 
-MAX_PINS: Final = 64
+MAX_PINS: Final = 256
 """Most inodes of one asset that are pinned, hence most descriptors one obligation holds open: its largest files."""
 
 MAX_FILES: Final = 4096
@@ -187,7 +188,7 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
         now_us: the time, in microseconds since 1970.
     """
     found: list[Finding] = []
-    gone = 0
+    gone, unlinked = 0, True
     for file in files:
         pin = pins.of(file)
         alive, asked = (pin, True) if pin is not None else _asked(file)
@@ -198,6 +199,7 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
                 os.close(alive)
         # Of one that cannot be asked for, while others are pinned, only a search tells whether it went or was moved.
         gone += not here and (asked or not len(pins))
+        unlinked = unlinked and asked
         found.extend(here)
     if found and gone:
         says = f"only in part deleted: {gone} of {len(files)} files are gone"
@@ -207,7 +209,8 @@ def look(asset: Asset, files: Sequence[Pinned], pins: Pins, now_us: int) -> Look
     told = tuple(dict.fromkeys(found))
     if told:
         return Looked(result="present", at_us=now_us, evidence=_sentences(told), findings=told[:MAX_FINDINGS])
-    return Looked(result="absent", at_us=now_us, evidence=(_absence(asset, files, pins),))
+    evidence = (_absence(asset, files, pins),)
+    return Looked(result="absent", at_us=now_us, evidence=evidence, unlinked=unlinked and bool(files))
 
 
 def _asked(file: Pinned) -> tuple[int | None, bool]:

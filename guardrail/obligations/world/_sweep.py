@@ -16,7 +16,6 @@ from typing import Final
 
 from guardrail.assets import Asset, birth_ns, false_date, found_at, is_beside_weights
 from guardrail.errors import AnalysisFault
-from guardrail.obligations._codec import MAX_LINE_CHARS
 from guardrail.obligations._events import Coverage, Finding, FindingKind, Pinned, Terms
 from guardrail.obligations.world._evidence import digest_of, inode_of, is_file, status_at
 from guardrail.obligations.world._world import World
@@ -40,10 +39,13 @@ MAX_ROUNDS: Final = 3
 MAX_PIECES: Final = 16
 """Most small pieces of an asset that are named one by one."""
 
-MAX_PLACES: Final = 8
+MAX_PLACE_CHARS: Final = 200
+"""Longest name of a place in the coverage of a sweep, in characters; of a longer one the middle is left out."""
+
+MAX_PLACES: Final = 6
 """Most directories that are named in the coverage of a sweep; all are counted."""
 
-MAX_UNREADABLE: Final = 16
+MAX_UNREADABLE: Final = 12
 """Most places that are named in the coverage of a sweep; the rest are counted."""
 
 TICK_US: Final = 20_000
@@ -194,9 +196,9 @@ class Sweep:
             files=self.files,
             compared=self.compared,
             processes=processes,
-            unreadable=tuple(shortened(line, MAX_LINE_CHARS) for line in self.unreadable[:MAX_UNREADABLE]),
+            unreadable=tuple(shortened(line, MAX_PLACE_CHARS) for line in self.unreadable[:MAX_UNREADABLE]),
             unreadable_more=max(0, len(self.unreadable) - MAX_UNREADABLE),
-            places=tuple(shortened(root, MAX_LINE_CHARS) for root in self._roots[:MAX_PLACES]),
+            places=tuple(shortened(root, MAX_PLACE_CHARS) for root in self._roots[:MAX_PLACES]),
             proven=proven,
             boot=uptime[0],
             boot_us=uptime[1],

@@ -33,6 +33,7 @@ from guardrail.obligations.world._holders import Holders
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import UNSEEN, Addresses, Emptied, Store, is_address
 from guardrail.obligations.world._sweep import Sweep
+from guardrail.obligations.world._upkeep import Upkeep
 from guardrail.obligations.world._world import World
 from guardrail.printing import shortened
 
@@ -40,6 +41,13 @@ _LEFT: Final = frozenset(
     {"present", "moved", "hardlinked", "decoyed", "truncated", "partial", "copied_during", "missing"}
 )
 """Findings that show that it was not done; of any other it cannot be said that it was."""
+
+
+UNWITNESSED: Final = (
+    "some files went while nothing held them, and may have other names: let `guardrail obligations verify` ask the "
+    "filesystem, with the capability CAP_DAC_READ_SEARCH"
+)
+"""What is said where neither a descriptor nor a handle tells that the last name of a file is gone."""
 
 
 class Verifier:
@@ -56,6 +64,7 @@ class Verifier:
         self._world = world
         self._stores = stores
         self._pins: dict[str, Pins] = {}
+        self._upkeep = Upkeep()
         # INVARIANT: no descriptor is closed while somebody looks at it: its number may be another file's right after.
         self._lock = threading.RLock()
 
@@ -102,8 +111,14 @@ class Verifier:
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def quick(self, duty: Duty, now_us: int) -> Looked:
-        """What the places show that are known; nothing is searched and nobody is asked."""
+    def quick(self, duty: Duty, now_us: int, *, deep: bool = False) -> Looked:
+        """What the places show that are known; nothing is searched and nobody is asked.
+
+        Args:
+            duty: which.
+            now_us: the time, in microseconds since 1970.
+            deep: of what is to be kept or transferred, contents are read.
+        """
         terms = duty.terms
         asset = self._asset_of(terms)
         if asset is None:
@@ -112,6 +127,8 @@ class Verifier:
         if terms.effect == "evaluate":
             declared = [root for one in self._world.inventory if one.id != asset.id for root in one.roots]
             return bounded(look_at_scores(asset, terms, dict(duty.scores), now_us, declared))
+        if terms.effect in ("retain", "transfer"):
+            return bounded(self._upkeep.look(terms, duty.files, now_us, deep=deep))
         if terms.effect != "delete":
             return self._service(duty, now_us)
         if not _has_files(duty, asset):
@@ -157,6 +174,8 @@ class Verifier:
         addresses = Addresses(asset.uris, self._stores)
         found += addresses.findings
         found += self._unknown(duty, asset)
+        if known.result == "absent" and duty.files and not (duty.unlinked or known.unlinked):
+            found.append(Finding(kind="unknown", says=UNWITNESSED))
         if holders.unreadable:
             sweep.unreadable.append(f"{holders.unreadable} processes could not be looked into")
         if sweep.blind:
@@ -167,6 +186,7 @@ class Verifier:
             evidence=_evidence(known, found, sweep, addresses),
             findings=tuple(dict.fromkeys(found)),
             coverage=sweep.coverage(holders.processes, proven, uptime),
+            unlinked=known.unlinked,
             final=True,
         )
         return bounded(seen), tuple(sweep.copies)

@@ -189,7 +189,8 @@ class Console:
     def _sign_in(self, visit: _Visit) -> Answer:
         """To the provider, and back to this page."""
         cookie, session = (visit.cookie, visit.session) if visit.session is not None else self._sessions.open()
-        started = self._signin.begin(self._clock(), visit.path)
+        # The path was decoded: what is sent back as a header must hold no line break again.
+        started = self._signin.begin(self._clock(), urllib.parse.quote(visit.path))
         address = self._signin.address(started, session.begin(started), again=False)
         return _redirect(address, self._set(cookie))
 

@@ -17,7 +17,7 @@ from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
 from guardrail.review import Case
 from guardrail.review._machine import subject_of
-from guardrail.review._view import grant_state
+from guardrail.review._view import grant_state, lifted_too
 from guardrail.service.console._drawing import drawing
 from guardrail.service.console._reading import WINDOW, Line, Reading
 
@@ -68,9 +68,10 @@ class Pages:
         """What waits for people, the gravest and most urgent first, and what they decided last."""
         now = self._guard.desk.clock()
         cases = self._guard.desk.cases()
-        waiting = [case for case in cases if case.state_at(now) == "pending"]
+        # Broken glass that nobody has looked at waits for people as well.
+        waiting = [case for case in cases if case.state_at(now) == "pending" or case.review_due_us is not None]
         waiting.sort(key=lambda case: (not case.held.critical, case.held.expires_us))
-        others = [case for case in cases if case.state_at(now) != "pending"]
+        others = [case for case in cases if case.state_at(now) != "pending" and case.review_due_us is None]
         others.sort(key=lambda case: -(case.decided_us or case.held.expires_us))
         return {
             "waiting": [self._row(case, now) for case in waiting],
@@ -90,6 +91,7 @@ class Pages:
             **self._row(case, now),
             "case": case,
             "moves": moves,
+            "lifted_too": lifted_too(case),
             "view": case.held.view,
             "cut": int(case.held.view.get("args_bytes", 0)) > len(str(case.held.view.get("args", "")).encode()),
             "subject": subject_of(case.held),

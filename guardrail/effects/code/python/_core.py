@@ -74,6 +74,9 @@ MAX_OUTPUT: Final = 16 * 1024
 
 Snapshot = list[tuple[Scope, dict[str, Value]]]
 
+_STORED: Final = ("s3://", "gs://", "hf://", "az://", "abfs://", "r2://", "oss://")
+"""How addresses of things begin that are read like files."""
+
 
 class TooMuch(Exception):
     """A bound on the analysis of one piece of code was reached."""
@@ -410,6 +413,8 @@ class Core(abc.ABC):
                 found = merge(found, self.call.stdin.sources)
             elif resource.kind == "net":
                 self.emit("net_recv", resource)
+                if (resource.uri or "").startswith(_STORED):
+                    found = merge(found, (resource,))
             elif resource.path not in STREAMS:
                 kept.append(resource)
         self.each("read", kept, attrs={"reveals": reveals})

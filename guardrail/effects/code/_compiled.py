@@ -1,0 +1,126 @@
+"""Sources in Go and Rust that only compute and print: what is made of nothing but those is no script of the session's.
+
+Not concerned with C, where a program can reach beyond its own words. In Go and Rust what touches files, programs or the
+network has to be imported, or named, by words that stand in the source; so a source that has none of these does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._view import FileView
+
+MAX_PLAIN_BYTES: Final = 64 * 1024
+"""Largest source that is looked at, in bytes."""
+
+_GO_IMPORTS: Final = frozenset(
+    "bufio bytes cmp container/heap container/list container/ring context crypto/md5 crypto/rand crypto/sha1 "
+    "crypto/sha256 crypto/sha512 encoding/base64 encoding/binary encoding/csv encoding/hex encoding/json "
+    "errors flag fmt hash/crc32 hash/fnv io iter log maps math math/big math/bits math/cmplx math/rand os "
+    "regexp slices sort strconv strings sync sync/atomic text/tabwriter time unicode unicode/utf8".split()
+)
+"""Packages of Go that only compute, or print to what is open; of `os` only the members below may be named."""
+
+_GO_TEXT: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\'(?:[^\'\\\n]|\\.)+\'')
+_GO_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_GO_PART: Final = re.compile(rf"{_GO_TEXT.pattern}|{_GO_COMMENT.pattern}", re.DOTALL)
+_GO_IMPORT: Final = re.compile(r'^import[ \t]+(?:"([^"\n]+)"|\(([^)]*)\))[ \t]*$', re.MULTILINE)
+_GO_LISTED: Final = re.compile(r'\s*(?:"([^"\n]+)"|//[^\n]*)?[ \t]*(?:\n|$)')
+_GO_OS: Final = re.compile(r"\bos\b(?!\.(?:Args|Exit|Stdin|Stdout|Stderr)\b)")
+_GO_REACHING: Final = re.compile(
+    r"\.\s*(?:Chmod|Chown|Chdir|Truncate|SyscallConn|Fd|ReadDir|Readdir|Readdirnames|SetOutput|LoadLocation)\b"
+)
+"""Members by which something open is more than read and written."""
+
+_GO_MODULE: Final = re.compile(r"(?:\s*(?:module\s+\S+|go\s+[\d.]+|//[^\n]*)\s*\n)*\s*")
+
+_RUST_PART: Final = re.compile(
+    r'b?"(?:[^"\\]|\\.)*"|\'(?:[^\'\\\n]|\\(?:x..|u\{\w+\}|.))\'|//[^\n]*|/\*(?:(?!/\*).)*?\*/', re.DOTALL
+)
+_RUST_REACHING: Final = re.compile(
+    r"\b(?:fs|net|process|os|ffi|arch|path|Path|PathBuf|unsafe|extern|asm|global_asm|naked_asm|include|include_str"
+    r"|include_bytes|mod|macro|no_mangle|export_name|link|link_name|link_section|proc_macro|alloc|panic_handler|feature"
+    r"|File|OpenOptions|Command|TcpStream|TcpListener|UdpSocket)\b|\benv\b(?!\s*::\s*args\b)|\br#|#\s*!\s*\["
+)
+"""Words of Rust by which a program reaches beyond its own memory, or takes in other sources."""
+
+
+def plain_parts(call: Call, paths: Collection[str]) -> frozenset[str]:
+    """Those of some files of the session's that do no more, in a program, than compute and print.
+
+    Args:
+        call: the compiler.
+        paths: what the session wrote, in earlier calls and in this one.
+    """
+    if call.shell.loops:
+        return frozenset()  # what is written later is there when it is built again
+    return frozenset(path for path in paths if path.endswith(_ENDINGS) and is_plain_part(call, path))
+
+
+_ENDINGS: Final = (".go", ".rs", "/go.mod", "/go.sum")
+
+
+def is_plain_part(call: Call, path: str) -> bool:
+    """The same of one file, with the others that lie beside it, whose names it may use."""
+    folder, _, name = path.rpartition("/")
+    view = call.shell.view
+    if name == "go.sum":
+        return True
+    if name == "go.mod":
+        text = _text(call, path)
+        return text is not None and _GO_MODULE.fullmatch(text) is not None
+    if name.endswith(".go"):
+        beside = view.glob(f"{folder}/*.go")
+        others = [] if beside is None else [one for one in beside if view.real(one) != path]
+        own = beside is not None and all(call.shell.authored(one) for one in others)
+        return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
+    return name.endswith(".rs") and not _has_manifest(view, folder) and _is_plain_rust(_text(call, path))
+
+
+def _text(call: Call, path: str) -> str | None:
+    data = call.content(place(path, None))
+    if data is None or len(data) > MAX_PLAIN_BYTES:
+        return None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _has_manifest(view: FileView, folder: str) -> bool:
+    """A package may have crates that do anything, under names of their own."""
+    while folder:
+        if view.kind(f"{folder}/Cargo.toml") is not None:
+            return True
+        folder = folder.rpartition("/")[0]
+    return False
+
+
+def _is_plain_go(text: str | None) -> bool:
+    if text is None or "//go:" in text or "//line" in text or "// +build" in text or "/*line" in text:
+        return False
+    shown = _GO_PART.sub(lambda part: part[0] if part[0][:1] == '"' else " ", text)
+    imported: list[str] = []
+    for match in _GO_IMPORT.finditer(shown):
+        if match[1]:
+            imported.append(match[1])
+            continue
+        imported += [line[1] for line in _GO_LISTED.finditer(match[2]) if line[1]]
+        if _GO_LISTED.sub("", match[2]).strip():
+            return False  # a name of its own for a package
+    code = _GO_IMPORT.sub("", shown)
+    code = _GO_TEXT.sub(" ", code)
+    if re.search(r"\bimport\b", code) or not _GO_IMPORTS.issuperset(imported):
+        return False
+    return _GO_OS.search(code) is None and _GO_REACHING.search(code) is None and '"' not in code and "`" not in code
+
+
+def _is_plain_rust(text: str | None) -> bool:
+    if text is None:
+        return False
+    code = _RUST_PART.sub(" ", text)
+    return _RUST_REACHING.search(code) is None and '"' not in code and "/*" not in code

@@ -1,0 +1,162 @@
+"""`/metrics` for Prometheus: the counts that the decisions keep anyway, and what waits, is owed and is signed.
+
+Names and labels are those that a collector makes of our OpenTelemetry metrics, so that one dashboard and one set of
+alerts serve both. No label has a value that an agent chooses.
+Source: Prometheus exposition formats; OpenTelemetry compatibility, "Prometheus and OpenMetrics", metric names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from guardrail import __version__
+from guardrail.policy import refusal
+from guardrail.service._http import Answer, Problem, Scope, Send, headers_of
+from guardrail.telemetry import DURATION_BUCKETS, Telemetry
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+    from guardrail.guard import Guard
+    from guardrail.service._decisions import DecisionRoutes
+
+_KIND: Final = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class MetricsRoute:
+    """Answers `GET /metrics`.
+
+    Args:
+        guard: whose counts.
+        decisions: knows how many requests are being judged.
+        tokens: any of these opens it; none where the transport says who asks.
+    """
+
+    def __init__(self, guard: Guard, decisions: DecisionRoutes, tokens: Sequence[str]) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_Counts(guard, decisions))
+        self._tokens = [_digest(token.encode()) for token in tokens]
+
+    async def __call__(self, scope: Scope, send: Send) -> None:
+        """Answer one request."""
+        try:
+            self._admit(scope)
+        except Problem as problem:
+            await problem.answer(scope).send(send)
+            return
+        # What is owed may have to be read from a file.
+        body = await asyncio.to_thread(generate_latest, self._registry)
+        await Answer(body=body, kind=_KIND).send(send)
+
+    def _admit(self, scope: Scope) -> None:
+        if scope["method"] != "GET":
+            raise Problem("method-not-allowed", "`/metrics` takes another method")
+        if not self._tokens:
+            return
+        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
+        given = _digest(token.strip())
+        # Every one is compared, so that an answer's time says nothing about which was nearly right.
+        known = [hmac.compare_digest(given, one) for one in self._tokens]
+        if not any(known) or scheme.lower() != b"bearer":
+            raise Problem("unauthorized", "send the token for metrics as `authorization: Bearer TOKEN`")
+
+
+class _Counts(Collector):
+    """What is told of one guard, collected when somebody asks."""
+
+    def __init__(self, guard: Guard, decisions: DecisionRoutes) -> None:
+        self._guard = guard
+        self._active = decisions
+
+    def collect(self) -> Iterable[Metric]:
+        yield from _decided()
+        yield from self._waiting()
+        yield from self._owed()
+        yield from self._kept()
+
+    def _waiting(self) -> Iterable[Metric]:
+        desk = self._guard.desk
+        now = desk.clock()
+        cases = desk.cases()
+        pending = [case.held.created_us for case in cases if case.state_at(now) == "pending"]
+        yield GaugeMetricFamily("guardrail_escalations_pending", "Escalations that wait for people.", len(pending))
+        oldest = max(0.0, (now - min(pending)) / 1e6) if pending else 0.0
+        yield GaugeMetricFamily("guardrail_escalation_oldest_seconds", "How long the oldest of them waits.", oldest)
+        overdue = sum(case.review_due_us is not None and case.review_due_us < now for case in cases)
+        yield GaugeMetricFamily("guardrail_reviews_overdue", "Uses of broken glass that nobody looked at.", overdue)
+
+    def _owed(self) -> Iterable[Metric]:
+        states = Counter(status.state for status in self._guard.obligations.statuses())
+        family = GaugeMetricFamily("guardrail_obligations", "Duties, by how they stand.", labels=["state"])
+        for state in ("open", "met", "unmet", "withdrawn"):
+            family.add_metric([state], states[state])
+        yield family
+
+    def _kept(self) -> Iterable[Metric]:
+        guard, trail = self._guard, self._guard.trail
+        yield GaugeMetricFamily("guardrail_trail_records", "Records in the trail.", 0 if trail is None else trail.size)
+        yield GaugeMetricFamily("guardrail_trail_recording", "1 if a trail is kept.", int(trail is not None))
+        yield GaugeMetricFamily("guardrail_requests_active", "Requests that are being judged.", self._active.active)
+        yield GaugeMetricFamily(
+            "guardrail_policy_refused", "1 if a newer policy was refused.", int(bool(refusal(guard.engine)))
+        )
+        enforcing = guard.config.mode == "enforce" and not guard.config.unsafe_fail_open
+        yield GaugeMetricFamily("guardrail_enforcing", "1 if denials and faults stop calls.", int(enforcing))
+        facts = {
+            "version": __version__,
+            "engine": guard.engine.name,
+            "policy": guard.engine.revision,
+            "mode": guard.config.mode,
+        }
+        yield InfoMetricFamily("guardrail", "What is in force.", value=facts)
+
+
+def _decided() -> Iterable[Metric]:
+    tally = Telemetry.default().tally
+    decisions = CounterMetricFamily(
+        "guardrail_decisions", "Decisions made.", labels=["guardrail_outcome", "guardrail_effect_op"]
+    )
+    for (outcome, op), count in sorted(tally.decisions().items()):
+        decisions.add_metric([outcome, op], count)
+    yield decisions
+    durations = HistogramMetricFamily(
+        "guardrail_decision_duration_seconds",
+        "Time from receipt of a call to its decision.",
+        labels=["guardrail_outcome"],
+    )
+    bounds = [*map(str, DURATION_BUCKETS), "+Inf"]
+    for outcome, (buckets, seconds) in sorted(tally.durations().items()):
+        durations.add_metric([outcome], list(zip(bounds, accumulate(buckets), strict=True)), seconds)
+    yield durations
+    for name, about, label, counts in (
+        ("guardrail_engine_errors", "Faults in judging.", "error_type", tally.errors()),
+        (
+            "guardrail_obligation_violations",
+            "Things wrong with what is owed.",
+            "guardrail_obligation_violation",
+            tally.violations(),
+        ),
+    ):
+        family = CounterMetricFamily(name, about, labels=[label])
+        for kind, count in sorted(counts.items()):
+            family.add_metric([kind], count)
+        yield family
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
