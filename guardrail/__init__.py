@@ -32,12 +32,14 @@ if TYPE_CHECKING:
         Fault,
         GuardrailError,
         InvalidCall,
+        TokenError,
         TrailError,
     )
     from guardrail.guard import Guard
     from guardrail.mandates import Mandate
     from guardrail.model import Decision, Effect, Outcome, Reason, Resource, Subject, ToolCall
     from guardrail.review import Grant
+    from guardrail.tokens import TokenVerifier
 
 __all__ = [
     "Blocked",
@@ -58,6 +60,8 @@ __all__ = [
     "Reason",
     "Resource",
     "Subject",
+    "TokenError",
+    "TokenVerifier",
     "ToolCall",
     "TrailError",
     "__version__",
@@ -71,6 +75,7 @@ _HOMES: Final = {
     "Grant": "review",
     "Guard": "guard",
     "Mandate": "mandates",
+    "TokenVerifier": "tokens",
     **dict.fromkeys(("Decision", "Effect", "Outcome", "Reason", "Resource", "Subject", "ToolCall"), "model"),
 }
 

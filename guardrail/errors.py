@@ -6,6 +6,7 @@
     ├── Fault              judging failed; inside `Guard` it becomes a denial, it never reaches a caller of `check`
     │   ├── AnalysisFault  parse, effects or assets
     │   └── EngineFault    the policy engine gave no usable answer
+    ├── TokenError         a decision token that does not hold, or that cannot be signed
     ├── TrailError         the audit trail cannot take a record, or is damaged
     ├── ReviewError        (guardrail.review) the store of escalations and grants cannot be used
     └── Blocked            the call was judged and did not run; carries the Decision
@@ -45,6 +46,10 @@ class AnalysisFault(Fault):
 
 class EngineFault(Fault):
     """The policy engine trapped, timed out or answered something that is not a decision."""
+
+
+class TokenError(GuardrailError):
+    """A decision token does not hold for what is about to be done, or cannot be signed."""
 
 
 class TrailError(GuardrailError):

@@ -79,6 +79,7 @@ from guardrail.review import (
     Refused,
     ReviewError,
     ReviewStore,
+    Vote,
     covers,
     deeds_of,
     open_desk,
@@ -126,6 +127,9 @@ class _Keep(msgspec.Struct, frozen=True):
 _Step = _Ask | _Keep | _Do
 _Found = tuple[Ruling, Outcome, tuple[Reason, ...]]
 """What policy said about a call."""
+
+HOOKED_FILE: Final = "installed"
+"""File beside the trail with the settings that hooks were put into, one path a line."""
 
 _REJECTED: Final = "people rejected this of this agent shortly before, and are not asked again"
 
@@ -295,13 +299,21 @@ class Guard:
             span.decided(decision)
         return decision
 
-    def run(self, call: ToolCall, execute: Callable[[ToolCall], T], *, grant: Grant | None = None) -> T:
+    def run(
+        self,
+        call: ToolCall,
+        execute: Callable[[ToolCall], T],
+        *,
+        grant: Grant | None = None,
+        released: Callable[[Decision], None] | None = None,
+    ) -> T:
         """Judge a call and, if it is allowed, run it and record what came of it.
 
         Args:
             call: what the agent sent.
             execute: carries the call out; called once, with the call that was judged, or not at all.
             grant: leave that a person gave for exactly this call.
+            released: hears of the decision that releases the call, before it is carried out.
 
         Returns:
             What `execute` returned.
@@ -314,6 +326,8 @@ class Guard:
         call = self._own(call)
         decision = _released(self.check(call, grant=grant))
         try:
+            if released is not None:
+                released(decision)
             value = execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
@@ -340,6 +354,66 @@ class Guard:
         self._finish(self._result(call, decision, None, value))
         self._used(decision, None)
         return value
+
+    # -- what somebody else carries out --------------------------------------------------------------------------
+
+    def finished(
+        self,
+        call: ToolCall,
+        decision: Decision,
+        *,
+        error: BaseException | None = None,
+        facts: Mapping[str, str | int] | None = None,
+    ) -> None:
+        """Record what came of a call that `check` released and that somebody else, such as a harness, has carried out.
+
+        Args:
+            call: the call.
+            decision: what released it.
+            error: what it failed with, if it did.
+            facts: what is known besides of how it ended.
+        """
+        self._finish(self._result(call, decision, error, facts=facts))
+        self._used(decision, error)
+
+    def let_through(self, call: ToolCall, decision: Decision, *, by: str) -> Decision:
+        """Record that somebody else, such as a harness, has asked a person about an escalated call and let it run.
+
+        What it did counts as done by this session; the approval is an unsigned vote, and used up at once.
+
+        Args:
+            call: the call.
+            decision: what held it.
+            by: who said so.
+
+        Returns:
+            The decision as it came out.
+
+        Raises:
+            TrailError: if it cannot be recorded.
+            ReviewError: if the escalation cannot be answered like this.
+        """
+        if decision.escalation is None:
+            return decision
+        self.desk.cast(decision.escalation, Vote(voter=by, verdict="approve", at_us=0))
+        leave = self.desk.issue(decision.escalation, decision.digest)
+        taken = None if leave is None else self.desk.reserve(leave, decision.digest, decision.binding)
+        decision = msgspec.structs.replace(
+            decision,
+            outcome=Outcome.ALLOW,
+            grant=None if taken is None else taken.grant.id,
+            use=0 if taken is None else taken.use,
+        )
+        self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
+        self.lineage.released(decision.effects, self._class_of)
+        if self.trail is not None:
+            seq = self.trail.append(self._record(call, decision, None, ()), durable=True)
+            decision = msgspec.structs.replace(decision, seq=seq)
+        return decision
+
+    def note_fault(self, error: BaseException) -> None:
+        """Tell telemetry of a fault that no decision came of."""
+        self._telemetry.fault(error)
 
     # -- the flow -----------------------------------------------------------------------------------------------
 
@@ -787,8 +861,16 @@ class Guard:
         self.obligations.kept(note, seq)
         self._attendant.start()
 
-    def _result(self, call: ToolCall, decision: Decision, error: BaseException | None, value: object = None) -> _Keep:
-        record = result_record(call, decision, error)
+    def _result(
+        self,
+        call: ToolCall,
+        decision: Decision,
+        error: BaseException | None,
+        value: object = None,
+        facts: Mapping[str, str | int] | None = None,
+    ) -> _Keep:
+        # A tool that the guard started itself says how it ended.
+        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None))
         what, said = ("output", value) if error is None else ("error", error)
         if self.disclosures is not None and what in self.config.trail.disclose:
             try:
@@ -966,6 +1048,19 @@ class _News:
             warnings.warn(f"a change of the policy is not in the trail: {error}", RuntimeWarning, stacklevel=2)
 
 
+def hooked(config: Config) -> tuple[str, ...]:
+    """Settings of harnesses that the guard's hook was put into, as `guardrail hook install` noted it.
+
+    Args:
+        config: whose guard.
+    """
+    try:
+        text = (beside_trail(config, "hook") / HOOKED_FILE).read_text(encoding="utf-8")
+    except OSError:
+        return ()
+    return tuple(line for line in text.splitlines() if line)
+
+
 def _open_log(config: Config) -> DecisionLog | None:
     if not (config.decision_log.file or config.decision_log.url):
         return None
@@ -1029,6 +1124,9 @@ def _own_files(config: Config) -> list[tuple[str, str]]:
     own.append(("guardrail:state", str(beside_trail(config, "policy"))))
     own.append(("guardrail:state", str(beside_trail(config, "review.snapshot"))))
     own.append(("guardrail:state", str(beside_trail(config, "inbox"))))
+    own.append(("guardrail:state", str(beside_trail(config, "hook"))))
+    # Whoever edits the settings that a hook stands in takes it out.
+    own.extend(("guardrail:hooks", path) for path in hooked(config))
     return own
 
 

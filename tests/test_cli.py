@@ -377,6 +377,8 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,
+        "[execute]": config_module.ExecuteConfig,
+        "[hooks]": config_module.HookConfig,
         "[console]": config_module.ConsoleConfig,
     }
     parts = {part.split("`")[1]: part for part in page.split("\n## ")[1:]}

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 SHIPPED_FOLDERS = {
     "guardrail": "guardrail",
     "adapters/guardrail_adapters": "guardrail_adapters",
+    "adapters/opencode": "guardrail/_opencode",
     "policies": "guardrail/_policies",
     "examples": "guardrail/_examples/examples",
 }

@@ -6,7 +6,7 @@ INVARIANT: every part has a bound, so that a record always fits into a leaf, wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import to_builtins
@@ -119,13 +119,16 @@ def _fits(record: dict[str, Any], document: bytes) -> bool:
     return few or len(canonical(record)) + 2 * len(document) <= ROOM_BYTES
 
 
-def result_record(call: ToolCall, decision: Decision, error: BaseException | None) -> dict[str, Any]:
+def result_record(
+    call: ToolCall, decision: Decision, error: BaseException | None, facts: Mapping[str, str | int] | None = None
+) -> dict[str, Any]:
     """What came of a call that was released.
 
     Args:
         call: the call.
         decision: what released it, with the number of its intent.
         error: what the tool raised, if it did; its type is recorded and not its text.
+        facts: what is known besides of how it ended, such as an exit code.
     """
     record: dict[str, Any] = {
         "kind": "result",
@@ -137,6 +140,8 @@ def result_record(call: ToolCall, decision: Decision, error: BaseException | Non
     }
     if error is not None:
         record["error"] = type(error).__name__
+    if facts:
+        record["facts"] = dict(list(facts.items())[:MAX_EFFECTS])
     return record
 
 

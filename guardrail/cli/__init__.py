@@ -19,8 +19,8 @@ EXIT_DENY: Final = 3
 EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
-    "check", "explain", "demo", "serve", "audit", "report", "escalations", "grants", "mandates", "obligations",
-    "assets", "policy", "doctor",
+    "check", "explain", "run", "hook", "demo", "serve", "audit", "report", "escalations", "grants", "mandates",
+    "obligations", "token", "assets", "policy", "doctor",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
 
@@ -47,8 +47,12 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, for `--help` and for the tests that read it."""
+def parser(only: Sequence[str] = VERBS) -> argparse.ArgumentParser:
+    """The command line, for `--help` and for the tests that read it.
+
+    Args:
+        only: the verbs in it; all of them cost more to load than one call takes to judge.
+    """
     top = argparse.ArgumentParser(
         prog="guardrail",
         description="Judge what an agent's tool call would do to your model assets, before it runs.",
@@ -56,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     verbs = top.add_subparsers(dest="verb", metavar="VERB", title="verbs")
-    for verb in VERBS:
+    for verb in only:
         importlib.import_module(f"guardrail.cli.{verb}").add(verbs)
     return top
 
@@ -76,9 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     if sys.stdin is None:
         sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - it stands in for the rest of the process
-    args, left = parser().parse_known_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args, left = parser(given[:1] if given and given[0] in VERBS else VERBS).parse_known_args(argv)
     if left:
-        hint = ": put the command in quotes" if args.verb in ("check", "explain") else ""
+        hint = {"check": ": put the command in quotes", "explain": ": put the command in quotes"}.get(args.verb, "")
+        hint = ": put `--` before the command" if args.verb == "run" else hint
         print(
             f"guardrail: `{left[0]}` is not understood{hint}; see `guardrail {args.verb or '--help'}`", file=sys.stderr
         )

@@ -494,6 +494,26 @@ def _service_findings(config: Config) -> Iterator[Finding]:
         yield Finding(name="service", state="note", detail=f"`guardrail serve` would not start here: {error}")
 
 
+def _hook_findings(config: Config) -> Iterator[Finding]:
+    """What was put into harnesses, as the settings are now."""
+    from guardrail.errors import ConfigError
+    from guardrail.guard import hooked
+    from guardrail.hooks._install import state_of
+
+    for path in hooked(config):
+        try:
+            harness, what, whole = state_of(config, path)
+        except ConfigError as error:
+            yield Finding(name="hooks", state="problem", detail=f"{error}: install the hook again")
+            continue
+        if whole:
+            detail = f"advised: {harness} asks before each call (`{path}`); it runs calls when its hook fails to answer"
+            yield Finding(name="hooks", state="note", detail=detail)
+        else:
+            detail = f"{what} in `{path}`: `guardrail hook install` it again, or take it out with `--undo`"
+            yield Finding(name="hooks", state="problem", detail=detail)
+
+
 # ── how strong ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -508,6 +528,10 @@ def _strength_findings(config: Config) -> Iterator[Finding]:
         state="note",
         detail="advised: for `check` and the sidecar's answers, whoever asked has to obey; nothing here can make them",
     )
+    yield Finding(
+        name="strength", state="ok", detail="owned: `guardrail run` starts the tool itself, after the decision"
+    )
+    yield from _hook_findings(config)
     yield _kernel_finding()
     if config.unsafe_fail_open:
         yield Finding(name="strength", state="problem", detail="unsafe_fail_open is set: calls run when judging fails")

@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
+from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config, positive
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from guardrail.config import Config, ServiceConfig
     from guardrail.guard import Guard
+    from guardrail.service._peers import Idle
 
 _DESCRIPTION: Final = """Answer decisions over HTTP.
 
@@ -54,6 +55,10 @@ def add(verbs: Any) -> None:
         action="store_true",
         help="answer everybody on this machine without a token; loopback addresses only",
     )
+    sub.add_argument("--own-user", action="store_true", help="with a Unix socket: answer this user and root only")
+    sub.add_argument(
+        "--idle-seconds", type=positive, metavar="N", help="end when nobody has asked for N seconds and nothing is owed"
+    )
     sub.add_argument("--check", action="store_true", help="ask the service of this configuration whether it is ready")
     sub.set_defaults(run=run)
 
@@ -77,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     telemetry.configure_logging()
     recorder = telemetry.configure_from_environment("guardrail")
     try:
-        return _serve(config, settings, insecure_no_token=args.insecure_no_token)
+        return _serve(config, settings, args)
     finally:
         recorder.shutdown()
 
@@ -105,6 +110,11 @@ def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
             raise ConfigError("`--port` must be between 0 and 65535")
         given["port"] = args.port
     settings = msgspec.structs.replace(config.service, **given)
+    if args.own_user and not settings.socket:
+        raise ConfigError("`--own-user` is for a Unix socket only: name one with `--socket`")
+    if args.own_user:
+        # The kernel says who asks.
+        settings = msgspec.structs.replace(settings, token="")
     if args.insecure_no_token:
         if settings.socket or not is_loopback(settings.host):
             raise ConfigError("`--insecure-no-token` is for TCP on a loopback address only")
@@ -112,7 +122,7 @@ def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
     return settings
 
 
-def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) -> int:
+def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) -> int:
     from guardrail import telemetry
     from guardrail.guard import Guard
     from guardrail.service import create_app
@@ -120,6 +130,7 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
     from guardrail.service._attend import attending
     from guardrail.service._listen import for_reviewers, listening
 
+    insecure_no_token: bool = args.insecure_no_token
     check_access(settings, insecure_no_token=insecure_no_token)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -133,11 +144,12 @@ def _serve(config: Config, settings: ServiceConfig, *, insecure_no_token: bool) 
         stack.enter_context(attending(guard, telemetry.Telemetry.default()))
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
         _warm(guard)
+        idle = _idle(app, guard, args.idle_seconds)
         ready, people = _ready_line(guard, settings, listener), None
         if others is not None and apart is not None:
             ready += f", reviewers on {_where(others, apart)}"
             people = app.people, apart
-        server = _server(app, settings, ready, people)
+        server = _server(idle or app, settings, ready, people, idle, own_user=args.own_user)
         try:
             server.run(sockets=[listener])
         except SystemExit:
@@ -163,8 +175,25 @@ def _stop(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
+def _idle(app: Any, guard: Guard, seconds: int | None) -> Idle | None:
+    """For a guard that a hook has started: it goes when nobody needs it, or its configuration is another by now."""
+    from guardrail.service._hooks import Staleness
+    from guardrail.service._peers import Idle
+
+    if seconds is None:
+        return None
+    # Whoever owes something and only waits is seen by a guard that stays.
+    return Idle(app, seconds, lambda: bool(guard.obligations.open), Staleness(guard.config).is_stale)
+
+
 def _server(
-    app: Any, settings: ServiceConfig, ready: str, people: tuple[Any, socket.socket] | None = None
+    app: Any,
+    settings: ServiceConfig,
+    ready: str,
+    people: tuple[Any, socket.socket] | None,
+    idle: Idle | None,
+    *,
+    own_user: bool,
 ) -> uvicorn.Server:
     import asyncio
 
@@ -185,6 +214,8 @@ def _server(
                 await self.beside.startup([listener])
             if self.started:
                 print(ready, flush=True)
+                if idle is not None:
+                    self._ending = asyncio.create_task(self._end_when_idle(idle))
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             own = super().shutdown(sockets)
@@ -193,16 +224,23 @@ def _server(
             else:
                 await asyncio.gather(self.beside.shutdown(), own)
 
-    return Server(_uvicorn(app, settings, lifespan="on"))
+        async def _end_when_idle(self, until: Idle) -> None:
+            await until.over()
+            self.should_exit = True
+
+    return Server(_uvicorn(app, settings, lifespan="on", http=_protocol(own_user=own_user)))
 
 
-def _uvicorn(app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
+def _uvicorn(
+    app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"], http: Any = "auto"
+) -> uvicorn.Config:
     import uvicorn
 
     from guardrail.service._listen import BACKLOG
 
     return uvicorn.Config(
         app,
+        http=http,
         log_config=None,
         log_level="warning",  # our own line says that it is ready, and where
         access_log=False,
@@ -216,6 +254,14 @@ def _uvicorn(app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
     )
+
+
+def _protocol(*, own_user: bool) -> Any:
+    if not own_user:
+        return "auto"
+    from guardrail.service._peers import OwnUserProtocol
+
+    return OwnUserProtocol
 
 
 def _where(settings: ServiceConfig, listener: socket.socket) -> str:

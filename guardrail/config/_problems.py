@@ -303,7 +303,17 @@ def _record_problems(asset: AssetConfig) -> Iterator[str]:
 
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
-    for section in ("limits", "trail", "review", "service", "policy", "decision_log", "obligations"):
+    for section in (
+        "limits",
+        "trail",
+        "review",
+        "service",
+        "execute",
+        "hooks",
+        "policy",
+        "decision_log",
+        "obligations",
+    ):
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)

@@ -505,6 +505,45 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shutdown_seconds: float = 10.0
 
 
+class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[execute]`: bounds on tools that the guard starts itself (`guardrail run`, `POST /v1/execute`).
+
+    Args:
+        environment: names of variables that a tool is given from the guard's own environment; all others it has to be
+            sent with the call, where they are judged.
+        seconds: how long a tool may run, in seconds.
+        grace_seconds: how long it has to end by itself after that, in seconds, before it is killed.
+        output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
+        over_http: whether the service carries calls out (`POST /v1/execute`), as its own user.
+        concurrency: most tools that the service runs at one time; further ones get 503.
+    """
+
+    environment: tuple[str, ...] = (
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "TMPDIR",
+    )  # fmt: skip
+    seconds: float = 600.0
+    grace_seconds: float = 2.0
+    output_bytes: int = 1024 * 1024
+    over_http: bool = False
+    concurrency: int = 16
+
+
+class HookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[hooks]`: what harnesses that ask before each call are told.
+
+    Args:
+        ask: harnesses at which the person who sits there may decide what waits for a person: `claude-code` or
+            `gemini-cli`; everywhere else such a call is denied until somebody has approved it.
+        deadline_seconds: longest time for one answer, in seconds; then it is a denial. Harnesses let the call run when
+            their own time is over, so this has to be well below it.
+        idle_seconds: how long a guard that a hook has started stays without being asked, in seconds.
+    """
+
+    ask: tuple[Literal["claude-code", "gemini-cli"], ...] = ()
+    deadline_seconds: float = 10.0
+    idle_seconds: float = 900.0
+
+
 class ConsoleConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[console]`: pages on which people look and answer, who sign in to the provider of `[review.oidc]`.
 
@@ -573,6 +612,8 @@ class Config(
     decision_log: DecisionLogConfig = DecisionLogConfig()
     limits: LimitConfig = LimitConfig()
     service: ServiceConfig = ServiceConfig()
+    execute: ExecuteConfig = ExecuteConfig()
+    hooks: HookConfig = HookConfig()
     console: ConsoleConfig | None = None
     mode: Literal["enforce", "observe"] = "enforce"
     unsafe_fail_open: bool = False

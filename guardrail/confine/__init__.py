@@ -1,1 +1,21 @@
-"""Run it, no wider: the kernel holds a call to the effects that it was judged by."""
+"""Run it, no wider: a tool that the guard starts itself, bounded, watched to its last process, and cleaned up after."""
+
+from __future__ import annotations
+
+from guardrail.confine._command import EXECUTABLE_TOOL, job_of
+from guardrail.confine._confinement import Confinement, Unconfined
+from guardrail.confine._job import Ended, Job, JobError, Stop, Stream
+from guardrail.confine._run import run_job
+
+__all__ = [
+    "EXECUTABLE_TOOL",
+    "Confinement",
+    "Ended",
+    "Job",
+    "JobError",
+    "Stop",
+    "Stream",
+    "Unconfined",
+    "job_of",
+    "run_job",
+]

@@ -9,7 +9,6 @@ INVARIANT: a call is decided by one engine of one bundle, whose rules come with 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 import time
@@ -127,6 +126,8 @@ class ReloadingEngine:
         try:
             return await engine.adecide(document, deadline=deadline)
         except OtherRevision:
+            import asyncio  # a process that judges one call never needs it
+
             if not await asyncio.to_thread(self._renewed, engine, deadline):
                 raise
             return await self._engine.adecide(document, deadline=deadline)

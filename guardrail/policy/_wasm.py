@@ -5,7 +5,6 @@ Not concerned with what the module says: its answer is read by `guardrail.policy
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from typing import Final
@@ -104,6 +103,8 @@ class WasmEngine:
         """
         if len(document) <= INLINE_BYTES:
             return self.decide(document, deadline=deadline)
+        import asyncio  # a process that judges one call never needs it
+
         return await asyncio.to_thread(self.decide, document, deadline=deadline)
 
     def close(self) -> None:

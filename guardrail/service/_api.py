@@ -15,9 +15,11 @@ from starlette.exceptions import HTTPException
 from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
+from guardrail.service._execute import EXECUTE
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
 from guardrail.service._openapi_review import with_review
+from guardrail.service._tokens import TOKEN
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -71,7 +73,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
 
     def openapi() -> dict[str, Any]:
         if not described:
-            document = describe(plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS)
+            document = describe(
+                plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE, token=TOKEN
+            )
             described.update(with_review(document) if review else document)
         return described
 

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
+    from guardrail.service._execute import ExecuteRoutes
+    from guardrail.service._hooks import HookRoutes
     from guardrail.service._metrics import MetricsRoute
     from guardrail.service._review import ReviewRoutes
+    from guardrail.service._tokens import TokenRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
 
@@ -41,6 +44,7 @@ class Service:
         token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
         review: routes of those who review, who send another token; None where nobody reviews over HTTP.
         console: pages of people who sign in; None where there are none.
+        more: further routes that no framework answers: those of harnesses, of execution and of tokens.
         apart: people have a listener of their own, `people`, and are not answered here.
     """
 
@@ -51,11 +55,13 @@ class Service:
         token: str,
         review: ReviewRoutes | None = None,
         console: Console | None = None,
+        more: tuple[HookRoutes | ExecuteRoutes | TokenRoutes, ...] = (),
         *,
         apart: bool = False,
     ) -> None:
         self.api = api
         self.decisions = decisions
+        self.more = more
         self.review = review
         self.people = People(api, review, console) if review is not None and apart else None
         self.console = console if self.people is None else None
@@ -80,7 +86,8 @@ class Service:
         elif self.decisions.owns(scope["path"]):
             await self.decisions(scope, receive, send)
         else:
-            await self.api(scope, receive, send)
+            found = next((routes for routes in self.more if routes.owns(scope["path"])), self.api)
+            await found(scope, receive, send)
 
     def _reviews(self, review: ReviewRoutes, path: str) -> bool:
         # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
@@ -142,13 +149,17 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     try:
         from guardrail.service._api import build
         from guardrail.service._background import Background
+        from guardrail.service._execute import ExecuteRoutes
+        from guardrail.service._hooks import HookRoutes
+        from guardrail.service._tokens import TokenRoutes
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     decisions = DecisionRoutes(guard, wanted)
     review = _review_routes(guard, wanted, token)
     api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
     apart = bool(wanted.review_socket or wanted.review_host)
-    service = Service(api, decisions, token, review, _console(guard), apart=apart)
+    more = (HookRoutes(guard), ExecuteRoutes(guard), TokenRoutes(guard))
+    service = Service(api, decisions, token, review, _console(guard), more, apart=apart)
     service.metrics = _metrics(guard, wanted, token, decisions)
     return service
 

@@ -33,7 +33,8 @@ EVALUATION: Final = "/access/v1/evaluation"
 EVALUATIONS: Final = "/access/v1/evaluations"
 
 
-_FAULT: Final = Problem("fault", "the service failed to judge this call; its log says why")
+FAULT: Final = Problem("fault", "the service failed to judge this call; its log says why")
+"""What a client is told of a failure in here."""
 
 
 class Judge(Protocol):
@@ -82,8 +83,8 @@ class DecisionRoutes:
             except Problem as problem:
                 answer = problem.answer(scope, trace_id=request.trace_id)
             except Exception as error:  # noqa: BLE001 - INVARIANT above: whatever happens, the answer is no allow
-                _log_fault(error)
-                answer = _FAULT.answer(scope, trace_id=request.trace_id)
+                log_fault(error)
+                answer = FAULT.answer(scope, trace_id=request.trace_id)
         if answer is not None:
             trace = request.traceresponse
             await answer.send(send, *echo, *(((b"traceresponse", trace.encode()),) if trace else ()))
@@ -136,7 +137,8 @@ def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name: value.decode("latin-1") for name, value in found if value}
 
 
-def _log_fault(error: Exception) -> None:
+def log_fault(error: Exception) -> None:
+    """Write into the log what no client is told."""
     import logging
 
     logging.getLogger("guardrail.service").error("guardrail.service.fault", exc_info=error)

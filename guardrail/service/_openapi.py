@@ -85,7 +85,9 @@ _FAULTS: Final = {
 }
 
 
-def describe(document: dict[str, Any], *, decide: str, evaluation: str, evaluations: str) -> dict[str, Any]:
+def describe(
+    document: dict[str, Any], *, decide: str, evaluation: str, evaluations: str, execute: str, token: str
+) -> dict[str, Any]:
     """Add the decision routes to an OpenAPI document.
 
     Args:
@@ -93,6 +95,8 @@ def describe(document: dict[str, Any], *, decide: str, evaluation: str, evaluati
         decide: path of our own route.
         evaluation: path of AuthZEN's access evaluation.
         evaluations: path of AuthZEN's access evaluations.
+        execute: path of owned execution.
+        token: path of decision tokens.
     """
     many = {**_EVALUATION, "properties": {**_EVALUATION["properties"], **_MANY}}
     answers = {
@@ -104,9 +108,30 @@ def describe(document: dict[str, Any], *, decide: str, evaluation: str, evaluati
         evaluation: _post("authzen", "AuthZEN access evaluation", _EVALUATION, _ANSWER),
         evaluations: _post("authzen", "AuthZEN access evaluations", many, answers),
     }
+    paths[execute] = _post("guardrail", "Judge a call and carry it out, where that is on", _EXECUTE, _EXECUTED)
+    signed = {**_EXECUTED, "required": ["decision"], "properties": {"decision": _DECISION, "token": {"type": "string"}}}
+    paths[token] = _post("guardrail", "Judge one tool call, and sign for an allow", _CALL, signed)
     bearer = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     return {**document, "paths": {**document.get("paths", {}), **paths}, "components": _merged(document, bearer)}
 
+
+_EXECUTE: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["call"],
+    "additionalProperties": False,
+    "properties": {"call": _CALL, "stream": {"type": "boolean"}},
+}
+
+_EXECUTED: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["decision", "ran"],
+    "properties": {
+        "decision": _DECISION,
+        "ran": {"type": "boolean"},
+        "ended": {"type": "object"},
+        **{name: {"type": "string"} for name in ("stdout", "stdout_base64", "stderr", "stderr_base64")},
+    },
+}
 
 _MANY: Final[dict[str, Any]] = {
     "evaluations": {"type": "array", "items": _EVALUATION},

@@ -1,0 +1,115 @@
+"""Owned execution: the guard judges a call and starts the tool itself, so that without a guard nothing is done.
+
+The order is `Guard.run`'s: the intent is in the trail before the process starts, its end after the last of its
+processes is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from guardrail.confine import Confinement, Ended, Stop, Stream, Unconfined, job_of, run_job
+from guardrail.model import Decision, ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guardrail.guard import Guard
+
+UNCONFINED: Final = Unconfined()
+"""What is used where nobody asks for more."""
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that was carried out.
+
+    Args:
+        decision: what released it.
+        ended: what came of it.
+    """
+
+    decision: Decision
+    ended: Ended
+
+
+def execute(
+    guard: Guard,
+    call: ToolCall,
+    sink: Callable[[Stream, bytes], None],
+    *,
+    stop: Stop | None = None,
+    stdin: int | None = None,
+    confinement: Confinement = UNCONFINED,
+    told: Callable[[Decision], None] | None = None,
+) -> Execution:
+    """Judge a call and, if it is allowed, carry it out.
+
+    Args:
+        guard: judges, and records.
+        call: tool `bash` with a `command`, a text or a list of words, and `env` if it is needed.
+        sink: is given the output as it comes.
+        stop: ends the tool when it is set.
+        stdin: descriptor that the tool reads; by default there is nothing to read.
+        confinement: narrows what it can reach.
+        told: hears of the decision that releases the call, before the tool is started.
+
+    Returns:
+        The decision, and what came of it; a tool that fails has still run.
+
+    Raises:
+        InvalidCall: if the call cannot be carried out here; nothing was judged.
+        Denied: if policy or a fault denied it.
+        Escalated: if a person has to decide first.
+        JobError: if the tool could not be started, or nobody knows how it ended.
+        TrailError: if the guard keeps no trail.
+    """
+    # What cannot be carried out must not be released either.
+    job_of(call, guard.config.execute, {})
+    released: list[Decision] = []
+
+    def note(decision: Decision) -> None:
+        released.append(decision)
+        if told is not None:
+            told(decision)
+
+    def start(judged: ToolCall) -> Ended:
+        # INVARIANT: the process is made of the call that was judged, which nobody else holds.
+        job = confinement.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
+        return run_job(job, sink, stop=stop, stdin=stdin, confined=confinement.name)
+
+    ended = guard.run(call, start, released=note)
+    return Execution(decision=released[0], ended=ended)
+
+
+async def aexecute(
+    guard: Guard,
+    call: ToolCall,
+    sink: Callable[[Stream, bytes], None],
+    *,
+    confinement: Confinement = UNCONFINED,
+    told: Callable[[Decision], None] | None = None,
+) -> Execution:
+    """`execute`, without blocking the event loop; a task that is cancelled ends its tool, and waits for that.
+
+    `sink` and `told` are called in a thread of their own.
+    """
+    import asyncio  # `guardrail run` never needs it
+
+    stop = Stop()
+    work = asyncio.ensure_future(
+        asyncio.to_thread(execute, guard, call, sink, stop=stop, confinement=confinement, told=told)
+    )
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        # The thread records what became of the tool: it is waited for, also by somebody who is not wanted any more.
+        stop.set()
+        with contextlib.suppress(Exception):
+            await work
+        raise
+    finally:
+        stop.close()

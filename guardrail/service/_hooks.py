@@ -1,0 +1,119 @@
+"""`POST /v1/hooks/HARNESS`: events of harnesses, for the hook's own client and for Claude Code's hooks over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from guardrail.hooks._answers import Answer as HookAnswer
+from guardrail.hooks._answers import as_http
+from guardrail.hooks._desk import HookDesk
+from guardrail.hooks._events import HARNESSES, MAX_EVENT_BYTES, Agent
+from guardrail.service._decisions import FAULT, log_fault
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body, request_id
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+    from guardrail.guard import Guard
+
+PREFIX: Final = "/v1/hooks/"
+"""Before the harness's name."""
+
+EXIT_HEADER: Final = b"x-guardrail-exit"
+"""The exit code that the hook's process ends with; its client asks for it with `x-guardrail-client`."""
+
+
+class HookRoutes:
+    """The routes of harness hooks.
+
+    Args:
+        guard: what judges.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._desk = HookDesk(guard)
+        self._most = guard.config.service.concurrency
+        self._active = 0
+        self._stale = Staleness(guard.config)
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return path.startswith(PREFIX)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one event; a problem is an answer that no harness takes for an allow."""
+        headers = headers_of(scope)
+        try:
+            answer = await self._answer(scope, headers, receive)
+        except Problem as problem:
+            answer = problem.answer(scope)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the answer is no allow
+            log_fault(error)
+            answer = FAULT.answer(scope)
+        if answer is not None:
+            await answer.send(send, *request_id(headers))
+
+    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Answer | None:
+        harness = scope["path"].removeprefix(PREFIX)
+        if scope["method"] != "POST":
+            raise Problem("method-not-allowed", f"`{scope['path']}` takes POST only")
+        if harness not in HARNESSES:
+            raise Problem("not-found", f"`{harness}` is no harness that is known: one of {', '.join(HARNESSES)}")
+        check_json(headers)
+        body = await read_body(headers, receive, MAX_EVENT_BYTES)
+        if body is None:
+            return None
+        if self._stale.is_stale():
+            raise Problem("not-ready", "the configuration has changed: start the guard again")
+        if self._active >= self._most:
+            raise Problem("overloaded", f"{self._most} requests are being judged already: ask again")
+        self._active += 1
+        try:
+            said = await asyncio.to_thread(self._desk.answer, harness, body, _agent(headers))
+        finally:
+            self._active -= 1
+        return _for_client(said) if b"x-guardrail-client" in headers else Answer(body=as_http(said))
+
+
+class Staleness:
+    """Whether the configuration that a guard was started with is still the one on the disk.
+
+    Args:
+        config: what it was started with.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._files = tuple(path for path in (config.source, *config.asset_files) if path)
+        self._before = self._look()
+
+    def is_stale(self) -> bool:
+        """Whether a file is another now, or gone."""
+        return self._look() != self._before
+
+    def _look(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_stamp(path) for path in self._files)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _for_client(said: HookAnswer) -> Answer:
+    return Answer(
+        body=said.stderr if said.exit_code else said.stdout,
+        kind=b"text/plain; charset=utf-8",
+        headers=((EXIT_HEADER, str(said.exit_code).encode()),),
+    )
+
+
+def _agent(headers: Mapping[bytes, bytes]) -> Agent:
+    def text(name: bytes) -> str:
+        return headers.get(name, b"").decode("utf-8", "replace")
+
+    return Agent(id=text(b"x-guardrail-subject"), model=text(b"x-guardrail-model") or None)
