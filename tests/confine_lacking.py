@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import runpy
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# As the executor starts: with the standard library alone.
+runpy.run_path(str(Path(__file__).resolve().parent.parent / "guardrail/confine/execd/_boot.py"))["packages"]()
 
-from guardrail.confine.execd import _bpf as bpf
-from guardrail.confine.execd import _seccomp as seccomp
-from guardrail.confine.execd._syscalls import machine
+from guardrail.confine.execd import _bpf as bpf  # noqa: E402 - after the packages that it lies in
+from guardrail.confine.execd import _seccomp as seccomp  # noqa: E402
+from guardrail.confine.execd._syscalls import machine  # noqa: E402
 
 POD = """
 mount umount2 move_mount open_tree fsopen fsconfig fsmount fspick mount_setattr pivot_root setns bpf perf_event_open

@@ -17,8 +17,8 @@ def _empty_package(name: str, directory: Path) -> None:
     sys.modules[name] = package
 
 
-def main(*words: str) -> None:
-    """Make the packages, and run what is asked for."""
+def packages() -> None:
+    """Put the packages above in place, empty."""
     here = Path(__file__).resolve().parent
     for name, directory in (
         ("guardrail", here.parent.parent),
@@ -26,6 +26,11 @@ def main(*words: str) -> None:
         ("guardrail.confine.execd", here),
     ):
         _empty_package(name, directory)
+
+
+def main(*words: str) -> None:
+    """Make the packages, and run what is asked for."""
+    packages()
     if words[:1] == ("once",):
         from guardrail.confine.execd import _once
 
