@@ -532,11 +532,7 @@ def _strength_findings(config: Config) -> Iterator[Finding]:
         name="strength", state="ok", detail="owned: `guardrail run` starts the tool itself, after the decision"
     )
     yield from _hook_findings(config)
-    yield Finding(
-        name="strength",
-        state="note",
-        detail="no kernel confinement in this version: a tool that runs is not held to what was judged",
-    )
+    yield _kernel_finding()
     if config.unsafe_fail_open:
         yield Finding(name="strength", state="problem", detail="unsafe_fail_open is set: calls run when judging fails")
     if os.geteuid() == 0:
@@ -547,3 +543,24 @@ def _strength_findings(config: Config) -> Iterator[Finding]:
         )
     if sys.platform != "linux":
         yield Finding(name="strength", state="problem", detail="paths are resolved by Linux interfaces only")
+
+
+def _kernel_finding() -> Finding:
+    """What this kernel can hold a tool to, found by trying."""
+    from guardrail.confine.kernel import ConfineError, host_report
+
+    try:
+        report = host_report()
+    except ConfineError as error:
+        return Finding(name="kernel", state="note", detail=f"what it can hold a tool to is not known: {error}")
+    held = f"Landlock ABI {report.landlock_abi}" if report.landlock_abi else "no Landlock"
+    listener = "a seccomp listener" if report.listener == "ok" else f"no seccomp listener ({report.listener})"
+    found = f"{report.kernel} on {report.machine} has {held} and {listener}"
+    if report.is_whole:
+        detail = f"{found}: it can hold all of `{report.mode}`, for tools that are started through guardrail.confine"
+        return Finding(name="kernel", state="ok", detail=detail)
+    lacking = ", ".join(report.lacking)
+    detail = (
+        f"{found}: at most `{report.mode}` can be held, and it lacks {lacking}; where all is required nothing starts"
+    )
+    return Finding(name="kernel", state="note", detail=detail)

@@ -1,0 +1,134 @@
+"""From the paths that a tool wrote to descriptors that hold what they mean, as the tool would see it.
+
+INVARIANT: a path is resolved once, and everything after works on the descriptor. A supervisor that resolves as itself
+is a confused deputy, so names of "oneself" are rewritten to the tool's, links of /proc are followed nowhere else, and
+nothing of the supervisor is ever what a path leads to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+import struct
+from typing import Final
+
+from guardrail.confine.execd._judge import Found
+from guardrail.confine.execd._kernel import AT_FDCWD, call, held
+
+RESOLVE_NO_MAGICLINKS: Final = 2
+"""Of openat2(2): links such as /proc/PID/fd/3 are not followed."""
+
+_MAGIC: Final = re.compile(rb"(/proc/\d+/(?:task/\d+/)?(?:fd/\d+|cwd|root|exe))(?:/(.*))?", re.DOTALL)
+_STREAMS: Final = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")
+
+
+def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
+    """A descriptor of what a path means to a tool.
+
+    Args:
+        pid: the tool's thread.
+        dirfd: what a relative path starts from, in the tool.
+        path: as the tool wrote it; empty means `dirfd` itself.
+        follow: whether a symbolic link at its end is followed.
+
+    Raises:
+        OSError: as opening it fails; EACCES for what belongs to the supervisor.
+    """
+    if not path:
+        return base(pid, dirfd)
+    if not path.startswith(b"/"):
+        start = base(pid, dirfd)
+        try:
+            return _not_ours(_open(start, path, follow=follow))
+        finally:
+            os.close(start)
+    path = _own_names(pid, path)
+    magic = _MAGIC.fullmatch(path)
+    if magic is None or not (follow or magic[2]):
+        return _not_ours(_open(AT_FDCWD, path, follow=follow))
+    if magic[1].startswith(b"/proc/%d/" % os.getpid()):
+        raise PermissionError(errno.EACCES, "of the supervisor")
+    start = os.open(magic[1], os.O_PATH | os.O_CLOEXEC)
+    if not magic[2]:
+        return _not_ours(start)
+    try:
+        return _not_ours(_open(start, magic[2], follow=follow))
+    finally:
+        os.close(start)
+
+
+def base(pid: int, dirfd: int) -> int:
+    """What a descriptor of a tool holds, or its working directory."""
+    name = f"/proc/{pid}/cwd" if dirfd == AT_FDCWD else f"/proc/{pid}/fd/{dirfd}"
+    try:
+        return os.open(name, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise OSError(errno.EBADF, "no such descriptor") from None
+
+
+def entry(pid: int, dirfd: int, path: bytes) -> tuple[int, bytes, Found]:
+    """The directory of a path, pinned, with the name in it and what is there now; that name is not followed.
+
+    Raises:
+        OSError: as opening the directory fails; EINVAL or ENOTEMPTY for `.` and `..`, as the kernel has it.
+    """
+    whole = path.rstrip(b"/") or b"/"
+    head, _, leaf = whole.rpartition(b"/")
+    if leaf in {b"", b".", b".."}:
+        raise OSError(errno.EINVAL if leaf == b"." else errno.ENOTEMPTY if leaf else errno.ENOENT, "no name")
+    parent = pin(pid, dirfd, (head or b"/") if whole.startswith(b"/") else (head or b"."))
+    try:
+        at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
+        return parent, leaf, Found(at, _identity(leaf, parent))
+    except BaseException:
+        os.close(parent)
+        raise
+
+
+def seen(fd: int) -> tuple[Found, os.stat_result]:
+    """What a pin holds."""
+    found = os.fstat(fd)
+    return Found(os.fsdecode(os.readlink(held(fd))), (found.st_dev, found.st_ino)), found
+
+
+def is_link(found: os.stat_result) -> bool:
+    """Whether a pin holds a symbolic link itself."""
+    return stat.S_ISLNK(found.st_mode)
+
+
+def _identity(leaf: bytes, parent: int) -> tuple[int, int] | None:
+    try:
+        found = os.stat(leaf, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _open(dirfd: int, path: bytes, *, follow: bool) -> int:
+    flags = os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    how = struct.pack("=QQQ", flags, 0, RESOLVE_NO_MAGICLINKS)
+    return call("openat2", dirfd, path, how, len(how))
+
+
+def _own_names(pid: int, path: bytes) -> bytes:
+    """The names by which a process means itself, as names of the tool."""
+    me = b"/proc/%d" % pid
+    for prefix in (b"/proc/self", b"/proc/thread-self"):
+        if path == prefix or path.startswith(prefix + b"/"):
+            return me + path[len(prefix) :]
+    if path.startswith(b"/dev/fd/"):
+        return me + b"/fd/" + path[len(b"/dev/fd/") :]
+    if path in _STREAMS:
+        return me + b"/fd/%d" % _STREAMS.index(path)
+    return path
+
+
+def _not_ours(fd: int) -> int:
+    real = os.readlink(held(fd))
+    ours = b"/proc/%d" % os.getpid()
+    if real == ours or real.startswith(ours + b"/"):
+        os.close(fd)
+        raise PermissionError(errno.EACCES, "of the supervisor")
+    return fd

@@ -1,0 +1,242 @@
+"""The filter that a tool runs under, and the kernel's interface to it.
+
+Not concerned with what a trapped call means: `_plans` and `_judge` are.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+import struct
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from guardrail.confine.execd import _syscalls as calls
+from guardrail.confine.execd._bpf import ALLOW, NOTIFY, Look, Rule, assemble, errno_of
+from guardrail.confine.execd._kernel import LIBC, check, no_new_privileges
+
+SETFLAGS: Final = 0x40086602
+FSSETXATTR: Final = 0x401C5820
+SETVERSION: Final = 0x40087602
+"""ioctls that chattr and project quotas use; a file's flags are part of its security."""
+
+TERMINAL_INPUT: Final = (0x5412, 0x541C)
+"""TIOCSTI and TIOCLINUX: they type into a terminal on a person's behalf."""
+
+WRITE_INTENT: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+"""Flags of an open that can change something."""
+
+FAST_OPEN: Final = 0x20000000
+"""MSG_FASTOPEN: a send that connects."""
+
+NAMESPACES: Final = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET."""
+
+NEW_TIME: Final = 0x80
+"""CLONE_NEWTIME; for clone(2) that bit is part of a signal's number."""
+
+MFD_NOEXEC_SEAL: Final = 8
+"""A memory file that can never be executed."""
+
+SET_MODE_FILTER: Final = 1
+NEW_LISTENER: Final = 1 << 3
+WAIT_KILLABLE_RECV: Final = 1 << 5
+"""Flags of seccomp(2); the one between, 1 << 4, is TSYNC_ESRCH."""
+
+RECV: Final = 0xC0502100
+SEND: Final = 0xC0182101
+ID_VALID: Final = 0x40082102
+ADDFD: Final = 0x40182103
+SET_FLAGS: Final = 0x40082104
+"""ioctls of a listener, from linux/seccomp.h."""
+
+NOTIFICATION: Final = struct.Struct("=QIIiIQ6Q")
+RESPONSE: Final = struct.Struct("=QqiI")
+ADDITION: Final = struct.Struct("=QIIII")
+ID: Final = struct.Struct("=Q")
+FLAG_CONTINUE: Final = 1
+ADDFD_SEND: Final = 2
+SYNC_WAKE_UP: Final = 1
+
+_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
+_STREAM, _SEQPACKET, _TYPE = 1, 5, 0xF
+_TCP: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterPlan:
+    """What a filter has to do.
+
+    Args:
+        notify: whether there is a supervisor at all.
+        every_open: whether it sees reads too.
+        new_names: whether it sees directories, links and nodes being made.
+        unix: whether sockets of this host may be made.
+        shield: processes and threads that nobody may signal.
+        groups: process groups that nobody may signal.
+    """
+
+    notify: bool
+    every_open: bool = False
+    new_names: bool = False
+    unix: bool = False
+    shield: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+
+
+SHIELD_PLACES: Final = tuple(range(0x7FFFFF00, 0x7FFFFF03))
+"""Stand for the three numbers of a session while its filter is not its own yet; no process has such numbers."""
+
+GROUP_PLACE: Final = 0x7FFFFF10
+"""The same for its process group."""
+
+
+@functools.cache
+def _template(plan: FilterPlan) -> bytes:
+    return program(plan)
+
+
+def own_program(plan: FilterPlan) -> bytes:
+    """The filter as `program` makes it, from one made before: only the shielded numbers are a session's own.
+
+    Args:
+        plan: with three numbers to shield, and one group.
+    """
+    code = _template(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
+    places = {**dict(zip(SHIELD_PLACES, plan.shield, strict=True)), -GROUP_PLACE: -plan.groups[0]}
+    for place, number in places.items():
+        code = code.replace(_compared(place), _compared(number))
+    return code
+
+
+def warm() -> None:
+    """Make the usual templates, so that who is forked from here has them."""
+    for every_open in (False, True):
+        for new_names in (False, True):
+            plan = FilterPlan(notify=True, every_open=every_open, new_names=new_names)
+            own_program(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
+
+
+def _compared(number: int) -> bytes:
+    """The end of an instruction that compares with a number in a rule of one action: jump nowhere, or over one."""
+    return struct.pack("=BBI", 0, 1, number & 0xFFFFFFFF)
+
+
+def program(plan: FilterPlan, machine: calls.Machine | None = None) -> bytes:
+    """The filter as the kernel takes it."""
+    machine = machine or calls.machine()
+    rules = {machine.numbers[name]: found for name, found in _rules(plan).items() if name in machine.numbers}
+    return assemble(machine.audit, rules, newest=calls.NEWEST, x32=calls.X32_BIT, missing=errno_of(errno.ENOSYS))
+
+
+def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
+    eperm, eacces, enosys = (errno_of(number) for number in (errno.EPERM, errno.EACCES, errno.ENOSYS))
+    found: dict[str, tuple[Rule, ...]] = {}
+    if plan.notify:
+        found |= _notified(plan)
+    found |= _sockets(plan, Rule(eacces))
+    for name, arg in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        found[name] = (Rule(eacces, (Look(arg, "has", FAST_OPEN),)),)
+    found["clone"] = (Rule(eperm, (Look(0, "has", NAMESPACES),)),)
+    found["unshare"] = (Rule(eperm, (Look(0, "has", NAMESPACES | NEW_TIME),)),)
+    # Code that was never a file is nothing that anybody could have judged.
+    found["memfd_create"] = (Rule(enosys, (Look(1, "lacks", MFD_NOEXEC_SEAL),)),)
+    everybody = (*plan.shield, *(-group for group in plan.groups), *((-1,) if plan.shield else ()))
+    for name in calls.NAME_A_PROCESS:
+        found[name] = tuple(Rule(eperm, (Look(0, "is", number & 0xFFFFFFFF),)) for number in everybody)
+    found["ioctl"] = (
+        *found.get("ioctl", ()),
+        *(Rule(eperm, (Look(1, "is", command),)) for command in TERMINAL_INPUT),
+    )
+    found |= dict.fromkeys(calls.REFUSED, (Rule(eperm),))
+    found |= dict.fromkeys(calls.ABSENT, (Rule(enosys),))
+    return found
+
+
+def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
+    always = (Rule(NOTIFY),)
+    found: dict[str, tuple[Rule, ...]] = dict.fromkeys((*calls.MUTATIONS, "connect", "openat2", "creat"), always)
+    for name, arg in (("openat", 2), ("open", 1)):
+        found[name] = always if plan.every_open else (Rule(NOTIFY, (Look(arg, "has", WRITE_INTENT),)),)
+    if plan.new_names:
+        found |= dict.fromkeys(calls.MAKES, always)
+    found["ioctl"] = tuple(Rule(NOTIFY, (Look(1, "is", one),)) for one in (SETFLAGS, FSSETXATTR, SETVERSION))
+    return found
+
+
+def _sockets(plan: FilterPlan, refuse: Rule) -> dict[str, tuple[Rule, ...]]:
+    """Streams of this host, TCP, and the questions that libc asks of routing; everything else goes where no rule looks.
+
+    UDP, raw, MPTCP, SCTP and vsock are not held by Landlock, and a datagram socket of this host sends to any path
+    without a connect.
+    """
+    stream = [Look(1, "is", kind, _TYPE) for kind in (_STREAM, _SEQPACKET)]
+    # Where none is allowed the attempt itself is evidence, so the supervisor hears of it.
+    unix = ALLOW if plan.unix else NOTIFY if plan.notify else refuse.action
+    return {
+        "socket": (
+            *(Rule(unix, (Look(0, "is", _UNIX), kind)) for kind in stream),
+            *(
+                Rule(ALLOW, (Look(0, "is", family), stream[0], Look(2, "is", protocol)))
+                for family in (_INET, _INET6)
+                for protocol in (0, _TCP)
+            ),
+            Rule(ALLOW, (Look(0, "is", _NETLINK), Look(2, "is", 0))),
+            refuse,
+        ),
+        "socketpair": (*(Rule(ALLOW, (Look(0, "is", _UNIX), kind)) for kind in stream), refuse),
+    }
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def install(code: bytes, *, listener: bool) -> int:
+    """Put the calling thread, for good, and all that it starts under a filter.
+
+    Returns:
+        The listener, or 0 without one.
+
+    Raises:
+        OSError: EBUSY if an ancestor has a listener already; EINVAL or ENOSYS where the kernel has none.
+    """
+    buffer = ctypes.create_string_buffer(code, len(code))
+    taken = _Program(len(code) // 8, ctypes.addressof(buffer))
+    no_new_privileges()
+    number = calls.machine().numbers["seccomp"]
+    if not listener:
+        return check(LIBC.syscall(number, SET_MODE_FILTER, 0, ctypes.byref(taken)), "seccomp")
+    fd = -1
+    for flags in (NEW_LISTENER | WAIT_KILLABLE_RECV, NEW_LISTENER):
+        fd = LIBC.syscall(number, SET_MODE_FILTER, flags, ctypes.byref(taken))
+        # WAIT_KILLABLE_RECV is younger than listeners are.
+        if fd >= 0 or ctypes.get_errno() != errno.EINVAL:
+            break
+    return check(fd, "seccomp")
+
+
+def listener_problem() -> str | None:
+    """Why this process can have no listener, tried on a thread that is thrown away; nothing if it can."""
+    found: list[str | None] = []
+
+    def attempt() -> None:
+        try:
+            os.close(install(program(FilterPlan(notify=True)), listener=True))
+            found.append(None)
+        except (OSError, NotImplementedError) as error:
+            found.append(getattr(error, "strerror", None) or str(error))
+
+    thread = threading.Thread(target=attempt)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def instructions(plans: Iterable[FilterPlan]) -> list[int]:
+    """How long the filters are, in instructions."""
+    return [len(program(plan)) // 8 for plan in plans]

@@ -1,0 +1,194 @@
+"""The executor's first process: one thread, from which a worker is forked for each session.
+
+Messages that it takes: `{"open": {profile}}` with the worker's end of a socket pair.
+It gives one message, `{"host": {…}}`, as soon as it is there. It ends when its channel does.
+
+INVARIANT: whatever falls to this process as a child, and is no worker, was left behind by a worker that died: it is
+ended at once, so that no tool outlives the supervisor that held it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+from typing import Any
+
+from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd._kernel import PR_SET_CHILD_SUBREAPER, Memory, prctl
+from guardrail.confine.execd._landlock import lacking, version
+from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._seccomp import listener_problem, warm
+from guardrail.confine.execd._syscalls import machine
+from guardrail.confine.execd._wire import Closed, receive, send, unpack
+from guardrail.confine.execd._worker import Worker
+
+
+def host() -> dict[str, Any]:
+    """What this host can hold, found by trying."""
+    problem = _listener_problem()
+    abi = version() if _machine_known() else 0
+    return {
+        "kernel": os.uname().release,
+        "machine": os.uname().machine,
+        "landlock_abi": abi,
+        "listener": problem or "ok",
+        "lacking": [*lacking(abi), *(("seccomp-listener",) if problem else ())],
+    }
+
+
+def _machine_known() -> bool:
+    try:
+        machine()
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _listener_problem() -> str | None:
+    if (problem := listener_problem()) is not None:
+        return problem
+    try:
+        with open("/proc/sys/kernel/yama/ptrace_scope") as file:
+            if int(file.read()) >= 2:
+                return "yama's ptrace_scope of 2 or more keeps a supervisor from reading its tool"
+    except FileNotFoundError:
+        pass
+    try:
+        probe = Memory()
+        probe.read(os.getpid(), id(probe), 8)
+    except OSError as error:
+        return f"process_vm_readv: {error.strerror}"
+    return None
+
+
+class Zygote:
+    """Forks workers, and ends what dead ones leave behind.
+
+    Args:
+        channel: to the guard.
+        protected: what is protected, for all sessions.
+    """
+
+    def __init__(self, channel: socket.socket, protected: ProtectedSet) -> None:
+        self._channel = channel
+        self._protected = protected
+        self._workers: set[int] = set()
+        self._lifeline, self._alive = os.pipe2(os.O_CLOEXEC)
+        self._signals, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._spare: socket.socket | None = None
+        self._likely: Profile | None = None
+
+    def serve(self) -> None:
+        """Work until the guard is gone."""
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        # Who ends this process by a key or a polite signal means the guard, which says so by its channel.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # A handler, and not to ignore them, which whatever is started would inherit.
+            signal.signal(number, _noticed)
+        signal.signal(signal.SIGCHLD, _noticed)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        facts = host()
+        if facts["listener"] == "ok":
+            warm()
+        gc.collect()
+        gc.freeze()
+        self._fork()
+        try:
+            send(self._channel, {"host": facts})
+            while True:
+                ready = select.select([self._channel.fileno(), self._signals], [], [])[0]
+                if self._signals in ready:
+                    os.read(self._signals, 4096)
+                    self._take_in()
+                if self._channel.fileno() in ready:
+                    self._open(*receive(self._channel))
+        except Closed:
+            pass
+        os.close(self._alive)
+        if self._spare is not None:
+            self._spare.close()
+        processes.end_all(frozenset(self._workers))
+
+    def _take_in(self) -> None:
+        ended = processes.reap()
+        alone = bool(set(ended) - self._workers) or any(ended.values())
+        self._workers -= set(ended)
+        # A worker that ended well has left nothing, and looking costs more than a start does.
+        if alone:
+            processes.end_all(frozenset(self._workers))
+
+    def _open(self, order: dict[str, Any], fds: list[int]) -> None:
+        try:
+            if self._spare is not None:
+                send(self._spare, order, fds)
+        except Closed:
+            pass  # the guard sees the end of the channel that it gave
+        for fd in fds:
+            os.close(fd)
+        self._likely = Profile.from_plain(order["open"])
+        self._fork()
+
+    def _fork(self) -> None:
+        """Have a worker ready for the next session: forking takes longer than everything else of one."""
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            self._workers.add(pid)
+            if self._spare is not None:
+                self._spare.close()
+            self._spare = mine
+            return
+        code = 1
+        try:
+            for end in (self._channel, self._spare, mine):
+                if end is not None:
+                    end.close()
+            for fd in (self._alive, self._signals, self._wake):
+                os.close(fd)
+            signal.set_wakeup_fd(-1)
+            _work(theirs, self._lifeline, self._protected, self._likely)
+            code = 0
+        except Closed:
+            code = 0
+        finally:
+            # The supervisor's threads are in the middle of their work, and the interpreter must not wait for them.
+            os._exit(code)
+
+
+def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet, likely: Profile | None) -> None:
+    """The life of a worker: one order, one session.
+
+    Args:
+        orders: where its order comes from.
+        lifeline: descriptor that ends when the zygote does.
+        protected: what is protected.
+        likely: the profile that it will probably be asked for.
+    """
+    worker = Worker(lifeline, protected)
+    if likely is not None:
+        worker.prepare(likely)
+    order, fds = receive(orders)
+    orders.close()
+    if worker.open(socket.socket(fileno=fds[0]), Profile.from_plain(order["open"])):
+        worker.serve()
+
+
+def main(channel: int, protected: int) -> None:
+    """Run the executor.
+
+    Args:
+        channel: descriptor of the channel to the guard.
+        protected: descriptor that the protected set is read from.
+    """
+    taken = ProtectedSet.from_plain(unpack(protected))
+    os.close(protected)
+    os.set_inheritable(channel, False)
+    Zygote(socket.socket(fileno=channel), taken).serve()
+
+
+def _noticed(_number: int, _frame: object) -> None:
+    """A handler is needed for the wake-up descriptor to be written to."""

@@ -1,0 +1,30 @@
+"""The kernel line: Landlock, a seccomp filter and a supervisor hold a tool to what its call was judged to do."""
+
+from __future__ import annotations
+
+from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.kernel._confinement import Account, KernelConfinement
+from guardrail.confine.kernel._executor import Confined, Executor, host_report
+from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
+from guardrail.confine.kernel._protected import protect
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed
+
+__all__ = [
+    "Account",
+    "Bounds",
+    "ConfineError",
+    "Confined",
+    "EnforcementReport",
+    "Executor",
+    "KernelConfinement",
+    "KernelEnded",
+    "Mode",
+    "Observed",
+    "Profile",
+    "ProtectedSet",
+    "Serving",
+    "host_report",
+    "profile_for",
+    "protect",
+    "serving_profile",
+]

@@ -1,0 +1,160 @@
+"""The seam to owned execution: a job that was judged becomes one that the kernel holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Protocol, Self, TypeVar, cast
+
+import msgspec
+
+from guardrail.assets import Asset
+from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.kernel._executor import report_of
+from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
+from guardrail.confine.kernel._protected import protect
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, Observed, observed
+from guardrail.model import Effect
+
+OWN_PLACE: Final = "guardrail:confinement"
+"""Where orders and accounts lie, as an asset of the guard's own."""
+
+_BOOT: Final = Path(__file__).resolve().parent.parent / "execd" / "_boot.py"
+
+
+class _Job(Protocol):
+    """A process to start, as owned execution has it: a frozen record."""
+
+    @property
+    def argv(self) -> tuple[str, ...]: ...
+
+    @property
+    def environment(self) -> dict[str, str]: ...
+
+
+J = TypeVar("J", bound=_Job)
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel told of a job.
+
+    Args:
+        report: what was in force.
+        observed: what was denied or is to be known.
+        events: how often, repetitions included.
+        refused: why it was not started, if it was not.
+    """
+
+    report: EnforcementReport
+    observed: tuple[Observed, ...] = ()
+    events: int = 0
+    refused: str | None = None
+
+
+class KernelConfinement:
+    """Holds each job to what its call was judged to do; a `Confinement` of owned execution.
+
+    Args:
+        assets: the inventory; frozen for each job as it lies then.
+        bounds: the most that any job may reach.
+        serving: programs that may read weights.
+        required: whether a job that this kernel cannot hold as asked is not started.
+        launcher: what starts Python.
+    """
+
+    name = "kernel"
+
+    def __init__(
+        self,
+        assets: Iterable[Asset],
+        bounds: Bounds,
+        *,
+        serving: Sequence[Serving] = (),
+        required: bool = True,
+        launcher: Sequence[str] = (sys.executable,),
+    ) -> None:
+        self._assets = assets
+        self._bounds = bounds
+        self._serving = serving
+        self._required = required
+        self._launcher = launcher
+        self._place = tempfile.mkdtemp(prefix="guardrail-confine-")
+        self._count = 0
+        self._protected: ProtectedSet | None = None
+
+    def confine(self, job: J, effects: Sequence[Effect]) -> J:
+        """The job as it has to be started.
+
+        Raises:
+            ConfineError: if it cannot be confined to its effects; it must not run then.
+        """
+        assets = list(self._assets)
+        self._protected = _with_place(protect(assets), self._place)
+        self._count += 1
+        order = {
+            "profile": asdict(self._profile(job.argv, effects, assets)),
+            "protected": self._protected.to_plain(),
+            "required": self._required,
+            "environment": job.environment,
+        }
+        with open(self._file("order"), "w", encoding="utf-8") as file:
+            json.dump(order, file)
+        words = (*self._launcher, "-I", "-S", "-B", str(_BOOT), "once", self._file("order"), self._file("account"))
+        # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
+        return cast("J", msgspec.structs.replace(cast("Any", job), argv=(*words, *job.argv), environment={}))
+
+    def account(self) -> Account:
+        """What was told of the last job, once it is over.
+
+        Raises:
+            ConfineError: if nothing was told, because its supervisor was ended.
+        """
+        try:
+            with open(self._file("account"), encoding="utf-8") as file:
+                told = json.load(file)
+        except (OSError, ValueError):
+            raise ConfineError("nobody knows what the tool did: its supervisor was ended", started=True) from None
+        ended: dict[str, Any] = told["ended"] or {}
+        aliases = self._protected.aliases if self._protected is not None else ()
+        return Account(
+            report=report_of(told["host"], self._bounds.mode, aliases),
+            observed=tuple(map(observed, told["events"])),
+            events=ended.get("events", 0),
+            refused=told.get("refused"),
+        )
+
+    def close(self) -> None:
+        """Take away its files."""
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _profile(self, argv: tuple[str, ...], effects: Sequence[Effect], assets: list[Asset]) -> Profile:
+        for serving in self._serving:
+            if os.path.realpath(argv[0]) == next(iter(serving.files), "") and argv[1:] == serving.arguments:
+                return serving_profile(serving, argv, assets, self._bounds.mode)
+        return profile_for(effects, assets, self._bounds)
+
+    def _file(self, what: str) -> str:
+        return os.path.join(self._place, f"{self._count}.{what}")
+
+
+def _with_place(protected: ProtectedSet, place: str) -> ProtectedSet:
+    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie."""
+    found = os.stat(place)
+    return ProtectedSet(
+        roots={**protected.roots, os.path.realpath(place): OWN_PLACE},
+        identities={**protected.identities, (found.st_dev, found.st_ino): OWN_PLACE},
+        readable=tuple(protected.readable),
+        aliases=protected.aliases,
+    )

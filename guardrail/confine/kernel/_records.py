@@ -1,0 +1,132 @@
+"""The records of the kernel line: what was in force, what was seen, and how a tool ended."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import msgspec
+
+from guardrail.errors import GuardrailError
+from guardrail.model import Kind, Op, Resource
+
+Mode = Literal["off", "floor", "default", "strict"]
+"""How much is held: nothing; Landlock and the filter; with a supervisor of changes; with one of every open."""
+
+
+class ConfineError(GuardrailError):
+    """A tool cannot be confined as it has to be, so it was not started, or nobody knows how it ended.
+
+    Args:
+        message: one sentence.
+        started: whether it ran at all.
+    """
+
+    def __init__(self, message: str, *, started: bool = False) -> None:
+        super().__init__(message)
+        self.started = started
+
+
+class EnforcementReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel really holds here. Nothing claims more.
+
+    Args:
+        asked: the mode that was asked for.
+        mode: the mode that is in force.
+        kernel: its release.
+        machine: the processor, as uname(2) has it.
+        landlock_abi: version of Landlock, 0 without it.
+        listener: `ok`, or why there can be no supervisor.
+        lacking: what this kernel does not have of what `asked` needs, such as `landlock:net`.
+        aliases: other names of assets that exist or may exist; they turn `default` into `strict`.
+    """
+
+    asked: Mode
+    mode: Mode
+    kernel: str = ""
+    machine: str = ""
+    landlock_abi: int = 0
+    listener: str = ""
+    lacking: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was asked for is in force."""
+        order = ("off", "floor", "default", "strict")
+        return not self.lacking and order.index(self.mode) >= order.index(self.asked)
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """An effect that the kernel saw, in the words of the text line.
+
+    Args:
+        op: what would have been done, or was; `fault` if judging it failed, which denies it.
+        resources: to what; a rename and a link have two.
+        outcome: `deny`, or `observe` for what was let happen.
+        why: `asset`, `ancestor` of one, `outside` of the write roots, `address`, `socket`, `times` or `fault`.
+        syscall: the call that tried it.
+        path: as the tool wrote it.
+        pid: the thread.
+        at: when, in seconds since 1970.
+        detail: for times what was set, and what was.
+    """
+
+    op: Op | Literal["fault"]
+    resources: tuple[Resource, ...]
+    outcome: Literal["deny", "observe"]
+    why: str
+    syscall: str
+    path: str
+    pid: int
+    at: float
+    detail: dict[str, Any] = {}
+    source: Literal["kernel"] = "kernel"
+
+    @property
+    def asset(self) -> str | None:
+        """The asset that it bears on."""
+        return next((resource.asset for resource in self.resources if resource.asset), None)
+
+
+def observed(event: dict[str, Any]) -> Observed:
+    """An event as the executor sent it."""
+    kind: Kind = "net" if event["op"] == "net_send" else "file"
+    resources = tuple(
+        Resource(kind=kind, path=real, real=real, dev=dev, ino=ino, asset=event["asset"])
+        for real, dev, ino in event["objects"]
+    ) or (Resource(kind=kind, uri=event["path"] or event["syscall"], asset=event["asset"]),)
+    return Observed(
+        op=cast("Op", event["op"]),
+        resources=resources,
+        outcome=event["outcome"],
+        why=event["why"],
+        syscall=event["syscall"],
+        path=event["path"],
+        pid=event["pid"],
+        at=event["t"],
+        detail=event["detail"],
+    )
+
+
+class KernelEnded(msgspec.Struct, frozen=True, kw_only=True):
+    """How a confined tool ended.
+
+    Args:
+        exit_code: its exit code, or 128 and the number of the signal that ended it.
+        why: whether it ended by itself or was stopped.
+        strays: processes that it left behind and that were ended.
+        survivors: processes that it left behind and that could not be ended.
+        traps: calls that the supervisor answered.
+        events: denials and observations, repeated ones included.
+        untold: how many of those are not in `observed`, as repetitions or beyond the limit.
+        observed: the different ones.
+    """
+
+    exit_code: int
+    why: Literal["exited", "stopped"]
+    strays: int
+    survivors: int
+    traps: int
+    events: int
+    untold: int
+    observed: tuple[Observed, ...]

@@ -1,0 +1,257 @@
+"""The kernel line for real: tools of an ordinary user, confined by this kernel, and what is left when it fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guardrail.confine.kernel import Confined, ConfineError, Executor, Profile
+from tests.confine_matrix import confined, profile
+from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, run
+
+BASH = "/bin/bash"
+
+
+@pytest.fixture
+def made() -> Iterator[Arena]:
+    with arena() as here:
+        yield here
+
+
+@pytest.fixture
+def executor(made: Arena) -> Iterator[Executor]:
+    with Executor(made.protected(), launcher=LAUNCHER) as here:
+        yield here
+
+
+@pytest.fixture
+def session(executor: Executor, made: Arena) -> Iterator[Confined]:
+    with executor.open(profile(made, "default")) as here:
+        yield here
+
+
+def lacking(what: str) -> tuple[str, ...]:
+    """A launcher on a host that lacks something."""
+    return (*LAUNCHER, "-S", str(HERE / "confine_lacking.py"), what)
+
+
+def running(words: str) -> list[int]:
+    """Processes whose command line has these words."""
+    found: list[int] = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            line = Path(f"/proc/{name}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if words.encode() in line.replace(b"\0", b" "):
+            found.append(int(name))
+    return found
+
+
+def until(what: str, wait: float = 30.0) -> None:
+    """Wait for no process to have these words any more; bounded."""
+    deadline = time.monotonic() + wait
+    while running(what):
+        assert time.monotonic() < deadline, f"`{what}` is still running"
+        os.sched_yield()
+
+
+def test_effects_are_told_in_the_words_of_the_text_line(session: Confined, made: Arena) -> None:
+    """An op, a resource with path, device and inode, and the asset that it is part of."""
+    inode = os.stat(made.conf).st_ino
+    said, ended = run(session, [BASH, "-c", "rm conf/shutdown.yaml; touch -d 2001-01-01 x; cp x y; ls"], made.ws)
+    assert "x\ny" in said
+    assert ended.exit_code == 0
+    removed = next(one for one in ended.observed if one.op == "delete")
+    assert (removed.outcome, removed.asset, removed.why) == ("deny", CONTROL, "asset")
+    assert (removed.resources[0].real, removed.resources[0].ino) == (made.conf, inode)
+    dated = next(one for one in ended.observed if one.op == "set_times")
+    assert (dated.outcome, dated.detail["mtime"], dated.detail["backdated"]) == ("observe", 978307200, True)
+
+
+def test_ordinary_work_is_not_disturbed(session: Confined, made: Arena) -> None:
+    """Git, tar, sed, FIFOs, temporary files, the tool's own umask, and a program that is not there."""
+    script = """set -e
+    git init -q g; cd g; echo x > f; git add f; git -c user.email=a@b -c user.name=n commit -qm m
+    git log --oneline | wc -l
+    cd ..; tar cf t.tar g; mkdir u; tar xf t.tar -C u; sed -i s/x/y/ u/g/f; cat u/g/f
+    mkfifo p; (echo through > p) & cat p; umask 077; echo z > secret; stat -c %a secret
+    """
+    said, ended = run(session, [BASH, "-c", script], made.ws)
+    assert said.split() == ["1", "y", "through", "600"]
+    assert ended.exit_code == 0
+    with pytest.raises(ConfineError, match="cannot start `/nowhere`"):
+        run(session, ["/nowhere"], made.ws)
+    _, ended = run(session, [BASH, "-c", "kill -TERM $$"], made.ws)
+    assert ended.exit_code == 128 + signal.SIGTERM
+
+
+def test_another_name_of_an_asset_turns_a_session_strict(executor: Executor, made: Arena) -> None:
+    """The hard link in the workspace was made before the start; who asks for default gets what holds it."""
+    with executor.open(Profile(read=SYSTEM, write=(made.ws,))) as aliased:
+        assert aliased.report.mode == "strict"
+        assert made.weights in aliased.report.aliases
+        _, ended = run(aliased, ["/bin/cp", "pre_link", "stolen"], made.ws)
+    assert [one.asset for one in ended.observed if one.op == "read"] == [WEIGHTS]
+    assert not os.path.exists(f"{made.ws}/stolen")
+
+
+def test_a_rule_on_another_name_of_an_asset_is_refused(executor: Executor, made: Arena) -> None:
+    """A rule on a file follows what the file is, so it would open the asset."""
+    given = Profile(read=(*SYSTEM, f"{made.ws}/pre_link"), write=())
+    with executor.open(given) as refused, pytest.raises(ConfineError, match="another name of it"):
+        run(refused, ["/bin/true"], made.ws)
+
+
+@pytest.mark.parametrize(("what", "says", "left"), [
+    ("landlock", "landlock", "default"), ("listener", "seccomp-listener", "floor"),
+])  # fmt: skip
+def test_a_kernel_that_lacks_something_is_refused_where_all_is_required(
+    what: str, says: str, left: str, made: Arena
+) -> None:
+    """The report names it; with best effort the rest is held, and nothing claims more."""
+    protected, given = made.protected(), profile(made, "default")
+    with Executor(protected, launcher=lacking(what)) as host:
+        assert says in host.report("default").lacking
+        with pytest.raises(ConfineError, match=f"it lacks {says}"):
+            host.open(given)
+    with Executor(protected, launcher=lacking(what), required=False) as host, host.open(given) as less:
+        assert says in less.report.lacking
+        assert not less.report.is_whole
+        assert less.report.mode == (left if what == "listener" else host.report("default").mode)
+        _, ended = run(less, ["/bin/rm", made.weights], made.ws)
+    assert ended.exit_code != 0
+    assert os.path.exists(made.weights)
+
+
+def test_a_host_that_can_hold_nothing_starts_nothing(made: Arena) -> None:
+    """Not even with best effort: a tool that nobody holds is not a confined one."""
+    with Executor(made.protected(), launcher=lacking("landlock,listener"), required=False) as host:
+        assert host.report("default").mode == "off"
+        with pytest.raises(ConfineError, match="can hold nothing"):
+            host.open(profile(made, "default"))
+
+
+def test_a_restricted_pod_gives_the_same_answers(made: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No namespaces, no mounts, no pidfd_getfd, no capability, no new privileges; a part of the matrix."""
+    monkeypatch.setattr("tests.confine_matrix.LAUNCHER", lacking("pod"))
+    names = (
+        "read_copy write_inplace unlink rename_parent utimens_protected conf_dirswap unix_daemon userns_bind tcp_send "
+        "hardlink_pre benign_ws"
+    ).split()
+    column = confined(made, "strict", names)
+    assert column.open == ["benign_ws"]
+    assert column.harmed == []
+
+
+def test_a_supervisor_that_is_killed_takes_its_tool_with_it(session: Confined, made: Arena) -> None:
+    """What it held is denied, what it started is ended, and nobody claims to know how it ended."""
+    supervisor: list[int] = []
+
+    def kill(tool: int) -> None:
+        with open(f"/proc/{tool}/stat") as file:
+            supervisor.append(int(file.read().rpartition(")")[2].split()[1]))
+        os.kill(supervisor[0], signal.SIGKILL)
+
+    script = f"while :; do rm -f {made.conf} {made.weights}; done & setsid sleep 987123 & sleep 987124"
+    with pytest.raises(ConfineError, match="its supervisor died") as caught:
+        run(session, [BASH, "-c", script], made.ws, started=kill)
+    assert caught.value.started
+    until("98712")
+    assert os.path.exists(made.weights)
+    assert os.path.exists(made.conf)
+
+
+def test_an_executor_that_is_killed_takes_everything_with_it(executor: Executor, made: Arena) -> None:
+    """The first process too: its workers see that it is gone, and end what they started."""
+    with executor.open(profile(made, "default")) as here, pytest.raises(ConfineError):
+        run(here, ["/bin/sleep", "987125"], made.ws, started=lambda _: os.kill(executor.pid, signal.SIGKILL))
+    until("987125")
+
+
+def test_whatever_a_tool_leaves_behind_is_ended_with_it(session: Confined, made: Arena) -> None:
+    """However it forked itself away."""
+    script = "(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & exit 5"
+    _, ended = run(session, [BASH, "-c", script], made.ws)
+    assert (ended.exit_code, ended.survivors) == (5, 0)
+    assert ended.strays >= 1
+    assert not running("98712")
+
+
+def test_a_fork_bomb_ends_with_its_tool(executor: Executor, made: Arena) -> None:
+    """It is held still before it is ended, and cannot outrun that."""
+    bomb = "import os,time\nfor _ in range(6): os.fork()\nopen('x%d'%os.getpid(),'w')\ntime.sleep(987128)"
+    with executor.open(profile(made, "default")) as here:
+        script = f'{PYTHON} -S -c "{bomb}" & while [ $(ls | wc -l) -lt 20 ]; do :; done; exit 0'
+        _, ended = run(here, [BASH, "-c", script], made.ws)
+        assert ended.survivors == 0
+        assert ended.strays >= 18
+        until("987128")
+        assert run(here, ["/bin/echo", "still"], made.ws)[0] == "still\n"
+
+
+def test_a_tool_that_is_not_wanted_ends_at_once(session: Confined, made: Arena) -> None:
+    """Whoever waits for it says so by a descriptor."""
+    read, write = os.pipe()
+    _, ended = run(session, ["/bin/sleep", "987129"], made.ws, stop=read, started=lambda _: os.close(write))
+    os.close(read)
+    assert (ended.why, ended.exit_code) == ("stopped", 128 + signal.SIGKILL)
+
+
+def test_a_flood_of_denied_calls_is_counted_and_nothing_leaks(session: Confined, made: Arena) -> None:
+    """Ten thousand, each of them failing in another way: more than there are descriptors to lose."""
+    code = f"""
+import os
+for i in range(2500):
+    for what in (lambda: os.unlink({made.conf!r}), lambda: os.rename('nothing%d' % i, 'x'),
+                 lambda: open({made.weights!r}, 'r+'), lambda: os.chmod('/etc/passwd', 0)):
+        try: what(); raise SystemExit('done')
+        except OSError: pass
+"""
+    _, ended = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    assert ended.exit_code == 0
+    assert ended.traps >= 10_000
+    assert ended.events == 7_500
+    assert ended.untold == ended.events - len(ended.observed)
+    assert len(ended.observed) == 3
+    assert run(session, [BASH, "-c", "echo x > after; cat after"], made.ws)[0] == "x\n"
+
+
+def test_calls_that_wait_do_not_keep_the_others(session: Confined, made: Arena) -> None:
+    """More FIFOs without a reader than may wait at a time: the rest is told to try again, and work goes on."""
+    code = """
+import os, threading, errno
+os.mkfifo('f'); errors = []
+def wait():
+    try: os.open('f', os.O_WRONLY)
+    except OSError as error: errors.append(error.errno)
+threads = [threading.Thread(target=wait, daemon=True) for _ in range(80)]
+for thread in threads: thread.start()
+while len(errors) < 16: pass
+open('w', 'w').write('on'); print(open('w').read(), set(errors) == {errno.EAGAIN}, flush=True); os._exit(0)
+"""
+    said, ended = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    assert said == "on True\n"
+    assert ended.exit_code == 0
+
+
+def test_the_executor_holds_nothing_but_the_standard_library(executor: Executor) -> None:
+    """Its memory is one step from the tool's domain, and a busy interpreter would slow every trapped call."""
+    assert executor.host["listener"] == "ok"
+    boot = HERE.parent / "guardrail/confine/execd/_boot.py"
+    code = (
+        "import runpy, sys\n"
+        f"space = runpy.run_path({str(boot)!r})\n"
+        "try: space['main']()\nexcept TypeError: pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)))"
+    )
+    said = subprocess.run(
+        [PYTHON, "-I", "-S", "-B", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert set(eval(said.stdout)) <= {"guardrail", "__main__", "sitecustomize"}

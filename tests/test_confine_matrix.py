@@ -1,0 +1,38 @@
+"""The attacks of `confine_attacks`, each really run by an ordinary user who owns every file that it is after."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests import confine_attacks as attacks
+from tests.confine_matrix import confined
+from tests.confine_support import arena
+
+EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.BENIGN)
+
+KNOWN = {
+    "default": {
+        "hardlink_pre",  # another name of the asset, made before the start; it turns any other session strict
+        "utimens_copy",  # re-dating one's own file is for policy to judge, and is told
+    },
+    "strict": set[str](),
+}
+
+
+def test_there_are_as_many_attacks_as_we_say() -> None:
+    """The figures in the pages count these."""
+    assert len(attacks.ATTACKS) == 49
+    assert len(attacks.FURTHER) == 19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["default", "strict"])
+def test_no_attack_gets_at_an_asset_and_honest_work_goes_on(mode: str) -> None:
+    """What is open is named; nothing that is protected changes in content, times, mode, owner, links or place."""
+    with arena() as made:
+        column = confined(made, mode, EVERY)
+    assert set(column.open) == KNOWN[mode] | set(attacks.BENIGN), {name: column.said[name] for name in column.open}
+    assert column.harmed == []
+    told = set(column.told) & set(attacks.ATTACKS)
+    assert len(told) >= (25 if mode == "default" else 34), sorted(set(attacks.ATTACKS) - told)
+    assert not set(attacks.BENIGN) & set(column.told)
