@@ -3359,6 +3359,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
         ),
+    ),
+    Promise(
         id="confine.matrix",
         source="issue 7",
         behaviour="no attack of the matrix gets at an asset in strict, and in default only the two that are named; honest work goes on",
