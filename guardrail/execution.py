@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.confine import Confinement, Ended, Stop, Stream, Unconfined, job_of, run_job
+from guardrail.confine import Confinement, Ended, Job, JobError, Stop, Stream, Unconfined, job_of, run_job
 from guardrail.model import Decision, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Sequence
 
+    from guardrail.confine.kernel import KernelConfinement
     from guardrail.guard import Guard
+    from guardrail.model import Effect
 
 UNCONFINED: Final = Unconfined()
-"""What is used where nobody asks for more."""
+"""No confinement at all, whatever the configuration says."""
+
+MAX_SEEN: Final = 8
+"""Most assets that the record of a call names of what the kernel held."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +48,7 @@ def execute(
     *,
     stop: Stop | None = None,
     stdin: int | None = None,
-    confinement: Confinement = UNCONFINED,
+    confinement: Confinement | None = None,
     told: Callable[[Decision], None] | None = None,
 ) -> Execution:
     """Judge a call and, if it is allowed, carry it out.
@@ -54,7 +59,7 @@ def execute(
         sink: is given the output as it comes.
         stop: ends the tool when it is set.
         stdin: descriptor that the tool reads; by default there is nothing to read.
-        confinement: narrows what it can reach.
+        confinement: narrows what it can reach; by default as `execute.confine` says.
         told: hears of the decision that releases the call, before the tool is started.
 
     Returns:
@@ -78,8 +83,10 @@ def execute(
 
     def start(judged: ToolCall) -> Ended:
         # INVARIANT: the process is made of the call that was judged, which nobody else holds.
-        job = confinement.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
-        return run_job(job, sink, stop=stop, stdin=stdin, confined=confinement.name)
+        with _within(guard, judged, confinement) as held:
+            job = held.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
+            ended = run_job(job, sink, stop=stop, stdin=stdin, confined=held.name)
+            return msgspec.structs.replace(ended, seen=dict(held.seen()))
 
     ended = guard.run(call, start, released=note)
     return Execution(decision=released[0], ended=ended)
@@ -90,7 +97,7 @@ async def aexecute(
     call: ToolCall,
     sink: Callable[[Stream, bytes], None],
     *,
-    confinement: Confinement = UNCONFINED,
+    confinement: Confinement | None = None,
     told: Callable[[Decision], None] | None = None,
 ) -> Execution:
     """`execute`, without blocking the event loop; a task that is cancelled ends its tool, and waits for that.
@@ -113,3 +120,69 @@ async def aexecute(
         raise
     finally:
         stop.close()
+
+
+@contextlib.contextmanager
+def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generator[Confinement]:
+    """The confinement of one call: what was given, or what the configuration says."""
+    settings = guard.config.execute
+    if given is not None or settings.confine == "off":
+        yield given if given is not None else UNCONFINED
+        return
+    from guardrail.confine.kernel import Bounds, KernelConfinement
+
+    own = os.path.realpath(call.cwd or os.getcwd())
+    bounds = Bounds(
+        mode=settings.confine,
+        read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
+        write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
+        connect=settings.confine_connect,
+    )
+    with KernelConfinement(guard.inventory, bounds, required=settings.confine_required) as kernel:
+        yield _Held(kernel)
+
+
+class _Held:
+    """The kernel's confinement, in the words of owned execution."""
+
+    name = "kernel"
+
+    def __init__(self, kernel: KernelConfinement) -> None:
+        self._kernel = kernel
+
+    def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
+        """The job with what stands for it in front."""
+        from guardrail.confine.kernel import ConfineError
+
+        try:
+            return self._kernel.confine(job, effects)
+        except ConfineError as error:
+            raise JobError(str(error), code=_NOT_STARTED) from None
+
+    def seen(self) -> dict[str, str | int]:
+        """What was in force, and what the kernel held or saw."""
+        from guardrail.confine.kernel import ConfineError
+
+        try:
+            account = self._kernel.account()
+        except ConfineError as error:
+            raise JobError(str(error), started=error.started) from None
+        if account.refused is not None:
+            raise JobError(account.refused, code=_NOT_STARTED)
+        report, denied = account.report, [one for one in account.observed if one.outcome == "deny"]
+        facts: dict[str, str | int] = {"kernel_mode": report.mode}
+        if report.lacking:
+            facts["kernel_lacks"] = " ".join(report.lacking)
+        if account.events:
+            facts["kernel_events"] = account.events
+        if denied:
+            facts["kernel_denied"] = " ".join(sorted({one.op for one in denied}))
+        assets = sorted({one.asset for one in account.observed if one.asset is not None})
+        if assets:
+            # What a call touched of an asset and was not judged to: it was held, and people have to know.
+            facts["kernel_assets"] = " ".join(assets[:MAX_SEEN])
+        return facts
+
+
+_NOT_STARTED: Final = 126
+"""What a shell exits with for a program that cannot be run."""

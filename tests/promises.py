@@ -3144,6 +3144,13 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="run.confined",
+        source="issue 7",
+        behaviour="with confinement a tool that the guard starts gets at no asset that its call was not judged to reach",
+        tests=("tests/test_run_confined.py",),
+        gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
+    ),
+    Promise(
         id="run.bounded",
         source="issue 6",
         behaviour="a tool that the guard starts has listed variables only, and bounds on its output and its time",

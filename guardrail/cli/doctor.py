@@ -557,7 +557,7 @@ def _kernel_finding() -> Finding:
     listener = "a seccomp listener" if report.listener == "ok" else f"no seccomp listener ({report.listener})"
     found = f"{report.kernel} on {report.machine} has {held} and {listener}"
     if report.is_whole:
-        detail = f"{found}: it can hold all of `{report.mode}`, for tools that are started through guardrail.confine"
+        detail = f"{found}: it can hold all of `{report.mode}`, for tools that are run with `--confine`"
         return Finding(name="kernel", state="ok", detail=detail)
     lacking = ", ".join(report.lacking)
     detail = (

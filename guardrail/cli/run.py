@@ -15,7 +15,7 @@ from guardrail.cli._words import counted
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from guardrail.config import ExecuteConfig
+    from guardrail.config import Config, ExecuteConfig
     from guardrail.confine import Stop, Stream
     from guardrail.execution import Execution
     from guardrail.model import Decision, ToolCall
@@ -55,6 +55,11 @@ def add(verbs: Any) -> None:
     sub.add_argument(
         "--env", metavar="NAME=VALUE", action="append", default=[], help="a variable for it; judged with the command"
     )
+    sub.add_argument(
+        "--confine",
+        choices=("off", "floor", "default", "strict"),
+        help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
+    )
     sub.add_argument("--json", action="store_true", help="print decision and end as one JSON object on standard error")
     sub.set_defaults(run=run)
 
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         print("guardrail: nothing to run: give a command after `--`", file=sys.stderr)
         return EXIT_USAGE
     stdin = None if sys.stdin.closed or sys.stdin.isatty() else sys.stdin.fileno()
-    with Guard.open(find_config(args.config)) as guard, _stopped_by_signals() as stop:
+    with Guard.open(_config(args)) as guard, _stopped_by_signals() as stop:
         try:
             done = execute(guard, _call(args), _write, stop=stop, stdin=stdin)
         except InvalidCall as error:
@@ -83,6 +88,16 @@ def run(args: argparse.Namespace) -> int:
             return error.code
     _tell(done, guard.config.execute, as_json=args.json)
     return EXIT_TIMEOUT if done.ended.why == "timeout" else done.ended.exit_code
+
+
+def _config(args: argparse.Namespace) -> Config:
+    """The configuration, with what the command line says instead."""
+    from msgspec.structs import replace
+
+    from guardrail import config as _config
+
+    config = _config.load(find_config(args.config))
+    return config if args.confine is None else replace(config, execute=replace(config.execute, confine=args.confine))
 
 
 def _call(args: argparse.Namespace) -> ToolCall:
@@ -167,5 +182,8 @@ def _tell(done: Execution, bounds: ExecuteConfig, *, as_json: bool) -> None:
         lines.append(f"{counted(ended.strays, 'process', 'processes')} that it left behind ended with it")
     if ended.survivors:
         lines.append(f"{counted(ended.survivors, 'process', 'processes')} that it left behind could not be ended")
+    if "kernel_denied" in ended.seen:
+        what = f" on {ended.seen['kernel_assets']}" if "kernel_assets" in ended.seen else ""
+        lines.append(f"the kernel held what it was not judged to do: {ended.seen['kernel_denied']}{what}")
     for line in lines:
         print(f"guardrail: {line}", file=sys.stderr)

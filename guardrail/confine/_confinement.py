@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from guardrail.confine._job import Job
@@ -32,6 +32,14 @@ class Confinement(Protocol):
         """
         ...
 
+    def seen(self) -> Mapping[str, str | int]:
+        """What there is to record of the last job, once it is over.
+
+        Raises:
+            JobError: if nobody knows what it did.
+        """
+        ...
+
 
 class Unconfined:
     """No confinement: the process can reach whatever its user can, and records say so."""
@@ -42,3 +50,7 @@ class Unconfined:
         """The job as it is."""
         del effects
         return job
+
+    def seen(self) -> Mapping[str, str | int]:
+        """Nothing was looked at."""
+        return {}

@@ -63,6 +63,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         survivors: processes that it left behind and that could not be ended, such as another user's.
         seconds: how long it ran, in seconds.
         confined: name of the confinement that it ran in.
+        seen: what that saw and held, and what it lacked here; nothing without one.
     """
 
     exit_code: int
@@ -75,6 +76,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     survivors: int = 0
     seconds: float = 0.0
     confined: str = "none"
+    seen: dict[str, str | int] = {}
 
     @property
     def guardrail_facts(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         for name in ("strays", "survivors"):
             if getattr(self, name):
                 facts[name] = getattr(self, name)
-        return facts
+        return facts | self.seen
 
 
 class Stop:

@@ -1,0 +1,137 @@
+"""Owned execution with the kernel's confinement: what no text shows is held all the same, and honest work goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guardrail import Guard, ToolCall
+from guardrail.audit._verify import read_records
+from guardrail.confine import JobError
+from guardrail.execution import execute
+
+MODES = ("floor", "default", "strict")
+
+LOADER = """import sys
+data = open(sys.stdin.readline().strip()).read()
+open("copy", "w").write(data)
+"""
+"""A program that was there before the session: where it reads is in nobody's text."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    """A workspace, and a model beside it."""
+    for name in ("models", "work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "models/w").write_text("weights")
+    (tmp_path / "work/data.txt").write_text("data")
+    (tmp_path / "work/loader.py").write_text(LOADER)
+    (tmp_path / "guardrail.toml").write_text(
+        f'[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "{tmp_path}/trail"\n'
+        "[limits]\ndecision_ms = 60000\n[execute]\nseconds = 30\n"
+    )
+    return tmp_path
+
+
+def run(world: Path, mode: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The command line, as an agent's harness would use it."""
+    command = [sys.executable, "-m", "guardrail", "run", "--config", str(world / "guardrail.toml")]
+    return subprocess.run(
+        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, "--", *words],
+        cwd=world / "work", input=stdin, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def facts(world: Path) -> dict[str, Any]:
+    """What the last result says besides that it is over."""
+    results = [record for _, record in read_records(world / "trail") if record["kind"] == "result"]
+    found: dict[str, Any] = results[-1]["facts"]
+    return found
+
+
+def test_without_confinement_the_copy_that_no_text_shows_succeeds(world: Path) -> None:
+    """What the other tests hold is real."""
+    done = run(world, "off", "/usr/bin/python3", "loader.py", stdin="../models/w\n")
+    assert done.returncode == 0, done.stderr
+    assert (world / "work/copy").read_text() == "weights"
+    assert facts(world)["confined"] == "none"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_kernel_holds_the_copy_that_no_text_shows(world: Path, mode: str) -> None:
+    """The same program, started the same way, does not get at the model; the record says what was in force."""
+    done = run(world, mode, "/usr/bin/python3", "loader.py", stdin="../models/w\n")
+    assert done.returncode == 1
+    assert "PermissionError" in done.stderr
+    assert not (world / "work/copy").exists()
+    told = facts(world)
+    assert told["confined"] == "kernel"
+    assert told["kernel_mode"] in MODES
+    if mode == "strict":
+        assert (told["kernel_denied"], told["kernel_assets"]) == ("read", "model:b")
+        assert "the kernel held what it was not judged to do: read on model:b" in done.stderr
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_honest_work_goes_on_and_nothing_of_it_stays(world: Path, mode: str) -> None:
+    """Files of the workspace are read and written, input and exit codes pass through, what is left behind is ended."""
+    done = run(world, mode, "/usr/bin/python3", "loader.py", stdin="data.txt\n")
+    assert done.returncode == 0, done.stderr
+    assert (world / "work/copy").read_text() == "data"
+    assert run(world, mode, "/bin/sh", "-c", "exit 7").returncode == 7
+    left = run(world, mode, "/bin/sh", "-c", "sleep 300 & echo $! > pid; sleep 0.1")
+    assert left.returncode == 0, left.stderr
+    assert not Path(f"/proc/{(world / 'work/pid').read_text().strip()}/exe").exists()
+
+
+def test_a_model_may_be_read_as_judged_and_not_carried(world: Path) -> None:
+    """A digest of it is allowed, and runs; the same with another program behind it that writes is not started."""
+    done = run(world, "strict", "sha256sum", "../models/w")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()[0]) == 64
+
+
+def test_assets_in_the_tools_own_directory_need_strict(world: Path) -> None:
+    """Landlock cannot take a file out of a directory: where that would be needed nothing starts, and it says so."""
+    (world / "work/mine").write_text("[switch]\non = true\n")
+    text = (world / "guardrail.toml").read_text()
+    text += '[[asset]]\nid = "model:c"\nclass = "weights"\npaths = ["work/own"]\n'
+    (world / "guardrail.toml").write_text(text)
+    (world / "work/own").write_text("weights")
+    done = run(world, "default", "ls")
+    assert done.returncode == 126
+    assert "use `strict`" in done.stderr
+    assert run(world, "strict", "ls").returncode == 0
+    assert run(world, "strict", "/usr/bin/python3", "loader.py", stdin="own\n").returncode == 1
+
+
+def test_the_configuration_holds_whoever_asks(world: Path) -> None:
+    """`execute.confine` is for every door by which the guard starts a tool; what cannot be held does not start."""
+    text = (world / "guardrail.toml").read_text().replace("[execute]\n", '[execute]\nconfine = "strict"\n')
+    (world / "guardrail.toml").write_text(text)
+    output: list[bytes] = []
+    with Guard.open(world / "guardrail.toml") as guard:
+        call = ToolCall(tool="bash", args={"command": ["/bin/cat", "data.txt"]}, cwd=str(world / "work"))
+        done = execute(guard, call, lambda _, chunk: output.append(chunk))
+        assert done.ended.confined == "kernel"
+        assert done.ended.seen["kernel_mode"] == "strict"
+        assert b"".join(output) == b"data"
+        call = ToolCall(tool="bash", args={"command": ["/nowhere/tool"]}, cwd=str(world / "work"))
+        with pytest.raises(JobError):
+            execute(guard, call, lambda _, chunk: output.append(chunk))
+
+
+def test_a_tool_cannot_write_outside_its_directory(world: Path) -> None:
+    """What it was not judged to do there is held, and told in the record."""
+    program = "import os\nopen(os.path.join(os.pardir, 'outside'), 'w')\n"
+    (world / "work/writer.py").write_text(program)
+    done = run(world, "default", "/usr/bin/python3", "writer.py")
+    assert done.returncode == 1, done.stderr
+    assert not (world / "outside").exists()
+    assert facts(world)["kernel_denied"] == "create"
