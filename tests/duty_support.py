@@ -97,8 +97,8 @@ class Retirement:
         return path
 
     def guard(self, **options: Any) -> Guard:
-        """A guard of this place."""
-        return Guard.open(self.toml, **options)
+        """A guard of this place, which looks at what is owed when a test says so and not by itself."""
+        return Guard.open(self.toml, **({"attend": False} | options))
 
     def word(self, *, by: str = "dana", key: Ed25519PrivateKey | None = None, **changes: Any) -> Path:
         """A person says that the guard shall do it."""

@@ -225,7 +225,7 @@ def ask(port: int, query: str) -> str:
     """The value of an expression, once the server has one."""
     end, turn = time.monotonic() + WAIT_SECONDS, threading.Event()
     while time.monotonic() < end:
-        with contextlib.suppress(httpx.TransportError):
+        with contextlib.suppress(httpx.TransportError, ValueError):  # what is not ready yet answers in plain text
             answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, timeout=30).json()
             if answer.get("status") == "success" and (found := answer["data"]["result"]):
                 return str(found[0]["value"][1])
