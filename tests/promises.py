@@ -3147,7 +3147,15 @@ PROMISES: tuple[Promise, ...] = (
         id="run.confined",
         source="issue 7",
         behaviour="with confinement a tool that the guard starts gets at no asset that its call was not judged to reach",
-        tests=("tests/test_run_confined.py",),
+        tests=(
+            "tests/test_run_confined.py::test_without_confinement_the_copy_that_no_text_shows_succeeds",
+            "tests/test_run_confined.py::test_the_kernel_holds_the_copy_that_no_text_shows",
+            "tests/test_run_confined.py::test_honest_work_goes_on_and_nothing_of_it_stays",
+            "tests/test_run_confined.py::test_a_model_may_be_read_as_judged_and_not_carried",
+            "tests/test_run_confined.py::test_assets_in_the_tools_own_directory_need_strict",
+            "tests/test_run_confined.py::test_the_configuration_holds_whoever_asks",
+            "tests/test_run_confined.py::test_a_tool_cannot_write_outside_its_directory",
+        ),
         gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
     ),
     Promise(

@@ -236,7 +236,7 @@ def test_doctor_says_what_is_enforced_and_what_is_not(world: Path) -> None:
     assert done.returncode == 0, findings
     told = {finding["name"]: finding for finding in findings}
     assert {"python", "config", "policy", "trail", "strength"} <= set(told)
-    assert "started through guardrail.confine" in told["kernel"]["detail"] or told["kernel"]["state"] == "note"
+    assert "run with `--confine`" in told["kernel"]["detail"] or told["kernel"]["state"] == "note"
 
 
 def test_doctor_finds_a_configuration_that_guards_nothing(world: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_guard_attends_by_itself_to_what_is_due_and_a_session_ends_however_it_
         return found
 
     monkeypatch.setattr(Guard, "attend", told)
-    with place.guard() as guard:
+    with place.guard(attend=True) as guard:
         with pytest.raises(ZeroDivisionError), guard.session(AGENT, session="s") as owed:
             assert owed == (DUTY,)
             raise ZeroDivisionError
