@@ -286,6 +286,8 @@ class Verifier:
             names: further names and copies that were found.
             now_us: the time, in microseconds since 1970.
         """
+        # One name is found as often as there are descriptors of it, one for each thread of ours.
+        names = tuple(dict.fromkeys(names))
         asset = self._asset_of(duty.terms)
         pins = self._pins.get(duty.terms.id, Pins())
         if asset is None:
