@@ -216,8 +216,9 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
+	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
 	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
 	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
 		pyproject.toml requirements/newest.in -o requirements/newest.txt
 	$(COMPILE) pyproject.toml requirements/inspect.in -o requirements/inspect.txt
-	@! grep -n '://' requirements/*.txt
+	@! grep -n '://' requirements/*.txt requirements/*/package-lock.json
