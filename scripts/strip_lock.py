@@ -1,6 +1,6 @@
 """Take addresses out of an npm lock file: whom to pay is no part of a pin, and hashes say what is installed.
 
-    python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
+python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
 """
 
 from __future__ import annotations
