@@ -3426,6 +3426,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_confine_filter.py::test_a_kernel_is_asked_for_what_its_landlock_has",
             "tests/test_confine.py::test_a_kernel_that_lacks_something_is_refused_where_all_is_required",
             "tests/test_confine.py::test_a_host_that_can_hold_nothing_starts_nothing",
+            "tests/test_confine_profiles.py::test_best_effort_holds_what_it_can_or_starts_nothing",
         ),
     ),
     Promise(

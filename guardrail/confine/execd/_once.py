@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from guardrail.confine.execd import _processes as processes
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._host import holdable, host, refusal
+from guardrail.confine.execd._orders import Mode, Profile, ProtectedSet
 from guardrail.confine.execd._wire import unpack
 from guardrail.confine.execd._worker import Events, session_of
-from guardrail.confine.execd._zygote import host
 
 CANNOT: Final = 126
 """Exit code for a tool that cannot be confined or started, as a shell has it."""
@@ -55,8 +56,9 @@ def main(order: str, account: str, *argv: str) -> int:
 
 def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     profile = Profile.from_plain(given["profile"])
-    if given["required"] and told["host"]["lacking"]:
-        return _cannot(told, f"this kernel cannot hold it: it lacks {', '.join(told['host']['lacking'])}")
+    if (why := refusal(told["host"], profile.mode, required=given["required"])) is not None:
+        return _cannot(told, why)
+    profile = replace(profile, mode=cast("Mode", holdable(told["host"], profile.mode)[0]))
     umask = os.umask(0)
     wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, _noticed)

@@ -9,12 +9,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 import msgspec
 
 from guardrail.assets import Asset
+from guardrail.confine.execd import BOOT
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.kernel._executor import report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
@@ -24,8 +24,6 @@ from guardrail.model import Effect
 
 OWN_PLACE: Final = "guardrail:confinement"
 """Where orders and accounts lie, as an asset of the guard's own."""
-
-_BOOT: Final = Path(__file__).resolve().parent.parent / "execd" / "_boot.py"
 
 
 class _Job(Protocol):
@@ -105,7 +103,7 @@ class KernelConfinement:
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
-        words = (*self._launcher, "-I", "-S", "-B", str(_BOOT), "once", self._file("order"), self._file("account"))
+        words = (*self._launcher, "-I", "-S", "-B", BOOT, "once", self._file("order"), self._file("account"))
         # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
         return cast("J", msgspec.structs.replace(cast("Any", job), argv=(*words, *job.argv), environment={}))
 
