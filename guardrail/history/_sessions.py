@@ -389,6 +389,21 @@ class History:
                 self._watch.refuse(refused, model_of, known.deeds, whole.deeds)
             self._keep(session, known, agent, whole)
 
+    def surprised(self, session: str, agent: str, assets: Sequence[str]) -> None:
+        """Note that a program went for assets that its call was not judged to touch.
+
+        Args:
+            session: whose call.
+            agent: who asked.
+            assets: what it went for.
+        """
+        with self._lock:
+            known, whole = self._get(session), self._get_agent(agent)
+            for asset in assets:
+                known.take(Fact("unpredicted", asset))
+                whole.deeds.take(Fact("unpredicted", asset))
+            self._keep(session, known, agent, whole)
+
     def close(self) -> None:
         """Write what is left, and let go of the store."""
         if self._store is None:

@@ -1,11 +1,14 @@
 # METADATA
 # title: What cannot be seen into
-# description: Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
+# description: |
+#   Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
+#   Where the kernel will hold it to no asset and no host, the last two need nobody's leave (`guardrail.lib.held`).
 # schemas:
 #   - input: schema.input
 package guardrail.rules.opaque
 
 import data.guardrail.lib.acts
+import data.guardrail.lib.held
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -53,11 +56,15 @@ brought_there(e) if {
 #       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: unparsed}}
 #       - {op: exec_opaque, type: code, precision: opaque}
 #       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: novel}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: floor, required: true}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, lacking: [landlock]}}
 #     not_match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 #       - {op: exec, type: file}
 hits contains {"id": "opaque.code", "i": i} if {
+	not held.rests("opaque.code")
 	some i, e in acts.acting
 	family(e) == "opaque"
 	not runs(e)
@@ -74,10 +81,13 @@ hits contains {"id": "opaque.code", "i": i} if {
 #   examples:
 #     match:
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}, enforcement: {mode: strict, required: true, connect: [443]}}
 #     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}, enforcement: {mode: default, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 hits contains {"id": "opaque.authored_script", "i": i} if {
+	not held.rests("opaque.authored_script")
 	some i, e in acts.acting
 	family(e) == "opaque"
 	e.properties.attrs.authored == true
@@ -96,7 +106,9 @@ hits contains {"id": "opaque.authored_script", "i": i} if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, labels: ["model:beta"]}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}, owes: ["ob-1"]}
 #       - {op: remote_exec, type: net, labels: ["model:beta"]}
+#       - {op: remote_exec, type: net, labels: ["model:beta"], enforcement: {mode: strict, required: true}}
 #     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, labels: ["model:beta"], enforcement: {mode: strict, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec, type: file, labels: ["model:beta"]}
 #       - {op: remote_exec, type: net, labels: ["model:beta"], attrs: {command: ls, entered: true}}
@@ -122,6 +134,7 @@ entered(e) if e.properties.attrs.entered == true
 unseen(e) if {
 	family(e) == "opaque"
 	runs(e)
+	not held.rests("opaque.while_labelled")
 }
 
 marked if count(input.context.history.labels) > 0
