@@ -12,21 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.confine import Confinement, Ended, Job, JobError, Stop, Stream, Unconfined, job_of, run_job
+from guardrail.confine import Confinement, Ended, Stop, Stream, Unconfined, job_of, run_job
 from guardrail.model import Decision, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
-    from guardrail.confine.kernel import KernelConfinement
     from guardrail.guard import Guard
-    from guardrail.model import Effect
 
 UNCONFINED: Final = Unconfined()
 """No confinement at all, whatever the configuration says."""
-
-MAX_SEEN: Final = 8
-"""Most assets that the record of a call names of what the kernel held."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +64,7 @@ def execute(
         InvalidCall: if the call cannot be carried out here; nothing was judged.
         Denied: if policy or a fault denied it.
         Escalated: if a person has to decide first.
-        JobError: if the tool could not be started, or nobody knows how it ended.
+        JobError: if the tool could not be started or confined, or nobody knows how it ended.
         TrailError: if the guard keeps no trail.
     """
     # What cannot be carried out must not be released either.
@@ -81,14 +76,17 @@ def execute(
         if told is not None:
             told(decision)
 
-    def start(judged: ToolCall) -> Ended:
-        # INVARIANT: the process is made of the call that was judged, which nobody else holds.
-        with _within(guard, judged, confinement) as held:
+    with _within(guard, call, confinement) as held:
+
+        def start(judged: ToolCall) -> Ended:
+            # INVARIANT: the process is made of the call that was judged, which nobody else holds, and it is confined
+            # by what policy was told of.
             job = held.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
             ended = run_job(job, sink, stop=stop, stdin=stdin, confined=held.name)
-            return msgspec.structs.replace(ended, seen=dict(held.seen()))
+            seen = held.seen()
+            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed)
 
-    ended = guard.run(call, start, released=note)
+        ended = guard.run(call, start, released=note, enforcement=held.enforcement)
     return Execution(decision=released[0], ended=ended)
 
 
@@ -139,50 +137,4 @@ def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generato
         connect=settings.confine_connect,
     )
     with KernelConfinement(guard.inventory, bounds, required=settings.confine_required) as kernel:
-        yield _Held(kernel)
-
-
-class _Held:
-    """The kernel's confinement, in the words of owned execution."""
-
-    name = "kernel"
-
-    def __init__(self, kernel: KernelConfinement) -> None:
-        self._kernel = kernel
-
-    def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
-        """The job with what stands for it in front."""
-        from guardrail.confine.kernel import ConfineError
-
-        try:
-            return self._kernel.confine(job, effects)
-        except ConfineError as error:
-            raise JobError(str(error), code=_NOT_STARTED) from None
-
-    def seen(self) -> dict[str, str | int]:
-        """What was in force, and what the kernel held or saw."""
-        from guardrail.confine.kernel import ConfineError
-
-        try:
-            account = self._kernel.account()
-        except ConfineError as error:
-            raise JobError(str(error), started=error.started) from None
-        if account.refused is not None:
-            raise JobError(account.refused, code=_NOT_STARTED)
-        report, denied = account.report, [one for one in account.observed if one.outcome == "deny"]
-        facts: dict[str, str | int] = {"kernel_mode": report.mode}
-        if report.lacking:
-            facts["kernel_lacks"] = " ".join(report.lacking)
-        if account.events:
-            facts["kernel_events"] = account.events
-        if denied:
-            facts["kernel_denied"] = " ".join(sorted({one.op for one in denied}))
-        assets = sorted({one.asset for one in account.observed if one.asset is not None})
-        if assets:
-            # What a call touched of an asset and was not judged to: it was held, and people have to know.
-            facts["kernel_assets"] = " ".join(assets[:MAX_SEEN])
-        return facts
-
-
-_NOT_STARTED: Final = 126
-"""What a shell exits with for a program that cannot be run."""
+        yield kernel

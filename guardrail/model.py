@@ -302,24 +302,6 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: Outcome | None = None
 
 
-class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
-    """What will hold a call while it runs; only who carries it out can say so, and only of itself.
-
-    INVARIANT: a call is never started with less than was said here: policy has let it run for that.
-
-    Args:
-        mode: how much the kernel will hold of it.
-        required: whether it is not started where this kernel lacks something of that.
-        lacking: what this kernel lacks, if it was asked.
-        connect: TCP ports that it may connect to.
-    """
-
-    mode: Literal["floor", "default", "strict"]
-    required: bool
-    lacking: tuple[str, ...] = ()
-    connect: tuple[int, ...] = ()
-
-
 class MandateUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One grant of a mandate that a decision rests on.
 

@@ -3159,6 +3159,19 @@ PROMISES: tuple[Promise, ...] = (
         gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
     ),
     Promise(
+        id="run.enforcement",
+        source="issue 7",
+        behaviour="policy relies on the kernel for what nobody can read, where the guard carries it out and all is held",
+        tests=("tests/test_run_confined.py::test_code_that_nobody_can_read_runs_where_the_kernel_holds_it_whole",),
+    ),
+    Promise(
+        id="run.observed",
+        source="issue 7",
+        behaviour="what the kernel saw is on record in the words of the text line, compared with what was judged",
+        tests=("tests/test_run_confined.py::test_what_a_program_tries_unseen_is_on_record_and_asked_about_next",),
+        gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
+    ),
+    Promise(
         id="run.bounded",
         source="issue 6",
         behaviour="a tool that the guard starts has listed variables only, and bounds on its output and its time",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from guardrail import Guard, ToolCall
+from guardrail import Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
 from guardrail.confine import JobError
 from guardrail.execution import execute
@@ -135,3 +136,70 @@ def test_a_tool_cannot_write_outside_its_directory(world: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert not (world / "outside").exists()
     assert facts(world)["kernel_denied"] == "create"
+
+
+def hidden(script: str) -> list[str]:
+    """A command that runs a script which nobody reads before it runs."""
+    return ["perl", "-e", f'exec "/bin/sh", "-c", scalar reverse "{script[::-1]}"']
+
+
+def kept(world: Path, kind: str) -> list[dict[str, Any]]:
+    """The records of a kind."""
+    return [record for _, record in read_records(world / "trail") if record["kind"] == kind]
+
+
+def test_code_that_nobody_can_read_runs_where_the_kernel_holds_it_whole(world: Path) -> None:
+    """It is asked about where it is only checked, or held less; and the record says on what it was let run."""
+    text = (world / "guardrail.toml").read_text()
+    call = ToolCall(tool="bash", args={"command": hidden("echo > made")}, cwd=str(world / "work"))
+    for settings, runs in (
+        ('confine = "strict"', True),
+        ('confine = "default"\nconfine_required = false', True),  # this kernel lacks nothing of it
+        ('confine = "off"', False),
+        ('confine = "floor"', False),
+        ('confine = "strict"\nconfine_connect = [443]', False),
+    ):
+        (world / "guardrail.toml").write_text(text.replace("[execute]\n", f"[execute]\n{settings}\n"))
+        (world / "work/made").unlink(missing_ok=True)
+        with Guard.open(world / "guardrail.toml") as guard:
+            assert guard.check(call).outcome is Outcome.ESCALATE, "what is only checked is only advised"
+            with contextlib.nullcontext() if runs else pytest.raises(Escalated):
+                execute(guard, call, lambda _, chunk: None)
+        assert (world / "work/made").exists() is runs, settings
+    released = [record["enforcement"] for record in kept(world, "intent")]
+    assert [(one["mode"], one["required"], one["lacking"]) for one in released] == [
+        ("strict", True, []), ("default", True, []),
+    ]  # fmt: skip
+
+
+def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Path) -> None:
+    """The kernel's record is joined to the call, is no prediction of it, and holds the next opaque work."""
+    program = hidden("cat ../models/w > made")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        call = ToolCall(tool="bash", args={"command": program}, cwd=str(world / "work"), id="c1", session="s")
+        done = execute(guard, call, lambda _, chunk: None)
+        assert done.ended.exit_code != 0
+        assert [one.is_surprise for one in done.ended.observed if one.asset] == [True]
+        with pytest.raises(Escalated) as again:
+            execute(guard, call, lambda _, chunk: None)
+        assert "kernel.unpredicted" in {reason.rule for reason in again.value.decision.reasons}
+        named = ToolCall(tool="bash", args={"command": ["sha256sum", "../models/w"]}, cwd=str(world / "work"))
+        read = execute(guard, named, lambda _, chunk: None)
+        assert {one.why for one in read.ended.observed if one.asset} == {"granted"}
+    assert (world / "work/made").read_text() == ""
+    first, second = kept(world, "observed")
+    intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
+    assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
+    assert intents[first["intent"]]["decision_id"] == first["decision_id"]
+    seen = first["observed"]
+    assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
+        "read", "model:b", "deny", "kernel.unpredicted", "high",
+    )  # fmt: skip
+    assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
+    assert "rule" not in second["observed"]
+
+
+def _with(world: Path, settings: str) -> Path:
+    text = (world / "guardrail.toml").read_text()
+    (world / "guardrail.toml").write_text(text.replace("[execute]\n", f"[execute]\n{settings}\n"))
+    return world / "guardrail.toml"

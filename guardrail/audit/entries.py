@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from guardrail.audit.disclosure import Disclosures
 from guardrail.canonical import canonical
 from guardrail.config import Config
+from guardrail.enforcement import Enforcement, Observed
 from guardrail.errors import TrailError
 from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
@@ -32,6 +33,9 @@ MAX_DOCUMENT_BYTES: Final = 12 * 1024
 
 ROOM_BYTES: Final = 56 * 1024
 """How much of a leaf a record with its document may take, in bytes; the rest is for what the trail adds."""
+
+SURPRISE_RULE: Final = "kernel.unpredicted"
+"""Rule under which records are found of what a program tried on an asset that its call was not judged to touch."""
 
 MAX_WHY_CHARS: Final = 1000
 """Longest account of why a policy bundle was refused, in characters."""
@@ -52,7 +56,13 @@ class Scribe:
         self._disclosures = disclosures
 
     def decision(
-        self, call: ToolCall, decision: Decision, *, seen: bytes | None = None, duties: Sequence[str] = ()
+        self,
+        call: ToolCall,
+        decision: Decision,
+        *,
+        seen: bytes | None = None,
+        duties: Sequence[str] = (),
+        enforcement: Enforcement | None = None,
     ) -> dict[str, Any]:
         """The record of a decision, which only commits to what is kept beside it.
 
@@ -61,11 +71,14 @@ class Scribe:
             decision: what was decided.
             seen: what policy saw of it, if it decided.
             duties: ids of what is owed that the call would do.
+            enforcement: what policy was told that will hold the call.
 
         Raises:
             TrailError: if what is kept beside it cannot be.
         """
         record = decision_record(call, decision, self._fail_open, seen if self._documents else None, duties)
+        if enforcement is not None:
+            record["enforcement"] = to_builtins(enforcement)
         if self._disclosures is None:
             return record
         kept = self._disclosures.call(call) if "args" in self._wanted else {}
@@ -211,6 +224,44 @@ def result_record(
     if facts:
         record["facts"] = dict(list(facts.items())[:MAX_EFFECTS])
     return record
+
+
+def observed_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
+    """One effect on an asset that the kernel saw, or held, of a call that was released.
+
+    Args:
+        call: the call.
+        decision: what released it, with the number of its intent.
+        seen: what was seen.
+    """
+    place, *others = seen.resources
+    found: dict[str, Any] = {
+        "op": seen.op,
+        "resource": _short(place.address),
+        "asset": seen.asset,
+        "outcome": seen.outcome,
+        "why": seen.why,
+        "syscall": seen.syscall,
+        "pid": seen.pid,
+        "at_us": int(seen.at * 1_000_000),
+        "predicted": seen.predicted,
+    }
+    if others:
+        found["target"] = _short(others[0].address)
+    if place.ino is not None:
+        found["inode"] = [place.dev, place.ino]
+    if seen.is_surprise:
+        found |= {"rule": SURPRISE_RULE, "severity": "high"}
+    return {
+        "kind": "observed",
+        "source": seen.source,
+        "intent": decision.seq,
+        "decision_id": decision.decision_id,
+        "call": _short(call.id),
+        "session": _short(call.session),
+        "subject": {"id": _short(call.subject.id)},
+        "observed": found,
+    }
 
 
 def _use_record(use: MandateUse) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, Self, cast
 
-from guardrail.confine._job import Ended, Job, JobError, Stop, Stream
+from guardrail.confine._job import CANNOT, Ended, Job, JobError, Stop, Stream
 from guardrail.confine.execd import BOOT
 from guardrail.printing import printable
 
@@ -178,7 +178,7 @@ def _lines(reports: bytearray) -> list[dict[str, Any]]:
 def _ended(job: Job, reports: list[dict[str, Any]], run: _Supervised, seconds: float, confined: str) -> Ended:
     facts: dict[str, Any] = {name: value for report in reports for name, value in report.items()}
     if "errno" in facts:
-        code = 126 if facts["errno"] == errno.EACCES or facts["errno"] == errno.ENOEXEC else 127
+        code = CANNOT if facts["errno"] == errno.EACCES or facts["errno"] == errno.ENOEXEC else 127
         why = str(facts["strerror"]).lower()
         raise JobError(f"cannot start `{printable(job.argv[0])}` in `{printable(job.cwd)}`: {why}", code=code)
     if "status" not in facts:

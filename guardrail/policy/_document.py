@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from guardrail.enforcement import Enforcement
 from guardrail.errors import EngineFault
-from guardrail.model import Effect, Enforcement, Resource, ToolCall
+from guardrail.model import Effect, Resource, ToolCall
 from guardrail.printing import printable
 
 MAX_DOCUMENT_BYTES: Final = 768 * 1024

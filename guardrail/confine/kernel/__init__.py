@@ -7,7 +7,8 @@ from guardrail.confine.kernel._confinement import Account, KernelConfinement
 from guardrail.confine.kernel._executor import Confined, Executor, host_report
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
-from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode
+from guardrail.enforcement import Observed
 
 __all__ = [
     "Account",

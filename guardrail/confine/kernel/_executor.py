@@ -17,7 +17,8 @@ from guardrail.confine.execd import _wire as wire
 from guardrail.confine.execd._host import holdable, refusal
 from guardrail.confine.execd._orders import Mode as SessionMode
 from guardrail.confine.execd._orders import Profile, ProtectedSet
-from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed, observed
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, observed
+from guardrail.enforcement import Observed
 from guardrail.printing import printable
 
 START_SECONDS: Final = 30.0
