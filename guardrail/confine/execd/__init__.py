@@ -11,6 +11,8 @@ away from its memory, and a busy interpreter beside the supervisor makes a trapp
                 T2     as T1, and Landlock D2 below D1, and the filter: starts the tool, which inherits all of it
 """
 
+from __future__ import annotations
+
 import os
 from typing import Final
 
