@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -197,6 +198,33 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     )  # fmt: skip
     assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
     assert "rule" not in second["observed"]
+
+
+def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(world: Path) -> None:
+    """It says what was missed until the analysis knows it; a call that holds no surprise is none."""
+    place = world / "missed.json"
+    words = ("--confine", "strict", "--case", str(place), "--", *hidden("cat ../models/w"))
+    assert run_with(world, "run", *words).returncode != 0
+    told = json.loads(place.read_text())
+    assert [(one["op"], one["asset"]) for one in told["missed"]] == [("read", "model:b")]
+    again = run_with(world, "check", "--case", str(place))
+    assert (again.returncode, again.stdout.split()[:3]) == (1, ["missed", "read", "model:b"])
+    told["call"]["args"]["command"] = ["cat", "../models/w"]
+    place.write_text(json.dumps(told))
+    again = run_with(world, "check", "--case", str(place))
+    assert (again.returncode, again.stdout.split()[:3]) == (0, ["known", "read", "model:b"])
+    place.write_text("{}")
+    bad = run_with(world, "check", "--case", str(place))
+    assert (bad.returncode, "is no case" in bad.stderr) == (2, True)
+
+
+def run_with(world: Path, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A verb of the command line, in the workspace."""
+    command = [sys.executable, "-m", "guardrail", verb, "--config", str(world / "guardrail.toml")]
+    return subprocess.run(
+        [*command, *words], cwd=world / "work", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
 
 
 def _with(world: Path, settings: str) -> Path:
