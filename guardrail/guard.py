@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
+from guardrail.assets import (
+    Before,
+    Inventory,
+    Lineage,
+    LiveFiles,
+    Provenance,
+    Recognition,
+    before,
+    changes,
+    may_change,
+)  # fmt: skip
 from guardrail.audit import (
     AnyTrail,
     Disclosures,
@@ -300,15 +310,17 @@ class Guard:
         """
         call = self._own(call)
         decision = _released(self._check(call, grant, enforcement))
+        seen = Before()
         try:
             if released is not None:
                 released(decision)
+            seen = self._before(decision)
             value = execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error)
+            self._end(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value)
+        self._end(call, decision, None, value, seen=seen)
         return value
 
     async def arun(
@@ -317,13 +329,15 @@ class Guard:
         """`run`, for a coroutine function."""
         call = self._own(call)
         decision = _released(await self.acheck(call, grant=grant))
+        seen = Before()
         try:
+            seen = self._before(decision)
             value = await execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error)
+            self._end(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value)
+        self._end(call, decision, None, value, seen=seen)
         return value
 
     # -- what somebody else carries out --------------------------------------------------------------------------
@@ -709,11 +723,21 @@ class Guard:
         error: BaseException | None,
         value: object = None,
         facts: Mapping[str, str | int] | None = None,
+        seen: Before | None = None,
     ) -> None:
         """Record what came of a call that was released, and of the leave that released it."""
         self._observed(call, decision, getattr(value, "guardrail_observed", ()))
-        self._finish(self._scribe.result(call, decision, error, value, facts), durable=bool(decision.assets))
+        changed = changes(seen) if seen is not None else ()
+        record = self._scribe.result(call, decision, error, value, facts, changed)
+        self._finish(record, durable=bool(decision.assets))
         self._leave.ended(decision, error)
+
+    def _before(self, decision: Decision) -> Before:
+        """The assets that a released call may change, as they lie now; the guard's own change all the time."""
+        named = assets_of(effect for effect in decision.effects if may_change(effect))
+        found = (self.inventory.get(name) for name in named)
+        kept = [asset for asset in found if asset is not None and asset.asset_class != "guard"]
+        return before(kept, self.recognition) if kept else Before()
 
     def _observed(self, call: ToolCall, decision: Decision, seen: Sequence[Observed]) -> None:
         """Remember what the kernel kept from a call that was not judged to do it, and record what it saw."""

@@ -3172,6 +3172,17 @@ PROMISES: tuple[Promise, ...] = (
         gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
     ),
     Promise(
+        id="run.changes",
+        source="issue 7",
+        behaviour="the result of a call says which files of the assets that it could change are not as they were",
+        tests=(
+            "tests/test_post_state.py::test_each_change_is_named_with_what_was_there",
+            "tests/test_post_state.py::test_what_is_too_much_or_hidden_is_said_to_be_unknown",
+            "tests/test_post_state.py::test_who_only_looks_changes_nothing",
+            "tests/test_post_state.py::test_the_result_of_a_call_says_what_it_changed_of_an_asset",
+        ),
+    ),
+    Promise(
         id="run.bounded",
         source="issue 6",
         behaviour="a tool that the guard starts has listed variables only, and bounds on its output and its time",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
+from guardrail.assets import Change
 from guardrail.audit.disclosure import Disclosures
 from guardrail.canonical import canonical
 from guardrail.config import Config
@@ -93,6 +94,7 @@ class Scribe:
         error: BaseException | None,
         value: object = None,
         facts: Mapping[str, str | int] | None = None,
+        changed: Sequence[Change] = (),
     ) -> dict[str, Any]:
         """The record of what came of a call.
 
@@ -102,8 +104,9 @@ class Scribe:
             error: what the tool raised, if it did.
             value: what it returned; a tool that the guard started itself says how it ended.
             facts: what is known besides of how it ended.
+            changed: files of assets that are not as they were before.
         """
-        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None))
+        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None), changed)
         what, said = ("output", value) if error is None else ("error", error)
         if self._disclosures is None or what not in self._wanted:
             return record
@@ -201,7 +204,11 @@ def _fits(record: dict[str, Any], document: bytes) -> bool:
 
 
 def result_record(
-    call: ToolCall, decision: Decision, error: BaseException | None, facts: Mapping[str, str | int] | None = None
+    call: ToolCall,
+    decision: Decision,
+    error: BaseException | None,
+    facts: Mapping[str, str | int] | None = None,
+    changed: Sequence[Change] = (),
 ) -> dict[str, Any]:
     """What came of a call that was released.
 
@@ -210,6 +217,7 @@ def result_record(
         decision: what released it, with the number of its intent.
         error: what the tool raised, if it did; its type is recorded and not its text.
         facts: what is known besides of how it ended, such as an exit code.
+        changed: files of assets that are not as they were before.
     """
     record: dict[str, Any] = {
         "kind": "result",
@@ -223,6 +231,10 @@ def result_record(
         record["error"] = type(error).__name__
     if facts:
         record["facts"] = dict(list(facts.items())[:MAX_EFFECTS])
+    if changed:
+        record["changes"] = [{**to_builtins(one), "path": _short(one.path)} for one in changed[:MAX_EFFECTS]]
+    if len(changed) > MAX_EFFECTS:
+        record["changes_more"] = len(changed) - MAX_EFFECTS
     return record
 
 

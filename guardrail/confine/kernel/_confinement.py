@@ -81,25 +81,24 @@ class KernelConfinement:
         self._protected: ProtectedSet | None = None
         self._effects: Sequence[Effect] = ()
 
-    @functools.cached_property
+    @property
     def enforcement(self) -> Enforcement | None:
         """What policy may rely on; see `Confinement`.
-
-        Where all is required nothing is asked of this host: what it lacks keeps a job from being started.
 
         Raises:
             ConfineError: if best effort is allowed, and what this host lacks cannot be found out.
         """
         if self._bounds.mode == "off":
             return None
-        lacking = () if self._required else host_report(self._bounds.mode, self._launcher).lacking
-        return Enforcement(
-            mode=self._bounds.mode,
-            # What is said to be whole has to be whole when the job starts, too.
-            required=self._required or not lacking,
-            lacking=lacking,
-            connect=self._bounds.connect,
-        )
+        lacking = self._lacking
+        # What is said to be whole has to be whole when the job starts, too.
+        required = self._required or not lacking
+        return Enforcement(mode=self._bounds.mode, required=required, lacking=lacking, connect=self._bounds.connect)
+
+    @functools.cached_property
+    def _lacking(self) -> tuple[str, ...]:
+        """Where all is required nothing is asked of this host: what it lacks keeps a job from being started."""
+        return () if self._required else host_report(self._bounds.mode, self._launcher).lacking
 
     def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
         """The job as it has to be started.
