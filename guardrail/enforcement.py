@@ -5,7 +5,7 @@ Records without I/O. Not concerned with how a call is held: `guardrail.confine` 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -22,12 +22,18 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
         required: whether it is not started where this kernel lacks something of that.
         lacking: what this kernel lacks, where it may run without.
         connect: TCP ports that it may connect to.
+        write: real paths that it may change, each with all beneath it.
     """
 
     mode: Literal["floor", "default", "strict"]
     required: bool
     lacking: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
+    write: tuple[str, ...] = ()
+
+
+HOLDS_RULE: Final = "kernel.holds"
+"""Says of a call that it is let run because of its enforcement, unseen: whatever it can write may be its work."""
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):

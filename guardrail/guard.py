@@ -47,7 +47,7 @@ from guardrail.audit.entries import Scribe, observed_record
 from guardrail.audit.news import NewsDesk
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.enforcement import Enforcement, Observed
+from guardrail.enforcement import HOLDS_RULE, Enforcement, Observed
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
@@ -546,7 +546,11 @@ class Guard:
                 mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
                 decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
-                self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
+                unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
+                places = enforcement.write if enforcement is not None and unseen else ()
+                self.history.released(
+                    call.session, decision.effects, self._class_of, self.files.read, call.subject.id, places
+                )
                 self.lineage.released(decision.effects, self._class_of)
             held: Escalation | None = None
             if decision.outcome is Outcome.ESCALATE and self.trail is not None:

@@ -173,6 +173,18 @@ def test_code_that_nobody_can_read_runs_where_the_kernel_holds_it_whole(world: P
     ]  # fmt: skip
 
 
+def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
+    """A script of the project may read a model; once code that nobody read could have changed it, a person is asked."""
+    (world / "work/reader.pl").write_text("print -s shift")
+    reads = ToolCall(tool="bash", args={"command": "perl reader.pl ../models/w"}, cwd=str(world / "work"), session="s")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert guard.check(reads).outcome is Outcome.ALLOW
+        call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"), session="s")
+        done = execute(guard, call, lambda _, chunk: None)
+        assert [reason.rule for reason in done.decision.reasons] == ["kernel.holds"]
+        assert guard.check(reads).outcome is Outcome.ESCALATE
+
+
 def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Path) -> None:
     """The kernel's record is joined to the call, is no prediction of it, and holds the next opaque work."""
     program = hidden("cat ../models/w > made")

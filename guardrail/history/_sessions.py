@@ -298,6 +298,7 @@ class History:
         class_of: Callable[[str], str | None],
         read: Callable[[str, int], bytes | None] | None = None,
         agent: str = "unknown",
+        places: Sequence[str] = (),
     ) -> None:
         """Note a call that was allowed to run.
 
@@ -307,6 +308,7 @@ class History:
             class_of: asset id -> its class.
             read: gives a file as it is before the call; without it no original is kept.
             agent: who asked.
+            places: directories in which it may write anything, unseen: what lies there is the session's from then on.
         """
         with self._lock:
             known, whole = self._get(session), self._get_agent(agent)
@@ -325,7 +327,7 @@ class History:
             writes = writes_of(effects, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
-            for path in writes.paths:
+            for path in (*writes.paths, *places):
                 if path not in known.authored:
                     known.take(Fact("authored", path))
             for folder in writes.folders:

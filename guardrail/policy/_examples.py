@@ -80,6 +80,7 @@ class _Enforcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     required: bool = False
     lacking: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
+    write: tuple[str, ...] = ("/w",)
 
 
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

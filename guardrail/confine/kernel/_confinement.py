@@ -88,12 +88,15 @@ class KernelConfinement:
         Raises:
             ConfineError: if best effort is allowed, and what this host lacks cannot be found out.
         """
-        if self._bounds.mode == "off":
+        bounds = self._bounds
+        if bounds.mode == "off":
             return None
         lacking = self._lacking
         # What is said to be whole has to be whole when the job starts, too.
         required = self._required or not lacking
-        return Enforcement(mode=self._bounds.mode, required=required, lacking=lacking, connect=self._bounds.connect)
+        return Enforcement(
+            mode=bounds.mode, required=required, lacking=lacking, connect=bounds.connect, write=bounds.write
+        )  # fmt: skip
 
     @functools.cached_property
     def _lacking(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ enforcement_sound(enforcement) if {
 	is_boolean(enforcement.required)
 	is_array(enforcement.lacking)
 	is_array(enforcement.connect)
+	is_array(enforcement.write)
 }
 
 grant_sound(grant) if is_null(grant)

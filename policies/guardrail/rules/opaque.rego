@@ -2,7 +2,8 @@
 # title: What cannot be seen into
 # description: |
 #   Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
-#   Where the kernel will hold it to no asset and no host, the last two need nobody's leave (`guardrail.lib.held`).
+#   Where the kernel will hold it to no asset and no host, the last two need nobody's leave (`guardrail.lib.held`);
+#   that it is so is a hit of its own, `kernel.holds`.
 # schemas:
 #   - input: schema.input
 package guardrail.rules.opaque
@@ -63,8 +64,7 @@ brought_there(e) if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 #       - {op: exec, type: file}
-hits contains {"id": "opaque.code", "i": i} if {
-	not held.rests("opaque.code")
+asked contains {"id": "opaque.code", "i": i} if {
 	some i, e in acts.acting
 	family(e) == "opaque"
 	not runs(e)
@@ -86,8 +86,7 @@ hits contains {"id": "opaque.code", "i": i} if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}, enforcement: {mode: default, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
-hits contains {"id": "opaque.authored_script", "i": i} if {
-	not held.rests("opaque.authored_script")
+asked contains {"id": "opaque.authored_script", "i": i} if {
 	some i, e in acts.acting
 	family(e) == "opaque"
 	e.properties.attrs.authored == true
@@ -113,10 +112,43 @@ hits contains {"id": "opaque.authored_script", "i": i} if {
 #       - {op: exec, type: file, labels: ["model:beta"]}
 #       - {op: remote_exec, type: net, labels: ["model:beta"], attrs: {command: ls, entered: true}}
 #       - {op: read, labels: ["model:beta"]}
-hits contains {"id": "opaque.while_labelled", "i": i} if {
+asked contains {"id": "opaque.while_labelled", "i": i} if {
 	marked
 	some i, e in acts.acting
 	unseen(e)
+}
+
+hits contains hit if {
+	some hit in asked
+	not rests(hit)
+}
+
+# METADATA
+# title: What the kernel holds, and nobody need be asked about
+# description: |
+#   Code that no rule has seen runs where the guard starts it itself and the kernel keeps it from every asset and host.
+#   Whatever it can write counts as written by the session from then on.
+# custom:
+#   id: kernel.holds
+#   severity: low
+#   maturity: stable
+#   stops: nothing; it shows which rule rests on the kernel
+#   message: "the kernel will hold what `{lifted}` would ask about"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, required: true}}
+#     not_match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, enforcement: {mode: strict, required: true}}
+hits contains {"id": "kernel.holds", "i": hit.i, "outcome": "allow", "lifted": hit.id} if {
+	some hit in asked
+	rests(hit)
+}
+
+# What runs elsewhere is nothing that this kernel holds.
+rests(hit) if {
+	held.rests(hit.id)
+	family(input.evaluations[hit.i]) == "opaque"
 }
 
 family(e) := data.guardrail.settings.ops[e.action.name]
@@ -134,7 +166,6 @@ entered(e) if e.properties.attrs.entered == true
 unseen(e) if {
 	family(e) == "opaque"
 	runs(e)
-	not held.rests("opaque.while_labelled")
 }
 
 marked if count(input.context.history.labels) > 0
