@@ -18,6 +18,7 @@ from guardrail.model import Decision, ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from guardrail.confine.kernel import Mode
     from guardrail.guard import Guard
 
 UNCONFINED: Final = Unconfined()
@@ -76,7 +77,8 @@ def execute(
         if told is not None:
             told(decision)
 
-    with _within(guard, call, confinement) as held:
+    given = contextlib.nullcontext(confinement) if confinement is not None else confining(guard, call.cwd)
+    with given as held:
 
         def start(judged: ToolCall) -> Ended:
             # INVARIANT: the process is made of the call that was judged, which nobody else holds, and it is confined
@@ -121,17 +123,27 @@ async def aexecute(
 
 
 @contextlib.contextmanager
-def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generator[Confinement]:
-    """The confinement of one call: what was given, or what the configuration says."""
+def confining(guard: Guard, cwd: str | None, mode: Mode | None = None) -> Generator[Confinement]:
+    """The confinement of what is started in a directory, until that is over.
+
+    Args:
+        guard: whose assets and bounds.
+        cwd: the directory, which may be read and changed; by default that of this process.
+        mode: how much is held; by default as `execute.confine` says.
+
+    Yields:
+        What narrows each job to what its call was judged to do.
+    """
     settings = guard.config.execute
-    if given is not None or settings.confine == "off":
-        yield given if given is not None else UNCONFINED
+    mode = settings.confine if mode is None else mode
+    if mode == "off":
+        yield UNCONFINED
         return
     from guardrail.confine.kernel import Bounds, KernelConfinement
 
-    own = os.path.realpath(call.cwd or os.getcwd())
+    own = os.path.realpath(cwd or os.getcwd())
     bounds = Bounds(
-        mode=settings.confine,
+        mode=mode,
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,

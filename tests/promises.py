@@ -705,6 +705,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_python.py::test_a_coroutine_raises_instead_of_running",
             "tests/adapters/test_python.py::test_a_function_that_cannot_be_judged_as_a_whole_is_refused",
             "tests/adapters/test_python.py::test_the_adapter_needs_no_framework",
+            "tests/adapters/test_python.py::test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel",
         ),
     ),
     Promise(
@@ -3154,6 +3155,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run_confined.py::test_a_model_may_be_read_as_judged_and_not_carried",
             "tests/test_run_confined.py::test_assets_in_the_tools_own_directory_need_strict",
             "tests/test_run_confined.py::test_the_configuration_holds_whoever_asks",
+            "tests/test_run_confined.py::test_a_tool_that_heeds_no_signal_ends_and_is_told_of",
             "tests/test_run_confined.py::test_a_tool_cannot_write_outside_its_directory",
         ),
         gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
@@ -3340,6 +3342,16 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_stdio.py::test_wrong_usage_says_what_is_wrong_and_exits_with_2",
             "tests/adapters/test_mcp_pins.py::test_pins_that_cannot_be_read_let_nothing_through",
         ),
+    ),
+    Promise(
+        id="mcp.confined",
+        source="issue 7",
+        behaviour="an MCP server that is started confined reaches no weights, whatever its calls show",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show",
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_cannot_be_confined_as_asked_is_not_started",
+        ),
+        gap="a server that is meant to read weights cannot be held: its profile is made before any call is judged",
     ),
     Promise(
         id="mcp.pins",

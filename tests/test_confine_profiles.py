@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from guardrail import confine
 from guardrail.confine.kernel import (
     Bounds,
     ConfineError,
@@ -37,11 +39,7 @@ from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGH
 MATRIX = [[1.0, 2.0, 0.5], [0.0, -1.0, 4.0]]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """As owned execution has it, as far as confinement cares."""
-
-    argv: tuple[str, ...]
-    environment: dict[str, str] = {}
+Job = functools.partial(confine.Job, cwd="/")
 
 
 @pytest.fixture

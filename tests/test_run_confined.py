@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from guardrail import Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
-from guardrail.confine import JobError
+from guardrail.confine import JobError, Stop
 from guardrail.execution import execute
 
 MODES = ("floor", "default", "strict")
@@ -210,6 +211,22 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     )  # fmt: skip
     assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
     assert "rule" not in second["observed"]
+
+
+def test_a_tool_that_heeds_no_signal_ends_and_is_told_of(world: Path) -> None:
+    """What stands for it ends it before it is ended itself, so that nobody has to say `unknown`."""
+    script = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n"
+    )
+    (world / "work/deaf.py").write_text(script)
+    call = ToolCall(tool="bash", args={"command": ["/usr/bin/python3", "-S", "deaf.py"]}, cwd=str(world / "work"))
+    with (
+        Guard.open(_with(world, 'confine = "default"\ngrace_seconds = 1.0')) as guard,
+        contextlib.closing(Stop()) as stop,
+    ):
+        done = execute(guard, call, lambda _, chunk: stop.set(), stop=stop)
+    assert (done.ended.why, done.ended.exit_code) == ("stopped", 128 + signal.SIGKILL)
+    assert facts(world)["kernel_mode"] == "default"
 
 
 def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(world: Path) -> None:

@@ -29,6 +29,9 @@ from guardrail.model import Effect
 MAX_SEEN: Final = 8
 """Most assets that the record of a call names of what the kernel held."""
 
+GRACE_SHARE: Final = 0.75
+"""Share of a job's grace after which what stands for the tool ends it, instead of being ended itself."""
+
 OWN_PLACE: Final = "guardrail:confinement"
 """Where orders and accounts lie, as an asset of the guard's own."""
 
@@ -118,6 +121,8 @@ class KernelConfinement:
             "protected": self._protected.to_plain(),
             "required": self.enforcement is None or self.enforcement.required,
             "environment": job.environment,
+            # Shorter than whoever waits for it does, so that its end is told by what held it.
+            "grace_seconds": job.grace_seconds * GRACE_SHARE,
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
