@@ -18,7 +18,8 @@ from guardrail.model import Decision, ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from guardrail.confine.kernel import Mode
+    from guardrail.config import ServingConfig
+    from guardrail.confine.kernel import Mode, Serving
     from guardrail.guard import Guard
 
 UNCONFINED: Final = Unconfined()
@@ -148,5 +149,21 @@ def confining(guard: Guard, cwd: str | None, mode: Mode | None = None) -> Genera
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
     )
-    with KernelConfinement(guard.inventory, bounds, required=settings.confine_required) as kernel:
+    serving = tuple(_serving(one, settings.confine_read) for one in settings.serving)
+    required = settings.confine_required
+    with KernelConfinement(guard.inventory, bounds, serving=serving, required=required) as kernel:
         yield kernel
+
+
+def _serving(given: ServingConfig, read: tuple[str, ...]) -> Serving:
+    from guardrail.confine.kernel import Serving
+
+    return Serving(
+        # The program comes first, in whichever order they stand.
+        files={given.program: given.files[given.program], **given.files},
+        arguments=given.arguments,
+        assets=given.assets,
+        bind=given.bind,
+        sockets=given.sockets,
+        read=(*read, *given.read),
+    )

@@ -3153,6 +3153,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run_confined.py::test_the_kernel_holds_the_copy_that_no_text_shows",
             "tests/test_run_confined.py::test_honest_work_goes_on_and_nothing_of_it_stays",
             "tests/test_run_confined.py::test_a_model_may_be_read_as_judged_and_not_carried",
+            "tests/test_run_confined.py::test_a_serving_program_is_one_that_the_configuration_names",
             "tests/test_run_confined.py::test_assets_in_the_tools_own_directory_need_strict",
             "tests/test_run_confined.py::test_the_configuration_holds_whoever_asks",
             "tests/test_run_confined.py::test_a_tool_that_heeds_no_signal_ends_and_is_told_of",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from guardrail import Escalated, Guard, Outcome, ToolCall
+from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
 from guardrail.confine import JobError, Stop
 from guardrail.execution import execute
@@ -211,6 +213,41 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     )  # fmt: skip
     assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
     assert "rule" not in second["observed"]
+
+
+SERVER = "import sys\nprint(len(open(sys.argv[1]).read()))\n"
+
+
+def test_a_serving_program_is_one_that_the_configuration_names(world: Path) -> None:
+    """With other arguments it is a program like any other; with another content it is not started."""
+    server, model = world / "serve.py", str(world / "models/w")
+    server.write_text(SERVER)
+    program = os.path.realpath("/usr/bin/python3")
+    digests = "".join(
+        f'"{path}" = "{hashlib.sha256(Path(path).read_bytes()).hexdigest()}"\n' for path in (program, str(server))
+    )
+    settings = _with(world, 'confine = "strict"')
+    serving = (
+        f'[[execute.serving]]\nprogram = "{program}"\narguments = ["{server}", "{model}"]\n'
+        f'assets = ["model:b"]\n[execute.serving.files]\n{digests}'
+    )
+    settings.write_text(settings.read_text() + serving)
+    printed: list[bytes] = []
+
+    def serve(*more: str) -> int:
+        printed.clear()
+        call = ToolCall(tool="bash", args={"command": [program, str(server), model, *more]}, cwd=str(world / "work"))
+        return execute(guard, call, lambda _, chunk: printed.append(chunk)).ended.exit_code
+
+    with Guard.open(settings) as guard:
+        assert (serve(), b"".join(printed)) == (0, b"7\n")
+        assert serve("--export") != 0, "nothing lets it read where its script lies"
+        server.write_text(SERVER + "print('more')\n")
+        with pytest.raises(JobError, match="is not what it was when it was fixed"):
+            serve()
+    settings.write_text(settings.read_text().replace(f'"{program}" = ', '"/usr/bin/other" = '))
+    with pytest.raises(ConfigError, match="must have the SHA-256 of the program itself"):
+        Guard.open(settings)
 
 
 def test_a_tool_that_heeds_no_signal_ends_and_is_told_of(world: Path) -> None:

@@ -143,8 +143,10 @@ class KernelConfinement:
             raise ConfineError("nobody knows what the tool did: its supervisor was ended", started=True) from None
         ended: dict[str, Any] = told["ended"] or {}
         aliases = self._protected.aliases if self._protected is not None else ()
+        report = report_of(told["host"], self._bounds.mode, aliases)
         return Account(
-            report=report_of(told["host"], self._bounds.mode, aliases),
+            # What was in force is what the session says it was; of one that was never opened, what could have been.
+            report=msgspec.structs.replace(report, mode=told.get("mode", report.mode)),
             observed=compared(self._effects, map(observed, told["events"])),
             events=ended.get("events", 0),
             refused=told.get("refused"),
