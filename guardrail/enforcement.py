@@ -20,7 +20,8 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         mode: how much the kernel will hold of it.
         required: whether it is not started where this kernel lacks something of that.
-        lacking: what this kernel lacks, where it may run without.
+        lacking: what is not held: what this kernel does not have, where a call may run without it; and `copies`, where
+            there are copies of assets that the kernel is not told of.
         connect: TCP ports that it may connect to.
         write: real paths that it may change, each with all beneath it.
     """

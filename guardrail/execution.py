@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from guardrail.config import ServingConfig
     from guardrail.confine.kernel import Mode, Serving
+    from guardrail.enforcement import Enforcement
     from guardrail.guard import Guard
+
+COPIES: Final = "copies"
+"""Lacking where something was made from assets: the text line follows it, and the kernel does not."""
 
 UNCONFINED: Final = Unconfined()
 """No confinement at all, whatever the configuration says."""
@@ -89,7 +93,7 @@ def execute(
             seen = held.seen()
             return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed)
 
-        ended = guard.run(call, start, released=note, enforcement=held.enforcement)
+        ended = guard.run(call, start, released=note, enforcement=_told(guard, held))
     return Execution(decision=released[0], ended=ended)
 
 
@@ -153,6 +157,14 @@ def confining(guard: Guard, cwd: str | None, mode: Mode | None = None) -> Genera
     required = settings.confine_required
     with KernelConfinement(guard.inventory, bounds, serving=serving, required=required) as kernel:
         yield kernel
+
+
+def _told(guard: Guard, held: Confinement) -> Enforcement | None:
+    """What policy is told: the kernel knows assets where they were declared, and not what was made from them since."""
+    enforcement = held.enforcement
+    if enforcement is None or not guard.lineage.any:
+        return enforcement
+    return msgspec.structs.replace(enforcement, lacking=(*enforcement.lacking, COPIES))
 
 
 def _serving(given: ServingConfig, read: tuple[str, ...]) -> Serving:

@@ -17,8 +17,10 @@ import pytest
 
 from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
+from guardrail.cli import main
 from guardrail.confine import JobError, Stop
 from guardrail.execution import execute
+from guardrail.model import Effect, Resource
 
 MODES = ("floor", "default", "strict")
 
@@ -44,11 +46,13 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(world: Path, mode: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
     """The command line, as an agent's harness would use it."""
     command = [sys.executable, "-m", "guardrail", "run", "--config", str(world / "guardrail.toml")]
     return subprocess.run(
-        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, "--", *words],
+        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, *options, "--", *words],
         cwd=world / "work", input=stdin, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -188,6 +192,18 @@ def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
         assert guard.check(reads).outcome is Outcome.ESCALATE
 
 
+def test_nothing_rests_on_the_kernel_where_an_asset_has_copies(world: Path) -> None:
+    """The text line follows what was made from an asset; the kernel is told of what was declared alone."""
+    call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"))
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert execute(guard, call, lambda _, chunk: None).decision
+        copied = Resource(kind="file", path=str(world / "copy"), real=str(world / "copy"))
+        model = Resource(kind="file", path=str(world / "models/w"), real=str(world / "models/w"), asset="model:b")
+        guard.lineage.released((Effect(op="copy", resource=model, target=copied),), lambda _: "weights")
+        with pytest.raises(Escalated):
+            execute(guard, call, lambda _, chunk: None)
+
+
 def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Path) -> None:
     """The kernel's record is joined to the call, is no prediction of it, and holds the next opaque work."""
     program = hidden("cat ../models/w > made")
@@ -266,31 +282,26 @@ def test_a_tool_that_heeds_no_signal_ends_and_is_told_of(world: Path) -> None:
     assert facts(world)["kernel_mode"] == "default"
 
 
-def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(world: Path) -> None:
+def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(
+    world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It says what was missed until the analysis knows it; a call that holds no surprise is none."""
     place = world / "missed.json"
-    words = ("--confine", "strict", "--case", str(place), "--", *hidden("cat ../models/w"))
-    assert run_with(world, "run", *words).returncode != 0
+
+    def judged_again() -> tuple[int, list[str]]:
+        code = main(["check", "--config", str(world / "guardrail.toml"), "--case", str(place)])
+        return code, capsys.readouterr().out.split()[:3] if code != 2 else []
+
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--case", str(place))).returncode != 0
     told = json.loads(place.read_text())
     assert [(one["op"], one["asset"]) for one in told["missed"]] == [("read", "model:b")]
-    again = run_with(world, "check", "--case", str(place))
-    assert (again.returncode, again.stdout.split()[:3]) == (1, ["missed", "read", "model:b"])
+    assert judged_again() == (1, ["missed", "read", "model:b"])
     told["call"]["args"]["command"] = ["cat", "../models/w"]
     place.write_text(json.dumps(told))
-    again = run_with(world, "check", "--case", str(place))
-    assert (again.returncode, again.stdout.split()[:3]) == (0, ["known", "read", "model:b"])
+    assert judged_again() == (0, ["known", "read", "model:b"])
     place.write_text("{}")
-    bad = run_with(world, "check", "--case", str(place))
-    assert (bad.returncode, "is no case" in bad.stderr) == (2, True)
-
-
-def run_with(world: Path, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """A verb of the command line, in the workspace."""
-    command = [sys.executable, "-m", "guardrail", verb, "--config", str(world / "guardrail.toml")]
-    return subprocess.run(
-        [*command, *words], cwd=world / "work", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
+    assert judged_again()[0] == 2
+    assert "is no case" in capsys.readouterr().err
 
 
 def _with(world: Path, settings: str) -> Path:

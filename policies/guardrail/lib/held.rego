@@ -24,15 +24,10 @@ rests(rule) if {
 confined if {
 	enforcement := input.context.enforcement
 	enforcement.mode in data.guardrail.settings.confined.modes
-	whole(enforcement)
+	count(enforcement.lacking) == 0
 	count(acts.placed) == 0
 	count([asset | some past in sanction.past; some asset in past.unpredicted]) == 0
 	every port in enforcement.connect {
 		port in data.guardrail.settings.confined.ports
 	}
 }
-
-# What this kernel lacks keeps a call that requires all of it from being started at all.
-whole(enforcement) if enforcement.required == true
-
-whole(enforcement) if count(enforcement.lacking) == 0

@@ -25,12 +25,10 @@ test_every_part_of_it_is_needed if {
 	every less in [{"mode": "floor"}, {"mode": "off"}, {"mode": "novel"}, {"connect": [443]}] {
 		not held.rests("opaque.code") with input as under(object.union(confined, less))
 	}
-	every part in ["mode", "connect"] {
+	every part in ["mode", "lacking", "connect"] {
 		not held.rests("opaque.code") with input as under(object.remove(confined, [part]))
 	}
-	best_effort := object.union(confined, {"required": false, "lacking": ["landlock"]})
-	not held.rests("opaque.code") with input as under(best_effort)
-	not held.rests("opaque.code") with input as under(object.remove(best_effort, ["lacking"]))
+	not held.rests("opaque.code") with input as under(object.union(confined, {"lacking": ["landlock"]}))
 }
 
 test_only_the_rules_that_are_named_rest if {
