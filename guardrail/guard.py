@@ -43,7 +43,7 @@ from guardrail.audit import (
     trail_records,
 )
 from guardrail.audit.aftermath import settle as settle_unfinished
-from guardrail.audit.entries import Scribe, observed_record
+from guardrail.audit.entries import Scribe, kernel_record
 from guardrail.audit.news import NewsDesk
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
@@ -752,7 +752,7 @@ class Guard:
                 self.history.surprised(call.session, call.subject.id, surprises)
             for one in seen:
                 if self.trail is not None:
-                    self.trail.append(observed_record(call, decision, one), durable=one.is_surprise)
+                    self.trail.append(kernel_record(call, decision, one), durable=one.is_surprise)
         except (Fault, TrailError) as error:
             # What was tried was held. A trail that has failed denies every later call, as does a history.
             warnings.warn(f"what the kernel saw of a call is not recorded: {error}", RuntimeWarning, stacklevel=4)

@@ -18,6 +18,7 @@ import pytest
 from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
 from guardrail.cli import main
+from guardrail.cli._trail_line import line
 from guardrail.confine import JobError, Stop
 from guardrail.execution import execute
 from guardrail.model import Effect, Resource
@@ -219,16 +220,17 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
         read = execute(guard, named, lambda _, chunk: None)
         assert {one.why for one in read.ended.observed if one.asset} == {"granted"}
     assert (world / "work/made").read_text() == ""
-    first, second = kept(world, "observed")
+    first, second = kept(world, "kernel")
     intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
     assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
     assert intents[first["intent"]]["decision_id"] == first["decision_id"]
-    seen = first["observed"]
+    seen = first["kernel"]
     assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
         "read", "model:b", "deny", "kernel.unpredicted", "high",
     )  # fmt: skip
-    assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
-    assert "rule" not in second["observed"]
+    assert "deny       kernel.unpredicted  model:b" in line(1, first)
+    assert (second["kernel"]["outcome"], second["kernel"]["predicted"]) == ("observe", True)
+    assert "rule" not in second["kernel"]
 
 
 SERVER = "import sys\nprint(len(open(sys.argv[1]).read()))\n"

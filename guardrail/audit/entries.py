@@ -238,7 +238,7 @@ def result_record(
     return record
 
 
-def observed_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
+def kernel_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
     """One effect on an asset that the kernel saw, or held, of a call that was released.
 
     Args:
@@ -265,14 +265,14 @@ def observed_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[
     if seen.is_surprise:
         found |= {"rule": SURPRISE_RULE, "severity": "high"}
     return {
-        "kind": "observed",
+        "kind": "kernel",
         "source": seen.source,
         "intent": decision.seq,
         "decision_id": decision.decision_id,
         "call": _short(call.id),
         "session": _short(call.session),
         "subject": {"id": _short(call.subject.id)},
-        "observed": found,
+        "kernel": found,
     }
 
 

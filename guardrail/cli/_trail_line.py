@@ -42,6 +42,9 @@ def _about(record: dict[str, Any]) -> str:
         ops = dict.fromkeys(str(effect.get("op")) for effect in effects)
         first = next((str(effect["resource"]) for effect in effects if effect.get("resource")), "")
         return f"{call.get('tool')}: {' '.join(ops) or 'no effects'}{' ' + first if first else ''}"
+    if record.get("kind") == "kernel":
+        seen = fields.table(record.get("kernel"))
+        return f"{seen.get('op')} {seen.get('resource')} by {seen.get('syscall')}, of record {record.get('intent')}"
     if isinstance(record.get("intent"), int):
         return f"of record {record['intent']}"
     if record.get("kind") in ("key", "retention", "redaction"):

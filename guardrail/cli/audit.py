@@ -17,7 +17,7 @@ EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
 KINDS: Final = (
-    "config", "intent", "decision", "observed", "result", "obligation", "escalation", "vote", "grant", "redemption",
+    "config", "intent", "decision", "kernel", "result", "obligation", "escalation", "vote", "grant", "redemption",
     "order", "asset", "key", "retention", "redaction", "checkpoint", "gap",
 )  # fmt: skip
 """What kinds of records a trail may hold."""

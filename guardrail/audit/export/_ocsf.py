@@ -235,9 +235,9 @@ def _config(hit: Hit) -> Iterator[Event]:
     yield out
 
 
-def _observed(hit: Hit) -> Iterator[Event]:
+def _kernel(hit: Hit) -> Iterator[Event]:
     """What the kernel saw of a call; a surprise is what somebody has to look at."""
-    seen = table(hit[1].get("observed"))
+    seen = table(hit[1].get("kernel"))
     surprise = bool(text(seen.get("rule")))
     out = base.event(hit, base.BASE, base.OTHER, severity=base.HIGH if surprise else base.INFORMATIONAL)
     words = (text(seen.get("outcome")), text(seen.get("op")), text(seen.get("asset")))
@@ -257,7 +257,7 @@ def _anything(hit: Hit) -> Iterator[Event]:
 _OF: Final[dict[str, Callable[[Hit], Iterator[Event]]]] = {
     "intent": _decision,
     "decision": _decision,
-    "observed": _observed,
+    "kernel": _kernel,
     "result": _result,
     "obligation": _obligation,
     "config": _config,

@@ -92,7 +92,11 @@ def status_of(record: Record) -> str:
     own = body(record)
     for value in (
         outcome_of(record),
-        *(source.get(name) for name in ("result", "ending", "state", "verdict", "event") for source in (record, own)),
+        *(
+            source.get(name)
+            for name in ("result", "ending", "state", "verdict", "event", "outcome")
+            for source in (record, own)
+        ),
     ):
         if isinstance(value, str) and value:
             return value
