@@ -1864,6 +1864,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="house.late_patterns",
+        source="ours",
+        behaviour="a regular expression of the analysis is compiled when it is first used, and all of them are right",
+        tests=(
+            "tests/test_patterns.py::test_every_pattern_of_the_analysis_can_be_compiled",
+            "tests/test_patterns.py::test_importing_the_guard_compiles_hardly_any_of_them",
+            "tests/test_patterns.py::test_a_pattern_answers_as_one_that_was_compiled_at_once",
+        ),
+    ),
+    Promise(
         id="house.portable",
         source="house",
         behaviour="no file names a registry or the machine it was written on",

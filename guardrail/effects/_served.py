@@ -6,7 +6,6 @@ Blind spot: a server at another port, or behind another path.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,9 +13,10 @@ import msgspec
 
 from guardrail.effects.domain._addresses import at
 from guardrail.model import Effect, Op
+from guardrail.patterns import lazy
 
-_OLLAMA: Final = re.compile(r"https?://[^/]+:11434/+api/+(copy|create|push|delete)/*(?:[?#].*)?")
-_MLFLOW: Final = re.compile(
+_OLLAMA: Final = lazy(r"https?://[^/]+:11434/+api/+(copy|create|push|delete)/*(?:[?#].*)?")
+_MLFLOW: Final = lazy(
     r"https?://[^?#]+/mlflow/+(?:registered-models|model-versions|runs|experiments)/+"
     r"(create|delete|update|rename|alias|transition-stage)/*(?:[?#].*)?"
 )

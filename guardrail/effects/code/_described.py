@@ -18,6 +18,7 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import Field
+from guardrail.patterns import lazy
 
 MAX_DESCRIPTIONS: Final = 32
 """Most files of the session's that are looked at for one command; what lies beyond is a question."""
@@ -25,11 +26,11 @@ MAX_DESCRIPTIONS: Final = 32
 MAX_NAMES: Final = 512
 """Most words of one of them that are looked for on the disk; what lies beyond is a question."""
 
-_VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
+_VALUE: Final = lazy(r"(?:^|[=:,@])([^=:,@]+)")
 _RUNNERS: Final = frozenset(("deno", "bun"))
 """Interpreters that run what the settings of a project name."""
 
-_PROSE: Final = re.compile(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
+_PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
 """Texts that no program takes for its settings unless it is told to."""
 
 

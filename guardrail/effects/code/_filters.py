@@ -27,6 +27,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_FILTER: Final = 4096
 """Longest one-liner that is looked at, in characters."""
@@ -35,12 +36,12 @@ MAX_MODULES: Final = 16
 """Most modules of the session's that one script may import."""
 
 _LETTERS: Final = r"(?:[npalwW]|0[0-7]*|l[0-7]*)*"
-_PERL_OPTION: Final = re.compile(
+_PERL_OPTION: Final = lazy(
     rf"-(?P<letters>{_LETTERS})"
     r"(?P<end>i(?P<suffix>\S*)|F(?:/(?:[\w,:;|\t -]|\\[t|s.])+/|(?:[\w,:;|\t]|\\[t|s.])+)|[eE]|"
     r"M(?P<module>strict|warnings|utf8|POSIX|List::Util|Scalar::Util|Data::Dumper|Time::HiRes|JSON::PP)(?:=[\w,]+)?|)"
 )
-_RUBY_OPTION: Final = re.compile(
+_RUBY_OPTION: Final = lazy(
     r"-(?P<letters>[npalwW]*)(?P<end>i(?P<suffix>\S*)|e|r(?:json|date|time|set|csv|yaml|bigdecimal|pp)|)"
 )
 _CODE_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -81,7 +82,7 @@ _STARTING_AT_HOME: Final[Mapping[str, tuple[str, ...]]] = {
     "R": (".Rprofile", ".Renviron"),
     "julia": (".julia/config/startup.jl",),
 }
-_JULIA_TESTS: Final = re.compile(
+_JULIA_TESTS: Final = lazy(
     r"\s*(?:using|import) Pkg\s*;"
     r"(?:\s*Pkg\.(?:instantiate|test|status|resolve|precompile|build|update)\(\)\s*(?:;|$))+\s*"
 )
@@ -256,7 +257,7 @@ def _code(call: Call, language: str) -> Stream | None:
     return out if out is None or member is None else _member(call, out, member)
 
 
-_MEMBER: Final = re.compile(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
+_MEMBER: Final = lazy(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
 """`node -p "require('./package.json').version"`."""
 
 
@@ -340,7 +341,7 @@ def _beside(call: Call, folder: str, name: str) -> str:
     return posixpath.normpath(f"{folder}/{name}") if made else f"{folder}/{name}"
 
 
-_LOADED: Final = re.compile(r"[\"'`](\.{1,2}(?:/[^\"'`\n]*)?)[\"'`]")
+_LOADED: Final = lazy(r"[\"'`](\.{1,2}(?:/[^\"'`\n]*)?)[\"'`]")
 """Modules beside it that a file of the project may load: whatever stands in quotes and begins like one."""
 
 

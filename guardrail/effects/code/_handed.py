@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,6 +22,7 @@ from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import NUM, OWN_FILE, TOP, Field
 from guardrail.model import Effect, Resource
+from guardrail.patterns import lazy
 
 MAX_HANDED: Final = 8
 """Most such programs that are looked into for one command."""
@@ -58,18 +58,18 @@ _LOOKING: Final = frozenset(
 )
 """What those do without running any of it."""
 
-_SOURCE: Final = re.compile(
+_SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj)$"
 )
-_WHOLE: Final = re.compile(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
+_WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 
 MAX_SOURCES: Final = 32
 """Most files of source code that are looked at for one command."""
 
-_NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
-_SHELL_NAME: Final = re.compile(r"\.(?:sh|bash|ksh|command)$")
-_QUOTED: Final = re.compile(r"[\s'\"\\]")
-_INTERPRETER: Final = re.compile(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
+_NAMED: Final = lazy(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
+_SHELL_NAME: Final = lazy(r"\.(?:sh|bash|ksh|command)$")
+_QUOTED: Final = lazy(r"[\s'\"\\]")
+_INTERPRETER: Final = lazy(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
 
 
 def note_handed(call: Call, before: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
+from guardrail.patterns import lazy
 
 TESTERS: Final = frozenset(
     "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit".split()
@@ -39,7 +39,7 @@ _DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
 """Modules that a program loads without being told."""
 
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-_CHOOSING = re.compile(r"python_(files|functions|classes)")
+_CHOOSING = lazy(r"python_(files|functions|classes)")
 _TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
 _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 """Endings of files in which examples may be run."""

@@ -25,6 +25,7 @@ from guardrail.effects.commands._git_repo import (
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
 _SHOWING: Final = frozenset(
@@ -183,7 +184,7 @@ def look(call: Call, _parsed: Parsed) -> Stream:
 _FILTERING: Final = frozenset("git-stripspace git-column git-shortlog git-show-index git-get-tar-commit-id".split())
 """Subcommands whose output is made of their input."""
 
-_FROM_INPUT: Final = re.compile(r"--(?:std|batch|annotate-s|exclude-e|parseopt)")
+_FROM_INPUT: Final = lazy(r"--(?:std|batch|annotate-s|exclude-e|parseopt)")
 """Options, also cut short, with which others read their input, and tell what they do not understand of it."""
 
 
@@ -266,7 +267,7 @@ def _told(call: Call) -> str | None:
     return f"{NUM}\n" if hashes and all(field.known for field in call.args) else None
 
 
-_HASHED: Final = re.compile(r"--short(?:=\d+)?|--verify|-q|--quiet")
+_HASHED: Final = lazy(r"--short(?:=\d+)?|--verify|-q|--quiet")
 
 
 def _output(call: Call) -> None:
@@ -303,7 +304,7 @@ def search(call: Call, _parsed: Parsed) -> Stream:
     return Stream(sources=sources)
 
 
-_PAGER_LETTER: Final = re.compile(r"-[^-ABCmfe]*O")
+_PAGER_LETTER: Final = lazy(r"-[^-ABCmfe]*O")
 """The option in a bundle of letters; the rest of the word is a value behind the letters left out."""
 
 

@@ -16,6 +16,7 @@ from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import NUM, TOP, Field, starred
 from guardrail.model import Effect, Op, Resource
+from guardrail.patterns import lazy
 
 MAX_PARENTS: Final = 24
 """Most directories looked at upwards for a repository's root."""
@@ -26,21 +27,21 @@ _SECTIONS: Final = frozenset(
     "worktree versionsort sparse extensions repack splitindex gui blame mailmap mailinfo reflog column revert imap "
     "receive remote rename pack-refs maintenance hub github gitlab credential gpg lfs submodule pager".split()
 )
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"core\.(pager|editor|sshcommand|hookspath|fsmonitor|askpass|gitproxy|alternaterefscommand|attributesfile|worktree)"
     r"|pager\..+|sequence\.editor|diff\.(external|.+\.(command|textconv))|merge\..+\.driver|credential\..*helper"
     r"|gpg\.(.+\.)?(program|defaultkeycommand)|init\.templatedir|remote\..+\.(uploadpack|receivepack|vcs|proxy)"
     r"|http\..*proxy|receive\..*hook.*|gc\.recentobjectshook|submodule\..+\.update|lfs\.(customtransfer|extension)\..+"
     r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
 )
-_ADDRESS: Final = re.compile(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
-_FILE: Final = re.compile(
+_ADDRESS: Final = lazy(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
+_FILE: Final = lazy(
     r"http\.(?:.+\.)?(?:cookiefile|sslcert|sslkey|sslcainfo|sslcapath|proxysslcert|proxysslkey|proxysslcainfo)"
     r"|commit\.template|mailmap\.file|blame\.ignorerevsfile|gpg\.ssh\..*file|fsck\.skiplist|imap\.folder"
 )
 """Settings that name a file which is read, or sent, or kept up to date."""
 
-_PLAIN_VALUE: Final = re.compile(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
+_PLAIN_VALUE: Final = lazy(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
 _HARMLESS: Final = frozenset(
     "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
     "manager-ssh osxkeychain libsecret wincred gpg gpg2 ssh-keygen ssh main master never auto gh gcm oauth on off yes "
@@ -121,7 +122,7 @@ def plainly(args: Sequence[Field]) -> bool:
 _VALUED: Final = frozenset("-L -n -S -G --grep --author --committer --since --until --after --before --format".split())
 """Options of the subcommands that look whose value is the next word, whatever that begins with."""
 
-_COUNTED: Final = re.compile(rf"-[nUC]?{NUM}")
+_COUNTED: Final = lazy(rf"-[nUC]?{NUM}")
 
 
 def rewritten(call: Call) -> None:

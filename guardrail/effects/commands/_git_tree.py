@@ -30,14 +30,15 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_PATCH_BYTES: Final = 1024 * 1024
 """Largest patch whose names are read, in bytes; a larger one may change anything below."""
 
-_MESSAGE = re.compile(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
+_MESSAGE = lazy(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
 _COMMIT_HOOKS: Final = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 _CHECKOUT_HOOKS: Final = ("post-checkout", "post-merge", "post-rewrite", "pre-rebase", "reference-transaction")
-_PATCHED: Final = re.compile(
+_PATCHED: Final = lazy(
     r"^(?:\+\+\+ (?:[a-z]/)?(?P<new>[^\t\n]+)|--- (?:[a-z]/)?(?P<old>[^\t\n]+)|rename (?:from|to) (?P<name>[^\n]+)"
     r"|copy to (?P<copy>[^\n]+)|diff --git (?:[a-z]/)?(?P<a>\S+) (?:[a-z]/)?(?P<b>\S+))",
     re.MULTILINE,

@@ -8,11 +8,12 @@ from typing import Final
 
 from guardrail.effects.domain._values import starred
 from guardrail.model import Kind, Resource
+from guardrail.patterns import lazy
 
-URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
+URL: Final = lazy(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
 """A word that says itself where it leads."""
 
-REMOTE: Final = re.compile(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
+REMOTE: Final = lazy(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
 """`host:path`: a colon before the first slash."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -73,7 +74,7 @@ def remote(url: str) -> Resource:
     return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)
 
 
-_HUBS: Final = re.compile(
+_HUBS: Final = lazy(
     r"https?://(?:[^/@]*@)?(?:(?:www\.)?huggingface\.co|hf\.co|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com"
     r"|s3[a-z0-9.-]*\.amazonaws\.com|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)"
     r"/(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?P<rest>[^?#]+)",

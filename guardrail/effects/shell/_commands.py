@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,6 +47,7 @@ from guardrail.effects.shell._listings import with_listed
 from guardrail.effects.shell._reading import file_text
 from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
+from guardrail.patterns import lazy
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
 """Directories whose programs are taken to be what their names say."""
@@ -321,7 +321,7 @@ def _described(call: Call, parsed: Parsed, before: int) -> None:
 _DEPLOYING: Final = frozenset(("builds.toml", "containers.toml", "k8s.toml"))
 """Files of the catalogue whose commands start what a text describes."""
 
-_INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
+_INPUT: Final = lazy(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
 """Words that ask for the standard input."""
 
 _CARRYING: Final = frozenset(
@@ -330,7 +330,7 @@ _CARRYING: Final = frozenset(
 )
 """Operations after which what a word says may be found somewhere."""
 
-_CLOSED: Final = re.compile(r"docker:(?!model/|machine/)|k8s:(?!node)")
+_CLOSED: Final = lazy(r"docker:(?!model/|machine/)|k8s:(?!node)")
 """Places whose commands get no input unless they are asked to, which the functions of those commands see to."""
 
 _ASKING: Final = frozenset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
@@ -30,6 +29,7 @@ from guardrail.effects.code.python._values import (
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
+from guardrail.patterns import lazy
 
 Pair = tuple[str, Value]
 
@@ -345,7 +345,7 @@ def _mention(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: l
 _STORES: Final = frozenset(("s3", "gs", "az", "hf"))
 """Schemes whose things have an address of two slashes: a container, and what lies in it."""
 
-_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY: Final = lazy(r"[\w.-]+/[\w.-]+")
 
 
 def _behind(scheme: str, value: Value, pairs: list[Pair]) -> Iterator[Resource]:

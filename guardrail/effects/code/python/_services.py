@@ -29,11 +29,12 @@ from guardrail.effects.code.python._values import (
 )
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
 
-_READING = re.compile(
+_READING = lazy(
     r"\s*(?:select|pragma\s+(?:table_info|database_list|index_list)|explain|values|show|describe|begin|commit|rollback"
     r"|with\b(?!.*\b(?:insert|update|delete|replace)\b))\b",
     re.IGNORECASE | re.DOTALL,
@@ -480,7 +481,7 @@ def backup(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-_CHANGING = re.compile(
+_CHANGING = lazy(
     r"\s*(insert|update|delete|drop|alter|truncate|create|replace|merge|copy|grant|revoke)\b"
     r"(?:\s+(?:into|from|table|or\s+\w+|if\s+exists))*\s+[\"'`]?([\w.]+)?", re.IGNORECASE,
 )  # fmt: skip
