@@ -264,6 +264,8 @@ def written(call: Call, parsed: Parsed) -> Stream:
         numbered = call.place(Field(text=TOP, glob="[0-9]*"))
         call.emit("copy", here, numbered, attrs={"cwd": True, "committed": True}, may=True)
         quietly(call, "write", numbered, may=True)
+    for field in parsed.values_of("--remote"):
+        call.emit("net_recv", place_of(call, field, known=True) or at("git", "default"))
     for _, role, field in parsed.values:
         if role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"an option of {call.name} runs a program", words=(field,))

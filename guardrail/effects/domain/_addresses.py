@@ -75,21 +75,22 @@ def remote(url: str) -> Resource:
 
 
 _HUBS: Final = lazy(
-    r"https?://(?:[^/@]*@)?(?:(?:www\.)?huggingface\.co|hf\.co|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com"
-    r"|s3[a-z0-9.-]*\.amazonaws\.com|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)"
-    r"/(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?P<rest>[^?#]+)",
+    r"(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?P<host>(?:www\.)?huggingface\.co|hf\.co"
+    r"|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com|s3[a-z0-9.-]*\.amazonaws\.com"
+    r"|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)(?::\d+/|[/:])/?"
+    r"(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?!api/)(?P<rest>[^?#]+)",
     re.IGNORECASE,
 )
-"""Web addresses of things that also have an address of their own."""
+"""Addresses, on the web or of a git server, of things that also have an address of their own."""
 
 
 def aliases(resource: Resource) -> Iterator[Resource]:
-    """A thing that a web address leads to, by its own address."""
+    """A thing that the address of a hub or a store leads to, by its own address."""
     match = _HUBS.match(resource.uri or "")
     if match is None:
         return
-    rest = match["rest"].strip("/")
-    host = (resource.uri or "").split("/")[2].lower()
+    rest = match["rest"].strip("/").removesuffix(".git")
+    host = match["host"].lower()
     if host.endswith(("huggingface.co", "hf.co")):
         prefix = f"{match['kind'].lower()}/" if match["kind"] and match["kind"].lower() != "models" else ""
         name = f"hf://{prefix}{rest}"

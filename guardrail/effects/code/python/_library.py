@@ -26,6 +26,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
+from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
@@ -399,7 +400,9 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...], 
                 core.emit("read", resource)
         else:
             kind = _KINDS.get(scheme, "object")
-            core.emit(cast("Op", op), Resource(kind=kind, uri=resource.uri, recursive=resource.recursive))
+            done = Resource(kind=kind, uri=resource.uri, recursive=resource.recursive)
+            for named in (done, *aliases(done)):
+                core.emit(cast("Op", op), named)
 
 
 _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {

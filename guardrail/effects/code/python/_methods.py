@@ -286,7 +286,7 @@ def _handle_method(core: Core, owner: Handle, name: str, args: Args) -> Value | 
         if name == "fileno":
             return owner
         return Unknown(numeric=True) if name in ("tell", "seek") else NONE
-    if name == "__iter__":
+    if name in ("__iter__", "open"):  # what is opened later by `fsspec` counts as open
         return owner
     return None
 

@@ -9,10 +9,12 @@ from typing import Final
 from guardrail.effects.code.python import (
     _archives,
     _arguments,
+    _buckets,
     _configs,
     _containers,
     _dynamic,
     _files,
+    _filesystems,
     _functions,
     _higher,
     _output,
@@ -30,8 +32,8 @@ from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
-    _archives, _arguments, _configs, _containers, _dynamic, _files, _functions, _higher, _output, _pickles, _processes,
-    _served, _services, _stores,
+    _archives, _arguments, _buckets, _configs, _containers, _dynamic, _files, _filesystems, _functions, _higher,
+    _output, _pickles, _processes, _served, _services, _stores,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000
