@@ -38,6 +38,9 @@ START_VARIABLES: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "FLASK_APP", "DJAN
 _DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
 """Modules that a program loads without being told."""
 
+_RUN_BY_NAME: Final = frozenset(("conf.py", "hooks.py", "noxfile.py", "fabfile.py", "tasks.py", "locustfile.py"))
+"""Files that programs run which look for them by that name, or start one that does."""
+
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _CHOOSING = lazy(r"python_(files|functions|classes)")
 _TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
@@ -118,7 +121,8 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
     for path in written_files(call, ".py") or ():
-        if path not in done and any(_names(call, word, path) for word in words):
+        found = path.rpartition("/")[2] in _RUN_BY_NAME and _below(call, path, folders)
+        if path not in done and (found or any(_names(call, word, path) for word in words)):
             check_module(call, module_name(call, path), path)
 
 

@@ -16,6 +16,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_repo import (
     hooks,
     objects,
+    place_of,
     put_there,
     quietly,
     rewritten,
@@ -26,6 +27,7 @@ from guardrail.effects.commands._git_repo import (
 )
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream

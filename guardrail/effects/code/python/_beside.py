@@ -30,7 +30,8 @@ MAX_SCANNED_BYTES: Final = 64 * 1024
 
 
 _NAMING: Final = (
-    "*.py", "*.toml", "*.cfg", "*.ini", ".pytest.ini", ".flaskenv", ".env", ".coveragerc", "*/*.py", "*/*/*.py",
+    "*.py", "*.toml", "*.cfg", "*.ini", ".pytest.ini", ".flaskenv", ".env", ".coveragerc", "mkdocs.y*ml",
+    "*/*.py", "*/*/*.py",
 )  # fmt: skip
 """Where the name of a module may stand."""
 
