@@ -61,6 +61,8 @@ _PLAIN_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 _NAMED: Final[Mapping[str, str]] = {
     "node": "node",
     "nodejs": "node",
+    "ts-node": "node",
+    "tsx": "node",
     "deno": "node",
     "bun": "node",
     "php": "php",
@@ -82,10 +84,19 @@ _STARTING_AT_HOME: Final[Mapping[str, tuple[str, ...]]] = {
     "R": (".Rprofile", ".Renviron"),
     "julia": (".julia/config/startup.jl",),
 }
-_JULIA_TESTS: Final = lazy(
-    r"\s*(?:using|import) Pkg\s*;"
-    r"(?:\s*Pkg\.(?:instantiate|test|status|resolve|precompile|build|update)\(\)\s*(?:;|$))+\s*"
-)
+_PROJECT: Final[Mapping[str, re.Pattern[str]]] = {
+    "julia": lazy(
+        r"\s*(?:using|import) Pkg\s*;"
+        r"(?:\s*Pkg\.(?:instantiate|test|status|resolve|precompile|build|update)\(\)\s*(?:;|$))+\s*"
+    ),
+    "R": lazy(
+        r"(?:\s*(?:testthat::test_(?:dir|local|package|file)|devtools::(?:test|check|document|load_all|build|install_deps)"
+        r"|lintr::lint(?:_dir|_package)?|styler::style_(?:dir|pkg|file)|roxygen2::roxygeni[sz]e|covr::package_coverage"
+        r"|pkgdown::build_site|renv::(?:restore|status|snapshot)|rmarkdown::render|knitr::knit|targets::tar_make)"
+        r"\((?:(?:\w+\s*=\s*)?(?:\"[\w ./*-]*\"|'[\w ./*-]*'|TRUE|FALSE|\d+)(?:,\s*)?)*\)\s*(?:;|$))+"
+    ),
+}
+"""Code that asks for what a project holds to be built or tested, as `make test` does."""
 
 
 def is_filter(call: Call) -> Stream | None:
@@ -244,9 +255,10 @@ def _code(call: Call, language: str) -> Stream | None:
     if len(args) != 2 or args[0].text not in _CODE_OPTIONS[language] or not all(field.known for field in call.args):
         return None
     code = args[1].text
-    if language == "julia" and _JULIA_TESTS.fullmatch(code):
+    if language in _PROJECT and _PROJECT[language].fullmatch(code):
         _starts(call, language)
         _runs(call, Field(text="test/runtests.jl"))
+        call.mention_text(code)
         return call.opaque("program", reason="the packages and tests of the project")
     calls = _plain(code, language)
     # What is imported by one that is no file is found from the directory of the call.
@@ -280,7 +292,7 @@ MAX_MEMBER: Final = 256
 
 def is_script_filter(call: Call, path: str, text: str, args: Sequence[Field] = ()) -> Stream | None:
     """The same for a script of Node, with all modules that it imports of those the session wrote."""
-    if call.name not in ("node", "nodejs") or starts_otherwise(call):
+    if _NAMED.get(call.name) != "node" or call.name in ("deno", "bun") or starts_otherwise(call):
         return None
     argv = None if any(field.many for field in args) else [field.text if field.known else None for field in args]
     found = _with_modules(call, text, path.rpartition("/")[0], argv)

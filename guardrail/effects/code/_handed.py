@@ -50,7 +50,7 @@ _TOOLS: Final = frozenset(
     "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
     "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
-    "make gmake cmake ninja meson just task".split()
+    "Rscript julia make gmake cmake ninja meson just task".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -60,7 +60,8 @@ _LOOKING: Final = frozenset(
 """What those do without running any of it."""
 
 _SOURCE: Final = lazy(
-    r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj)$"
+    r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
+    r"|[rR]|Rmd|qmd|jl)$"
 )
 _WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 

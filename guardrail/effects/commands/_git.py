@@ -23,6 +23,7 @@ from guardrail.effects.commands._git_repo import (
     tree,
 )
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._entering import entered
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -99,7 +100,8 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
     text = field.text
     name, equals, _ = text.partition("=")
     if text == "-C" and args:
-        call.cwd = call.place(args.pop(0), kind="dir").path
+        field = args.pop(0)
+        call.cwd = call.place(field, kind="dir").path or _only(entered(call, field))
     elif text in ("--version", "--help", "-v", "-h"):
         return SOMETHING
     elif text == "-c" and args:
@@ -120,6 +122,10 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
         # `--exec-path`, `--config-env` and their like can make git run other programs.
         return call.opaque("program", reason=f"option {text[:40]} of git is not known")
     return None
+
+
+def _only(places: Sequence[str | None]) -> str | None:
+    return places[0] if len(places) == 1 else None
 
 
 def _elsewhere(call: Call, option: str, folder: Field) -> None:

@@ -96,8 +96,20 @@ def settings_changed(call: Call) -> bool:
     if config.path is not None:
         return put_there(call, config)
     # Where not even a name is known for each directory; or something was put where this may be.
-    fresh = {escape(name) for name in emit.fresh}
-    return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= fresh
+    kept = {escape(name) for name in emit.fresh} | _made_by_git(call)
+    return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= kept
+
+
+def _made_by_git(call: Call) -> set[str]:
+    """Places that git alone put something into in this call, where it made a repository."""
+    own: set[str] = set()
+    others: set[str] = set()
+    for effect in call.shell.emit.effects:
+        if effect.op in MUTATING:
+            making = effect.origin is not None and effect.origin.spec in _MAKING
+            for place in (effect.resource, *((effect.target,) if effect.target is not None else ())):
+                (own if making else others).add(place.path or place.pattern or "**")
+    return own - others
 
 
 def plainly(args: Sequence[Field]) -> bool:

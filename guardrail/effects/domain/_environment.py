@@ -13,6 +13,7 @@ from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, State, Stream, Value, join_values
 from guardrail.effects.domain._variables import (
     CODE,
+    EDITS,
     KNOWN_SHELLS,
     NAMED_OPTIONS,
     PREFIXES,
@@ -139,7 +140,9 @@ def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
             _prompted(shell, state, name, value)
     elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
-        if not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
+        # What an editor does is asked where it is set, of all that is known of it.
+        asked = EDITS.fullmatch(name) and not any(TOP in text or NUM in text for text in value.alternatives)
+        if not asked and not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
             state.path = None
     elif _INTERPRETER.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
@@ -199,10 +202,19 @@ def _run(shell: Interpreter, state: State, name: str, text: str) -> None:
     if TOP in text or NUM in text:
         shell.dynamic(f"{name} is run by other programs, and not known", (0, 0))
         return
+    edited = EDITS.fullmatch(name) is not None and text not in _HARMLESS_PROGRAMS
     before = len(shell.emit.effects)
-    shell.run_later(text, state.copy(), Stream(text=""))
-    if any(effect.op in MUTATING or effect.op in ("net_send", "remote_exec") for effect in shell.emit.effects[before:]):
-        state.path = None
+    shell.run_later(f"{text} {_EDITED}" if edited else text, state.copy(), Stream(text=""))
+    for effect in shell.emit.effects[before:]:
+        own = (
+            edited and effect.op in ("write", "create", "read") and (effect.resource.path or "").endswith(f"/{_EDITED}")
+        )
+        if (effect.op in MUTATING or effect.op in ("net_send", "remote_exec")) and not own:
+            state.path = None
+
+
+_EDITED: Final = ".git/COMMIT_EDITMSG"
+"""What an editor is said to be given: what it is called is for the program to say that starts it."""
 
 
 def _written(shell: Interpreter, state: State, text: str) -> None:

@@ -13,13 +13,16 @@ from typing import Final
 from guardrail.patterns import lazy
 
 RUNS: Final = lazy(
-    r"\w+_(?:PAGER|EDITOR|BROWSER|RSH|SSH|SSH_COMMAND|PASSCOMMAND|PASSWORD_COMMAND|ASKPASS|EXTERNAL_DIFF)|HGEDITOR|HGMERGE"
+    r"EDITOR|VISUAL|\w+_(?:PAGER|EDITOR|BROWSER|RSH|SSH|SSH_COMMAND|PASSCOMMAND|PASSWORD_COMMAND|ASKPASS|EXTERNAL_DIFF)|HGEDITOR|HGMERGE"
     r"|FZF_\w+_COMMAND|SKIM_DEFAULT_COMMAND|DIFFPROG|MANOPT|PERLDOC|RI_PAGER|DOCKER_SSH|NIX_SSHOPTS|SSH_SK_HELPER"
     r"|(?i:npm_config_(?:script_shell|shell|editor|viewer|git|browser))|RUSTC|RUSTDOC|CARGO_\w+_(?:RUNNER|LINKER|WRAPPER)"
     r"|RUSTC_(?:WORKSPACE_)?WRAPPER|CC|CXX|CPP|FC|LD|AR|AS|NVCC|NVCC_PREPEND_FLAGS|CCACHE_PREFIX\w*|TEXEDIT|XDVIEDITOR"
     r"|PSQL_EDITOR_LINENUMBER_ARG|PSQL_WATCH_PAGER|WWW_BROWSER|NNN_OPENER|RANGER_\w+|TMUX_EDITOR|SHELL_COMMAND"
 )
 """Their value is shell text that runs, with or without further words."""
+
+EDITS: Final = lazy(r"(?:\w+_)?EDITOR|VISUAL|HGEDITOR")
+"""Those of them that are given the name of a file, which they are to change."""
 
 KNOWN_SHELLS: Final = frozenset("sh bash dash zsh fish ksh nologin false".split())
 
