@@ -125,7 +125,7 @@ def is_given_filter(call: Call) -> Stream | None:
         language = _NAMED.get(name)
         calls = _plain(code, language) if language is not None else None
         found = None
-        if calls is not None and language is not None and not calls.serves:
+        if calls is not None and language is not None:
             call.stdin = NOTHING
             found = _with_files(call, language, (calls,))
     return found
@@ -264,7 +264,7 @@ def _code(call: Call, language: str) -> Stream | None:
     # What is imported by one that is no file is found from the directory of the call.
     folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
     found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    out = _with_files(call, language, found) if found and not _serves_more(call, found) else None
+    out = _with_files(call, language, found) if found else None
     member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
     return out if out is None or member is None else _member(call, out, member)
 
@@ -296,19 +296,7 @@ def is_script_filter(call: Call, path: str, text: str, args: Sequence[Field] = (
         return None
     argv = None if any(field.many for field in args) else [field.text if field.known else None for field in args]
     found = _with_modules(call, text, path.rpartition("/")[0], argv)
-    return _with_files(call, "node", found) if found and not _serves_more(call, found) else None
-
-
-def _serves_more(call: Call, found: Sequence[Calls]) -> bool:
-    """A server may give away what its program reads."""
-    if not any(calls.serves for calls in found):
-        return False
-    named = {"PORT", "HOST", "NODE_ENV"} & call.state.vars.keys()
-    reads = any(
-        calls.reads or calls.loads or calls.runs or calls.reads_any or calls.lists or calls.environment
-        for calls in found
-    )
-    return reads or bool(named) or bool(call.stdin.sources)
+    return _with_files(call, "node", found) if found else None
 
 
 def _with_modules(
@@ -404,6 +392,8 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             sources = merge(sources, call.read(Field(text=name)))
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
+    if any(calls.serves for calls in found):
+        _given_away(call, carried)
     for calls in found:
         for name in calls.makes:
             call.emit("create", call.place(Field(text=name), kind="dir"))
@@ -415,6 +405,14 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             with call.perhaps():
                 call.put("write", call.place(Field(text="Rplots.pdf")), carried)
     return _done(call, sources)
+
+
+def _given_away(call: Call, sources: tuple[Resource, ...]) -> None:
+    """A server may give to whoever asks what its program reads, or is told by its variables."""
+    for name in ("PORT", "HOST", "NODE_ENV"):
+        sources = merge(sources, call.state.vars[name].sources if name in call.state.vars else ())
+    for source in sources:
+        call.emit("copy", source, Resource(kind="net", uri="http://*"), may=True, flow=("serve",))
 
 
 def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:
