@@ -36,7 +36,9 @@ _PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff
 _WRITERS: Final = frozenset("sphinx-build mkdocs hugo jekyll asciidoctor doxygen make gmake".split())
 """Programs that make a book of all texts below a directory, or that start one which does."""
 
-_TAKES_IN: Final = lazy(r"^\s*(?:\.\. [\w:-]+::|:\w+:)|--8<--|\{[%!{<]|\b(?:include|image|download)::?|@include")
+_TAKES_IN: Final = lazy(
+    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|\{[%!{<]|\b(?:include|image|download)::?|@include"
+)
 """What stands in a line of a text that takes in a file."""
 
 

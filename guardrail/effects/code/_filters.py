@@ -25,7 +25,7 @@ from guardrail.effects.code._tokens import Unread, tokens
 from guardrail.effects.code._words import R_PLOTS
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 
@@ -264,7 +264,7 @@ def _code(call: Call, language: str) -> Stream | None:
     # What is imported by one that is no file is found from the directory of the call.
     folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
     found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    out = _with_files(call, language, found) if found else None
+    out = _with_files(call, language, found) if found and not _bound(call, found) else None
     member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
     return out if out is None or member is None else _member(call, out, member)
 
@@ -296,7 +296,14 @@ def is_script_filter(call: Call, path: str, text: str, args: Sequence[Field] = (
         return None
     argv = None if any(field.many for field in args) else [field.text if field.known else None for field in args]
     found = _with_modules(call, text, path.rpartition("/")[0], argv)
-    return _with_files(call, "node", found) if found else None
+    return _with_files(call, "node", found) if found and not _bound(call, found) else None
+
+
+def _bound(call: Call, found: Sequence[Calls]) -> bool:
+    """A server may be bound to a path, which a variable says: a socket is then put there."""
+    port = call.state.vars.get("PORT")
+    named = port is not None and not all(text.isdecimal() or text == NUM for text in port.alternatives)
+    return named and any(calls.serves for calls in found)
 
 
 def _with_modules(

@@ -50,7 +50,7 @@ _TOOLS: Final = frozenset(
     "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
     "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
-    "Rscript julia make gmake cmake ninja meson just task".split()
+    "Rscript julia jekyll hexo make gmake cmake ninja meson just task".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -95,8 +95,7 @@ def note_handed(call: Call, before: int) -> None:
     if not said or head in _CHECKING or head in _ELSEWHERE:
         return
     base = head.rpartition("/")[2]
-    if base in _TOOLS and not any(field.text in _LOOKING for field in call.args[:1]):
-        _name_assets(call)
+    name_sources(call, base)
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
     walked = _walked(base, effects)
@@ -136,11 +135,17 @@ _WRAPPERS: Final = frozenset(
 _MODULES: Final = (".py", ".js", ".mjs", ".cjs")
 
 
-def _name_assets(call: Call) -> None:
+def name_sources(call: Call, tool: str) -> None:
     """Paths that stand in source code of the session's, of those where something is: it may do anything to that.
 
     Of a text that is put together with others only the beginning stands there, so all that begins so is named.
+
+    Args:
+        call: the command.
+        tool: the name of its program, which may build or run that code.
     """
+    if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
+        return
     sources = (path for path in written_files(call, "") or () if _SOURCE.search(path))
     for path in itertools.islice(sources, MAX_SOURCES):
         data = call.content(call.place(Field(text=path)))

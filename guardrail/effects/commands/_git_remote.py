@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_repo import (
     hooks,
+    mention_hub,
     objects,
     path_of,
     place_of,
@@ -144,9 +145,7 @@ def remote(call: Call, parsed: Parsed) -> Stream:
             far = place_of(call, field)
             if far is None:
                 call.mention((path_of(field),))
-            # What is fetched later goes by the name of the remote alone.
-            for alias in aliases(far) if far is not None else ():
-                call.emit("mention", alias, precision="opaque", may=True)
+            mention_hub(call, far)
     return SOMETHING
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from guardrail.effects.domain._addresses import URL, at
+from guardrail.effects.domain._addresses import URL, aliases, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import MUTATING
@@ -183,6 +183,12 @@ def place_of(call: Call, field: Field, *, known: bool = False) -> Resource | Non
     return None
 
 
+def mention_hub(call: Call, far: Resource | None) -> None:
+    """Name what a repository of a hub is there: what is fetched of it later goes by another name."""
+    for alias in aliases(far) if far is not None else ():
+        call.emit("mention", alias, precision="opaque", may=True)
+
+
 def path_of(field: Field) -> Field:
     """A `file://` argument as the path it is."""
     return field.tail(7) if field.text.lower().startswith("file://") else field
@@ -257,8 +263,10 @@ def setting(call: Call, key: Field, value: Field | None) -> bool:
     if value is None:
         return False
     if _ADDRESS.fullmatch(name):
-        if place_of(call, value) is None:
+        far = place_of(call, value)
+        if far is None:
             call.mention((value,))
+        mention_hub(call, far)
         return transport(call, value)
     if _FILE.fullmatch(name):
         call.mention((value,))

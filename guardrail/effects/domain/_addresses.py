@@ -101,3 +101,16 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     else:
         name = f"{'gs' if 'googleapis' in host else 's3'}://{rest}"
     yield Resource(kind="object", uri=name, recursive=resource.recursive)
+
+
+_STANDS: Final = lazy(r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@|huggingface\.co/|hf\.co/)\S+")
+
+
+def aliases_in(word: str) -> Iterator[Resource]:
+    """The same of every such address in a word: `git+https://…`, `--url=https://…`, and one without a scheme."""
+    if "hf.co" not in word and "huggingface.co" not in word and "://" not in word:
+        return
+    for match in _STANDS.finditer(word):
+        text = match[0]
+        text = f"git:{text}" if text.startswith("git@") else text if ":" in text[:8] else f"https://{text}"
+        yield from aliases(Resource(kind="net", uri=text))

@@ -32,10 +32,19 @@ MAX_BUCKETS: Final = 8
 
 _COLLECTIONS: Final = ("objects", "object_versions", "multipart_uploads")
 _ANY: Final = Text((TOP,))
+_SETTINGS: Final = {
+    "Bucket": ("Acl", "Policy", "Cors", "Lifecycle", "LifecycleConfiguration", "Versioning", "Website", "Notification"),
+    "Object": ("Acl",),
+}
+"""What `boto3.resource` has of a bucket or an object that says who may do what with it."""
+
+
+def _meta() -> Thing:
+    return Thing("boto3.meta", {"client": Thing("boto3.client")})
 
 
 def _object(name: Value, key: Value) -> Thing:
-    return Thing("boto3.object", {"bucket_name": name, "key": key})
+    return Thing("boto3.object", {"bucket_name": name, "key": key, "meta": _meta()})
 
 
 def _collection(name: Value, prefix: Value | None) -> Thing:
@@ -59,13 +68,21 @@ def _places(owner: Value, key: str) -> list[Resource]:
     return list(found)
 
 
+@handles("boto3.resource")
+def resource(machine: Machine, args: Args) -> Value:
+    """A service by its objects."""
+    for value in args.all():
+        machine.account(value)
+    return Thing("boto3.resource", {"meta": _meta()})
+
+
 @handles("boto3.resource.Bucket")
 def bucket(machine: Machine, args: Args) -> Value:
     """A bucket by its name."""
     name = args.get(1, "name") or _ANY
     machine.account(name)
     facts: dict[str, Value] = {one: _collection(name, None) for one in _COLLECTIONS}
-    return Thing("boto3.bucket", {"bucket_name": name, "name": name, **facts})
+    return Thing("boto3.bucket", {"bucket_name": name, "name": name, "meta": _meta(), **facts})
 
 
 @handles("boto3.resource.Object", "boto3.resource.ObjectSummary", "boto3.resource.ObjectVersion")
@@ -125,6 +142,37 @@ def delete_bucket(machine: Machine, args: Args) -> Value:
     for place in _places(args.pos[0], ""):
         machine.emit("api_delete", place)
     return NONE
+
+
+@handles(*(f"boto3.resource.{kind}{name}" for kind, names in _SETTINGS.items() for name in names),
+         "boto3.bucket.Acl", "boto3.bucket.Policy", "boto3.bucket.Lifecycle", "boto3.bucket.LifecycleConfiguration",
+         "boto3.object.Acl")  # fmt: skip
+def setting(machine: Machine, args: Args) -> Value:
+    """Who may see a bucket or an object, and how long it is kept."""
+    owner = args.pos[0]
+    facts = dict(owner.facts) if isinstance(owner, Thing) and owner.kind != "boto3.resource" else {}
+    for name, value in zip(("bucket_name", "key"), args.pos[1:3], strict=False):
+        machine.account(value)
+        facts[name] = value
+    return Thing("boto3.setting", facts)
+
+
+@handles("boto3.setting.put", "boto3.setting.delete")
+def change(machine: Machine, args: Args) -> Value:
+    """A setting is changed: others may see what is there, or it is deleted in time."""
+    for value in args.named.values():
+        machine.account(value)
+    for place in _places(args.pos[0], "key"):
+        machine.emit("api_visibility", place)
+        if any("Lifecycle" in name for name in args.named):
+            machine.emit("api_delete", place, may=True)
+    return NONE
+
+
+@handles("gcs.list_blobs")
+def blobs(_machine: Machine, _args: Args) -> Value:
+    """The objects of a bucket of Google."""
+    return Thing("gcs", {"items": Thing("gcs")})
 
 
 @handles("boto3.bucket.delete_objects")

@@ -43,6 +43,7 @@ from guardrail.effects.code.python._values import (
     part_of,
     store_of,
 )
+from guardrail.effects.code.python._verbs import by_verb
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
 
@@ -488,6 +489,7 @@ class Calling(Escaping):
 
     def _remote_method(self, owner: Thing, name: str, args: Args) -> Value:
         """A method of a library that reaches elsewhere, of which no table knows: it may send what it is given."""
+        by_verb(self, name, args)
         found = self._by_name(owner, name, args, owner)
         return found if found is not None else Thing(owner.kind, dict(owner.facts))
 
@@ -510,6 +512,7 @@ class Calling(Escaping):
         self.returned = merge(returned, self.returned)
         base = base_of(owner)
         if isinstance(base, Thing) and base.kind.startswith("?"):
+            by_verb(self, name, args)
             self.program(base.kind[1:], args)
             return base
         if name in ("hexdigest", "digest"):
@@ -597,6 +600,8 @@ class Calling(Escaping):
         entry = table().entries.get(f"any.{tail}")
         if entry is not None:
             return self._apply_any(entry, args)
+        if kind in ("remote", "unknown"):
+            by_verb(self, tail, args)
         if kind == "remote":
             for value in args.all():
                 self.mention(value)

@@ -493,6 +493,8 @@ class Core(abc.ABC):
             known = text[:cut].rpartition("/")[0]
         if not known.strip("-") or "\0" in known or len(known) > 4096:
             return
+        if known.startswith(_STORED):
+            self.call.emit("mention", Resource(kind="object", uri=remote(text).uri), precision="opaque", may=True)
         if "\n" in known or " " in known:
             self.call.mention_text(known)
         if "/" in known or "." in known.strip(".") or self._exists(known):

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._stores import open_store
 from guardrail.effects.code.python._values import (
     NONE,
     Args,
+    Dict,
     Seq,
     Text,
     Thing,
@@ -34,6 +36,10 @@ _SCHEMES: Final = {
 """Names of protocols that are called otherwise in an address; none for files of this machine."""
 
 
+_WRAPPING: Final = frozenset("simplecache filecache blockcache cached dir reference asyn_wrapper".split())
+"""Filesystems that stand before another one."""
+
+
 def _filesystem(protocol: str) -> Thing:
     return Thing("fsspec.fs", {"<scheme>": Text((_SCHEMES.get(protocol, protocol),))})
 
@@ -43,16 +49,19 @@ def filesystem(machine: Machine, args: Args) -> Value:
     """A filesystem by its protocol; one that is not known is any."""
     for value in args.all():
         machine.account(value)
-    return _filesystem(single(args.get(0, "protocol")) or TOP)
+    protocol = single(args.get(0, "protocol")) or TOP
+    if protocol in _WRAPPING:
+        protocol = single(args.named.get("target_protocol")) or TOP
+    return _filesystem(protocol)
 
 
-@handles("s3fs.S3FileSystem", "s3fs.core.S3FileSystem")
+@handles("s3fs.S3FileSystem", "s3fs.core.S3FileSystem", "pyarrow.fs.S3FileSystem")
 def s3(_machine: Machine, _args: Args) -> Value:
     """Buckets of S3."""
     return _filesystem("s3")
 
 
-@handles("gcsfs.GCSFileSystem", "gcsfs.core.GCSFileSystem")
+@handles("gcsfs.GCSFileSystem", "gcsfs.core.GCSFileSystem", "pyarrow.fs.GcsFileSystem")
 def gcs(_machine: Machine, _args: Args) -> Value:
     """Buckets of Google."""
     return _filesystem("gs")
@@ -62,6 +71,12 @@ def gcs(_machine: Machine, _args: Args) -> Value:
 def azure(_machine: Machine, _args: Args) -> Value:
     """Containers of Azure."""
     return _filesystem("az")
+
+
+@handles("pyarrow.fs.LocalFileSystem")
+def local(_machine: Machine, _args: Args) -> Value:
+    """Files of this machine."""
+    return _filesystem("file")
 
 
 @handles("huggingface_hub.HfFileSystem", "huggingface_hub.hffs")
@@ -87,13 +102,18 @@ def _paths(owner: Value, value: Value | None) -> Text:
     scheme = single(owner.facts["<scheme>"]) if isinstance(owner, Thing) else None
     found: list[str] = []
     for option in options(value) if value is not None else ():
-        items = option.items if isinstance(option, Seq) else [option]
-        found += [text for item in items for text in path_texts(item)]
+        found += [text for item in _items(option) for text in path_texts(item)]
         if isinstance(option, Seq) and option.rest is not None:
             found += path_texts(option.rest)
     if value is None or scheme is None or not found:
         return Text((TOP,))
     return Text(tuple(text if not scheme or "://" in text else f"{scheme}://{text.lstrip('/')}" for text in found))
+
+
+def _items(value: Value) -> list[Value]:
+    if isinstance(value, Dict):  # what is put there, by where it goes
+        return [Text((key,)) if isinstance(key, str) else anything() for key in value.items]
+    return value.items if isinstance(value, Seq) else [value]
 
 
 def _things(machine: Machine, text: Text, *, recursive: bool) -> tuple[Resource, ...]:
@@ -104,7 +124,12 @@ def _things(machine: Machine, text: Text, *, recursive: bool) -> tuple[Resource,
     )
 
 
-@handles(*(f"fsspec.fs.{name}" for name in "rm rm_file _rm delete rmdir rm_many".split()))
+@handles(
+    *(
+        f"fsspec.fs.{name}"
+        for name in "rm rm_file _rm delete rmdir rm_many delete_dir delete_file delete_dir_contents".split()
+    )
+)
 def remove(machine: Machine, args: Args) -> Value:
     """Files or trees are gone."""
     _account(machine, args)
@@ -131,7 +156,7 @@ def bring(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles(*(f"fsspec.fs.{name}" for name in "cp copy cp_file".split()))
+@handles(*(f"fsspec.fs.{name}" for name in "cp copy cp_file copy_file".split()))
 def copy(machine: Machine, args: Args) -> Value:
     """A copy inside the filesystem."""
     _account(machine, args)
@@ -167,7 +192,13 @@ def fill(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-@handles("fsspec.fs.open")
+@handles(*(f"fsspec.fs.{name}" for name in "open_output_stream open_append_stream".split()))
+def open_to_write(machine: Machine, args: Args) -> Value:
+    """A file of the filesystem is opened to be written."""
+    return machine.call_ref("builtins.open", Args([_paths(args.pos[0], args.get(1, "path")), Text(("wb",))]))
+
+
+@handles("fsspec.fs.open", "fsspec.fs.open_input_stream", "fsspec.fs.open_input_file")
 def open_in(machine: Machine, args: Args) -> Value:
     """A file of the filesystem is opened as one of this machine is."""
     mode = args.get(2, "mode") or Text(("rb",))
@@ -180,6 +211,22 @@ def open_url(machine: Machine, args: Args) -> Value:
     _account(machine, Args(args.pos[2:], args.named))
     mode = args.get(1, "mode") or Text(("rb",))
     return machine.call_ref("builtins.open", Args([args.get(0, "urlpath") or anything(), mode]))
+
+
+@handles("fsspec.get_mapper", "fsspec.mapping.get_mapper")
+def mapper(machine: Machine, args: Args) -> Value:
+    """A tree as a mapping: what is done to that is done to its files."""
+    _account(machine, args)
+    return open_store(machine, args.get(0, "url") or anything(), "r+", ())
+
+
+@handles("fsspec.generic.rsync", "pyarrow.fs.copy_files")
+def bring_all(machine: Machine, args: Args) -> Value:
+    """A tree is brought to another place, perhaps in place of what is there."""
+    _account(machine, args)
+    found = machine.read(machine.places(args.get(0, "source") or anything(), recursive=True))
+    machine.put("write", machine.places(args.get(1, "destination") or anything(), recursive=True), found)
+    return NONE
 
 
 @handles("fsspec.open_files")

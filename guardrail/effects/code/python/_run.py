@@ -23,6 +23,7 @@ from guardrail.effects.code.python import (
     _served,
     _services,
     _stores,
+    _web,
 )
 from guardrail.effects.code.python._beside import beside, check_module, follow, hand_over
 from guardrail.effects.code.python._machine import Machine
@@ -33,7 +34,7 @@ from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
     _archives, _arguments, _buckets, _configs, _containers, _dynamic, _files, _filesystems, _functions, _higher,
-    _output, _pickles, _processes, _served, _services, _stores,
+    _output, _pickles, _processes, _served, _services, _stores, _web,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000

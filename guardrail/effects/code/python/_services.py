@@ -27,6 +27,7 @@ from guardrail.effects.code.python._values import (
     options,
     path_texts,
 )
+from guardrail.effects.code.python._web import address_of, deleted, deletes
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -52,6 +53,8 @@ _READING = lazy(
 def send(machine: Machine, args: Args) -> Value:
     """Content leaves for another machine."""
     given = args.after(1)
+    if isinstance(args.pos[0], Thing) and args.pos[0].kind == "http.client" and deletes(given.get(0, "method")):
+        deleted(machine, address_of(_peer(args.pos[0]), given.get(1, "url")))
     sources = content(given)
     for value in given.all():
         machine.account(value)
