@@ -215,8 +215,8 @@ def open_url(machine: Machine, args: Args) -> Value:
 
 @handles("fsspec.get_mapper", "fsspec.mapping.get_mapper")
 def mapper(machine: Machine, args: Args) -> Value:
-    """A tree as a mapping: what is done to that is done to its files."""
-    _account(machine, args)
+    """A tree as a mapping: what is done to that is done to its files, of which any may be meant."""
+    machine.mention(args.get(0, "url") or anything())
     return open_store(machine, args.get(0, "url") or anything(), "r+", ())
 
 
