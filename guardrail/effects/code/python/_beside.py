@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from guardrail.effects.code._scripts import written_files
-from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._machine import Machine
+from guardrail.effects.code.python._walk import TooMuch
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import Field

@@ -7,20 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import content
 from guardrail.effects.code.python._core import remote
 from guardrail.effects.code.python._handlers import handles
-from guardrail.effects.code.python._values import (
-    NONE,
-    Args,
-    Dict,
-    Seq,
-    Text,
-    Thing,
-    Unknown,
-    Value,
-    content,
-    path_texts,
-)
+from guardrail.effects.code.python._values import NONE, Args, Dict, Seq, Text, Thing, Unknown, Value, path_texts
 from guardrail.effects.domain._values import TOP
 from guardrail.model import Resource
 

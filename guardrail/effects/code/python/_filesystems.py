@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import content
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._stores import open_store
@@ -20,7 +21,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    content,
     options,
     path_texts,
 )

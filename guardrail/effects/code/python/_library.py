@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import Core, remote
 from guardrail.effects.code.python._table import Entry, table
@@ -22,7 +23,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    carried,
     options,
     path_texts,
 )

@@ -12,12 +12,16 @@ from guardrail.effects.code.python import (
     _buckets,
     _configs,
     _containers,
+    _databases,
     _dynamic,
     _files,
     _filesystems,
     _functions,
     _higher,
+    _listing_functions,
+    _logs,
     _output,
+    _path_functions,
     _pickles,
     _processes,
     _served,
@@ -33,8 +37,9 @@ from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
-    _archives, _arguments, _buckets, _configs, _containers, _dynamic, _files, _filesystems, _functions, _higher,
-    _output, _pickles, _processes, _served, _services, _stores, _web,
+    _archives, _arguments, _buckets, _configs, _containers, _databases, _dynamic, _files, _filesystems, _functions,
+    _higher, _listing_functions, _logs, _output, _path_functions, _pickles, _processes, _served, _services, _stores,
+    _web,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000

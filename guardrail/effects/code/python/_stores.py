@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import carried, content, hold, store_of
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import Handler, handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._values import (
-    NONE,
-    Args,
-    Const,
-    Handle,
-    Seq,
-    Text,
-    Thing,
-    Unknown,
-    Value,
-    carried,
-    content,
-    hold,
-    options,
-    store_of,
-)
+from guardrail.effects.code.python._values import NONE, Args, Const, Handle, Seq, Text, Thing, Unknown, Value, options
 from guardrail.effects.domain._values import merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy

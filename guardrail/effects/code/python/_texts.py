@@ -13,7 +13,9 @@ import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._values import (
     MARKS,
     MAX_ITEMS,
@@ -30,9 +32,7 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    carried,
     is_exact,
-    join,
     options,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge
