@@ -13,7 +13,8 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Spec
-from guardrail.effects.commands._api_facts import COPIED, FACTS, FLAGS, LOOKING, VERBS
+from guardrail.effects.commands._api_facts import FACTS
+from guardrail.effects.commands._api_verbs import COPIED, FLAGS, LOOKING, VERBS
 from guardrail.effects.commands._fact import Fact
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
