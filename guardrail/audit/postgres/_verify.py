@@ -2,7 +2,7 @@
 
 1. The key and the checkpoints, as everywhere; each note lies under its own size, with the right edge of its tree.
 2. Every row: dense numbers, the hash that of its leaf, the kind that of its record.
-3. Every leaf (deep), the tree, the end and the pairs: see `guardrail.audit._verify`.
+3. Every leaf (deep), the tree, the end and the pairs: see `guardrail.audit._verify_walk`.
 4. The frontier: exactly the tree over the rows.
 
 INVARIANT: nothing is imported from the writer, as in `_verify`; that the database computes hashes is not relied on.
@@ -11,14 +11,12 @@ Blind spot: a database that was put back together with its checkpoints is found 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -26,13 +24,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from guardrail.audit._report import Problem, Report
-from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
 from guardrail.audit._verify_pool import spread
 from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, _Reading, without_collecting
 from guardrail.audit._verify_trust import Expected, Witnesses
+from guardrail.audit._verify_walk import Progress, Walk
 from guardrail.errors import TrailError
 
 BATCH: Final = 1_024
@@ -50,10 +48,6 @@ _Row = tuple[int, str, bytes, bytes]
 _LEDGER: Final = "ledger"
 _BEFORE_ALL: Final = -(2**63)
 _BEHIND_ALL: Final = 2**63 - 1
-_NOWHERE: Final = Path("/nonexistent")
-"""Where a trail in a directory would have tiles and disclosures; a database has none."""
-
-Progress = Callable[[int, int, int], None]
 
 
 def verify_rows(
@@ -87,7 +81,7 @@ def verify_rows(
         walk.take_segments()
         walk.take_frontier()
         walk.finish()
-        return walk.report(time.monotonic() - started)
+        return walk.report(where(store), time.monotonic() - started)
 
 
 def read_rows(
@@ -252,7 +246,7 @@ class _KeptRows(Kept):
         self, connection: psycopg.Connection[Any], people: Mapping[str, bytes] | None, tell: Callable[..., None]
     ) -> None:
         self._connection = connection
-        super().__init__(_NOWHERE, people, tell)
+        super().__init__(people, tell)
 
     def _read_minimum(self) -> int:
         """What the last order to prune says; that it is there, is signed and fits the tree is seen on the way."""
@@ -281,7 +275,7 @@ def _has_more(connection: psycopg.Connection[Any]) -> bool:
     return bool(row and row[0])
 
 
-class _Rows(_Walk):
+class _Rows(Walk):
     """One pass over the tables."""
 
     def __init__(
@@ -294,7 +288,7 @@ class _Rows(_Walk):
         progress: Progress | None,
         jobs: int,
     ) -> None:
-        super().__init__(_NOWHERE, deep=deep, limit=limit, progress=progress, jobs=jobs)
+        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs)
         self.store = store
         self.connection = connection
         self.edges: dict[int, bytes] = {}
@@ -420,7 +414,3 @@ class _Rows(_Walk):
             self.problem(f"says that the ledger ends after {row[0]} records, not {self.seq}", file="frontier")
         elif self.whole and bytes(row[1]) != b"".join(self.tree.stack):
             self.problem("is not the right edge of the tree over the records", file="frontier")
-
-    def report(self, seconds: float) -> Report:
-        """What was found, under the name of the database."""
-        return dataclasses.replace(super().report(seconds), directory=where(self.store))
