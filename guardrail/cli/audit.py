@@ -19,6 +19,7 @@ EXIT_USAGE: Final = 2
 KINDS: Final = (
     "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order",
     "asset", "key", "retention", "redaction", "checkpoint", "gap",
+    "clock",
 )  # fmt: skip
 """What kinds of records a trail may hold."""
 

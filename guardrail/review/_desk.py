@@ -37,7 +37,7 @@ from guardrail.review._commands import (
 )
 from guardrail.review._fold import Fold
 from guardrail.review._ledger import Ledger
-from guardrail.review._records import Grant, clock_us
+from guardrail.review._records import Grant
 from guardrail.review._snapshot import Snapshot
 
 MAX_PENDING: Final = 1_000
@@ -67,7 +67,7 @@ class ReviewDesk(Fold):
         snapshot: where the folded state is written down; None folds the whole ledger at each opening.
         sole: nobody else writes this ledger, so a use that somebody had reserved before it was opened has no known end.
         sticky_seconds: how long a rejection holds for the next call of the same deed, in seconds; 0 asks again at once.
-        clock: wall clock, in microseconds since the epoch.
+        clock: the time, in microseconds since the epoch; by default one that cannot be set back.
 
     Raises:
         ReviewError: if the ledger holds what cannot be folded.
@@ -81,7 +81,7 @@ class ReviewDesk(Fold):
         snapshot: Snapshot | None = None,
         sole: bool = True,
         sticky_seconds: int = 0,
-        clock: Callable[[], int] = clock_us,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(ledger, snapshot=snapshot, clock=clock)
         self._sticky_us = sticky_seconds * 1_000_000

@@ -16,12 +16,13 @@ from typing import Final
 
 import msgspec
 
+from guardrail.audit.clock import Clock
 from guardrail.review._book import Book, Kept, digest_of
 from guardrail.review._case import AnyEvent, Case, from_record, to_record
 from guardrail.review._commands import Command, Refused
 from guardrail.review._ledger import Ledger, Turn
 from guardrail.review._machine import decide
-from guardrail.review._records import ReviewError, clock_us
+from guardrail.review._records import ReviewError
 from guardrail.review._snapshot import Snapshot
 
 SNAPSHOT_EVERY: Final = 1_000
@@ -34,7 +35,7 @@ class Fold:
     Args:
         ledger: where records go, and come from.
         snapshot: where the folded state is written down; None folds the whole ledger at each opening.
-        clock: wall clock, in microseconds since the epoch.
+        clock: the time, in microseconds since the epoch; by default one that cannot be set back.
 
     Raises:
         ReviewError: if the ledger holds what cannot be folded.
@@ -42,9 +43,9 @@ class Fold:
     """
 
     def __init__(
-        self, ledger: Ledger, *, snapshot: Snapshot | None = None, clock: Callable[[], int] = clock_us
+        self, ledger: Ledger, *, snapshot: Snapshot | None = None, clock: Callable[[], int] | None = None
     ) -> None:
-        self.clock: Final = clock
+        self.clock: Final = clock or Clock()
         self._ledger = ledger
         self._snapshot = snapshot
         self._lock = threading.Lock()
