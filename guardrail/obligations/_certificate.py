@@ -22,6 +22,7 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import pae
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Coverage, Discharged, Pinned
+from guardrail.obligations._transparency import MEMBER
 from guardrail.printing import printable, shortened
 
 if TYPE_CHECKING:
@@ -114,8 +115,10 @@ def digest_of(data: bytes) -> str:
         envelope = orjson.loads(data)
     except orjson.JSONDecodeError:
         return ""
-    known = cast("dict[str, Any]", envelope) if isinstance(envelope, dict) else None
-    return "" if known is None else hashlib.sha256(to_file(known)).hexdigest()
+    if not isinstance(envelope, dict):
+        return ""
+    known = cast("dict[str, Any]", envelope)
+    return hashlib.sha256(to_file({name: known[name] for name in known if name != MEMBER})).hexdigest()
 
 
 def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int) -> dict[str, Any]:
