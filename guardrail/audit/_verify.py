@@ -225,6 +225,12 @@ class _Files(Walk):
     def _signed_end(self) -> int:
         return self.expected[-1].note.size if self.expected else 0
 
+    def _kept_keys(self) -> Iterator[tuple[int, bytes]]:
+        path, offset = self.directory / "keys", 0
+        for line in path.read_bytes().splitlines(keepends=True) if path.is_file() else ():
+            yield offset, line.removesuffix(b"\n")
+            offset += len(line)
+
     def _stored_tile(self, level: int, index: int) -> bytes | None:
         return tile_hashes(self.directory, level, index)
 

@@ -59,6 +59,7 @@ class Kept(ABC):
         self._people = people
         self._tell = tell
         self._prunes: list[tuple[int, dict[str, Any]]] = []
+        self._keys_of: dict[int, object] = {}
         self._pruned: dict[str, Any] | None = None
         self._digests: list[tuple[int, str, dict[str, str]]] = []
         self.minimum = self._read_minimum()
@@ -68,6 +69,8 @@ class Kept(ABC):
         self.redacted: dict[tuple[int, str], str] = {}
         """What was redacted, record and pointer, with the reason."""
         self.readable = self.missing = 0
+        self.keys: list[int] = []
+        """Numbers of the records about keys that outlived the pruning of their place."""
 
     @abstractmethod
     def _read_minimum(self) -> int:
@@ -91,6 +94,7 @@ class Kept(ABC):
                 self._tell(f"orders to prune under the legal hold `{min(self.holds)}`", seq=seq)
             names = self._signers(record.get("order"), origin, seq)
             self._prunes.append((seq, {"record": seq, "minimum": _number(record.get("minimum")), "by": names}))
+            self._keys_of[seq] = record.get("keys")
 
     def _signers(self, order: Any, origin: str, seq: int) -> list[str]:
         """Who signed an order to prune; what is wrong with it is told."""
@@ -133,6 +137,9 @@ class Kept(ABC):
             self._pruned = orders[-1] if orders else {"record": None, "minimum": self.minimum, "by": []}
             if not orders:
                 self._tell(f"records 0 to {self.minimum - 1} were removed, and no order in the trail says so", seq=0)
+            elif self._keys_of[orders[-1]["record"]] not in (None, self.keys):
+                # Without the record that retires a key, that key would still be believed.
+                self._tell("are not all the records about keys that were pruned", file="keys", offset=0)
         if deep:
             for (seq, _, digests), name, held in self._held(self._digests):
                 self._compare(seq, name, digests, held)

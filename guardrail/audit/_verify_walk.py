@@ -7,12 +7,13 @@ INVARIANT: nothing here is imported from the writer.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from guardrail.audit._report import Problem, Report
-from guardrail.audit._verify_format import Tree
+from guardrail.audit._verify_format import Tree, read_leaf
 from guardrail.audit._verify_kept import Kept, tile_name
 from guardrail.audit._verify_note import Note, read_note, split_notes
 from guardrail.audit._verify_pairs import Pairs
@@ -99,6 +100,10 @@ class Walk(ABC):
     def _stored_tile(self, level: int, index: int) -> bytes | None:
         """A full tile as it is kept, or None."""
 
+    @abstractmethod
+    def _kept_keys(self) -> Iterator[tuple[int, bytes]]:
+        """Records about keys that outlived the pruning of their place: where each is kept, and its leaf."""
+
     # ── 1. the key ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_key(self, given: str | None) -> None:
@@ -166,6 +171,8 @@ class Walk(ABC):
 
     def _pruned(self, minimum: int) -> None:
         """Tiles stand for the records below the minimum, as far as the tree is concerned."""
+        for offset, leaf in self._kept_keys():
+            self._kept_key(offset, leaf, minimum)
         for index in range(-(-minimum // 256)):
             tile = self._stored_tile(0, index)
             if tile is None:
@@ -181,6 +188,24 @@ class Walk(ABC):
         if not self.whole:
             self.previous = None
         self.seq = minimum
+
+    def _kept_key(self, offset: int, leaf: bytes, minimum: int) -> None:
+        """A record about keys that is kept for itself: the tile says whether it is the one that was pruned."""
+        try:
+            record = read_leaf(leaf)
+        except ValueError as error:
+            self.problem(f"the record {error}", file="keys", offset=offset)
+            return
+        seq = record.get("seq")
+        if type(seq) is int and seq >= minimum:
+            return  # it is among the others
+        digest = hashlib.sha256(b"\0" + leaf).digest()
+        tile = self._stored_tile(0, seq // 256) if type(seq) is int and seq >= 0 else None
+        if type(seq) is not int or tile is None or tile[32 * (seq % 256) :][:32] != digest:
+            self.problem("is not a record that was pruned", file="keys", offset=offset)
+        elif record.get("kind") == "key":
+            self.trust.learn(seq, offset, record)
+            self.kept.keys.append(seq)
 
     def _segment(self, name: str, found: Scan) -> None:
         """Join what one segment holds to what was before it."""

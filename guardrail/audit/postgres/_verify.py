@@ -42,6 +42,12 @@ WORTH_ROWS: Final = 200_000
 PART_ROWS: Final = 65_536
 """Rows that one process reads at a time."""
 
+BESIDE_STEP: Final = 2
+"""The migration with what lies beside the ledger: tiles, cosigned checkpoints, later keys, disclosures."""
+
+KEYS_STEP: Final = 3
+"""The migration from which on records about keys outlive their rows."""
+
 _ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b and seq < %b order by seq limit %b"
 
 _Row = tuple[int, str, bytes, bytes]
@@ -269,10 +275,10 @@ class _KeptRows(Kept):
                 yield one, "disclosures", held.get(one[1], {})
 
 
-def _has_more(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the tables beside the ledger are there, which came with a later release."""
-    row = connection.execute("select to_regclass('guardrail.tiles') is not null").fetchone()
-    return bool(row and row[0])
+def _step(connection: psycopg.Connection[Any]) -> int:
+    """How far the tables are: those of an earlier release have fewer of them."""
+    row = connection.execute("select max(number) from guardrail.migrations").fetchone()
+    return int(row[0]) if row and row[0] else 0
 
 
 class _Rows(Walk):
@@ -292,7 +298,7 @@ class _Rows(Walk):
         self.store = store
         self.connection = connection
         self.edges: dict[int, bytes] = {}
-        self.newer = _has_more(connection)
+        self.step = _step(connection)
 
     def problem(self, what: str, *, file: str = "", offset: int | None = None, seq: int | None = None) -> None:
         """As of a file, but a row lies nowhere."""
@@ -308,7 +314,8 @@ class _Rows(Walk):
 
     def _listed(self) -> list[str]:
         first = self.connection.execute("select vkey from guardrail.log").fetchall()
-        after = self.connection.execute("select next from guardrail.keys order by seq").fetchall() if self.newer else []
+        later = "select next from guardrail.keys order by seq"
+        after = self.connection.execute(later).fetchall() if self.step >= BESIDE_STEP else []
         return list(dict.fromkeys(str(row[0]) for row in (*first, *after)))
 
     def _notes(self, name: str, *, cosigned: bool) -> Iterator[Expected]:
@@ -327,7 +334,7 @@ class _Rows(Walk):
             yield item
 
     def _cosigned(self) -> Iterator[Expected]:
-        if not self.newer:
+        if self.step < BESIDE_STEP:
             return
         rows = self.connection.execute("select note from guardrail.cosigned order by size, number").fetchall()
         for number, (note,) in enumerate(rows):
@@ -396,8 +403,15 @@ class _Rows(Walk):
         if row and row[0]:
             self.problem(f"{row[0]} records were pruned and are still there: prune again", file=_LEDGER, seq=0)
 
+    def _kept_keys(self) -> Iterator[tuple[int, bytes]]:
+        if self.step < KEYS_STEP:
+            return
+        query = "select leaf from guardrail.keys where leaf is not null order by seq"
+        for number, (leaf,) in enumerate(self.connection.execute(query, binary=True).fetchall()):
+            yield number, bytes(leaf)
+
     def _stored_tile(self, level: int, index: int) -> bytes | None:
-        if not self.newer:
+        if self.step < BESIDE_STEP:
             return None
         query = "select hashes from guardrail.tiles where level = %b and tile = %b"
         row = self.connection.execute(query, (level, index), binary=True).fetchone()
