@@ -220,7 +220,7 @@ class _Files(Walk):
             )
         else:
             self.problem(f"begins with record {first}, but record {self.seq} is next", file=file, offset=0, seq=first)
-        self.seq, self.previous, self.whole = first, None, False
+        self._lost(first)
 
     def _signed_end(self) -> int:
         return self.expected[-1].note.size if self.expected else 0

@@ -189,6 +189,10 @@ class Walk(ABC):
             self.previous = None
         self.seq = minimum
 
+    def _lost(self, first: int) -> None:
+        """The records before `first` are missing."""
+        self.seq, self.previous, self.whole = first, None, False
+
     def _kept_key(self, offset: int, leaf: bytes, minimum: int) -> None:
         """A record about keys that is kept for itself: the tile says whether it is the one that was pruned."""
         try:

@@ -53,7 +53,9 @@ LIMITS: Final[tuple[str, ...]] = (
     "hosts without a guard, and other mount namespaces",
     "blocks are freed by the filesystem and not overwritten",
     "copies in directories that were not searched (`sweeps` names those that were), and on raw devices",
-    "copies that were encrypted, encoded, packed twice, or changed beyond what fingerprints recognise",
+    "copies that were encrypted, cut into pieces of less than 4 KiB, or changed beyond what fingerprints recognise",
+    "copies in text other than base64 and hexadecimal, or in packings other than gzip, bzip2, xz, zstd and zip",
+    "copies inside more than three of these packings and texts",
 )
 """What no sweep of files can see; every certificate says so."""
 

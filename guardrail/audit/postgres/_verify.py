@@ -392,7 +392,7 @@ class _Rows(Walk):
             several = part.first > self.seq + 1
             what = f"records {self.seq} to {part.first - 1} are" if several else f"record {self.seq} is"
             self.problem(f"{what} missing before this one", file=_LEDGER, seq=part.first)
-            self.seq, self.whole = part.first, False
+            self._lost(part.first)
 
     def _bytes(self) -> int:
         row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
