@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import shutil
@@ -421,6 +422,7 @@ def test_whoever_trusts_the_first_key_follows_it_past_what_was_pruned(
         assert report.ok, report.problems
         assert report.pruned is not None
         assert (report.keys, len(keys), report.signed) == (keys, 2, report.records + report.pruned["minimum"])
+        assert (report.unsigned, dataclasses.replace(report, records=report.records + 3).unsigned) == (0, 3)
     for other in (kept.replace(b'"retired"', b'"removed"'), kept.splitlines(keepends=True)[0], b""):
         (house.trail / "keys").write_bytes(other)
         assert not verify(house.trail, vkey=first).ok

@@ -169,15 +169,14 @@ def _settled(config: Config, only: str) -> list[ObligationStatus]:
 
 
 def _guard(config: Config) -> Guard:
-    from guardrail.errors import TrailError
+    from guardrail.audit import TrailInUse
     from guardrail.guard import Guard
 
     try:
         return Guard.open(config)
-    except TrailError as error:
-        if "` is in use" not in str(error):
-            raise
-    # Whoever runs has the trail, and records what it sees itself; here it is only looked at.
+    except TrailInUse:
+        # Whoever runs has the trail, and records what it sees itself; here it is only looked at.
+        pass
     print("note: a guard is running, so what is seen here is not recorded: it attends to it itself", file=sys.stderr)
     return Guard.open(config, record=False)
 
