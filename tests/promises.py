@@ -925,6 +925,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_retention.py::test_what_is_young_is_never_pruned",
             "tests/test_audit_retention.py::test_segments_that_went_without_an_order_are_found",
             "tests/test_audit_retention.py::test_a_prune_that_a_crash_cut_off_is_finished_by_the_next_opening",
+            "tests/test_audit_retention.py::test_whoever_trusts_the_first_key_follows_it_past_what_was_pruned",
             "tests/test_audit_retention.py::test_wrong_usage_is_told_in_one_sentence",
         ),
     ),
@@ -1011,6 +1012,26 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_audit_recovery.py::test_a_trail_put_back_to_an_older_state_is_refused_while_its_checkpoints_remember",
             "tests/test_audit_verify.py::test_a_trail_cut_back_with_its_checkpoints_is_found_by_whoever_kept_one",
+        ),
+    ),
+    Promise(
+        id="audit.opening",
+        source="style 12",
+        behaviour="an opening that fails undoes what it had done and says why",
+        tests=(
+            "tests/test_audit_opening.py::test_an_opening_that_fails_leaves_nothing_open_and_nothing_half_made",
+            "tests/test_audit_opening.py::test_a_trail_that_could_not_be_made_for_want_of_room_is_made_when_there_is_some",
+        ),
+    ),
+    Promise(
+        id="audit.clock",
+        source="issue 5",
+        behaviour="a clock that is set back, before a start too, revives nothing, and the trail says that it was",
+        tests=(
+            "tests/test_audit_clock.py::test_a_clock_that_is_set_back_goes_on_from_where_it_was",
+            "tests/test_audit_clock.py::test_a_trail_that_is_opened_before_its_last_record_says_so",
+            "tests/test_audit_clock.py::test_the_last_time_is_known_where_the_last_segment_has_no_record_yet",
+            "tests/test_audit_clock.py::test_a_grant_that_had_expired_is_not_revived_by_a_start_with_the_clock_set_back",
         ),
     ),
     Promise(
@@ -1217,6 +1238,9 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_postgres_keeping.py::test_the_key_of_a_shared_ledger_is_replaced_while_replicas_write",
             "tests/test_postgres_keeping.py::test_a_replica_with_a_retired_key_signs_nothing_any_more",
+            "tests/test_postgres_keeping.py::test_a_replica_that_stood_still_while_its_key_was_retired_keeps_no_checkpoint",
+            "tests/test_postgres_keeping.py::test_the_database_keeps_no_checkpoint_that_is_not_of_its_ledger",
+            "tests/test_postgres_keeping.py::test_whoever_trusts_the_first_key_follows_it_past_pruned_rows",
             "tests/test_postgres_keeping.py::test_a_key_that_no_record_names_is_found",
         ),
     ),
@@ -1800,6 +1824,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_identity.py::test_a_copy_a_rename_and_a_hard_link_are_the_asset_whatever_their_dates",
             "tests/test_identity.py::test_half_of_the_tensors_under_other_names_is_known_by_them",
             "tests/test_identity.py::test_a_piece_of_the_content_is_known_wherever_it_lies",
+            "tests/test_identity.py::test_a_copy_is_known_that_is_encoded_or_packed_in_what_is_packed",
+            "tests/test_identity.py::test_what_is_packed_more_often_than_is_said_is_not_unpacked",
             "tests/test_identity.py::test_a_quantised_copy_may_stem_from_the_asset_and_that_is_a_question_only",
             "tests/test_identity.py::test_an_unrelated_model_of_the_same_shape_is_not_the_asset",
             "tests/test_identity.py::test_a_file_that_has_not_changed_is_not_read_again",
