@@ -705,6 +705,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_python.py::test_a_coroutine_raises_instead_of_running",
             "tests/adapters/test_python.py::test_a_function_that_cannot_be_judged_as_a_whole_is_refused",
             "tests/adapters/test_python.py::test_the_adapter_needs_no_framework",
+            "tests/adapters/test_python.py::test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel",
         ),
     ),
     Promise(
@@ -3188,11 +3189,37 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run_confined.py::test_the_kernel_holds_the_copy_that_no_text_shows",
             "tests/test_run_confined.py::test_honest_work_goes_on_and_nothing_of_it_stays",
             "tests/test_run_confined.py::test_a_model_may_be_read_as_judged_and_not_carried",
+            "tests/test_run_confined.py::test_a_serving_program_is_one_that_the_configuration_names",
             "tests/test_run_confined.py::test_assets_in_the_tools_own_directory_need_strict",
             "tests/test_run_confined.py::test_the_configuration_holds_whoever_asks",
+            "tests/test_run_confined.py::test_a_tool_that_heeds_no_signal_ends_and_is_told_of",
             "tests/test_run_confined.py::test_a_tool_cannot_write_outside_its_directory",
         ),
         gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
+    ),
+    Promise(
+        id="run.enforcement",
+        source="issue 7",
+        behaviour="policy relies on the kernel for what nobody can read, where the guard carries it out and all is held",
+        tests=("tests/test_run_confined.py::test_code_that_nobody_can_read_runs_where_the_kernel_holds_it_whole",),
+    ),
+    Promise(
+        id="run.observed",
+        source="issue 7",
+        behaviour="what the kernel saw is on record in the words of the text line, compared with what was judged",
+        tests=("tests/test_run_confined.py::test_what_a_program_tries_unseen_is_on_record_and_asked_about_next",),
+        gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
+    ),
+    Promise(
+        id="run.changes",
+        source="issue 7",
+        behaviour="the result of a call says which files of the assets that it could change are not as they were",
+        tests=(
+            "tests/test_post_state.py::test_each_change_is_named_with_what_was_there",
+            "tests/test_post_state.py::test_what_is_too_much_or_hidden_is_said_to_be_unknown",
+            "tests/test_post_state.py::test_who_only_looks_changes_nothing",
+            "tests/test_post_state.py::test_the_result_of_a_call_says_what_it_changed_of_an_asset",
+        ),
     ),
     Promise(
         id="run.bounded",
@@ -3354,6 +3381,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="mcp.confined",
+        source="issue 7",
+        behaviour="an MCP server that is started confined reaches no weights, whatever its calls show",
+        tests=(
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show",
+            "tests/adapters/test_mcp_stdio.py::test_a_server_that_cannot_be_confined_as_asked_is_not_started",
+        ),
+        gap="a server that is meant to read weights cannot be held: its profile is made before any call is judged",
+    ),
+    Promise(
         id="mcp.pins",
         source="issue 6 item 2",
         behaviour="a tool that is new, changed, or looks like another is not shown and not called until a person accepts it",
@@ -3462,6 +3499,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_confine_filter.py::test_a_kernel_is_asked_for_what_its_landlock_has",
             "tests/test_confine.py::test_a_kernel_that_lacks_something_is_refused_where_all_is_required",
             "tests/test_confine.py::test_a_host_that_can_hold_nothing_starts_nothing",
+            "tests/test_confine_profiles.py::test_best_effort_holds_what_it_can_or_starts_nothing",
         ),
     ),
     Promise(
