@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
-from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
+from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS
 from guardrail.service._execute import EXECUTE
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._openapi import describe
@@ -24,17 +25,21 @@ from guardrail.service._tokens import TOKEN
 if TYPE_CHECKING:
     from guardrail.guard import Guard
     from guardrail.service._background import Background
+    from guardrail.service._turns import Turns
+
+SPARE_THREADS: Final = 8
+"""Threads besides those of calls that are judged or carried out: for readiness, metrics, pages and webhooks."""
 
 READY_SECONDS: Final = 1.0
 """How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
 
 
-def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, review: bool = False) -> FastAPI:
+def build(guard: Guard, turns: Turns, background: Background, *, review: bool = False) -> FastAPI:
     """The FastAPI part of the service.
 
     Args:
         guard: what is reported on.
-        decisions: the routes beside this, for their load.
+        turns: know how many calls are being judged.
         background: what is done while the service runs.
         review: people review over HTTP, so that the document has their routes too.
     """
@@ -42,6 +47,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        # Without one of our own there are six on two cores, and six tools that run would hold up all other work.
+        threads = guard.config.service.concurrency + guard.config.execute.concurrency + SPARE_THREADS
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "guardrail-service"))
         readiness.started = True
         async with background.running():
             yield
@@ -59,7 +67,7 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
 
-    pages = _Pages(guard, decisions, readiness)
+    pages = _Pages(guard, turns, readiness)
     for path, page, tag, summary in (
         ("/livez", pages.livez, "health", "The process answers"),
         ("/startupz", pages.startupz, "health", "Start-up is over"),
@@ -86,9 +94,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
 class _Pages:
     """What each page says."""
 
-    def __init__(self, guard: Guard, decisions: DecisionRoutes, readiness: _Readiness) -> None:
+    def __init__(self, guard: Guard, turns: Turns, readiness: _Readiness) -> None:
         self._guard = guard
-        self._decisions = decisions
+        self._turns = turns
         self._readiness = readiness
 
     async def livez(self) -> JSONResponse:
@@ -113,7 +121,7 @@ class _Pages:
                 "own_assets": len(self._guard.inventory) - len(self._guard.config.assets),
                 "recording": self._guard.trail is not None,
                 "unsafe_fail_open": self._guard.config.unsafe_fail_open,
-                "active": self._decisions.active,
+                "active": self._turns.active,
             }
         )
 

@@ -15,26 +15,13 @@ from guardrail.config import ServiceConfig
 from guardrail.errors import InvalidCall
 from guardrail.model import Decision, Outcome, ToolCall
 from guardrail.service._authzen import evaluation, last, read_evaluation, read_evaluations, refusal
-from guardrail.service._http import (
-    Answer,
-    Problem,
-    Receive,
-    Scope,
-    Send,
-    check_json,
-    headers_of,
-    read_body,
-    request_id,
-)
-from guardrail.telemetry import serving
+from guardrail.service._http import Answer, Receive, Scope, Send
+from guardrail.service._respond import Request, respond
+from guardrail.service._turns import Turns
 
 DECIDE: Final = "/v1/decide"
 EVALUATION: Final = "/access/v1/evaluation"
 EVALUATIONS: Final = "/access/v1/evaluations"
-
-
-FAULT: Final = Problem("fault", "the service failed to judge this call; its log says why")
-"""What a client is told of a failure in here."""
 
 
 class Judge(Protocol):
@@ -50,24 +37,19 @@ class DecisionRoutes:
 
     Args:
         guard: what judges.
-        settings: limits on bodies and on requests judged at one time.
+        settings: limit on bodies.
+        turns: limit on what is judged at one time.
     """
 
-    def __init__(self, guard: Judge, settings: ServiceConfig) -> None:
+    def __init__(self, guard: Judge, settings: ServiceConfig, turns: Turns) -> None:
         self._guard = guard
         self._limit = settings.body_bytes
-        self._most = settings.concurrency
-        self._active = 0
+        self._turns = turns
         self._routes: Mapping[str, Callable[[bytes], Awaitable[Answer]]] = {
             DECIDE: self._decide,
             EVALUATION: self._evaluation,
             EVALUATIONS: self._evaluations,
         }
-
-    @property
-    def active(self) -> int:
-        """Requests being judged now."""
-        return self._active
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -75,36 +57,14 @@ class DecisionRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        headers = headers_of(scope)
-        echo = request_id(headers)
-        with serving(_trace_headers(headers)) as request:
-            try:
-                answer = await self._answer(scope, headers, receive)
-            except Problem as problem:
-                answer = problem.answer(scope, trace_id=request.trace_id)
-            except Exception as error:  # noqa: BLE001 - INVARIANT above: whatever happens, the answer is no allow
-                log_fault(error)
-                answer = FAULT.answer(scope, trace_id=request.trace_id)
-        if answer is not None:
-            trace = request.traceresponse
-            await answer.send(send, *echo, *(((b"traceresponse", trace.encode()),) if trace else ()))
+        await respond(scope, receive, send, self._answer)
 
-    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Answer | None:
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", f"`{scope['path']}` takes POST only")
-        check_json(headers)
-        body = await read_body(headers, receive, self._limit)
+    async def _answer(self, request: Request) -> Answer | None:
+        body = await request.json(self._limit)
         if body is None:
             return None
-        if self._active >= self._most:
-            raise Problem("overloaded", f"{self._most} requests are being judged already: ask again")
-        self._active += 1
-        try:
-            return await self._routes[scope["path"]](body)
-        except InvalidCall as error:
-            raise Problem("malformed", str(error)) from None
-        finally:
-            self._active -= 1
+        with self._turns.turn():
+            return await self._routes[request.path](body)
 
     async def _decide(self, body: bytes) -> Answer:
         decision = await self._guard.acheck(ToolCall.from_json(body))
@@ -130,15 +90,3 @@ class DecisionRoutes:
 
 def _json(value: dict[str, Any]) -> Answer:
     return Answer(body=orjson.dumps(value))
-
-
-def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    found = ((name, headers.get(name.encode(), b"")) for name in ("traceparent", "tracestate"))
-    return {name: value.decode("latin-1") for name, value in found if value}
-
-
-def log_fault(error: Exception) -> None:
-    """Write into the log what no client is told."""
-    import logging
-
-    logging.getLogger("guardrail.service").error("guardrail.service.fault", exc_info=error)

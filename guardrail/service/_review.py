@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 import orjson
@@ -21,8 +19,10 @@ from guardrail.errors import GuardrailError
 from guardrail.review import Case, Clerk, Grant, Redemption, Refused, ReviewDesk
 from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement
 from guardrail.review._view import to_dict
+from guardrail.service._bearer import Bearer
 from guardrail.service._events import stream
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._respond import Request, respond
 from guardrail.service._review_models import Complete, Redeem
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ MAX_KEY_CHARS: Final = 255
 _PATH: Final = re.compile(
     r"/v1/(?:review|escalations(?:/[^/:]+(?::cancel|/votes)?)?|grants/[^/:]+:(?:redeem|complete|revoke))"
 )
+_READING: Final = re.compile(r"/v1/escalations(?:/[^/:]+)?")
 _ENFORCING: Final = (":redeem", ":complete")
 _WAIT: Final = re.compile(r"(?:^|[,\s])wait=(\d{1,4})\b")
 _STATES: Final = ("pending", "approved", "denied", "expired", "cancelled", "superseded", "all")
@@ -51,14 +52,14 @@ class ReviewRoutes:
     Args:
         guard: whose desk it is.
         token: what reviewers must send.
-        enforcing: digest of what enforcement points must send; None where the transport says who asks.
+        enforcing: what enforcement points must send; empty where the transport says who asks.
     """
 
-    def __init__(self, guard: Guard, token: str, enforcing: bytes | None) -> None:
+    def __init__(self, guard: Guard, token: str, enforcing: str) -> None:
         self._desk: ReviewDesk = guard.desk
         self._clerk: Clerk = guard.clerk
-        self._token = _digest(token.encode())
-        self._enforcing = enforcing
+        self._people = Bearer((token,), "the reviewers' token")
+        self._points = Bearer((enforcing,) if enforcing else (), "the service's token")
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -68,50 +69,39 @@ class ReviewRoutes:
         """Whether a path is for enforcement points, with the agents' token, and not for people."""
         return self.owns(path) and path.endswith(_ENFORCING)
 
+    @property
+    def enforcing(self) -> EnforcingRoutes:
+        """Those of the routes that are for enforcement points."""
+        return EnforcingRoutes(self)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await respond(scope, receive, send, self._answer)
+
+    async def _answer(self, request: Request) -> Answer | None:
+        (self._points if request.path.endswith(_ENFORCING) else self._people).check(request.headers)
         try:
-            self._admit(scope)
-            if scope["path"] == "/v1/escalations/events" and scope["method"] == "GET":
-                await stream(self._desk, headers_of(scope), receive, send)
-                return
-            answer = await self._answer(scope, receive)
-        except Problem as problem:
-            answer = problem.answer(scope)
+            return await (self._read(request) if _READING.fullmatch(request.path) else self._write(request))
         except Refused as error:
-            answer = Problem(_KINDS.get(error.code, error.code.replace("_", "-")), str(error)).answer(
-                scope, code=error.code
-            )
+            kind = _KINDS.get(error.code, error.code.replace("_", "-"))
+            raise Problem(kind, str(error), code=error.code) from None
         except GuardrailError as error:
-            answer = Problem("fault", str(error)).answer(scope)
-        if answer is not None:
-            await answer.send(send)
+            raise Problem("fault", str(error)) from None
 
-    def _admit(self, scope: Scope) -> None:
-        wanted = self._enforcing if scope["path"].endswith(_ENFORCING) else self._token
-        if wanted is None:
-            return
-        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-        if not (hmac.compare_digest(_digest(token.strip()), wanted) and scheme.lower() == b"bearer"):
-            raise Problem("unauthorized", "send the reviewers' token as `authorization: Bearer TOKEN`")
-
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
-        headers, path = headers_of(scope), scope["path"]
-        if scope["method"] == "GET":
-            if path == "/v1/escalations":
-                return self._list(scope)
-            if path.startswith("/v1/escalations/") and not path.endswith((":cancel", "/votes")):
-                return await self._show(path.rpartition("/")[2], headers)
-        if scope["method"] != "POST" or path == "/v1/escalations":
-            raise Problem("method-not-allowed", f"`{path}` takes another method")
-        check_json(headers)
-        body = await read_body(headers, receive, MAX_STATEMENT_BYTES)
-        if body is None:
+    async def _read(self, request: Request) -> Answer | None:
+        request.needs("GET")
+        if request.path == "/v1/escalations":
+            return self._list(request.query)
+        if request.path == "/v1/escalations/events":
+            await stream(self._desk, request)
             return None
-        return await self._post(path, headers, body)
+        return await self._show(request.path.rpartition("/")[2], request.headers)
 
-    def _list(self, scope: Scope) -> Answer:
-        query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    async def _write(self, request: Request) -> Answer | None:
+        body = await request.json(MAX_STATEMENT_BYTES)
+        return None if body is None else await self._post(request.path, request.headers, body)
+
+    def _list(self, query: Mapping[str, str]) -> Answer:
         state, cursor = query.get("state", "pending"), query.get("cursor", "")
         if state not in _STATES:
             raise Problem("malformed", f"`state` must be one of {', '.join(_STATES)}")
@@ -202,6 +192,25 @@ class ReviewRoutes:
 
     def _shown(self, case: Case) -> Answer:
         return Answer(body=orjson.dumps(to_dict(case, self._desk.clock())), headers=(_etag(case),))
+
+
+class EnforcingRoutes:
+    """What of review is left where people have a listener of their own.
+
+    Args:
+        review: all of it.
+    """
+
+    def __init__(self, review: ReviewRoutes) -> None:
+        self._review = review
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return self._review.enforces(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._review(scope, receive, send)
 
 
 _KINDS: Final[Mapping[str, str]] = {"unknown": "not-found"}
