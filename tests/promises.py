@@ -1612,6 +1612,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="service.routes",
+        source="issue 8",
+        behaviour="every route of the service wants its own token, answers what the document says, and waits for nobody else",
+        tests=(
+            "tests/test_service_routes.py::test_every_route_of_the_document_wants_the_token_that_it_names",
+            "tests/test_service_routes.py::test_a_route_that_no_document_names_needs_the_token_too",
+            "tests/test_service_routes.py::test_every_route_that_judges_waits_for_the_same_turn",
+            "tests/test_service_routes.py::test_tools_that_run_hold_up_nothing_else",
+            "tests/test_service_routes.py::test_schemathesis_finds_no_answer_that_the_document_does_not_name",
+        ),
+    ),
+    Promise(
         id="service.process",
         source="issue 2",
         behaviour="the sidecar starts, serves over TCP and over a Unix socket, and ends cleanly with a trail that verifies",

@@ -17,8 +17,10 @@ from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS
 from guardrail.service._execute import EXECUTE
+from guardrail.service._hooks import PREFIX as HOOKS
 from guardrail.service._http import Problem, problem_document
-from guardrail.service._openapi import describe
+from guardrail.service._metrics import METRICS
+from guardrail.service._openapi import HEALTH, READING, SECURITY, describe
 from guardrail.service._openapi_review import with_review
 from guardrail.service._tokens import TOKEN
 
@@ -68,21 +70,31 @@ def build(guard: Guard, turns: Turns, background: Background, *, review: bool = 
     )
 
     pages = _Pages(guard, turns, readiness)
-    for path, page, tag, summary in (
-        ("/livez", pages.livez, "health", "The process answers"),
-        ("/startupz", pages.startupz, "health", "Start-up is over"),
-        ("/readyz", pages.readyz, "health", "Policy is loaded and the trail takes records"),
-        ("/v1/info", pages.info, "guardrail", "What is loaded"),
-        ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata"),
+    for path, page, tag, summary, answers, needs in (
+        ("/livez", pages.livez, "health", "The process answers", HEALTH, None),
+        ("/startupz", pages.startupz, "health", "Start-up is over", HEALTH, None),
+        ("/readyz", pages.readyz, "health", "Policy is loaded and the trail takes records", HEALTH, None),
+        ("/v1/info", pages.info, "guardrail", "What is loaded", READING, SECURITY),
+        ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata", {}, None),
     ):
-        api.add_api_route(path, page, methods=["GET"], tags=[tag], summary=summary, response_model=None)
+        api.add_api_route(
+            path, page, methods=["GET"], tags=[tag], summary=summary, response_model=None, responses=answers,
+            openapi_extra=needs,
+        )  # fmt: skip
     plain: Callable[[], dict[str, Any]] = api.openapi
     described: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not described:
             document = describe(
-                plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE, token=TOKEN
+                plain(),
+                decide=DECIDE,
+                evaluation=EVALUATION,
+                evaluations=EVALUATIONS,
+                execute=EXECUTE,
+                token=TOKEN,
+                hooks=HOOKS,
+                metrics=METRICS,
             )
             described.update(with_review(document) if review else document)
         return described

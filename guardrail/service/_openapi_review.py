@@ -8,7 +8,7 @@ import msgspec
 
 from guardrail.review._statements import AnyStatement
 from guardrail.service import _review_models as models
-from guardrail.service._openapi import JSON, PROBLEM
+from guardrail.service._openapi import JSON, problem
 
 REVIEWERS: Final = "reviewers"
 """Name of the security scheme of those who review."""
@@ -113,10 +113,7 @@ def _operation(
     scheme: str,
     takes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    faults = {
-        status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
-        for status, text in _FAULTS.items()
-    }
+    faults = {status: problem(text) for status, text in _FAULTS.items()}
     operation: dict[str, Any] = {
         "tags": ["review"],
         "summary": summary,

@@ -1,4 +1,4 @@
-"""How many calls are judged at one time; what is over the limit is not judged, and a call that is not judged is denied."""
+"""How many calls are judged at one time; what is over the limit is not judged, which is a denial."""
 
 from __future__ import annotations
 
