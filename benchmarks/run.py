@@ -166,7 +166,7 @@ def _agent_growth(root: Path, rounds: int) -> list[dict[str, Any]]:
 def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     import orjson
 
-    from guardrail.service import SocketClient
+    from guardrail.client import Client
 
     folder = root / "run"
     folder.mkdir(mode=0o700)
@@ -179,7 +179,7 @@ def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
         _wait_for(lambda: _connects(path))
-        with SocketClient(str(path)) as client:
+        with Client(str(path)) as client:
             for kind, (call, _) in calls(root).items():
                 body = orjson.dumps(msgspec.to_builtins(call))
                 rows.append(_measure("sidecar, Unix socket", kind, lambda body=body: client.decide(body), rounds))

@@ -1589,6 +1589,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_client.py::test_nobody_there_is_a_denial",
             "tests/test_service_client.py::test_silence_is_a_denial",
             "tests/test_service_client.py::test_what_is_no_decision_is_a_denial",
+            "tests/test_service_client.py::test_what_is_no_decision_is_a_denial_for_a_coroutine_too",
+            "tests/test_service_client.py::test_a_deadline_holds_for_all_of_a_question_also_over_tcp",
+            "tests/test_service_client.py::test_a_question_that_was_cancelled_leaves_no_answer_for_the_next",
         ),
     ),
     Promise(

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from guardrail.audit import verify
-from guardrail.service import SocketClient, decide_over_socket
+from guardrail.client import Client, decide_over_socket
 from tests.otlp_sink import OtlpSink, attributes
 
 TOKEN = "a-token-of-good-length"
@@ -261,7 +261,7 @@ def test_decisions_over_a_unix_socket(place: Place) -> None:
         assert f"unix:{place.socket}" in service.line
         assert stat.S_IMODE(place.socket.parent.stat().st_mode) == 0o750
         assert stat.S_IMODE(place.socket.stat().st_mode) & 0o007 == 0
-        with SocketClient(str(place.socket), timeout_seconds=START_SECONDS) as client:
+        with Client(str(place.socket), timeout_seconds=START_SECONDS) as client:
             assert client.decide(place.theft)["outcome"] == "deny"
             assert client.decide(json.dumps(place.call("true")).encode())["outcome"] == "allow"
         assert decide_over_socket(str(place.socket), place.theft, timeout_seconds=START_SECONDS)["id"] == "theft"

@@ -7,8 +7,8 @@ import json
 import socket
 from typing import Any, Final
 
+from guardrail.client import cause
 from guardrail.config import ServiceConfig
-from guardrail.service._client import cause
 
 TIMEOUT_SECONDS: Final = 3.0
 """Longest wait for the answer, in seconds."""
