@@ -1615,6 +1615,28 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="service.callers",
+        source="issue 8",
+        behaviour="whoever asks is known by a certificate, a ServiceAccount, the socket or a token, for their own agents only",
+        tests=(
+            "tests/test_service_identity.py::test_each_caller_is_known_over_tls_and_asks_in_its_own_name",
+            "tests/test_service_identity.py::test_the_socket_tells_whose_process_asks",
+            "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
+            "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
+            "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",
+        ),
+    ),
+    Promise(
+        id="service.turns",
+        source="issue 8",
+        behaviour="calls wait in a bounded line for a bounded time, one caller has its share, and what is shed is denied",
+        tests=(
+            "tests/test_service_turns.py::test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed",
+            "tests/test_service_turns.py::test_nobody_waits_longer_than_they_may_and_their_place_is_free_again",
+            "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
+        ),
+    ),
+    Promise(
         id="service.routes",
         source="issue 8",
         behaviour="every route of the service wants its own token, answers what the document says, and waits for nobody else",

@@ -118,7 +118,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 def app(guard: Guard) -> Service:
-    return create_app(guard, ServiceConfig(token=TOKEN, body_bytes=4096, concurrency=2))
+    return create_app(guard, ServiceConfig(token=TOKEN, body_bytes=4096, concurrency=2, queue_ms=1))
 
 
 def check_problem(answer: Answer, status: int, kind: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.client import AsyncClient, Client, decide_over_socket
-from guardrail.config import ServiceConfig
+from guardrail.config import Config, ServiceConfig
 from guardrail.service._ready import is_ready
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
@@ -419,10 +419,10 @@ def test_whether_a_service_is_ready_is_said_in_words(answers: bytes) -> None:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        ready, said = is_ready(ServiceConfig(port=port))
+        ready, said = is_ready(Config(), ServiceConfig(port=port))
         thread.join(WAIT_SECONDS)
     # Any JSON with status 200 is taken for ready: who listens there is the operator's choice.
     assert ready == answers.endswith(b"1")
     assert ready or said == f"guardrail: what answers at `127.0.0.1` port {port} is not the guardrail service"
-    ready, said = is_ready(ServiceConfig(port=port))
+    ready, said = is_ready(Config(), ServiceConfig(port=port))
     assert (ready, said) == (False, f"guardrail: no service answers at `127.0.0.1` port {port}: connection refused")

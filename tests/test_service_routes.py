@@ -40,6 +40,7 @@ token = "{AGENTS}"
 reviewer_token = "{PEOPLE}"
 metrics_token = "{METRICS}"
 concurrency = 1
+queue_ms = 1
 [execute]
 over_http = true
 concurrency = 8

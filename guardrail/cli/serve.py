@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """Answer decisions over HTTP.
 
 One line on standard output says that it is ready and where; everything else goes to standard error.
-On TCP clients must send the token in [service] of the configuration. A Unix socket needs none: who may enter its
-directory may ask, so the directory is made with mode 0750, and one that others could enter or change is refused.
+On TCP clients must send the token in [service] of the configuration, or be one of its [[service.client]] tables.
+A Unix socket needs none: who may enter its directory may ask, so the directory is made with mode 0750, and one that
+others could enter or change is refused.
 With `service.review_socket` or `service.review_host` those who review are answered there, and nowhere else.
 SIGTERM lets calls that are being judged finish, for at most `service.shutdown_seconds`.
 """
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     config = _config.load(find_config(args.config))
     settings = _settings(config, args)
     if args.check:
-        return _ask_whether_ready(settings)
+        return _ask_whether_ready(config, settings)
     from guardrail import telemetry
     from guardrail.errors import ConfigError
 
@@ -127,9 +128,11 @@ def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) ->
     from guardrail.service import create_app
     from guardrail.service._app import check_access
     from guardrail.service._listen import for_reviewers, listening
+    from guardrail.service._tls import server_options
 
     insecure_no_token: bool = args.insecure_no_token
     check_access(settings, insecure_no_token=insecure_no_token)
+    tls = server_options(config, settings.tls)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
@@ -147,7 +150,7 @@ def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) ->
         if others is not None and apart is not None:
             ready += f", reviewers on {_where(others, apart)}"
             people = app.people, apart
-        server = _server(idle or app, settings, ready, people, idle, own_user=args.own_user)
+        server = _server(idle or app, settings, tls, ready, people, idle, own_user=args.own_user)
         try:
             server.run(sockets=[listener])
         except SystemExit:
@@ -187,6 +190,7 @@ def _idle(app: Any, guard: Guard, seconds: int | None) -> Idle | None:
 def _server(
     app: Any,
     settings: ServiceConfig,
+    tls: dict[str, Any],
     ready: str,
     people: tuple[Any, socket.socket] | None,
     idle: Idle | None,
@@ -206,7 +210,7 @@ def _server(
             await super().startup(sockets)
             if self.started and people is not None:
                 application, listener = people
-                self.beside = uvicorn.Server(_uvicorn(application, settings, lifespan="off"))
+                self.beside = uvicorn.Server(_uvicorn(application, settings, tls, lifespan="off"))
                 self.beside.config.load()
                 self.beside.lifespan = self.beside.config.lifespan_class(self.beside.config)
                 await self.beside.startup([listener])
@@ -226,11 +230,11 @@ def _server(
             await until.over()
             self.should_exit = True
 
-    return Server(_uvicorn(app, settings, lifespan="on", http=_protocol(own_user=own_user)))
+    return Server(_uvicorn(app, settings, tls, lifespan="on", http=_protocol(own_user=own_user)))
 
 
 def _uvicorn(
-    app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"], http: Any = "auto"
+    app: Any, settings: ServiceConfig, tls: dict[str, Any], *, lifespan: Literal["on", "off"], http: Any = "auto"
 ) -> uvicorn.Config:
     import uvicorn
 
@@ -251,22 +255,22 @@ def _uvicorn(
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        **tls,
     )
 
 
 def _protocol(*, own_user: bool) -> Any:
-    if not own_user:
-        return "auto"
-    from guardrail.service._peers import OwnUserProtocol
+    from guardrail.service._peers import KnowingProtocol, OwnUserProtocol
 
-    return OwnUserProtocol
+    return OwnUserProtocol if own_user else KnowingProtocol
 
 
 def _where(settings: ServiceConfig, listener: socket.socket) -> str:
     if settings.socket:
         return f"unix:{settings.socket}"
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if settings.tls is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) -> str:
@@ -276,10 +280,10 @@ def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) 
     return f"guardrail: ready on {where}, policy {guard.engine.revision}, {assets}"
 
 
-def _ask_whether_ready(settings: ServiceConfig) -> int:
+def _ask_whether_ready(config: Config, settings: ServiceConfig) -> int:
     """For health checks in containers, which have no HTTP client of their own."""
     from guardrail.service._ready import is_ready
 
-    ready, detail = is_ready(settings)
+    ready, detail = is_ready(config, settings)
     print(detail, file=sys.stdout if ready else sys.stderr)
     return EXIT_ALLOW if ready else EXIT_FAULT

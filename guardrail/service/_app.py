@@ -1,4 +1,4 @@
-"""The whole service as one ASGI application: the token, then decisions, then everything that may be slow."""
+"""The whole service as one ASGI application: who asks, then decisions, then everything that may be slow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import hmac
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from guardrail.config import ServiceConfig, secret
+from guardrail.config import NO_USER, ServiceConfig, secret
 from guardrail.errors import ConfigError
-from guardrail.service._bearer import Bearer
+from guardrail.service._callers import MIN_TOKEN_CHARS, Callers
 from guardrail.service._decisions import DecisionRoutes
-from guardrail.service._http import Problem, Receive, Scope, Send, headers_of
+from guardrail.service._http import Problem, Receive, Scope, Send
+from guardrail.service._judging import Judging
+from guardrail.service._respond import CALLER
 from guardrail.service._turns import Turns
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
-
-MIN_TOKEN_CHARS: Final = 16
-"""Shortest token that is accepted, in characters."""
 
 HEALTH: Final = frozenset({"/livez", "/readyz", "/startupz"})
 """Paths that say whether the service is there."""
@@ -49,7 +48,7 @@ class Service:
 
     Args:
         api: routes that a framework answers.
-        bearer: what clients must send, everywhere but at `PUBLIC` and `doors`.
+        callers: who may ask, everywhere but at `PUBLIC` and `doors`.
         routes: routes that no framework answers.
         doors: routes that see for themselves who asks: those of people, and of whoever reads metrics.
         people: what answers at a listener of their own, if there is one.
@@ -58,14 +57,14 @@ class Service:
     def __init__(
         self,
         api: FastAPI,
-        bearer: Bearer,
+        callers: Callers,
         routes: Sequence[Routes],
         doors: Sequence[Routes],
         people: People | None = None,
     ) -> None:
         self.api = api
         self.people = people
-        self._bearer = bearer
+        self._callers = callers
         self._routes = routes
         self._doors = doors
 
@@ -86,7 +85,7 @@ class Service:
             return
         if path not in PUBLIC:
             try:
-                self._bearer.check(headers_of(scope))
+                scope[CALLER] = await self._callers.of(scope)
             except Problem as problem:
                 await problem.answer(scope).send(send)
                 return
@@ -141,7 +140,7 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     """
     wanted = settings if settings is not None else guard.config.service
     token = check_access(wanted, insecure_no_token=insecure_no_token)
-    bearer = Bearer((token,) if token else (), "the service's token")
+    callers = Callers.open(guard.config, wanted, token)
     try:
         from guardrail.service._api import build
         from guardrail.service._background import Background
@@ -151,30 +150,31 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     turns = Turns(wanted)
-    review, console = _review_routes(guard, wanted, token), _console(guard)
+    judging = Judging(guard, turns)
+    review, console = _review_routes(guard, wanted, token, callers), _console(guard)
     api = build(guard, turns, Background(guard.desk, _webhooks(guard)), review=review is not None)
     routes = (
-        DecisionRoutes(guard, wanted, turns),
+        DecisionRoutes(judging, wanted),
         HookRoutes(guard, turns),
         ExecuteRoutes(guard),
-        TokenRoutes(guard, turns),
+        TokenRoutes(guard, judging),
     )
-    metrics = _metrics(guard, wanted, token, turns)
+    metrics = _metrics(guard, wanted, turns, callers)
     if review is not None and (wanted.review_socket or wanted.review_host):
         # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
         people = People(api, review, console)
-        return Service(api, bearer, routes, (metrics, review.enforcing), people)
+        return Service(api, callers, routes, (metrics, review.enforcing), people)
     doors = tuple(door for door in (console, review, metrics) if door is not None)
-    return Service(api, bearer, routes, doors)
+    return Service(api, callers, routes, doors)
 
 
-def _metrics(guard: Guard, wanted: ServiceConfig, token: str, turns: Turns) -> MetricsRoute:
+def _metrics(guard: Guard, wanted: ServiceConfig, turns: Turns, callers: Callers) -> MetricsRoute:
     from guardrail.service._metrics import MetricsRoute
 
     reading = secret(wanted.metrics_token, "service.metrics_token")
     if reading and len(reading) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.metrics_token` must have at least {MIN_TOKEN_CHARS} characters")
-    return MetricsRoute(guard, turns, tuple(filter(None, (token, reading))))
+    return MetricsRoute(guard, turns, reading, callers)
 
 
 def _console(guard: Guard) -> Console | None:
@@ -195,7 +195,7 @@ def _webhooks(guard: Guard) -> Webhooks | None:
     return Webhooks(guard.desk, endpoints) if endpoints else None
 
 
-def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRoutes | None:
+def _review_routes(guard: Guard, wanted: ServiceConfig, token: str, callers: Callers) -> ReviewRoutes | None:
     reviewers = secret(wanted.reviewer_token, "service.reviewer_token")
     if not reviewers:
         return None
@@ -206,7 +206,7 @@ def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRou
         raise ConfigError("`service.reviewer_token` must be another than `service.token`: agents hold that one")
     from guardrail.service._review import ReviewRoutes
 
-    return ReviewRoutes(guard, reviewers, token)
+    return ReviewRoutes(guard, reviewers, callers)
 
 
 def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
@@ -219,9 +219,12 @@ def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
         ConfigError: if there is no token where one is needed, its variable is not set, or it is too short.
     """
     token = secret(wanted.token, "service.token")
+    for client in wanted.clients:
+        if client.uid != NO_USER and not wanted.socket:
+            raise ConfigError(f"`{client.name}` is known by its `uid`, which only a Unix socket tells: listen on one")
     if token and len(token) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
-    if not token and not wanted.socket and not insecure_no_token:
+    if not token and not wanted.socket and not wanted.clients and not insecure_no_token:
         raise ConfigError(
             "`service.token` is empty: on TCP anybody who can connect could ask, so set one "
             '(best as "${GUARDRAIL_TOKEN}"), or listen on a Unix socket with `service.socket`'

@@ -7,45 +7,36 @@ and problems say `deny`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 
 from guardrail.config import ServiceConfig
 from guardrail.errors import InvalidCall
-from guardrail.model import Decision, Outcome, ToolCall
+from guardrail.model import Outcome, ToolCall
 from guardrail.service._authzen import evaluation, last, read_evaluation, read_evaluations, refusal
+from guardrail.service._callers import Caller
 from guardrail.service._http import Answer, Receive, Scope, Send
+from guardrail.service._judging import Judging
 from guardrail.service._respond import Request, respond
-from guardrail.service._turns import Turns
 
 DECIDE: Final = "/v1/decide"
 EVALUATION: Final = "/access/v1/evaluation"
 EVALUATIONS: Final = "/access/v1/evaluations"
 
 
-class Judge(Protocol):
-    """What these routes need of a Guard."""
-
-    async def acheck(self, call: ToolCall) -> Decision:
-        """Judge a call; a denial is an answer."""
-        ...
-
-
 class DecisionRoutes:
     """`POST /v1/decide` and the AuthZEN endpoints.
 
     Args:
-        guard: what judges.
+        judging: what judges.
         settings: limit on bodies.
-        turns: limit on what is judged at one time.
     """
 
-    def __init__(self, guard: Judge, settings: ServiceConfig, turns: Turns) -> None:
-        self._guard = guard
+    def __init__(self, judging: Judging, settings: ServiceConfig) -> None:
+        self._judging = judging
         self._limit = settings.body_bytes
-        self._turns = turns
-        self._routes: Mapping[str, Callable[[bytes], Awaitable[Answer]]] = {
+        self._routes: Mapping[str, Callable[[Caller, bytes], Awaitable[Answer]]] = {
             DECIDE: self._decide,
             EVALUATION: self._evaluation,
             EVALUATIONS: self._evaluations,
@@ -63,24 +54,24 @@ class DecisionRoutes:
         body = await request.json(self._limit)
         if body is None:
             return None
-        with self._turns.turn():
-            return await self._routes[request.path](body)
+        return await self._routes[request.path](request.caller, body)
 
-    async def _decide(self, body: bytes) -> Answer:
-        decision = await self._guard.acheck(ToolCall.from_json(body))
+    async def _decide(self, caller: Caller, body: bytes) -> Answer:
+        _, decision = await self._judging.judge(caller, ToolCall.from_json(body))
         return Answer(body=decision.to_json())
 
-    async def _evaluation(self, body: bytes) -> Answer:
-        return _json(evaluation(await self._guard.acheck(read_evaluation(body))))
+    async def _evaluation(self, caller: Caller, body: bytes) -> Answer:
+        _, decision = await self._judging.judge(caller, read_evaluation(body))
+        return _json(evaluation(decision))
 
-    async def _evaluations(self, body: bytes) -> Answer:
+    async def _evaluations(self, caller: Caller, body: bytes) -> Answer:
         batch = read_evaluations(body)
         answers: list[dict[str, Any]] = []
         for call in batch.calls:
             if isinstance(call, InvalidCall):
                 allowed, answer = False, refusal(call)
             else:
-                decision = await self._guard.acheck(call)
+                _, decision = await self._judging.judge(caller, call)
                 allowed, answer = decision.outcome is Outcome.ALLOW, evaluation(decision)
             answers.append(answer)
             if last(batch.semantic, allowed):

@@ -72,7 +72,7 @@ class ExecuteRoutes:
         if body is None:
             return
         wanted = _read(body)
-        call = ToolCall.from_json(bytes(wanted.call))
+        call = request.caller.attributed(ToolCall.from_json(bytes(wanted.call)))
         if self._active >= self._most:
             raise Problem("overloaded", f"{self._most} tools are running already: ask again")
         self._active += 1

@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from guardrail.hooks._answers import Answer as HookAnswer
 from guardrail.hooks._answers import as_http
 from guardrail.hooks._desk import HookDesk
@@ -57,8 +59,11 @@ class HookRoutes:
             return None
         if self._stale.is_stale():
             raise Problem("not-ready", "the configuration has changed: start the guard again")
-        with self._turns.turn():
-            said = await asyncio.to_thread(self._desk.answer, harness, body, _agent(request.headers))
+        caller, agent = request.caller, _agent(request.headers)
+        agent = msgspec.structs.replace(agent, id=agent.id or caller.name)
+        caller.check(agent.id or harness)
+        async with self._turns.turn(caller.share(agent.id or harness)):
+            said = await asyncio.to_thread(self._desk.answer, harness, body, agent)
         return _for_client(said) if b"x-guardrail-client" in request.headers else Answer(body=as_http(said))
 
 

@@ -39,6 +39,7 @@ PROBLEM_TYPES: Final[Mapping[str, int]] = {
     "too-wide": 422,
     "reused-key": 422,
     "too-many": 429,
+    "too-often": 429,
     "fault": 500,
     "overloaded": 503,
     "not-ready": 503,
@@ -104,7 +105,6 @@ class Problem(Exception):
 
 _HEADERS: Final[Mapping[str, tuple[tuple[bytes, bytes], ...]]] = {
     "unauthorized": ((b"www-authenticate", b'Bearer realm="guardrail"'),),
-    "overloaded": ((b"retry-after", b"1"),),
     "not-ready": ((b"retry-after", b"1"),),
     # What is left of the body is not read, so the connection cannot be used again.
     "too-large": ((b"connection", b"close"),),

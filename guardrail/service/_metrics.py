@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +25,10 @@ from prometheus_client.registry import Collector
 from guardrail import __version__
 from guardrail.policy import refusal
 from guardrail.service._bearer import Bearer
+from guardrail.service._callers import Callers
 from guardrail.service._http import Answer, Receive, Scope, Send
 from guardrail.service._respond import Request, respond
+from guardrail.service._turns import SHED
 from guardrail.telemetry import DURATION_BUCKETS, Telemetry
 
 if TYPE_CHECKING:
@@ -46,13 +48,15 @@ class MetricsRoute:
     Args:
         guard: whose counts.
         turns: know how many calls are being judged.
-        tokens: any of these opens it; none where the transport says who asks.
+        token: of whoever may read this and nothing else; empty for none.
+        callers: may read it as well.
     """
 
-    def __init__(self, guard: Guard, turns: Turns, tokens: Sequence[str]) -> None:
+    def __init__(self, guard: Guard, turns: Turns, token: str, callers: Callers) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Counts(guard, turns))
-        self._bearer = Bearer(tokens, "the token for metrics")
+        self._reader = Bearer(token, "the token for metrics") if token else None
+        self._callers = callers
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -63,7 +67,8 @@ class MetricsRoute:
         await respond(scope, receive, send, self._answer)
 
     async def _answer(self, request: Request) -> Answer:
-        self._bearer.check(request.headers)
+        if self._reader is None or not self._reader.opens(request.headers):
+            await self._callers.of(request.scope)
         request.needs("GET")
         # What is owed may have to be read from a file.
         return Answer(body=await asyncio.to_thread(generate_latest, self._registry), kind=_KIND)
@@ -105,6 +110,11 @@ class _Counts(Collector):
         yield GaugeMetricFamily("guardrail_trail_records", "Records in the trail.", 0 if trail is None else trail.size)
         yield GaugeMetricFamily("guardrail_trail_recording", "1 if a trail is kept.", int(trail is not None))
         yield GaugeMetricFamily("guardrail_requests_active", "Requests that are being judged.", self._turns.active)
+        yield GaugeMetricFamily("guardrail_requests_waiting", "Calls that wait for their turn.", self._turns.waiting)
+        shed = CounterMetricFamily("guardrail_requests_shed", "Calls that got no turn, hence a denial.", labels=["why"])
+        for why in SHED:
+            shed.add_metric([why], self._turns.shed[why])
+        yield shed
         yield GaugeMetricFamily(
             "guardrail_policy_refused", "1 if a newer policy was refused.", int(bool(refusal(guard.engine)))
         )

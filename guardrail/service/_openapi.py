@@ -76,12 +76,14 @@ PROBLEM: Final[dict[str, Any]] = {
 
 _FAULTS: Final = {
     "400": "Malformed; nothing was judged",
-    "401": "The token is missing or wrong",
+    "401": "It is not known who asks",
+    "403": "They may not ask in that agent's name",
     "408": "The body did not arrive in time",
     "413": "The body is too large",
     "415": "Not `application/json`",
+    "429": "This caller asks too often, or too much at one time",
     "500": "The service failed",
-    "503": "Too many calls are being judged",
+    "503": "Too many calls are being judged, or nobody can say who asks",
 }
 
 _CHECKS: Final[dict[str, Any]] = {
@@ -105,7 +107,7 @@ HEALTH: Final[dict[int | str, dict[str, Any]]] = {
 }
 """What the routes of health answer."""
 
-READING: Final[dict[int | str, dict[str, Any]]] = {401: problem(_FAULTS["401"])}
+READING: Final[dict[int | str, dict[str, Any]]] = {int(status): problem(_FAULTS[status]) for status in ("401", "503")}
 """What else a route that is read with the service's token answers."""
 
 SECURITY: Final[dict[str, Any]] = {"security": [{"token": []}]}
@@ -196,7 +198,7 @@ def _hook() -> dict[str, Any]:
 def _metrics() -> dict[str, Any]:
     kind = {"text/plain": {"schema": {"type": "string"}}}
     answers = {"200": {"description": "Counts, as Prometheus reads them", "content": kind}}
-    answers |= {status: problem(_FAULTS[status]) for status in ("401", "500")}
+    answers |= {status: problem(_FAULTS[status]) for status in ("401", "500", "503")}
     return {"get": {"tags": ["health"], "summary": "Counts for Prometheus", **SECURITY, "responses": answers}}
 
 

@@ -64,7 +64,9 @@ _FAULTS: Final = {
     "413": "The body is too large",
     "415": "Not `application/json`",
     "422": "Wider than what was asked, or a key that was used for something else",
+    "429": "Too many votes were given",
     "500": "The service failed",
+    "503": "Nobody can say who asks",
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from guardrail.errors import InvalidCall
+from guardrail.service._callers import Caller
 from guardrail.service._http import (
     Answer,
     Problem,
@@ -24,6 +25,9 @@ from guardrail.service._http import (
     request_id,
 )
 from guardrail.telemetry import serving
+
+CALLER: Final = "guardrail.caller"
+"""Where in its scope a request's caller stands."""
 
 FAULT: Final = Problem("fault", "the service failed to judge this call; its log says why")
 """What a client is told of a failure in here."""
@@ -45,6 +49,12 @@ class Request:
         self.path: str = scope["path"]
         self.method: str = scope["method"]
         self.headers = headers_of(scope)
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; INVARIANT: said by `Service` and nobody else, and a request of which it was not said is a fault."""
+        caller: Caller = self.scope[CALLER]
+        return caller
 
     @property
     def query(self) -> dict[str, str]:

@@ -20,6 +20,7 @@ from guardrail.review import Case, Clerk, Grant, Redemption, Refused, ReviewDesk
 from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement
 from guardrail.review._view import to_dict
 from guardrail.service._bearer import Bearer
+from guardrail.service._callers import Caller, Callers
 from guardrail.service._events import stream
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send
 from guardrail.service._respond import Request, respond
@@ -52,14 +53,14 @@ class ReviewRoutes:
     Args:
         guard: whose desk it is.
         token: what reviewers must send.
-        enforcing: what enforcement points must send; empty where the transport says who asks.
+        callers: who may take uses of grants of their agents.
     """
 
-    def __init__(self, guard: Guard, token: str, enforcing: str) -> None:
+    def __init__(self, guard: Guard, token: str, callers: Callers) -> None:
         self._desk: ReviewDesk = guard.desk
         self._clerk: Clerk = guard.clerk
-        self._people = Bearer((token,), "the reviewers' token")
-        self._points = Bearer((enforcing,) if enforcing else (), "the service's token")
+        self._people = Bearer(token, "the reviewers' token")
+        self._callers = callers
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -79,8 +80,10 @@ class ReviewRoutes:
         await respond(scope, receive, send, self._answer)
 
     async def _answer(self, request: Request) -> Answer | None:
-        (self._points if request.path.endswith(_ENFORCING) else self._people).check(request.headers)
         try:
+            if request.path.endswith(_ENFORCING):
+                return await self._enforce(request, await self._callers.of(request.scope))
+            self._people.check(request.headers)
             return await (self._read(request) if _READING.fullmatch(request.path) else self._write(request))
         except Refused as error:
             kind = _KINDS.get(error.code, error.code.replace("_", "-"))
@@ -99,7 +102,16 @@ class ReviewRoutes:
 
     async def _write(self, request: Request) -> Answer | None:
         body = await request.json(MAX_STATEMENT_BYTES)
-        return None if body is None else await self._post(request.path, request.headers, body)
+        return None if body is None else await asyncio.to_thread(self._take, request.path, request.headers, body)
+
+    async def _enforce(self, request: Request, caller: Caller) -> Answer | None:
+        body = await request.json(MAX_STATEMENT_BYTES)
+        if body is None:
+            return None
+        name = _name(request.path)
+        if request.path.endswith(":redeem"):
+            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem), caller)
+        return await asyncio.to_thread(self._complete, name, _read(body, Complete), caller)
 
     def _list(self, query: Mapping[str, str]) -> Answer:
         state, cursor = query.get("state", "pending"), query.get("cursor", "")
@@ -124,19 +136,11 @@ class ReviewRoutes:
             return Answer(status=304, body=b"", headers=(_etag(case),))
         return self._shown(case)
 
-    async def _post(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
-        name = path.rpartition("/")[2].partition(":")[0]
-        if path.endswith(":redeem"):
-            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem))
-        if path.endswith(":complete"):
-            return await asyncio.to_thread(self._complete, name, _read(body, Complete))
-        return await asyncio.to_thread(self._take, path, headers, body)
-
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """A signed statement; sent twice it is the same one, and gets the same answer."""
         statement = self._clerk.about(body)
         about = getattr(statement, "escalation", None) or getattr(statement, "grant", None)
-        wanted = path.removesuffix("/votes").rpartition("/")[2].partition(":")[0]
+        wanted = _name(path.removesuffix("/votes"))
         if path != "/v1/review" and about != wanted:
             raise Problem("malformed", f"the statement is about `{about}`, and was sent to `{wanted}`")
         if path.endswith(":cancel") and not isinstance(statement, CancelStatement):
@@ -160,7 +164,7 @@ class ReviewRoutes:
             raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
         return self._shown(self._known(escalation))
 
-    def _for_enforcing(self, grant: str) -> Grant:
+    def _for_enforcing(self, grant: str, caller: Caller) -> Grant:
         """A grant that enforcement points may say something about.
 
         INVARIANT: not one of a turn in some guard's own process: that guard takes its uses and says what came of them.
@@ -171,17 +175,18 @@ class ReviewRoutes:
             raise Refused("unknown", f"there is no grant `{grant[:64]}`")
         if found[0].held.bound:
             raise Refused("not_redeemable", "the grant belongs to the turn that asked, and its guard uses it")
+        caller.check(found[0].held.agent)
         return found[1].grant
 
-    def _redeem(self, grant: str, use: Redeem) -> Answer:
-        self._for_enforcing(grant)
+    def _redeem(self, grant: str, use: Redeem, caller: Caller) -> Answer:
+        self._for_enforcing(grant, caller)
         won = self._desk.reserve(grant, use.digest, use.binding)
         if won is None:
             raise Refused("stale", "what people were shown has changed, and the grant is void now")
         return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
 
-    def _complete(self, grant: str, end: Complete) -> Answer:
-        self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
+    def _complete(self, grant: str, end: Complete, caller: Caller) -> Answer:
+        self._desk.finish(Redemption(grant=self._for_enforcing(grant, caller), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
 
     def _known(self, name: str) -> Case:
@@ -231,6 +236,10 @@ async def _changed(desk: ReviewDesk, name: str, version: int, seconds: float) ->
     finally:
         end()
     return desk.find(name)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition(":")[0]
 
 
 def _key(headers: Mapping[bytes, bytes]) -> str:

@@ -12,8 +12,8 @@ from guardrail.audit import trail_key
 from guardrail.errors import GuardrailError
 from guardrail.model import ToolCall
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._judging import Judging
 from guardrail.service._respond import Request, respond
-from guardrail.service._turns import Turns
 from guardrail.tokens import TokenSigner
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ class TokenRoutes:
     """The route of decision tokens.
 
     Args:
-        guard: judges, and has the key.
-        turns: limit on what is judged at one time.
+        guard: has the key.
+        judging: what judges.
     """
 
-    def __init__(self, guard: Guard, turns: Turns) -> None:
+    def __init__(self, guard: Guard, judging: Judging) -> None:
         self._guard = guard
-        self._turns = turns
+        self._judging = judging
         self._limit = guard.config.service.body_bytes
 
     def owns(self, path: str) -> bool:
@@ -53,8 +53,7 @@ class TokenRoutes:
         except (GuardrailError, OSError) as error:
             # Before the call is judged: an allow that nobody is told of would be on record as released.
             raise Problem("not-ready", f"no token can be signed here: {error}") from None
-        with self._turns.turn():
-            decision = await self._guard.acheck(call)
+        call, decision = await self._judging.judge(request.caller, call)
         facts = {"decision": decision.to_dict()}
         if decision:
             facts["token"] = signer.sign(call, decision)  # type: ignore[assignment]
