@@ -1655,6 +1655,8 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_service_process.py::test_decisions_over_tcp",
             "tests/test_service_process.py::test_decisions_over_a_unix_socket",
+            "tests/test_service_process.py::test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends",
+            "tests/test_service.py::test_readiness_tells_engine_bundle_and_trail_apart",
         ),
     ),
     Promise(

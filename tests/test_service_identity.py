@@ -25,7 +25,7 @@ from guardrail.service._app import check_access
 from guardrail.service._callers import Callers, certificate_names
 from guardrail.service._http import Problem
 from tests.pki_support import Authority, Cluster
-from tests.test_service_process import Place, serving
+from tests.test_service_process import Place, records, serving
 
 OWN = "a-token-of-the-trainer"
 LS = {"tool": "bash", "args": {"command": "ls"}, "cwd": "/"}
@@ -92,15 +92,8 @@ token = "${{file:{place.folder}/trainer.token}}"
                 assert "answered 401" in outcome(unknown), (shown, token)
         with client(*forged) as unknown:
             assert "gave no answer" in outcome(unknown)
-    names = [record["subject"]["id"] for record in records(place) if record["kind"] == "intent"]
+    names = [record["subject"]["id"] for record in records(place.trail) if record["kind"] == "intent"]
     assert names == ["agent", "agent", "pod", "pod-7", "trainer"]
-
-
-def records(place: Place) -> list[dict[str, Any]]:
-    """What the trail has so far."""
-    from guardrail.audit._verify import read_records
-
-    return [record for _, record in read_records(place.trail, 0)]
 
 
 def test_the_socket_tells_whose_process_asks(place: Place) -> None:

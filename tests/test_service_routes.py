@@ -189,7 +189,7 @@ async def _until(holds: Callable[[], bool]) -> None:
     """Wait for something that other processes do, which set no event of ours."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not holds():  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
 
 
 def _opened(pipe: Path) -> bool:

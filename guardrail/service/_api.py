@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,7 +12,6 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
 from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS
 from guardrail.service._execute import EXECUTE
@@ -22,6 +20,7 @@ from guardrail.service._http import Problem, problem_document
 from guardrail.service._metrics import METRICS
 from guardrail.service._openapi import HEALTH, READING, SECURITY, describe
 from guardrail.service._openapi_review import with_review
+from guardrail.service._readiness import Readiness
 from guardrail.service._tokens import TOKEN
 
 if TYPE_CHECKING:
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
 SPARE_THREADS: Final = 8
 """Threads besides those of calls that are judged or carried out: for readiness, metrics, pages and webhooks."""
-
-READY_SECONDS: Final = 1.0
-"""How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
 
 
 def build(guard: Guard, turns: Turns, background: Background, *, review: bool = False) -> FastAPI:
@@ -45,7 +41,7 @@ def build(guard: Guard, turns: Turns, background: Background, *, review: bool = 
         background: what is done while the service runs.
         review: people review over HTTP, so that the document has their routes too.
     """
-    readiness = _Readiness(guard)
+    readiness = Readiness(guard)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -73,7 +69,14 @@ def build(guard: Guard, turns: Turns, background: Background, *, review: bool = 
     for path, page, tag, summary, answers, needs in (
         ("/livez", pages.livez, "health", "The process answers", HEALTH, None),
         ("/startupz", pages.startupz, "health", "Start-up is over", HEALTH, None),
-        ("/readyz", pages.readyz, "health", "Policy is loaded and the trail takes records", HEALTH, None),
+        (
+            "/readyz",
+            pages.readyz,
+            "health",
+            "The engine answers, a bundle is in force, and the trail takes records",
+            HEALTH,
+            None,
+        ),
         ("/v1/info", pages.info, "guardrail", "What is loaded", READING, SECURITY),
         ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata", {}, None),
     ):
@@ -106,7 +109,7 @@ def build(guard: Guard, turns: Turns, background: Background, *, review: bool = 
 class _Pages:
     """What each page says."""
 
-    def __init__(self, guard: Guard, turns: Turns, readiness: _Readiness) -> None:
+    def __init__(self, guard: Guard, turns: Turns, readiness: Readiness) -> None:
         self._guard = guard
         self._turns = turns
         self._readiness = readiness
@@ -146,36 +149,6 @@ class _Pages:
                 "access_evaluations_endpoint": base + EVALUATIONS,
             }
         )
-
-
-class _Readiness:
-    """Whether calls would be judged, or denied because something is missing."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.started = False
-        self._guard = guard
-        self._asked_at = float("-inf")
-        self._last: dict[str, bool] = {}
-        self._one = asyncio.Lock()
-
-    async def checks(self) -> dict[str, bool]:
-        async with self._one:
-            if time.monotonic() - self._asked_at >= READY_SECONDS:
-                self._last = {"policy": bool(self._guard.engine.revision), "trail": await self._trail()}
-                self._asked_at = time.monotonic()
-        return {"started": self.started, **self._last}
-
-    async def _trail(self) -> bool:
-        trail = self._guard.trail
-        if trail is None:
-            # Judging without a record is for trying things out; a service that does it must not look ready.
-            return False
-        try:
-            # The only honest question: it passes through the writer, the disk and the key.
-            await asyncio.to_thread(trail.checkpoint)
-        except GuardrailError:
-            return False
-        return True
 
 
 def _health(checks: dict[str, bool]) -> JSONResponse:
