@@ -333,7 +333,8 @@ def test_readiness_can_be_asked_from_the_command_line(place: Place) -> None:
             answer = b"".join(iter(lambda: health.recv(65536), b""))
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["checks"] == {
             "started": True,
-            "policy": True,
+            "bundle": True,
+            "engine": True,
             "trail": True,
         }
 
