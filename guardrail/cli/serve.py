@@ -135,7 +135,7 @@ def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) ->
         others = for_reviewers(config)
         apart = None if others is None else stack.enter_context(listening(others))
         reload = Reload(config, settings, partial(_read_again, args, settings, others))
-        signal.signal(signal.SIGHUP, lambda *_: reload.asked())
+        signal.signal(signal.SIGHUP, partial(_reread, reload))
         while True:
             server = _serve_once(reload, listener, apart, args)
             if server.signalled or not reload.is_due:
@@ -208,6 +208,10 @@ def _warm(guard: Guard) -> None:
 def _stop(_number: int, _frame: object) -> None:
     # Everything that is open is closed on the way out, the trail's last checkpoint included.
     raise SystemExit(0)
+
+
+def _reread(reload: Reload, _number: int, _frame: object) -> None:
+    reload.asked()
 
 
 def _idle(app: Any, guard: Guard, seconds: int | None) -> Idle | None:
