@@ -1614,6 +1614,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_client.py::test_nobody_there_is_a_denial",
             "tests/test_service_client.py::test_silence_is_a_denial",
             "tests/test_service_client.py::test_what_is_no_decision_is_a_denial",
+            "tests/test_service_client.py::test_what_is_no_decision_is_a_denial_for_a_coroutine_too",
+            "tests/test_service_client.py::test_a_deadline_holds_for_all_of_a_question_also_over_tcp",
+            "tests/test_service_client.py::test_a_question_that_was_cancelled_leaves_no_answer_for_the_next",
         ),
     ),
     Promise(
@@ -1637,12 +1640,48 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="service.callers",
+        source="issue 8",
+        behaviour="whoever asks is known by a certificate, a ServiceAccount, the socket or a token, for their own agents only",
+        tests=(
+            "tests/test_service_identity.py::test_each_caller_is_known_over_tls_and_asks_in_its_own_name",
+            "tests/test_service_identity.py::test_the_socket_tells_whose_process_asks",
+            "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
+            "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
+            "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",
+        ),
+    ),
+    Promise(
+        id="service.turns",
+        source="issue 8",
+        behaviour="calls wait in a bounded line for a bounded time, one caller has its share, and what is shed is denied",
+        tests=(
+            "tests/test_service_turns.py::test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed",
+            "tests/test_service_turns.py::test_nobody_waits_longer_than_they_may_and_their_place_is_free_again",
+            "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
+        ),
+    ),
+    Promise(
+        id="service.routes",
+        source="issue 8",
+        behaviour="every route of the service wants its own token, answers what the document says, and waits for nobody else",
+        tests=(
+            "tests/test_service_routes.py::test_every_route_of_the_document_wants_the_token_that_it_names",
+            "tests/test_service_routes.py::test_a_route_that_no_document_names_needs_the_token_too",
+            "tests/test_service_routes.py::test_every_route_that_judges_waits_for_the_same_turn",
+            "tests/test_service_routes.py::test_tools_that_run_hold_up_nothing_else",
+            "tests/test_service_routes.py::test_schemathesis_finds_no_answer_that_the_document_does_not_name",
+        ),
+    ),
+    Promise(
         id="service.process",
         source="issue 2",
         behaviour="the sidecar starts, serves over TCP and over a Unix socket, and ends cleanly with a trail that verifies",
         tests=(
             "tests/test_service_process.py::test_decisions_over_tcp",
             "tests/test_service_process.py::test_decisions_over_a_unix_socket",
+            "tests/test_service_process.py::test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends",
+            "tests/test_service.py::test_readiness_tells_engine_bundle_and_trail_apart",
         ),
     ),
     Promise(
