@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, Unpack, cast
 
 from guardrail import Blocked, ConfigError, Denied, Escalated, ToolCall
 from guardrail_adapters._caller import Caller, Options
+from guardrail_adapters._guard import require
 from guardrail_adapters._host import Paths, Shutil, Subprocess
 
 __all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "guarded"]
@@ -52,8 +53,7 @@ def guarded(guard: GuardLike, *, tool: str = "", **options: Unpack[Options]) -> 
     Raises:
         ConfigError: if `guard` is no guard, or the function takes `*args` or yields.
     """
-    if not (hasattr(guard, "run") and hasattr(guard, "arun")):
-        raise ConfigError(f"`guard` must be an open guard, such as `Guard.open(...)`, not a `{type(guard).__name__}`")
+    require(guard, "run", "arun")
     caller = Caller.of(options)
 
     def decorate(function: _F) -> _F:
