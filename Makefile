@@ -74,15 +74,17 @@ policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from polic
 	$(BIN)/guardrail policy build
 
 .PHONY: conformance
-conformance: $(VENV)/.test ## which adapter keeps what: every case with every adapter of ours, as a table
-	$(BIN)/python -m guardrail_adapters.testing $(CONFORMANCE)
+conformance: $(VENV)/.test $(FRAMEWORKS_VENV)/.ready ## which adapter keeps what: every case with every adapter of ours, as a table
+	$(BIN)/python -m guardrail_adapters.testing langgraph python $(CONFORMANCE)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(FRAMEWORKS_VENV)/bin/python -W ignore -m guardrail_adapters.testing \
+		openai-agents pydantic-ai inspect $(CONFORMANCE)
 
 .PHONY: adapters
 adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready ## the adapters' tests and the conformance suite on the lowest and the newest frameworks
 	@set -e; for end in $(ENDS); do echo "adapters: $$end versions"; \
 		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters; \
-		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing; done
-	$(BIN)/python -m pytest tests/adapters/test_inspect.py
+		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph; done
+	$(BIN)/python -m pytest tests/adapters/test_frameworks.py
 
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md

@@ -241,7 +241,10 @@ class _LocalShell(_Guarded):
 
     async def __call__(self, request: Any) -> Any:
         call = self.call(request.ctx_wrapper, request.data.action, request.data.call_id)
-        return await self.door.carry_out(call, lambda _: self.inner(request), approved=False)
+        try:
+            return await self.door.carry_out(call, lambda _: self.inner(request), approved=False)
+        except NotCarriedOut as refusal:
+            return str(refusal)  # the SDK lets an exception end the run
 
 
 class _Editor(_Guarded):
