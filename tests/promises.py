@@ -742,6 +742,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="control_arena.monitor",
+        source="issue 6",
+        behaviour="a ControlArena protocol defers steps by what they would do to assets, in the light of what was carried out",
+        tests=(
+            "tests/control_arena/test_monitor.py::test_a_step_is_scored_by_its_worst_call",
+            "tests/control_arena/test_monitor.py::test_what_was_carried_out_counts_and_what_was_only_proposed_does_not",
+            "tests/control_arena/test_monitor.py::test_the_protocol_of_the_example_defers",
+        ),
+        gap="run by `make adapters` and not by CI: its environment takes longer to make than CI has left",
+    ),
+    Promise(
         id="openai_agents.tools",
         source="issue 6",
         behaviour="every tool that the OpenAI Agents SDK runs here passes the guard, whichever agent uses it, or the run stops",

@@ -37,7 +37,7 @@ def test_the_frameworks_own_tests_pass_in_their_environment(python: str, root: P
     assert "skipped" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["inspect", "openai_agents", "pydantic_ai"])
+@pytest.mark.parametrize("name", ["control_arena", "inspect", "openai_agents", "pydantic_ai"])
 def test_without_its_framework_an_adapter_says_what_to_install(name: str) -> None:
     """The environment of the other tests has none of them."""
     with pytest.raises(ImportError, match=rf"install `guardrail-runtime\[{name.replace('_', '-')}\]`"):
