@@ -22,6 +22,7 @@ def python(root: Path) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 def test_the_frameworks_own_tests_pass_in_their_environment(python: str, root: Path) -> None:
     """All of tests/frameworks, and none of it is skipped."""
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Tests that import ControlArena: `make adapters` runs them in `.venv-control-arena`; nowhere else are they collected."""
+"""Tests that import ControlArena: `make adapters` runs them in `.venv-control-arena`, and nothing else does."""
 
 from __future__ import annotations
 
