@@ -167,7 +167,8 @@ class Guard:
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
         lookback = None if trail is None else Lookback(trail_directory(config), partial(trail_records, config))
-        self.obligations = Obligations(world, ledger, stores=stores_of(config), lookback=lookback)
+        stores = stores_of(config)
+        self.obligations = Obligations(world, ledger, stores=stores, lookback=lookback, clock=self.desk.clock)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -421,7 +422,7 @@ class Guard:
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
-        now_us = time.time_ns() // 1000
+        now_us = self.desk.clock()
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for note in self.obligations.notes(mandates):
             self._steward.noted(note, (yield Keep(note.record, True)))
@@ -543,7 +544,7 @@ class Guard:
         try:
             if decision.mandates:
                 # A use that was counted is never given back, also if the call comes to nothing.
-                mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+                mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
                 decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
                 unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
@@ -796,7 +797,7 @@ class Guard:
         }
 
     def _does(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
-        mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+        mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
         return self.obligations.doing(decision.effects, mandates)
 
     def _class_of(self, asset_id: str) -> str | None:

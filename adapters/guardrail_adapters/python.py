@@ -11,12 +11,14 @@ import asyncio
 import functools
 import inspect
 import os
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, Unpack, cast
 
 from guardrail import Blocked, ConfigError, Denied, Escalated, ToolCall
 from guardrail_adapters._caller import Caller, Options
-from guardrail_adapters._host import Paths, Shutil, Subprocess
+from guardrail_adapters._guard import require
+from guardrail_adapters._host import GuardedPath, Shutil, Subprocess
 
 __all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "guarded", "shell"]
 
@@ -56,8 +58,7 @@ def guarded(guard: GuardLike, *, tool: str = "", **options: Unpack[Options]) -> 
     Raises:
         ConfigError: if `guard` is no guard, or the function takes `*args` or yields.
     """
-    if not (hasattr(guard, "run") and hasattr(guard, "arun")):
-        raise ConfigError(f"`guard` must be an open guard, such as `Guard.open(...)`, not a `{type(guard).__name__}`")
+    require(guard, "run", "arun")
     caller = Caller.of(options)
 
     def decorate(function: _F) -> _F:
@@ -172,8 +173,9 @@ class Host:
         """`run`, `check_call` and `check_output`, as in the standard library."""
         self.shutil = Shutil(guard.run, caller)
         """`copy`, `copy2`, `copyfile`, `copytree`, `move` and `rmtree`, as in the standard library."""
-        self._paths = Paths(guard.run, caller)
+        self._run = guard.run
+        self._caller = caller
 
-    def path(self, *parts: str | os.PathLike[str]) -> Any:
+    def path(self, *parts: str | os.PathLike[str]) -> GuardedPath:
         """A path that asks the guard first; it has the methods of `pathlib.Path` that read, write and delete."""
-        return self._paths.path(*parts)
+        return GuardedPath(self._run, self._caller, pathlib.Path(*parts))

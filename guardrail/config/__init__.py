@@ -6,6 +6,7 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 
 from __future__ import annotations
 
+from guardrail.config._callers import NO_USER, ClientConfig, KubernetesConfig, TlsConfig
 from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig, ServingConfig
 from guardrail.config._evidence import (
     DecisionLogConfig,
@@ -30,10 +31,12 @@ from guardrail.config._settings import Config
 from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig, RecordConfig
 
 __all__ = [
+    "NO_USER",
     "WEAKENS",
     "AgentConfig",
     "AssetConfig",
     "BundleKeyConfig",
+    "ClientConfig",
     "Config",
     "ConsoleConfig",
     "DecisionLogConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "HistoryConfig",
     "HookConfig",
     "InventoryConfig",
+    "KubernetesConfig",
     "LimitConfig",
     "MandateConfig",
     "Maturity",
@@ -53,6 +57,7 @@ __all__ = [
     "ReviewConfig",
     "ServiceConfig",
     "ServingConfig",
+    "TlsConfig",
     "TrailConfig",
     "Weakens",
     "WebhookConfig",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from guardrail.config._callers import ClientConfig, KubernetesConfig, TlsConfig
 from guardrail.config._section import Section
 
 
-class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"clients": "client"}):
     """`[service]`: the sidecar.
 
     Args:
@@ -24,9 +25,19 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         metrics_token: bearer token of whoever may read `/metrics` and nothing else, best given as `${ENV_NAME}`;
             `token` opens it as well.
         body_bytes: largest request body, in bytes.
-        concurrency: most requests judged at one time; further ones get 503.
+        concurrency: most calls judged at one time.
+        queue: most calls that wait for their turn beyond that; further ones get 503, which is a denial.
+        queue_ms: longest that a call waits for its turn, in milliseconds; then it gets 503.
+        each_concurrency: most calls of one client, or else of one agent, that are judged or wait at one time; further
+            ones get 429, which is a denial.
+        each_rate: most calls of one client, or else of one agent, per second, on average; further ones get 429.
+        each_burst: most calls of one client, or else of one agent, at once after a pause.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
             in seconds.
+        clients: the `[[service.client]]` tables: who may ask, and in whose name; without any, whoever has `token` or
+            can enter the socket's directory may ask in every agent's name.
+        tls: `[service.tls]`: the service's own certificate, for TCP.
+        kubernetes: `[service.kubernetes]`: how tokens of ServiceAccounts are verified.
     """
 
     host: str = "127.0.0.1"
@@ -40,7 +51,15 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     metrics_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
+    queue: int = 256
+    queue_ms: int = 500
+    each_concurrency: int = 128
+    each_rate: float = 1000.0
+    each_burst: int = 2000
     shutdown_seconds: float = 10.0
+    clients: tuple[ClientConfig, ...] = ()
+    tls: TlsConfig | None = None
+    kubernetes: KubernetesConfig | None = None
 
 
 class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

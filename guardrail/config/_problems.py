@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from guardrail.config._callers import caller_problems
 from guardrail.config._doors import ServiceConfig, ServingConfig
 from guardrail.config._evidence import DecisionLogConfig, GroupConfig, TrailConfig, WebhookConfig
 from guardrail.config._rules import ObligationConfig, PolicyConfig
@@ -333,6 +334,7 @@ def _number_problems(config: Config) -> list[str]:
         problems.append("`service.port` may be at most 65535")
     problems += _listener_problems(config.service)
     problems += _serving_problems(config.execute.serving)
+    problems += caller_problems(config.service)
     return problems
 
 
