@@ -119,8 +119,9 @@ _PLAIN_PACKAGE: Final = frozenset(
 
 
 def _manifest(call: Call, path: str) -> dict[str, Any] | None:
+    text = _text(call, path)
     try:
-        return tomllib.loads(_text(call, path) or "")
+        return tomllib.loads(text) if text is not None else None
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
 
