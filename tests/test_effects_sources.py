@@ -145,7 +145,8 @@ HELD = {
     ),
     "a package of rust that uses another": Case(
         calls=(
-            'mkdir -p ../four/src && printf \'[package]\\nname="a"\\n[dependencies]\\nb={path="../b"}\\n\' > ../four/Cargo.toml',
+            "mkdir -p ../four/src",
+            'printf \'[package]\\nname="a"\\n[dependencies]\\nb={path="../b"}\\n\' > ../four/Cargo.toml',
             "printf 'fn main() { println!(\"x\"); }\\n' > ../four/src/main.rs",
         ),
         then=("cd ../four && cargo run",),
