@@ -70,6 +70,13 @@ class Case:
 
 
 ALLOWED = {
+    "a package of rust that only computes": Case(
+        calls=(
+            'mkdir -p ../three/src && printf \'[package]\\nname="a"\\nedition="2021"\\n\' > ../three/Cargo.toml',
+            "printf '#[derive(Debug)]\\nstruct P;\\nfn main() { println!(\"{:?}\", P); }\\n' > ../three/src/main.rs",
+        ),
+        then=("cd ../three && cargo run --release",),
+    ),
     "a setting of git": Case(calls=("git config user.email a@example.com",), then=BUILDS),
     "a commit": Case(calls=("git add -A && git commit -q -m x",), then=(*BUILDS, TESTS)),
     "a tag": Case(calls=("git tag v9",), then=BUILDS),
@@ -135,6 +142,21 @@ HELD = {
     ),
     "a package of the project that only computes": Case(
         calls=("mkdir -p lib2 && printf 'package lib2\nfunc Path() string { return \"x\" }\n' > lib2/a.go",), then=(GO,)
+    ),
+    "a package of rust that uses another": Case(
+        calls=(
+            "mkdir -p ../four/src",
+            'printf \'[package]\\nname="a"\\n[dependencies]\\nb={path="../b"}\\n\' > ../four/Cargo.toml',
+            "printf 'fn main() { println!(\"x\"); }\\n' > ../four/src/main.rs",
+        ),
+        then=("cd ../four && cargo run",),
+    ),
+    "a program of a package that calls its library": Case(
+        calls=(
+            "mkdir -p ../five/src && printf '[package]\\nname=\"a-b\"\\n' > ../five/Cargo.toml",
+            "printf 'fn main() { a_b::all(); }\\n' > ../five/src/main.rs",
+        ),
+        then=("cd ../five && cargo run",),
     ),
     "a program in rust that removes": Case(
         calls=(

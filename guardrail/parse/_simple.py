@@ -21,7 +21,7 @@ RESERVED: Final = frozenset(
 )
 """Words that are syntax where a command's name is expected."""
 
-_ASSIGNING: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_ASSIGNING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _KEYED: Final = lazy(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
 
 

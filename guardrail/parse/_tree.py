@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import itertools
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -28,10 +29,10 @@ MAX_STATEMENTS: Final = 8192
 
 Node = tree_sitter.Node
 
-BLANKS: Final = lazy(r"(?:[ \t]|(?<=[ \t])\\\n|\\\n(?=[ \t]))+")
+BLANKS: Final = re.compile(r"(?:[ \t]|(?<=[ \t])\\\n|\\\n(?=[ \t]))+")
 """What separates words: a line continuation counts only beside a blank."""
 
-BETWEEN: Final = lazy(r"(?:[ \t\n]|(?<=[ \t\n])\\\n|\\\n(?=[ \t]))*")
+BETWEEN: Final = re.compile(r"(?:[ \t\n]|(?<=[ \t\n])\\\n|\\\n(?=[ \t]))*")
 """What may stand between commands."""
 
 NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -39,8 +39,8 @@ Nested = Callable[[int, str], tuple[Script, int]]
 Reparse = Callable[[str], Script]
 """Text of a backtick substitution (Latin-1 view) -> its commands."""
 
-_PLAIN = lazy(r"[A-Za-z0-9_./:=@%+,^\-]+")
-_UNQUOTED = lazy(r"[^ \t\n\\'\"$`;|&<>()]+")
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,^\-]+")
+_UNQUOTED = re.compile(r"[^ \t\n\\'\"$`;|&<>()]+")
 _IN_DOUBLE: Final = {'"': lazy(r'[^"\\$`]+'), "": lazy(r"[^\\$`]+")}
 _NAME = lazy(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
 _CONTINUED = lazy(r"(?:\\\n)+[A-Za-z0-9_]")

@@ -7,12 +7,12 @@ network has to be imported, or named, by words that stand in the source; so a so
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._view import FileView
 from guardrail.patterns import lazy
 
 MAX_PLAIN_BYTES: Final = 64 * 1024
@@ -62,7 +62,7 @@ def plain_parts(call: Call, paths: Collection[str]) -> frozenset[str]:
     return frozenset(path for path in paths if path.endswith(_ENDINGS) and is_plain_part(call, path))
 
 
-_ENDINGS: Final = (".go", ".rs", "/go.mod", "/go.sum")
+_ENDINGS: Final = (".go", ".rs", "/go.mod", "/go.sum", "/Cargo.toml", "/Cargo.lock")
 
 
 def is_plain_part(call: Call, path: str) -> bool:
@@ -79,7 +79,11 @@ def is_plain_part(call: Call, path: str) -> bool:
         others = [] if beside is None else [one for one in beside if view.real(one) != path]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
-    return name.endswith(".rs") and not _has_manifest(view, folder) and _is_plain_rust(_text(call, path))
+    if name == "Cargo.toml":
+        return _is_plain_manifest(_manifest(call, path))
+    if name == "Cargo.lock":
+        return is_plain_part(call, f"{folder}/Cargo.toml")
+    return name.endswith(".rs") and _is_plain_rust(_text(call, path), _crates(call, path))
 
 
 def _text(call: Call, path: str) -> str | None:
@@ -92,13 +96,54 @@ def _text(call: Call, path: str) -> str | None:
         return None
 
 
-def _has_manifest(view: FileView, folder: str) -> bool:
-    """A package may have crates that do anything, under names of their own."""
+def _crates(call: Call, path: str) -> frozenset[str] | None:
+    """Crates that a source may use by their names; none outside of packages, None where it reaches more than names.
+
+    In a package only the root of a program stands alone: a module is handed what others have, and uses their macros.
+    """
+    folder = path.rpartition("/")[0]
     while folder:
-        if view.kind(f"{folder}/Cargo.toml") is not None:
-            return True
+        if call.shell.view.kind(f"{folder}/Cargo.toml") is not None:
+            table = _manifest(call, f"{folder}/Cargo.toml")
+            alone = _ROOT.fullmatch(path.removeprefix(f"{folder}/")) is not None
+            return _named_crates(table) if table is not None and alone else None
         folder = folder.rpartition("/")[0]
-    return False
+    return frozenset()
+
+
+_ROOT: Final = lazy(r"src/main\.rs|(?:src/bin|examples)/[\w-]+\.rs")
+_DEPENDENCIES: Final = ("dependencies", "dev-dependencies", "build-dependencies")
+_PLAIN_PACKAGE: Final = frozenset(
+    "name version edition authors description license publish rust-version readme repository keywords".split()
+)
+
+
+def _manifest(call: Call, path: str) -> dict[str, Any] | None:
+    text = _text(call, path)
+    try:
+        return tomllib.loads(text) if text is not None else None
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+
+
+def _named_crates(table: dict[str, Any]) -> frozenset[str] | None:
+    """The crates of a package, itself included; None if that is not told plainly."""
+    targets = table.get("target", {})
+    tables = [table, *(targets.values() if isinstance(targets, dict) else ())]
+    groups = [one.get(name, {}) for one in tables if isinstance(one, dict) for name in _DEPENDENCIES]
+    own = [table.get(name, {}) for name in ("package", "lib")]
+    if not all(isinstance(group, dict) for group in (*groups, *own)):
+        return None
+    names = [name for group in groups for name in group] + [str(one.get("name", "")) for one in own]
+    return frozenset(name.replace("-", "_") for name in names if name)
+
+
+def _is_plain_manifest(table: dict[str, Any] | None) -> bool:
+    """A package that takes in nothing of others, and whose building runs nothing."""
+    if table is None or not table.keys() <= {"package", "profile", *_DEPENDENCIES}:
+        return False
+    package = table.get("package", {})
+    return isinstance(package, dict) and package.keys() <= _PLAIN_PACKAGE and not any(map(table.get, _DEPENDENCIES))
 
 
 def _is_plain_go(text: str | None) -> bool:
@@ -120,8 +165,32 @@ def _is_plain_go(text: str | None) -> bool:
     return _GO_OS.search(code) is None and _GO_REACHING.search(code) is None and '"' not in code and "`" not in code
 
 
-def _is_plain_rust(text: str | None) -> bool:
-    if text is None:
+def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:
+    if text is None or crates is None:
         return False
     code = _RUST_PART.sub(" ", text)
-    return _RUST_REACHING.search(code) is None and '"' not in code and "/*" not in code
+    if _RUST_REACHING.search(code) is not None or '"' in code or "/*" in code:
+        return False
+    # In a package a macro, and a name below `crate`, may be another file's.
+    inner = {*_RUST_WORD.findall(code)} & {*crates, "crate", "super"} if crates else ()
+    macros = (match[1] for match in _RUST_MACRO.finditer(code)) if crates else ()
+    derived = (name for match in _RUST_ATTRIBUTE.finditer(code) for name in _RUST_WORD.findall(match[1]))
+    return not inner and _RUST_MACROS.issuperset(macros) and (not crates or _RUST_ATTRIBUTES.issuperset(derived))
+
+
+_RUST_WORD: Final = lazy(r"\b[A-Za-z_]\w*")
+_RUST_MACRO: Final = lazy(r"\b(\w+)\s*!(?!=)")
+_RUST_ATTRIBUTE: Final = lazy(r"#\s*!?\s*\[([^\]]*)\]")
+_RUST_MACROS: Final = frozenset(
+    "println print eprintln eprint format write writeln vec assert assert_eq assert_ne debug_assert "
+    "debug_assert_eq panic todo unimplemented unreachable dbg matches concat stringify line file column "
+    "thread_local format_args".split()
+)
+"""Macros of the standard library that only compute and print."""
+
+_RUST_ATTRIBUTES: Final = frozenset(
+    "derive Debug Clone Copy PartialEq Eq PartialOrd Ord Hash Default allow warn deny dead_code unused "
+    "unused_variables unused_mut unused_imports inline always never must_use cfg test repr u8 u16 u32 u64 i32 i64 "
+    "non_snake_case".split()
+)
+"""Words of attributes that run no code of others."""

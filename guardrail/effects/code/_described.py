@@ -26,7 +26,7 @@ MAX_DESCRIPTIONS: Final = 32
 MAX_NAMES: Final = 512
 """Most words of one of them that are looked for on the disk; what lies beyond is a question."""
 
-_VALUE: Final = lazy(r"(?:^|[=:,@])([^=:,@]+)")
+_VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
 _RUNNERS: Final = frozenset(("deno", "bun"))
 """Interpreters that run what the settings of a project name."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -71,9 +72,9 @@ _FILLED: Final = lazy(r"[*?\[\]{}$%`]")
 MAX_SOURCES: Final = 32
 """Most files of source code that are looked at for one command."""
 
-_NAMED: Final = lazy(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
+_NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
 _SHELL_NAME: Final = lazy(r"\.(?:sh|bash|ksh|command)$")
-_QUOTED: Final = lazy(r"[\s'\"\\]")
+_QUOTED: Final = re.compile(r"[\s'\"\\]")
 _INTERPRETER: Final = lazy(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
 
 

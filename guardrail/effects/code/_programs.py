@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,7 +23,7 @@ _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".spli
 _ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba micromamba tox nox".split())
 PROJECTS: Final = TESTERS | LOADERS
 _CODE_OPTION = lazy(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
-_SCRIPT = lazy(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
+_SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 
 
 def scripts(call: Call, words: Sequence[Field]) -> None:

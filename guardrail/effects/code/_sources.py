@@ -154,13 +154,23 @@ def _is_closed(view: FileView, reads: str, given: Sequence[str | None], plain: S
     ending = ".go" if reads == "go" else ".rs"
     parts: list[str] = []
     for path in given[1:] or given:  # the first is the directory, which stands for itself where nothing is named
-        names = (
-            view.glob(f"{_escaped((path or '').rstrip('/'))}/*{ending}") if path and not path.endswith(ending) else ()
-        )
+        names = _parts_of(view, path, ending) if path and not path.endswith(ending) else ()
         if names is None or path is None:
             return False
         parts += names or [path]
     return bool(plain) and all(view.real(path) in plain for path in parts)
+
+
+def _parts_of(view: FileView, path: str, ending: str) -> Sequence[str] | None:
+    """Sources in a directory; of a package of Rust those of its programs, None where there are more than those."""
+    folder = _escaped(path.rstrip("/"))
+    if ending != ".rs" or view.kind(f"{path.rstrip('/')}/Cargo.toml") is None:
+        return view.glob(f"{folder}/*{ending}")
+    below = view.glob(f"{folder}/src/*/")
+    if below is None or any(not name.rstrip("/").endswith("/src/bin") for name in below):
+        return None
+    found = [view.glob(f"{folder}/{where}") for where in ("*.rs", "src/*.rs", "src/bin/*.rs")]
+    return None if None in found else [name for names in found for name in names or ()]
 
 
 def plain_sources(call: Call) -> list[str]:

@@ -10,7 +10,7 @@ from guardrail.effects.domain._values import starred
 from guardrail.model import Kind, Resource
 from guardrail.patterns import lazy
 
-URL: Final = lazy(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
+URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
 """A word that says itself where it leads."""
 
 REMOTE: Final = lazy(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
@@ -74,7 +74,7 @@ def remote(url: str) -> Resource:
     return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)
 
 
-_HUBS: Final = lazy(
+_HUBS: Final = re.compile(
     r"(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?P<host>(?:www\.)?huggingface\.co|hf\.co"
     r"|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com|s3[a-z0-9.-]*\.amazonaws\.com"
     r"|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)(?::\d+/|[/:])/?"
@@ -84,9 +84,22 @@ _HUBS: Final = lazy(
 """Addresses, on the web or of a git server, of things that also have an address of their own."""
 
 
+def is_of_hub(text: str) -> bool:
+    """Whether the address of a hub or a store may stand in a text: asked often, and so without a pattern."""
+    low = text.lower()
+    return (
+        "hf.co" in low
+        or "huggingface.co" in low
+        or ".amazonaws.com" in low
+        or "storage.googleapis.com" in low
+        or ".blob.core." in low
+    )
+
+
 def aliases(resource: Resource) -> Iterator[Resource]:
     """A thing that the address of a hub or a store leads to, by its own address."""
-    match = _HUBS.match(resource.uri or "")
+    uri = resource.uri or ""
+    match = _HUBS.match(uri) if is_of_hub(uri) else None
     if match is None:
         return
     rest = match["rest"].strip("/").removesuffix(".git")
@@ -108,8 +121,6 @@ _STANDS: Final = lazy(r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@|
 
 def aliases_in(word: str) -> Iterator[Resource]:
     """The same of every such address in a word: `git+https://…`, `--url=https://…`, and one without a scheme."""
-    if "hf.co" not in word and "huggingface.co" not in word and "://" not in word:
-        return
     for match in _STANDS.finditer(word):
         text = match[0]
         text = f"git:{text}" if text.startswith("git@") else text if ":" in text[:8] else f"https://{text}"

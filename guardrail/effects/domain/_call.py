@@ -86,7 +86,7 @@ _OPENING: Final[Mapping[str, re.Pattern[str] | None]] = {
 _BEGUN: Final = lazy(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
 """A directory, the beginning of a name in it, and how that name ends."""
 
-_CLUSTER: Final = lazy(r"-[A-Za-z]{2}[\w./~-]")
+_CLUSTER: Final = re.compile(r"-[A-Za-z]{2}[\w./~-]")
 
 MAX_LETTERS: Final = 24
 """Most characters of a word of letters among which the value of an option is looked for."""

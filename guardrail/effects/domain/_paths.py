@@ -23,14 +23,14 @@ STANDARD_OUTPUT: Final = frozenset(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1
 _DESCRIPTOR = lazy(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
 
 _NET_DEVICE = lazy(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
-_NUMBERS = lazy(f"(?:{NUM}|{NAME})+")
-_SPECIAL = lazy(r"[*?\[]")
-_MARKS = lazy(r"[=@:,;]+")
-_TOKEN = lazy(r"[^\s'\"`;|&<>()=,$\\]+")
+_NUMBERS = re.compile(f"(?:{NUM}|{NAME})+")
+_SPECIAL = re.compile(r"[*?\[]")
+_MARKS = re.compile(r"[=@:,;]+")
+_TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
 _BARE = lazy(r"[^\[\]{}]+")
 """What stands between brackets and braces."""
 
-_EDGED = lazy(r"[\[\]{}#?%^~!+]|[*@&]$")
+_EDGED = re.compile(r"[\[\]{}#?%^~!+]|[*@&]$")
 _CLOSING: Final = ".:!?@#%^~+&*-"
 _BRACED = lazy(r"\{[^{}\s'\"]*(?:,|\.\.)[^{}\s'\"]*\}")
 
@@ -64,7 +64,7 @@ def _wild(text: str) -> str:
     return _NUMBERS.sub("*", text).replace(TOP, "**")
 
 
-_LISTED: Final = lazy(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
+_LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
 
 _BEGUN: Final = lazy(f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-]+(?:{NUM}|{NAME}|[\\w.@%+=,-])*{PATH}((?:\\.\\w+)*)", re.ASCII)
@@ -187,7 +187,7 @@ def spellings(word: str) -> Iterator[str]:
             yield text
 
 
-_DASHED: Final = lazy(r"[A-Za-z0-9_-]+")
+_DASHED: Final = re.compile(r"[A-Za-z0-9_-]+")
 """Words without a mark that a path could stand behind, but for the dash of an option of one letter."""
 
 

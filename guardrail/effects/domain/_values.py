@@ -6,6 +6,7 @@ a command; they are then read as unknown, which is wider and so still sound.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -69,7 +70,7 @@ MOVING: Final = frozenset(
 """Variables that the shell sets itself: what was assigned to one is not what it holds."""
 
 
-_MARKED: Final = lazy(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
+_MARKED: Final = re.compile(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
 
 
 def starred(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,7 +22,7 @@ from guardrail.effects.code._running import run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
-from guardrail.effects.domain._addresses import aliases, aliases_in, at
+from guardrail.effects.domain._addresses import aliases, aliases_in, at, is_of_hub
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import given, given_options, given_words
@@ -121,13 +122,21 @@ def known_command(call: Call, name: str) -> Stream:
 
 def _fetched(call: Call, before: int, out: Stream) -> Stream:
     """What comes from a web address that is one of a hub or a store is what lies there by its own address."""
-    effects = call.shell.emit.effects[before:]
-    found = [alias for effect in effects if effect.op == "net_recv" for alias in aliases(effect.resource)]
+    effects = call.shell.emit.effects
+    found: list[Resource] = []
+    reaching = False
+    for index in range(before, len(effects)):
+        effect = effects[index]
+        if effect.op == "net_recv":
+            reaching = True
+            found += aliases(effect.resource)
+        elif effect.op == "exec_opaque":
+            reaching = True
     if not found:
-        if any(effect.op in _REACHING for effect in effects):
+        if reaching:
             _mention_hubs(call)
         return out
-    for effect in effects:
+    for effect in effects[before:]:
         if effect.op in ("write", "append", "create"):
             for alias in dict.fromkeys(found):
                 call.emit("copy", alias, effect.resource, flow=("download",), may=effect.modality == "may")
@@ -136,11 +145,10 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
 
 
-_REACHING: Final = frozenset(("net_recv", "exec_opaque"))
-
-
 def _mention_hubs(call: Call) -> None:
     """Name what words are the address of, to a program that may fetch it or do anything else to it."""
+    if not is_of_hub(" ".join([field.text for field in call.args])):
+        return
     for field in call.args:
         for alias in aliases_in(field.text):
             call.emit("mention", alias, precision="opaque", may=True)
@@ -333,7 +341,7 @@ def _described(call: Call, parsed: Parsed, before: int) -> None:
 _DEPLOYING: Final = frozenset(("builds.toml", "containers.toml", "k8s.toml"))
 """Files of the catalogue whose commands start what a text describes."""
 
-_INPUT: Final = lazy(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
+_INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
 """Words that ask for the standard input."""
 
 _CARRYING: Final = frozenset(

@@ -13,8 +13,8 @@ from guardrail.effects.domain._values import MAX_TEXT, TOP, Field, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 
-_TOPS = lazy(f"{TOP}{{2,}}")
-_GLOB = lazy(r"[*?]|\[.+\]", re.DOTALL)
+_TOPS = re.compile(f"{TOP}{{2,}}")
+_GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
 _BRACKET = lazy(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 
 
