@@ -3037,6 +3037,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_obligations_discharge.py::test_a_true_deletion_gets_its_certificate",
             "tests/test_obligations_discharge.py::test_a_certificate_that_was_changed_is_not_genuine",
+            "tests/test_postgres_beside.py::test_a_deletion_under_a_shared_ledger_is_proven_from_it",
             "tests/test_obligations_discharge.py::test_what_is_no_verifier_key_is_wrong_usage",
             "tests/test_obligations_discharge.py::test_what_is_not_proven_has_no_certificate",
             "tests/test_obligations_discharge.py::test_the_page_shows_commands_that_do_what_it_says",

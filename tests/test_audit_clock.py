@@ -45,6 +45,7 @@ def test_a_trail_that_is_opened_before_its_last_record_says_so(tmp_path: Path, m
     assert last["t_us"] == last_us > time.time_ns() // 1000
     assert (told["kind"], told["event"], told["last_us"]) == ("clock", "set_back", last_us)
     assert told["now_us"] < last_us - MAX_BEHIND_US
+    assert told["t_us"] >= last_us, "no record is dated before the one before it"
     assert verify(tmp_path / "t").ok
     with monkeypatch.context() as later:
         set_clock(later, 2 * HOUR_NS)

@@ -37,11 +37,11 @@ THEN_NS = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
 def house(postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """A ledger of old records, and a few of today."""
     made = House(tmp_path, postgres.database())
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: THEN_NS)
+        with open_shared(made.store, tmp_path / "a") as trail, trail.ledger(()).turn() as turn:
+            turn.append([denial(number) for number in range(OLD)])
     with open_shared(made.store, tmp_path / "a") as trail:
-        with monkeypatch.context() as patched:
-            patched.setattr(time, "time_ns", lambda: THEN_NS)
-            with trail.ledger(()).turn() as turn:
-                turn.append([denial(number) for number in range(OLD)])
         trail.append(denial())
     return made
 
@@ -220,12 +220,13 @@ def test_whoever_trusts_the_first_key_follows_it_past_pruned_rows(
 ) -> None:
     """The rows of the records about keys are gone, and the records themselves are beside the ledger."""
     house = House(tmp_path, postgres.database())
-    with open_shared(house.store, tmp_path / "a") as trail, monkeypatch.context() as patched:
+    with monkeypatch.context() as patched:
         patched.setattr(time, "time_ns", lambda: THEN_NS)
-        assert house.run("rotate-key") == 0
-        first = verify(house.store).key
-        with trail.ledger(()).turn() as turn:
-            turn.append([denial(number) for number in range(OLD)])
+        with open_shared(house.store, tmp_path / "a") as trail:
+            assert house.run("rotate-key") == 0
+            first = verify(house.store).key
+            with trail.ledger(()).turn() as turn:
+                turn.append([denial(number) for number in range(OLD)])
     with open_shared(house.store, tmp_path / "a") as trail:
         trail.append(denial())
         keys = verify(house.store, vkey=first).keys
