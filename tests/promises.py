@@ -1033,6 +1033,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_clock.py::test_a_trail_that_is_opened_before_its_last_record_says_so",
             "tests/test_audit_clock.py::test_the_last_time_is_known_where_the_last_segment_has_no_record_yet",
             "tests/test_audit_clock.py::test_a_grant_that_had_expired_is_not_revived_by_a_start_with_the_clock_set_back",
+            "tests/test_audit_clock.py::test_a_replica_that_is_opened_before_the_last_record_says_so",
         ),
     ),
     Promise(

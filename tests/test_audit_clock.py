@@ -13,6 +13,7 @@ from guardrail.audit.clock import MAX_BEHIND_US, Clock
 from guardrail.config import Config, TrailConfig
 from guardrail.review import open_desk
 from tests.audit_support import denial, open_trail
+from tests.postgres_support import Cluster, open_shared
 from tests.test_review_desk import DIGEST, approved
 
 HOUR_NS = 3600 * 10**9
@@ -80,3 +81,21 @@ def test_a_grant_that_had_expired_is_not_revived_by_a_start_with_the_clock_set_b
             trail.append(denial())
     with Trail.open(tmp_path / "t") as trail:
         assert open_desk(config, trail).valid(grant, DIGEST) is None
+
+
+def test_a_replica_that_is_opened_before_the_last_record_says_so(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a shared trail too, and the next replica dates nothing before what the first one has written."""
+    store = postgres.database()
+    with monkeypatch.context() as later:
+        set_clock(later, HOUR_NS)
+        with open_shared(store, tmp_path / "a") as trail:
+            trail.append(denial())
+    with open_shared(store, tmp_path / "b") as trail:
+        trail.append(denial())
+        last_us = trail.last_us
+    last, told, after = (record for _, record in read_records(store))
+    assert (told["kind"], told["last_us"]) == ("clock", last["t_us"]) == ("clock", last_us)
+    assert last["t_us"] <= told["t_us"] <= after["t_us"]
+    assert verify(store).ok
