@@ -17,9 +17,8 @@ EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
 KINDS: Final = (
-    "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order",
-    "asset", "key", "retention", "redaction", "checkpoint", "gap",
-    "clock",
+    "config", "intent", "decision", "observed", "result", "obligation", "escalation", "vote", "grant", "redemption",
+    "order", "asset", "key", "retention", "redaction", "checkpoint", "gap", "clock",
 )  # fmt: skip
 """What kinds of records a trail may hold."""
 
