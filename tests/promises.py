@@ -980,6 +980,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_retention.py::test_the_digest_of_a_disclosure_is_that_of_the_specification",
             "tests/test_audit_retention.py::test_odd_arguments_are_disclosed_as_one",
             "tests/test_audit_retention.py::test_a_disclosure_that_cannot_be_written_denies_the_call",
+            "tests/test_audit_retention.py::test_one_disclosure_that_fails_oddly_keeps_no_later_one_from_being_kept",
             "tests/test_audit_retention.py::test_a_redacted_disclosure_is_gone_and_the_trail_still_verifies",
             "tests/test_audit_retention.py::test_a_changed_or_returned_disclosure_is_found",
         ),
@@ -1102,6 +1103,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_clock.py::test_a_trail_that_is_opened_before_its_last_record_says_so",
             "tests/test_audit_clock.py::test_the_last_time_is_known_where_the_last_segment_has_no_record_yet",
             "tests/test_audit_clock.py::test_a_grant_that_had_expired_is_not_revived_by_a_start_with_the_clock_set_back",
+            "tests/test_audit_clock.py::test_a_replica_that_is_opened_before_the_last_record_says_so",
         ),
     ),
     Promise(
@@ -3156,6 +3158,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_obligations_discharge.py::test_a_true_deletion_gets_its_certificate",
             "tests/test_obligations_discharge.py::test_a_certificate_that_was_changed_is_not_genuine",
+            "tests/test_postgres_beside.py::test_a_deletion_under_a_shared_ledger_is_proven_from_it",
             "tests/test_obligations_discharge.py::test_what_is_no_verifier_key_is_wrong_usage",
             "tests/test_obligations_discharge.py::test_what_is_not_proven_has_no_certificate",
             "tests/test_obligations_discharge.py::test_the_page_shows_commands_that_do_what_it_says",

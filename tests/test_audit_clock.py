@@ -13,6 +13,7 @@ from guardrail.audit.clock import MAX_BEHIND_US, Clock
 from guardrail.config import Config, TrailConfig
 from guardrail.review import open_desk
 from tests.audit_support import denial, open_trail
+from tests.postgres_support import Cluster, open_shared
 from tests.test_review_desk import DIGEST, approved
 
 HOUR_NS = 3600 * 10**9
@@ -45,6 +46,7 @@ def test_a_trail_that_is_opened_before_its_last_record_says_so(tmp_path: Path, m
     assert last["t_us"] == last_us > time.time_ns() // 1000
     assert (told["kind"], told["event"], told["last_us"]) == ("clock", "set_back", last_us)
     assert told["now_us"] < last_us - MAX_BEHIND_US
+    assert told["t_us"] >= last_us, "no record is dated before the one before it"
     assert verify(tmp_path / "t").ok
     with monkeypatch.context() as later:
         set_clock(later, 2 * HOUR_NS)
@@ -79,3 +81,21 @@ def test_a_grant_that_had_expired_is_not_revived_by_a_start_with_the_clock_set_b
             trail.append(denial())
     with Trail.open(tmp_path / "t") as trail:
         assert open_desk(config, trail).valid(grant, DIGEST) is None
+
+
+def test_a_replica_that_is_opened_before_the_last_record_says_so(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a shared trail too, and the next replica dates nothing before what the first one has written."""
+    store = postgres.database()
+    with monkeypatch.context() as later:
+        set_clock(later, HOUR_NS)
+        with open_shared(store, tmp_path / "a") as trail:
+            trail.append(denial())
+    with open_shared(store, tmp_path / "b") as trail:
+        trail.append(denial())
+        last_us = trail.last_us
+    last, told, after = (record for _, record in read_records(store))
+    assert (told["kind"], told["last_us"]) == ("clock", last["t_us"]) == ("clock", last_us)
+    assert last["t_us"] <= told["t_us"] <= after["t_us"]
+    assert verify(store).ok

@@ -146,6 +146,14 @@ def test_a_disclosure_that_cannot_be_written_denies_the_call(tmp_path: Path) -> 
     assert verify(house.trail).unfinished == 0
 
 
+def test_one_disclosure_that_fails_oddly_keeps_no_later_one_from_being_kept(tmp_path: Path) -> None:
+    """A text that no file can hold is told at once, and the thread that writes goes on."""
+    kept_by = Disclosures(tmp_path, timeout_seconds=20)
+    with pytest.raises(TrailError, match="cannot write what is disclosed beside the trail"):
+        kept_by.keep({"kind": "x", "id": "a" * 8 + "\0"}, {"/output": "text"})
+    assert "/output" in kept_by.keep({"kind": "x"}, {"/output": "text"})["disclosures"]
+
+
 def test_a_redacted_disclosure_is_gone_and_the_trail_still_verifies(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

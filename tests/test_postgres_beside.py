@@ -20,6 +20,7 @@ from guardrail.cli import main
 from guardrail.errors import TrailError
 from guardrail.mandates import new_key
 from tests.audit_support import denial
+from tests.duty_support import AGENT, DUTY, Retirement, only
 from tests.postgres_support import Cluster, open_shared, rows
 from tests.test_audit_witness import serving
 
@@ -202,3 +203,24 @@ def test_a_call_whose_words_cannot_be_kept_is_denied(postgres: Cluster, store: s
 
             assert guard.trail is not None
             redact(guard.trail, 99, "/output", reason="x", by="dana")
+
+
+# ── duties ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deletion_under_a_shared_ledger_is_proven_from_it(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The certificate comes from the tables with its proof, and they are asked whether it still holds."""
+    place = Retirement(tmp_path / "place")
+    text = place.toml.read_text().replace('directory = "trail"', f'directory = "trail"\nstore = "{store}"')
+    place.toml.write_text(text)
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        place.delete(guard)
+        assert [only(guard.settle()).stage for _ in range(2)] == ["absent_1", "discharged"]
+    file, vkey = tmp_path / "certificate.json", verify(store).key
+    assert main(["obligations", "certificate", DUTY, "--out", str(file), "--config", str(place.toml)]) == 0
+    check = ["obligations", "verify-certificate", str(file), "--vkey", vkey, "--config", str(place.toml)]
+    assert main(check) == 0
+    assert "in the trail as record" in capsys.readouterr().out

@@ -37,11 +37,11 @@ THEN_NS = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
 def house(postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """A ledger of old records, and a few of today."""
     made = House(tmp_path, postgres.database())
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: THEN_NS)
+        with open_shared(made.store, tmp_path / "a") as trail, trail.ledger(()).turn() as turn:
+            turn.append([denial(number) for number in range(OLD)])
     with open_shared(made.store, tmp_path / "a") as trail:
-        with monkeypatch.context() as patched:
-            patched.setattr(time, "time_ns", lambda: THEN_NS)
-            with trail.ledger(()).turn() as turn:
-                turn.append([denial(number) for number in range(OLD)])
         trail.append(denial())
     return made
 
@@ -220,12 +220,13 @@ def test_whoever_trusts_the_first_key_follows_it_past_pruned_rows(
 ) -> None:
     """The rows of the records about keys are gone, and the records themselves are beside the ledger."""
     house = House(tmp_path, postgres.database())
-    with open_shared(house.store, tmp_path / "a") as trail, monkeypatch.context() as patched:
+    with monkeypatch.context() as patched:
         patched.setattr(time, "time_ns", lambda: THEN_NS)
-        assert house.run("rotate-key") == 0
-        first = verify(house.store).key
-        with trail.ledger(()).turn() as turn:
-            turn.append([denial(number) for number in range(OLD)])
+        with open_shared(house.store, tmp_path / "a") as trail:
+            assert house.run("rotate-key") == 0
+            first = verify(house.store).key
+            with trail.ledger(()).turn() as turn:
+                turn.append([denial(number) for number in range(OLD)])
     with open_shared(house.store, tmp_path / "a") as trail:
         trail.append(denial())
         keys = verify(house.store, vkey=first).keys
@@ -289,18 +290,18 @@ def test_the_database_keeps_no_checkpoint_that_is_not_of_its_ledger(
 ) -> None:
     """Whoever holds the key and the rights of a writer: a larger tree, another one, or another one of a signed size."""
     with open_shared(house.store, tmp_path / "a") as trail:
-        size, known = trail.size, trail._writer._known
-    kept = size if lie == "a second head" else size + (lie == "beyond the end")
+        size, signer = trail.size, trail._writer._known._signer
+    signed = [row[0] for row in postgres.run("select size from guardrail.checkpoints order by size", house.store)]
+    assert signed == [0, OLD, size]
     if lie == "another tree":
         postgres.run("alter table guardrail.checkpoints disable trigger append_only", house.store)
         postgres.run(f"delete from guardrail.checkpoints where size = {size}", house.store)
     other = Frontier()
-    for number in range(kept):
+    for number in range({"beyond the end": size + 1, "another tree": size, "a second head": OLD}[lie]):
         other.add(leaf_hash(b"%d" % number))
-    note = known._signer.sign(Checkpoint(kept, other.root()))
+    note = signer.sign(Checkpoint(other.size, other.root()))
     with connected(house.store, Limits.within(10)) as server, pytest.raises(TrailError, match="are not those of the"):
         Tables(server).keep_checkpoint(other, note)
-    assert len(postgres.run("select size from guardrail.checkpoints", house.store)) >= 1
 
 
 def test_a_key_that_no_record_names_is_found(postgres: Cluster, house: House) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from guardrail.audit.clock import boot_id, uptime, wall_us
+from guardrail.audit.clock import Clock, boot_id, uptime
 from guardrail.canonical import canonical
 from guardrail.errors import TrailError
 
@@ -25,12 +25,14 @@ class Stamp:
 
     Args:
         origin: name of the ledger.
+        last_us: time of the last record, in microseconds since 1970: none that follows is dated before it.
     """
 
-    __slots__ = ("_boot", "_origin")
+    __slots__ = ("_boot", "_clock", "_origin")
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, last_us: int = 0) -> None:
         self._origin = origin
+        self._clock = Clock(last_us)
         self._boot = boot_id()
 
     def leaf(self, record: Mapping[str, Any], seq: int) -> bytes:
@@ -48,7 +50,7 @@ class Stamp:
             raise TrailError("a record needs a `kind`")
         if taken := STAMPED.intersection(record):
             raise TrailError(f"a record may not bring the field `{min(taken)}`: the trail fills it in")
-        now_us, (_, mono_us) = wall_us(), uptime()
+        now_us, (_, mono_us) = self._clock(), uptime()
         full = {
             "v": VERSION,
             "seq": seq,

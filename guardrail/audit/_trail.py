@@ -112,8 +112,8 @@ class Trail(Opened):
             second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
             publisher = Publisher([*([second] if second is not None else ()), *_clients(path, witnesses)])
             writer, found = _open_writer(path, origin, segment_bytes, checkpoint_seconds, publisher, second)
-            unfinished = found.unfinished.seqs
-            trail = cls(path, lock, writer, Stamp(origin), timeout_seconds, unfinished, publisher, found.last_us)
+            stamp, unfinished = Stamp(origin, found.last_us), found.unfinished.seqs
+            trail = cls(path, lock, writer, stamp, timeout_seconds, unfinished, publisher, found.last_us)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)

@@ -121,7 +121,7 @@ class _Work:
         self.record_id = record_id
         self.texts = texts
         self.done = threading.Event()
-        self.error: OSError | TrailError | None = None
+        self.error: Exception | None = None
 
 
 def _write_all(work: queue.SimpleQueue[_Work], shelf: Shelf) -> None:
@@ -129,7 +129,7 @@ def _write_all(work: queue.SimpleQueue[_Work], shelf: Shelf) -> None:
         one = work.get()
         try:
             shelf.put(one.record_id, one.texts)
-        except (OSError, TrailError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told, and the next one is tried
             one.error = error
         one.done.set()
 

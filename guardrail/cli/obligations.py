@@ -247,14 +247,13 @@ def _certificate(args: argparse.Namespace) -> int:
 
     config = _config(args)
     duty = _duty(config, args.id)
-    place = trail_place(config)
-    found = certificate_of(place, duty)
+    found = certificate_of(config, duty)
     if found is None:
         why = duty.evidence[0] if duty.evidence else "it was not looked for yet"
         print(visible(f"guardrail: `{args.id}` has no certificate: it is `{duty.stage}`: {why}"), file=sys.stderr)
         return EXIT_FAULT
     seq, envelope = found
-    certificate = to_file(with_proof(envelope, place, seq))
+    certificate = to_file(with_proof(envelope, trail_place(config), seq))
     if args.out:
         _write(Path(args.out), certificate)
         print(visible(f"wrote {args.out}"))

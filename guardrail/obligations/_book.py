@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from guardrail.audit.clock import Clock, uptime
+from guardrail.audit.clock import Clock, uptime, wall_us
 from guardrail.mandates import KeptDuty, Mandate, MandateLedger
 from guardrail.model import Outcome
 from guardrail.obligations._codec import pack, unpack
@@ -225,6 +225,13 @@ class DutyBook:
     def is_due(self) -> bool:
         """Whether time alone may have changed something."""
         return self._next_us is not None and self.clock() >= self._next_us
+
+    def _ordered_us(self) -> int:
+        """When an order is taken up. What was made after it has a date of the filesystem, which goes by the wall clock.
+
+        INVARIANT: never after what that shows, or a copy made later under a clock that is behind would seem older.
+        """
+        return min(self.clock(), wall_us())
 
     def statuses(self) -> tuple[ObligationStatus, ...]:
         """Every duty and how it stands; of those that were withdrawn before this process began nothing is said."""

@@ -108,7 +108,7 @@ class Obligations(DutyBook):
                 self._note_order(taken_back(mandate, digest, envelope))
 
     def _take_up(self, mandate: Mandate, owed: Obligation) -> None:
-        terms = terms_of(mandate, owed, self.clock())
+        terms = terms_of(mandate, owed, self._ordered_us())
         duty = self._duties.get(terms.id)
         if owed.effect == "delete":
             known = duty.terms if duty is not None and duty.terms.wants == terms.wants else terms

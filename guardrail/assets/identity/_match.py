@@ -200,13 +200,11 @@ def pieces(path: str, registry: Registry, asset: str) -> dict[int, tuple[int, in
         OSError: if it cannot be looked at.
     """
     status = os.lstat(path)
-    known = registry.recall(state_of(status))
-    if known is not None:
-        ids = np.frombuffer(known.anchors, "<i8")
-    elif status.st_size <= MAX_SMALL_BYTES:
+    if status.st_size <= MAX_SMALL_BYTES:
         ids = _of_small(path)
     else:
-        return {}
+        known = registry.recall(state_of(status))
+        ids = np.frombuffer(known.anchors if known is not None else b"", "<i8")
     found: dict[int, tuple[int, int]] = {}
     for number, shared in registry.of_anchors(ids.tolist()).items() if len(ids) else ():
         file = registry.get(number)

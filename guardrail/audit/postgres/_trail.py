@@ -115,12 +115,12 @@ class PostgresTrail(Opened):
             second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
             publisher = Publisher([*([second] if second is not None else ()), *_clients(store, limits, witnesses)])
             known = catch_up(store, path, file, origin, second.last() if second is not None else "", lease_seconds)
-            writer = PostgresWriter(store, limits, known, Stamp(origin), publisher, checkpoint_seconds, lease_seconds)
+            stamp = Stamp(origin, known.last_us)
+            writer = PostgresWriter(store, limits, known, stamp, publisher, checkpoint_seconds, lease_seconds)
 
             def lease(trail: PostgresTrail) -> Lease:
                 return Lease(store, limits, writer, lease_seconds, trail.checkpoint)
 
-            stamp = Stamp(origin)
             trail = cls(store, writer.where, lock, writer, stamp, timeout_seconds, publisher, lease, known.last_us)
         except BaseException as error:
             if lock >= 0:

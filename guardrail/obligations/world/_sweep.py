@@ -228,7 +228,8 @@ class Sweep:
             except FileNotFoundError:
                 continue  # it went while others were looked at
             except NotADirectoryError:
-                yield folder, os.lstat(folder), own
+                if (status := status_at(folder)) is not None:
+                    yield folder, status, own
                 continue
             except OSError as error:
                 self._cannot(f"{folder}: {error.strerror}", blind=folder in first or self._is_new(folder))
