@@ -49,6 +49,7 @@ from guardrail.review._ledger import Ledger, Turn
 from guardrail.review._machine import decide
 from guardrail.review._records import Grant, ReviewError, clock_us
 from guardrail.review._snapshot import Snapshot
+from guardrail.review._telling import Tell, tell_of
 
 MAX_PENDING: Final = 1_000
 """Most escalations that wait at one time; further calls that need a person are denied until some are answered."""
@@ -107,6 +108,7 @@ class ReviewDesk:
         self._since_snapshot = 0
         self._inbox: Callable[[], object] | None = None
         self._told: list[Callable[[], object]] = []
+        self._tellers: list[Tell] = []
         self._book = self._open()
         if sole:
             self._settle()
@@ -416,6 +418,14 @@ class ReviewDesk:
 
         return end
 
+    def tell(self, tell: Tell) -> None:
+        """Have something hear of each escalation that is asked for, answered or over by this process.
+
+        Args:
+            tell: must not wait, and must not raise.
+        """
+        self._tellers.append(tell)
+
     def since(self, seq: int) -> tuple[tuple[int, Case], ...]:
         """Cases that changed behind a record, each with its last record, in that order."""
         with self._lock:
@@ -443,6 +453,10 @@ class ReviewDesk:
                 self._book.take(seq, to_record(event))
             self._since_snapshot += len(events)
         self._tell([*news, *events])
+        # Whoever else writes this ledger has told of their own.
+        for event in events:
+            for tell in self._tellers:
+                tell_of(event, self._book.get(escalation), tell)
         if self._since_snapshot >= SNAPSHOT_EVERY:
             self._since_snapshot = 0
             self.save()

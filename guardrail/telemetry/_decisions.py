@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from guardrail.errors import ConfigError, EngineFault, TrailError
 from guardrail.model import Decision, Outcome, ToolCall
-from guardrail.telemetry._api import DUTY_EVENT_NAME, EVENT_NAME, Api, Tally, deciding_op, failed_open, listed, text
+from guardrail.telemetry._api import (
+    CHECKPOINT_EVENT_NAME,
+    DUTY_EVENT_NAME,
+    ESCALATION_EVENT_NAME,
+    EVENT_NAME,
+    POLICY_EVENT_NAME,
+    Api,
+    Tally,
+    deciding_op,
+    failed_open,
+    listed,
+    text,
+)
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -115,7 +127,7 @@ class Telemetry:
         self.signed = facts
         api = self.api()
         if api is not None:
-            api.emit_checkpoint(facts)
+            api.event(CHECKPOINT_EVENT_NAME, "checkpoint", facts)
 
     def duty(self, obligation: str, kinds: Sequence[str]) -> None:
         """Say that something is wrong with what is owed.
@@ -125,6 +137,24 @@ class Telemetry:
             kinds: what: `omitted`, `moved` and the like.
         """
         self.attempt(self._duty, obligation, kinds)
+
+    def escalation(self, what: str, facts: Mapping[str, Any]) -> None:
+        """Say that an escalation was asked for, answered, or is over.
+
+        Args:
+            what: `requested`, `resolved` or `expired`.
+            facts: `id`, `state`, `agent`, `session`, `rules`, `assets`, and `seconds` since it was asked for.
+        """
+        self.attempt(self._escalation, what, facts)
+
+    def policy(self, revision: str, *, refused: bool) -> None:
+        """Say that another policy is in force, or that one was refused.
+
+        Args:
+            revision: the one in force now.
+            refused: whether it is the one of before.
+        """
+        self.attempt(self._policy, revision, refused)
 
     def own(self, closers: tuple[Callable[[float], None], ...]) -> None:
         """Take over providers: `shutdown` closes them.
@@ -164,7 +194,30 @@ class Telemetry:
             log.warn(DUTY_EVENT_NAME, {"obligation": text(obligation), "violations": listed(kinds)})
         api = self.api()
         if api is not None:
-            api.emit_duty(obligation, kinds)
+            facts = {"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)}
+            api.event(DUTY_EVENT_NAME, f"{', '.join(kinds)} {text(obligation)}", facts, warns=True)
+
+    def _escalation(self, what: str, facts: Mapping[str, Any]) -> None:
+        api = self.api()
+        if api is None:
+            return
+        found: dict[str, Any] = {
+            "guardrail.escalation.id": facts["id"],
+            "guardrail.escalation.state": facts["state"],
+            "gen_ai.agent.name": text(facts["agent"]),
+            "gen_ai.conversation.id": text(facts["session"]),
+            "guardrail.rules": listed(facts["rules"]),
+            "guardrail.asset.id": listed(facts["assets"]),
+        }
+        if what != "requested":
+            found["guardrail.escalation.wait"] = facts["seconds"]
+        api.event(f"{ESCALATION_EVENT_NAME}.{what}", f"{facts['state']} {facts['id']}", found)
+
+    def _policy(self, revision: str, refused: bool) -> None:
+        api = self.api()
+        if api is not None:
+            what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
+            api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, warns=refused)
 
     def api(self) -> Api | None:
         """The OpenTelemetry API, once this process has loaded it."""
