@@ -178,7 +178,7 @@ def test_with_sampling_at_zero_every_denial_and_escalation_arrives_and_no_secret
     assert [word for word in (*PLANTED, token) if word in everything] == []
 
 
-def test_what_becomes_of_an_escalation_is_an_event_of_its_own(tmp_path: Path) -> None:
+def test_what_becomes_of_an_escalation_is_an_event_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for, answered and over, with rules, assets and how long it took, and nobody's name or words."""
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.sdk._logs import LoggerProvider
@@ -194,7 +194,9 @@ def test_what_becomes_of_an_escalation_is_an_event_of_its_own(tmp_path: Path) ->
             assert all(held)
             guard.desk.close(held[0], "cancelled", by="dana")
             guard.desk.cast(held[1], Vote(voter="dana", verdict="deny", at_us=0, reason="not today"))
-            guard.desk.close(held[2], "expired")
+            late = guard.desk.clock() + 10 * guard.config.review.escalation_seconds * 1_000_000
+            monkeypatch.setattr(guard.desk, "clock", lambda: late)
+            guard.desk.expire()
         loggers.shutdown()
         found = [record for record in sink.logs if record.event_name.startswith("guardrail.escalation")]
         states = [(r.event_name.rpartition(".")[2], attributes(r)["guardrail.escalation.state"]) for r in found]
