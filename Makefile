@@ -70,6 +70,14 @@ check: lint test ## lint and test
 bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, which has an environment of its own
 	$(BIN)/python -m benchmarks.run --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(BENCH)
 
+.PHONY: load
+load: $(VENV)/.test $(BENCH_VENV)/.ready tools ## the service under load beside an OPA server and a peer's; needs wrk
+	$(BIN)/python -m benchmarks.load --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(LOAD)
+
+.PHONY: soak
+soak: $(VENV)/.test ## ten minutes of questions while the service is killed, restarted, overloaded and robbed of its disk
+	$(BIN)/python scripts/soak.py $(SOAK)
+
 .PHONY: fuzz-api
 fuzz-api: $(VENV)/.test $(FUZZ_VENV)/.ready ## a minute of Schemathesis against a real service; `FUZZ="--seconds 600"` for longer
 	$(BIN)/python scripts/fuzz_api.py --schemathesis $(CURDIR)/$(FUZZ_VENV)/bin/schemathesis $(FUZZ)
