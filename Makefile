@@ -207,6 +207,19 @@ regal: .tools/.regal ## the linter of Rego, built by `go install` into .tools/; 
 		then touch $(CURDIR)/$@; \
 	else echo "regal: it could not be built, so \`make lint\` goes without it" >&2; [ "$${CI:-}" != true ]; fi
 
+COLLECTOR_PINS := requirements/collector/go.mod requirements/collector/go.sum requirements/collector/main.go
+
+.PHONY: collector
+collector: .tools/.collector ## an OpenTelemetry Collector that writes to a file, for a test; without Go that test skips, and says so
+
+.tools/.collector: $(COLLECTOR_PINS)
+	@mkdir -p $(TOOLS)
+	@if ! command -v go >/dev/null; then \
+		echo "collector: no Go here to build it with, so its test is skipped" >&2; [ "$${CI:-}" != true ]; \
+	elif echo "collector: building it, about two minutes the first time" && cd requirements/collector \
+		&& CGO_ENABLED=0 go build -mod=readonly -trimpath -o "$(TOOLS)/guardrail-collector" .; then touch $(CURDIR)/$@; \
+	else echo "collector: it could not be built, so its test is skipped" >&2; [ "$${CI:-}" != true ]; fi
+
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 UV ?= $(shell command -v uv || echo $(BIN)/uv)
