@@ -7,7 +7,7 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 from __future__ import annotations
 
 from guardrail.config._callers import NO_USER, ClientConfig, KubernetesConfig, TlsConfig
-from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig
+from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig, ServingConfig
 from guardrail.config._evidence import (
     DecisionLogConfig,
     GroupConfig,
@@ -56,6 +56,7 @@ __all__ = [
     "RecordConfig",
     "ReviewConfig",
     "ServiceConfig",
+    "ServingConfig",
     "TlsConfig",
     "TrailConfig",
     "Weakens",

@@ -62,6 +62,28 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kubernetes: KubernetesConfig | None = None
 
 
+class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[execute.serving]]`: a program that may read weights while the kernel holds it, as the operator fixed it.
+
+    Args:
+        program: real path of the executable.
+        arguments: what it is started with, all of it and in this order.
+        files: SHA-256, in hexadecimal, of the program and of each script that it is given, by real path.
+        assets: ids of the assets that it may read.
+        bind: TCP ports that it may listen on.
+        sockets: directories in which it may make sockets.
+        read: directories that it may read besides `confine_read`.
+    """
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    files: dict[str, str]
+    assets: tuple[str, ...]
+    bind: tuple[int, ...] = ()
+    sockets: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+
+
 class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[execute]`: bounds on tools that the guard starts itself (`guardrail run`, `POST /v1/execute`).
 
@@ -79,6 +101,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         confine_read: directories that a confined tool may read and run programs of, besides its own directory.
         confine_write: directories that it may change, besides its own directory.
         confine_connect: TCP ports that it may connect to.
+        serving: programs that may read weights, and then write and send nothing but over their own sockets.
     """
 
     environment: tuple[str, ...] = (
@@ -94,6 +117,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     confine_read: tuple[str, ...] = ("/usr", "/etc", "/proc")
     confine_write: tuple[str, ...] = ()
     confine_connect: tuple[int, ...] = ()
+    serving: tuple[ServingConfig, ...] = ()
 
 
 class HookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

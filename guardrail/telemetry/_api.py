@@ -12,7 +12,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from guardrail.masking import masked
 from guardrail.model import FAULT_RULE, Decision, Outcome, ToolCall
@@ -45,6 +45,9 @@ POLICY_EVENT_NAME: Final = "guardrail.policy"
 
 DUTY_EVENT_NAME: Final = "guardrail.obligation"
 """Name of the log event about something that is wrong with what is owed."""
+
+SURPRISE_EVENT_NAME: Final = "guardrail.kernel.unpredicted"
+"""Name of the log event about a program that went for an asset which its call did not name."""
 
 DURATION_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Upper bounds of the buckets of `guardrail.decision.duration`, in seconds."""
@@ -229,22 +232,23 @@ class Api:
     def emit(self, decision: Decision, call: ToolCall, op: str) -> None:
         facts = {**_call_attributes(call), **self._attributes(decision), "guardrail.effect.op": op}
         body = f"{decision.outcome.value} {text(call.tool)}"
-        self.event(EVENT_NAME, body, facts, warns=decision.outcome is not Outcome.ALLOW)
+        self.event(EVENT_NAME, body, facts, severity="INFO" if decision.outcome is Outcome.ALLOW else "WARN")
 
-    def event(self, name: str, body: str, facts: Mapping[str, Any], *, warns: bool = False) -> None:
+    def event(
+        self, name: str, body: str, facts: Mapping[str, Any], *, severity: Literal["INFO", "WARN", "ERROR"] = "INFO"
+    ) -> None:
         """Emit one log event.
 
         Args:
             name: its stable name.
             body: a few words for people.
             facts: its attributes.
-            warns: whether people may have to do something.
+            severity: whether people may have to do something.
         """
-        number = self._logs.SeverityNumber
         self._logger.emit(
             event_name=name,
-            severity_number=number.WARN if warns else number.INFO,
-            severity_text="WARN" if warns else "INFO",
+            severity_number=self._logs.SeverityNumber[severity],
+            severity_text=severity,
             body=body,
             attributes=dict(facts),
         )
