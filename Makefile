@@ -71,6 +71,14 @@ check: lint test ## lint and test
 bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, which has an environment of its own
 	$(BIN)/python -m benchmarks.run --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(BENCH)
 
+.PHONY: load
+load: $(VENV)/.test $(BENCH_VENV)/.ready tools ## the service under load beside an OPA server and a peer's; needs wrk
+	$(BIN)/python -m benchmarks.load --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(LOAD)
+
+.PHONY: soak
+soak: $(VENV)/.test ## ten minutes of questions while the service is killed, restarted, overloaded and robbed of its disk
+	$(BIN)/python scripts/soak.py $(SOAK)
+
 .PHONY: fuzz-api
 fuzz-api: $(VENV)/.test $(FUZZ_VENV)/.ready ## a minute of Schemathesis against a real service; `FUZZ="--seconds 600"` for longer
 	$(BIN)/python scripts/fuzz_api.py --schemathesis $(CURDIR)/$(FUZZ_VENV)/bin/schemathesis $(FUZZ)
@@ -203,6 +211,19 @@ regal: .tools/.regal ## the linter of Rego, built by `go install` into .tools/; 
 		&& CGO_ENABLED=0 GOBIN="$(TOOLS)" go install -mod=readonly -trimpath github.com/open-policy-agent/regal; \
 		then touch $(CURDIR)/$@; \
 	else echo "regal: it could not be built, so \`make lint\` goes without it" >&2; [ "$${CI:-}" != true ]; fi
+
+COLLECTOR_PINS := requirements/collector/go.mod requirements/collector/go.sum requirements/collector/main.go
+
+.PHONY: collector
+collector: .tools/.collector ## an OpenTelemetry Collector that writes to a file, for a test; without Go that test skips, and says so
+
+.tools/.collector: $(COLLECTOR_PINS)
+	@mkdir -p $(TOOLS)
+	@if ! command -v go >/dev/null; then \
+		echo "collector: no Go here to build it with, so its test is skipped" >&2; [ "$${CI:-}" != true ]; \
+	elif echo "collector: building it, about two minutes the first time" && cd requirements/collector \
+		&& CGO_ENABLED=0 go build -mod=readonly -trimpath -o "$(TOOLS)/guardrail-collector" .; then touch $(CURDIR)/$@; \
+	else echo "collector: it could not be built, so its test is skipped" >&2; [ "$${CI:-}" != true ]; fi
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -235,7 +235,9 @@ class Guard:
             raise
         if trail is not None:
             trail.tell(lambda now, _: guard._telemetry.checkpoint(settings.trail.origin, now.size, now.root.hex()))
+        guard.desk.tell(guard._telemetry.escalation)
         guard._opened()
+        guard._telemetry.policy(judge.revision, refused=False)
         news.tell(trail, guard._telemetry)
         return guard
 

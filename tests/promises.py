@@ -1711,6 +1711,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="telemetry.received",
+        source="issue 8",
+        behaviour="with sampling at zero every denial and escalation reaches a real receiver, and no secret does",
+        tests=(
+            "tests/test_telemetry_received.py::test_with_sampling_at_zero_every_denial_and_escalation_arrives_and_no_secret",
+            "tests/test_telemetry_received.py::test_what_becomes_of_an_escalation_is_an_event_of_its_own",
+            "tests/test_telemetry_received.py::test_the_drafted_names_are_there_for_those_who_ask",
+            "tests/test_telemetry_received.py::test_a_trace_comes_with_an_mcp_request_too",
+        ),
+    ),
+    Promise(
         id="service.callers",
         source="issue 8",
         behaviour="whoever asks is known by a certificate, a ServiceAccount, the socket or a token, for their own agents only",

@@ -278,7 +278,12 @@ def test_signing_out_ends_it(house: House) -> None:
     client = house.signed_in()
     kept = client.cookies["guardrail"]
     csrf = field(client.get("/console").text, "csrf")
-    answer = client.post("/console/sign-out", data={"csrf": csrf}, headers={"origin": house.url})
+    with client.stream("GET", "/console/events") as events:
+        lines = events.iter_lines()
+        assert next(lines).startswith("data: ")
+        answer = client.post("/console/sign-out", data={"csrf": csrf}, headers={"origin": house.url})
+        # What is open ends as well, and does not go on telling that something is new.
+        assert [line for line in lines if line.startswith("data: ")] == []
     assert "Max-Age=0" in answer.headers["set-cookie"]
     client.cookies.set("guardrail", kept)
     assert client.get("/console").status_code == 303

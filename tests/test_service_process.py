@@ -218,7 +218,7 @@ def test_the_trace_goes_in_and_out(place: Place) -> None:
         assert answered["traceresponse"].startswith(f"00-{span.trace_id.hex()}-{span.span_id.hex()}-")
         assert f'"span_id":"{span.span_id.hex()}"' in err
         events = [record.event_name for record in sink.logs]
-        assert sorted(set(events)) == ["guardrail.audit.checkpoint", "guardrail.decision"]
+        assert sorted(set(events)) == ["guardrail.audit.checkpoint", "guardrail.decision", "guardrail.policy.loaded"]
         assert events.count("guardrail.decision") == 1
         assert "guardrail.decisions" in {metric.name for metric in sink.metrics}
 

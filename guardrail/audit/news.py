@@ -34,7 +34,7 @@ class NewsDesk:
 
         Args:
             trail: where they are recorded; None keeps no record.
-            telemetry: hears of what was refused.
+            telemetry: hears of them as well.
         """
         with self._lock:
             self._trail, self._telemetry = trail, telemetry
@@ -43,8 +43,10 @@ class NewsDesk:
             self._write(news)
 
     def _write(self, news: PolicyNews) -> None:
-        if news.event == "policy_refused" and self._telemetry is not None:
-            self._telemetry.fault(ConfigError(news.why))
+        if self._telemetry is not None:
+            self._telemetry.policy(news.revision, refused=news.event == "policy_refused")
+            if news.event == "policy_refused":
+                self._telemetry.fault(ConfigError(news.why))
         if self._trail is None:
             return
         try:

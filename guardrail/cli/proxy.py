@@ -117,6 +117,16 @@ def _seconds(text: str) -> float:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from guardrail import telemetry
+
+    recorder = telemetry.configure_from_environment("guardrail-proxy")
+    try:
+        return _relay(args)
+    finally:
+        recorder.shutdown()
+
+
+def _relay(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
 
     if sum(map(bool, (args.http, args.command, args.servers))) > 1:

@@ -24,6 +24,7 @@ from guardrail.review._ledger import Ledger, Turn
 from guardrail.review._machine import decide
 from guardrail.review._records import ReviewError
 from guardrail.review._snapshot import Snapshot
+from guardrail.review._telling import Tell, tell_of
 
 SNAPSHOT_EVERY: Final = 1_000
 """After how many records of review the book is written down again."""
@@ -54,6 +55,7 @@ class Fold:
         self._since_snapshot = 0
         self._inbox: Callable[[], object] | None = None
         self._told: list[Callable[[], object]] = []
+        self._tellers: list[Tell] = []
         self._book = self._open()
 
     @property
@@ -116,6 +118,14 @@ class Fold:
 
         return end
 
+    def tell(self, tell: Tell) -> None:
+        """Have something hear of each escalation that is asked for, answered or over by this process.
+
+        Args:
+            tell: must not wait, and must not raise.
+        """
+        self._tellers.append(tell)
+
     def since(self, seq: int) -> tuple[tuple[int, Case], ...]:
         """Cases that changed behind a record, each with its last record, in that order."""
         with self._lock:
@@ -143,6 +153,10 @@ class Fold:
                 self._book.take(seq, to_record(event))
             self._since_snapshot += len(events)
         self._tell([*news, *events])
+        # Whoever else writes this ledger has told of their own.
+        for event in events:
+            for tell in self._tellers:
+                tell_of(event, self._book.get(escalation), tell)
         if self._since_snapshot >= SNAPSHOT_EVERY:
             self._since_snapshot = 0
             self.save()

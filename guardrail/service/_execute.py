@@ -173,41 +173,60 @@ class _Whole:
 
 
 class _Lines:
-    """One JSON object a line, as it comes: the decision, pieces of output, the end."""
+    """One JSON object a line, as it comes: the decision, pieces of output, the end.
+
+    A client that reads slowly gets longer pieces and not more of them: what waits is no more than a tool may write.
+    """
 
     def __init__(self, send: Send, echo: tuple[tuple[bytes, bytes], ...]) -> None:
         self._send = send
         self._echo = echo
-        self._waiting: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._first: list[dict[str, Any]] = []
+        self._output: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._last: dict[str, Any] | None = None
+        self._news = asyncio.Event()
 
     def decided(self, decision: Decision) -> None:
         """The decision that releases the call, or stops it."""
-        self._waiting.put_nowait({"decision": decision.to_dict()})
+        self._first.append({"decision": decision.to_dict()})
+        self._news.set()
 
     def output(self, stream: Stream, chunk: bytes) -> None:
         """A piece of output."""
-        self._waiting.put_nowait(_text(stream, chunk))
+        self._output[stream] += chunk
+        self._news.set()
 
     def ended(self, done: Execution | None) -> None:
         """The tool is over, or was never started."""
-        end = {"ran": done is not None, **({"ended": msgspec.to_builtins(done.ended)} if done is not None else {})}
-        self._waiting.put_nowait(end)
-        self._waiting.put_nowait(None)
+        self._last = {"ran": done is not None, **({"ended": msgspec.to_builtins(done.ended)} if done else {})}
+        self._news.set()
 
     def failed(self, why: str) -> None:
         """It could not be carried out."""
-        self._waiting.put_nowait({"problem": problem_document("fault", 500, why, EXECUTE)})
-        self._waiting.put_nowait(None)
+        self._last = {"problem": problem_document("fault", 500, why, EXECUTE)}
+        self._news.set()
 
     async def write(self) -> None:
         """Send lines until there are no more."""
-        line = await self._waiting.get()
+        await self._news.wait()
         headers = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-store"), *self._echo]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        while line is not None:
-            await self._send({"type": "http.response.body", "body": orjson.dumps(line) + b"\n", "more_body": True})
-            line = await self._waiting.get()
-        await self._send({"type": "http.response.body", "body": b""})
+        over = False
+        while not over:
+            await self._news.wait()
+            self._news.clear()
+            over, lines = self._last is not None, self._taken()
+            body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+            await self._send({"type": "http.response.body", "body": body, "more_body": not over})
+
+    def _taken(self) -> list[dict[str, Any]]:
+        """What has come since the last time, in its order; the two outputs have none between them."""
+        lines, self._first = self._first, []
+        for stream, data in self._output.items():
+            if data:
+                lines.append(_text(stream, bytes(data)))
+                data.clear()
+        return lines if self._last is None else [*lines, self._last]
 
 
 def _text(stream: Stream, data: bytes) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Attribute names are literals: `gen_ai.*` as in the GenAI conventions that left open-telemetry/semantic-conventions with
 v1.42, `security_rule.*` as in semantic-conventions 1.42, `openinference.span.kind` as OpenInference has it.
-`guardrail.*` is ours and stable; the drafted `gen_ai.guardrail.*` has been renamed three times and is not used.
+`guardrail.*` is ours and stable; the drafted `gen_ai.guardrail.*` stands in `_semconv`, for those who ask for it.
 INVARIANT: no argument, path or message of a call leaves through here: ids, rules, ops, digests and counts only.
 """
 
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from guardrail.masking import masked
 from guardrail.model import FAULT_RULE, Decision, Outcome, ToolCall
 from guardrail.printing import printable
+from guardrail.telemetry import _semconv as semconv
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -35,6 +36,12 @@ EVENT_NAME: Final = "guardrail.decision"
 
 CHECKPOINT_EVENT_NAME: Final = "guardrail.audit.checkpoint"
 """Name of the log event about one signed checkpoint of the trail."""
+
+ESCALATION_EVENT_NAME: Final = "guardrail.escalation"
+"""What the names of log events about one escalation begin with: `.requested`, `.resolved` and `.expired` follow."""
+
+POLICY_EVENT_NAME: Final = "guardrail.policy"
+"""What the names of log events about the policy begin with: `.loaded` and `.refused` follow."""
 
 DUTY_EVENT_NAME: Final = "guardrail.obligation"
 """Name of the log event about something that is wrong with what is owed."""
@@ -146,6 +153,7 @@ class Api:
         self._propagator = TraceContextTextMapPropagator()
         self._given = (tracer_provider, meter_provider, logger_provider)
         self._own_tracer = tracer_provider is not None
+        self._drafts = semconv.is_wanted()
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
         self._logger = _logs.get_logger(SCOPE, logger_provider=logger_provider)
         self._instruments(tally, metrics.get_meter(SCOPE, meter_provider=meter_provider))
@@ -201,7 +209,7 @@ class Api:
         self._duration.record(decision.elapsed_us / 1e6, _OUTCOME_ATTRIBUTES[decision.outcome])
 
     def describe(self, span: Span, decision: Decision) -> None:
-        span.set_attributes(_decision_attributes(decision))
+        span.set_attributes(self._attributes(decision))
         if decision.outcome is Outcome.ALLOW:
             return
         for reason in decision.reasons[:MAX_LISTED]:
@@ -217,42 +225,32 @@ class Api:
         span.set_attribute("error.type", type(error).__name__)
         span.set_status(self._trace.Status(self._trace.StatusCode.ERROR, type(error).__name__))
 
+    def _attributes(self, decision: Decision) -> dict[str, Any]:
+        facts = _decision_attributes(decision)
+        return facts | semconv.drafted(decision) if self._drafts else facts
+
     def emit(self, decision: Decision, call: ToolCall, op: str) -> None:
-        number = self._logs.SeverityNumber
-        allowed = decision.outcome is Outcome.ALLOW
-        self._logger.emit(
-            event_name=EVENT_NAME,
-            severity_number=number.INFO if allowed else number.WARN,
-            severity_text="INFO" if allowed else "WARN",
-            body=f"{decision.outcome.value} {text(call.tool)}",
-            attributes={**_call_attributes(call), **_decision_attributes(decision), "guardrail.effect.op": op},
-        )
+        facts = {**_call_attributes(call), **self._attributes(decision), "guardrail.effect.op": op}
+        body = f"{decision.outcome.value} {text(call.tool)}"
+        self.event(EVENT_NAME, body, facts, severity="INFO" if decision.outcome is Outcome.ALLOW else "WARN")
 
-    def emit_checkpoint(self, facts: dict[str, str | int]) -> None:
-        self._logger.emit(
-            event_name=CHECKPOINT_EVENT_NAME,
-            severity_number=self._logs.SeverityNumber.INFO,
-            severity_text="INFO",
-            body="checkpoint",
-            attributes=facts,
-        )
+    def event(
+        self, name: str, body: str, facts: Mapping[str, Any], *, severity: Literal["INFO", "WARN", "ERROR"] = "INFO"
+    ) -> None:
+        """Emit one log event.
 
-    def emit_duty(self, obligation: str, kinds: Sequence[str]) -> None:
+        Args:
+            name: its stable name.
+            body: a few words for people.
+            facts: its attributes.
+            severity: whether people may have to do something.
+        """
         self._logger.emit(
-            event_name=DUTY_EVENT_NAME,
-            severity_number=self._logs.SeverityNumber.WARN,
-            severity_text="WARN",
-            body=f"{', '.join(kinds)} {text(obligation)}",
-            attributes={"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)},
-        )
-
-    def emit_surprise(self, decision_id: str, assets: Sequence[str]) -> None:
-        self._logger.emit(
-            event_name=SURPRISE_EVENT_NAME,
-            severity_number=self._logs.SeverityNumber.ERROR,
-            severity_text="ERROR",
-            body=f"the kernel kept a program from {', '.join(map(text, assets))}, which its call did not name",
-            attributes={"guardrail.decision.id": decision_id, "guardrail.assets": listed(assets)},
+            event_name=name,
+            severity_number=self._logs.SeverityNumber[severity],
+            severity_text=severity,
+            body=body,
+            attributes=dict(facts),
         )
 
     def flushers(self, timeout_seconds: float) -> tuple[Callable[[], object], ...]:

@@ -10,11 +10,13 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from guardrail.errors import ConfigError, EngineFault, TrailError
 from guardrail.model import Decision, Outcome, ToolCall
 from guardrail.telemetry._api import (
+    CHECKPOINT_EVENT_NAME,
     DUTY_EVENT_NAME,
+    ESCALATION_EVENT_NAME,
     EVENT_NAME,
+    POLICY_EVENT_NAME,
     SURPRISE_EVENT_NAME,
     Api,
     Tally,
@@ -22,7 +24,7 @@ from guardrail.telemetry._api import (
     failed_open,
     listed,
     text,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -44,9 +46,6 @@ MISMATCH: Final = "EngineMismatch"
 AUDIT_ORIGIN: Final = "guardrail.audit.origin"
 AUDIT_SIZE: Final = "guardrail.audit.size"
 AUDIT_ROOT: Final = "guardrail.audit.root"
-
-_HOST_ERRORS: Final = (ConfigError, EngineFault, TrailError)
-"""Errors about this host and not about the call: their sentence may be logged."""
 
 
 class Telemetry:
@@ -125,7 +124,7 @@ class Telemetry:
         self.signed = facts
         api = self.api()
         if api is not None:
-            api.emit_checkpoint(facts)
+            api.event(CHECKPOINT_EVENT_NAME, "checkpoint", facts)
 
     def duty(self, obligation: str, kinds: Sequence[str]) -> None:
         """Say that something is wrong with what is owed.
@@ -135,6 +134,24 @@ class Telemetry:
             kinds: what: `omitted`, `moved` and the like.
         """
         self.attempt(self._duty, obligation, kinds)
+
+    def escalation(self, what: str, facts: Mapping[str, Any]) -> None:
+        """Say that an escalation was asked for, answered, or is over.
+
+        Args:
+            what: `requested`, `resolved` or `expired`.
+            facts: `id`, `state`, `agent`, `session`, `rules`, `assets`, and `seconds` since it was asked for.
+        """
+        self.attempt(self._escalation, what, facts)
+
+    def policy(self, revision: str, *, refused: bool) -> None:
+        """Say that another policy is in force, or that one was refused.
+
+        Args:
+            revision: the one in force now.
+            refused: whether it is the one of before.
+        """
+        self.attempt(self._policy, revision, refused)
 
     def surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         """Say that the kernel kept a program from assets that its call was not judged to touch.
@@ -172,7 +189,7 @@ class Telemetry:
         from guardrail.telemetry import _log as log
 
         if log.wanted():
-            log.warn(FAULT_EVENT_NAME, _error_fields(error))
+            log.warn(FAULT_EVENT_NAME, log.error_fields(error))
 
     def _duty(self, obligation: str, kinds: Sequence[str]) -> None:
         from guardrail.telemetry import _log as log
@@ -183,7 +200,30 @@ class Telemetry:
             log.warn(DUTY_EVENT_NAME, {"obligation": text(obligation), "violations": listed(kinds)})
         api = self.api()
         if api is not None:
-            api.emit_duty(obligation, kinds)
+            facts = {"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)}
+            api.event(DUTY_EVENT_NAME, f"{', '.join(kinds)} {text(obligation)}", facts, severity="WARN")
+
+    def _escalation(self, what: str, facts: Mapping[str, Any]) -> None:
+        api = self.api()
+        if api is None:
+            return
+        found: dict[str, Any] = {
+            "guardrail.escalation.id": facts["id"],
+            "guardrail.escalation.state": facts["state"],
+            "gen_ai.agent.name": text(facts["agent"]),
+            "gen_ai.conversation.id": text(facts["session"]),
+            "guardrail.rules": listed(facts["rules"]),
+            "guardrail.asset.id": listed(facts["assets"]),
+        }
+        if what != "requested":
+            found["guardrail.escalation.wait"] = facts["seconds"]
+        api.event(f"{ESCALATION_EVENT_NAME}.{what}", f"{facts['state']} {facts['id']}", found)
+
+    def _policy(self, revision: str, refused: bool) -> None:
+        api = self.api()
+        if api is not None:
+            what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
+            api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
 
     def _surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         from guardrail.telemetry import _log as log
@@ -192,7 +232,9 @@ class Telemetry:
             log.warn(SURPRISE_EVENT_NAME, {"decision_id": decision_id, "assets": listed(assets)})
         api = self.api()
         if api is not None:
-            api.emit_surprise(decision_id, assets)
+            facts = {"guardrail.decision.id": decision_id, "guardrail.assets": listed(assets)}
+            body = f"the kernel kept a program from {', '.join(map(text, assets))}, which its call did not name"
+            api.event(SURPRISE_EVENT_NAME, body, facts, severity="ERROR")
 
     def api(self) -> Api | None:
         """The OpenTelemetry API, once this process has loaded it."""
@@ -307,11 +349,11 @@ class DecisionSpan:
 
         if not log.wanted():
             return
-        fields = _log_fields(decision, self._call)
+        fields = log.decision_fields(decision, self._call)
         if ids is not None and ids.is_valid:
             fields |= {"trace_id": f"{ids.trace_id:032x}", "span_id": f"{ids.span_id:016x}"}
         if self._error is not None:
-            fields |= _error_fields(self._error)
+            fields |= log.error_fields(self._error)
         log.warn(EVENT_NAME, fields)
 
 
@@ -370,31 +412,6 @@ class serving:  # noqa: N801 - used like a function: `with serving(headers) as r
         """Value of the W3C Trace Context level 2 `traceresponse` header, or empty."""
         ids = self._ids
         return f"00-{ids.trace_id:032x}-{ids.span_id:016x}-{int(ids.trace_flags):02x}" if ids else ""
-
-
-def _log_fields(decision: Decision, call: ToolCall) -> dict[str, Any]:
-    return {
-        "decision_id": decision.decision_id,
-        "outcome": decision.outcome.value,
-        "rules": listed(reason.rule for reason in decision.reasons),
-        "assets": listed(decision.assets),
-        "tool": text(call.tool),
-        "agent": text(call.subject.id),
-        "session": text(call.session),
-        "policy": decision.policy,
-        "engine": decision.engine,
-        "elapsed_us": decision.elapsed_us,
-        "seq": decision.seq,
-        **({} if decision.observed is None else {"observed": decision.observed.value}),
-        **({} if decision.mismatch is None else {"mismatch": str(decision.mismatch)}),
-    }
-
-
-def _error_fields(error: BaseException) -> dict[str, Any]:
-    fields = {"error": type(error).__name__}
-    if isinstance(error, _HOST_ERRORS):
-        fields["cause"] = text(str(error))
-    return fields
 
 
 def _closing(close: Callable[[float], None], timeout_seconds: float) -> Callable[[], object]:

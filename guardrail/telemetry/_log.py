@@ -9,6 +9,13 @@ import logging
 import sys
 from typing import Any, Final
 
+from guardrail.errors import ConfigError, EngineFault, TrailError
+from guardrail.model import Decision, ToolCall
+from guardrail.telemetry._api import listed, text
+
+_HOST_ERRORS: Final = (ConfigError, EngineFault, TrailError)
+"""Errors about this host and not about the call: their sentence may be logged."""
+
 LOGGER_NAME: Final = "guardrail.decision"
 """Logger of the standard library that decisions go to."""
 
@@ -42,6 +49,33 @@ def warn(event: str, fields: dict[str, Any]) -> None:
     if not _bound:
         _bound.append(_wrap())
     _bound[0].warning(event, **fields)
+
+
+def decision_fields(decision: Decision, call: ToolCall) -> dict[str, Any]:
+    """What a line about a decision says."""
+    return {
+        "decision_id": decision.decision_id,
+        "outcome": decision.outcome.value,
+        "rules": listed(reason.rule for reason in decision.reasons),
+        "assets": listed(decision.assets),
+        "tool": text(call.tool),
+        "agent": text(call.subject.id),
+        "session": text(call.session),
+        "policy": decision.policy,
+        "engine": decision.engine,
+        "elapsed_us": decision.elapsed_us,
+        "seq": decision.seq,
+        **({} if decision.observed is None else {"observed": decision.observed.value}),
+        **({} if decision.mismatch is None else {"mismatch": str(decision.mismatch)}),
+    }
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """What a line says of a fault: its type, and its sentence where it is about this host."""
+    fields = {"error": type(error).__name__}
+    if isinstance(error, _HOST_ERRORS):
+        fields["cause"] = text(str(error))
+    return fields
 
 
 def configure(level: str) -> None:

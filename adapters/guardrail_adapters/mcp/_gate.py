@@ -23,6 +23,7 @@ from guardrail.confine import Confinement, JobError
 from guardrail.execution import confining
 from guardrail.model import MAX_NAME_CHARS
 from guardrail.printing import printable
+from guardrail.telemetry import serving
 from guardrail_adapters.mcp import _answers
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
 from guardrail_adapters.mcp._held import WITHDRAWN, Waiting
@@ -97,6 +98,13 @@ class Client:
     def takes_tasks(self) -> bool:
         """Whether it can be given a task instead of a result."""
         return self.stateless and _answers.TASKS in table(self.capabilities.get("extensions"))
+
+
+def _trace_of(message: Message) -> dict[str, str]:
+    """W3C trace context of a request, which stands in its `_meta`: the span of the decision is a child of it."""
+    meta = table(params_of(message).get("_meta"))
+    found = {name: meta.get(name) for name in ("traceparent", "tracestate")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 class ToolFailed(Exception):
@@ -224,7 +232,8 @@ class Gate:
             return response
 
         # Judging is not cut short: what it holds for people is then withdrawn from them as well.
-        judging = asyncio.ensure_future(self._guard.arun(request.call, execute))
+        with serving(_trace_of(request.message)):
+            judging = asyncio.ensure_future(self._guard.arun(request.call, execute))
         try:
             return await asyncio.shield(judging)
         except asyncio.CancelledError as stop:

@@ -121,7 +121,7 @@ class Console:
         try:
             if visit.path == f"{ROOT}/events":
                 visit.needs("viewer")
-                await stream(self._pages, request)
+                await stream(self._pages, request, lambda: self._sessions.find(cookie) is not None)
                 return
             answer = await self._answer(visit, receive)
         except Missing as missing:

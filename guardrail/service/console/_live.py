@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +19,13 @@ BEAT_SECONDS: Final = 15.0
 """How often something is sent while nothing happens, so that a connection that is gone is noticed, in seconds."""
 
 
-async def stream(pages: Pages, request: Request) -> None:
+async def stream(pages: Pages, request: Request, is_signed_in: Callable[[], bool]) -> None:
     """Server-sent events until the reader goes away.
 
     Args:
         pages: know whether something is new.
         request: whoever reads.
+        is_signed_in: whether they still are; when they are no more it ends.
     """
     send = request.send
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
@@ -31,7 +33,7 @@ async def stream(pages: Pages, request: Request) -> None:
     gone = asyncio.create_task(request.gone())
     told, quiet = "", 0.0
     try:
-        while not gone.done():
+        while not gone.done() and is_signed_in():
             state = pages.state
             if state != told or quiet >= BEAT_SECONDS:
                 await send({"type": "http.response.body", "body": b"data: %s\n\n" % state.encode(), "more_body": True})
