@@ -14,6 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 MCP_VENV := .venv-mcp
+FUZZ_VENV := .venv-fuzz
 # LangGraph and its kin at both ends of what the extras allow.
 ENDS := lowest newest
 FRAMEWORKS_VENV := .venv-frameworks
@@ -45,7 +46,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready $(FRAMEWORKS_VENV)/.ready tools ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready $(FRAMEWORKS_VENV)/.ready $(FUZZ_VENV)/.ready tools ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -69,6 +70,10 @@ check: lint test ## lint and test
 .PHONY: bench
 bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, which has an environment of its own
 	$(BIN)/python -m benchmarks.run --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(BENCH)
+
+.PHONY: fuzz-api
+fuzz-api: $(VENV)/.test $(FUZZ_VENV)/.ready ## a minute of Schemathesis against a real service; `FUZZ="--seconds 600"` for longer
+	$(BIN)/python scripts/fuzz_api.py --schemathesis $(CURDIR)/$(FUZZ_VENV)/bin/schemathesis $(FUZZ)
 
 .PHONY: policy
 policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
@@ -104,7 +109,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) $(FUZZ_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -162,7 +167,7 @@ $(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.j
 			[ "$${CI:-}" != true ]; fi
 	@touch $@
 
-$(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready: .venv-%/.ready: requirements/%.txt
+$(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready $(FUZZ_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(@D)
 	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
@@ -219,6 +224,7 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
+	$(COMPILE) requirements/fuzz.in -o requirements/fuzz.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
