@@ -62,8 +62,7 @@ class _Harness(CalledAgain):
     """One session of one harness."""
 
     def __init__(self, kind: Kind, setting: Setting) -> None:
-        from guardrail.hooks._desk import HookDesk
-        from guardrail.hooks._events import Agent
+        from guardrail.hooks import Agent, HookDesk
 
         super().__init__(setting)
         self._kind: Kind = kind
