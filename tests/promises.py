@@ -760,6 +760,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/frameworks/test_openai_agents.py::test_tools_of_nested_agents_and_of_those_handed_to_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_patches_and_older_shells_pass_the_guard",
+            "tests/frameworks/test_openai_agents.py::test_tools_of_mcp_servers_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_what_acts_here_and_cannot_be_judged_stops_the_run",
             "tests/frameworks/test_openai_agents.py::test_arguments_that_are_no_object_run_nothing",
             "tests/frameworks/test_openai_agents.py::test_of_two_members_of_one_name_the_tool_reads_what_was_judged",
@@ -796,6 +797,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/frameworks/test_pydantic_ai.py::test_an_edit_runs_only_as_the_person_worded_it",
             "tests/frameworks/test_pydantic_ai.py::test_a_tool_that_wants_approval_itself_is_asked_about_by_the_guard_as_well",
+            "tests/frameworks/test_pydantic_ai.py::test_what_was_cut_short_is_not_run_again_under_the_same_approval",
             "tests/frameworks/test_pydantic_ai.py::test_a_rejection_is_on_record_and_duties_are_looked_at_at_the_end",
         ),
     ),

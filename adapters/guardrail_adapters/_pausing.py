@@ -14,18 +14,18 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from guardrail import Blocked, ConfigError, Decision, Denied, Grant, Outcome, ToolCall
 from guardrail.model import NEUTRAL
-from guardrail.review import Answer, CallKey, Review, TurnKey
+from guardrail.review import Answer, CallKey, Review, ReviewError, TurnKey
 from guardrail_adapters._guard import GuardLike, require
 from guardrail_adapters._ran import Ran, is_fault, reported
 
 _log: Final = logging.getLogger("guardrail.adapters")
 
 MAX_TIMES: Final = 64
-"""How often one call id of a session may be put to people; a call beyond that is denied."""
+"""How often one call id of a session may be put to people; its calls after that are denied."""
 
 MAX_DENIED: Final = 10_000
 """Most denials that wait for their call to be refused; of more, the oldest is judged, and recorded, again."""
@@ -35,6 +35,9 @@ UNVERIFIED: Final = "unverified:run"
 
 _RUNNING: Final[ContextVar[tuple[tuple[str, str, str], ...]]] = ContextVar("guardrail_running", default=())
 """Calls on their way to the tool: a second door of ours inside the first does not judge exactly the same again."""
+
+Ending = Literal["done", "failed", "refused"]
+"""How the review of a call ends."""
 
 _OVER: Final = frozenset({"rejected", "responded", "refused", "expired", "superseded", "done"})
 """States of a review under which nothing is released any more."""
@@ -139,10 +142,13 @@ class Pausing:
 
         try:
             await self._guard.arun(call, tool, grant=grant)
-        except BaseException as error:  # noqa: BLE001 - the tool's own errors are raised again there
-            await asyncio.to_thread(self._failed, held, ran, error)
+        except BaseException as error:  # noqa: BLE001 - the tool's own errors are raised again
+            raised, ending = _came_of(ran, error)
+            await self._finish(held, ending)
+            if raised is not None:
+                raise raised from raised.__cause__
         else:
-            await asyncio.to_thread(self._finish, held, "done")
+            await self._finish(held, "done")
         return ran.value
 
     async def rejected(self, session: str, said: Callable[[Review], bool]) -> None:
@@ -162,7 +168,7 @@ class Pausing:
             if not shown:
                 return times, last
             last = shown[0]
-        return MAX_TIMES, last
+        raise ReviewError(f"one call id was put to people {MAX_TIMES} times in this session")
 
     def _stands(self, review: Review, call: ToolCall) -> bool:
         """Whether the question, or its answer, is about exactly this call and not one of a later turn with its id."""
@@ -223,30 +229,28 @@ class Pausing:
             if review.key.turn.thread == session and review.asker == "call" and said(review):
                 self._guard.reviews.answer(review.key, Answer(kind="reject", approver=self._who()))
 
-    def _failed(self, held: CallKey | None, ran: Ran, error: BaseException) -> None:
-        # 1. The tool raised: that is its own affair. What was cut short may have done anything, and stays released.
-        if ran.error is not None:
-            if isinstance(ran.error, Exception):
-                self._finish(held, "failed")
-            raise ran.error
-        # 2. The tool has run and recording that failed: its answer is not withheld, and the guard has warned.
-        if ran.done:
-            self._finish(held, "done")
-            return
-        if not isinstance(error, Exception):
-            raise error
-        # 3. It did not run. A failure in judging may pass, so the approval stays.
-        if not isinstance(error, Blocked):
-            _warn(error)
-            raise NotCarriedOut(Outcome.DENY) from None
-        if isinstance(error, Denied) and not is_fault(error.decision):
-            self._finish(held, "refused")
-        raise NotCarriedOut(error.decision.outcome) from None
-
-    def _finish(self, held: CallKey | None, ending: Any) -> None:
-        if held is not None:
+    async def _finish(self, held: CallKey | None, ending: Ending | None) -> None:
+        if held is not None and ending is not None:
             with reported("the end of a review"):
-                self._guard.reviews.finish(held, ending)
+                await asyncio.to_thread(self._guard.reviews.finish, held, ending)
+
+
+def _came_of(ran: Ran, error: BaseException) -> tuple[BaseException | None, Ending | None]:
+    """What is raised when `Guard.arun` has raised, and how the review of the call ends; None if it does not."""
+    # 1. The tool raised: that is its own affair. What was cut short may have done anything, and stays released.
+    if ran.error is not None:
+        return ran.error, "failed" if isinstance(ran.error, Exception) else None
+    # 2. The tool has run and recording that failed: its answer is not withheld, and the guard has warned.
+    if ran.done:
+        return None, "done"
+    # 3. It did not run. A failure in judging may pass, so the approval stays.
+    if not isinstance(error, Exception):
+        return error, None
+    if not isinstance(error, Blocked):
+        _warn(error)
+        return NotCarriedOut(Outcome.DENY), None
+    refused = isinstance(error, Denied) and not is_fault(error.decision)
+    return NotCarriedOut(error.decision.outcome), "refused" if refused else None
 
 
 def _turn(call: ToolCall, times: int) -> TurnKey:

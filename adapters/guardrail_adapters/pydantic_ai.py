@@ -139,7 +139,7 @@ class Guardrail(_capabilities.AbstractCapability):  # type: ignore[misc]
         async def run(own: ToolCall) -> Any:
             # INVARIANT: what runs is what was judged, although the tool's own types do not go through JSON.
             if _plain(args) != own.args:
-                raise InvalidCall("the arguments changed while they were judged")
+                raise NotCarriedOut(Outcome.DENY)
             return await execute()
 
         try:

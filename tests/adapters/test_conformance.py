@@ -24,17 +24,25 @@ from guardrail_adapters.testing import (
     Unable,
     conforms,
 )
+from guardrail_adapters.testing import _hooks as hooks
 from guardrail_adapters.testing import _langgraph as langgraph
 from guardrail_adapters.testing import _python as python
 from guardrail_adapters.testing._ours import ours
 from guardrail_adapters.testing._table import page, stale
 
-CHOSEN = [*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1]]
+WHOLE = (*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1])
 """A node; an instrumented agent, async; the middleware, per call; a guarded coroutine. `make conformance` runs all."""
 
+HOOKED = ("deny", "approve", "changed", "parallel", "trail", "one-record")
+"""Cases for a harness hook, which has tests of its own as well."""
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize("adapter", CHOSEN, ids=lambda adapter: adapter.name)
+CHOSEN = [
+    *((adapter, case) for adapter in WHOLE for case in CASES),
+    *((hooks.adapters()[0], case) for case in CASES if case.name in HOOKED),
+]
+
+
+@pytest.mark.parametrize(("adapter", "case"), CHOSEN, ids=lambda part: part.name)
 def test_our_adapters_conform(adapter: Adapter, case: Case, tmp_path: Path) -> None:
     """Each case holds, or the adapter names the reason why it cannot."""
     if case.name in adapter.cannot:

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import agents
+import mcp
 import pytest
 from agents import agent as agent_module
+from agents.mcp import MCPServer
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from guardrail import ConfigError, Guard
@@ -121,6 +123,47 @@ async def test_a_tools_own_wish_for_approval_is_kept() -> None:
     state.approve(result.interruptions[0])
     await agents.Runner.run(agent, state)
     assert ran == [LOOK]
+
+
+class Server(MCPServer):
+    """An MCP server with one tool, in this process."""
+
+    def __init__(self, ran: list[str]) -> None:
+        super().__init__()
+        self._ran = ran
+
+    @property
+    def name(self) -> str:
+        return "shell"
+
+    async def connect(self) -> None:
+        """Nothing to connect to."""
+
+    async def cleanup(self) -> None:
+        """Nothing is open."""
+
+    async def list_tools(self, *_: Any, **__: Any) -> list[Any]:
+        schema = {"type": "object", "properties": {"command": {"type": "string"}}}
+        return [mcp.types.Tool(name="bash", inputSchema=schema)]
+
+    async def call_tool(self, tool_name: str, arguments: Any, *_: Any, **__: Any) -> Any:
+        self._ran.append(arguments["command"])
+        return mcp.types.CallToolResult(content=[mcp.types.TextContent(type="text", text="ok")])
+
+    async def list_prompts(self) -> Any:
+        raise NotImplementedError
+
+    async def get_prompt(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+
+async def test_tools_of_mcp_servers_pass_the_guard() -> None:
+    """They are made anew for each turn, and are in no list of the agent's."""
+    ran: list[str] = []
+    agent = agents.Agent(name="a", mcp_servers=[Server(ran)], model=said(call(LOOK), call(COPY, "c2")))
+    result = await agents.Runner.run(agent, "go")
+    assert ran == [LOOK]
+    assert outputs(result)[-1] == REFUSED
 
 
 class Editor:

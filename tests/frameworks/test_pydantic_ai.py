@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
@@ -170,6 +171,31 @@ async def test_a_rejection_is_on_record_and_duties_are_looked_at_at_the_end(guar
     assert watched.told[-1] == ("end", "ops-agent", "talk")
     ((vote,),) = [case.votes for case in guard.desk.cases()]
     assert (vote.verdict, vote.voter, ran) == ("deny", "config:dana", [])
+
+
+async def test_what_was_cut_short_is_not_run_again_under_the_same_approval(guard: Guard, place: Path) -> None:
+    """It may have done anything by then."""
+    started, ran = asyncio.Event(), []
+    made = agent(guard, place, model([call(UNKNOWN)]))
+
+    @made.tool_plain
+    async def bash(command: str) -> str:
+        """Run a command."""
+        ran.append(command)
+        started.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    first = await made.run("go")
+    yes = DeferredToolResults(approvals={"c1": True})
+    task = asyncio.create_task(made.run(message_history=first.all_messages(), deferred_tool_results=yes))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    again = await made.run(message_history=first.all_messages(), deferred_tool_results=yes)
+    assert ran == [UNKNOWN]
+    assert answers(again)[-1][1] == "failed"
 
 
 async def test_a_run_that_fails_is_over_as_well(guard: Guard, place: Path) -> None:

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardrail_adapters.testing._protocol import Call, Reply, Seen, Turn
-from guardrail_adapters.testing._python import CALLED_AGAIN
+from guardrail_adapters.testing._again import CALLED_AGAIN, CalledAgain
+from guardrail_adapters.testing._protocol import Seen
 from guardrail_adapters.testing._setting import Setting
 
 if TYPE_CHECKING:
@@ -53,44 +52,27 @@ def adapters() -> tuple[InspectAdapter, ...]:
     return (InspectAdapter(),)
 
 
-class _Evaluations:
-    """Evaluations of one agent; what waits lies in a file, so that they go on after a restart."""
+class _Evaluations(CalledAgain):
+    """Evaluations of one agent, in each of which the model makes some calls in one turn."""
 
     def __init__(self, setting: Setting) -> None:
         from guardrail_adapters.inspect import use
 
-        self._setting = setting
-        self._seen: dict[str, Seen] = {}
-        self._file = setting.own / "waiting.json"
+        super().__init__(setting)
         use(str(setting.config_file), setting.guard)
 
-    def start(self, calls: Sequence[Call]) -> Turn:
-        """One evaluation in which the model makes the calls in one turn."""
-        return self._make({call.id: call.command for call in calls}, {})
-
-    def resume(self, replies: Mapping[str, Reply]) -> Turn:
-        """Record what people said, and make every call again that somebody answered."""
-        waiting: dict[str, str] = json.loads(self._file.read_text(encoding="utf-8"))
-        for call, reply in replies.items():
-            self._setting.decide(waiting[call], reply)
-        again = {call: command for call, command in waiting.items() if call in replies}
-        return self._make(again, {call: command for call, command in waiting.items() if call not in replies})
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _make(self, calls: Mapping[str, str], left: Mapping[str, str]) -> Turn:
-        sample = _evaluated(self._setting, calls)
+    def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
+        """One evaluation."""
+        sample = _evaluated(self.setting, calls)
         events = [event for event in sample.events if event.event == "approval"]
         held = {event.call.id for event in events if event.decision == "escalate"}
-        for message in sample.messages:
-            if message.role == "tool" and message.tool_call_id not in held:
-                error = message.error
-                text = message.text if error is None else str(error.message)
-                self._seen[message.tool_call_id] = Seen(text=text, ok=error is None)
-        waiting = {**left, **{call: command for call, command in calls.items() if call in held}}
-        self._file.write_text(json.dumps(waiting), encoding="utf-8")
-        return Turn(seen=self._seen, waiting=tuple(waiting))
+        seen = {message.tool_call_id: _seen(message) for message in sample.messages if message.role == "tool"}
+        return {call: answer for call, answer in seen.items() if call not in held}, held
+
+
+def _seen(message: Any) -> Seen:
+    error = message.error
+    return Seen(text=message.text if error is None else str(error.message), ok=error is None)
 
 
 def _evaluated(setting: Setting, calls: Mapping[str, str]) -> Any:

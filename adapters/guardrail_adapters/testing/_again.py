@@ -1,0 +1,61 @@
+"""A conversation with a framework that cannot pause: a held call is reported, and made again once somebody answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from guardrail_adapters.testing._protocol import Call, Reply, Seen, Turn
+from guardrail_adapters.testing._setting import Setting
+
+CALLED_AGAIN: Final[Mapping[str, str]] = {
+    "edit": "the program makes its call again, and nobody else words it",
+    "edit-denied": "the program makes its call again, and nobody else words it",
+    "sticky": "the call that is made again is a new one, judged by the policy of then",
+    "retried": "an approval is for one call: every further attempt needs one of its own",
+}
+"""What no adapter can meet where a held call has to be made again."""
+
+
+class CalledAgain:
+    """One program; what it waits for lies in a file, so that it can go on after a restart.
+
+    Args:
+        setting: where it takes place.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self._seen: dict[str, Seen] = {}
+        self._file = setting.own / "waiting.json"
+
+    def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
+        """Make calls, by id.
+
+        Returns:
+            What the model reads of those that were answered, and the ids of those that a person has to decide.
+        """
+        raise NotImplementedError
+
+    def start(self, calls: Sequence[Call]) -> Turn:
+        """Make the calls."""
+        return self._made({call.id: call.command for call in calls}, {})
+
+    def resume(self, replies: Mapping[str, Reply]) -> Turn:
+        """Record what people said, and make every call again that somebody answered."""
+        waiting: dict[str, str] = json.loads(self._file.read_text(encoding="utf-8"))
+        for call, reply in replies.items():
+            self.setting.decide(waiting[call], reply)
+        again = {call: command for call, command in waiting.items() if call in replies}
+        return self._made(again, {call: command for call, command in waiting.items() if call not in replies})
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _made(self, calls: Mapping[str, str], left: Mapping[str, str]) -> Turn:
+        seen, held = self.make(calls)
+        self._seen |= seen
+        waiting = {**left, **{call: command for call, command in calls.items() if call in held}}
+        self._file.write_text(json.dumps(waiting), encoding="utf-8")
+        return Turn(seen=self._seen, waiting=tuple(waiting))
