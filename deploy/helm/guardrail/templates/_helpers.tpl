@@ -64,6 +64,9 @@ webhook
 {{- if and .Values.agents.bundle.url (not .Values.agents.bundle.key) -}}
 {{- fail "a bundle from an address must be signed: give its public key in agents.bundle.key" -}}
 {{- end -}}
+{{- if and .Values.agents.bundle.url .Values.opa.enabled -}}
+{{- fail "the OPA beside each guard serves the policy in the image and no bundle: set opa.enabled=false, or no agents.bundle.url" -}}
+{{- end -}}
 {{- if and .Values.injection.webhook.tlsSecretName (not .Values.injection.webhook.caBundle) -}}
 {{- fail "the API server has to know who signed the webhook's certificate: give injection.webhook.caBundle" -}}
 {{- end -}}
