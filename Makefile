@@ -14,6 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 MCP_VENV := .venv-mcp
+SBOM_VENV := .venv-sbom
 # The agent frameworks at both ends of what the extras allow.
 ENDS := lowest newest
 INSPECT_VENV := .venv-inspect
@@ -97,9 +98,19 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 	cd build/from-sdist && $(BIN)/python -m hatchling build --target wheel --directory $(CURDIR)/dist
 	rm -rf build/from-sdist
 
+.PHONY: image
+image: $(VENV)/.test ## carry out the Dockerfile's steps without an engine, and start the result read-only; needs root
+	$(BIN)/python scripts/image_steps.py
+
+.PHONY: sbom
+sbom: $(SBOM_VENV)/.ready ## dist/guardrail.cdx.json: what is in the image, as CycloneDX, from its pins
+	@mkdir -p dist
+	$(CURDIR)/$(SBOM_VENV)/bin/cyclonedx-py requirements requirements/service.txt --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --spec-version 1.6 --output-format JSON --validate --output-file dist/guardrail.cdx.json
+
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(INSPECT_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(INSPECT_VENV) $(MCP_VENV) $(SBOM_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,7 +168,7 @@ $(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.j
 			[ "$${CI:-}" != true ]; fi
 	@touch $@
 
-$(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready: .venv-%/.ready: requirements/%.txt
+$(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready $(SBOM_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(@D)
 	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
@@ -229,13 +240,14 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) -c requirements/test.txt requirements/build.in -o requirements/build.txt
 	$(COMPILE) -c requirements/test.txt pyproject.toml -o requirements/core.txt
 	$(COMPILE) -c requirements/test.txt --extra all pyproject.toml -o requirements/runtime.txt
-	$(COMPILE) -c requirements/test.txt --extra service --extra opa --extra otel pyproject.toml -o requirements/service.txt
+	$(COMPILE) -c requirements/test.txt --extra service --extra opa --extra otel --extra postgres pyproject.toml -o requirements/service.txt
 	$(COMPILE) -c requirements/test.txt --extra langgraph --extra langchain --extra otel --extra service \
 		pyproject.toml requirements/demo.in -o requirements/demo.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
 	$(COMPILE) --no-deps requirements/kube.in -o requirements/kube.txt
+	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json

@@ -167,7 +167,7 @@ def _pins(name: str) -> dict[str, str]:
 PIN_FILES = sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
 
 
-OWN_PINS = {"bench", "inspect", "lowest", "mcp", "mlflow", "newest", "test"}
+OWN_PINS = {"bench", "inspect", "kube", "lowest", "mcp", "mlflow", "newest", "sbom", "test"}
 """Files for environments of their own, and the superset itself."""
 
 
