@@ -30,11 +30,11 @@ SECONDS = 60
 Object = dict[str, Any]
 
 
-def tool(name: str) -> str:
+def tool(name: str, how: str = "run `make kube`") -> str:
     """Where one of the tools is: in this checkout, or on PATH. Without it tests skip, and in CI they fail."""
     found = shutil.which(name, path=f"{ROOT}/.tools/bin{os.pathsep}{os.environ['PATH']}")
     if found is None:
-        message = f"no {name} here: run `make kube`"
+        message = f"no {name} here: {how}"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)

@@ -9,7 +9,7 @@ import (
 
 // compose loads Compose files as docker compose does, strictly, and gives the project that it would run.
 func compose(asked question, to *answer) error {
-	options, err := cli.NewProjectOptions(asked.Files, cli.WithName("guardrail"), cli.WithEnv([]string{}))
+	options, err := cli.NewProjectOptions(asked.Files, cli.WithEnv(asked.Environment), cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		return err
 	}

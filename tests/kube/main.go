@@ -18,15 +18,16 @@ const maxLineBytes = 8 << 20
 
 // question is one line of input; `ask` says which of the others are read.
 type question struct {
-	Ask       string         `json:"ask"`       // "validate", "mutate", "security" or "compose"
-	Version   string         `json:"version"`   // Kubernetes' minor version, such as "1.37"
-	Policy    map[string]any `json:"policy"`    // an admission policy
-	Object    map[string]any `json:"object"`    // what is asked to be stored
-	OldObject map[string]any `json:"oldObject"` // what is stored now
-	Request   map[string]any `json:"request"`   // an AdmissionRequest's own fields
-	Namespace map[string]any `json:"namespace"` // the namespace it is in
-	Level     string         `json:"level"`     // a Pod Security level
-	Files     []string       `json:"files"`     // Compose files
+	Ask         string         `json:"ask"`         // "validate", "mutate", "security" or "compose"
+	Version     string         `json:"version"`     // Kubernetes' minor version, such as "1.37"
+	Policy      map[string]any `json:"policy"`      // an admission policy
+	Object      map[string]any `json:"object"`      // what is asked to be stored
+	OldObject   map[string]any `json:"oldObject"`   // what is stored now
+	Request     map[string]any `json:"request"`     // an AdmissionRequest's own fields
+	Namespace   map[string]any `json:"namespace"`   // the namespace it is in
+	Level       string         `json:"level"`       // a Pod Security level
+	Files       []string       `json:"files"`       // Compose files
+	Environment []string       `json:"environment"` // NAME=value, for what they interpolate
 }
 
 // answer is one line of output.
