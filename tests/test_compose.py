@@ -12,13 +12,16 @@ import pytest
 import yaml
 
 from guardrail import config as guardrail_config
+from guardrail.config import Config
 from tests.kubernetes import ROOT, SECONDS, Proof, proof, tool
 
 __all__ = ["proof"]
 
 FOLDER = ROOT / "deploy" / "compose"
 
-SECRETS = ("POSTGRES_PASSWORD", "GUARDRAIL_REVIEWER_TOKEN", "GRAFANA_PASSWORD")
+SECRETS = (
+    "POSTGRES_PASSWORD", "GUARDRAIL_TOKEN", "GUARDRAIL_REVIEWER_TOKEN", "GUARDRAIL_METRICS_TOKEN", "GRAFANA_PASSWORD",
+)  # fmt: skip
 
 Services = dict[str, Any]
 
@@ -71,41 +74,53 @@ def test_the_agent_cannot_change_a_model_or_reach_what_guards_it(services: Servi
     assert agent["environment"]["HOME"] == guard["environment"]["HOME"]
 
 
-def test_the_configuration_of_the_host_loads(services: Services) -> None:
-    """With variables that its service sets; its socket is the agent's, its paths are mounts, OPA's socket is OPA's."""
-    guard = services["guard"]
-    text = (FOLDER / "guardrail.toml").read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{(\w+)\}", text)) <= set(guard["environment"])
-    config = guardrail_config.parse(text, source="guardrail.toml")
-    assert config.service.socket == services["agent"]["environment"]["GUARDRAIL_SOCKET"]
-    writable = [path for path, mount in _mounts(guard).items() if not mount.get("read_only")]
-    for place in (config.trail.directory, config.review.store, config.service.socket):
+def _configuration(service: Any, name: str) -> Config:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= set(service["environment"])
+    config = guardrail_config.parse(text, source=name)
+    writable = [path for path, mount in _mounts(service).items() if not mount.get("read_only")]
+    for place in (config.trail.directory, config.review.store):
         assert any(place.startswith(f"{path}/") for path in writable), place
-    assert f"--addr={config.policy.url}" in services["opa"]["command"]
-    assert guard["ports"][0]["target"] == config.service.review_port
+    assert config.trail.key in _mounts(service)
+    return config
+
+
+def test_the_configurations_of_the_host_load(services: Services) -> None:
+    """Variables, mounts, sockets and ports are those of the services; agents and people have one ledger."""
+    guard = _configuration(services["guard"], "guardrail.toml")
+    control = _configuration(services["control"], "control.toml")
+    assert guard.service.socket == services["agent"]["environment"]["GUARDRAIL_SOCKET"]
+    assert f"--addr={guard.policy.url}" in services["opa"]["command"]
+    assert services["control"]["ports"][0]["target"] == control.service.port
+    assert (guard.trail, guard.policy, guard.assets) == (control.trail, control.policy, control.assets)
+    assert services["control"]["environment"]["GUARDRAIL_CONFIG"] in services["control"]["command"]
 
 
 def test_what_is_mounted_from_the_checkout_is_there(services: Services) -> None:
-    """Each file and folder, but for the models, which are the host's."""
+    """Each file and folder, but for the models, which are the host's, and secrets, which git leaves alone."""
+    made = {f"{FOLDER}/{name}" for name in (FOLDER / ".gitignore").read_text(encoding="utf-8").split()}
     for name, service in services.items():
         for mount in service.get("volumes", ()):
             if mount["type"] == "bind" and mount["target"] != "/srv/models":
-                assert Path(mount["source"]).exists(), (name, mount["source"])
+                assert mount["source"] in made or Path(mount["source"]).exists(), (name, mount["source"])
 
 
-def test_prometheus_takes_its_configuration_and_finds_the_collector(services: Services, tmp_path: Path) -> None:
-    """`promtool check config`, with the alerts; it scrapes where the collector shows the guard's metrics."""
+def test_prometheus_takes_its_configuration_and_finds_both(services: Services, tmp_path: Path) -> None:
+    """`promtool check config`, with the alerts; it scrapes people's side, with its token, and the collector."""
     promtool = tool("promtool", "`apt-get install prometheus`")
     for target, mount in _mounts(services["prometheus"]).items():
-        if mount["type"] == "bind":
+        if mount["type"] == "bind" and target.endswith(".yaml"):
             shutil.copy(mount["source"], tmp_path / Path(target).name)
+    (tmp_path / "metrics-token").write_text("token")
     checked = subprocess.run(
         [promtool, "check", "config", str(tmp_path / "prometheus.yaml")],
         capture_output=True, text=True, timeout=SECONDS, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stderr
-    scraped = yaml.safe_load((tmp_path / "prometheus.yaml").read_text())["scrape_configs"][0]
+    first, second = yaml.safe_load((tmp_path / "prometheus.yaml").read_text())["scrape_configs"]
+    port = _configuration(services["control"], "control.toml").service.port
+    assert (first["job_name"], first["static_configs"][0]["targets"]) == ("guardrail", [f"control:{port}"])
+    assert f"/etc/prometheus/{first['authorization']['credentials_file']}" in _mounts(services["prometheus"])
     collector = yaml.safe_load((FOLDER / "collector.yaml").read_text())
-    port = collector["exporters"]["prometheus"]["endpoint"].rpartition(":")[2]
-    assert scraped["static_configs"][0]["targets"] == [f"collector:{port}"]
-    assert scraped["job_name"] == "guardrail"
+    port = int(collector["exporters"]["prometheus"]["endpoint"].rpartition(":")[2])
+    assert second["static_configs"][0]["targets"] == [f"collector:{port}"]
