@@ -56,6 +56,7 @@ lint: $(VENV)/.test tools regal ## style, types, direction of imports, policies
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck .ci/run
+	@if command -v gofmt >/dev/null; then set -x; test -z "$$(gofmt -l tests/kube)"; fi
 	$(BIN)/guardrail policy check
 	$(BIN)/python scripts/effects_page.py --check
 	@if command -v opa >/dev/null; then set -ex; opa check --strict policies; opa fmt --fail --list policies/guardrail; \

@@ -168,6 +168,35 @@ def test_a_pod_with_the_guard_is_let_in_and_one_without_is_not(
     assert "the guard is not the first of the init containers" in judged(proof, defaulted(make()), version)
 
 
+def test_the_pods_token_may_be_mounted_into_every_container(proof: Proof) -> None:
+    """As an API server does on its own, once more after the guard is in: the guard reads nothing there."""
+    token = {
+        "name": "kube-api-access-x",
+        "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
+        "readOnly": True,
+    }
+    pod = defaulted(guarded(agent()))
+    pod["spec"]["volumes"].append({"name": token["name"], "projected": {"sources": [{"serviceAccountToken": {}}]}})
+    for container in (*pod["spec"]["initContainers"], *pod["spec"]["containers"]):
+        container["volumeMounts"].append(dict(token))
+    for version in VERSIONS:
+        assert judged(proof, pod, version) == []
+    _guard(pod)["volumeMounts"][-1]["readOnly"] = False
+    assert judged(proof, pod)
+
+
+@pytest.mark.parametrize("field", ["dataSource", "dataSourceRef"])
+def test_no_claim_is_made_from_another(proof: Proof, field: str) -> None:
+    """Weights cannot be cloned into a claim that may be written; an empty claim can be made."""
+    empty: Object = {"kind": "PersistentVolumeClaim", "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    clone = {"kind": "PersistentVolumeClaim", "spec": {field: {"kind": "PersistentVolumeClaim", "name": "models"}}}
+    for version in VERSIONS:
+        policy = one(rendered(version, *DURABLE), "ValidatingAdmissionPolicy", "guard-claims")
+        for claim, may in ((empty, True), (clone, False)):
+            answer = proof.ask(ask="validate", version=version, policy=policy, object=claim, request={}, namespace={})
+            assert answer["allowed"] is may
+
+
 def _guard(pod: Object, name: str = "guardrail") -> Object:
     (found,) = [each for each in pod["spec"]["initContainers"] if each["name"] == name]
     return found
@@ -210,6 +239,10 @@ TRICKS: dict[str, tuple[str, Callable[[Object], Any]]] = {
         "not started as", lambda pod: _guard(pod).update(args=["--config", "/workspace/mine.toml"])),
     "a hook in the guard's container": (
         "not started as", lambda pod: _guard(pod).update(lifecycle={"postStart": {"exec": {"command": ["sh"]}}})),
+    "a message file over the guard's configuration": (
+        "not started as",
+        lambda pod: _guard(pod).update(terminationMessagePath="/etc/guardrail/guardrail.toml"),
+    ),
     "variables for the guard from a ConfigMap": (
         "not started as", lambda pod: _guard(pod).update(envFrom=[{"configMapRef": {"name": "mine"}}])),
     "a guard that runs as the agent": (

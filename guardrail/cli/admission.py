@@ -22,6 +22,12 @@ One line on standard output says that it is ready. A certificate that is replace
 It only injects: that no pod runs without the guard is for the ValidatingAdmissionPolicy of the chart.
 """
 
+MAX_CONNECTIONS: Final = 256
+"""Most connections at one time; the server itself refuses further ones with 503, before anything is read."""
+
+GRACE_SECONDS: Final = 5
+"""How long answers under way may take when the server is told to stop, in seconds."""
+
 RELOAD_SECONDS: Final = 30.0
 """How often the certificate is read again, in seconds."""
 
@@ -70,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
             proxy_headers=False,
             ws="none",
             lifespan="off",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         ),
         args,
     )
