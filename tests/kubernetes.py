@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 import yaml
 
@@ -56,11 +58,25 @@ def can_mutate(version: str) -> bool:
     return tuple(map(int, version.split("."))) >= tuple(map(int, FIRST_TO_MUTATE.split(".")))
 
 
+# A schema's file is read and parsed anew for each object otherwise, which is most of what checking one costs.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+
+
+def check_schema(written: Object, version: str) -> None:
+    """Check an object against the schema of a version, strictly: a field that is not known there fails the test."""
+    kubernetes_validate.validate(written, version, strict=True)
+
+
+def documents(text: str) -> list[Object]:
+    """The objects in a stream of YAML, by the parser in C where there is one: rendered charts are long."""
+    return [each for each in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
+
+
 @functools.cache
 def _rendered(version: str, options: tuple[str, ...]) -> tuple[Object, ...]:
     made = helm(version, *options)
     assert made.returncode == 0, made.stderr
-    return tuple(one for one in yaml.safe_load_all(made.stdout) if one)
+    return tuple(documents(made.stdout))
 
 
 def rendered(version: str, *options: str) -> list[Object]:

@@ -9,13 +9,27 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from guardrail import config as guardrail_config
 from guardrail.config import Config
-from tests.kubernetes import CHART, ROOT, SECONDS, VERSIONS, Object, Proof, can_mutate, helm, one, proof, rendered, tool
+from tests.kubernetes import (
+    CHART,
+    ROOT,
+    SECONDS,
+    VERSIONS,
+    Object,
+    Proof,
+    can_mutate,
+    check_schema,
+    documents,
+    helm,
+    one,
+    proof,
+    rendered,
+    tool,
+)
 
 __all__ = ["proof"]
 
@@ -53,7 +67,7 @@ def test_the_chart_renders_what_an_api_server_of_that_version_knows(name: str, v
     assert len(places) == len(set(places))
     for each in objects:
         if each["kind"] not in OTHERS:
-            kubernetes_validate.validate(each, version, strict=True)
+            check_schema(each, version)
     mutates = "MutatingAdmissionPolicy" in {each["kind"] for each in objects}
     assert mutates is (can_mutate(version) and name != "webhook")
     assert ("MutatingWebhookConfiguration" in {each["kind"] for each in objects}) is not mutates
@@ -161,7 +175,7 @@ def _kustomized(folder: str) -> list[Object]:
         capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ | {"PATH": path},
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    return [each for each in yaml.safe_load_all(made.stdout) if each]
+    return documents(made.stdout)
 
 
 def test_kustomize_gives_what_helm_gives() -> None:
@@ -180,7 +194,7 @@ def test_kustomize_builds_the_pod_that_is_written_out() -> None:
     written = [
         each["kind"]
         for path in base.glob("*.yaml")
-        for each in yaml.safe_load_all(path.read_text(encoding="utf-8"))
+        for each in documents(path.read_text(encoding="utf-8"))
         if each["kind"] != "Kustomization"
     ]
     assert sorted(each["kind"] for each in _kustomized("base")) == sorted(written)
