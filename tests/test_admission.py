@@ -377,11 +377,12 @@ def test_a_namespace_that_enforces_less_has_no_agents(proof: Proof) -> None:
 
 
 def test_a_pod_that_is_ending_may_go_whatever_it_was(proof: Proof) -> None:
-    """Finalizers of pods from before the policy can be removed; a new pod that claims to be ending is judged."""
+    """Finalizers of pods from before the policy can be removed; a new pod is judged, and so is what is added to one."""
     pod = agent()
     pod["metadata"]["deletionTimestamp"] = "2026-11-30T00:00:00Z"
     assert judged(proof, pod, request={"operation": "UPDATE"}) == []
     assert judged(proof, pod)
+    assert judged(proof, pod, request={"operation": "UPDATE", "subResource": "ephemeralcontainers"})
 
 
 @pytest.mark.parametrize(
