@@ -41,6 +41,8 @@ CONTROL = (
     f"--set-file=controlPlane.rules={RULES}",
 )
 
+TLS = ("--set=controlPlane.tlsSecretName=tls",)
+
 SETS: dict[str, tuple[str, ...]] = {
     "trial": ("--set=agents.trail.ephemeral=true",),
     "whole": ("--set=agents.trail.secretName=trail,opa.enabled=true", *CONTROL),
@@ -49,6 +51,7 @@ SETS: dict[str, tuple[str, ...]] = {
         "--set=agents.bundle.keyId=release,agents.bundle.key=PEM,agents.otlpEndpoint=http://collector:4318",
         r"--set=agents.mandates.delete\.mandate\.json=\{\},image.digest=sha256:" + "0" * 64,
         *CONTROL,
+        *TLS,
     ),
     "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
 }
@@ -140,7 +143,21 @@ def test_the_control_plane_says_who_may_ask_and_review() -> None:
     assert secrets == _from_secrets(spec["containers"][0]) - {"GUARDRAIL_CONSOLE_SECRET"}
     assert len({config.service.token, config.service.reviewer_token, config.service.metrics_token}) == 3
     assert config.service.host == "0.0.0.0"
+    assert config.service.tls is None
     assert config.service.port == one(objects, "Service", "guard-control")["spec"]["ports"][0]["port"]
+
+
+def test_the_control_plane_speaks_tls_where_it_has_a_certificate() -> None:
+    """Its configuration names the files of the mounted secret, and probes and Prometheus ask by HTTPS."""
+    objects = rendered(VERSIONS[-1], *SETS["whole"], *TLS)
+    container = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]["containers"][0]
+    config, _ = _configuration(objects, "guard-control")
+    assert config.service.tls is not None
+    place = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "tls")
+    assert {config.service.tls.certificate, config.service.tls.key} == {f"{place}/tls.crt", f"{place}/tls.key"}
+    probes = {container[name]["httpGet"]["scheme"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert probes == {"HTTPS"}
+    assert one(objects, "ServiceMonitor", "guard-control")["spec"]["endpoints"][0]["scheme"] == "https"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

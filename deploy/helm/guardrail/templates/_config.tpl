@@ -16,6 +16,9 @@ port = {{ .Values.controlPlane.service.port }}
 token = "${GUARDRAIL_TOKEN}"
 reviewer_token = "${GUARDRAIL_REVIEWER_TOKEN}"
 metrics_token = "${GUARDRAIL_METRICS_TOKEN}"
+{{- if .Values.controlPlane.tlsSecretName }}
+tls = {certificate = "/etc/guardrail-tls/tls.crt", key = "/etc/guardrail-tls/tls.key"}
+{{- end }}
 
 {{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName) }}
 
