@@ -26,9 +26,11 @@ from guardrail import config as guardrail_config
 from guardrail.cli import parser
 from guardrail.config import Config
 from guardrail.model import Outcome, ToolCall
+from tests.dockerfile import instructions, last
+from tests.kubernetes import check_schema
 
 ROOT = Path(__file__).resolve().parent.parent
-KUBERNETES = ROOT / "deploy" / "kubernetes"
+KUBERNETES = ROOT / "deploy" / "kustomize" / "base"
 FILES = sorted(path.name for path in KUBERNETES.glob("*.yaml") if path.name != "kustomization.yaml")
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 """Native sidecars are on by default from 1.29."""
@@ -73,7 +75,7 @@ def settings() -> str:
 def test_manifests_fit_the_schema(name: str, version: str) -> None:
     """Strictly: an API server would accept every field, and knows every one."""
     for document in documents(name):
-        kubernetes_validate.validate(document, version, strict=True)
+        check_schema(document, version)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_a_misspelled_field_would_be_found(path: tuple[str | int, ...]) -> None:
         place = place[step]
     place["restartPolicyy"] = "Always"
     with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(document, VERSIONS[-1], strict=True)
+        check_schema(document, VERSIONS[-1])
 
 
 def test_the_kustomization_lists_every_manifest() -> None:
@@ -343,18 +345,6 @@ def test_the_manifests_opa_opens_no_port_for_its_api(served: Node) -> None:
 # -- the image --------------------------------------------------------------------------------------------------------
 
 
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions, continued lines joined, comments gone."""
-    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    lines = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", " ").splitlines()
-    return [(line.split(None, 1)[0].upper(), line.split(None, 1)[1].strip()) for line in lines if line.strip()]
-
-
-def last(name: str) -> str:
-    """The last instruction of a kind, which is the one that counts."""
-    return [value for kind, value in instructions() if kind == name][-1]
-
-
 def test_the_image_does_not_run_as_root() -> None:
     """By number, so that `runAsNonRoot` can be checked, and the one that the manifests use."""
     user, group = last("USER").split(":")
@@ -433,7 +423,7 @@ def test_the_image_starts_and_checks_the_service() -> None:
 
 
 def test_the_pins_of_the_image_cover_what_the_service_needs() -> None:
-    """The extras service, opa and otel are all pinned in the file that the image installs."""
+    """The extras of a sidecar and of a replica are all pinned in the file that the image installs."""
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -442,6 +432,9 @@ def test_the_pins_of_the_image_cover_what_the_service_needs() -> None:
         for name in re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "requirements/service.txt").read_text(), re.MULTILINE)
     }
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["service"], *extras["opa"], *extras["otel"]]
+    needed = [
+        *project["dependencies"],
+        *(line for name in ("service", "opa", "otel", "postgres") for line in extras[name]),
+    ]
     names = {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", line, maxsplit=1)[0]).lower() for line in needed}
     assert sorted(names - pins) == []

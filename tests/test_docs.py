@@ -95,3 +95,12 @@ def test_the_smallest_configuration_of_the_readme_guards_two_assets() -> None:
     """The one that every newcomer copies."""
     (block,) = blocks(ROOT / "README.md", "toml")
     assert [asset.id for asset in config_module.parse(block).assets] == ["model:beta", "control:shutdown"]
+
+
+def test_the_runbook_says_what_to_do_about_every_alert() -> None:
+    """Whoever is paged finds the alert's name as a heading, and no heading is about an alert that is gone."""
+    alerts = re.findall(
+        r"- alert: (\w+)", (ROOT / "deploy/prometheus/guardrail.rules.yaml").read_text(encoding="utf-8")
+    )
+    headings = re.findall(r"^## (Guardrail\w+)$", (ROOT / "docs/runbook.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(alerts)

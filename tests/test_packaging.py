@@ -167,7 +167,7 @@ def _pins(name: str) -> dict[str, str]:
 PIN_FILES = sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
 
 
-OWN_PINS = {"bench", "control-arena", "frameworks", "fuzz", "lowest", "mcp", "mlflow", "newest", "test"}
+OWN_PINS = {"bench", "control-arena", "frameworks", "fuzz", "kube", "lowest", "mcp", "mlflow", "newest", "sbom", "test"}
 """Files for environments of their own, and the superset itself."""
 
 HEAVY = {"control-arena": "control-arena", **dict.fromkeys(("inspect", "openai-agents", "pydantic-ai"), "frameworks")}

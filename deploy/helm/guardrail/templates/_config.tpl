@@ -1,0 +1,65 @@
+{{- /* guardrail.toml of the guard beside an agent; every path is one inside its container. */ -}}
+{{- define "guardrail.sidecarConfig" -}}
+[service]
+# Its directory is made by the guard: the group of the pod may enter, nobody else.
+socket = "/run/guardrail/agent/decide.sock"
+shutdown_seconds = 10.0
+
+{{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName) }}
+{{- end }}
+
+{{- /* guardrail.toml of the control plane. */ -}}
+{{- define "guardrail.controlConfig" -}}
+[service]
+host = "0.0.0.0"
+port = {{ .Values.controlPlane.service.port }}
+token = "${GUARDRAIL_TOKEN}"
+reviewer_token = "${GUARDRAIL_REVIEWER_TOKEN}"
+metrics_token = "${GUARDRAIL_METRICS_TOKEN}"
+{{- if .Values.controlPlane.tlsSecretName }}
+tls = {certificate = "/etc/guardrail-tls/tls.crt", key = "/etc/guardrail-tls/tls.key"}
+{{- end }}
+
+{{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName) }}
+
+{{ .Values.controlPlane.config }}
+{{- end }}
+
+{{- /* Takes a list: the root, and the name of the trail's secret. */ -}}
+{{- define "guardrail.sharedConfig" -}}
+{{- $root := index . 0 -}}
+[trail]
+directory = "/var/lib/guardrail/trail"
+origin = {{ $root.Values.agents.trail.origin | quote }}
+{{- if index . 1 }}
+store = "${GUARDRAIL_STORE}"
+key = "/etc/guardrail-trail/trail.key"
+{{- end }}
+
+[review]
+store = "/var/lib/guardrail/review.db"
+
+[mandates]
+directory = "/etc/guardrail-mandates"
+
+[policy]
+{{- if $root.Values.opa.enabled }}
+engine = "opa"
+# A Unix socket, and never a port on localhost: localhost belongs to the whole pod, so the agent could replace the
+# policy through OPA's own API.
+url = "unix:///run/opa/opa.sock"
+{{- end }}
+{{- with $root.Values.agents.bundle }}
+{{- if .url }}
+bundle = {{ .url | quote }}
+key_id = {{ .keyId | quote }}
+
+[[policy.key]]
+id = {{ .keyId | quote }}
+algorithm = {{ .algorithm | quote }}
+key = "/etc/guardrail/bundle.pem"
+{{- end }}
+{{- end }}
+
+{{ $root.Values.agents.config }}
+{{- end }}

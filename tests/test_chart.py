@@ -1,0 +1,225 @@
+"""The Helm chart and the kustomizations: rendered by the real tools, checked strictly, and their parts together."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from guardrail import config as guardrail_config
+from guardrail.config import Config
+from tests.kubernetes import (
+    CHART,
+    ROOT,
+    SECONDS,
+    VERSIONS,
+    Object,
+    Proof,
+    can_mutate,
+    check_schema,
+    documents,
+    helm,
+    one,
+    proof,
+    rendered,
+    tool,
+)
+
+__all__ = ["proof"]
+
+RULES = ROOT / "deploy" / "prometheus" / "guardrail.rules.yaml"
+
+CONTROL = (
+    "--set=controlPlane.enabled=true,controlPlane.secretName=tokens,controlPlane.trailSecretName=trail",
+    "--set=controlPlane.autoscaling.enabled=true,controlPlane.serviceMonitor.enabled=true",
+    f"--set-file=controlPlane.rules={RULES}",
+)
+
+TLS = ("--set=controlPlane.tlsSecretName=tls",)
+
+SETS: dict[str, tuple[str, ...]] = {
+    "trial": ("--set=agents.trail.ephemeral=true",),
+    "whole": ("--set=agents.trail.secretName=trail,opa.enabled=true", *CONTROL),
+    "bundle": (
+        "--set=agents.trail.secretName=trail,agents.bundle.url=https://bundles.example.com/guardrail.tar.gz",
+        "--set=agents.bundle.keyId=release,agents.bundle.key=PEM,agents.otlpEndpoint=http://collector:4318",
+        r"--set=agents.mandates.delete\.mandate\.json=\{\},image.digest=sha256:" + "0" * 64,
+        *CONTROL,
+        *TLS,
+    ),
+    "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
+}
+"""Values that between them reach every template."""
+
+OTHERS = {"ServiceMonitor", "PrometheusRule"}
+"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have."""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", SETS)
+def test_the_chart_renders_what_an_api_server_of_that_version_knows(name: str, version: str) -> None:
+    """Strictly: every field is one of this version's, and no object is there twice."""
+    objects = rendered(version, *SETS[name])
+    places = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
+    assert len(places) == len(set(places))
+    for each in objects:
+        if each["kind"] not in OTHERS:
+            check_schema(each, version)
+    mutates = "MutatingAdmissionPolicy" in {each["kind"] for each in objects}
+    assert mutates is (can_mutate(version) and name != "webhook")
+    assert ("MutatingWebhookConfiguration" in {each["kind"] for each in objects}) is not mutates
+
+
+def test_helm_finds_nothing_wrong_with_the_chart() -> None:
+    """`helm lint --strict`."""
+    made = subprocess.run(
+        [tool("helm"), "lint", "--strict", str(CHART), *SETS["whole"]],
+        capture_output=True, text=True, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stdout + made.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "the trail needs a place that outlives a pod"),
+        (("--set=agents.trail.ephemeral=true,agents.namespaces={guardrail-system}",), "is a namespace of agents"),
+        (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/",), "must be signed"),
+        (("--set=agents.trail.ephemeral=true,opa.enabled=true,agents.bundle.url=https://b/,agents.bundle.key=x",),
+         "serves the policy in the image"),
+        (("--set=agents.trail.ephemeral=true,injection.webhook.tlsSecretName=tls",), "who signed the webhook"),
+        (("--set=agents.trail.ephemeral=true,controlPlane.enabled=true",), "needs controlPlane.secretName"),
+        (("--set=agents.trail.ephemeral=true,agents.namespace=x",), "additional properties 'namespace' not allowed"),
+        (("--set=agents.trail.ephemeral=true,image.tag=latest",), "'not' failed"),
+        (("--set=agents.trail.ephemeral=true,agents.mountRoots={/etc}",), "mountRoots/0"),
+        (("--set=agents.trail.ephemeral=true,agents.mountRoots={/srv/../opt}",), "mountRoots/0"),
+        (("--set=agents.trail.ephemeral=true,requirement.actions={Ignore}",), "requirement/actions/0"),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_be_meant_are_refused(options: tuple[str, ...], sentence: str) -> None:
+    """Before anything is applied, and with what is wrong."""
+    made = helm(VERSIONS[-1], *options)
+    assert made.returncode != 0
+    assert sentence in made.stderr
+
+
+def _configuration(objects: list[Object], name: str) -> tuple[Config, set[str]]:
+    """A guardrail.toml of the chart, and the variables that it takes secrets from."""
+    text = one(objects, "ConfigMap", name)["data"]["guardrail.toml"]
+    return guardrail_config.parse(text, source="guardrail.toml"), set(re.findall(r"\$\{(\w+)\}", text))
+
+
+def _from_secrets(container: Object) -> set[str]:
+    return {each["name"] for each in container["env"] if "valueFrom" in each}
+
+
+@pytest.mark.parametrize("name", ["whole", "trial"])
+def test_the_configurations_in_the_chart_load(name: str) -> None:
+    """Strictly, and their paths are those of the mounts; what is secret comes from the environment that is set."""
+    objects = rendered(VERSIONS[0], *SETS[name])
+    config, secrets = _configuration(objects, "guard-sidecar")
+    sidecar = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])
+    guard = sidecar["initContainers"][-1]
+    assert config.service.socket == sidecar["agent"]["env"][0]["value"]
+    writable = [each["mountPath"] for each in guard["volumeMounts"] if not each.get("readOnly")]
+    for path in (config.trail.directory, config.review.store, config.service.socket):
+        assert any(path.startswith(f"{place}/") for place in writable), path
+    assert secrets == _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
+    assert config.policy.engine == ("opa" if name == "whole" else "wasm")
+
+
+def test_the_control_plane_says_who_may_ask_and_review() -> None:
+    """Its configuration loads, with three tokens and the ledger from secrets; its service is where it listens."""
+    objects = rendered(VERSIONS[-1], *SETS["whole"])
+    spec = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]
+    config, secrets = _configuration(objects, "guard-control")
+    # The console's is there for whoever adds one in `controlPlane.config`.
+    assert secrets == _from_secrets(spec["containers"][0]) - {"GUARDRAIL_CONSOLE_SECRET"}
+    assert len({config.service.token, config.service.reviewer_token, config.service.metrics_token}) == 3
+    assert config.service.host == "0.0.0.0"
+    assert config.service.tls is None
+    assert config.service.port == one(objects, "Service", "guard-control")["spec"]["ports"][0]["port"]
+
+
+def test_the_control_plane_speaks_tls_where_it_has_a_certificate() -> None:
+    """Its configuration names the files of the mounted secret, and probes and Prometheus ask by HTTPS."""
+    objects = rendered(VERSIONS[-1], *SETS["whole"], *TLS)
+    container = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]["containers"][0]
+    config, _ = _configuration(objects, "guard-control")
+    assert config.service.tls is not None
+    place = next(each["mountPath"] for each in container["volumeMounts"] if each["name"] == "tls")
+    assert {config.service.tls.certificate, config.service.tls.key} == {f"{place}/tls.crt", f"{place}/tls.key"}
+    probes = {container[name]["httpGet"]["scheme"] for name in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert probes == {"HTTPS"}
+    assert one(objects, "ServiceMonitor", "guard-control")["spec"]["endpoints"][0]["scheme"] == "https"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_charts_own_pods_are_restricted(proof: Proof, version: str) -> None:
+    """By the Pod Security Standard of each version, with a read-only root and no token of the cluster."""
+    objects = rendered(version, *SETS["whole"], "--set=injection.mode=webhook")
+    pods = [each["spec"]["template"] for each in objects if each["kind"] == "Deployment"]
+    assert len(pods) == 2
+    for pod in pods:
+        assert proof.ask(ask="security", level="restricted", version=version, object=pod)["messages"] is None
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_prometheus_finds_the_control_plane_under_the_name_that_the_alerts_use() -> None:
+    """The job is the value of a label of the service; the rules are those of the file, whole."""
+    objects = rendered(VERSIONS[-1], *SETS["whole"])
+    monitor = one(objects, "ServiceMonitor", "guard-control")["spec"]
+    service = one(objects, "Service", "guard-control")["metadata"]["labels"]
+    assert service[monitor["jobLabel"]] == "guardrail"
+    assert monitor["selector"]["matchLabels"].items() <= service.items()
+    rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
+    assert one(objects, "PrometheusRule", "guard-control")["spec"] == rules
+    assert 'up{job="guardrail"}' in str(rules)
+
+
+def _kustomized(folder: str) -> list[Object]:
+    path = f"{Path(tool('helm')).parent}{os.pathsep}{os.environ['PATH']}"
+    made = subprocess.run(
+        [tool("kubectl"), "kustomize", "--enable-helm", str(ROOT / "deploy" / "kustomize" / folder)],
+        capture_output=True, text=True, timeout=SECONDS, check=False, env=os.environ | {"PATH": path},
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return documents(made.stdout)
+
+
+def test_kustomize_gives_what_helm_gives() -> None:
+    """The kustomization of the admission inflates the chart: the same objects, whatever their order."""
+
+    def placed(objects: list[Object]) -> dict[Any, Object]:
+        return {(each["kind"], each["metadata"]["name"]): each for each in objects}
+
+    values = ROOT / "deploy" / "kustomize" / "admission" / "values.yaml"
+    assert placed(_kustomized("admission")) == placed(rendered(VERSIONS[-1], f"--values={values}"))
+
+
+def test_kustomize_builds_the_pod_that_is_written_out() -> None:
+    """`kubectl apply -k` of the base applies each of its manifests."""
+    base = ROOT / "deploy" / "kustomize" / "base"
+    written = [
+        each["kind"]
+        for path in base.glob("*.yaml")
+        for each in documents(path.read_text(encoding="utf-8"))
+        if each["kind"] != "Kustomization"
+    ]
+    assert sorted(each["kind"] for each in _kustomized("base")) == sorted(written)
+
+
+def test_the_charts_image_is_this_release() -> None:
+    """Chart, image and package have one version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    assert {chart["version"], chart["appVersion"], values["image"]["tag"]} == {project["version"]}
