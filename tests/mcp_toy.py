@@ -2,8 +2,9 @@
 
     python mcp_toy.py DIRECTORY     DIRECTORY/tools.json: pages of tools; DIRECTORY/frames.log: what reached it
 
-Tools: anything answers `ran NAME`; `fail` fails; `progress` reports some; `ask` asks its client first; `never` says
-nothing; `junk` prints what is no message, and answers of requests that nobody sent.
+Tools: anything answers `ran NAME`, and with `{"take": "back"}` asks and takes it back; `fail` fails; `progress`
+reports some; `ask` asks its client first; `never` says nothing; `junk` prints what is no message, and answers of
+requests that nobody sent.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def call(identity: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if name == "never":
         return None
+    if params.get("arguments") == {"take": "back"}:
+        say({"id": "s2", "method": "sampling/createMessage", "params": {}})
+        say({"method": "notifications/cancelled", "params": {"requestId": "s2"}})
     return {"id": identity, "result": text(f"ran {name}", error=name == "fail")}
 
 

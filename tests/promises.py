@@ -3292,6 +3292,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself",
             "tests/adapters/test_mcp_stdio.py::test_the_reference_server_runs_a_held_call_once_people_approve_it",
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_its_client_withdraws_leaves_no_approval_behind",
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_is_withdrawn_leaves_the_question_to_another_that_waits_for_it",
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_runs_is_cancelled_at_the_server",
         ),
     ),
@@ -3324,6 +3325,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_pins.py::test_a_tool_that_changes_is_refused_until_a_person_accepts_it",
             "tests/adapters/test_mcp_pins.py::test_a_listing_in_pages_is_one_listing",
+            "tests/adapters/test_mcp_http.py::test_a_tool_that_changes_while_its_call_waits_does_not_run",
             "tests/adapters/test_mcp_pins.py::test_a_tool_that_looks_like_another_is_not_taken_on_trust",
             "tests/adapters/test_mcp_pins.py::test_the_same_definition_is_the_same_tool_however_it_is_spelled",
             "tests/adapters/test_mcp_pins.py::test_tools_without_a_usable_definition_are_left_out",

@@ -193,8 +193,8 @@ def _settings(args: argparse.Namespace, name: str) -> Any:
     from guardrail.errors import ConfigError
     from guardrail.model import Subject, new_id
 
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or "__" in name:
-        raise ConfigError(f"`{name}` is no name of a server: use letters, digits, `-` and `_`")
+    if not _adapter("command").is_server(name):
+        raise ConfigError(f"`{name}` is no name of a server: use letters, digits, `-` and single `_`")
     return _adapter("").RelaySettings(
         server=name,
         subject=Subject(id=args.agent, model=args.model),

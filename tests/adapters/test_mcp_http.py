@@ -138,13 +138,15 @@ class Upstream:
         headers = {name.lower(): value for name, value in request.headers.items()}
         message = json.loads(await request.text() or "null")
         self.seen.append((request.method, headers, message))
+        late = {"jsonrpc": "2.0", "id": 9, "result": {"tools": [tool("late")]}}
         if request.method != "POST":
-            late = {"jsonrpc": "2.0", "id": 9, "result": {"tools": [tool("late")]}}
             return await self._events(request, [{"jsonrpc": "2.0", "method": "notifications/x"}, late])
         if "id" not in message or "method" not in message:
             return web.Response(status=202)
         method, params = message["method"], message.get("params", {})
         result: dict[str, Any] = {"method": method, "params": params}
+        if method == "server/discover":
+            return await self._events(request, [late, {"jsonrpc": "2.0", "id": 8, "result": {"capabilities": {}}}])
         if method == "tools/list":
             result = {"tools": self.tools}
         if method == "tools/call":
@@ -264,10 +266,13 @@ async def test_json_streams_sessions_and_the_stream_of_a_get_pass(tmp_path: Path
         assert (status, said) == (401, "no")
         async with at._session.get(at.url, headers={"Accept": "text/event-stream"}) as response:
             text = await response.text()
-        # A list of tools that comes late on another stream is one all the same.
         assert "notifications/x" in text
-        assert '"tools":[]' in text
-        assert "late" not in text
+        _, found = await at.post({"id": 8, "method": "server/discover", "params": {"_meta": STATELESS}})
+        assert len(found) == 2
+        # A list of tools that comes late on another stream is one all the same.
+        for late in (text, json.dumps(found, separators=(",", ":"))):
+            assert '"tools":[]' in late
+            assert '"late"' not in late
     kept = str(records(at.place))
     assert "secret-session" not in kept
     assert len(set(re.findall(r"default-[0-9a-f]{16}", kept))) == 1
@@ -309,6 +314,7 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
             "Mcp_Name": encoded,
             "Mcp_Method": "tools/call",
             "Cookie": "c=1",
+            "Content-Type": "application/json; charset=utf-7",
         }
         _, said = await at.post(call, Mcp_Param_Path="a", **allowed)
         assert words(said["result"]) == "ran read_file"
@@ -316,6 +322,8 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
         # The client's token was for the relay, and is not passed on.
         assert headers["authorization"] == "Bearer own"
         assert headers["mcp-param-path"] == "a"
+        # Else the server would read other words in the bytes that were judged.
+        assert headers["content-type"] == "application/json"
         assert "cookie" not in headers
 
 
@@ -360,6 +368,7 @@ async def test_a_client_that_takes_tasks_polls_until_people_have_answered(tmp_pa
 
         assert (await get())["status"] == "working"
         (case,) = waiting(at.place)
+        at.upstream.stream = True  # what the server says before its answer has no place to go any more
         answer(at.place, case)
         found = await settled(get)
         assert (found["status"], words(found["result"])) == ("completed", "ran inspect")
@@ -370,6 +379,19 @@ async def test_a_client_that_takes_tasks_polls_until_people_have_answered(tmp_pa
         _, unknown = await at.post({"id": "u", "method": "tasks/get", "params": {"taskId": "guardrail-x"}})
         assert "no such task" in unknown["error"]["message"]
         assert len(at.upstream.calls()) == 1
+
+
+async def test_a_tool_that_changes_while_its_call_waits_does_not_run(tmp_path: Path) -> None:
+    """People approved the call of another tool: pins are looked at before each attempt."""
+    async with world(tmp_path, hold=50.0) as at:
+        held = asyncio.create_task(at.call("inspect", HELD))
+        (case,) = await asyncio.to_thread(eventually, lambda: waiting(at.place))
+        at.upstream.tools = [tool("inspect", "Does something else.")]
+        _, listed = await at.post({"id": "l", "method": "tools/list"})
+        assert listed["result"]["tools"] == []
+        answer(at.place, case)
+        assert "has changed since it was accepted" in words(await held)
+        assert at.upstream.calls() == []
 
 
 async def test_a_client_that_goes_away_is_not_waited_for(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ Not concerned with frames on the wire: `forward` carries a message to the server
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,15 @@ Forward = Callable[[Message], Awaitable[Message]]
 
 Tell = Callable[[Message], Awaitable[None]]
 """Sends a notification to the client, where a stream is open."""
+
+List = Callable[[Message], Awaitable[Message]]
+"""Puts a `tools/list` with these parameters to the server, in the client's name, and brings its response."""
+
+LEARN_SECONDS: Final = 30.0
+"""How long a server may take to list its tools when the relay asks, in seconds."""
+
+MAX_PAGES: Final = 64
+"""Most pages of tools that the relay asks for itself."""
 
 CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 VERSION: Final = "io.modelcontextprotocol/protocolVersion"
@@ -127,7 +137,7 @@ class Gate:
     """
 
     def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings) -> None:
-        self.settings: Final = settings
+        self.settings = settings
         self.pins: Final = pins
         self.tasks: Final = Tasks(guard.config.review.escalation_seconds)
         self._guard = guard
@@ -136,14 +146,14 @@ class Gate:
         self._sealer = Sealer()
 
     def of(self, server: str) -> Gate:
-        """The same gate, for another server."""
-        return Gate(self._guard, self.pins, replace(self.settings, server=server))
+        """The same gate, with the same tasks, for another server."""
+        other = copy.copy(self)
+        other.settings = replace(self.settings, server=server)
+        return other
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def call(
-        self, message: Message, client: Client, forward: Forward, tell: Tell, learn: Callable[[], Awaitable[None]]
-    ) -> Message:
+    async def call(self, message: Message, client: Client, forward: Forward, tell: Tell, listing: List) -> Message:
         """Answer one `tools/call`.
 
         Args:
@@ -151,7 +161,7 @@ class Gate:
             client: who sent it.
             forward: carries it to the server.
             tell: sends progress to the client.
-            learn: asks the server for its tools, where it has never listed the one that is called.
+            listing: asks the server for its tools, where it has never listed the one that is called.
 
         Returns:
             The response; whatever goes wrong it is a denial, unless the tool ran.
@@ -159,13 +169,13 @@ class Gate:
         identity = cast("Id", request_id(message))
         try:
             call = self._tool_call(message, identity, client)
-            if not await self._is_pinned(message, learn):
-                self._note("tool_refused", tool=str(params_of(message).get("name")))
-                return _answers.told(identity, _answers.UNKNOWN_TOOL)
             message, again = self._own_state(message, call)
-            return await self._judged(_Request(message, identity, call, client, forward, tell), again=again)
+            request = _Request(
+                message=message, id=identity, call=call, client=client, forward=forward, tell=tell, listing=listing
+            )
+            return await self._judged(request, again=again)
         except RefusedFrame as error:
-            return error.answer()
+            return {**error.answer(), "id": identity}
         except ServerGone as error:
             return _answers.failed(identity, str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
@@ -205,6 +215,13 @@ class Gate:
 
     async def _attempt(self, request: _Request) -> Message | Decision:
         """Judge, and run if it may: the response, or the decision that holds the call."""
+        # INVARIANT: looked at before each attempt: a tool may have changed while its call waited for people.
+        if not await self._is_pinned(request):
+            self._note("tool_refused", tool=request.tool)
+            return _answers.told(request.id, _answers.UNKNOWN_TOOL)
+        return await self._run(request)
+
+    async def _run(self, request: _Request) -> Message | Decision:
         ran = _Ran()
 
         async def execute(_: ToolCall) -> Message:
@@ -231,12 +248,16 @@ class Gate:
             return _answers.denied(request.id)
         except ToolFailed as failure:
             return failure.response
-        except (Blocked, ServerGone):
+        except (Blocked, RefusedFrame, ServerGone):
             raise
         except Exception:
             if ran.response is not None:
                 _log.exception("a tool ran and recording that failed")
                 return ran.response
+            if ran.started:
+                # Not a denial, which says that nothing was carried out.
+                _log.exception("a call was forwarded and bringing its answer failed")
+                raise ServerGone("the relay lost the answer of the server") from None
             raise
 
     async def _stop(self, judging: asyncio.Future[Message], ran: _Ran, *, withdrawn: bool) -> None:
@@ -271,13 +292,28 @@ class Gate:
             }
         )
 
-    async def _is_pinned(self, message: Message, learn: Callable[[], Awaitable[None]]) -> bool:
-        name = str(params_of(message).get("name"))
-        found = self.pins.callable(self.settings.server, name)
+    async def _is_pinned(self, request: _Request) -> bool:
+        found = self.pins.callable(self.settings.server, request.tool)
         if found is None:
-            await learn()
-            found = self.pins.callable(self.settings.server, name)
+            await self._learn(request)
+            found = self.pins.callable(self.settings.server, request.tool)
         return bool(found)
+
+    async def _learn(self, request: _Request) -> None:
+        """Ask the server for its tools, in the words of the client's own call where it speaks without a handshake."""
+        meta = {k: v for k, v in table(params_of(request.message).get("_meta")).items() if k != "progressToken"}
+        params: Message = {"_meta": meta} if meta else {}
+        try:
+            async with asyncio.timeout(LEARN_SECONDS):
+                for _ in range(MAX_PAGES):
+                    answer = await request.listing(params)
+                    self.listed(answer)
+                    cursor = table(answer.get("result")).get("nextCursor")
+                    if not isinstance(cursor, str):
+                        return
+                    params = {**params, "cursor": cursor}
+        except TimeoutError:
+            raise ServerGone("the server does not list its tools") from None
 
     def _own_state(self, message: Message, call: ToolCall) -> tuple[Message, bool]:
         """The message without what we had its client carry, and whether this is its second round."""
@@ -334,20 +370,22 @@ class Gate:
             _log.warning("not on record: %s", error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     """One `tools/call` on its way."""
 
-    __slots__ = ("call", "client", "forward", "id", "message", "tell")
+    message: Message
+    id: Id
+    call: ToolCall
+    client: Client
+    forward: Forward
+    tell: Tell
+    listing: List
 
-    def __init__(
-        self, message: Message, identity: Id, call: ToolCall, client: Client, forward: Forward, tell: Tell
-    ) -> None:
-        self.message = message
-        self.id = identity
-        self.call = call
-        self.client = client
-        self.forward = forward
-        self.tell = tell
+    @property
+    def tool(self) -> str:
+        """The tool's name, as its server knows it."""
+        return str(params_of(self.message).get("name"))
 
     def beat(self, escalation: str) -> Callable[[], Awaitable[None]] | None:
         """What keeps the client patient, if it asked for progress."""

@@ -19,10 +19,13 @@ from guardrail_adapters.mcp._frames import HEADER_MISMATCH, Message, RefusedFram
 from guardrail_adapters.mcp._gate import VERSION
 
 PASSED: Final = frozenset(
-    "accept content-type user-agent accept-language last-event-id traceparent tracestate mcp-protocol-version"
+    "accept user-agent accept-language last-event-id traceparent tracestate mcp-protocol-version"
     " mcp-method mcp-name mcp-session-id".split()
 )
-"""Headers of a client that go to the server, besides `mcp-param-*`. No credentials and no cookies."""
+"""Headers of a client that go to the server, besides `mcp-param-*`. No credentials and no cookies.
+
+INVARIANT: nor `content-type`: under another `charset` the server would read other words in the bytes that were judged.
+"""
 
 RETURNED: Final = frozenset(
     "content-type mcp-session-id mcp-protocol-version cache-control retry-after www-authenticate allow"

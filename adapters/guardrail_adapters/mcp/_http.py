@@ -46,8 +46,8 @@ MAX_SESSIONS: Final = 10_000
 CONNECT_SECONDS: Final = 10.0
 """Longest wait for a connection to the server, in seconds."""
 
-MAX_PAGES: Final = 64
-"""Most pages of tools that the relay asks for itself."""
+LISTING: Final = "guardrail-tools"
+"""Id of the relay's own request for tools."""
 
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
@@ -120,17 +120,20 @@ class HttpRelay:
             raise RefusedFrame(f"`id` {identity} is in use by another request", id=identity)
 
         async def forward(judged: Message) -> Message:
+            if task.cancelling():
+                # Its client has withdrawn it a moment ago, and the server, which has not heard of it, was not told.
+                raise asyncio.CancelledError
             reply.forwarded = True
             try:
                 async with self._ask("POST", headers, judged) as response:
                     return await self._answer(response, reply, identity)
-            except (ClientError, TimeoutError) as error:
+            except (ClientError, TimeoutError, RefusedFrame) as error:
                 # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
                 _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
                 raise ServerGone("the server gave no answer") from None
 
         task = asyncio.ensure_future(
-            self._gate.call(message, client, forward, reply.tell, lambda: self._learn(headers, message))
+            self._gate.call(message, client, forward, reply.tell, lambda params: self._list(headers, params))
         )
         # Without a handshake ids are the client's own, and only the end of its request withdraws it.
         if not client.stateless:
@@ -179,27 +182,17 @@ class HttpRelay:
         task.cancel(WITHDRAWN)
         return not reply.forwarded
 
-    async def _learn(self, headers: Mapping[str, str], call: Message) -> None:
-        """Ask the server for its tools, in the name of the client whose call needs them."""
-        meta = {k: v for k, v in table(params_of(call).get("_meta")).items() if k != "progressToken"}
-        kept = {
-            k: v
-            for k, v in headers.items()
-            if not k.startswith("mcp-param-") and k not in ("mcp-name", "last-event-id")
+    async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
+        sent = {
+            name: value
+            for name, value in headers.items()
+            if not name.startswith("mcp-param-") and name not in ("mcp-name", "last-event-id")
         }
-        if "mcp-method" in kept:
-            kept["mcp-method"] = "tools/list"
-        cursor: str | None = None
-        for page in range(MAX_PAGES):
-            params = {**({"_meta": meta} if meta else {}), **({"cursor": cursor} if cursor else {})}
-            identity = f"guardrail-tools-{page}"
-            message = {"jsonrpc": "2.0", "id": identity, "method": "tools/list", "params": params}
-            async with self._ask("POST", kept, message) as response:
-                answer = await self._answer(response, Reply(None), identity)
-            self._gate.listed(answer)
-            cursor = table(answer.get("result")).get("nextCursor")
-            if not isinstance(cursor, str):
-                return
+        if "mcp-method" in sent:
+            sent["mcp-method"] = "tools/list"
+        message = {"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}
+        async with self._ask("POST", sent, message) as response:
+            return await self._answer(response, Reply(None), LISTING)
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,27 +220,34 @@ class HttpRelay:
         reply, events = Reply(request), Events()
         reply.headers = response.headers
         await reply.open()
-        async for chunk in response.content.iter_any():
-            for event in events.feed(chunk):
-                carried = _carried(event.data)
-                if carried is None:
-                    if not event.data:
-                        await reply.raw(event.raw)
-                    continue
-                seen = self._seen(message, carried)
-                await reply.raw(event.raw if seen is carried else event.carrying(seen))
+        try:
+            async for chunk in response.content.iter_any():
+                for event in events.feed(chunk):
+                    carried = _carried(event.data)
+                    if carried is None:
+                        if not event.data:
+                            await reply.raw(event.raw)
+                        continue
+                    seen = self._seen(message, carried)
+                    await reply.raw(event.raw if seen is carried else event.carrying(seen))
+        except (ClientError, TimeoutError, RefusedFrame) as error:
+            # The stream has begun: it ends here, as it would without the relay, and no second answer follows in it.
+            _log.warning("a stream of the server at `%s` broke off: %s", self._settings.upstream, str(error))
         return await reply.end()
 
     def _seen(self, request: Message | None, answer: Message) -> Message:
         """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
+        seen = self._gate.listed(answer) or answer
         if request is not None and request.get("method") == "server/discover":
-            return _answers.with_tasks(answer)
-        return self._gate.listed(answer) or answer
+            return _answers.with_tasks(seen)
+        return seen
 
     def _ask(self, method: str, headers: Mapping[str, str], message: Message | None) -> Any:
         sent = _headers.passed(headers, authorization=self._settings.forward_authorization)
         if self._settings.upstream_token:
             sent["authorization"] = f"Bearer {self._settings.upstream_token}"
+        if message is not None:
+            sent["content-type"] = "application/json"
         return self._session.request(
             method,
             self._settings.upstream,

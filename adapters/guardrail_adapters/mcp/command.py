@@ -19,6 +19,7 @@ from guardrail import Config, ConfigError, Guard, GuardrailError
 from guardrail_adapters.mcp._clients import Plan, plan, servers_of, undo, write
 from guardrail_adapters.mcp._gate import Gate, RelaySettings
 from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._names import is_server
 from guardrail_adapters.mcp._pins import Pin, PinStore
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "accept",
     "forget",
     "http",
+    "is_server",
     "many",
     "pins",
     "plan",
