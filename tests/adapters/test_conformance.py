@@ -24,13 +24,17 @@ from guardrail_adapters.testing import (
     Unable,
     conforms,
 )
+from guardrail_adapters.testing import _hooks as hooks
 from guardrail_adapters.testing import _langgraph as langgraph
+from guardrail_adapters.testing import _mcp as mcp
 from guardrail_adapters.testing import _python as python
 from guardrail_adapters.testing._ours import ours
 from guardrail_adapters.testing._table import page, stale
 
 CHOSEN = [*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1]]
-"""A node; an instrumented agent, async; the middleware, per call; a guarded coroutine. `make conformance` runs all."""
+CHOSEN += [mcp.adapters()[1], hooks.adapters()[0]]
+"""A node; an instrumented agent, async; the middleware, per call; a guarded coroutine; the MCP relay over HTTP; Claude
+Code's hook. `make conformance` runs all."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -21,6 +21,7 @@ import msgspec
 from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, Subject, ToolCall, TrailError
 from guardrail.model import MAX_NAME_CHARS
 from guardrail.printing import printable
+from guardrail.telemetry import serving
 from guardrail_adapters.mcp import _answers
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
 from guardrail_adapters.mcp._held import WITHDRAWN, Waiting
@@ -173,7 +174,8 @@ class Gate:
             request = _Request(
                 message=message, id=identity, call=call, client=client, forward=forward, tell=tell, listing=listing
             )
-            return await self._judged(request, again=again)
+            with serving(_trace_of(message)):
+                return await self._judged(request, again=again)
         except RefusedFrame as error:
             return {**error.answer(), "id": identity}
         except ServerGone as error:
@@ -400,6 +402,12 @@ class _Request:
             await self.tell(_answers.progress(token, beats, escalation))
 
         return beat
+
+
+def _trace_of(message: Message) -> dict[str, str]:
+    """The trace that a client is in, as MCP carries it (SEP-414): in `_meta`, under the names of W3C's headers."""
+    meta = table(params_of(message).get("_meta"))
+    return {name: value for name in ("traceparent", "tracestate") if isinstance(value := meta.get(name), str)}
 
 
 def _faulted(identity: Id, error: Exception) -> Message:

@@ -8,11 +8,12 @@ endpoints) does not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import signal
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -302,32 +303,45 @@ async def serve(gate: Gate, settings: HttpSettings, ready: Callable[[str], None]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
-        app = web.Application(client_max_size=MAX_FRAME_BYTES)
-        app[ENDPOINT] = path = _path(settings.upstream)
-        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
-        await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            why = (error.strerror or str(error)).lower()
-            raise ConfigError(f"cannot listen on `{settings.host}:{settings.port}`: {why}") from None
-        host, port = cast("tuple[str, int]", runner.addresses[0][:2])
-        ready(f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}")
-        try:
-            await stop.wait()
-        finally:
-            gate.tasks.close()
-            await runner.cleanup()
+    async with listening(gate, settings) as address:
+        ready(address)
+        await stop.wait()
     return 0
 
 
-def _path(upstream: str) -> str:
-    return urlsplit(upstream).path or "/"
+@contextlib.asynccontextmanager
+async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
+    """Relay as long as the block lasts, which is given the address.
+
+    Args:
+        gate: what judges.
+        settings: see `HttpSettings`.
+
+    Raises:
+        ConfigError: if the address cannot be listened on.
+    """
+    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
+        app = web.Application(client_max_size=MAX_FRAME_BYTES)
+        app[ENDPOINT] = path = urlsplit(settings.upstream).path or "/"
+        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        try:
+            host, port = await _listened(runner, settings)
+            yield f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
+        finally:
+            gate.tasks.close()
+            await runner.cleanup()
+
+
+async def _listened(runner: web.AppRunner, settings: HttpSettings) -> tuple[str, int]:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot listen on `{settings.host}:{settings.port}`: {why}") from None
+    return cast("tuple[str, int]", runner.addresses[0][:2])
 
 
 async def _body(request: web.Request) -> bytes:

@@ -16,6 +16,8 @@ from guardrail_adapters.testing._protocol import Adapter
 OURS: Final[Mapping[str, str]] = {
     "langgraph": "guardrail_adapters.testing._langgraph:adapters",
     "python": "guardrail_adapters.testing._python:adapters",
+    "mcp": "guardrail_adapters.testing._mcp:adapters",
+    "hooks": "guardrail_adapters.testing._hooks:adapters",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""
 
