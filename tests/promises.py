@@ -3255,6 +3255,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run.py::test_what_waits_for_a_person_runs_when_it_is_sent_again_after_the_approval",
             "tests/test_run.py::test_output_comes_line_by_line_where_it_is_wanted",
             "tests/test_run.py::test_a_client_that_goes_away_ends_its_tool",
+            "tests/test_run.py::test_a_running_service_carries_out_what_is_run_beside_it",
             "tests/test_run.py::test_a_request_that_cannot_be_carried_out_is_a_problem",
         ),
     ),
