@@ -3274,6 +3274,16 @@ PROMISES: tuple[Promise, ...] = (
         gap="a verifier remembers in its own memory: two of them, or one that is started again, each take a token once",
     ),
     Promise(
+        id="clients.typescript",
+        source="issue 6 item 5",
+        behaviour="the TypeScript client is generated from the OpenAPI document of today, and runs a tool only for a whole answer of the guard that allows this very call",
+        tests=(
+            "tests/test_typescript.py::test_the_client_is_generated_from_the_document_of_today",
+            "tests/test_typescript.py::test_the_client_runs_what_a_real_service_allows_and_nothing_else",
+            "tests/test_typescript.py::test_whatever_is_not_a_whole_answer_to_this_question_is_a_denial",
+        ),
+    ),
+    Promise(
         id="mcp.transparent",
         source="issue 6 item 2",
         behaviour="the MCP relay changes nothing but tool calls: a reference server does through it what it does alone, in every version of the protocol",
