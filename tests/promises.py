@@ -3359,6 +3359,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a request from a foreign page, without its token, or whose headers say other than its body reaches no MCP server",
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
+            "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),

@@ -79,11 +79,13 @@ class Client:
     Args:
         capabilities: as it declared them, in its handshake or with this request.
         session: name of its conversation.
+        principal: who it acts for, where a token says so.
         stateless: it speaks the era without a handshake.
     """
 
     capabilities: dict[str, Any] = field(default_factory=dict[str, Any])
     session: str = ""
+    principal: str = ""
     stateless: bool = False
 
     @classmethod
@@ -92,7 +94,7 @@ class Client:
         meta = table(params_of(message).get("_meta"))
         if VERSION not in meta and CAPABILITIES not in meta:
             return known
-        return cls(capabilities=table(meta.get(CAPABILITIES)), session=known.session, stateless=True)
+        return replace(known, capabilities=table(meta.get(CAPABILITIES)), stateless=True)
 
     @property
     def opens_pages(self) -> bool:
@@ -289,7 +291,7 @@ class Gate:
                 "args": arguments,
                 "id": printable(str(identity))[:MAX_NAME_CHARS],
                 "cwd": self.settings.cwd,
-                "subject": self._subject,
+                "subject": {**self._subject, "principal": client.principal} if client.principal else self._subject,
                 "session": client.session or self.settings.session,
             }
         )

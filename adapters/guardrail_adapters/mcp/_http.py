@@ -12,8 +12,10 @@ import contextlib
 import hashlib
 import logging
 import signal
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -67,23 +69,22 @@ class HttpRelay:
         self._gate = gate
         self._settings = settings
         self._session = session
-        self._clients: OrderedDict[str, Client] = OrderedDict()
-        self._calls: dict[tuple[str, type, Id], tuple[asyncio.Task[Message], Reply]] = {}
+        self._clients: OrderedDict[tuple[str, str], Client] = OrderedDict()
+        self._calls: dict[tuple[tuple[str, str], type, Id], tuple[asyncio.Task[Message], Reply]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         try:
-            headers = _headers.single(iter(request.headers.items()))
-            _headers.admit(
-                headers, host=self._settings.host, origins=self._settings.origins, token=self._settings.token
-            )
-            _headers.addressed(request.method, request.path, request.app[ENDPOINT])
+            oauth = self._settings.oauth
+            if oauth is not None and (request.method, request.path) == ("GET", oauth.path):
+                return _json(oauth.metadata())
+            caller = self._admitted(request)
             if request.method == "POST":
-                return await self._post(request, headers)
-            return await self._pass(request, headers, None)
+                return await self._post(request, caller)
+            return await self._pass(request, caller, None)
         except _headers.Forbidden as error:
             refused = RefusedFrame(str(error)).answer()
-            more = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+            more = {"www-authenticate": error.challenge} if error.challenge else {}
             return _json(refused, error.status, more)
         except RefusedFrame as error:
             return _json(error.answer(), 400)
@@ -93,30 +94,45 @@ class HttpRelay:
             )
             return _json({"jsonrpc": "2.0", "id": None, "error": _GONE}, 502)
 
-    async def _post(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    def _admitted(self, request: web.Request) -> _Caller:
+        """Who asks, if they may ask here.
+
+        Raises:
+            Forbidden: if not.
+        """
+        settings = self._settings
+        headers = _headers.single(iter(request.headers.items()))
+        _headers.admit(headers, host=settings.host, origins=settings.origins, token=settings.token)
+        who = settings.oauth.principal(headers, time.time()) if settings.oauth is not None else ""
+        _headers.addressed(request.method, request.path, request.app[ENDPOINT])
+        caller = _Caller(headers=headers, principal=who)
+        if who and caller.session[1] and caller.session not in self._clients:
+            # INVARIANT: a session is whose it was begun with; a token of somebody else's does not go on with it.
+            raise _headers.Forbidden(404, "there is no such session: begin a new one")
+        return caller
+
+    async def _post(self, request: web.Request, caller: _Caller) -> web.StreamResponse:
+        if caller.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise _headers.Forbidden(415, "send `content-type: application/json`")
         message = parse_one(await _body(request))
         identity, method = request_id(message), message.get("method")
-        _headers.agree(headers, message)
+        _headers.agree(caller.headers, message)
         if method == "tools/call":
             if identity is None:
                 raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
-            return await self._call(request, headers, message, identity)
+            return await self._call(request, caller, message, identity)
         if identity is not None and self._gate.tasks.owns(message):
             return _json(self._gate.tasks.answer(message, identity))
-        if method == "notifications/cancelled" and self._is_withdrawn(headers, params_of(message).get("requestId")):
+        if method == "notifications/cancelled" and self._is_withdrawn(caller, params_of(message).get("requestId")):
             return web.Response(status=202)
-        return await self._pass(request, headers, message)
+        return await self._pass(request, caller, message)
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _call(
-        self, request: web.Request, headers: Mapping[str, str], message: Message, identity: Id
-    ) -> web.StreamResponse:
-        client = Client.of(message, self._client(headers))
+    async def _call(self, request: web.Request, caller: _Caller, message: Message, identity: Id) -> web.StreamResponse:
+        client = Client.of(message, self._client(caller))
         reply = Reply(request)
-        key = (headers.get("mcp-session-id", ""), type(identity), identity)
+        key = (caller.session, type(identity), identity)
         if not client.stateless and key in self._calls:
             raise RefusedFrame(f"`id` {identity} is in use by another request", id=identity)
 
@@ -126,7 +142,7 @@ class HttpRelay:
                 raise asyncio.CancelledError
             reply.forwarded = True
             try:
-                async with self._ask("POST", headers, judged) as response:
+                async with self._ask("POST", caller.headers, judged) as response:
                     return await self._answer(response, reply, identity)
             except (ClientError, TimeoutError, RefusedFrame) as error:
                 # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
@@ -134,7 +150,7 @@ class HttpRelay:
                 raise ServerGone("the server gave no answer") from None
 
         task = asyncio.ensure_future(
-            self._gate.call(message, client, forward, reply.tell, lambda params: self._list(headers, params))
+            self._gate.call(message, client, forward, reply.tell, lambda params: self._list(caller.headers, params))
         )
         # Without a handshake ids are the client's own, and only the end of its request withdraws it.
         if not client.stateless:
@@ -173,10 +189,10 @@ class HttpRelay:
                     await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
-    def _is_withdrawn(self, headers: Mapping[str, str], identity: object) -> bool:
+    def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
         if not isinstance(identity, str | int):
             return False
-        found = self._calls.get((headers.get("mcp-session-id", ""), type(identity), identity))
+        found = self._calls.get((caller.session, type(identity), identity))
         if found is None:
             return False
         task, reply = found
@@ -197,27 +213,25 @@ class HttpRelay:
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pass(
-        self, request: web.Request, headers: Mapping[str, str], message: Message | None
-    ) -> web.StreamResponse:
-        async with self._ask(request.method, headers, message) as response:
+    async def _pass(self, request: web.Request, caller: _Caller, message: Message | None) -> web.StreamResponse:
+        async with self._ask(request.method, caller.headers, message) as response:
             if response.status >= 300:
                 return await returned(response)
             if is_stream(response):
-                return await self._stream(request, response, message)
+                return await self._stream(request, caller, response, message)
             data = await read(response)
             if not data:
                 return web.Response(status=response.status, headers=kept(response.headers))
             # INVARIANT: nothing that a client might take for a list of tools passes unread, whatever type it is said to
             # be.
             answer = message_of(data)
-            self._remember(message, response)
+            self._remember(caller, message, response)
             return _json(self._seen(message, answer), response.status, kept(response.headers))
 
     async def _stream(
-        self, request: web.Request, response: ClientResponse, message: Message | None
+        self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
-        self._remember(message, response)
+        self._remember(caller, message, response)
         reply, events = Reply(request), Events()
         reply.headers = response.headers
         await reply.open()
@@ -260,24 +274,41 @@ class HttpRelay:
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _client(self, headers: Mapping[str, str]) -> Client:
-        name = headers.get("mcp-session-id", "")
-        found = self._clients.get(name)
+    def _client(self, caller: _Caller) -> Client:
+        found = self._clients.get(caller.session)
         if found is None:
-            return Client(session=self._gate.settings.session)
-        self._clients.move_to_end(name)
+            return Client(session=self._session_name(caller.principal), principal=caller.principal)
+        self._clients.move_to_end(caller.session)
         return found
 
-    def _remember(self, message: Message | None, response: ClientResponse) -> None:
+    def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
         name = response.headers.get("mcp-session-id", "")
         if message is None or message.get("method") != "initialize" or not name:
             return
-        # The id of a session is a secret: on record is its digest.
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         capabilities = table(params_of(message).get("capabilities"))
-        self._clients[name] = Client(capabilities=capabilities, session=f"{self._gate.settings.session}-{digest}")
+        self._clients[caller.principal, name] = Client(
+            capabilities=capabilities, session=self._session_name(name), principal=caller.principal
+        )
         while len(self._clients) > MAX_SESSIONS:
             self._clients.popitem(last=False)
+
+    def _session_name(self, of: str) -> str:
+        """The conversation on record; the id of a session is a secret, so its digest stands there."""
+        own = self._gate.settings.session
+        return f"{own}-{hashlib.sha256(of.encode()).hexdigest()[:16]}" if of else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """Who sent a request: its headers, in small letters, and who that is, where a token says it."""
+
+    headers: Mapping[str, str]
+    principal: str
+
+    @property
+    def session(self) -> tuple[str, str]:
+        """Whose session it is, and its id."""
+        return self.principal, self.headers.get("mcp-session-id", "")
 
 
 ENDPOINT: Final = web.AppKey("endpoint", str)
