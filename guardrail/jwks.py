@@ -1,14 +1,14 @@
-"""JSON Web Tokens of an identity provider, checked with its keys from a file (RFC 7515, RFC 7517).
+"""Tokens that somebody else signs: JSON Web Signatures (RFC 7515) under keys of a file (RFC 7517); nothing is fetched.
 
-Not concerned with what a token claims: who asks for its payload says what has to stand there.
-Nothing is fetched while a token is looked at.
+Not concerned with what a token says: whoever reads it checks issuer, audience and time.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 import orjson
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
     PublicKey = RSAPublicKey | EllipticCurvePublicKey
-
-SKEW_SECONDS: Final = 60
-"""How far a provider's clock may be off, in seconds."""
 
 MIN_RSA_BITS: Final = 2048
 """Shortest RSA key that is believed, in bits."""
@@ -36,64 +33,63 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     crit: tuple[str, ...] = ()
 
 
-class ProviderKeys:
-    """The keys of one provider.
+class KeySet:
+    """The keys of an issuer, by their ids. Made by `KeySet.open`.
 
     Args:
-        path: its JWKS.
-        name: what the file is called in a message, such as `review.oidc.jwks`.
-
-    Raises:
-        ConfigError: if they cannot be read, or none of them can be used.
+        keys: the keys.
     """
 
-    def __init__(self, path: Path, *, name: str) -> None:
-        self._keys = _load(path, name)
+    def __init__(self, keys: Mapping[str, PublicKey]) -> None:
+        self._keys = keys
 
-    def payload(self, token: str) -> bytes:
-        """The claims of a token that one of the keys has signed.
+    @classmethod
+    def open(cls, path: Path, setting: str) -> Self:
+        """Read the keys of a file.
+
+        Args:
+            path: a JSON Web Key Set, as an issuer's `jwks_uri` gives it.
+            setting: which setting names it, for the message.
 
         Raises:
-            ValueError: if none has; the message is one clause.
-            msgspec.DecodeError: if it is no token.
+            ConfigError: if it cannot be read, or has no key that can be used.
+        """
+        try:
+            keys: Any = orjson.loads(path.read_bytes())["keys"]
+            found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
+        except OSError as error:
+            raise ConfigError(f"cannot read `{setting}`: {(error.strerror or str(error)).lower()}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"`{setting}` holds no keys that can be used: {error}") from None
+        if not found:
+            raise ConfigError(f"`{setting}` holds no key to verify with")
+        return cls(found)
+
+    def payload(self, token: str) -> bytes:
+        """What a token says, if one of the keys has signed it.
+
+        Args:
+            token: a JSON Web Signature in compact form.
+
+        Raises:
+            ValueError: if it is none, or none of the keys has signed it.
         """
         parts = token.split(".")
         if len(parts) != 3:
             raise ValueError("the token has not three parts")
-        header = msgspec.json.decode(unbase64(parts[0]), type=_Header)
+        try:
+            header = msgspec.json.decode(_unbase64(parts[0]), type=_Header)
+        except msgspec.DecodeError as error:
+            raise ValueError(str(error)) from None
         key = self._keys.get(header.kid)
         if key is None:
             raise ValueError(f"the provider has no key `{header.kid[:64]}`")
         # INVARIANT: the kind of the key says which algorithm there is; the token's own word only has to agree.
         if header.crit or header.alg != _algorithm(key):
             raise ValueError(f"the token is not signed with {_algorithm(key)}")
-        if not _is_signed(key, f"{parts[0]}.{parts[1]}".encode("ascii"), unbase64(parts[2])):
+        if not _is_signed(key, f"{parts[0]}.{parts[1]}".encode("ascii"), _unbase64(parts[2])):
             raise ValueError("the signature of the token is not that of the provider")
-        return unbase64(parts[1])
-
-
-def unbase64(text: str) -> bytes:
-    """Bytes from base64url without padding.
-
-    Raises:
-        ValueError: if the text is not that.
-    """
-    if "=" in text:
-        raise ValueError("base64url stands without padding here")
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def _load(path: Path, name: str) -> dict[str, PublicKey]:
-    try:
-        keys: Any = orjson.loads(path.read_bytes())["keys"]
-        found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
-    except OSError as error:
-        raise ConfigError(f"cannot read `{name}`: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"`{name}` holds no keys that can be used: {error}") from None
-    if not found:
-        raise ConfigError(f"`{name}` holds no key to verify with")
-    return found
+        return _unbase64(parts[1])
 
 
 def _public(key: dict[str, Any]) -> PublicKey:
@@ -135,4 +131,10 @@ def _is_signed(key: PublicKey, signed: bytes, signature: bytes) -> bool:
 
 
 def _number(text: str) -> int:
-    return int.from_bytes(unbase64(text), "big")
+    return int.from_bytes(_unbase64(text), "big")
+
+
+def _unbase64(text: str) -> bytes:
+    if "=" in text:
+        raise ValueError("base64url stands without padding here")
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -4,7 +4,7 @@
 
 Tools: anything answers `ran NAME`, and with `{"take": "back"}` asks and takes it back; `fail` fails; `progress`
 reports some; `ask` asks its client first; `never` says nothing; `junk` prints what is no message, and answers of
-requests that nobody sent.
+requests that nobody sent; `take` reads a model beside it that no argument names.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ def call(identity: Any, params: dict[str, Any]) -> dict[str, Any] | None:
     if params.get("arguments") == {"take": "back"}:
         say({"id": "s2", "method": "sampling/createMessage", "params": {}})
         say({"method": "notifications/cancelled", "params": {"requestId": "s2"}})
+    if name == "take":
+        try:
+            name = f"take: {len((HERE / 'models/beta.safetensors').read_bytes())} bytes"
+        except PermissionError:
+            name = "take: nothing"
     return {"id": identity, "result": text(f"ran {name}", error=name == "fail")}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from guardrail.config import Config, ExecuteConfig
     from guardrail.confine import Ended, Stop, Stream
+    from guardrail.execution import Execution
     from guardrail.model import ToolCall
 
 _DESCRIPTION: Final = """Judge a command and, if it is allowed, start it: no guard, no action.
@@ -67,6 +68,11 @@ def add(verbs: Any) -> None:
         help="have this service do it: `unix:///PATH`, `http://HOST:PORT` or the path of a socket; default: the one of"
         " the configuration; its token is in $GUARDRAIL_TOKEN",
     )  # fmt: skip
+    sub.add_argument(
+        "--case",
+        metavar="FILE",
+        help="write what the kernel held and the call was not judged to do, for `check --case`",
+    )
     sub.add_argument("--json", action="store_true", help="print decision and end as one JSON object on standard error")
     sub.set_defaults(run=run)
 
@@ -79,8 +85,8 @@ def run(args: argparse.Namespace) -> int:
     if not args.words:
         print("guardrail: nothing to run: give a command after `--`", file=sys.stderr)
         return EXIT_USAGE
-    if args.service is not None and args.confine is not None:
-        print("guardrail: `--confine` is for what is started here: the service has `execute.confine`", file=sys.stderr)
+    if args.service is not None and (args.confine is not None or args.case is not None):
+        print("guardrail: `--confine` and `--case` are for what is started here, not by a service", file=sys.stderr)
         return EXIT_USAGE
     try:
         return _here(args) if args.service is None else _there(args)
@@ -101,10 +107,14 @@ def _here(args: argparse.Namespace) -> int:
     stdin = None if sys.stdin.closed or sys.stdin.isatty() else sys.stdin.fileno()
     with Guard.open(_config(args)) as guard, _stopped_by_signals() as stop:
         try:
-            done = execute(guard, _call(args), _write, stop=stop, stdin=stdin)
+            call = _call(args)
+            done = execute(guard, call, _write, stop=stop, stdin=stdin)
         except Blocked as blocked:
             return _blocked(blocked.decision.to_dict(), as_json=args.json)
-    return _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json)
+    code = _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json)
+    if args.case:
+        _keep_case(args.case, call, done)
+    return code
 
 
 def _there(args: argparse.Namespace) -> int:
@@ -197,6 +207,21 @@ def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
     if outcome is Outcome.ESCALATE:
         return EXIT_ESCALATE
     return EXIT_FAULT if FAULT_RULE in rules else EXIT_DENY
+
+
+def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
+    """The tool has run and its end is on record: what cannot be kept besides changes no exit code."""
+    from guardrail.cli._case import write_case
+    from guardrail.printing import printable
+
+    try:
+        missed = write_case(path, call, done.ended.observed)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        print(f"guardrail: the case cannot be written to `{printable(path)}`: {why}", file=sys.stderr)
+        return
+    if missed:
+        print(f"guardrail: {counted(missed, 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
 
 
 def _tell(decision: Mapping[str, Any], ended: Ended, bounds: ExecuteConfig | None, *, as_json: bool) -> int:

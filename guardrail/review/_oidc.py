@@ -19,13 +19,16 @@ import orjson
 
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
-from guardrail.jwks import SKEW_SECONDS, ProviderKeys
+from guardrail.jwks import KeySet
 from guardrail.names import same
 from guardrail.review._commands import Refused
 from guardrail.review._statements import AnyStatement, read_statement
 
 MAX_AGE_SECONDS: Final = 600
 """How long ago somebody may have signed in for a vote, in seconds."""
+
+SKEW_SECONDS: Final = 60
+"""How far the provider's clock may be off, in seconds."""
 
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +90,7 @@ class Provider:
 
     def __init__(self, config: OidcConfig, keys: Path) -> None:
         self._config = config
-        self._keys = ProviderKeys(keys, name="review.oidc.jwks")
+        self._keys = KeySet.open(keys, "review.oidc.jwks")
 
     def open(self, envelope: bytes, now_us: int) -> Identity:
         """Who says what, after the token was checked.

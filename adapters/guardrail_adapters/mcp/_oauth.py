@@ -15,13 +15,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from guardrail import ConfigError
-from guardrail.jwks import SKEW_SECONDS, ProviderKeys
+from guardrail.jwks import KeySet
 from guardrail.model import MAX_NAME_CHARS
 from guardrail_adapters.mcp._frames import Message
 from guardrail_adapters.mcp._headers import Forbidden
 
 WELL_KNOWN: Final = "/.well-known/oauth-protected-resource"
 """Where the metadata of a resource is, before the resource's own path (RFC 9728, section 3.1)."""
+
+
+SKEW_SECONDS: Final = 60
+"""How far the issuer's clock may be off, in seconds."""
 
 
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +58,7 @@ class ResourceServer:
         self._resource = resource
         self._issuer = issuer
         self._scopes = tuple(scopes)
-        self._keys = ProviderKeys(jwks, name="--oauth-jwks")
+        self._keys = KeySet.open(jwks, "--oauth-jwks")
         parts = urlsplit(resource)
         self.path: Final = WELL_KNOWN + parts.path.rstrip("/")
         self._url = f"{parts.scheme}://{parts.netloc}{self.path}"

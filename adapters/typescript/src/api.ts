@@ -78,8 +78,25 @@ export interface paths {
                         };
                     };
                 };
-                /** @description The token is missing or wrong */
+                /** @description It is not known who asks */
                 401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -146,6 +163,23 @@ export interface paths {
                         };
                     };
                 };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
                 /** @description The service failed */
                 500: {
                     headers: {
@@ -163,7 +197,7 @@ export interface paths {
                         };
                     };
                 };
-                /** @description Too many calls are being judged */
+                /** @description Too many calls are being judged, or nobody can say who asks */
                 503: {
                     headers: {
                         [name: string]: unknown;
@@ -257,8 +291,25 @@ export interface paths {
                         };
                     };
                 };
-                /** @description The token is missing or wrong */
+                /** @description It is not known who asks */
                 401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -325,6 +376,23 @@ export interface paths {
                         };
                     };
                 };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
                 /** @description The service failed */
                 500: {
                     headers: {
@@ -342,7 +410,7 @@ export interface paths {
                         };
                     };
                 };
-                /** @description Too many calls are being judged */
+                /** @description Too many calls are being judged, or nobody can say who asks */
                 503: {
                     headers: {
                         [name: string]: unknown;
@@ -384,6 +452,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts for Prometheus */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Counts, as Prometheus reads them */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "text/plain": string;
+                    };
+                };
+                /** @description It is not known who asks */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description The service failed */
+                500: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description Too many calls are being judged, or nobody can say who asks */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/readyz": {
         parameters: {
             query?: never;
@@ -391,7 +546,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Policy is loaded and the trail takes records */
+        /** The engine answers, a bundle is in force, and the trail takes records */
         get: operations["readyz_readyz_get"];
         put?: never;
         post?: never;
@@ -497,8 +652,25 @@ export interface paths {
                         };
                     };
                 };
-                /** @description The token is missing or wrong */
+                /** @description It is not known who asks */
                 401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -565,6 +737,23 @@ export interface paths {
                         };
                     };
                 };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
                 /** @description The service failed */
                 500: {
                     headers: {
@@ -582,7 +771,7 @@ export interface paths {
                         };
                     };
                 };
-                /** @description Too many calls are being judged */
+                /** @description Too many calls are being judged, or nobody can say who asks */
                 503: {
                     headers: {
                         [name: string]: unknown;
@@ -678,6 +867,7 @@ export interface paths {
                             stdout?: string;
                             stdout_base64?: string;
                         };
+                        "application/x-ndjson": string;
                     };
                 };
                 /** @description Malformed; nothing was judged */
@@ -697,8 +887,42 @@ export interface paths {
                         };
                     };
                 };
-                /** @description The token is missing or wrong */
+                /** @description It is not known who asks */
                 401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description This service carries nothing out */
+                404: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -765,6 +989,23 @@ export interface paths {
                         };
                     };
                 };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
                 /** @description The service failed */
                 500: {
                     headers: {
@@ -782,7 +1023,219 @@ export interface paths {
                         };
                     };
                 };
-                /** @description Too many calls are being judged */
+                /** @description Too many calls are being judged, or nobody can say who asks */
+                503: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/hooks/{harness}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer the event of a harness, in its own words */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    harness: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": Record<string, unknown>;
+                };
+            };
+            responses: {
+                /** @description Answer the event of a harness, in its own words */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": unknown;
+                    };
+                };
+                /** @description Malformed; nothing was judged */
+                400: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description It is not known who asks */
+                401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description No such harness is known */
+                404: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description The body did not arrive in time */
+                408: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description The body is too large */
+                413: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description Not `application/json` */
+                415: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description The service failed */
+                500: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description Too many calls are being judged, or nobody can say who asks */
                 503: {
                     headers: {
                         [name: string]: unknown;
@@ -906,8 +1359,25 @@ export interface paths {
                         };
                     };
                 };
-                /** @description The token is missing or wrong */
+                /** @description It is not known who asks */
                 401: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
+                /** @description They may not ask in that agent's name */
+                403: {
                     headers: {
                         [name: string]: unknown;
                     };
@@ -974,6 +1444,23 @@ export interface paths {
                         };
                     };
                 };
+                /** @description This caller asks too often, or too much at one time */
+                429: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/problem+json": {
+                            detail: string;
+                            instance?: string;
+                            /** @constant */
+                            outcome: "deny";
+                            status: number;
+                            title: string;
+                            type: string;
+                        };
+                    };
+                };
                 /** @description The service failed */
                 500: {
                     headers: {
@@ -991,7 +1478,7 @@ export interface paths {
                         };
                     };
                 };
-                /** @description Too many calls are being judged */
+                /** @description Too many calls are being judged, or nobody can say who asks */
                 503: {
                     headers: {
                         [name: string]: unknown;
@@ -1057,13 +1544,36 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description It is */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": {
+                        checks: {
+                            [key: string]: boolean;
+                        };
+                        /** @constant */
+                        status: "ok";
+                    };
+                };
+            };
+            /** @description It is not; `checks` says what is missing */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail: string;
+                        instance?: string;
+                        /** @constant */
+                        outcome: "deny";
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
                 };
             };
         };
@@ -1077,13 +1587,36 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description It is */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": {
+                        checks: {
+                            [key: string]: boolean;
+                        };
+                        /** @constant */
+                        status: "ok";
+                    };
+                };
+            };
+            /** @description It is not; `checks` says what is missing */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail: string;
+                        instance?: string;
+                        /** @constant */
+                        outcome: "deny";
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
                 };
             };
         };
@@ -1097,13 +1630,36 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description It is */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/json": {
+                        checks: {
+                            [key: string]: boolean;
+                        };
+                        /** @constant */
+                        status: "ok";
+                    };
+                };
+            };
+            /** @description It is not; `checks` says what is missing */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail: string;
+                        instance?: string;
+                        /** @constant */
+                        outcome: "deny";
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
                 };
             };
         };
@@ -1124,6 +1680,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description It is not known who asks */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail: string;
+                        instance?: string;
+                        /** @constant */
+                        outcome: "deny";
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
+                };
+            };
+            /** @description Too many calls are being judged, or nobody can say who asks */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        detail: string;
+                        instance?: string;
+                        /** @constant */
+                        outcome: "deny";
+                        status: number;
+                        title: string;
+                        type: string;
+                    };
                 };
             };
         };

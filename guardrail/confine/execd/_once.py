@@ -12,13 +12,14 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from guardrail.confine.execd import _processes as processes
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._host import holdable, host, refusal
+from guardrail.confine.execd._orders import Mode, Profile, ProtectedSet
 from guardrail.confine.execd._wire import unpack
 from guardrail.confine.execd._worker import Events, session_of
-from guardrail.confine.execd._zygote import host
 
 CANNOT: Final = 126
 """Exit code for a tool that cannot be confined or started, as a shell has it."""
@@ -55,8 +56,9 @@ def main(order: str, account: str, *argv: str) -> int:
 
 def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     profile = Profile.from_plain(given["profile"])
-    if given["required"] and told["host"]["lacking"]:
-        return _cannot(told, f"this kernel cannot hold it: it lacks {', '.join(told['host']['lacking'])}")
+    if (why := refusal(told["host"], profile.mode, required=given["required"])) is not None:
+        return _cannot(told, why)
+    profile = replace(profile, mode=cast("Mode", holdable(told["host"], profile.mode)[0]))
     umask = os.umask(0)
     wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, _noticed)
@@ -71,12 +73,13 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     except (OSError, ValueError, NotImplementedError) as error:
         return _cannot(told, str(error))
     told["mode"] = session.mode
+    ending = _Ending(tool.pid, given["grace_seconds"])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: processes.send_group(tool.pid, number))
+        signal.signal(number, ending)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)  # their other ends see the tool's end, not ours
-    status = _waited(tool.pid, wake)
+    status = ending.wait(wake)
     tool.returncode = status
     strays, survivors = processes.end_all()
     told["events"] = events.take()
@@ -92,12 +95,34 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _waited(pid: int, wake: int) -> int:
-    while True:
-        ended = processes.reap()
-        if pid in ended:
-            return ended[pid]
-        processes.wait(wake)
+class _Ending:
+    """Passes signals on to the tool, and ends it itself where it does not heed SIGTERM, so that its end is told.
+
+    Args:
+        pid: the tool.
+        grace: how long it may take, in seconds.
+    """
+
+    def __init__(self, pid: int, grace: float) -> None:
+        self._pid = pid
+        self._grace = grace
+        self._deadline: float | None = None
+
+    def __call__(self, number: int, _frame: object) -> None:
+        """A signal that was meant for the tool."""
+        processes.send_group(self._pid, number)
+        if number == signal.SIGTERM and self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+
+    def wait(self, wake: int) -> int:
+        """Status of the tool, once it has ended."""
+        while self._pid not in (ended := processes.reap()):
+            left = None if self._deadline is None else self._deadline - time.monotonic()
+            if left is not None and left <= 0:
+                processes.send(self._pid, signal.SIGKILL)
+                self._deadline = left = None
+            processes.wait(wake, left)
+        return ended[self._pid]
 
 
 def _cannot(told: dict[str, Any], why: str) -> int:

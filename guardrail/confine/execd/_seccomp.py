@@ -11,7 +11,6 @@ import functools
 import os
 import struct
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -235,8 +234,3 @@ def listener_problem() -> str | None:
     thread.start()
     thread.join()
     return found[0]
-
-
-def instructions(plans: Iterable[FilterPlan]) -> list[int]:
-    """How long the filters are, in instructions."""
-    return [len(program(plan)) // 8 for plan in plans]
