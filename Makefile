@@ -15,6 +15,7 @@ BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 MCP_VENV := .venv-mcp
 SBOM_VENV := .venv-sbom
+TYPESCRIPT := adapters/typescript
 FUZZ_VENV := .venv-fuzz
 # LangGraph and its kin at both ends of what the extras allow.
 ENDS := lowest newest
@@ -47,7 +48,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready $(FRAMEWORKS_VENV)/.ready $(FUZZ_VENV)/.ready tools kube ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready $(FRAMEWORKS_VENV)/.ready $(FUZZ_VENV)/.ready $(TYPESCRIPT)/node_modules/.ready tools kube ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -108,6 +109,11 @@ adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARE
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
 	$(BIN)/python scripts/effects_page.py
 
+.PHONY: typescript
+typescript: $(VENV)/.test $(TYPESCRIPT)/node_modules/.ready ## the TypeScript client: its types from the OpenAPI document of today, compiled into dist/
+	$(BIN)/python scripts/openapi_document.py $(TYPESCRIPT)/openapi.json
+	cd $(TYPESCRIPT) && npm run --silent generate && npm run --silent build
+
 .PHONY: wheel
 wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 	rm -rf dist
@@ -129,7 +135,7 @@ sbom: $(SBOM_VENV)/.ready ## dist/guardrail.cdx.json: what is in the image, as C
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) $(FUZZ_VENV) $(SBOM_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) $(FUZZ_VENV) $(SBOM_VENV) .tools .demo .bench dist build $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -186,6 +192,12 @@ $(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.j
 		else echo "mcp: no npm here to install the reference servers with, so their tests are skipped" >&2; \
 			[ "$${CI:-}" != true ]; fi
 	@touch $@
+
+# The pinned generator and compiler of the TypeScript client, by hash; without npm only its tests are lost.
+$(TYPESCRIPT)/node_modules/.ready: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/package-lock.json
+	@if command -v npm >/dev/null; then cd $(TYPESCRIPT) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; \
+		else echo "typescript: no npm here, so the tests of the TypeScript client are skipped" >&2; [ "$${CI:-}" != true ]; fi
+	@mkdir -p $(@D) && touch $@
 
 $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready $(FUZZ_VENV)/.ready $(SBOM_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
@@ -284,11 +296,14 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/sbom.in -o requirements/sbom.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
+	@if command -v npm >/dev/null; then cd $(TYPESCRIPT) && npm install --package-lock-only --ignore-scripts \
+		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
+	$(BIN)/python scripts/strip_lock.py $(TYPESCRIPT)/package-lock.json
 	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
 	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
 		pyproject.toml requirements/newest.in -o requirements/newest.txt
 	$(COMPILE) --extra otel --extra openai-agents --extra pydantic-ai --extra inspect pyproject.toml requirements/frameworks.in \
 		-o requirements/frameworks.txt
 	$(COMPILE) --extra control-arena pyproject.toml requirements/control-arena.in -o requirements/control-arena.txt
-	@! grep -n '://' requirements/*.txt requirements/*/package-lock.json
+	@! grep -n '://' requirements/*.txt requirements/*/package-lock.json $(TYPESCRIPT)/package-lock.json

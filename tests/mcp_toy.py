@@ -2,9 +2,9 @@
 
     python mcp_toy.py DIRECTORY     DIRECTORY/tools.json: pages of tools; DIRECTORY/frames.log: what reached it
 
-Tools: anything answers `ran NAME`; `fail` fails; `progress` reports some; `ask` asks its client first; `never` says
-nothing; `junk` prints what is no message, and answers of requests that nobody sent; `take` reads a model beside it that
-no argument names.
+Tools: anything answers `ran NAME`, and with `{"take": "back"}` asks and takes it back; `fail` fails; `progress`
+reports some; `ask` asks its client first; `never` says nothing; `junk` prints what is no message, and answers of
+requests that nobody sent; `take` reads a model beside it that no argument names.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ def call(identity: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if name == "never":
         return None
+    if params.get("arguments") == {"take": "back"}:
+        say({"id": "s2", "method": "sampling/createMessage", "params": {}})
+        say({"method": "notifications/cancelled", "params": {"requestId": "s2"}})
     if name == "take":
         try:
             name = f"take: {len((HERE / 'models/beta.safetensors').read_bytes())} bytes"

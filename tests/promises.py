@@ -3492,6 +3492,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run.py::test_what_waits_for_a_person_runs_when_it_is_sent_again_after_the_approval",
             "tests/test_run.py::test_output_comes_line_by_line_where_it_is_wanted",
             "tests/test_run.py::test_a_client_that_goes_away_ends_its_tool",
+            "tests/test_run.py::test_a_running_service_carries_out_what_is_run_beside_it",
             "tests/test_run.py::test_a_request_that_cannot_be_carried_out_is_a_problem",
         ),
     ),
@@ -3508,6 +3509,16 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_tokens.py::test_the_service_signs_and_the_command_line_verifies",
         ),
         gap="a verifier remembers in its own memory: two of them, or one that is started again, each take a token once",
+    ),
+    Promise(
+        id="clients.typescript",
+        source="issue 6 item 5",
+        behaviour="the TypeScript client is generated from the OpenAPI document of today, and runs a tool only for a whole answer of the guard that allows this very call",
+        tests=(
+            "tests/test_typescript.py::test_the_client_is_generated_from_the_document_of_today",
+            "tests/test_typescript.py::test_the_client_runs_what_a_real_service_allows_and_nothing_else",
+            "tests/test_typescript.py::test_whatever_is_not_a_whole_answer_to_this_question_is_a_denial",
+        ),
     ),
     Promise(
         id="mcp.transparent",
@@ -3529,6 +3540,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself",
             "tests/adapters/test_mcp_stdio.py::test_the_reference_server_runs_a_held_call_once_people_approve_it",
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_its_client_withdraws_leaves_no_approval_behind",
+            "tests/adapters/test_mcp_stdio.py::test_a_call_that_is_withdrawn_leaves_the_question_to_another_that_waits_for_it",
             "tests/adapters/test_mcp_stdio.py::test_a_call_that_runs_is_cancelled_at_the_server",
         ),
     ),
@@ -3571,6 +3583,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_pins.py::test_a_tool_that_changes_is_refused_until_a_person_accepts_it",
             "tests/adapters/test_mcp_pins.py::test_a_listing_in_pages_is_one_listing",
+            "tests/adapters/test_mcp_http.py::test_a_tool_that_changes_while_its_call_waits_does_not_run",
             "tests/adapters/test_mcp_pins.py::test_a_tool_that_looks_like_another_is_not_taken_on_trust",
             "tests/adapters/test_mcp_pins.py::test_the_same_definition_is_the_same_tool_however_it_is_spelled",
             "tests/adapters/test_mcp_pins.py::test_tools_without_a_usable_definition_are_left_out",
@@ -3593,6 +3606,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a request from a foreign page, without its token, or whose headers say other than its body reaches no MCP server",
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
+            "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),

@@ -139,7 +139,8 @@ def test_a_person_at_the_harness_is_asked_only_where_they_are_reviewers(world: P
         assert "is pending" in shown["permissionDecisionReason"]
         assert json.loads(say(gemini(command="bash"), "gemini-cli").stdout)["decision"] == "ask"
         assert say(codex(command="bash"), "codex").exit_code == 2
-        assert say(claude(command="bash", call="toolu_9", permission_mode="bypassPermissions")).exit_code == 2
+        for mode in ("bypassPermissions", "dontAsk", "auto", "somethingNew"):
+            assert say(claude(command="bash", call="toolu_9", permission_mode=mode)).exit_code == 2
         assert say(claude("PostToolUse", command="bash", tool_response={"stdout": ""})) == Answer()
     (intent,), (result,) = _records(world, "intent"), _records(world, "result")
     assert intent["grant"]

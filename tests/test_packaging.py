@@ -183,7 +183,10 @@ def test_every_pin_is_exact_and_hashed(name: str) -> None:
     pinned = re.compile(r"[A-Za-z0-9._-]+==[^\s;]+(?: *;[^#]*?)?(?: +--hash=sha256:[0-9a-f]{64})+ *")
     assert [line[:60] for line in lines if not pinned.fullmatch(line)] == []
     # The lock of the servers from npm, which another tool writes, has no address of anybody either.
-    locks = sorted((ROOT / "requirements").glob("*/package-lock.json"))
+    locks = [
+        *sorted((ROOT / "requirements").glob("*/package-lock.json")),
+        ROOT / "adapters/typescript/package-lock.json",
+    ]
     assert locks
     assert [lock.parent.name for lock in locks if "://" in lock.read_text(encoding="utf-8")] == []
 

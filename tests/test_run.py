@@ -403,3 +403,62 @@ async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: Execute
     config = config_module.parse("[[asset]]\nid = 'a'\nclass = 'weights'\npaths = ['/m']\n", base=str(world))
     off = ExecuteRoutes(SimpleNamespace(config=config))  # type: ignore[arg-type]
     assert (await _post(off, _wanted(world, "ls")))[0] == 404
+
+
+# ── by a service ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def served(world: Path) -> Iterator[subprocess.Popen[str]]:
+    """A running service that carries calls out, on a socket of its own."""
+    with (world / "guardrail.toml").open("a") as file:
+        file.write('over_http = true\n[service]\nsocket = "run/s.sock"\n')
+    command = [sys.executable, "-m", "guardrail", "serve", "--config", str(world / "guardrail.toml")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, cwd=world) as process:
+        assert process.stdout is not None
+        assert "ready" in process.stdout.readline()
+        yield process
+        process.terminate()
+
+
+def test_a_running_service_carries_out_what_is_run_beside_it(
+    world: Path,
+    served: subprocess.Popen[str],
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its trail has it all; exit codes are as without one; and when it is away nothing runs."""
+    monkeypatch.chdir(world)
+
+    def run(*words: str, service: tuple[str, ...] = ("--service",)) -> tuple[int, bytes, bytes]:
+        code = main(["run", *service, "--", *words])
+        return code, *capfdbinary.readouterr()
+
+    assert run("sh", "-c", "echo out; printf '\\377' >&2; exit 5") == (5, b"out\n", b"\xff")
+    code, out, said = run("cp", "models/a.safetensors", "x")
+    assert (code, out, said.count(b"\n"), (world / "x").exists()) == (3, b"", 1, False)
+    assert b"copy.unsanctioned" in said
+    code, _, said = run("bash", service=("--service", str(world / "run/s.sock")))
+    assert code == 4
+    assert b"run it again once it is approved" in said
+    assert run("no-such-program")[0] == 1
+    assert run("ls", service=("--service", "--env", "broken"))[0] == 2
+    assert run("ls", service=("--service", "--confine", "floor"))[0] == 2
+    command = [sys.executable, "-m", "guardrail", "run", "--service", "--", "sh", "-c", "echo $$; exec sleep 1000"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as stopped:
+        assert stopped.stdout is not None
+        sleeper = int(stopped.stdout.readline())
+        stopped.terminate()
+        assert stopped.wait(60) == 128 + signal.SIGTERM
+    while not _gone(sleeper):
+        threading.Event().wait(0.02)
+    served.terminate()
+    assert served.wait(60) == 0
+    code, out, said = run("touch", "y")
+    assert (code, out, said.count(b"\n"), (world / "y").exists()) == (1, b"", 1, False)
+    assert b"gave no answer" in said
+    ends = [record["facts"] for record in _records(world, "result") if "facts" in record]
+    assert ends[0]["exit_code"] == 5  # type: ignore[index]
+    assert ends[-1]["ended_by"] == "stopped"  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""One request to the service, over TCP or a Unix socket, for people on the command line."""
+"""One request to the service, over TCP or a Unix socket, for people and programs on the command line."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import http.client
 import json
 import socket
 import urllib.parse
-from typing import Any, Final, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from guardrail.errors import ConfigError, GuardrailError
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
 
 TIMEOUT_SECONDS: Final = 10.0
 """Longest wait for the service, in seconds."""
@@ -48,20 +52,68 @@ def post(url: str, target: str, body: bytes, token: str) -> tuple[int, dict[str,
     """
     connection = _connection(url)
     try:
-        headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
-        connection.request("POST", target, body, headers)
-        answer = connection.getresponse()
-        data = answer.read(MAX_ANSWER_BYTES)
+        answer = _asked(connection, target, body, token)
+        return answer.status, _object(answer.read(MAX_ANSWER_BYTES))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise GuardrailError(f"the service at `{url}` gave no answer: {why.lower()}") from None
+        raise _no_answer(url, error) from None
     finally:
         connection.close()
+
+
+def lines(url: str, target: str, body: bytes, token: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Send JSON, and take in an answer of one object a line as it comes.
+
+    Args:
+        url: as for `post`.
+        target: path on the service.
+        body: what to send.
+        token: bearer token, or empty.
+
+    Yields:
+        Status, and an object; empty for a line that is none.
+
+    Raises:
+        ConfigError: if the address is none.
+        GuardrailError: if there is no answer, or it ends before it is whole.
+    """
+    connection = _connection(url)
+    try:
+        answer = _asked(connection, target, body, token)
+        if connection.sock is not None:
+            connection.sock.settimeout(None)  # what runs there has its own time, and says nothing meanwhile
+        while line := answer.readline(MAX_ANSWER_BYTES):
+            yield answer.status, _object(line)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _no_answer(url, error) from None
+    finally:
+        connection.close()
+
+
+def address_of(config: Config) -> str:
+    """Where the service of a configuration listens, as `post` and `lines` take it."""
+    service = config.service
+    if service.socket:
+        return f"unix://{config.path(service.socket)}"
+    return f"http://[{service.host}]:{service.port}" if ":" in service.host else f"http://{service.host}:{service.port}"
+
+
+def _asked(connection: http.client.HTTPConnection, target: str, body: bytes, token: str) -> http.client.HTTPResponse:
+    headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+    connection.request("POST", target, body, headers)
+    return connection.getresponse()
+
+
+def _object(data: bytes) -> dict[str, Any]:
     try:
         value: object = json.loads(data)
     except ValueError:
         value = None
-    return answer.status, cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _no_answer(url: str, error: Exception) -> GuardrailError:
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return GuardrailError(f"the service at `{url}` gave no answer: {why[:1].lower()}{why[1:]}")
 
 
 def _connection(url: str) -> http.client.HTTPConnection:

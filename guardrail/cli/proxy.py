@@ -98,6 +98,14 @@ def _add_http(mcp: argparse.ArgumentParser) -> None:
         "--token-env", metavar="NAME", help="environment variable with the token that clients have to send"
     )
     http.add_argument(
+        "--oauth-resource", metavar="URL", help="the relay's own URL, which access tokens are made out for"
+    )
+    http.add_argument("--oauth-issuer", metavar="URL", help="the authorization server that clients get them from")
+    http.add_argument("--oauth-jwks", metavar="FILE", help="its keys; read once, so start anew when they change")
+    http.add_argument(
+        "--oauth-scope", action="append", default=[], metavar="SCOPE", help="what a token has to grant; may be repeated"
+    )
+    http.add_argument(
         "--upstream-token-env", metavar="NAME", help="environment variable with the relay's own token for the server"
     )
     http.add_argument(
@@ -153,8 +161,11 @@ def _run_http(args: argparse.Namespace) -> int:
         raise ConfigError("give either --upstream-token-env or --unsafe-forward-authorization, not both")
     host, port = _address(args.listen)
     token = _secret(args.token_env)
-    if not (token or host in ("localhost", "127.0.0.1", "::1")):
-        raise ConfigError(f"whoever reaches `{host}` could ask: give --token-env, or listen on 127.0.0.1")
+    oauth = _oauth(args)
+    if not (token or oauth or host in ("localhost", "127.0.0.1", "::1")):
+        raise ConfigError(
+            f"whoever reaches `{host}` could ask: give --token-env or --oauth-resource, or listen on 127.0.0.1"
+        )
     transport = _adapter("").HttpSettings(
         upstream=_endpoint(args.http),
         host=host,
@@ -163,6 +174,7 @@ def _run_http(args: argparse.Namespace) -> int:
         token=token,
         upstream_token=_secret(args.upstream_token_env),
         forward_authorization=args.unsafe_forward_authorization,
+        oauth=oauth,
     )
 
     def ready(address: str) -> None:
@@ -170,6 +182,23 @@ def _run_http(args: argparse.Namespace) -> int:
 
     code: int = _adapter("command").http(_configuration(args), _settings(args, args.name), transport, ready)
     return code
+
+
+def _oauth(args: argparse.Namespace) -> Any:
+    from pathlib import Path
+
+    from guardrail.errors import ConfigError
+
+    given = (args.oauth_resource, args.oauth_issuer, args.oauth_jwks)
+    if not any((*given, *args.oauth_scope)):
+        return None
+    if not all(given):
+        raise ConfigError("access tokens need --oauth-resource, --oauth-issuer and --oauth-jwks together")
+    if args.token_env or args.unsafe_forward_authorization:
+        raise ConfigError("give either access tokens (--oauth-…), or --token-env or --unsafe-forward-authorization")
+    return _adapter("").ResourceServer(
+        resource=args.oauth_resource, issuer=args.oauth_issuer, jwks=Path(args.oauth_jwks), scopes=args.oauth_scope
+    )
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -207,8 +236,8 @@ def _settings(args: argparse.Namespace, name: str) -> Any:
     from guardrail.errors import ConfigError
     from guardrail.model import Subject, new_id
 
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or "__" in name:
-        raise ConfigError(f"`{name}` is no name of a server: use letters, digits, `-` and `_`")
+    if not _adapter("command").is_server(name):
+        raise ConfigError(f"`{name}` is no name of a server: use letters, digits, `-` and single `_`")
     return _adapter("").RelaySettings(
         server=name,
         subject=Subject(id=args.agent, model=args.model),

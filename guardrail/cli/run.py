@@ -13,12 +13,12 @@ from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXI
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from guardrail.config import Config, ExecuteConfig
-    from guardrail.confine import Stop, Stream
+    from guardrail.confine import Ended, Stop, Stream
     from guardrail.execution import Execution
-    from guardrail.model import Decision, ToolCall
+    from guardrail.model import ToolCall
 
 _DESCRIPTION: Final = """Judge a command and, if it is allowed, start it: no guard, no action.
 
@@ -26,6 +26,9 @@ The command is started without a shell, in a session of its own, with the variab
 names and those given by --env, for at most `execute.seconds`, and with at most `execute.output_bytes` of each output.
 Whatever it leaves running is ended. Its intent is in the trail before it starts, its end after it.
 Standard input is passed on, unless it is a terminal.
+
+One process writes a trail in files. Where a service works with the same one, `--service` has it judge, start and record
+the command, as its own user and with no input; it needs `execute.over_http`, and without it nothing runs.
 """
 
 _EPILOG: Final = """exit codes: the command's own; 128 and a signal's number if one ended it; 124 if its time was over;
@@ -61,6 +64,11 @@ def add(verbs: Any) -> None:
         help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
     )
     sub.add_argument(
+        "--service", nargs="?", const="", metavar="ADDRESS",
+        help="have this service do it: `unix:///PATH`, `http://HOST:PORT` or the path of a socket; default: the one of"
+        " the configuration; its token is in $GUARDRAIL_TOKEN",
+    )  # fmt: skip
+    sub.add_argument(
         "--case",
         metavar="FILE",
         help="write what the kernel held and the call was not judged to do, for `check --case`",
@@ -72,30 +80,56 @@ def add(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge, start, and pass on the exit code; see the module."""
     from guardrail.confine import JobError
-    from guardrail.errors import Blocked, InvalidCall
-    from guardrail.execution import execute
-    from guardrail.guard import Guard
+    from guardrail.errors import InvalidCall
 
     if not args.words:
         print("guardrail: nothing to run: give a command after `--`", file=sys.stderr)
         return EXIT_USAGE
+    if args.service is not None and (args.confine is not None or args.case is not None):
+        print("guardrail: `--confine` and `--case` are for what is started here, not by a service", file=sys.stderr)
+        return EXIT_USAGE
+    try:
+        return _here(args) if args.service is None else _there(args)
+    except InvalidCall as error:
+        print(f"guardrail: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except JobError as error:
+        print(f"guardrail: {error}", file=sys.stderr)
+        return error.code
+
+
+def _here(args: argparse.Namespace) -> int:
+    """Judge and start it in this process."""
+    from guardrail.errors import Blocked
+    from guardrail.execution import execute
+    from guardrail.guard import Guard
+
     stdin = None if sys.stdin.closed or sys.stdin.isatty() else sys.stdin.fileno()
     with Guard.open(_config(args)) as guard, _stopped_by_signals() as stop:
         try:
             call = _call(args)
             done = execute(guard, call, _write, stop=stop, stdin=stdin)
-        except InvalidCall as error:
-            print(f"guardrail: {error}", file=sys.stderr)
-            return EXIT_USAGE
         except Blocked as blocked:
-            return _blocked(blocked.decision, as_json=args.json)
-        except JobError as error:
-            print(f"guardrail: {error}", file=sys.stderr)
-            return error.code
-    _tell(done, guard.config.execute, as_json=args.json)
+            return _blocked(blocked.decision.to_dict(), as_json=args.json)
+    code = _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json)
     if args.case:
         _keep_case(args.case, call, done)
-    return EXIT_TIMEOUT if done.ended.why == "timeout" else done.ended.exit_code
+    return code
+
+
+def _there(args: argparse.Namespace) -> int:
+    """Have a running service do both."""
+    from guardrail.cli._run_there import Interrupted, address, run_there
+
+    where = address(args.service, lambda: _config(args))
+    try:
+        decision, ended = run_there(where, _call(args), _write)
+    except Interrupted as signalled:
+        print("guardrail: the service ends the command, and its end is on record there", file=sys.stderr)
+        return 128 + signalled.number
+    if ended is None:
+        return _blocked(decision, as_json=args.json)
+    return _tell(decision, ended, None, as_json=args.json)
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -158,19 +192,21 @@ def _write(stream: Stream, chunk: bytes) -> None:
         chunk = chunk[os.write(fd, chunk) :]
 
 
-def _blocked(decision: Decision, *, as_json: bool) -> int:
-    from guardrail.model import FAULT_RULE, Outcome
+def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
+    from guardrail.model import FAULT_RULE, NEUTRAL, Outcome
     from guardrail.printing import visible
 
+    outcome, rules = Outcome(decision["outcome"]), [str(reason["rule"]) for reason in decision["reasons"]]
     if as_json:
-        print(decision.to_json().decode(), file=sys.stderr)
+        _print_json(decision)
     else:
-        waits = f" (escalation {decision.escalation}: run it again once it is approved)" if decision.escalation else ""
-        rules = ", ".join(dict.fromkeys(reason.rule for reason in decision.reasons))
-        print(visible(f"guardrail: {decision.neutral[:-1].lower()}: {rules}{waits}"), file=sys.stderr)
-    if decision.outcome is Outcome.ESCALATE:
+        held = decision.get("escalation")
+        waits = f" (escalation {held}: run it again once it is approved)" if held else ""
+        told = f"{NEUTRAL[outcome][:-1].lower()}: {', '.join(dict.fromkeys(rules))}{waits}"
+        print(visible(f"guardrail: {told}"), file=sys.stderr)
+    if outcome is Outcome.ESCALATE:
         return EXIT_ESCALATE
-    return EXIT_FAULT if any(reason.rule == FAULT_RULE for reason in decision.reasons) else EXIT_DENY
+    return EXIT_FAULT if FAULT_RULE in rules else EXIT_DENY
 
 
 def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
@@ -188,19 +224,26 @@ def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
         print(f"guardrail: {counted(missed, 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
 
 
-def _tell(done: Execution, bounds: ExecuteConfig, *, as_json: bool) -> None:
-    """What the exit code and the output do not say."""
-    import orjson
+def _tell(decision: Mapping[str, Any], ended: Ended, bounds: ExecuteConfig | None, *, as_json: bool) -> int:
+    """What the exit code and the output do not say; the exit code.
+
+    Args:
+        decision: what released it.
+        ended: what came of it.
+        bounds: those it ran in, if they are known here.
+        as_json: print one object instead.
+    """
     from msgspec import to_builtins
 
-    ended = done.ended
+    code = EXIT_TIMEOUT if ended.why == "timeout" else ended.exit_code
     if as_json:
-        document = {"decision": done.decision.to_dict(), "ended": to_builtins(ended)}
-        print(orjson.dumps(document).decode(), file=sys.stderr)
-        return
-    lines = [f"{stream} was cut after {bounds.output_bytes} bytes" for stream in ended.cut]
+        _print_json({"decision": decision, "ended": to_builtins(ended)})
+        return code
+    most = f"{bounds.output_bytes} bytes" if bounds else "`execute.output_bytes`"
+    lines = [f"{stream} was cut after {most}" for stream in ended.cut]
     if ended.why == "timeout":
-        lines.append(f"it was ended because {bounds.seconds:g} seconds (`execute.seconds`) were over")
+        seconds = f"{bounds.seconds:g} seconds (`execute.seconds`)" if bounds else "`execute.seconds`"
+        lines.append(f"it was ended because {seconds} were over")
     if ended.strays:
         lines.append(f"{counted(ended.strays, 'process', 'processes')} that it left behind ended with it")
     if ended.survivors:
@@ -210,3 +253,10 @@ def _tell(done: Execution, bounds: ExecuteConfig, *, as_json: bool) -> None:
         lines.append(f"the kernel held what it was not judged to do: {ended.seen['kernel_denied']}{what}")
     for line in lines:
         print(f"guardrail: {line}", file=sys.stderr)
+    return code
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    import orjson
+
+    print(orjson.dumps(document).decode(), file=sys.stderr)

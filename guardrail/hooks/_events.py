@@ -163,7 +163,7 @@ def _read(harness: Harness, body: bytes, agent: Agent) -> Event:
     tool, args, cwd = _as_called(harness, wire)
     call = _call(tool, args, wire.tool_use_id, cwd, subject, _session(harness, wire.session_id))
     if kind == "before":
-        return Before(call=call, attended=wire.permission_mode not in _UNATTENDED)
+        return Before(call=call, attended=wire.permission_mode in _ATTENDED)
     return After(call=call, failed=kind == "failed" or _has_failed(wire))
 
 
@@ -257,8 +257,8 @@ def _has_failed(wire: _Wire) -> bool:
     return isinstance(answer, dict) and (bool(answer.get("error")) or answer.get("is_error") is True)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
 
 
-_UNATTENDED: Final = frozenset({"bypassPermissions", "dontAsk"})
-"""Modes in which Claude Code asks nobody."""
+_ATTENDED: Final = frozenset({"default", "acceptEdits", "plan"})
+"""Modes in which Claude Code puts a hook's question to the person who sits there; in any other nobody may be asked."""
 
 _CLAUDE: Final = {
     "PreToolUse": "before",

@@ -28,19 +28,33 @@ _CALL: Final[dict[str, Any]] = {
     },
 }
 
+_OUTCOME: Final[dict[str, Any]] = {"enum": ["allow", "escalate", "deny"]}
+
+_REASON: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["rule", "outcome", "message"],
+    "properties": {
+        "rule": {"type": "string"},
+        "outcome": _OUTCOME,
+        "message": {"type": "string"},
+        "asset": {"type": "string"},
+    },
+}
+
 _DECISION: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["id", "decision_id", "outcome", "reasons", "effects"],
     "properties": {
         "id": {"type": "string"},
         "decision_id": {"type": "string"},
-        "outcome": {"enum": ["allow", "escalate", "deny"]},
-        "reasons": {"type": "array", "items": {"type": "object"}},
+        "outcome": _OUTCOME,
+        "reasons": {"type": "array", "items": _REASON},
         "effects": {"type": "array", "items": {"type": "object"}},
         "assets": {"type": "array", "items": {"type": "string"}},
         "digest": {"type": "string"},
         "policy": {"type": "string"},
         "engine": {"type": "string"},
+        "escalation": {"type": "string"},
         "elapsed_us": {"type": "integer"},
     },
 }

@@ -26,6 +26,7 @@ from guardrail_adapters.testing import (
 )
 from guardrail_adapters.testing import _hooks as hooks
 from guardrail_adapters.testing import _langgraph as langgraph
+from guardrail_adapters.testing import _mcp as mcp
 from guardrail_adapters.testing import _python as python
 from guardrail_adapters.testing._ours import ours
 from guardrail_adapters.testing._table import page, stale
@@ -33,12 +34,17 @@ from guardrail_adapters.testing._table import page, stale
 WHOLE = (*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1])
 """A node; an instrumented agent, async; the middleware, per call; a guarded coroutine. `make conformance` runs all."""
 
-HOOKED = ("deny", "approve", "changed", "parallel", "trail", "one-record")
-"""Cases for a harness hook, which has tests of its own as well."""
+IN_PART = ("deny", "approve", "changed", "parallel", "trail", "one-record")
+"""Cases for a harness hook and for the MCP relay over HTTP, which have tests of their own as well."""
 
 CHOSEN = [
     *((adapter, case) for adapter in WHOLE for case in CASES),
-    *((hooks.adapters()[0], case) for case in CASES if case.name in HOOKED),
+    *(
+        (adapter, case)
+        for adapter in (hooks.adapters()[0], mcp.adapters()[1])
+        for case in CASES
+        if case.name in IN_PART
+    ),
 ]
 
 

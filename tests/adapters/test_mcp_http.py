@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from aiohttp import web
 
 from guardrail import Guard
-from guardrail_adapters.mcp import Gate, HttpSettings, PinStore, RelaySettings
+from guardrail_adapters.mcp import Gate, HttpSettings, PinStore, RelaySettings, ResourceServer
 from guardrail_adapters.mcp._http import serve
 from tests.mandate_support import Place
 from tests.mcp_support import (
@@ -38,6 +39,7 @@ from tests.mcp_support import (
     waiting,
     words,
 )
+from tests.test_review_oidc import Issuer
 
 SDK = [str(HOME / "bin/python"), str(ROOT / "tests/mcp_sdk.py")]
 HELD = {"thing": "models/beta.safetensors"}
@@ -138,13 +140,15 @@ class Upstream:
         headers = {name.lower(): value for name, value in request.headers.items()}
         message = json.loads(await request.text() or "null")
         self.seen.append((request.method, headers, message))
+        late = {"jsonrpc": "2.0", "id": 9, "result": {"tools": [tool("late")]}}
         if request.method != "POST":
-            late = {"jsonrpc": "2.0", "id": 9, "result": {"tools": [tool("late")]}}
             return await self._events(request, [{"jsonrpc": "2.0", "method": "notifications/x"}, late])
         if "id" not in message or "method" not in message:
             return web.Response(status=202)
         method, params = message["method"], message.get("params", {})
         result: dict[str, Any] = {"method": method, "params": params}
+        if method == "server/discover":
+            return await self._events(request, [late, {"jsonrpc": "2.0", "id": 8, "result": {"capabilities": {}}}])
         if method == "tools/list":
             result = {"tools": self.tools}
         if method == "tools/call":
@@ -264,10 +268,13 @@ async def test_json_streams_sessions_and_the_stream_of_a_get_pass(tmp_path: Path
         assert (status, said) == (401, "no")
         async with at._session.get(at.url, headers={"Accept": "text/event-stream"}) as response:
             text = await response.text()
-        # A list of tools that comes late on another stream is one all the same.
         assert "notifications/x" in text
-        assert '"tools":[]' in text
-        assert "late" not in text
+        _, found = await at.post({"id": 8, "method": "server/discover", "params": {"_meta": STATELESS}})
+        assert len(found) == 2
+        # A list of tools that comes late on another stream is one all the same.
+        for late in (text, json.dumps(found, separators=(",", ":"))):
+            assert '"tools":[]' in late
+            assert '"late"' not in late
     kept = str(records(at.place))
     assert "secret-session" not in kept
     assert len(set(re.findall(r"default-[0-9a-f]{16}", kept))) == 1
@@ -309,6 +316,7 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
             "Mcp_Name": encoded,
             "Mcp_Method": "tools/call",
             "Cookie": "c=1",
+            "Content-Type": "application/json; charset=utf-7",
         }
         _, said = await at.post(call, Mcp_Param_Path="a", **allowed)
         assert words(said["result"]) == "ran read_file"
@@ -316,7 +324,58 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
         # The client's token was for the relay, and is not passed on.
         assert headers["authorization"] == "Bearer own"
         assert headers["mcp-param-path"] == "a"
+        # Else the server would read other words in the bytes that were judged.
+        assert headers["content-type"] == "application/json"
         assert "cookie" not in headers
+
+
+async def test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay(tmp_path: Path) -> None:
+    """Else there is a 401 with where to get one; the server never sees it; a session is whose it was begun with."""
+    issuer, relay = Issuer(), "https://relay.example/mcp"
+    (tmp_path / "jwks.json").write_text(json.dumps(issuer.jwks()))
+    idp = {"issuer": "https://idp.example", "jwks": tmp_path / "jwks.json"}
+    oauth = ResourceServer(resource=relay, scopes=("mcp:tools",), **idp)  # type: ignore[arg-type]
+
+    def token(sub: str = "alice", **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {issuer.token(**{'aud': relay, 'scope': 'mcp:tools', 'sub': sub} | claims)}"}
+
+    metadata = "https://relay.example/.well-known/oauth-protected-resource/mcp"
+    (tmp_path / "at").mkdir()
+    async with world(tmp_path / "at", oauth=oauth) as at:
+        where = at.url.removesuffix("/mcp") + "/.well-known/oauth-protected-resource/mcp"
+        async with at._session.get(where) as response:
+            said = await response.json()
+        assert (said["resource"], said["authorization_servers"]) == (relay, ["https://idp.example"])
+        call = {"id": 1, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": "elsewhere/x"}}}
+        late = int(time.time()) - 3600
+        other = Issuer()
+        for headers, status, why in (
+            ({}, 401, "send an access token"),
+            ({"Authorization": "Bearer nonsense"}, 401, "not an access token"),
+            ({"Authorization": f"Bearer {other.token(aud=relay, scope='mcp:tools')}"}, 401, "signature"),
+            (token(header={"alg": "none"}), 401, "not signed with"),
+            (token(aud="https://other.example"), 401, "for somebody else"),
+            (token(iss="https://evil.example"), 401, "another issuer"),
+            (token(exp=late), 401, "has expired"),
+            (token(nbf=time.time() + 3600), 401, "does not count yet"),
+            (token(sub=""), 401, "does not say who"),
+            (token(scope="other"), 403, "does not grant `mcp:tools`"),
+        ):
+            async with at._session.post(at.url, json={"jsonrpc": "2.0", **call}, headers=headers) as response:
+                challenge = response.headers["WWW-Authenticate"]
+                assert (response.status, why in (await response.json())["error"]["message"]) == (status, True), why
+            assert challenge.startswith(f'Bearer resource_metadata="{metadata}"')
+            assert ('error="insufficient_scope"' in challenge) == (status == 403)
+        assert at.upstream.seen == []
+        hello = {"id": 0, "method": "initialize", "params": {"capabilities": {}, "protocolVersion": "2025-11-25"}}
+        assert (await at.post(hello, **token()))[0] == 200
+        mine = {"Mcp_Session_Id": "secret-session"}
+        assert words((await at.post(call, **mine, **token()))[1]["result"]) == "ran read_file"
+        assert (await at.post(call, **mine, **token("mallory")))[0] == 404
+        assert len(at.upstream.calls()) == 1
+        assert not [headers for _, headers, _ in at.upstream.seen if "authorization" in headers]
+    intents = [record for _, record in records(at.place) if record["kind"] == "intent"]
+    assert [record["subject"]["principal"] for record in intents] == ["alice"]
 
 
 async def test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval(tmp_path: Path) -> None:
@@ -360,6 +419,7 @@ async def test_a_client_that_takes_tasks_polls_until_people_have_answered(tmp_pa
 
         assert (await get())["status"] == "working"
         (case,) = waiting(at.place)
+        at.upstream.stream = True  # what the server says before its answer has no place to go any more
         answer(at.place, case)
         found = await settled(get)
         assert (found["status"], words(found["result"])) == ("completed", "ran inspect")
@@ -370,6 +430,19 @@ async def test_a_client_that_takes_tasks_polls_until_people_have_answered(tmp_pa
         _, unknown = await at.post({"id": "u", "method": "tasks/get", "params": {"taskId": "guardrail-x"}})
         assert "no such task" in unknown["error"]["message"]
         assert len(at.upstream.calls()) == 1
+
+
+async def test_a_tool_that_changes_while_its_call_waits_does_not_run(tmp_path: Path) -> None:
+    """People approved the call of another tool: pins are looked at before each attempt."""
+    async with world(tmp_path, hold=50.0) as at:
+        held = asyncio.create_task(at.call("inspect", HELD))
+        (case,) = await asyncio.to_thread(eventually, lambda: waiting(at.place))
+        at.upstream.tools = [tool("inspect", "Does something else.")]
+        _, listed = await at.post({"id": "l", "method": "tools/list"})
+        assert listed["result"]["tools"] == []
+        answer(at.place, case)
+        assert "has changed since it was accepted" in words(await held)
+        assert at.upstream.calls() == []
 
 
 async def test_a_client_that_goes_away_is_not_waited_for(tmp_path: Path) -> None:
@@ -409,6 +482,10 @@ async def test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_resu
         (("--http", "http://h/mcp", "--name", "n", "--listen", "8080"), "is no address"),
         (("--http", "http://h/mcp", "--name", "n", "--listen", "0.0.0.0:0"), "give --token-env"),
         (("--http", "http://h/mcp", "--name", "n", "--listen", "127.0.0.1:0", "--token-env", "NO_SUCH"), "is empty"),
+        (
+            ("--http", "http://h/mcp", "--name", "n", "--listen", "0.0.0.0:0", "--oauth-scope", "s"),
+            "need --oauth-resource",
+        ),
         (("--http", "http://h/mcp", "--", "true"), "not both"),
     ],
 )

@@ -43,6 +43,15 @@ def test_servers_behind_one_relay_are_told_apart_by_name(tmp_path: Path) -> None
     request = wire.next()
     wire.send({"id": request["id"], "result": {"said": "yes"}})
     assert words(wire.next()["result"]) == "client said yes"
+    # A question that a server takes back is known to the client by the relay's name for it.
+    wire.start("tools/call", name="filesystem__filesystem", arguments={"take": "back"})
+    request = wire.next()
+    assert wire.next() == {
+        "jsonrpc": "2.0",
+        "method": "notifications/cancelled",
+        "params": {"requestId": request["id"]},
+    }
+    assert words(wire.next()["result"]) == "ran filesystem"
     held = wire.start("tools/call", name="one__inspect", arguments=HELD)
     answer(place, eventually(lambda: waiting(place))[0])
     assert words(wire.next()["result"]) == "ran inspect"

@@ -60,14 +60,19 @@ def test_a_tool_that_changes_is_refused_until_a_person_accepts_it(
     assert events.count("tool_refused") == 3
 
 
-def test_a_listing_in_pages_is_one_listing() -> None:
-    """The first listing of a server is over when its last page is; what comes later is new."""
+def test_a_listing_in_pages_is_one_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first listing of a server is over when its last page is, or its time; what comes later is new."""
     store = PinStore(None)
     assert accepted(store, tool("a"), more=True) == ["a"]
     assert accepted(store, tool("b")) == ["b"]
     assert accepted(store, tool("c")) == []
     assert [store.callable("s", name) for name in ("a", "b", "c", "d")] == [True, True, False, None]
     store.close()
+    # A server that promises one more page for ever would have every tool taken on trust.
+    endless = PinStore(None)
+    monkeypatch.setattr("guardrail_adapters.mcp._pins.FIRST_SECONDS", -1.0)
+    assert accepted(endless, tool("a"), more=True) == []
+    endless.close()
 
 
 @pytest.mark.parametrize(

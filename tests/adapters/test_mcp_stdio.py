@@ -132,6 +132,21 @@ def test_a_call_that_people_approve_while_it_is_held_runs_once(holding: tuple[Pl
     assert [call["name"] for call in calls(place.root)].count("inspect") == 1
 
 
+def test_a_call_that_is_withdrawn_leaves_the_question_to_another_that_waits_for_it(holding: tuple[Place, Wire]) -> None:
+    """The same call twice is one question: it is closed with the last one that waits."""
+    place, wire = holding
+    thing = {"thing": "models"}
+    first = wire.start("tools/call", name="inspect", arguments=thing)
+    (case,) = eventually(lambda: waiting(place))
+    second = wire.start("tools/call", name="inspect", arguments=thing)
+    assert words(wire.call("read_file", path="elsewhere/x")) == "ran read_file"
+    wire.send({"method": "notifications/cancelled", "params": {"requestId": first}})
+    assert words(wire.call("read_file", path="elsewhere/x")) == "ran read_file"
+    answer(place, case)
+    said = wire.next()
+    assert (said["id"], words(said["result"])) == (second, "ran inspect")
+
+
 def test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself(asking: tuple[Place, Wire]) -> None:
     """The client says `pending`, a person approves later, and the same call runs, once."""
     place, wire = asking
@@ -227,7 +242,7 @@ def test_what_is_forwarded_is_what_was_judged(asking: tuple[Place, Wire]) -> Non
 
 
 def test_batches_are_taken_apart_where_the_protocol_has_them(asking: tuple[Place, Wire]) -> None:
-    """2025-03-26 only: each message of a batch is judged by itself."""
+    """2025-03-26 only: each message of a batch is judged by itself, and answered whatever stands before it."""
     place, wire = asking
     wire.hello("2025-03-26")
     batch = [
@@ -244,7 +259,9 @@ def test_batches_are_taken_apart_where_the_protocol_has_them(asking: tuple[Place
             "params": {"name": "read_file", "arguments": {"path": "elsewhere/x"}},
         },
     ]
+    batch.insert(1, {"jsonrpc": "2.0", "id": "a", "method": "ping"})
     wire.send(json.dumps(batch).encode())
+    assert "`id` a is in use" in wire.next()["error"]["message"]
     said = {message["id"]: words(message["result"]) for message in (wire.next(), wire.next())}
     assert "is pending" in said["a"]
     assert said["b"] == "ran read_file"
@@ -290,6 +307,7 @@ def test_a_server_that_ends_ends_the_relay(place: Place) -> None:
     [
         ((), "name the server to start"),
         (("--name", "a b", "--", "true"), "is no name of a server"),
+        (("--name", "a_", "--", "true"), "is no name of a server"),
         (("--", "npx", "-y"), "names no server"),
         (("pins", "accept", "x"), "name the tools to accept"),
         (("pins", "list"), "nothing is pinned"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 from guardrail_adapters.mcp._frames import RefusedFrame
 from guardrail_adapters.mcp._gate import Client, Gate, RelaySettings
 from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._oauth import ResourceServer
 from guardrail_adapters.mcp._pins import PinStore
 
-__all__ = ["Client", "Gate", "HttpSettings", "PinStore", "RefusedFrame", "RelaySettings"]
+__all__ = ["Client", "Gate", "HttpSettings", "PinStore", "RefusedFrame", "RelaySettings", "ResourceServer"]

@@ -23,14 +23,13 @@ import msgspec
 
 from guardrail import ConfigError
 from guardrail_adapters.mcp._frames import table
+from guardrail_adapters.mcp._names import is_server
 
 OWN: Final = "guardrail"
 """What the relay is called among a client's servers."""
 
 _KEYS: Final = ("mcpServers", "servers", "mcp_servers")
 """Where clients keep their servers: Claude Desktop, Claude Code and Cursor; VS Code; Codex."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9.-]+(?:_[A-Za-z0-9.-]+)*")
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +164,7 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _started(file: Path, name: str, entry: object) -> Started:
-    if not _NAME.fullmatch(name):
+    if not is_server(name):
         raise ConfigError(
             f"the server `{name}` in `{file}` cannot be named so: use letters, digits, `-` and single `_`"
         )
@@ -209,9 +208,12 @@ def _beside(file: Path, ending: str) -> Path:
 
 
 def _put(file: Path, text: str) -> None:
-    """A file, there as a whole or not at all; it may hold secrets, and nobody else reads it."""
-    fresh = _beside(file, ".new")
+    """A file, there as a whole or not at all, with the mode it had; a new one may hold secrets, and is its owner's."""
+    target = Path(os.path.realpath(file))
+    fresh = _beside(target, ".new")
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8", newline="") as stream:
         stream.write(text)
-    os.replace(fresh, file)
+    if target.exists():
+        fresh.chmod(target.stat().st_mode & 0o777)
+    os.replace(fresh, target)

@@ -22,12 +22,6 @@ _log: Final = logging.getLogger("guardrail.mcp")
 MAX_OPEN: Final = 4096
 """Most requests of a client that wait for an answer at one time."""
 
-LEARN_SECONDS: Final = 30.0
-"""How long a server may take to list its tools when the relay asks, in seconds."""
-
-MAX_PAGES: Final = 64
-"""Most pages of tools that the relay asks for itself."""
-
 BATCHES: Final = "2025-03-26"
 """The one version of the protocol that has batches."""
 
@@ -65,7 +59,12 @@ class Connection:
             if self._version != BATCHES:
                 raise RefusedFrame(f"batches are part of protocol {BATCHES} only: send each message by itself")
             for message in frame:
-                await self._from_client(message)
+                # Item by item: what is wrong with one is told about that one, and the others are judged all the same.
+                try:
+                    await self._from_client(message)
+                except RefusedFrame as error:
+                    _log.warning("a message of a batch was refused: %s", error)
+                    await self._to_client(error.answer())
             return
         await self._from_client(frame)
 
@@ -113,21 +112,31 @@ class Connection:
     async def _call(self, key: tuple[type, Id], message: Message) -> None:
         try:
             client = Client.of(message, self._client)
-            answer = await self._gate.call(
-                message, client, self._forward, self._to_client, lambda: self._learn(message)
-            )
+            answer = await self._gate.call(message, client, self._forward, self._to_client, self._list)
             await self._to_client(answer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # whoever asked is gone, or wants no answer
         finally:
             self._calls.pop(key, None)
-            self._open.pop(key, None)
 
     async def _forward(self, message: Message) -> Message:
-        return await self._ask(message, cast("Id", request_id(message)))
+        identity = cast("Id", request_id(message))
+        call = self._calls.get((type(identity), identity))
+        if call is not None and call.cancelling():
+            # Its client has withdrawn it a moment ago, and the server, which has not heard of it, was not told.
+            raise asyncio.CancelledError
+        return await self._ask(message, identity)
+
+    async def _list(self, params: Message) -> Message:
+        identity = next(self._own)
+        request = {"jsonrpc": "2.0", "id": identity, "method": "tools/list", "params": params}
+        return await self._ask(request, identity)
 
     async def _ask(self, message: Message, identity: Id) -> Message:
         key = type(identity), identity
+        if key in self._open:
+            # A call that ran as a task left its id free, and its client has given it to another request meanwhile.
+            raise RefusedFrame(f"`id` {identity} is in use by another request", id=identity)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._open[key] = answer
         try:
@@ -137,24 +146,6 @@ class Connection:
             raise ServerGone("the server has ended") from None
         finally:
             self._open.pop(key, None)
-
-    async def _learn(self, call: Message) -> None:
-        """Ask the server for its tools, in the words of the client's own call where it speaks without a handshake."""
-        meta = {k: v for k, v in table(params_of(call).get("_meta")).items() if k != "progressToken"}
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            identity = next(self._own)
-            params = {**({"_meta": meta} if meta else {}), **({"cursor": cursor} if cursor else {})}
-            request = {"jsonrpc": "2.0", "id": identity, "method": "tools/list", "params": params}
-            try:
-                async with asyncio.timeout(LEARN_SECONDS):
-                    response = await self._ask(request, identity)
-            except TimeoutError:
-                raise ServerGone("the server does not list its tools") from None
-            self._gate.listed(response)
-            cursor = table(response.get("result")).get("nextCursor")
-            if not isinstance(cursor, str):
-                return
 
     # ── from the server ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,15 @@ Forward = Callable[[Message], Awaitable[Message]]
 
 Tell = Callable[[Message], Awaitable[None]]
 """Sends a notification to the client, where a stream is open."""
+
+List = Callable[[Message], Awaitable[Message]]
+"""Puts a `tools/list` with these parameters to the server, in the client's name, and brings its response."""
+
+LEARN_SECONDS: Final = 30.0
+"""How long a server may take to list its tools when the relay asks, in seconds."""
+
+MAX_PAGES: Final = 64
+"""Most pages of tools that the relay asks for itself."""
 
 CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 VERSION: Final = "io.modelcontextprotocol/protocolVersion"
@@ -74,11 +84,13 @@ class Client:
     Args:
         capabilities: as it declared them, in its handshake or with this request.
         session: name of its conversation.
+        principal: who it acts for, where a token says so.
         stateless: it speaks the era without a handshake.
     """
 
     capabilities: dict[str, Any] = field(default_factory=dict[str, Any])
     session: str = ""
+    principal: str = ""
     stateless: bool = False
 
     @classmethod
@@ -87,7 +99,7 @@ class Client:
         meta = table(params_of(message).get("_meta"))
         if VERSION not in meta and CAPABILITIES not in meta:
             return known
-        return cls(capabilities=table(meta.get(CAPABILITIES)), session=known.session, stateless=True)
+        return replace(known, capabilities=table(meta.get(CAPABILITIES)), stateless=True)
 
     @property
     def opens_pages(self) -> bool:
@@ -140,7 +152,7 @@ class Gate:
     """
 
     def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings) -> None:
-        self.settings: Final = settings
+        self.settings = settings
         self.pins: Final = pins
         self.tasks: Final = Tasks(guard.config.review.escalation_seconds)
         self._guard = guard
@@ -149,14 +161,14 @@ class Gate:
         self._sealer = Sealer()
 
     def of(self, server: str) -> Gate:
-        """The same gate, for another server."""
-        return Gate(self._guard, self.pins, replace(self.settings, server=server))
+        """The same gate, with the same tasks, for another server."""
+        other = copy.copy(self)
+        other.settings = replace(self.settings, server=server)
+        return other
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def call(
-        self, message: Message, client: Client, forward: Forward, tell: Tell, learn: Callable[[], Awaitable[None]]
-    ) -> Message:
+    async def call(self, message: Message, client: Client, forward: Forward, tell: Tell, listing: List) -> Message:
         """Answer one `tools/call`.
 
         Args:
@@ -164,7 +176,7 @@ class Gate:
             client: who sent it.
             forward: carries it to the server.
             tell: sends progress to the client.
-            learn: asks the server for its tools, where it has never listed the one that is called.
+            listing: asks the server for its tools, where it has never listed the one that is called.
 
         Returns:
             The response; whatever goes wrong it is a denial, unless the tool ran.
@@ -172,13 +184,14 @@ class Gate:
         identity = cast("Id", request_id(message))
         try:
             call = self._tool_call(message, identity, client)
-            if not await self._is_pinned(message, learn):
-                self._note("tool_refused", tool=str(params_of(message).get("name")))
-                return _answers.told(identity, _answers.UNKNOWN_TOOL)
             message, again = self._own_state(message, call)
-            return await self._judged(_Request(message, identity, call, client, forward, tell), again=again)
+            request = _Request(
+                message=message, id=identity, call=call, client=client, forward=forward, tell=tell, listing=listing
+            )
+            with serving(_trace_of(message)):
+                return await self._judged(request, again=again)
         except RefusedFrame as error:
-            return error.answer()
+            return {**error.answer(), "id": identity}
         except ServerGone as error:
             return _answers.failed(identity, str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
@@ -218,6 +231,13 @@ class Gate:
 
     async def _attempt(self, request: _Request) -> Message | Decision:
         """Judge, and run if it may: the response, or the decision that holds the call."""
+        # INVARIANT: looked at before each attempt: a tool may have changed while its call waited for people.
+        if not await self._is_pinned(request):
+            self._note("tool_refused", tool=request.tool)
+            return _answers.told(request.id, _answers.UNKNOWN_TOOL)
+        return await self._run(request)
+
+    async def _run(self, request: _Request) -> Message | Decision:
         ran = _Ran()
 
         async def execute(_: ToolCall) -> Message:
@@ -245,12 +265,16 @@ class Gate:
             return _answers.denied(request.id)
         except ToolFailed as failure:
             return failure.response
-        except (Blocked, ServerGone):
+        except (Blocked, RefusedFrame, ServerGone):
             raise
         except Exception:
             if ran.response is not None:
                 _log.exception("a tool ran and recording that failed")
                 return ran.response
+            if ran.started:
+                # Not a denial, which says that nothing was carried out.
+                _log.exception("a call was forwarded and bringing its answer failed")
+                raise ServerGone("the relay lost the answer of the server") from None
             raise
 
     async def _stop(self, judging: asyncio.Future[Message], ran: _Ran, *, withdrawn: bool) -> None:
@@ -280,18 +304,33 @@ class Gate:
                 "args": arguments,
                 "id": printable(str(identity))[:MAX_NAME_CHARS],
                 "cwd": self.settings.cwd,
-                "subject": self._subject,
+                "subject": {**self._subject, "principal": client.principal} if client.principal else self._subject,
                 "session": client.session or self.settings.session,
             }
         )
 
-    async def _is_pinned(self, message: Message, learn: Callable[[], Awaitable[None]]) -> bool:
-        name = str(params_of(message).get("name"))
-        found = self.pins.callable(self.settings.server, name)
+    async def _is_pinned(self, request: _Request) -> bool:
+        found = self.pins.callable(self.settings.server, request.tool)
         if found is None:
-            await learn()
-            found = self.pins.callable(self.settings.server, name)
+            await self._learn(request)
+            found = self.pins.callable(self.settings.server, request.tool)
         return bool(found)
+
+    async def _learn(self, request: _Request) -> None:
+        """Ask the server for its tools, in the words of the client's own call where it speaks without a handshake."""
+        meta = {k: v for k, v in table(params_of(request.message).get("_meta")).items() if k != "progressToken"}
+        params: Message = {"_meta": meta} if meta else {}
+        try:
+            async with asyncio.timeout(LEARN_SECONDS):
+                for _ in range(MAX_PAGES):
+                    answer = await request.listing(params)
+                    self.listed(answer)
+                    cursor = table(answer.get("result")).get("nextCursor")
+                    if not isinstance(cursor, str):
+                        return
+                    params = {**params, "cursor": cursor}
+        except TimeoutError:
+            raise ServerGone("the server does not list its tools") from None
 
     def _own_state(self, message: Message, call: ToolCall) -> tuple[Message, bool]:
         """The message without what we had its client carry, and whether this is its second round."""
@@ -371,20 +410,22 @@ class Gate:
             _log.warning("not on record: %s", error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
     """One `tools/call` on its way."""
 
-    __slots__ = ("call", "client", "forward", "id", "message", "tell")
+    message: Message
+    id: Id
+    call: ToolCall
+    client: Client
+    forward: Forward
+    tell: Tell
+    listing: List
 
-    def __init__(
-        self, message: Message, identity: Id, call: ToolCall, client: Client, forward: Forward, tell: Tell
-    ) -> None:
-        self.message = message
-        self.id = identity
-        self.call = call
-        self.client = client
-        self.forward = forward
-        self.tell = tell
+    @property
+    def tool(self) -> str:
+        """The tool's name, as its server knows it."""
+        return str(params_of(self.message).get("name"))
 
     def beat(self, escalation: str) -> Callable[[], Awaitable[None]] | None:
         """What keeps the client patient, if it asked for progress."""
@@ -399,6 +440,12 @@ class _Request:
             await self.tell(_answers.progress(token, beats, escalation))
 
         return beat
+
+
+def _trace_of(message: Message) -> dict[str, str]:
+    """The trace that a client is in, as MCP carries it (SEP-414): in `_meta`, under the names of W3C's headers."""
+    meta = table(params_of(message).get("_meta"))
+    return {name: value for name in ("traceparent", "tracestate") if isinstance(value := meta.get(name), str)}
 
 
 def _faulted(identity: Id, error: Exception) -> Message:

@@ -10,7 +10,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,11 +18,17 @@ import msgspec
 from guardrail_adapters.mcp._frames import HEADER_MISMATCH, Message, RefusedFrame, params_of, table
 from guardrail_adapters.mcp._gate import VERSION
 
+if TYPE_CHECKING:
+    from guardrail_adapters.mcp._oauth import ResourceServer
+
 PASSED: Final = frozenset(
-    "accept content-type user-agent accept-language last-event-id traceparent tracestate mcp-protocol-version"
+    "accept user-agent accept-language last-event-id traceparent tracestate mcp-protocol-version"
     " mcp-method mcp-name mcp-session-id".split()
 )
-"""Headers of a client that go to the server, besides `mcp-param-*`. No credentials and no cookies."""
+"""Headers of a client that go to the server, besides `mcp-param-*`. No credentials and no cookies.
+
+INVARIANT: nor `content-type`: under another `charset` the server would read other words in the bytes that were judged.
+"""
 
 RETURNED: Final = frozenset(
     "content-type mcp-session-id mcp-protocol-version cache-control retry-after www-authenticate allow"
@@ -46,6 +52,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         token: bearer token that clients have to send.
         upstream_token: bearer token of our own for the server.
         forward_authorization: pass the client's token to the server, although it was made out for us.
+        oauth: says who asks, by a token of their own; None if all send the same.
     """
 
     upstream: str
@@ -55,6 +62,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     upstream_token: str = ""
     forward_authorization: bool = False
+    oauth: ResourceServer | None = None
 
 
 class Forbidden(Exception):
@@ -63,11 +71,13 @@ class Forbidden(Exception):
     Args:
         status: of HTTP.
         why: one sentence.
+        challenge: what credentials are wanted, for `www-authenticate`.
     """
 
-    def __init__(self, status: int, why: str) -> None:
+    def __init__(self, status: int, why: str, *, challenge: str = "") -> None:
         super().__init__(why)
         self.status: Final = status
+        self.challenge: Final = challenge
 
 
 def admit(headers: Mapping[str, str], *, host: str, origins: Sequence[str], token: str) -> None:
@@ -91,7 +101,7 @@ def admit(headers: Mapping[str, str], *, host: str, origins: Sequence[str], toke
     if token:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-            raise Forbidden(401, "send the relay's token as `authorization: Bearer TOKEN`")
+            raise Forbidden(401, "send the relay's token as `authorization: Bearer TOKEN`", challenge="Bearer")
 
 
 def addressed(method: str, path: str, endpoint: str) -> None:

@@ -58,16 +58,18 @@ class Waiting:
         self._waiters[escalation] += 1
         loop, news = asyncio.get_running_loop(), asyncio.Event()
         end = self._desk.subscribe(lambda: loop.call_soon_threadsafe(news.set))
+        withdrawn = False
         try:
             return await self._wait(escalation, time.monotonic() + seconds, beat, news)
         except asyncio.CancelledError as stop:
-            if WITHDRAWN in stop.args and self._waiters[escalation] == 1:
-                self.withdraw(escalation)
+            withdrawn = WITHDRAWN in stop.args
             raise
         finally:
             end()
             self._waiters[escalation] -= 1
             self._waiters += Counter()
+            if withdrawn:
+                self.withdraw(escalation)
 
     async def _wait(
         self, escalation: str, end: float, beat: Callable[[], Awaitable[None]] | None, news: asyncio.Event
@@ -91,7 +93,12 @@ class Waiting:
                 pass
 
     def withdraw(self, escalation: str) -> None:
-        """Whoever asked wants it no more: an approval that came later would lie about, for anybody to use."""
+        """Whoever asked wants it no more: an approval that came later would lie about, for anybody to use.
+
+        Another call that waits for the same answer goes on waiting for it.
+        """
+        if self._waiters[escalation]:
+            return
         try:
             self._desk.close(escalation, "superseded")
         except (Refused, TrailError):

@@ -8,11 +8,14 @@ endpoints) does not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import signal
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -46,8 +49,8 @@ MAX_SESSIONS: Final = 10_000
 CONNECT_SECONDS: Final = 10.0
 """Longest wait for a connection to the server, in seconds."""
 
-MAX_PAGES: Final = 64
-"""Most pages of tools that the relay asks for itself."""
+LISTING: Final = "guardrail-tools"
+"""Id of the relay's own request for tools."""
 
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
@@ -66,23 +69,22 @@ class HttpRelay:
         self._gate = gate
         self._settings = settings
         self._session = session
-        self._clients: OrderedDict[str, Client] = OrderedDict()
-        self._calls: dict[tuple[str, type, Id], tuple[asyncio.Task[Message], Reply]] = {}
+        self._clients: OrderedDict[tuple[str, str], Client] = OrderedDict()
+        self._calls: dict[tuple[tuple[str, str], type, Id], tuple[asyncio.Task[Message], Reply]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         try:
-            headers = _headers.single(iter(request.headers.items()))
-            _headers.admit(
-                headers, host=self._settings.host, origins=self._settings.origins, token=self._settings.token
-            )
-            _headers.addressed(request.method, request.path, request.app[ENDPOINT])
+            oauth = self._settings.oauth
+            if oauth is not None and (request.method, request.path) == ("GET", oauth.path):
+                return _json(oauth.metadata())
+            caller = self._admitted(request)
             if request.method == "POST":
-                return await self._post(request, headers)
-            return await self._pass(request, headers, None)
+                return await self._post(request, caller)
+            return await self._pass(request, caller, None)
         except _headers.Forbidden as error:
             refused = RefusedFrame(str(error)).answer()
-            more = {"www-authenticate": "Bearer"} if error.status == 401 else {}
+            more = {"www-authenticate": error.challenge} if error.challenge else {}
             return _json(refused, error.status, more)
         except RefusedFrame as error:
             return _json(error.answer(), 400)
@@ -92,45 +94,63 @@ class HttpRelay:
             )
             return _json({"jsonrpc": "2.0", "id": None, "error": _GONE}, 502)
 
-    async def _post(self, request: web.Request, headers: Mapping[str, str]) -> web.StreamResponse:
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    def _admitted(self, request: web.Request) -> _Caller:
+        """Who asks, if they may ask here.
+
+        Raises:
+            Forbidden: if not.
+        """
+        settings = self._settings
+        headers = _headers.single(iter(request.headers.items()))
+        _headers.admit(headers, host=settings.host, origins=settings.origins, token=settings.token)
+        who = settings.oauth.principal(headers, time.time()) if settings.oauth is not None else ""
+        _headers.addressed(request.method, request.path, request.app[ENDPOINT])
+        caller = _Caller(headers=headers, principal=who)
+        if who and caller.session[1] and caller.session not in self._clients:
+            # INVARIANT: a session is whose it was begun with; a token of somebody else's does not go on with it.
+            raise _headers.Forbidden(404, "there is no such session: begin a new one")
+        return caller
+
+    async def _post(self, request: web.Request, caller: _Caller) -> web.StreamResponse:
+        if caller.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise _headers.Forbidden(415, "send `content-type: application/json`")
         message = parse_one(await _body(request))
         identity, method = request_id(message), message.get("method")
-        _headers.agree(headers, message)
+        _headers.agree(caller.headers, message)
         if method == "tools/call":
             if identity is None:
                 raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
-            return await self._call(request, headers, message, identity)
+            return await self._call(request, caller, message, identity)
         if identity is not None and self._gate.tasks.owns(message):
             return _json(self._gate.tasks.answer(message, identity))
-        if method == "notifications/cancelled" and self._is_withdrawn(headers, params_of(message).get("requestId")):
+        if method == "notifications/cancelled" and self._is_withdrawn(caller, params_of(message).get("requestId")):
             return web.Response(status=202)
-        return await self._pass(request, headers, message)
+        return await self._pass(request, caller, message)
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _call(
-        self, request: web.Request, headers: Mapping[str, str], message: Message, identity: Id
-    ) -> web.StreamResponse:
-        client = Client.of(message, self._client(headers))
+    async def _call(self, request: web.Request, caller: _Caller, message: Message, identity: Id) -> web.StreamResponse:
+        client = Client.of(message, self._client(caller))
         reply = Reply(request)
-        key = (headers.get("mcp-session-id", ""), type(identity), identity)
+        key = (caller.session, type(identity), identity)
         if not client.stateless and key in self._calls:
             raise RefusedFrame(f"`id` {identity} is in use by another request", id=identity)
 
         async def forward(judged: Message) -> Message:
+            if task.cancelling():
+                # Its client has withdrawn it a moment ago, and the server, which has not heard of it, was not told.
+                raise asyncio.CancelledError
             reply.forwarded = True
             try:
-                async with self._ask("POST", headers, judged) as response:
+                async with self._ask("POST", caller.headers, judged) as response:
                     return await self._answer(response, reply, identity)
-            except (ClientError, TimeoutError) as error:
+            except (ClientError, TimeoutError, RefusedFrame) as error:
                 # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
                 _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
                 raise ServerGone("the server gave no answer") from None
 
         task = asyncio.ensure_future(
-            self._gate.call(message, client, forward, reply.tell, lambda: self._learn(headers, message))
+            self._gate.call(message, client, forward, reply.tell, lambda params: self._list(caller.headers, params))
         )
         # Without a handshake ids are the client's own, and only the end of its request withdraws it.
         if not client.stateless:
@@ -169,85 +189,80 @@ class HttpRelay:
                     await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
-    def _is_withdrawn(self, headers: Mapping[str, str], identity: object) -> bool:
+    def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
         if not isinstance(identity, str | int):
             return False
-        found = self._calls.get((headers.get("mcp-session-id", ""), type(identity), identity))
+        found = self._calls.get((caller.session, type(identity), identity))
         if found is None:
             return False
         task, reply = found
         task.cancel(WITHDRAWN)
         return not reply.forwarded
 
-    async def _learn(self, headers: Mapping[str, str], call: Message) -> None:
-        """Ask the server for its tools, in the name of the client whose call needs them."""
-        meta = {k: v for k, v in table(params_of(call).get("_meta")).items() if k != "progressToken"}
-        kept = {
-            k: v
-            for k, v in headers.items()
-            if not k.startswith("mcp-param-") and k not in ("mcp-name", "last-event-id")
+    async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
+        sent = {
+            name: value
+            for name, value in headers.items()
+            if not name.startswith("mcp-param-") and name not in ("mcp-name", "last-event-id")
         }
-        if "mcp-method" in kept:
-            kept["mcp-method"] = "tools/list"
-        cursor: str | None = None
-        for page in range(MAX_PAGES):
-            params = {**({"_meta": meta} if meta else {}), **({"cursor": cursor} if cursor else {})}
-            identity = f"guardrail-tools-{page}"
-            message = {"jsonrpc": "2.0", "id": identity, "method": "tools/list", "params": params}
-            async with self._ask("POST", kept, message) as response:
-                answer = await self._answer(response, Reply(None), identity)
-            self._gate.listed(answer)
-            cursor = table(answer.get("result")).get("nextCursor")
-            if not isinstance(cursor, str):
-                return
+        if "mcp-method" in sent:
+            sent["mcp-method"] = "tools/list"
+        message = {"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}
+        async with self._ask("POST", sent, message) as response:
+            return await self._answer(response, Reply(None), LISTING)
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _pass(
-        self, request: web.Request, headers: Mapping[str, str], message: Message | None
-    ) -> web.StreamResponse:
-        async with self._ask(request.method, headers, message) as response:
+    async def _pass(self, request: web.Request, caller: _Caller, message: Message | None) -> web.StreamResponse:
+        async with self._ask(request.method, caller.headers, message) as response:
             if response.status >= 300:
                 return await returned(response)
             if is_stream(response):
-                return await self._stream(request, response, message)
+                return await self._stream(request, caller, response, message)
             data = await read(response)
             if not data:
                 return web.Response(status=response.status, headers=kept(response.headers))
             # INVARIANT: nothing that a client might take for a list of tools passes unread, whatever type it is said to
             # be.
             answer = message_of(data)
-            self._remember(message, response)
+            self._remember(caller, message, response)
             return _json(self._seen(message, answer), response.status, kept(response.headers))
 
     async def _stream(
-        self, request: web.Request, response: ClientResponse, message: Message | None
+        self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
-        self._remember(message, response)
+        self._remember(caller, message, response)
         reply, events = Reply(request), Events()
         reply.headers = response.headers
         await reply.open()
-        async for chunk in response.content.iter_any():
-            for event in events.feed(chunk):
-                carried = _carried(event.data)
-                if carried is None:
-                    if not event.data:
-                        await reply.raw(event.raw)
-                    continue
-                seen = self._seen(message, carried)
-                await reply.raw(event.raw if seen is carried else event.carrying(seen))
+        try:
+            async for chunk in response.content.iter_any():
+                for event in events.feed(chunk):
+                    carried = _carried(event.data)
+                    if carried is None:
+                        if not event.data:
+                            await reply.raw(event.raw)
+                        continue
+                    seen = self._seen(message, carried)
+                    await reply.raw(event.raw if seen is carried else event.carrying(seen))
+        except (ClientError, TimeoutError, RefusedFrame) as error:
+            # The stream has begun: it ends here, as it would without the relay, and no second answer follows in it.
+            _log.warning("a stream of the server at `%s` broke off: %s", self._settings.upstream, str(error))
         return await reply.end()
 
     def _seen(self, request: Message | None, answer: Message) -> Message:
         """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
+        seen = self._gate.listed(answer) or answer
         if request is not None and request.get("method") == "server/discover":
-            return _answers.with_tasks(answer)
-        return self._gate.listed(answer) or answer
+            return _answers.with_tasks(seen)
+        return seen
 
     def _ask(self, method: str, headers: Mapping[str, str], message: Message | None) -> Any:
         sent = _headers.passed(headers, authorization=self._settings.forward_authorization)
         if self._settings.upstream_token:
             sent["authorization"] = f"Bearer {self._settings.upstream_token}"
+        if message is not None:
+            sent["content-type"] = "application/json"
         return self._session.request(
             method,
             self._settings.upstream,
@@ -259,24 +274,41 @@ class HttpRelay:
 
     # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _client(self, headers: Mapping[str, str]) -> Client:
-        name = headers.get("mcp-session-id", "")
-        found = self._clients.get(name)
+    def _client(self, caller: _Caller) -> Client:
+        found = self._clients.get(caller.session)
         if found is None:
-            return Client(session=self._gate.settings.session)
-        self._clients.move_to_end(name)
+            return Client(session=self._session_name(caller.principal), principal=caller.principal)
+        self._clients.move_to_end(caller.session)
         return found
 
-    def _remember(self, message: Message | None, response: ClientResponse) -> None:
+    def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
         name = response.headers.get("mcp-session-id", "")
         if message is None or message.get("method") != "initialize" or not name:
             return
-        # The id of a session is a secret: on record is its digest.
-        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         capabilities = table(params_of(message).get("capabilities"))
-        self._clients[name] = Client(capabilities=capabilities, session=f"{self._gate.settings.session}-{digest}")
+        self._clients[caller.principal, name] = Client(
+            capabilities=capabilities, session=self._session_name(name), principal=caller.principal
+        )
         while len(self._clients) > MAX_SESSIONS:
             self._clients.popitem(last=False)
+
+    def _session_name(self, of: str) -> str:
+        """The conversation on record; the id of a session is a secret, so its digest stands there."""
+        own = self._gate.settings.session
+        return f"{own}-{hashlib.sha256(of.encode()).hexdigest()[:16]}" if of else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Caller:
+    """Who sent a request: its headers, in small letters, and who that is, where a token says it."""
+
+    headers: Mapping[str, str]
+    principal: str
+
+    @property
+    def session(self) -> tuple[str, str]:
+        """Whose session it is, and its id."""
+        return self.principal, self.headers.get("mcp-session-id", "")
 
 
 ENDPOINT: Final = web.AppKey("endpoint", str)
@@ -302,32 +334,45 @@ async def serve(gate: Gate, settings: HttpSettings, ready: Callable[[str], None]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
-        app = web.Application(client_max_size=MAX_FRAME_BYTES)
-        app[ENDPOINT] = path = _path(settings.upstream)
-        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
-        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
-        await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await runner.cleanup()
-            why = (error.strerror or str(error)).lower()
-            raise ConfigError(f"cannot listen on `{settings.host}:{settings.port}`: {why}") from None
-        host, port = cast("tuple[str, int]", runner.addresses[0][:2])
-        ready(f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}")
-        try:
-            await stop.wait()
-        finally:
-            gate.tasks.close()
-            await runner.cleanup()
+    async with listening(gate, settings) as address:
+        ready(address)
+        await stop.wait()
     return 0
 
 
-def _path(upstream: str) -> str:
-    return urlsplit(upstream).path or "/"
+@contextlib.asynccontextmanager
+async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
+    """Relay as long as the block lasts, which is given the address.
+
+    Args:
+        gate: what judges.
+        settings: see `HttpSettings`.
+
+    Raises:
+        ConfigError: if the address cannot be listened on.
+    """
+    timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+    async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
+        app = web.Application(client_max_size=MAX_FRAME_BYTES)
+        app[ENDPOINT] = path = urlsplit(settings.upstream).path or "/"
+        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
+        runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
+        await runner.setup()
+        try:
+            host, port = await _listened(runner, settings)
+            yield f"http://[{host}]:{port}{path}" if ":" in host else f"http://{host}:{port}{path}"
+        finally:
+            gate.tasks.close()
+            await runner.cleanup()
+
+
+async def _listened(runner: web.AppRunner, settings: HttpSettings) -> tuple[str, int]:
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot listen on `{settings.host}:{settings.port}`: {why}") from None
+    return cast("tuple[str, int]", runner.addresses[0][:2])
 
 
 async def _body(request: web.Request) -> bytes:

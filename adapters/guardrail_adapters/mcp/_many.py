@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 from guardrail_adapters.mcp import _answers
-from guardrail_adapters.mcp._connection import Connection
+from guardrail_adapters.mcp._connection import MAX_OPEN, Connection
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, parse, request_id, table
-from guardrail_adapters.mcp._gate import Gate, ServerGone
+from guardrail_adapters.mcp._gate import MAX_PAGES, Gate, ServerGone
 from guardrail_adapters.mcp._held import WITHDRAWN
 from guardrail_adapters.mcp._stdio import Server, lines
 
@@ -23,9 +23,6 @@ _log: Final = logging.getLogger("guardrail.mcp")
 
 MARK: Final = "__"
 """Stands between the name of a server and that of its tool; no server's name has it."""
-
-MAX_PAGES: Final = 64
-"""Most pages of one list."""
 
 _LISTS: Final = {
     "tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
@@ -120,6 +117,7 @@ class Many:
 
     def __init__(self, servers: Mapping[str, tuple[Gate, Server]], to_client: Send) -> None:
         self.links: Final = {name: Link(name, gate, server, self._notify) for name, (gate, server) in servers.items()}
+        self._tasks = next(iter(self.links.values())).gate.tasks
         self._to_client = to_client
         self._requests: dict[tuple[type, Id], asyncio.Task[None]] = {}
         self._theirs: dict[str, tuple[Link, Id]] = {}
@@ -180,6 +178,8 @@ class Many:
             return await self._listed(message, _LISTS[method])
         if method == "ping":
             return _answers.result(0, {})
+        if self._tasks.owns(message):
+            return self._tasks.answer(message, 0)
         if method == "logging/setLevel":
             await asyncio.gather(*(link.ask(message) for link in self.links.values()))
             return _answers.result(0, {})
@@ -248,9 +248,17 @@ class Many:
         """What a server says by itself; a request of its own gets an id that no other server's has."""
         identity = request_id(message)
         if identity is not None:
+            if len(self._theirs) >= MAX_OPEN:
+                raise RefusedFrame(f"more than {MAX_OPEN} requests of the servers are open", id=identity)
             name = f"{link.name}-{next(self._numbers)}"
             self._theirs[name] = link, identity
             message = {**message, "id": name}
+        elif message["method"] == "notifications/cancelled":
+            asked = (link, params_of(message).get("requestId"))
+            known = next((name for name, theirs in self._theirs.items() if theirs == asked), None)
+            if known is None:
+                return
+            message = {**message, "params": {**params_of(message), "requestId": known}}
         await self._to_client(message)
 
     async def close(self) -> None:

@@ -13,6 +13,9 @@ from typing import Final
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./-]{1,128}")
 """What the specification allows in a tool's name, 2025-11-25 `server/tools`."""
 
+_SERVER: Final = re.compile(r"[A-Za-z0-9.-]+(?:_[A-Za-z0-9.-]+)*")
+"""What a server may be called: `__` ends its name in `mcp__SERVER__TOOL`, so no `_` is first, last or doubled."""
+
 _LOOKS: Final = str.maketrans(
     {
         **dict(zip("аеорсухіѕјԁԛԝһѵӏкмнтв", "aeopcyxisjdqwhvlkmhtb", strict=True)),  # Cyrillic
@@ -21,6 +24,11 @@ _LOOKS: Final = str.maketrans(
     }
 )  # fmt: skip
 """Letters and digits that pass for others, by what they pass for; `i`, `l` and `1` are one."""
+
+
+def is_server(name: str) -> bool:
+    """Whether a server may be called so."""
+    return _SERVER.fullmatch(name) is not None
 
 
 def is_plain(name: str) -> bool:

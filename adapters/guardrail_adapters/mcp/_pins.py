@@ -34,6 +34,9 @@ MAX_TOOLS: Final = 4096
 MAX_DEFINITION_BYTES: Final = 256 * 1024
 """Largest definition of one tool, in bytes of canonical JSON; a larger one is not shown to the client."""
 
+FIRST_SECONDS: Final = 60.0
+"""How long the pages of a first listing may take, in seconds: one that never ends would make every tool a known one."""
+
 BUSY_SECONDS: Final = 2.0
 """Longest wait for another process that is writing, in seconds."""
 
@@ -95,7 +98,7 @@ class PinStore:
     def __init__(self, path: Path | None, *, readonly: bool = False) -> None:
         self._memory: sqlite3.Connection | None = None
         self._file: StateFile | None = None
-        self._first: set[str] = set()
+        self._first: dict[str, float] = {}
         self._said: set[tuple[str, str, str]] = set()
         if path is None:
             self._memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
@@ -139,10 +142,10 @@ class PinStore:
         """
         known = self._of(server)
         if not known:
-            self._first.add(server)
-        first = server in self._first
+            self._first[server] = time.monotonic() + FIRST_SECONDS
+        first = time.monotonic() < self._first.get(server, 0.0)
         if not more:
-            self._first.discard(server)
+            self._first.pop(server, None)
         accepted = {pin.name: pin for pin in known if pin.accepted}
         looks = Counter(skeleton(name) for name in {*accepted, *map(_name_of, tools)})
         kept: list[object] = []

@@ -55,6 +55,8 @@ class Reply:
 
     async def finish(self, message: Message) -> web.StreamResponse:
         """The last word: as an event where a stream is open, with its id where it is the server's own."""
+        # INVARIANT: a call that goes on as a task says nothing more here: the connection is another request's by then.
+        self._request = None
         if self._stream is None:
             # A refusal of the server itself, such as a 401 with where to get a token, is passed as it is.
             if self.other is not None and "error" in message:

@@ -15,6 +15,7 @@ from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFram
 
 _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
 _LINE: Final = re.compile(rb"\r\n|\n|\r")
+_MARK: Final = b"\xef\xbb\xbf"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     def carrying(self, message: Message) -> bytes:
         """The same event, its id included, with another message."""
-        kept = [line for line in _LINE.split(self.raw) if line and not line.startswith(b"data")]
+        kept = [line for line in _LINE.split(self.raw.removeprefix(_MARK)) if line and not line.startswith(b"data")]
         return b"\n".join([*kept, b"data: " + dump(message).rstrip(), b"", b""])
 
 
@@ -61,7 +62,7 @@ def event(message: Message) -> bytes:
 
 def _data(raw: bytes) -> bytes:
     found: list[bytes] = []
-    for line in _LINE.split(raw.removeprefix(b"\xef\xbb\xbf")):
+    for line in _LINE.split(raw.removeprefix(_MARK)):
         name, _, value = line.partition(b":")
         if name == b"data":
             found.append(value.removeprefix(b" "))

@@ -88,7 +88,13 @@ class Server:
         return cls(process)
 
     async def send(self, message: Message) -> None:
-        """Forward a message."""
+        """Forward a message.
+
+        Raises:
+            ConnectionError: if its input is closed.
+        """
+        if self._input.is_closing():
+            raise ConnectionResetError("the server's input is closed")  # a write would be dropped without a word
         self._input.write(dump(message))
         await self._input.drain()
 

@@ -16,9 +16,11 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from guardrail import Config, ConfigError, Guard, GuardrailError
+from guardrail.telemetry import configure_from_environment
 from guardrail_adapters.mcp._clients import Plan, plan, servers_of, undo, write
 from guardrail_adapters.mcp._gate import Gate, RelaySettings
 from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._names import is_server
 from guardrail_adapters.mcp._pins import Pin, PinStore
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "accept",
     "forget",
     "http",
+    "is_server",
     "many",
     "pins",
     "plan",
@@ -132,7 +135,11 @@ def _opened(config: Config, settings: RelaySettings) -> Generator[Gate]:
         handler.setFormatter(logging.Formatter("guardrail: %(message)s"))
         _log.addHandler(handler)
         _log.propagate = False
-    with Guard.open(config) as guard, contextlib.closing(PinStore.of(config)) as pins:
+    recorder = configure_from_environment("guardrail")
+    with contextlib.ExitStack() as stack:
+        stack.callback(recorder.shutdown)
+        guard = stack.enter_context(Guard.open(config, telemetry=recorder))
+        pins = stack.enter_context(contextlib.closing(PinStore.of(config)))
         guard.begin(settings.subject, session=settings.session)
         try:
             yield Gate(guard, pins, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from guardrail_adapters.testing._protocol import Call, Reply, Seen, Turn
@@ -59,3 +59,41 @@ class CalledAgain:
         waiting = {**left, **{call: command for call, command in calls.items() if call in held}}
         self._file.write_text(json.dumps(waiting), encoding="utf-8")
         return Turn(seen=self._seen, waiting=tuple(waiting))
+
+
+Try = Callable[[str, str], Seen | None]
+"""Makes a call, by its id and its command: what the model reads, or None if it waits for a person."""
+
+
+class Program(CalledAgain):
+    """One that makes its calls one after the other, and again where the tool fails, as its layer wants it.
+
+    Args:
+        setting: where it takes place.
+        attempt: makes a call once.
+        end: lets everything go.
+    """
+
+    def __init__(self, setting: Setting, attempt: Try, end: Callable[[], None] = lambda: None) -> None:
+        super().__init__(setting)
+        self._attempt = attempt
+        self._end = end
+
+    def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
+        """Try each."""
+        tried = {call: self._tried(call, command) for call, command in calls.items()}
+        seen = {call: answer for call, answer in tried.items() if answer is not None}
+        return seen, tried.keys() - seen.keys()
+
+    def close(self) -> None:
+        """Let everything go."""
+        self._end()
+
+    def _tried(self, call: str, command: str) -> Seen | None:
+        layer = self.setting.layer
+        for _ in range(1, layer.attempts):
+            try:
+                return self._attempt(call, layer.rewritten(command))
+            except OSError:
+                continue
+        return self._attempt(call, layer.rewritten(command))

@@ -1,126 +1,134 @@
-"""Our harness hooks in the suite: a harness that asks before each tool and tells what came of it, as its contract says.
+"""Our harness hooks in the suite: four harnesses, each with the events that it really sends.
 
-What answers is what answers behind `guardrail hook` and behind the service, in this process, because the cases of the
-failing guard flip a switch in front of its engine.
+The harness is acted out: before a tool call it hands over its event, obeys the exit code and the standard output as
+its contract says, runs the tool, and hands over its end. The guard that answers is the setting's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+import contextvars
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardrail_adapters.testing._again import CALLED_AGAIN, CalledAgain
+from guardrail_adapters.testing._again import CALLED_AGAIN, Program
 from guardrail_adapters.testing._protocol import Seen
 from guardrail_adapters.testing._setting import Setting
 
 if TYPE_CHECKING:
+    from guardrail.hooks import HookDesk
     from guardrail_adapters.testing._protocol import Conversation
 
-Kind = Literal["claude-code", "gemini-cli", "opencode"]
+_BEFORE: Final[Mapping[str, tuple[str, str]]] = {
+    "claude-code": ("PreToolUse", "PostToolUse"),
+    "codex": ("PreToolUse", "PostToolUse"),
+    "gemini-cli": ("BeforeTool", "AfterTool"),
+    "opencode": ("tool.execute.before", "tool.execute.after"),
+}
+"""Names of the events before and after a call."""
 
-_PENDING: Final = " is pending: "
-"""What the agent reads of a call that a person has to decide."""
+_CANNOT: Final[Mapping[str, str]] = {
+    **CALLED_AGAIN,
+    "traced": "no harness tells its hook which trace it is in",
+}
 
 
 class HookAdapter(msgspec.Struct, frozen=True, kw_only=True):
-    """The hook of one harness; Codex keeps part of a call in a transcript of its own, and has tests instead.
+    """The hook of one harness.
 
     Args:
-        kind: which harness.
+        harness: which.
     """
 
-    kind: Kind
+    harness: str
 
     @property
     def name(self) -> str:
         """What the table calls it."""
-        return f"Hooks: {self.kind}"
+        return f"hook: {self.harness}"
 
     @property
     def cannot(self) -> Mapping[str, str]:
-        """A harness is told that a call is pending, and makes it again."""
-        return CALLED_AGAIN
+        """A harness stops its call and tells the model: what was held is sent again."""
+        return _CANNOT
 
     def missing(self) -> str:
         """The core is enough."""
         return ""
 
     def open(self, setting: Setting) -> Conversation:
-        """A harness with the setting's tool."""
-        return _Harness(self.kind, setting)
+        """A harness whose model calls its shell."""
+        from guardrail.hooks import HookDesk
+
+        harness = _Harness(self.harness, setting, HookDesk(setting.guard))
+        return Program(setting, harness.call)
 
 
 def adapters() -> tuple[HookAdapter, ...]:
-    """Every harness whose events say all of a call."""
-    kinds: tuple[Kind, ...] = ("claude-code", "gemini-cli", "opencode")
-    return tuple(HookAdapter(kind=kind) for kind in kinds)
+    """Every harness."""
+    return tuple(HookAdapter(harness=name) for name in _BEFORE)
 
 
-class _Harness(CalledAgain):
-    """One session of one harness."""
+class _Harness:
+    """One harness with its hook.
 
-    def __init__(self, kind: Kind, setting: Setting) -> None:
-        from guardrail.hooks import Agent, HookDesk
+    Args:
+        name: which.
+        setting: the case's world.
+        desk: what answers.
+    """
 
-        super().__init__(setting)
-        self._kind: Kind = kind
-        self._desk = HookDesk(setting.guard)
-        self._agent = Agent(id=setting.subject.id)
+    def __init__(self, name: str, setting: Setting, desk: HookDesk) -> None:
+        self._name = name
+        self._setting = setting
+        self._desk = desk
+        self._before, self._after = _BEFORE[name]
 
-    def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
-        """Ask before each call, run what is not stopped, and tell."""
-        seen: dict[str, Seen] = {}
-        held: list[str] = []
-        for call, command in calls.items():
-            command = self.setting.layer.rewritten(command)
-            answer = self._tell("before", call, command)
-            if not answer.exit_code:
-                seen[call] = Seen(text=self.setting.tool(command), ok=True)
-                self._tell("after", call, command)
-            elif _PENDING in (text := answer.stderr.decode()):
-                held.append(call)
-            else:
-                seen[call] = Seen(text=text, ok=False)
-        return seen, held
+    def call(self, call: str, command: str) -> Seen | None:
+        """Ask the hook, and run the tool unless it says no."""
+        code, out, said = self._ask(self._event(self._before, call, command))
+        if code != 0 or out:
+            return None if "is pending" in said else Seen(text=said, ok=False)
+        text = self._setting.tool(command)
+        self._ask(self._event(self._after, call, command))
+        return Seen(text=text, ok=True)
 
-    def _tell(self, when: Literal["before", "after"], call: str, command: str) -> Any:
-        event = _EVENTS[self._kind](when, call, command, self.setting)
-        return self._desk.answer(self._kind, msgspec.json.encode(event), self._agent)
+    def _ask(self, event: Mapping[str, Any]) -> tuple[int, bytes, str]:
+        """Exit code, standard output and standard error of the hook, which shares nothing with the harness."""
+        from guardrail.hooks import Agent
 
+        body = json.dumps(event).encode()
+        agent = Agent(id=self._setting.subject.id)
+        said = contextvars.Context().run(self._desk.answer, self._name, body, agent)
+        return said.exit_code, said.stdout, said.stderr.decode()
 
-def _claude(when: str, call: str, command: str, setting: Setting) -> dict[str, Any]:
-    return {
-        "session_id": setting.session,
-        "hook_event_name": "PreToolUse" if when == "before" else "PostToolUse",
-        "cwd": str(setting.cwd),
-        "tool_name": "Bash",
-        "tool_input": {"command": command},
-        "tool_use_id": call,
-    }
+    def _event(self, event: str, call: str, command: str) -> dict[str, Any]:
+        cwd, session = str(self._setting.cwd), self._setting.session
+        if self._name == "opencode":
+            args = {"command": command}
+            return {
+                "event": event,
+                "sessionID": session,
+                "callID": call,
+                "tool": "bash",
+                "args": args,
+                "directory": cwd,
+            }
+        tool = "run_shell_command" if self._name == "gemini-cli" else "Bash"
+        found = {"session_id": session, "hook_event_name": event, "cwd": cwd, "tool_name": tool}
+        found |= {"tool_input": {"command": command}}  # type: ignore[dict-item]
+        if self._name != "gemini-cli":
+            found["tool_use_id"] = call
+        if self._name == "codex":
+            found["transcript_path"] = self._transcript(call, command)
+        return found
 
-
-def _gemini(when: str, _: str, command: str, setting: Setting) -> dict[str, Any]:
-    return {
-        "session_id": setting.session,
-        "hook_event_name": "BeforeTool" if when == "before" else "AfterTool",
-        "cwd": str(setting.cwd),
-        "tool_name": "run_shell_command",
-        "tool_input": {"command": command},
-    }
-
-
-def _opencode(when: str, call: str, command: str, setting: Setting) -> dict[str, Any]:
-    return {
-        "event": f"tool.execute.{when}",
-        "sessionID": setting.session,
-        "tool": "bash",
-        "callID": call,
-        "args": {"command": command},
-        "directory": str(setting.cwd),
-    }
-
-
-_EVENTS: Final = {"claude-code": _claude, "gemini-cli": _gemini, "opencode": _opencode}
-"""What each harness sends."""
+    def _transcript(self, call: str, command: str) -> str:
+        """Codex writes a call down before it asks its hook, which reads there in which directory it will run."""
+        arguments = json.dumps({"cmd": command, "workdir": str(self._setting.cwd)})
+        line = {"payload": {"type": "function_call", "call_id": call, "arguments": arguments}}
+        path = self._setting.own / "rollout.jsonl"
+        path.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        return str(path)

@@ -20,6 +20,8 @@ OURS: Final[Mapping[str, str]] = {
     "openai-agents": "guardrail_adapters.testing._openai_agents:adapters",
     "pydantic-ai": "guardrail_adapters.testing._pydantic_ai:adapters",
     "python": "guardrail_adapters.testing._python:adapters",
+    "mcp": "guardrail_adapters.testing._mcp:adapters",
+    "hooks": "guardrail_adapters.testing._hooks:adapters",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from guardrail_adapters.testing._again import CALLED_AGAIN, CalledAgain
+from guardrail_adapters.testing._again import CALLED_AGAIN, Program
 from guardrail_adapters.testing._protocol import Seen
 from guardrail_adapters.testing._setting import Setting
 
@@ -47,7 +47,8 @@ class PythonAdapter(msgspec.Struct, frozen=True, kw_only=True):
 
     def open(self, setting: Setting) -> Conversation:
         """A program that calls the setting's tool."""
-        return _Program(self.kind, setting)
+        use = _tool(self.kind, setting)
+        return Program(setting, lambda _, command: _attempt(use, command))
 
 
 def adapters() -> tuple[PythonAdapter, ...]:
@@ -56,37 +57,15 @@ def adapters() -> tuple[PythonAdapter, ...]:
     return tuple(PythonAdapter(kind=kind) for kind in kinds)
 
 
-class _Program(CalledAgain):
-    """One program, which makes its calls one after the other."""
+def _attempt(use: Callable[[str], str], command: str) -> Seen | None:
+    from guardrail import Blocked, Escalated
 
-    def __init__(self, kind: Kind, setting: Setting) -> None:
-        super().__init__(setting)
-        self._use = _tool(kind, setting)
-
-    def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
-        """Use the tool."""
-        from guardrail import Blocked, Escalated
-
-        seen: dict[str, Seen] = {}
-        held: list[str] = []
-        for call, command in calls.items():
-            try:
-                seen[call] = Seen(text=self._tried(command), ok=True)
-            except Escalated:
-                held.append(call)
-            except Blocked as error:
-                seen[call] = Seen(text=str(error), ok=False)
-        return seen, held
-
-    def _tried(self, command: str) -> str:
-        layer = self.setting.layer
-        for attempt in range(1, layer.attempts + 1):
-            try:
-                return self._use(layer.rewritten(command))
-            except OSError:
-                if attempt == layer.attempts:
-                    raise
-        return ""
+    try:
+        return Seen(text=use(command), ok=True)
+    except Escalated:
+        return None
+    except Blocked as error:
+        return Seen(text=str(error), ok=False)
 
 
 def _tool(kind: Kind, setting: Setting) -> Callable[[str], str]:
