@@ -52,14 +52,19 @@ def main() -> int:
     options.add_argument("mechanisms", nargs="*", metavar="MECHANISM", default=list(MECHANISMS))
     options.add_argument("--only", help="names of attacks")
     args = options.parse_args()
-    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.BENIGN]
+    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN]
     names = [name for name in every if not args.only or name in args.only.split(",")]
     columns = {mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names)) is not None}
     print("| attack | " + " | ".join(columns) + " |\n|---" * 1 + "|---" * len(columns) + "|")
     for name in names:
         cells = (("OPEN" if name in one.open else "held") + "+" * (name in one.told) for one in columns.values())
         print(f"| {name} | " + " | ".join(cells) + " |")
-    for title, some in (("the first", attacks.ATTACKS), ("further", attacks.FURTHER)):
+    for title, some in (
+        ("the first", attacks.ATTACKS),
+        ("further", attacks.FURTHER),
+        ("newer", attacks.NEWER),
+        ("readers", attacks.READERS),
+    ):
         count = [str(len(set(one.open) & set(some))) for one in columns.values()]
         told = [str(len(set(one.told) & set(some))) for one in columns.values()]
         print(f"| **open of {title} {len(set(names) & set(some))}** | " + " | ".join(count) + " |")

@@ -3397,6 +3397,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_confine_filter.py::test_the_surface_of_escapes_is_refused",
             "tests/test_confine_filter.py::test_only_streams_are_sockets",
             "tests/test_confine_filter.py::test_the_executor_cannot_be_named",
+            "tests/test_confine_filter.py::test_nobody_is_signalled_or_limited_by_another_way",
+            "tests/test_confine_filter.py::test_a_descriptor_that_may_only_read_changes_nothing",
+            "tests/test_confine_filter.py::test_nothing_listens_that_was_not_looked_at",
+            "tests/test_confine_filter.py::test_a_sandbox_inside_is_not_promised",
             "tests/test_confine_filter.py::test_a_filter_that_the_kernel_would_not_take_is_not_made",
             "tests/test_confine_filter.py::test_numbers_are_those_of_the_headers",
             "tests/test_confine_filter.py::test_an_unknown_processor_is_refused",
@@ -3470,6 +3474,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_confine_profiles.py::test_a_served_model_answers_and_its_weights_go_nowhere",
             "tests/test_confine_profiles.py::test_a_serving_program_is_what_the_operator_fixed",
+            "tests/test_confine_profiles.py::test_a_serving_program_is_started_with_the_variables_that_were_fixed",
         ),
         gap="its files are looked at before it starts, and have to lie where no agent can change them",
     ),

@@ -177,11 +177,19 @@ def test_an_executor_that_is_killed_takes_everything_with_it(executor: Executor,
 
 def test_whatever_a_tool_leaves_behind_is_ended_with_it(session: Confined, made: Arena) -> None:
     """However it forked itself away."""
-    script = "(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & exit 5"
+    # A child of the tool's parent, in a session of its own, to whom the orphans below it fall.
+    away = (
+        "import ctypes, os; c = ctypes.CDLL(None)\n"
+        "if not c.syscall(56, 0x8000 | 17, 0, 0, 0, 0):\n"
+        "    c.prctl(36, 1, 0, 0, 0); os.setsid(); os.fork() or os.execv('/bin/sleep', ['sleep', '987130'])\n"
+        "    os.execv('/bin/sleep', ['sleep', '987131'])"
+    )
+    script = f'(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & {PYTHON} -S -c "{away}"; exit 5'
     _, ended = run(session, [BASH, "-c", script], made.ws)
     assert (ended.exit_code, ended.survivors) == (5, 0)
     assert ended.strays >= 1
     assert not running("98712")
+    assert not running("98713")
 
 
 def test_a_fork_bomb_ends_with_its_tool(executor: Executor, made: Arena) -> None:

@@ -13,7 +13,7 @@ from guardrail.confine.execd._orders import WRITABLE_DEVICES, Profile, Protected
 
 Answer = Literal["allow", "observe", "deny"]
 
-LOOKING: Final = frozenset({"read", "net_send"})
+LOOKING: Final = frozenset({"read", "net_send", "net_recv"})
 """Ops that need no write root."""
 
 
@@ -77,7 +77,7 @@ def judge(
         return Verdict("deny", None, "outside")
     if explicit_times:
         return Verdict("deny" if profile.times == "deny" else "observe", None, "times")
-    return Verdict("observe") if op == "net_send" else _FREE
+    return Verdict("observe") if op in {"net_send", "net_recv"} else _FREE
 
 
 def _is_granted(op: str, asset: str, profile: Profile, protected: ProtectedSet) -> bool:

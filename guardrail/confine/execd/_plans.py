@@ -73,7 +73,7 @@ class Plan:
         objects: what it is done to.
         act: does it and gives the value to answer, or nothing if the answer is a descriptor and has gone out.
         fds: pins to close afterwards.
-        entry: whether names are moved or removed.
+        entry: whether names are moved or removed, or come to lead elsewhere.
         blocks: whether it may wait for somebody, so that it needs a thread of its own.
         times: for an explicit time: what is set, and what was.
     """
@@ -245,7 +245,9 @@ class Planner:
             act = lambda: call("mkdirat", parent, leaf, args[0] & MODE_BITS & keep)  # noqa: E731
         else:
             act = lambda: call("mknodat", parent, leaf, args[0] & (keep | 0o170000), args[1])  # noqa: E731
-        return Plan(op="create", path=path, objects=(found,), act=act, fds=[parent])
+        # A link above a protected name that is not there yet decides where that will lie.
+        above = name.startswith("symlink")
+        return Plan(op="create", path=path, objects=(found,), act=act, fds=[parent], entry=above)
 
     # ── what is written about a file and not into it ──────────────────────────────────────────────────────────────────
 

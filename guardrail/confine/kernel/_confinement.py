@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, Self, TypeVar, cast
 import msgspec
 
 from guardrail.assets import Asset
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._orders import ProtectedSet
 from guardrail.confine.kernel._executor import report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
@@ -97,11 +97,17 @@ class KernelConfinement:
         assets = list(self._assets)
         self._protected = _with_place(protect(assets), self._place)
         self._count += 1
+        serving = self._serving_of(job.argv)
+        if serving is None:
+            profile, environment = profile_for(effects, assets, self._bounds), job.environment
+        else:
+            profile = serving_profile(serving, job.argv, assets, self._bounds.mode)
+            environment = serving.environment
         order = {
-            "profile": asdict(self._profile(job.argv, effects, assets)),
+            "profile": asdict(profile),
             "protected": self._protected.to_plain(),
             "required": self._required,
-            "environment": job.environment,
+            "environment": environment,
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
@@ -139,11 +145,10 @@ class KernelConfinement:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _profile(self, argv: tuple[str, ...], effects: Sequence[Effect], assets: list[Asset]) -> Profile:
-        for serving in self._serving:
-            if os.path.realpath(argv[0]) == next(iter(serving.files), "") and argv[1:] == serving.arguments:
-                return serving_profile(serving, argv, assets, self._bounds.mode)
-        return profile_for(effects, assets, self._bounds)
+    def _serving_of(self, argv: tuple[str, ...]) -> Serving | None:
+        program = os.path.realpath(argv[0])
+        fixed = (one for one in self._serving if (next(iter(one.files), ""), one.arguments) == (program, argv[1:]))
+        return next(fixed, None)
 
     def _file(self, what: str) -> str:
         return os.path.join(self._place, f"{self._count}.{what}")

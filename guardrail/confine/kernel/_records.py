@@ -63,7 +63,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         op: what would have been done, or was; `fault` if judging it failed, which denies it.
         resources: to what; a rename and a link have two.
         outcome: `deny`, or `observe` for what was let happen.
-        why: `asset`, `ancestor` of one, `outside` of the write roots, `address`, `socket`, `times` or `fault`.
+        why: `asset`, `ancestor` of one, `outside` of the write roots, `address`, `socket`, `supervisor`,
+            `times` or `fault`.
         syscall: the call that tried it.
         path: as the tool wrote it.
         pid: the thread.
@@ -90,7 +91,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
 def observed(event: dict[str, Any]) -> Observed:
     """An event as the executor sent it."""
-    kind: Kind = "net" if event["op"] == "net_send" else "file"
+    kind: Kind = "net" if event["op"] in {"net_send", "net_recv"} else "file"
     resources = tuple(
         Resource(kind=kind, path=real, real=real, dev=dev, ino=ino, asset=event["asset"])
         for real, dev, ino in event["objects"]
