@@ -17,6 +17,8 @@ import pytest
 
 from guardrail import config as config_module
 from guardrail.cli import doctor, mandates
+from guardrail.cli.findings._assets import asset_findings
+from guardrail.cli.findings._settings import _is_own_group, _other_writers
 from guardrail.guard import Guard
 from guardrail.model import ToolCall
 
@@ -103,7 +105,7 @@ def test_an_asset_that_may_not_be_looked_at_is_not_called_absent(tmp_path: Path,
     config = config_module.parse('[[asset]]\nid = "a"\nclass = "weights"\npaths = ["models/none"]\n', base=str(folder))
     (folder / "models").chmod(0)
     try:
-        ((finding,),) = (list(doctor._asset_findings(config)),)
+        ((finding,),) = (list(asset_findings(config)),)
     finally:
         (folder / "models").rmdir()
         folder.rmdir()
@@ -175,19 +177,19 @@ def test_a_group_of_others_is_told_from_a_group_of_ones_own(place: Place) -> Non
     me, mine = pwd.getpwuid(os.geteuid()), [group.gr_gid for group in grp.getgrall()]
     theirs = next(gid for gid in range(54321, 60000) if gid not in mine)
     found = place.config.stat()
-    assert not doctor._is_own_group(os.stat_result((*found[:4], me.pw_uid, theirs, *found[6:])))
+    assert not _is_own_group(os.stat_result((*found[:4], me.pw_uid, theirs, *found[6:])))
     if grp.getgrgid(me.pw_gid).gr_name == me.pw_name:
-        assert doctor._is_own_group(os.stat_result((*found[:4], me.pw_uid, me.pw_gid, *found[6:])))
+        assert _is_own_group(os.stat_result((*found[:4], me.pw_uid, me.pw_gid, *found[6:])))
 
 
 def test_a_directory_that_is_read_only_or_sticky_is_nobodys_to_change(tmp_path: Path) -> None:
     """Volumes of a cluster are mode 0777 and mounted read-only, and everybody has a place in /tmp."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    assert doctor._other_writers(tmp_path / "open", sticky=True) == "everybody"
+    assert _other_writers(tmp_path / "open", sticky=True) == "everybody"
     (tmp_path / "open").chmod(0o1777)
-    assert doctor._other_writers(tmp_path / "open", sticky=True) == ""
-    assert doctor._other_writers(tmp_path / "open", sticky=False) == "everybody"
+    assert _other_writers(tmp_path / "open", sticky=True) == ""
+    assert _other_writers(tmp_path / "open", sticky=False) == "everybody"
 
 
 def test_mandates_that_cannot_be_read_are_said_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

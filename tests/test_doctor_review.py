@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.cli._doctor_review import review_findings
+from guardrail.cli.findings import about
 from guardrail.config import load
 from guardrail.service import create_app
 from tests.mandate_support import Place
@@ -20,7 +20,8 @@ HOOK = f'[[review.webhook]]\nname = "oncall"\nurl = "https://h/x"\nsecret = "{SE
 
 def told(place: Place, state: str) -> str:
     """Everything that is found in one state."""
-    return "\n".join(detail for found, detail in review_findings(load(place.toml)) if found == state)
+    found = [one for one in about(load(place.toml)) if one.name == "review"]
+    return "\n".join(one.detail for one in found if one.state == state)
 
 
 def test_who_can_say_yes_is_said(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from guardrail import Guard
 from guardrail import config as config_module
 from guardrail.audit._verify import read_records
 from guardrail.cli import main
-from guardrail.cli.doctor import _hook_findings
+from guardrail.cli.findings._strength import hook_findings
 from guardrail.hooks import client
 from guardrail.hooks._answers import Answer, as_http
 from guardrail.hooks._desk import HookDesk
@@ -576,11 +576,11 @@ def test_the_command_line_shows_asks_and_writes(
     assert '"onFailure": "block"' in run("hook", "install", "claude-code", "--project", said="y\n")[1]
     assert place.exists()
     config = config_module.load(str(world / "guardrail.toml"))
-    (finding,) = _hook_findings(config)
+    (finding,) = hook_findings(config)
     assert (finding.state, finding.detail[:42]) == ("note", "advised: claude-code asks before each call")
     assert run("check", f"rm {place}")[0] == 3
     place.write_text("{}")
-    (finding,) = _hook_findings(config)
+    (finding,) = hook_findings(config)
     assert (finding.state, finding.detail[:16]) == ("problem", "the hook is gone")
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from guardrail.mandates import give_word
 from guardrail.mandates._word import Word
 from guardrail.obligations._certificate import LIMITS, check_certificate
 from guardrail.obligations.world import _erase
-from guardrail.service._attend import attending
 from guardrail.telemetry import Telemetry
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, only
 
@@ -190,23 +190,20 @@ def test_a_person_says_the_word_on_the_command_line(tmp_path: Path, capsys: pyte
 
 
 def test_a_running_guard_takes_up_a_word(tmp_path: Path) -> None:
-    """The service attends to what is owed on a thread of its own."""
-    place = Retirement(tmp_path)
-    with place.guard() as guard:
+    """It attends to what is owed on a thread of its own."""
+    place = Retirement(tmp_path, more="attend_seconds = 0.01\n")
+    with place.guard(attend=True) as guard:
         guard.begin(AGENT)
+        gone = threading.Event()
+        settle = guard._steward.settle
+
+        def told(only: str = "") -> None:
+            settle(only)
+            gone.set()
+
+        guard._steward.settle = told  # type: ignore[method-assign]
         place.word()
-        done = os.eventfd(0, os.EFD_CLOEXEC)
-        settle = guard.settle
-
-        def told(**options: Any) -> Any:
-            found = settle(**options)
-            os.eventfd_write(done, 1)
-            return found
-
-        guard.settle = told  # type: ignore[method-assign]
-        with attending(guard, Telemetry(), seconds=0.01):
-            os.eventfd_read(done)
-        os.close(done)
+        assert gone.wait(timeout=60)
         assert not place.model.exists()
 
 

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from guardrail import Guard
 from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.mandates import Mandate, Word, give_word, public_text
+from guardrail.obligations import Steward
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, needs_handles, only
 from tests.test_obligations_discharge import HOUR_US, Clock
 
@@ -145,14 +145,14 @@ def test_a_guard_attends_by_itself_to_what_is_due_and_a_session_ends_however_it_
 ) -> None:
     """Nobody calls it: the deadline passes while the agent only waits."""
     place = Retirement(tmp_path / "place", more="attend_seconds = 0.01\n", fallback="guardrail", small=True)
-    attend, done = Guard.attend, threading.Semaphore(0)
+    attend, done = Steward.attend, threading.Semaphore(0)
 
-    def told(guard: Guard) -> bool:
-        if found := attend(guard):
+    def told(steward: Steward) -> bool:
+        if found := attend(steward):
             done.release()
         return found
 
-    monkeypatch.setattr(Guard, "attend", told)
+    monkeypatch.setattr(Steward, "attend", told)
     with place.guard(attend=True) as guard:
         with pytest.raises(ZeroDivisionError), guard.session(AGENT, session="s") as owed:
             assert owed == (DUTY,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.audit._place import beside_trail, is_store, trail_directory
-from guardrail.audit._store import AnyTrail, need_driver, open_trail, trail_key, trail_place
+from guardrail.audit._store import AnyTrail, need_driver, open_trail, trail_key, trail_place, trail_records
 from guardrail.audit._trail import Trail
 from guardrail.audit.disclosure import Disclosures
 
@@ -23,6 +23,7 @@ __all__ = [
     "trail_directory",
     "trail_key",
     "trail_place",
+    "trail_records",
     "verify",
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,6 +113,18 @@ def trail_place(config: Config) -> str:
 def trail_key(config: Config) -> Path:
     """The file with the private key of the trail of a configuration."""
     return config.path(config.trail.key) if config.trail.key else trail_directory(config) / KEY_FILE
+
+
+def trail_records(config: Config, first: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What the trail of a configuration says, with the number of each record.
+
+    Args:
+        config: whose trail.
+        first: number of the first record.
+    """
+    from guardrail.audit._verify import read_records  # for a process that only judges calls it would be a burden
+
+    return read_records(trail_place(config), first)
 
 
 def need_driver() -> None:

@@ -6,12 +6,16 @@ INVARIANT: every part has a bound, so that a record always fits into a leaf, wha
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import to_builtins
 
+from guardrail.audit.disclosure import Disclosures
 from guardrail.canonical import canonical
+from guardrail.config import Config
+from guardrail.errors import TrailError
 from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
 from guardrail.policy import PolicyNews
@@ -23,7 +27,6 @@ MAX_EFFECTS: Final = 16
 MAX_CHARS: Final = 192
 """Longest address, name or message in a record, in characters; in the worst case each takes six bytes."""
 
-
 MAX_DOCUMENT_BYTES: Final = 12 * 1024
 """Longest document that is recorded with its decision, in bytes."""
 
@@ -32,6 +35,71 @@ ROOM_BYTES: Final = 56 * 1024
 
 MAX_WHY_CHARS: Final = 1000
 """Longest account of why a policy bundle was refused, in characters."""
+
+
+class Scribe:
+    """Writes what one guard decided and what came of it, as its settings want it.
+
+    Args:
+        config: what is recorded of a call.
+        disclosures: takes what is kept beside the trail; None keeps nothing but digests.
+    """
+
+    def __init__(self, config: Config, disclosures: Disclosures | None) -> None:
+        self._documents = config.trail.documents
+        self._wanted = config.trail.disclose
+        self._fail_open = config.unsafe_fail_open
+        self._disclosures = disclosures
+
+    def decision(
+        self, call: ToolCall, decision: Decision, *, seen: bytes | None = None, duties: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """The record of a decision, which only commits to what is kept beside it.
+
+        Args:
+            call: the call.
+            decision: what was decided.
+            seen: what policy saw of it, if it decided.
+            duties: ids of what is owed that the call would do.
+
+        Raises:
+            TrailError: if what is kept beside it cannot be.
+        """
+        record = decision_record(call, decision, self._fail_open, seen if self._documents else None, duties)
+        if self._disclosures is None:
+            return record
+        kept = self._disclosures.call(call) if "args" in self._wanted else {}
+        if "reasoning" in self._wanted and call.reasoning:
+            kept |= self._disclosures.text("/call/reasoning", call.reasoning)
+        return self._disclosures.keep(record, kept)
+
+    def result(
+        self,
+        call: ToolCall,
+        decision: Decision,
+        error: BaseException | None,
+        value: object = None,
+        facts: Mapping[str, str | int] | None = None,
+    ) -> dict[str, Any]:
+        """The record of what came of a call.
+
+        Args:
+            call: the call.
+            decision: what released it.
+            error: what the tool raised, if it did.
+            value: what it returned; a tool that the guard started itself says how it ended.
+            facts: what is known besides of how it ended.
+        """
+        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None))
+        what, said = ("output", value) if error is None else ("error", error)
+        if self._disclosures is None or what not in self._wanted:
+            return record
+        try:
+            return self._disclosures.keep(record, self._disclosures.text(f"/{what}", said))
+        except TrailError as fault:
+            # The tool has run: its record is written all the same, and says less.
+            warnings.warn(f"what a call returned is not disclosed: {fault}", RuntimeWarning, stacklevel=4)
+            return record
 
 
 def decision_record(

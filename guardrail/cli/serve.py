@@ -123,11 +123,9 @@ def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
 
 
 def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) -> int:
-    from guardrail import telemetry
     from guardrail.guard import Guard
     from guardrail.service import create_app
     from guardrail.service._app import check_access
-    from guardrail.service._attend import attending
     from guardrail.service._listen import for_reviewers, listening
 
     insecure_no_token: bool = args.insecure_no_token
@@ -140,8 +138,8 @@ def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) ->
         listener = stack.enter_context(listening(settings))
         others = for_reviewers(config)
         apart = None if others is None else stack.enter_context(listening(others))
-        guard = stack.enter_context(Guard.open(config, attend=False))
-        stack.enter_context(attending(guard, telemetry.Telemetry.default()))
+        guard = stack.enter_context(Guard.open(config))
+        guard.keep_attending()
         app = create_app(guard, settings, insecure_no_token=insecure_no_token)
         _warm(guard)
         idle = _idle(app, guard, args.idle_seconds)

@@ -6,37 +6,28 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 
 from __future__ import annotations
 
-from guardrail.config._reading import load, parse, secret
-from guardrail.config._settings import (
-    WEAKENS,
-    AgentConfig,
-    AssetConfig,
-    BundleKeyConfig,
-    Config,
-    ConsoleConfig,
+from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig
+from guardrail.config._evidence import (
     DecisionLogConfig,
-    ExecuteConfig,
     GroupConfig,
-    HistoryConfig,
-    HookConfig,
-    InventoryConfig,
-    LimitConfig,
-    MandateConfig,
-    Maturity,
-    ObligationConfig,
     OidcConfig,
-    PersonConfig,
-    PolicyConfig,
-    RecordConfig,
     ReviewConfig,
-    ServiceConfig,
     TrailConfig,
-    Weakens,
     WebhookConfig,
     WitnessConfig,
-    dotted,
-    is_protected,
 )
+from guardrail.config._reading import load, parse, secret
+from guardrail.config._rules import (
+    BundleKeyConfig,
+    HistoryConfig,
+    LimitConfig,
+    MandateConfig,
+    ObligationConfig,
+    PolicyConfig,
+)
+from guardrail.config._section import WEAKENS, Maturity, Weakens, dotted, is_protected
+from guardrail.config._settings import Config
+from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig, RecordConfig
 
 __all__ = [
     "WEAKENS",

@@ -11,20 +11,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.config._settings import (
-    WEAKENS,
-    AssetConfig,
-    Config,
-    DecisionLogConfig,
-    GroupConfig,
-    ObligationConfig,
-    PolicyConfig,
-    ServiceConfig,
-    TrailConfig,
-    WebhookConfig,
-    dotted,
-    is_protected,
-)
+from guardrail.config._doors import ServiceConfig
+from guardrail.config._evidence import DecisionLogConfig, GroupConfig, TrailConfig, WebhookConfig
+from guardrail.config._rules import ObligationConfig, PolicyConfig
+from guardrail.config._section import WEAKENS, dotted, is_protected
+from guardrail.config._settings import Config
+from guardrail.config._subjects import AssetConfig
 from guardrail.errors import ConfigError
 from guardrail.toolspec import problems
 

@@ -14,7 +14,9 @@ from typing import Any, Final, get_args
 import msgspec
 
 from guardrail.config._problems import check
-from guardrail.config._settings import SET_BY_LOAD, AssetConfig, Config, Section
+from guardrail.config._section import Section
+from guardrail.config._settings import SET_BY_LOAD, Config
+from guardrail.config._subjects import AssetConfig
 from guardrail.errors import ConfigError
 
 MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024

@@ -20,10 +20,10 @@ import msgspec
 
 from guardrail.config import Config
 from guardrail.errors import ConfigError, GuardrailError
-from guardrail.guard import HOOKED_FILE
 from guardrail.hooks import _jsonc, client
 from guardrail.hooks._opencode import plugin_path, plugin_text
 from guardrail.hooks._resident import directory_of, socket_of
+from guardrail.own import HOOKED_FILE
 
 WRAPPER_SECONDS: Final = 5
 """How much longer than the hook's own deadline its process may take, in seconds, before it is ended."""

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from guardrail.obligations._attend import Attendant
-from guardrail.obligations._escalate import escalate
-from guardrail.obligations._keys import certifier, trail_key
+from guardrail.obligations._keys import trail_key
 from guardrail.obligations._ledger import Obligations
-from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
+from guardrail.obligations._steward import Steward
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import stores_of
 from guardrail.obligations.world._world import World
 
 __all__ = [
     "Alarm",
-    "Attendant",
     "Lookback",
     "Note",
     "ObligationStatus",
     "Obligations",
-    "OrderNote",
+    "Steward",
     "World",
-    "certifier",
-    "escalate",
     "status_of",
     "stores_of",
     "trail_key",

@@ -9,6 +9,7 @@ from guardrail.review._commands import MAX_RELEASES, Refused
 from guardrail.review._desk import Redemption, ReviewDesk
 from guardrail.review._hold import Holder, covers, deeds_of, presented
 from guardrail.review._inbox import Inbox
+from guardrail.review._leave import Leave, binding_of
 from guardrail.review._ledger import KINDS, Ledger, Turn
 from guardrail.review._ledgers import MemoryLedger, TrailLedger
 from guardrail.review._opening import open_desk
@@ -32,6 +33,7 @@ __all__ = [
     "Group",
     "Holder",
     "Inbox",
+    "Leave",
     "Ledger",
     "MemoryLedger",
     "Quorum",
@@ -48,6 +50,7 @@ __all__ = [
     "Turn",
     "TurnKey",
     "Vote",
+    "binding_of",
     "covers",
     "deeds_of",
     "open_desk",

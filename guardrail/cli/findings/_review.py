@@ -7,24 +7,29 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from guardrail.cli._words import counted
+from guardrail.cli.findings._finding import Finding, State
 
 if TYPE_CHECKING:
-    from guardrail.cli.doctor import State
-    from guardrail.config import Config, ServiceConfig
+    from guardrail.config import Config
 
 GLASS_PEOPLE: Final = 3
 """How many people a break-glass takes: two who break it, and one who looks at it afterwards."""
 
-Found = tuple["State", str]
+Found = tuple[State, str]
 """State and detail of one thing that was looked at."""
 
 
-def review_findings(config: Config) -> Iterator[Found]:
+def review_findings(config: Config) -> Iterator[Finding]:
     """Who decides, for how long, what waits, and whether anybody is told.
 
     Args:
         config: as it was loaded.
     """
+    for state, detail in _review(config):
+        yield Finding(name="review", state=state, detail=detail)
+
+
+def _review(config: Config) -> Iterator[Found]:
     yield _people(config)
     yield from _groups(config)
     yield from _operators(config)
@@ -33,7 +38,6 @@ def review_findings(config: Config) -> Iterator[Found]:
     yield _times(config)
     yield from _waiting(config)
     yield _webhooks(config)
-    yield from _service(config)
 
 
 def _people(config: Config) -> Found:
@@ -138,36 +142,3 @@ def _webhooks(config: Config) -> Found:
     if plain:
         return "note", f"told are {', '.join(names)}; `{plain[0]}` over plain HTTP, which others can read"
     return "ok", f"told are {', '.join(names)}"
-
-
-def _service(config: Config) -> Iterator[Found]:
-    """Whether what only a service does is done: telling people, taking in votes over HTTP."""
-    from guardrail.config import secret
-    from guardrail.errors import ConfigError
-    from guardrail.service._ready import is_ready
-
-    settings = config.service
-    try:
-        over_http = bool(secret(settings.reviewer_token, "service.reviewer_token"))
-    except ConfigError as error:
-        yield "note", f"nobody could review over HTTP here: {error}"
-        over_http = False
-    if not over_http and not config.review.webhooks:
-        return
-    ready, said = is_ready(_resolved(config, settings))
-    if not ready:
-        lost = "webhooks are not told, and " if config.review.webhooks else ""
-        yield "note", f"{said.removeprefix('guardrail: ')}; until `guardrail serve` runs, {lost}nobody votes over HTTP"
-    elif over_http and not (settings.review_socket or settings.review_host):
-        how = "set `service.review_socket`, so that agents cannot even reach their routes"
-        yield "note", f"the service is ready; people are answered where agents ask: {how}"
-    else:
-        yield "ok", f"the service is ready{'' if over_http else '; nobody reviews over HTTP without `reviewer_token`'}"
-
-
-def _resolved(config: Config, settings: ServiceConfig) -> ServiceConfig:
-    import msgspec
-
-    if not settings.socket:
-        return settings
-    return msgspec.structs.replace(settings, socket=str(config.path(settings.socket)))

@@ -1,0 +1,84 @@
+"""Findings about how strong what stands between agents and tools is on this host."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from guardrail.cli.findings._finding import Finding
+
+if TYPE_CHECKING:
+    from guardrail.config import Config
+
+
+def strength_findings(config: Config) -> Iterator[Finding]:
+    """What stands between agents and tools here, and how far it can be trusted."""
+    for module, what in (("langgraph", "langgraph adapter"), ("langchain", "langchain middleware")):
+        if importlib.util.find_spec(module) is not None:
+            yield Finding(
+                name="strength", state="ok", detail=f"owned: the {what} runs the tool itself, after the decision"
+            )
+    yield Finding(
+        name="strength",
+        state="note",
+        detail="advised: for `check` and the sidecar's answers, whoever asked has to obey; nothing here can make them",
+    )
+    yield Finding(
+        name="strength", state="ok", detail="owned: `guardrail run` starts the tool itself, after the decision"
+    )
+    yield from hook_findings(config)
+    yield _kernel_finding()
+    if config.unsafe_fail_open:
+        yield Finding(name="strength", state="problem", detail="unsafe_fail_open is set: calls run when judging fails")
+    if os.geteuid() == 0:
+        yield Finding(
+            name="strength",
+            state="note",
+            detail="running as root: what runs here can rewrite the trail and its key; run the agent as another user",
+        )
+    if sys.platform != "linux":
+        yield Finding(name="strength", state="problem", detail="paths are resolved by Linux interfaces only")
+
+
+def hook_findings(config: Config) -> Iterator[Finding]:
+    """What was put into harnesses, as the settings are now."""
+    from guardrail.errors import ConfigError
+    from guardrail.hooks._install import state_of
+    from guardrail.own import hooked
+
+    for path in hooked(config):
+        try:
+            harness, what, whole = state_of(config, path)
+        except ConfigError as error:
+            yield Finding(name="hooks", state="problem", detail=f"{error}: install the hook again")
+            continue
+        if whole:
+            detail = f"advised: {harness} asks before each call (`{path}`); it runs calls when its hook fails to answer"
+            yield Finding(name="hooks", state="note", detail=detail)
+        else:
+            detail = f"{what} in `{path}`: `guardrail hook install` it again, or take it out with `--undo`"
+            yield Finding(name="hooks", state="problem", detail=detail)
+
+
+def _kernel_finding() -> Finding:
+    """What this kernel can hold a tool to, found by trying."""
+    from guardrail.confine.kernel import ConfineError, host_report
+
+    try:
+        report = host_report()
+    except ConfineError as error:
+        return Finding(name="kernel", state="note", detail=f"what it can hold a tool to is not known: {error}")
+    held = f"Landlock ABI {report.landlock_abi}" if report.landlock_abi else "no Landlock"
+    listener = "a seccomp listener" if report.listener == "ok" else f"no seccomp listener ({report.listener})"
+    found = f"{report.kernel} on {report.machine} has {held} and {listener}"
+    if report.is_whole:
+        detail = f"{found}: it can hold all of `{report.mode}`, for tools that are run with `--confine`"
+        return Finding(name="kernel", state="ok", detail=detail)
+    lacking = ", ".join(report.lacking)
+    detail = (
+        f"{found}: at most `{report.mode}` can be held, and it lacks {lacking}; where all is required nothing starts"
+    )
+    return Finding(name="kernel", state="note", detail=detail)
