@@ -129,6 +129,7 @@ def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generato
     if given is not None or settings.confine == "off":
         yield given if given is not None else UNCONFINED
         return
+    from guardrail.asking import word_of
     from guardrail.confine.kernel import Bounds, KernelConfinement
 
     own = os.path.realpath(call.cwd or os.getcwd())
@@ -138,7 +139,14 @@ def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generato
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
     )
-    with KernelConfinement(guard.inventory, bounds, required=settings.confine_required) as kernel:
+    word = word_of(guard, call) if settings.confine_escalate > 0 else None
+    with KernelConfinement(
+        guard.inventory,
+        bounds,
+        required=settings.confine_required,
+        word=word,
+        ask_seconds=settings.confine_escalate,
+    ) as kernel:
         yield _Held(kernel)
 
 

@@ -3488,6 +3488,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="confine.asks",
+        source="issue 7",
+        behaviour="a system call that policy has a person asked about waits, and is done on what was pinned, or refused",
+        tests=(
+            "tests/test_run_asks.py::test_a_call_that_waits_goes_on_when_a_person_approves",
+            "tests/test_run_asks.py::test_a_call_that_a_person_rejects_is_refused",
+            "tests/test_run_asks.py::test_a_call_that_waits_too_long_is_refused_and_its_question_withdrawn",
+            "tests/test_run_asks.py::test_a_call_whose_supervisor_is_killed_while_it_waits_is_denied",
+            "tests/test_run_asks.py::test_an_answer_that_is_no_yes_in_time_is_a_no",
+        ),
+    ),
+    Promise(
         id="confine.no_race",
         source="issue 7",
         behaviour="bytes behind a pointer that change while a call is made never lead a confined tool to what is protected",

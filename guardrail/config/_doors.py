@@ -60,6 +60,8 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         confine_read: directories that a confined tool may read and run programs of, besides its own directory.
         confine_write: directories that it may change, besides its own directory.
         confine_connect: TCP ports that it may connect to.
+        confine_escalate: how long a system call on an asset that the kernel would deny waits for a person where policy
+            has one asked, in seconds; 0 denies it at once.
     """
 
     environment: tuple[str, ...] = (
@@ -75,6 +77,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     confine_read: tuple[str, ...] = ("/usr", "/etc", "/proc")
     confine_write: tuple[str, ...] = ()
     confine_connect: tuple[int, ...] = ()
+    confine_escalate: float = 0.0
 
 
 class HookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from typing import Any, Final
 
 from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd._asks import Asks
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._wire import unpack
 from guardrail.confine.execd._worker import Events, session_of
@@ -31,7 +34,8 @@ def main(order: str, account: str, *argv: str) -> int:
     """Run the tool, write what is to be told of it, and end as it did.
 
     Args:
-        order: file with the profile, the protected set, the tool's variables, and what has to be in force.
+        order: file with the profile, the protected set, the tool's variables, what has to be in force, and where people
+            are asked.
         account: file that is made for the account.
         argv: program and arguments.
     """
@@ -63,7 +67,8 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     events = Events()
     try:
-        session = session_of(profile, ProtectedSet.from_plain(given["protected"]), events)
+        asks = _asks(given["asks"])
+        session = session_of(profile, ProtectedSet.from_plain(given["protected"]), events, asks)
         tool = session.start(argv, umask=umask, env=given["environment"])
     except FileNotFoundError:
         _cannot(told, f"cannot start `{argv[0]}`: no such program")
@@ -76,9 +81,11 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)  # their other ends see the tool's end, not ours
-    status = _waited(tool.pid, wake)
+    status = _waited(tool.pid, wake, asks)
     tool.returncode = status
     strays, survivors = processes.end_all()
+    if asks is not None:
+        asks.close()
     told["events"] = events.take()
     told["ended"] = {
         "status": status,
@@ -92,12 +99,30 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _waited(pid: int, wake: int) -> int:
+def _asks(where: dict[str, Any] | None) -> Asks | None:
+    if where is None:
+        return None
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.connect(where["socket"])
+    return Asks(channel, where["seconds"])
+
+
+def _waited(pid: int, wake: int, asks: Asks | None) -> int:
+    """Status of the tool; until it ends, what people say about its calls is carried out."""
     while True:
         ended = processes.reap()
         if pid in ended:
             return ended[pid]
-        processes.wait(wake)
+        heard = -1 if asks is None else asks.fileno()
+        waiting = [wake] if heard < 0 else [wake, heard]
+        ready, _, _ = select.select(waiting, [], [], None if asks is None else asks.left())
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+        if asks is not None:
+            if heard in ready:
+                asks.hear()
+            asks.expire()
 
 
 def _cannot(told: dict[str, Any], why: str) -> int:

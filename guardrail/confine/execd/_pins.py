@@ -94,11 +94,16 @@ def entry(pid: int, dirfd: int, path: bytes) -> tuple[int, bytes, Found]:
         raise OSError(errno.EINVAL if leaf == b"." else errno.ENOTEMPTY if leaf else errno.ENOENT, "no name")
     parent = pin(pid, dirfd, (head or b"/") if whole.startswith(b"/") else (head or b"."))
     try:
-        at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
-        return parent, leaf, Found(at, _identity(leaf, parent))
+        return parent, leaf, again(parent, leaf)
     except BaseException:
         os.close(parent)
         raise
+
+
+def again(parent: int, leaf: bytes) -> Found:
+    """What a name in a pinned directory leads to now."""
+    at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
+    return Found(at, _identity(leaf, parent))
 
 
 def seen(fd: int) -> tuple[Found, os.stat_result]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import time
 from typing import Final
@@ -114,13 +113,6 @@ def send_group(pid: int, number: int) -> None:
     """Pass a signal on to a tool, which leads a group of its own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-
-
-def wait(wake: int) -> None:
-    """Wait for a signal, by the descriptor that it writes to."""
-    select.select([wake], [], [])
-    with contextlib.suppress(BlockingIOError):
-        os.read(wake, 4096)
 
 
 def _stop(but: frozenset[int]) -> None:

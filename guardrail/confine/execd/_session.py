@@ -20,6 +20,7 @@ from typing import Any
 
 from guardrail.confine.execd import _landlock as landlock
 from guardrail.confine.execd import _seccomp as seccomp
+from guardrail.confine.execd._asks import Asks
 from guardrail.confine.execd._kernel import drop_capabilities
 from guardrail.confine.execd._orders import DEVICES, WRITABLE_DEVICES, Profile, ProtectedSet, beneath
 from guardrail.confine.execd._sockets import copies_sockets
@@ -32,17 +33,19 @@ class Session:
     Args:
         profile: what they may reach.
         protected: what they may not.
-        notice: is told of each thing that was denied or is to be observed, on the supervisor's thread.
+        notice: is told of each thing that was denied or is to be observed.
+        asks: takes what a person may decide; without it nobody is asked.
 
     Raises:
         OSError: if the kernel refuses a part of it.
         ValueError: if the profile would open what is protected.
     """
 
-    def __init__(self, profile: Profile, protected: ProtectedSet, notice: Notice) -> None:
+    def __init__(self, profile: Profile, protected: ProtectedSet, notice: Notice, asks: Asks | None = None) -> None:
         self._profile = profile
         self._protected = protected
         self._notice = notice
+        self._asks = asks
         self._abi = landlock.version()
         aliased = profile.mode == "default" and profile.strict_on_aliases and bool(protected.aliases)
         self.mode = "strict" if aliased else profile.mode
@@ -136,7 +139,7 @@ class Session:
             error = up.get()
             if error is None and self._listener >= 0:
                 self._supervisor = Supervisor(
-                    self._listener, self._profile, self._protected, self._notice, abi=self._abi
+                    self._listener, self._profile, self._protected, self._notice, abi=self._abi, asks=self._asks
                 )
         except Exception as failure:  # noqa: BLE001 - it is raised by the thread that asked
             error = failure

@@ -2,6 +2,7 @@
 
 INVARIANT: it runs on a thread inside the tool's own domain, so what it hands out is nothing that the tool could not
 have opened. Calls are answered one after another, which is what makes looking at a name and then acting on it safe.
+What a person approved is wider than the tool's domain, so it is done on the main thread, in a turn of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 from guardrail.confine.execd import _landlock as landlock
 from guardrail.confine.execd import _seccomp as seccomp
 from guardrail.confine.execd import _syscalls as calls
+from guardrail.confine.execd._asks import Answer, Asks, Question
 from guardrail.confine.execd._judge import Found, Verdict, judge
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._pins import Ours
@@ -41,15 +43,27 @@ class Supervisor:
         protected: what it may not.
         notice: is told of each thing that was denied or is to be observed.
         abi: version of Landlock that is in force.
+        asks: takes what a person may decide; without it nobody is asked.
     """
 
-    def __init__(self, listener: int, profile: Profile, protected: ProtectedSet, notice: Notice, *, abi: int) -> None:
+    def __init__(
+        self,
+        listener: int,
+        profile: Profile,
+        protected: ProtectedSet,
+        notice: Notice,
+        *,
+        abi: int,
+        asks: Asks | None = None,
+    ) -> None:
         self._listener = listener
         self._profile = profile
         self._protected = protected
         self._notice = notice
         self._ports_held = abi >= landlock.NET_SINCE
         self._names = calls.machine().names
+        self._asks = asks
+        self._turn = threading.Lock()
         self._planner = Planner(self._give)
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self.traps = 0
@@ -71,7 +85,8 @@ class Supervisor:
             ident, pid, _, number, _, _, *args = seccomp.NOTIFICATION.unpack(taken)
             self.traps += 1
             name = self._names.get(number, str(number))
-            self._answer(Trapped(ident=ident, pid=pid, name=name, args=tuple(args)))
+            with self._turn:
+                self._answer(Trapped(ident=ident, pid=pid, name=name, args=tuple(args)))
         os.close(self._listener)
 
     def _answer(self, trapped: Trapped) -> None:
@@ -103,8 +118,13 @@ class Supervisor:
         later = False
         try:
             # Pins came from /proc/PID, and numbers are used again: was it the same process all along?
-            fcntl.ioctl(self._listener, seccomp.ID_VALID, seccomp.ID.pack(trapped.ident))
-            if not self._passes(trapped, plan):
+            self._check_waits(trapped)
+            verdict = self._verdict(plan)
+            if verdict.answer == "deny" and (later := self._ask(trapped, plan, verdict)):
+                return None
+            if verdict.answer != "allow":
+                self._tell(trapped, plan.op, plan.path, plan.objects, verdict, plan.times)
+            if verdict.answer == "deny":
                 return -errno.EACCES
             if plan.blocks:
                 later = self._later(trapped, plan)
@@ -124,8 +144,11 @@ class Supervisor:
             return plan_connect(trapped, self._planner.memory, self._profile, ports_held=self._ports_held)
         return self._planner.plan(trapped)
 
-    def _passes(self, trapped: Trapped, plan: Plan) -> bool:
-        verdict = judge(
+    def _check_waits(self, trapped: Trapped) -> None:
+        fcntl.ioctl(self._listener, seccomp.ID_VALID, seccomp.ID.pack(trapped.ident))
+
+    def _verdict(self, plan: Plan) -> Verdict:
+        return judge(
             self._profile,
             self._protected,
             plan.op,
@@ -133,9 +156,37 @@ class Supervisor:
             entry=plan.entry,
             explicit_times=plan.times is not None,
         )
-        if verdict.answer != "allow":
-            self._tell(trapped, plan.op, plan.path, plan.objects, verdict, plan.times)
-        return verdict.answer != "deny"
+
+    def _ask(self, trapped: Trapped, plan: Plan, verdict: Verdict) -> bool:
+        """Have a person decide about what is done to an asset; whether the call waits for that now."""
+        if self._asks is None or plan.words is None or verdict.why != "asset":
+            return False
+
+        def end(value: int, answered: Verdict, how: Answer) -> None:
+            _close(plan.fds)
+            detail = {**(plan.times or {}), "asked": how, "errno": -min(value, 0)}
+            self._tell(trapped, plan.op, plan.path, plan.objects, answered, detail)
+            self._respond(trapped, value, 0)
+
+        def act() -> int:
+            # INVARIANT: no other call is answered between the second look at the names and the act.
+            with self._turn:
+                value = self._again(trapped, plan)
+                end(value, Verdict("observe", verdict.asset, "approved"), "approved")
+            return -value
+
+        def refuse(how: Answer) -> None:
+            end(-errno.EACCES, verdict, how)
+
+        return self._asks.ask(Question(words=plan.words, act=act, refuse=refuse))
+
+    def _again(self, trapped: Trapped, plan: Plan) -> int:
+        """Do what was approved, if it is still what was asked about; the value to answer."""
+        try:
+            self._check_waits(trapped)
+            return (plan.act() or 0) if plan.same() else -errno.ESTALE
+        except OSError as error:
+            return -(error.errno or errno.EACCES)
 
     def _later(self, trapped: Trapped, plan: Plan) -> bool:
         """On a thread started from T1, and so inside its domain; the other processes of the tool go on meanwhile."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.kernel._asking import Asked, Word
 from guardrail.confine.kernel._confinement import Account, KernelConfinement
 from guardrail.confine.kernel._executor import Confined, Executor, host_report
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
@@ -11,6 +12,7 @@ from guardrail.confine.kernel._records import ConfineError, EnforcementReport, K
 
 __all__ = [
     "Account",
+    "Asked",
     "Bounds",
     "ConfineError",
     "Confined",
@@ -23,6 +25,7 @@ __all__ = [
     "Profile",
     "ProtectedSet",
     "Serving",
+    "Word",
     "host_report",
     "profile_for",
     "protect",

@@ -16,6 +16,7 @@ import msgspec
 
 from guardrail.assets import Asset
 from guardrail.confine.execd._orders import ProtectedSet
+from guardrail.confine.kernel._asking import Asking, Word
 from guardrail.confine.kernel._executor import report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
@@ -66,6 +67,8 @@ class KernelConfinement:
         serving: programs that may read weights.
         required: whether a job that this kernel cannot hold as asked is not started.
         launcher: what starts Python.
+        word: decides about calls that were denied because of an asset, while they wait; without it they are refused.
+        ask_seconds: how long each of them waits, in seconds.
     """
 
     name = "kernel"
@@ -78,12 +81,17 @@ class KernelConfinement:
         serving: Sequence[Serving] = (),
         required: bool = True,
         launcher: Sequence[str] = (sys.executable,),
+        word: Word | None = None,
+        ask_seconds: float = 0.0,
     ) -> None:
         self._assets = assets
         self._bounds = bounds
         self._serving = serving
         self._required = required
         self._launcher = launcher
+        self._word = word
+        self._ask_seconds = ask_seconds
+        self._asking: Asking | None = None
         self._place = tempfile.mkdtemp(prefix="guardrail-confine-")
         self._count = 0
         self._protected: ProtectedSet | None = None
@@ -108,6 +116,7 @@ class KernelConfinement:
             "protected": self._protected.to_plain(),
             "required": self._required,
             "environment": environment,
+            "asks": self._asks(),
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
@@ -137,6 +146,8 @@ class KernelConfinement:
 
     def close(self) -> None:
         """Take away its files."""
+        if self._asking is not None:
+            self._asking.close()
         shutil.rmtree(self._place, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -144,6 +155,19 @@ class KernelConfinement:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _asks(self) -> dict[str, Any] | None:
+        """Where the tool's supervisor asks, if anybody is there to decide."""
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
+        if self._word is None or self._ask_seconds <= 0:
+            return None
+        try:
+            self._asking = Asking(self._file("asks"), self._word)
+        except OSError as error:
+            raise ConfineError(f"people cannot be asked at `{self._file('asks')}`: {error.strerror or error}") from None
+        return {"socket": self._file("asks"), "seconds": self._ask_seconds}
 
     def _serving_of(self, argv: tuple[str, ...]) -> Serving | None:
         program = os.path.realpath(argv[0])

@@ -64,7 +64,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         resources: to what; a rename and a link have two.
         outcome: `deny`, or `observe` for what was let happen.
         why: `asset`, `ancestor` of one, `outside` of the write roots, `address`, `socket`, `supervisor`,
-            `times` or `fault`.
+            `times`, `approved` or `fault`.
         syscall: the call that tried it.
         path: as the tool wrote it.
         pid: the thread.
