@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def reading(made: Arena, mode: str) -> Profile:
     return replace(profile(made, mode), read=(*SYSTEM, str(HERE), made.models, made.ws), write=(), reads=(WEIGHTS,))
 
 
-def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
+def confined(made: Arena, mode: str, names: Iterable[str], launcher: Sequence[str] = LAUNCHER) -> Column:
     """Every attack in a session of its own, in a mode of the kernel line."""
     column = Column()
     left = list(names)
@@ -60,7 +60,7 @@ def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
         made.fill()
         with (
             victim(made, f"{mode}-{os.getpid()}") as environment,
-            Executor(made.protected(), launcher=LAUNCHER) as executor,
+            Executor(made.protected(), launcher=launcher) as executor,
         ):
             before = state(made)
             while left and state(made) == before:
@@ -80,13 +80,20 @@ def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
     return column
 
 
-def plain(made: Arena, names: Iterable[str], prefix: Callable[[Arena], list[str]] = lambda _: []) -> Column:
+def plain(made: Arena, names: Iterable[str], prefix: Callable[[Arena, bool], list[str]] = lambda *_: []) -> Column:
     """Every attack without confinement of ours, by itself or behind another program."""
     column = Column()
     for name in names:
         made.fill()
         with victim(made, f"bare-{os.getpid()}") as environment:
-            argv = [*(DROP if AS_ROOT else ()), *prefix(made), PYTHON, "-S", "-B", str(HERE / "confine_attacks.py")]
+            argv = [
+                *(DROP if AS_ROOT else ()),
+                *prefix(made, name in READERS),
+                PYTHON,
+                "-S",
+                "-B",
+                str(HERE / "confine_attacks.py"),
+            ]
             done = subprocess.run(
                 [*argv, name, made.base], cwd=made.ws, env={"PATH": "/usr/bin:/bin", **environment}, timeout=60,
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True,

@@ -29,6 +29,13 @@ DROP = (
     "--bounding-set=-all",
 )  # fmt: skip
 LAUNCHER = (*DROP, PYTHON) if AS_ROOT else (sys.executable,)
+
+
+def lacking(what: str) -> tuple[str, ...]:
+    """A launcher on a host that lacks something: see `confine_lacking`."""
+    return (*LAUNCHER, "-S", str(HERE / "confine_lacking.py"), what)
+
+
 SYSTEM = tuple(path for path in ("/usr", "/etc", "/proc", "/opt") if os.path.isdir(path))
 WEIGHTS = "weights:peer"
 CONTROL = "control:shutdown"

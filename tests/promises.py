@@ -3443,6 +3443,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_confine.py::test_a_fork_bomb_ends_with_its_tool",
             "tests/test_confine.py::test_a_tool_that_is_not_wanted_ends_at_once",
             "tests/test_confine.py::test_a_flood_of_denied_calls_is_counted_and_nothing_leaks",
+            "tests/test_confine.py::test_a_supervisor_without_a_descriptor_left_denies",
             "tests/test_confine.py::test_calls_that_wait_do_not_keep_the_others",
         ),
     ),
