@@ -130,15 +130,20 @@ def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generato
         yield given if given is not None else UNCONFINED
         return
     from guardrail.asking import word_of
+    from guardrail.confine.bubblewrap import Bubblewrap
     from guardrail.confine.kernel import Bounds, KernelConfinement
 
     own = os.path.realpath(call.cwd or os.getcwd())
     bounds = Bounds(
-        mode=settings.confine,
+        mode="strict" if settings.confine == "bwrap" else settings.confine,
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
     )
+    if settings.confine == "bwrap":
+        with Bubblewrap(guard.inventory, bounds) as wrapped:
+            yield wrapped
+        return
     word = word_of(guard, call) if settings.confine_escalate > 0 else None
     with KernelConfinement(
         guard.inventory,

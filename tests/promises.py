@@ -3501,6 +3501,17 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="confine.bwrap",
+        source="issue 7",
+        behaviour="where bubblewrap is chosen a tool sees its profile alone, and what it cannot hold as judged is not started",
+        tests=(
+            "tests/test_run_bwrap.py::test_a_tool_sees_its_profile_and_reaches_nothing_else",
+            "tests/test_run_bwrap.py::test_a_reader_sees_the_model_and_writes_nowhere",
+            "tests/test_run_bwrap.py::test_what_bubblewrap_cannot_hold_as_judged_is_not_started",
+            "tests/test_run_bwrap.py::test_a_command_is_run_in_bubblewrap_and_its_record_says_so",
+        ),
+    ),
+    Promise(
         id="confine.no_race",
         source="issue 7",
         behaviour="bytes behind a pointer that change while a call is made never lead a confined tool to what is protected",

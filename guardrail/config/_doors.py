@@ -54,7 +54,8 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
         over_http: whether the service carries calls out (`POST /v1/execute`), as its own user.
         concurrency: most tools that the service runs at one time; further ones get 503.
-        confine: how much the kernel holds a tool to what it was judged to do: `off`, `floor`, `default` or `strict`.
+        confine: how much the kernel holds a tool to what it was judged to do: `off`, `floor`, `default` or `strict`; or
+            `bwrap`, which leaves it to bubblewrap.
         confine_required: whether a tool is not started where this kernel cannot hold it as asked; otherwise it is held
             as far as can be, and its record says what is lacking.
         confine_read: directories that a confined tool may read and run programs of, besides its own directory.
@@ -72,7 +73,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output_bytes: int = 1024 * 1024
     over_http: bool = False
     concurrency: int = 16
-    confine: Literal["off", "floor", "default", "strict"] = "off"
+    confine: Literal["off", "floor", "default", "strict", "bwrap"] = "off"
     confine_required: bool = True
     confine_read: tuple[str, ...] = ("/usr", "/etc", "/proc")
     confine_write: tuple[str, ...] = ()

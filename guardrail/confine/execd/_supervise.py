@@ -185,8 +185,8 @@ class Supervisor:
         try:
             self._check_waits(trapped)
             return (plan.act() or 0) if plan.same() else -errno.ESTALE
-        except OSError as error:
-            return -(error.errno or errno.EACCES)
+        except Exception as error:  # noqa: BLE001 - as in `_answer`
+            return self._failed(trapped, error)
 
     def _later(self, trapped: Trapped, plan: Plan) -> bool:
         """On a thread started from T1, and so inside its domain; the other processes of the tool go on meanwhile."""
