@@ -3512,6 +3512,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="confine.observer",
+        source="issue 7",
+        behaviour="on a node that lets it, opens of an asset by whatever name are told of, or refused to all but the readers",
+        tests=(
+            "tests/test_observe.py::test_only_readers_open_an_asset_by_whatever_name",
+            "tests/test_observe.py::test_nobody_who_reads_what_it_tells_is_no_leave",
+            "tests/test_observe.py::test_without_enforcement_an_open_is_told_and_goes_on",
+            "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
+        ),
+        gap="policies for Tetragon and KubeArmor are not generated",
+    ),
+    Promise(
         id="confine.no_race",
         source="issue 7",
         behaviour="bytes behind a pointer that change while a call is made never lead a confined tool to what is protected",
