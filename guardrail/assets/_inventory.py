@@ -163,6 +163,9 @@ class Inventory:
                 resolved.append(variable_effect(effect, asset_id, control, self._index.assets[asset_id].controls))
                 continue
             resolved.extend(self._resolve_one(effect, look))
+            if effect.op == "set_security" and not effect.resource.recursive and resolved[-1].asset is None:
+                # Who may enter or change a directory decides who reaches what lies in it, and who can delete it.
+                resolved.extend(self._resolve_one(msgspec.structs.replace(effect, op="mention"), look))
             if self._index.by_key and effect.op == "exec_opaque" and (effect.resource.uri or "").startswith("tool:"):
                 resolved.extend(self._by_control(effect, args))
         if any(effect.resource.asset is not None for effect in resolved):
