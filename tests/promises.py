@@ -1891,7 +1891,7 @@ PROMISES: tuple[Promise, ...] = (
         id="limits.confinement",
         source="design",
         behaviour="what a released call does is held to what was judged",
-        gap="nothing here confines a running tool; docs/limits.md and `guardrail doctor` say so",
+        gap="only where the guard starts the tool itself, with `execute.confine`; what a harness runs is held to nothing",
     ),
     Promise(
         id="limits.history",

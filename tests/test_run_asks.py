@@ -9,17 +9,22 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from guardrail import Guard, ToolCall
 from guardrail.audit._verify import read_records
+from guardrail.confine import JobError
 from guardrail.confine.execd._asks import MAX_ASKED, Asks, Question
 from guardrail.confine.execd._wire import receive, send
+from guardrail.execution import execute
+from guardrail.review import Case, Refused
 from tests.mandate_support import AGENT, Place
+from tests.review_support import vote
 
 MOVER = """import os, subprocess, sys
 there, to = sys.stdin.readline().split()
@@ -36,73 +41,10 @@ open("after", "w").write("x")
 """A program that was there before the session: what it renames is in nobody's text."""
 
 
-def records(place: Place) -> list[dict[str, Any]]:
-    """The trail, as far as it is written; nothing before its first record."""
-    return [record for _, record in read_records(place.root / "trail")] if (place.root / "trail").exists() else []
-
-
-class Running:
-    """A tool that `guardrail run` has started, and the people who may answer."""
-
-    def __init__(self, place: Place, *, again: bool = False) -> None:
-        self.place = place
-        self.model = place.root / "models/beta.safetensors"
-        self.moved = place.root / "models/moved.safetensors"
-        self.process = subprocess.Popen(
-            [
-                sys.executable, "-m", "guardrail", "run", "--config", str(place.toml), "--session", "s",
-                "--subject", AGENT.id, "--model", AGENT.model or "", "--confine", "default", "--",
-                "/usr/bin/python3", "mover.py",
-                *(["again"] if again else []),
-            ],
-            cwd=place.root / "work", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{self.model} {self.moved}\n")
-        self.process.stdin.close()
-        self.process.stdin = None
-
-    def escalation(self) -> str:
-        """Id of the one that waits, once it does; bounded."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            for record in records(self.place):
-                if record["kind"] == "escalation":
-                    return str(record["escalation"])
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                assert self.process.wait(0.05) is None, self.process.communicate()
-        raise AssertionError("nobody is asked")
-
-    def say(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """`guardrail escalations`, in a process of its own."""
-        return subprocess.run(
-            [sys.executable, "-m", "guardrail", "escalations", *words], cwd=self.place.root, timeout=60,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    def end(self) -> tuple[str, int]:
-        """What it printed, once it is over, and its exit code."""
-        said, _ = self.process.communicate(timeout=60)
-        return said, self.process.returncode
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate(timeout=60)
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     """A model that may be renamed if a person approves, and a program that renames it unasked."""
-    more = "[execute]\nconfine_escalate = 60.0\n"
-    place = Place(tmp_path, people=("dana", "eve"), more=more)
-    pem = place.keys["dana"].private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (tmp_path / "dana.pem").touch(0o600)
-    (tmp_path / "dana.pem").write_bytes(pem)
+    place = Place(tmp_path, more='[execute]\nconfine = "default"\nconfine_escalate = 60.0\n')
     (tmp_path / "work").mkdir()
     (tmp_path / "work/mover.py").write_text(MOVER)
     grant = {"effects": ["rename"], "assets": ["model:beta"], "targets": [f"{tmp_path}/models/*"], "approval": True}
@@ -110,32 +52,84 @@ def place(tmp_path: Path) -> Place:
     return place
 
 
+class Running:
+    """The program, started by a guard that judged it and confines it."""
+
+    def __init__(self, place: Place, guard: Guard, *words: str) -> None:
+        self.guard = guard
+        self.work = place.root / "work"
+        self.model = place.root / "models/beta.safetensors"
+        self.moved = place.root / "models/moved.safetensors"
+        self.failed: JobError | None = None
+        self._said = bytearray()
+        self._call = ToolCall(
+            tool="bash", args={"command": ["/usr/bin/python3", "mover.py", *words]}, cwd=str(self.work), subject=AGENT
+        )
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        read, write = os.pipe()
+        os.write(write, f"{self.model} {self.moved}\n".encode())
+        os.close(write)
+        try:
+            execute(self.guard, self._call, lambda _, chunk: self._said.extend(chunk), stdin=read)
+        except JobError as error:
+            self.failed = error
+        finally:
+            os.close(read)
+
+    def waiting(self) -> Case:
+        """The question that people are asked, once they are; bounded."""
+        for _ in range(3000):
+            if found := self.guard.desk.book.pending():
+                return found[0]
+            self._thread.join(0.02)
+            assert self._thread.is_alive(), bytes(self._said)
+        raise AssertionError("nobody is asked")
+
+    def end(self) -> str:
+        """What it printed, once it is over."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        return self._said.decode()
+
+
+def records(place: Place) -> list[dict[str, Any]]:
+    return [record for _, record in read_records(place.root / "trail")]
+
+
 def test_a_call_that_waits_goes_on_when_a_person_approves(place: Place) -> None:
-    """It stands still at its rename while its child works on; the trail has the question, the leave and the deed."""
-    with Running(place) as tool:
-        waiting = tool.escalation()
-        assert (place.root / "work/beside").exists()
-        assert not (place.root / "work/after").exists()
+    """It stands still at its rename while its child works on; another process gives leave, and the trail has it all."""
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (place.root / "dana.pem").touch(0o600)
+    (place.root / "dana.pem").write_bytes(place.keys["dana"].private_bytes(*pem))
+    with place.guard() as guard:
+        tool = Running(place, guard)
+        waiting = tool.waiting().held.id
+        assert (tool.work / "beside").exists()
+        assert not (tool.work / "after").exists()
         assert tool.model.exists()
-        assert tool.say("approve", waiting, "--key", "dana.pem").returncode == 0
-        assert tool.end() == ("moved\n", 0)
+        command = [sys.executable, "-m", "guardrail", "escalations", "approve", waiting, "--key", "dana.pem"]
+        subprocess.run(command, cwd=place.root, timeout=60, capture_output=True, check=True)
+        assert tool.end() == "moved\n"
     assert (tool.model.exists(), tool.moved.exists()) == (False, True)
     told = records(place)
-    used = {one["escalation"]: one["ending"] for one in told if one.get("event") == "finished"}
-    assert used == {waiting: "completed"}
+    assert {one["escalation"]: one["ending"] for one in told if one.get("event") == "finished"} == {
+        waiting: "completed"
+    }
     results = {one["decision_id"]: one["result"] for one in told if one["kind"] == "result"}
-    released = [
-        one["decision"]["rules"] for one in told if one["kind"] != "result" and one.get("decision_id") in results
-    ]
-    assert released == [[], ["review.granted"]]
+    decided = (one for one in told if one["kind"] != "result" and one.get("decision_id") in results)
+    assert [one["decision"]["rules"] for one in decided] == [[], ["review.granted"]]
     assert set(results.values()) == {"completed"}
 
 
 def test_a_call_that_a_person_rejects_is_refused(place: Place) -> None:
     """As if nobody had been asked; and nobody is asked again about the same."""
-    with Running(place, again=True) as tool:
-        assert tool.say("reject", tool.escalation(), "--key", "dana.pem").returncode == 0
-        assert tool.end() == ("refused 13\nrefused 13\n", 0)
+    with place.guard() as guard:
+        tool = Running(place, guard, "again")
+        guard.clerk.take(vote(tool.waiting(), "dana", place.keys["dana"], "deny"))
+        assert tool.end() == "refused 13\nrefused 13\n"
     assert tool.model.exists()
     assert sum(one["kind"] == "escalation" for one in records(place)) == 1
 
@@ -143,21 +137,25 @@ def test_a_call_that_a_person_rejects_is_refused(place: Place) -> None:
 def test_a_call_that_waits_too_long_is_refused_and_its_question_withdrawn(place: Place) -> None:
     """Who says yes afterwards says it to nothing."""
     place.toml.write_text(place.toml.read_text().replace("confine_escalate = 60.0", "confine_escalate = 0.6"))
-    with Running(place) as tool:
-        assert tool.end() == ("refused 13\n", 0)
+    with place.guard() as guard:
+        tool = Running(place, guard)
+        assert tool.end() == "refused 13\n"
     assert tool.model.exists()
     assert [one["state"] for one in records(place) if one.get("event") == "closed"] == ["cancelled"]
 
 
 def test_a_call_whose_supervisor_is_killed_while_it_waits_is_denied(place: Place) -> None:
     """A yes that comes then finds nobody to carry it out."""
-    with Running(place) as tool:
-        waiting = tool.escalation()
-        supervisors = [pid for pid in below(tool.process.pid) if b"_boot.py" in command_of(pid)]
+    with place.guard() as guard:
+        tool = Running(place, guard)
+        waiting = tool.waiting()
+        supervisors = [pid for pid in below(os.getpid()) if b"_boot.py" in command_of(pid)]
         assert len(supervisors) == 1
         os.kill(supervisors[0], signal.SIGKILL)
-        tool.say("approve", waiting, "--key", "dana.pem", "--wait", "0")
-        assert tool.end()[1] != 0
+        with contextlib.suppress(Refused):  # the question may be withdrawn already
+            guard.clerk.take(vote(waiting, "dana", place.keys["dana"]))
+        tool.end()
+    assert tool.failed is not None
     assert (tool.model.exists(), tool.moved.exists()) == (True, False)
 
 
