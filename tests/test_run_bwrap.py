@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.assets import Asset
+from guardrail.cli.findings._strength import bubblewrap_finding
 from guardrail.confine import Job, JobError
 from guardrail.confine.bubblewrap import Bubblewrap
 from guardrail.confine.kernel import Bounds
@@ -112,6 +113,8 @@ def test_what_bubblewrap_cannot_hold_as_judged_is_not_started(place: Path) -> No
         wrapped.confine(Job(argv=("/bin/true",), cwd="/"), [])
     with pytest.raises(JobError, match="makes no sandbox here"):
         Bubblewrap([], Bounds(), program="/bin/false")
+    assert bubblewrap_finding().state == "ok"
+    assert bubblewrap_finding("/bin/false").state == "problem"
 
 
 def test_a_command_is_run_in_bubblewrap_and_its_record_says_so(world: Path) -> None:
